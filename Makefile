@@ -1,0 +1,33 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both install everything they use into .venv.
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+
+.PHONY: help bootstrap demo test check lint format bench constraints wheel
+help: ## Say what can be made
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+bootstrap: ## Make .venv ready (nothing to do when it is)
+	@sh scripts/bootstrap.sh
+
+demo: bootstrap ## Tune a schedule on real data: service, worker, job, answer (under 3 minutes on 2 cores)
+	@.venv/bin/tuner demo
+
+test: bootstrap ## Run the test suite
+	@$(PY) -m pytest -n 2 --dist worksteal
+
+check: bootstrap ## Lint, types, import rules, constraints
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy tuner service worker migrations
+	@.venv/bin/lint-imports
+	@$(PY) scripts/check_constraints.py
+
+lint: bootstrap ## Mend what ruff can mend
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+bench: bootstrap ## Run the benchmarks (tables on the screen, JSON in benchmarks/out)
+	@$(PY) -m benchmarks
+
+constraints: bootstrap ## Resolve constraints.txt anew
+	@$(PY) scripts/check_constraints.py --write

@@ -1,0 +1,89 @@
+"""The errors that Schedule Tuner raises on purpose. None of them knows HTTP; the service maps them to problems."""
+
+from __future__ import annotations
+
+
+class TunerError(Exception):
+    """Something went wrong that Schedule Tuner can name."""
+
+
+class InvalidValue(TunerError, ValueError):
+    """A value was refused where it entered.
+
+    It is a ``ValueError`` too, so that a pydantic validator may raise it.
+
+    Args:
+        field: Where the value stands, dotted from the outermost object: ``"family.cooldown"``.
+        value: What was given.
+        allowed: What would have been accepted, in words that continue "must be": ``"in (0, 1]"``.
+        hint: What to do about it; empty when ``allowed`` says it all.
+    """
+
+    def __init__(self, field: str, *, value: object, allowed: str, hint: str = "") -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        self.hint = hint
+        super().__init__(f"{field} must be {allowed}, got {value!r}{'. ' + hint if hint else ''}")
+
+
+class NotFound(TunerError):
+    """No object of this kind has this name or id.
+
+    Args:
+        kind: The word for it, as in the design: ``"job"``, ``"run"``, ``"workload"``.
+        key: What was looked for.
+        hint: What exists instead, or how to list it.
+    """
+
+    def __init__(self, kind: str, *, key: str, hint: str = "") -> None:
+        self.kind = kind
+        self.key = key
+        self.hint = hint
+        super().__init__(f"there is no {kind} {key!r}{'. ' + hint if hint else ''}")
+
+
+class IllegalTransition(TunerError):
+    """An object is in a state from which the wanted state cannot be reached.
+
+    Args:
+        kind: ``"job"``, ``"trial"`` or ``"run"``.
+        key: Its id.
+        state: The state it is in.
+        wanted: The state that was asked for.
+    """
+
+    def __init__(self, kind: str, *, key: str, state: str, wanted: str) -> None:
+        self.kind = kind
+        self.key = key
+        self.state = state
+        self.wanted = wanted
+        super().__init__(f"{kind} {key} is {state} and cannot become {wanted}")
+
+
+class LeaseLost(TunerError):
+    """The lease under which this was written is no longer held: drop the work, another worker has it.
+
+    Args:
+        run_id: The run whose lease was lost.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"the lease on run {run_id} is no longer held")
+
+
+class StudyLockLost(TunerError):
+    """The study lock expired while planning, and another worker may be planning now: drop what was not yet written.
+
+    Args:
+        job_id: The job whose study was locked.
+    """
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"the study lock of job {job_id} is no longer held")
+
+
+class WorkloadError(TunerError):
+    """The user's training code broke its contract: the message says which part, and what was expected."""

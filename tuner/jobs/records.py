@@ -1,0 +1,194 @@
+"""Frozen values that cross the border of the store: what a job, a trial, a run and their traces look like.
+
+Times are seconds since 1970 UTC by the database's clock. Ids are UUIDs as text. Nothing here knows SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tuner.jobs.spec import JobSpec
+from tuner.jobs.states import JobState, RunState, TrialState
+from tuner.schedules import Schedule
+from tuner.search.space import OptimizerKind
+
+
+class RunKind(StrEnum):
+    """What a run is for."""
+
+    RUNG = "rung"
+    """A complete schedule compressed to the rung's updates; its loss is compared with its peers'."""
+    CONFIRM = "confirm"
+    """A finalist at the full horizon on a fresh seed."""
+
+
+class Level(StrEnum):
+    """How much a workload tells about itself; the more, the cheaper its tuning."""
+
+    DECLARED = "declared"
+    STEPWISE = "stepwise"
+    OPAQUE = "opaque"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadInfo:
+    """What a worker tells about a workload it offers. The service checks requests against it without importing code."""
+
+    name: str
+    version: str
+    level: Level
+    description: str
+    options_schema: dict[str, Any]
+    """JSON schema of the options (an object schema; every property has a default and a description)."""
+    optimizer_option: str | None
+    """Name of the option whose value is an `OptimizerKind`; ``None`` when the workload has one optimizer only."""
+    optimizer: OptimizerKind
+    """The optimizer used when no option says otherwise."""
+    default_steps: int
+    """A horizon that trains it to a sensible result, in updates."""
+    peak_lr: dict[str, tuple[float, float]]
+    """Range to search the peak learning rate in, per `OptimizerKind` value; empty for the general default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """A job as stored."""
+
+    id: str
+    state: JobState
+    spec: JobSpec
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    error: str | None
+    """Why it failed or who cancelled it."""
+    updates_spent: int
+    """Updates that runs of this job have executed and reported, repeated ones included."""
+    plan_due: bool
+    """Whether planning might find something to do; cleared when it found nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """A trial as stored: one schedule of the study."""
+
+    id: str
+    job_id: str
+    number: int
+    """0-based, without gaps, in the order of birth within the job."""
+    optuna_number: int
+    cohort: int
+    control: str | None
+    """Group of controls that it belongs to (``"constant"``, ``"default"``, ...); ``None`` for the sampler's own."""
+    state: TrialState
+    schedule: Schedule
+    """At the full horizon."""
+    reason: str
+    """Why it was born, and, once it ended, why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """A run as stored."""
+
+    id: str
+    job_id: str
+    trial_id: str
+    trial_number: int
+    kind: RunKind
+    rung: int
+    """Index of the rung for kind `RUNG`; the top rung's index for `CONFIRM`."""
+    seed: int
+    total_steps: int
+    schedule: Schedule
+    """What is trained: compressed to ``total_steps``."""
+    state: RunState
+    reason: str
+    """Why the plan wanted it."""
+    attempts: int
+    worker: str | None
+    step: int
+    """Updates done, as last reported."""
+    loss: float | None
+    """Validation loss at the end; ``None`` until then and for a diverged or failed run."""
+    error: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """One evaluation during a run, or its end."""
+
+    step: int
+    """Updates done when it was taken, in [0, total_steps]."""
+    lr: float
+    """Learning rate of the last update done (of the first one at step 0)."""
+    train_loss: float | None
+    """Mean training loss since the previous point; ``None`` at step 0."""
+    val_loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotRef:
+    """Where a run can be taken up again."""
+
+    step: int
+    path: str
+    """Path on the worker's disk (or a disk that the workers share)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeasedRun:
+    """A run in the hands of a worker: everything that training it needs, and the token that lets results in."""
+
+    run_id: str
+    job_id: str
+    token: str
+    attempt: int
+    """1 for the first."""
+    expires_at: float
+    workload: str
+    workload_version: str
+    options: dict[str, Any]
+    schedule: Schedule
+    total_steps: int
+    seed: int
+    snapshot: SnapshotRef | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyLock:
+    """The right to plan one job's study until a time."""
+
+    job_id: str
+    token: str
+    expires_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerRecord:
+    """A worker as the database knows it."""
+
+    name: str
+    device: str
+    workloads: tuple[str, ...]
+    started_at: float
+    heartbeat_at: float
+    alive: bool
+    """Its heartbeat is younger than the worker time-out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRecord:
+    """Something that happened to a job, in the order of ``id``."""
+
+    id: int
+    job_id: str
+    kind: str
+    """Dotted: ``"job.completed"``, ``"trial.pruned"``, ``"run.started"``."""
+    data: dict[str, Any]
+    at: float

@@ -1,0 +1,152 @@
+"""What the plan is given and what it answers: frozen values, each decision with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tuner.schedules import Schedule
+from tuner.search.settings import SearchSettings
+
+
+class Control(StrEnum):
+    """Groups of well-known schedules that every study contains, to measure the answer against."""
+
+    CONSTANT = "constant"
+    """A constant rate: whether a schedule is worth it at all."""
+    DEFAULT = "default"
+    """Linear warm-up and cosine to zero: what everybody uses."""
+    LINEAR = "linear"
+    """Linear decay to zero: the strongest simple rival."""
+    WSD = "wsd"
+    """Warm-up, hold, cooldown."""
+
+
+MEASURED_AGAINST = (Control.CONSTANT, Control.DEFAULT)
+"""The controls whose best member always reaches the full horizon and is confirmed with the finalists."""
+
+
+class TrialStatus(StrEnum):
+    """What the plan must know of a trial's state."""
+
+    ACTIVE = "active"
+    PRUNED = "pruned"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungResult:
+    """How a trial did at one rung."""
+
+    loss: float | None
+    """Validation loss at the rung's end; ``None`` when it diverged."""
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the run ended by divergence."""
+        return self.loss is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialView:
+    """A trial, as the plan sees it."""
+
+    number: int
+    cohort: int
+    control: Control | None
+    status: TrialStatus
+    schedule: Schedule
+    results: tuple[RungResult, ...]
+    """One per finished rung, from rung 0 up."""
+    running: bool
+    """Whether a run of its next rung is queued or leased."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmView:
+    """A confirmation run, as the plan sees it."""
+
+    trial: int
+    seed: int
+    finished: bool
+    loss: float | None
+    """``None`` while it runs, and when it diverged or failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyState:
+    """Everything that the plan decides from."""
+
+    settings: SearchSettings
+    trials: tuple[TrialView, ...]
+    """By number."""
+    confirmations: tuple[ConfirmView, ...]
+    updates_committed: int
+    """Updates that the runs asked for so far have cost or will cost (a whole run each, whatever its state)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTrial:
+    """Open a trial and run its first rung."""
+
+    number: int
+    cohort: int
+    control: Control | None
+    schedule: Schedule | None
+    """Given for a control; ``None``: ask the sampler."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promote:
+    """Run a trial's next rung."""
+
+    trial: int
+    rung: int
+    """The rung to run."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prune:
+    """End a trial that lost at a rung, or diverged."""
+
+    trial: int
+    rung: int
+    """The rung whose result decided it."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompleteTrial:
+    """Close a trial that has been trained to the full horizon."""
+
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirm:
+    """Train a finalist or a control at the full horizon on a fresh seed."""
+
+    trial: int
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """The study is over: make the report."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GiveUp:
+    """The study cannot reach an answer: fail the job."""
+
+    reason: str
+
+
+Decision = NewTrial | Promote | Prune | CompleteTrial | Confirm | Finish | GiveUp

@@ -1,0 +1,121 @@
+"""The messages between a worker and its runner: one JSON object a line, each a frozen value of this module.
+
+The runner is the child process that imports the user's code and trains. It writes messages to one pipe and reads from
+another; its standard output and error belong to the user's code. It has no database and no credentials.
+
+    worker                     runner
+      |  <------- Hello           | once, after import: what it offers
+      |  Train ------------->     |
+      |  <------- Evaluated       | any number; each is answered by a Verdict
+      |  Verdict ----------->     |
+      |  <------- SnapshotSaved   | not answered
+      |  <------- Ended           | once per Train; the runner is then ready for the next Train
+      |  (closes the pipe)        | the runner exits
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from tuner.jobs.records import CurvePoint, SnapshotRef, WorkloadInfo
+from tuner.schedules import Schedule
+
+PROTOCOL_VERSION = 1
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Hello(_Message):
+    """The runner is up."""
+
+    type: Literal["hello"] = "hello"
+    protocol: int = PROTOCOL_VERSION
+    pid: int
+    device: str
+    """As torch names it: ``"cpu"``, ``"cuda:0"``."""
+    workloads: tuple[WorkloadInfo, ...]
+
+
+class Train(_Message):
+    """Train this run."""
+
+    type: Literal["train"] = "train"
+    run_id: str
+    workload: str
+    options: dict[str, Any]
+    schedule: Schedule
+    total_steps: int = Field(ge=1)
+    seed: int = Field(ge=0)
+    snapshot_dir: str
+    """A folder that belongs to this attempt alone; made when needed."""
+    snapshot_seconds: float = Field(gt=0)
+    """The least time between two snapshots."""
+    resume: SnapshotRef | None = None
+
+
+class Evaluated(_Message):
+    """An evaluation; the runner waits for the verdict before the next update."""
+
+    type: Literal["evaluated"] = "evaluated"
+    run_id: str
+    point: CurvePoint
+    updates: int = Field(ge=0)
+    """Updates executed since the last message of this run."""
+
+
+class Verdict(_Message):
+    """What to do after an evaluation."""
+
+    type: Literal["verdict"] = "verdict"
+    stop: bool = False
+    snapshot: bool = False
+    """Write a snapshot before stopping, so that the run can be taken up again."""
+
+
+class SnapshotSaved(_Message):
+    """A snapshot is on disk, whole."""
+
+    type: Literal["snapshot"] = "snapshot"
+    run_id: str
+    snapshot: SnapshotRef
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "succeeded"
+    DIVERGED = "diverged"
+    STOPPED = "stopped"
+    """By a verdict."""
+    FAILED = "failed"
+    """By an exception of the user's code."""
+
+
+class Ended(_Message):
+    """The run is over; nothing more comes about it."""
+
+    type: Literal["ended"] = "ended"
+    run_id: str
+    outcome: Outcome
+    step: int
+    """Updates done from the start of the schedule."""
+    updates: int = Field(ge=0)
+    """Updates executed since the last message of this run."""
+    loss: float | None = None
+    """Validation loss at the end, for `SUCCEEDED` alone."""
+    reason: str = ""
+    """For `DIVERGED` and `FAILED`: one line."""
+    traceback: str = ""
+    """For `FAILED`: the traceback, cut to 8,000 characters."""
+
+
+FromRunner = Annotated[Hello | Evaluated | SnapshotSaved | Ended, Field(discriminator="type")]
+ToRunner = Annotated[Train | Verdict, Field(discriminator="type")]
+
+from_runner: TypeAdapter[FromRunner] = TypeAdapter(FromRunner)
+to_runner: TypeAdapter[ToRunner] = TypeAdapter(ToRunner)
