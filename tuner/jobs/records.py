@@ -120,6 +120,30 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NewRun:
+    """A run that the plan wants, not yet stored."""
+
+    kind: RunKind
+    rung: int
+    seed: int
+    total_steps: int
+    schedule: Schedule
+    """Compressed to ``total_steps``."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """All that planning one job needs, read in one transaction."""
+
+    job: JobRecord
+    trials: tuple[TrialRecord, ...]
+    """By number."""
+    runs: tuple[RunRecord, ...]
+    """In the order of creation."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CurvePoint:
     """One evaluation during a run, or its end."""
 

@@ -1,0 +1,233 @@
+"""One planning step of one job: read its state, ask the plan, run the study, write what follows.
+
+This is the effectful ring around the pure plan. It runs under the study lock, in the worker that asked for it, and never
+inside a transaction: Optuna writes on a connection of its own. Our tables are the truth and Optuna follows them, so a
+crash between any two lines here is mended by the next step: what Optuna lacks is written then, and a trial that Optuna
+has and we do not is given up.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from tuner.jobs.records import NewRun, RunKind, RunRecord, StudyLock, StudyRecord, TrialRecord
+from tuner.jobs.states import JobState, RunState, TrialState
+from tuner.report.build import build_report
+from tuner.report.study_result import StudyResult, TrialResult
+from tuner.schedules import Schedule
+from tuner.search.decisions import (
+    CompleteTrial,
+    Confirm,
+    ConfirmView,
+    Control,
+    Decision,
+    Finish,
+    GiveUp,
+    NewTrial,
+    Promote,
+    Prune,
+    RungResult,
+    StudyState,
+    TrialStatus,
+    TrialView,
+)
+from tuner.search.ladder import rung_schedule, rung_steps, search_seed
+from tuner.search.plan import plan
+from tuner.search.settings import SearchSettings
+from tuner.search.study import Study, StudyTrial
+from tuner.store import Store
+
+_STATUS = {
+    TrialState.ACTIVE: TrialStatus.ACTIVE,
+    TrialState.PRUNED: TrialStatus.PRUNED,
+    TrialState.COMPLETED: TrialStatus.COMPLETED,
+    TrialState.FAILED: TrialStatus.FAILED,
+    TrialState.CANCELLED: TrialStatus.FAILED,
+}
+_LIVE = frozenset({RunState.QUEUED, RunState.LEASED})
+_HAS_RESULT = frozenset({RunState.SUCCEEDED, RunState.DIVERGED})
+
+
+def advance(store: Store, *, lock: StudyLock, capacity: int = 1) -> None:
+    """Take one planning step for the job whose study is locked, and let go of the lock.
+
+    Args:
+        store: The database.
+        lock: The study lock; released on return, also when there was nothing to do.
+        capacity: Runs wanted now: how many devices wait for work. At least 1.
+
+    Raises:
+        StudyLockLost: The lock expired on the way; what was written until then stands, and another worker goes on.
+    """
+    record = store.planning.load(lock.job_id)
+    if record.job.state is JobState.QUEUED:
+        store.planning.start_job(lock)
+    record = _close_failed_trials(store, lock=lock, record=record)
+    decisions = plan(study_state(record), capacity=capacity)
+    closing = [decision for decision in decisions if isinstance(decision, Prune | CompleteTrial)]
+    opening = [decision for decision in decisions if not isinstance(decision, Prune | CompleteTrial)]
+    for decision in closing:
+        state = TrialState.PRUNED if isinstance(decision, Prune) else TrialState.COMPLETED
+        store.planning.close_trial(lock, number=decision.trial, state=state, reason=decision.reason)
+    if closing:
+        record = store.planning.load(lock.job_id)
+    study = _study_in_step(store, record=record)
+    for decision in opening:
+        _open(store, lock=lock, record=record, study=study, decision=decision)
+    if not any(isinstance(decision, Finish | GiveUp) for decision in opening):
+        store.planning.release(lock, again=bool(opening))
+
+
+def study_state(record: StudyRecord) -> StudyState:
+    """What the plan may know of a stored study."""
+    rung_runs, confirm_runs = _runs_by_trial(record.runs)
+    return StudyState(
+        settings=record.job.spec.search,
+        trials=tuple(_trial_view(trial, runs=rung_runs[trial.number]) for trial in record.trials),
+        confirmations=tuple(
+            ConfirmView(trial=number, seed=run.seed, finished=run.state not in _LIVE, loss=run.loss)
+            for number, runs in sorted(confirm_runs.items())
+            for run in runs
+        ),
+        updates_committed=sum(run.total_steps for run in record.runs if run.state is not RunState.CANCELLED),
+    )
+
+
+def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
+    """What the report is made from."""
+    rung_runs, confirm_runs = _runs_by_trial(record.runs)
+    settings = record.job.spec.search
+    return StudyResult(
+        job_id=record.job.id,
+        job_name=record.job.spec.name,
+        workload=record.job.spec.workload,
+        options=record.job.spec.options,
+        total_steps=settings.total_steps,
+        rung_steps=rung_steps(settings),
+        trials=tuple(
+            TrialResult(
+                number=trial.number,
+                control=None if trial.control is None else Control(trial.control),
+                schedule=trial.schedule,
+                status=_STATUS[trial.state],
+                losses=tuple(result.loss for result in _rung_results(rung_runs[trial.number])),
+                reason=trial.reason,
+            )
+            for trial in record.trials
+        ),
+        confirmations={number: {run.seed: run.loss for run in runs} for number, runs in sorted(confirm_runs.items())},
+        updates_spent=record.job.updates_spent,
+        why_ended=why_ended,
+    )
+
+
+def _open(store: Store, *, lock: StudyLock, record: StudyRecord, study: Study, decision: Decision) -> None:
+    settings = record.job.spec.search
+    match decision:
+        case NewTrial():
+            asked = study.ask(number=decision.number, schedule=decision.schedule)
+            store.planning.add_trial(
+                lock,
+                number=decision.number,
+                optuna_number=asked.optuna_number,
+                cohort=decision.cohort,
+                control=decision.control,
+                schedule=asked.schedule,
+                reason=decision.reason,
+                run=_rung_run(asked.schedule, settings=settings, rung=0, reason=decision.reason),
+            )
+        case Promote():
+            schedule = record.trials[decision.trial].schedule
+            run = _rung_run(schedule, settings=settings, rung=decision.rung, reason=decision.reason)
+            store.planning.add_run(lock, trial_number=decision.trial, run=run)
+        case Confirm():
+            top = len(rung_steps(settings)) - 1
+            run = _rung_run(
+                record.trials[decision.trial].schedule, settings=settings, rung=top, reason=decision.reason
+            )
+            run = replace(run, kind=RunKind.CONFIRM, seed=decision.seed)
+            store.planning.add_run(lock, trial_number=decision.trial, run=run)
+        case Finish():
+            report = build_report(study_result(record, why_ended=decision.reason))
+            store.planning.complete_job(lock, report=report.model_dump(mode="json"))
+        case GiveUp():
+            store.planning.fail_job(lock, error=decision.reason)
+
+
+def _rung_run(schedule: Schedule, *, settings: SearchSettings, rung: int, reason: str) -> NewRun:
+    return NewRun(
+        kind=RunKind.RUNG,
+        rung=rung,
+        seed=search_seed(settings),
+        total_steps=rung_steps(settings)[rung],
+        schedule=rung_schedule(schedule, settings=settings, rung=rung),
+        reason=reason,
+    )
+
+
+def _study_in_step(store: Store, *, record: StudyRecord) -> Study:
+    """Open the Optuna study and bring it to what our tables say."""
+    settings = record.job.spec.search
+    study = Study.open(store.optuna_storage(), name=record.job.id, settings=settings)
+    study.abandon_orphans({trial.optuna_number for trial in record.trials})
+    steps = rung_steps(settings)
+    rung_runs, _ = _runs_by_trial(record.runs)
+    study.sync(
+        [
+            StudyTrial(
+                optuna_number=trial.optuna_number,
+                steps_results=tuple(
+                    (steps[rung], result.loss)
+                    for rung, result in enumerate(_rung_results(rung_runs[trial.number]))
+                ),
+                status=_STATUS[trial.state],
+            )
+            for trial in record.trials
+        ]
+    )
+    return study
+
+
+def _close_failed_trials(store: Store, *, lock: StudyLock, record: StudyRecord) -> StudyRecord:
+    """End the trials whose workload failed; return the record as it is then."""
+    rung_runs, _ = _runs_by_trial(record.runs)
+    failed = [
+        (trial, run)
+        for trial in record.trials
+        if trial.state is TrialState.ACTIVE
+        for run in rung_runs[trial.number]
+        if run.state is RunState.FAILED
+    ]
+    for trial, run in failed:
+        store.planning.close_trial(lock, number=trial.number, state=TrialState.FAILED, reason=run.error or "it failed")
+    return store.planning.load(lock.job_id) if failed else record
+
+
+def _trial_view(trial: TrialRecord, *, runs: Sequence[RunRecord]) -> TrialView:
+    return TrialView(
+        number=trial.number,
+        cohort=trial.cohort,
+        control=None if trial.control is None else Control(trial.control),
+        status=_STATUS[trial.state],
+        schedule=trial.schedule,
+        results=_rung_results(runs),
+        running=any(run.state in _LIVE for run in runs),
+    )
+
+
+def _rung_results(runs: Sequence[RunRecord]) -> tuple[RungResult, ...]:
+    return tuple(RungResult(loss=run.loss) for run in runs if run.state in _HAS_RESULT)
+
+
+def _runs_by_trial(
+    runs: Sequence[RunRecord],
+) -> tuple[Mapping[int, Sequence[RunRecord]], Mapping[int, Sequence[RunRecord]]]:
+    """Rung runs by rung and confirmation runs by seed, each by trial number."""
+    rung_runs: defaultdict[int, list[RunRecord]] = defaultdict(list)
+    confirm_runs: defaultdict[int, list[RunRecord]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: (run.rung, run.seed)):
+        by_trial = rung_runs if run.kind is RunKind.RUNG else confirm_runs
+        by_trial[run.trial_number].append(run)
+    return rung_runs, confirm_runs
