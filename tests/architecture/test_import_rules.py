@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "optuna", "sqlalchemy", "fastapi", "matplotlib", "sklearn")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The heavy libraries that a fresh interpreter has loaded after a statement."""
+    code = f"import sys\n{statement}\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_import_rules_of_the_design_hold():
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("statement", "allowed"),
+    [
+        ("import tuner", set()),
+        ("import tuner.schedules", set()),
+        ("import tuner.jobs.spec, tuner.jobs.records, tuner.jobs.progress", set()),
+        ("import tuner.client", set()),
+        ("import tuner.cli.main", set()),
+        ("import tuner.search.plan, tuner.search.space", set()),
+        ("import tuner.training.protocol", set()),
+        ("import tuner.store", {"sqlalchemy"}),
+        ("import service.app", {"fastapi", "sqlalchemy"}),
+        ("import worker.loop", {"optuna", "sqlalchemy"}),
+    ],
+)
+def test_an_import_loads_only_the_heavy_libraries_that_it_needs(statement, allowed):
+    assert loaded_by(statement) <= allowed
+
+
+def test_the_library_opens_its_public_names_and_no_others():
+    import tuner
+
+    for name in tuner.__all__:
+        assert getattr(tuner, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        tuner.nonsense  # noqa: B018

@@ -1,0 +1,179 @@
+"""A whole study in this process: for notebooks, scripts and tests. The same queue, plan and engine as the service."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuner.conductor import advance
+from tuner.errors import InvalidValue, TunerError
+from tuner.jobs.admission import admit
+from tuner.jobs.progress import Progress, progress
+from tuner.jobs.records import JobRecord, LeasedRun, WorkloadInfo
+from tuner.jobs.states import JobState
+from tuner.report.report import Report
+from tuner.store import Store
+
+if TYPE_CHECKING:
+    from tuner.training.protocol import Ended, Evaluated, SnapshotSaved, Verdict
+    from tuner.training.workload import Workload
+
+_WORKER = "in-process"
+_LEASE_SECONDS = 24 * 3600.0  # nobody else takes this study's runs; a later call takes them back by the worker's name
+
+
+class StudyFailed(TunerError):
+    """The study ended without an answer; the message says why."""
+
+
+def tune(
+    workload: str | Workload,
+    *,
+    total_steps: int | None = None,
+    trials: int = 24,
+    options: Mapping[str, Any] | None = None,
+    search: Mapping[str, Any] | None = None,
+    database: str | Path | None = None,
+    device: str = "auto",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Find the schedule for a workload, training in this process, and return the report.
+
+    Args:
+        workload: The name of a built-in workload, or a workload of your own.
+        total_steps: The horizon in optimizer updates, at least 10; the workload's default when absent.
+        trials: Schedules to try, the controls included; at least 1.
+        options: The workload's options; those left out take their defaults.
+        search: Further search settings by name (`tuner.search.settings.SearchSettings`): ``space``, ``seed``, ...
+        database: A SQLite file to keep the study in. Calling again with the same file and the same request goes on
+            where an interrupted call stopped. A temporary file when absent.
+        device: ``"cpu"``, ``"cuda:0"``, ...; ``"auto"`` takes the first CUDA device, else the CPU.
+        on_progress: Called after every evaluation and every planning step.
+
+    Returns:
+        The report of the finished study.
+
+    Raises:
+        InvalidValue: An argument is refused; the message names the field, the value and what is allowed.
+        StudyFailed: The workload failed or every schedule diverged.
+        KeyboardInterrupt: You stopped it; with a ``database`` the next call resumes.
+    """
+    from tuner.training.workload import describe
+    from tuner.workloads import builtin_workloads
+
+    known = builtin_workloads()
+    if isinstance(workload, str):
+        if workload not in known:
+            raise InvalidValue("workload", value=workload, allowed=f"one of {', '.join(sorted(known))}, or an object")
+        workload = known[workload]
+    info = describe(workload)
+    wanted = {"trials": trials, **(search or {})}
+    if total_steps is not None:
+        wanted["total_steps"] = total_steps
+    spec = admit({"workload": info.name, "options": dict(options or {}), "search": wanted}, workloads=[info])
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tuner-")))
+        file = folder / "study.db" if database is None else Path(database).resolve()
+        store = Store.open(f"sqlite:///{file}")
+        stack.callback(store.close)
+        store.fleet.announce(_WORKER, device=device, workloads=[info])
+        request = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
+        job = store.jobs.submit(spec, idempotency_key=f"{_WORKER}-{request}")
+        store.queue.take_back(_WORKER)
+        snapshots = folder if database is None else file.with_suffix(".snapshots")
+        seat = _Seat(store=store, job_id=job.id, workload=workload, info=info, device=_device(device), folder=snapshots)
+        return seat.work(on_progress or (lambda _: None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seat:
+    """One device of this process, working on one job until it is over."""
+
+    store: Store
+    job_id: str
+    workload: Workload
+    info: WorkloadInfo
+    device: str
+    folder: Path
+
+    def work(self, on_progress: Callable[[Progress], None]) -> Report:
+        """Claim, train and plan until the job has ended; return its report."""
+        offers = {self.info.name: self.info.version}
+        while (job := self.store.jobs.get(self.job_id)).state in {JobState.QUEUED, JobState.RUNNING}:
+            lease = self.store.queue.claim(_WORKER, workloads=offers, lease_seconds=_LEASE_SECONDS)
+            if lease is not None:
+                self._train(lease, on_progress=lambda: on_progress(self._progress()))
+                continue
+            lock = self.store.planning.lock_study(_WORKER, workloads=list(offers), seconds=60.0)
+            if lock is None:
+                raise StudyFailed(f"job {self.job_id} has neither a run nor a plan left: this is a bug, please report it")
+            advance(self.store, lock=lock)
+            on_progress(self._progress())
+        return self._report(job)
+
+    def _train(self, lease: LeasedRun, *, on_progress: Callable[[], None]) -> None:
+        from tuner.training.execute import execute
+        from tuner.training.protocol import Outcome, Train, Verdict
+
+        def evaluated(message: Evaluated) -> Verdict:
+            points = [message.point]
+            self.store.queue.heartbeat(lease, points=points, updates=message.updates, lease_seconds=_LEASE_SECONDS)
+            on_progress()
+            return Verdict()
+
+        def saved(message: SnapshotSaved) -> None:
+            self.store.queue.save_snapshot(lease, message.snapshot)
+
+        request = Train(
+            run_id=lease.run_id,
+            workload=lease.workload,
+            options=lease.options,
+            schedule=lease.schedule,
+            total_steps=lease.total_steps,
+            seed=lease.seed,
+            snapshot_dir=str(self.folder / lease.run_id / str(lease.attempt)),
+            snapshot_seconds=10.0,
+            resume=lease.snapshot,
+        )
+        ended = execute(
+            request,
+            workloads={lease.workload: self.workload},
+            device=self.device,
+            on_evaluation=evaluated,
+            on_snapshot=saved,
+        )
+        if ended.outcome is Outcome.FAILED:
+            self.store.queue.fail(lease, reason=_failure(ended), retry=False, updates=ended.updates)
+        else:
+            self.store.queue.finish(
+                lease, loss=ended.loss, step=ended.step, updates=ended.updates, reason=ended.reason
+            )
+
+    def _progress(self) -> Progress:
+        record = self.store.planning.load(self.job_id)
+        return progress(record.job, trials=record.trials, runs=record.runs)
+
+    def _report(self, job: JobRecord) -> Report:
+        stored = self.store.jobs.report(job.id)
+        if job.state is not JobState.COMPLETED or stored is None:
+            raise StudyFailed(f"the study is {job.state.value}: {job.error or 'no reason was recorded'}")
+        return Report.model_validate(stored)
+
+
+def _failure(ended: Ended) -> str:
+    return f"{ended.reason}\n{ended.traceback}".strip()
+
+
+def _device(wanted: str) -> str:
+    if wanted != "auto":
+        return wanted
+    import torch
+
+    return "cuda:0" if torch.cuda.is_available() and os.environ.get("CUDA_VISIBLE_DEVICES") != "" else "cpu"
