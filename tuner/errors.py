@@ -95,3 +95,20 @@ class DatabaseUnavailable(TunerError):
     Raised by the store in place of its driver's errors (connection refused or cut, server shutting down, SQLite file
     locked for too long). Never raised for a mistake in the call.
     """
+
+
+class IdempotencyConflict(TunerError):
+    """An idempotency key came with another request than the one it was first used for: nothing was stored.
+
+    Args:
+        key: The idempotency key.
+        job_id: The job that it was first used for.
+    """
+
+    def __init__(self, key: str, *, job_id: str) -> None:
+        self.key = key
+        self.job_id = job_id
+        super().__init__(
+            f"idempotency key {key!r} was used for another request, which became job {job_id}. "
+            "Send the same request again, or use a fresh key"
+        )
