@@ -1,0 +1,173 @@
+"""Turns a request into a complete job, or refuses it. Pure: it sees what the workers announced, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema import ValidationError as SchemaViolation
+from jsonschema.exceptions import best_match
+from pydantic import Field, ValidationError
+
+from tuner.errors import InvalidValue
+from tuner.jobs.payloads import dotted, read_strictly, refusals
+from tuner.jobs.records import WorkloadInfo
+from tuner.jobs.spec import JobSpec
+from tuner.search.ladder import rung_steps
+from tuner.search.settings import SearchSettings
+from tuner.search.space import OptimizerKind, default_space
+
+
+class SearchRequest(SearchSettings):
+    """Search settings in which the horizon, too, may be left to the workload."""
+
+    # Wider than the parent's field on purpose: admission is the one reader, and what it returns is a `SearchSettings`.
+    total_steps: int | None = Field(  # type: ignore[assignment]
+        default=None,
+        ge=10,
+        le=100_000_000,
+        description="The horizon: optimizer updates of a full training run; the workload's own default when absent.",
+    )
+
+
+class JobRequest(JobSpec):
+    """A request to find the schedule for one workload: only the workload must be given."""
+
+    search: SearchRequest = Field(
+        default_factory=SearchRequest, description="Horizon, budget, rungs and space of the search."
+    )
+
+
+def admit(request: JobRequest | Mapping[str, Any], *, workloads: Sequence[WorkloadInfo]) -> JobSpec:
+    """Check a request against what the workers offer, and fill in every default.
+
+    Args:
+        request: What is asked for; a mapping is read as strictly as a request over HTTP.
+        workloads: What the workers have announced.
+
+    Returns:
+        A job that leaves nothing open: all options, the horizon and the search space are given.
+
+    Raises:
+        InvalidValue: The workload is not offered, an option is unknown or out of its range, or the search settings
+            contradict each other. It names field, value and what is allowed.
+    """
+    asked = request if isinstance(request, JobRequest) else read_request(request)
+    info = _offered(asked.workload, workloads=workloads)
+    options = complete_options(asked.options, info=info)
+    return JobSpec(
+        workload=info.name,
+        options=options,
+        name=asked.name,
+        team=asked.team,
+        priority=asked.priority,
+        search=_complete_search(asked.search, info=info, optimizer=_optimizer(info, options=options)),
+    )
+
+
+def read_request(payload: Mapping[str, Any]) -> JobRequest:
+    """Read a request from plain values, as strictly as one over HTTP.
+
+    Raises:
+        InvalidValue: For the first thing that is wrong.
+    """
+    try:
+        return read_strictly(JobRequest, payload)
+    except ValidationError as error:
+        first = refusals(error.errors(), model=JobRequest)[0]
+        raise InvalidValue(first.field, value=first.value, allowed=first.allowed, hint=first.hint) from None
+
+
+def complete_options(options: Mapping[str, Any], *, info: WorkloadInfo) -> dict[str, Any]:
+    """Check a workload's options against the schema that it announced, and add the defaults of those left out.
+
+    Raises:
+        InvalidValue: An option is unknown, of another type, or out of its range.
+    """
+    properties: Mapping[str, Any] = info.options_schema.get("properties", {})
+    for name, value in options.items():
+        if name not in properties:
+            close = get_close_matches(name, properties, n=1)
+            raise InvalidValue(
+                f"options.{name}",
+                value=value,
+                allowed=f"one of the options of {info.name}: {', '.join(properties) or 'it has none'}",
+                hint=f"Did you mean {close[0]!r}?" if close else "",
+            )
+    defaults = {name: one["default"] for name, one in properties.items() if "default" in one}
+    complete = {**defaults, **options}
+    violation = best_match(Draft202012Validator(info.options_schema).iter_errors(complete))
+    if violation is not None:
+        raise _refused_option(violation, properties=properties)
+    return complete
+
+
+def _offered(name: str, *, workloads: Sequence[WorkloadInfo]) -> WorkloadInfo:
+    for info in workloads:
+        if info.name == name:
+            return info
+    names = sorted(info.name for info in workloads)
+    if not names:
+        raise InvalidValue(
+            "workload",
+            value=name,
+            allowed="offered by a worker, and no worker has announced any workload yet",
+            hint="Start one with `tuner worker` (or both service and worker with `tuner up`) and send this again.",
+        )
+    close = get_close_matches(name, names, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else "`tuner workloads` describes them."
+    raise InvalidValue("workload", value=name, allowed=f"one of {', '.join(names)}", hint=hint)
+
+
+_PHRASES: Mapping[str, Callable[[Any], str]] = {
+    "type": lambda wanted: f"of type {wanted}",
+    "enum": lambda values: f"one of {', '.join(repr(value) for value in values)}",
+    "const": repr,
+    "minimum": lambda limit: f"at least {limit}",
+    "maximum": lambda limit: f"at most {limit}",
+    "exclusiveMinimum": lambda limit: f"above {limit}",
+    "exclusiveMaximum": lambda limit: f"below {limit}",
+    "multipleOf": lambda step: f"a multiple of {step}",
+    "minLength": lambda length: f"at least {length} characters long",
+    "maxLength": lambda length: f"at most {length} characters long",
+    "pattern": lambda pattern: f"text that matches {pattern}",
+}
+
+
+def _refused_option(violation: SchemaViolation, *, properties: Mapping[str, Any]) -> InvalidValue:
+    path = tuple(violation.absolute_path)
+    phrase = _PHRASES.get(str(violation.validator))
+    allowed = phrase(violation.validator_value) if phrase else f"valid ({violation.message})"
+    description = properties.get(str(path[0]), {}).get("description", "") if path else ""
+    return InvalidValue(dotted(("options", *path)), value=violation.instance, allowed=allowed, hint=description)
+
+
+def _optimizer(info: WorkloadInfo, *, options: Mapping[str, Any]) -> OptimizerKind:
+    if info.optimizer_option is None:
+        return info.optimizer
+    return OptimizerKind(options[info.optimizer_option])
+
+
+def _complete_search(asked: SearchRequest, *, info: WorkloadInfo, optimizer: OptimizerKind) -> SearchSettings:
+    given = dict(asked)
+    if asked.total_steps is None:
+        given["total_steps"] = info.default_steps
+    if asked.space is None:
+        given["space"] = default_space(optimizer, peak_lr=info.peak_lr.get(optimizer.value))
+    settings = SearchSettings(**given)
+    with _inside("search"):
+        rung_steps(settings)  # refuses a horizon too short for its rungs
+    return settings
+
+
+@contextmanager
+def _inside(outer: str) -> Iterator[None]:
+    """Name the fields of refusals from the outermost object."""
+    try:
+        yield
+    except InvalidValue as error:
+        field = f"{outer}.{error.field}"
+        raise InvalidValue(field, value=error.value, allowed=error.allowed, hint=error.hint) from None

@@ -1,0 +1,233 @@
+"""Reads what came from outside, strictly, and says in plain words what was wrong with it.
+
+Strictly: ``true`` is not a number, ``"3"`` is not a number, 3.5 is not a whole number, and an unknown field is refused
+rather than dropped. The service and `tuner.tune` refuse with the same words, because both come through here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+from tuner.errors import InvalidValue
+
+MAX_DEPTH = 32
+"""Objects and arrays within one another; far more than any request needs."""
+_SHOWN_CHARACTERS = 200
+
+Model = TypeVar("Model", bound=BaseModel)
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """One thing that is wrong with a payload."""
+
+    loc: Loc
+    """Where, part by part, from the outermost object."""
+    field: str
+    """The same, dotted: ``"search.space.families"``."""
+    message: str
+    value: Any
+    """What was given, as JSON; cut when long, ``None`` when nothing was given."""
+    allowed: str
+    """What would have been accepted, in words that continue "must be"."""
+    hint: str
+
+
+def read_strictly(model: type[Model], payload: Any) -> Model:
+    """Build a model from what `json.loads` gave, or from plain Python values that JSON can express.
+
+    Args:
+        model: The pydantic model to build.
+        payload: Nested dicts, lists and scalars; models within are taken as the JSON they write.
+
+    Raises:
+        InvalidValue: Text that no database can store, a number that is not finite, or nesting deeper than `MAX_DEPTH`.
+        pydantic.ValidationError: Anything else; `refusals` puts it into words.
+    """
+    _check_storable(payload, loc=())
+    try:
+        text = to_json(payload)
+    except PydanticSerializationError as error:
+        raise InvalidValue("request", value=type(payload).__name__, allowed="made of JSON values") from error
+    return model.model_validate_json(text, strict=True)
+
+
+def refusals(errors: Iterable[Mapping[str, Any]], *, model: type[BaseModel] | None = None) -> tuple[Refusal, ...]:
+    """Put pydantic's errors into the project's words.
+
+    Args:
+        errors: What ``ValidationError.errors()`` lists.
+        model: The model that refused; with it, unknown fields are answered by the known ones.
+    """
+    schema = {} if model is None else model.model_json_schema()
+    return tuple(_refusal(error, schema=schema) for error in errors)
+
+
+def shown(value: Any) -> Any:
+    """A value as JSON, cut to a readable length, for an error message."""
+    plain = to_jsonable_python(value, fallback=repr, inf_nan_mode="strings")
+    text = plain if isinstance(plain, str) else json.dumps(plain)
+    return plain if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+
+
+def _check_storable(value: Any, *, loc: Loc) -> None:
+    if len(loc) > MAX_DEPTH:
+        raise InvalidValue(dotted(loc[:3]), value="...", allowed=f"nested at most {MAX_DEPTH} deep")
+    if isinstance(value, str):
+        if "\0" in value or not _is_unicode(value):
+            raise InvalidValue(dotted(loc), value=ascii(value), allowed="text without NUL and unpaired surrogates")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidValue(dotted(loc), value=str(value), allowed="a finite number")
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _check_storable(key, loc=loc)
+            _check_storable(inner, loc=(*loc, str(key)))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            _check_storable(inner, loc=(*loc, index))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def dotted(loc: Iterable[str | int]) -> str:
+    """A location as people write it: ``("a", 0, "b")`` is ``"a.0.b"``."""
+    return ".".join(str(part) for part in loc) or "request"
+
+
+def _refusal(error: Mapping[str, Any], *, schema: Mapping[str, Any]) -> Refusal:
+    path, known = _place(schema, loc=tuple(error["loc"]))
+    kind, context = error["type"], error.get("ctx", {})
+    cause = context.get("error")
+    if isinstance(cause, InvalidValue):
+        path = _joined(path, tuple(cause.field.split(".")))
+        return _refused(path, loc=error["loc"], value=cause.value, allowed=cause.allowed, hint=cause.hint)
+    if kind == "missing":
+        field = dotted(path)
+        return Refusal(
+            loc=error["loc"], field=field, message=f"{field} is missing", value=None, allowed="given", hint=""
+        )
+    if kind == "extra_forbidden":
+        return _unknown_field(path, loc=error["loc"], known=known, value=error["input"])
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        path = (*path, context["discriminator"].strip("'"))
+        return _refused(path, loc=error["loc"], value=context.get("tag"), allowed=_allowed(error, context))
+    return _refused(path, loc=error["loc"], value=error["input"], allowed=_allowed(error, context))
+
+
+def _refused(path: Loc, *, loc: Loc, value: Any, allowed: str, hint: str = "") -> Refusal:
+    words = InvalidValue(dotted(path), value=shown(value), allowed=allowed, hint=hint)
+    return Refusal(
+        loc=loc, field=words.field, message=str(words), value=words.value, allowed=allowed, hint=hint
+    )
+
+
+def _unknown_field(path: Loc, *, loc: Loc, known: tuple[str, ...], value: Any) -> Refusal:
+    field = dotted(path)
+    close = get_close_matches(str(path[-1]), known, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else "Leave it out."
+    allowed = f"one of the known fields: {', '.join(known)}" if known else "absent"
+    return Refusal(
+        loc=loc,
+        field=field,
+        message=f"{field} is not a known field. {hint}",
+        value=shown(value),
+        allowed=allowed,
+        hint=hint,
+    )
+
+
+_PHRASES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "int_type": lambda _: "a whole number",
+    "int_from_float": lambda _: "a whole number",
+    "int_parsing": lambda _: "a whole number",
+    "float_type": lambda _: "a number",
+    "float_parsing": lambda _: "a number",
+    "finite_number": lambda _: "a finite number",
+    "bool_type": lambda _: "true or false",
+    "string_type": lambda _: "text",
+    "dict_type": lambda _: "a JSON object",
+    "model_type": lambda _: "a JSON object",
+    "model_attributes_type": lambda _: "a JSON object",
+    "list_type": lambda _: "a JSON array",
+    "tuple_type": lambda _: "a JSON array",
+    "set_type": lambda _: "a JSON array",
+    "frozen_set_type": lambda _: "a JSON array",
+    "json_invalid": lambda context: f"valid JSON ({context['error']})",
+    "greater_than": lambda context: f"above {context['gt']}",
+    "greater_than_equal": lambda context: f"at least {context['ge']}",
+    "less_than": lambda context: f"below {context['lt']}",
+    "less_than_equal": lambda context: f"at most {context['le']}",
+    "string_too_short": lambda context: f"text of at least {context['min_length']} characters",
+    "string_too_long": lambda context: f"text of at most {context['max_length']} characters",
+    "too_short": lambda context: f"a list of at least {context['min_length']}",
+    "too_long": lambda context: f"a list of at most {context['max_length']}",
+    "string_pattern_mismatch": lambda context: f"text that matches {context['pattern']}",
+    "literal_error": lambda context: f"one of {context['expected']}",
+    "enum": lambda context: f"one of {context['expected']}",
+    "union_tag_invalid": lambda context: f"one of {context['expected_tags']}",
+    "union_tag_not_found": lambda _: "given",
+}
+
+
+def _allowed(error: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+    phrase = _PHRASES.get(error["type"])
+    return phrase(context) if phrase else f"valid ({error['msg']})"
+
+
+def _joined(path: Loc, field: Loc) -> Loc:
+    """Append a field that may repeat the end of the path, as when a validator names its own field."""
+    for overlap in range(min(len(path), len(field)), 0, -1):
+        if path[-overlap:] == field[:overlap]:
+            return path + field[overlap:]
+    return path + field
+
+
+def _place(schema: Mapping[str, Any], *, loc: Loc) -> tuple[Loc, tuple[str, ...]]:
+    """Follow a location through a JSON schema.
+
+    Returns:
+        The location without the tags that pydantic adds for unions, and the names of the fields beside its last part.
+    """
+    definitions = schema.get("$defs", {})
+    node, path, known = schema, list[str | int](), tuple[str, ...]()
+    for part in loc:
+        options = list(_branches(node, definitions=definitions))
+        known = tuple(dict.fromkeys(name for option in options for name in option.get("properties", {})))
+        tagged = next((option["discriminator"]["mapping"] for option in options if "discriminator" in option), {})
+        if part in tagged:
+            node = {"$ref": tagged[part]}
+            continue
+        path.append(part)
+        node = next((found for option in options if (found := _child(option, part=part)) is not None), {})
+    return tuple(path), known
+
+
+def _branches(node: Mapping[str, Any], *, definitions: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """The node, or what it refers to, and each of its alternatives."""
+    if "$ref" in node:
+        node = definitions.get(node["$ref"].rsplit("/", 1)[-1], {})
+    yield node
+    if "discriminator" not in node:
+        for option in node.get("anyOf", ()):
+            yield from _branches(option, definitions=definitions)
+
+
+def _child(node: Mapping[str, Any], *, part: str | int) -> Mapping[str, Any] | None:
+    found = node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)
+    return found if isinstance(found, Mapping) else None
