@@ -114,26 +114,5 @@ class IdempotencyConflict(TunerError):
         )
 
 
-class IdempotencyConflict(TunerError):
-    """An idempotency key was used again, for something else.
-
-    Args:
-        key: The key that came twice.
-        job_id: The job that was made under it.
-    """
-
-    def __init__(self, key: str, *, job_id: str) -> None:
-        self.key = key
-        self.job_id = job_id
-        super().__init__(
-            f"idempotency key {key!r} was already used for job {job_id}, which asks for something else. "
-            "Send the same request again to get that job, or a new key to make another"
-        )
-
-
-class StoreUnavailable(TunerError):
-    """The database did not answer, or stayed locked; nothing was written that one can rely on. Try again later."""
-
-
 class SchemaMismatch(TunerError):
     """The database's tables are not those that this version works with; the message says which command mends it."""
