@@ -1,0 +1,63 @@
+"""The families of schedules: what happens between the warm-up and the end of the run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, get_args
+
+from pydantic import Field
+
+from tuner.schedules.families.base import BaseFamily
+from tuner.schedules.families.cycles import Cyclic, OneCycle, Sgdr
+from tuner.schedules.families.decays import Constant, Exponential, InverseSqrt, MultiStep, Power, Step
+from tuner.schedules.families.descents import Cosine, Linear, Polynomial, Rex, Wsd
+from tuner.schedules.families.pieces import Knot, PiecewiseLinear, Segment, Segments
+
+AnyFamily = (
+    Constant
+    | Linear
+    | Cosine
+    | Sgdr
+    | Polynomial
+    | Exponential
+    | Step
+    | MultiStep
+    | InverseSqrt
+    | OneCycle
+    | Cyclic
+    | Wsd
+    | Rex
+    | Power
+    | PiecewiseLinear
+    | Segments
+)
+Family = Annotated[AnyFamily, Field(discriminator="name")]
+"""Any family; as JSON, an object whose ``name`` tells which."""
+
+FAMILIES: Final[dict[str, type[BaseFamily]]] = {
+    family.model_fields["name"].default: family for family in get_args(AnyFamily)
+}
+"""Every family by its name."""
+
+__all__ = [
+    "FAMILIES",
+    "BaseFamily",
+    "Constant",
+    "Cosine",
+    "Cyclic",
+    "Exponential",
+    "Family",
+    "InverseSqrt",
+    "Knot",
+    "Linear",
+    "MultiStep",
+    "OneCycle",
+    "PiecewiseLinear",
+    "Polynomial",
+    "Power",
+    "Rex",
+    "Segment",
+    "Segments",
+    "Sgdr",
+    "Step",
+    "Wsd",
+]

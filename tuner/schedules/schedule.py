@@ -1,0 +1,142 @@
+"""A learning-rate schedule as a value: what is searched for, stored, sent, trained with and exported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Final, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from tuner.errors import InvalidValue
+from tuner.schedules.families import Family
+from tuner.schedules.spans import percent
+from tuner.schedules.values import Array, Finite, Positive, Value
+from tuner.schedules.warmup import Warmup
+
+MIN_WARMUP: Final = 10
+"""Updates that compression leaves of a warm-up, unless told otherwise."""
+
+
+class Schedule(Value):
+    """The learning rate of every update of a run, whatever the run's length.
+
+    Of T updates, numbered from 0, the first W are the warm-up; the family shapes the rest, over the progress
+    ``p = (u - W) / (T - W)`` in [0, 1). From update T on the rate is the one at p = 1, for ever.
+    """
+
+    version: Literal[1] = 1
+    peak_lr: Positive
+    """The highest learning rate, which a warm-up ends at."""
+    family: Family
+    warmup: Warmup = Warmup()
+    floor: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
+    """Fraction of the peak below which the rate does not fall after the warm-up, and where a descent ends."""
+
+    @model_validator(mode="after")
+    def _warmup_leads_to_the_family(self) -> Self:
+        if self.warmup.shape != "none" and not self.family.starts_at_peak:
+            raise InvalidValue(
+                "warmup.shape",
+                value=self.warmup.shape,
+                allowed=f'"none" with this {self.family.name}, which does not start at the peak',
+            )
+        return self
+
+    def lrs(self, total_steps: int) -> Array:
+        """The learning rate of every update.
+
+        Args:
+            total_steps: Updates of the run, T, at least 1.
+
+        Returns:
+            float64 ``[total_steps]``, a fresh array.
+
+        Raises:
+            InvalidValue: The schedule does not fit into so few updates, or ``total_steps`` is below 1.
+        """
+        _check_steps("total_steps", total_steps, least=1)
+        return self._at(np.arange(float(total_steps)), total_steps=total_steps)
+
+    def lr(self, step: int, *, total_steps: int) -> float:
+        """The learning rate of one update.
+
+        Args:
+            step: The update, 0-based. From ``total_steps`` on, the value is that at progress 1.
+            total_steps: Updates of the run, T, at least 1.
+
+        Raises:
+            InvalidValue: As for `lrs`, or ``step`` is negative.
+        """
+        _check_steps("step", step, least=0)
+        _check_steps("total_steps", total_steps, least=1)
+        return float(self._at(np.array([float(min(step, total_steps))]), total_steps=total_steps)[0])
+
+    def compressed(self, to_steps: int, *, from_steps: int, min_warmup: int = MIN_WARMUP) -> Schedule:
+        """The same schedule for a run of another length, shorter or longer.
+
+        The peak and the floor stay, and so does everything that is given as a fraction. Lengths in updates scale with
+        what they are measured in: the warm-up with the run, the family's with the stretch after the warm-up (which is
+        the same, unless the warm-up is kept from shrinking). So the rate at a given progress stays the same.
+
+        Args:
+            to_steps: Updates of the new run, at least 1.
+            from_steps: Updates of the run that the schedule was made for, at least 1.
+            min_warmup: The warm-up keeps at least so many updates where it had them, as long as that is no more than
+                half of the new run.
+
+        Raises:
+            InvalidValue: The schedule does not fit into ``from_steps``, or an argument is out of range.
+        """
+        _check_steps("to_steps", to_steps, least=1)
+        _check_steps("from_steps", from_steps, least=1)
+        _check_steps("min_warmup", min_warmup, least=0)
+        self.lr(0, total_steps=from_steps)
+        warmup = self.warmup.compressed(to_steps, from_steps=from_steps, min_warmup=min_warmup)
+        ratio = (to_steps - warmup.length(to_steps)) / (from_steps - self.warmup.length(from_steps))
+        return self.model_copy(update={"warmup": warmup, "family": self.family.scaled(ratio)})
+
+    @property
+    def is_compressible(self) -> bool:
+        """True: the rate depends on the update alone (see `PlateauSchedule` for the kind where it does not)."""
+        return True
+
+    @classmethod
+    def from_json(cls, text: str) -> Schedule:
+        """The schedule that `to_json` wrote.
+
+        Raises:
+            pydantic.ValidationError: It is not a schedule; the error names every field, value and range.
+        """
+        return cls.model_validate_json(text)
+
+    def to_json(self) -> str:
+        """Canonical JSON: keys sorted, no spaces, absent fields left out. Equal schedules give equal text."""
+        fields = self.model_dump(mode="json", exclude_none=True)
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hex."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @property
+    def label(self) -> str:
+        """The schedule for people: ``"wsd 1-sqrt cooldown 40 %, peak 1.0e-02, warm-up 5 %"``."""
+        floor = f"floor {percent(self.floor)}" if self.floor else ""
+        parts = (self.family.label, f"peak {self.peak_lr:.1e}", self.warmup.label, floor)
+        return ", ".join(part for part in parts if part)
+
+    def _at(self, steps: Array, *, total_steps: int) -> Array:
+        """Learning rates at ascending ``steps``, each in [0, total_steps]."""
+        warmup = self.warmup.length(total_steps)
+        split = int(np.searchsorted(steps, warmup))
+        rise = self.warmup.factors(steps[:split], length=warmup)
+        rest = self.family.factors(steps[split:] - warmup, n=total_steps - warmup, floor=self.floor)
+        return self.peak_lr * np.concatenate((rise, rest))
+
+
+def _check_steps(field: str, value: int, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InvalidValue(field, value=value, allowed=f"a whole number of at least {least}")

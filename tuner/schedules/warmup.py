@@ -1,0 +1,111 @@
+"""The rise to the peak at the start of a run."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tuner.errors import InvalidValue
+from tuner.schedules import curves
+from tuner.schedules.curves import between
+from tuner.schedules.spans import percent
+from tuner.schedules.values import Array, Finite, Value
+
+WarmupShape = Literal["none", "linear", "cosine", "exponential", "constant"]
+
+
+class Warmup(Value):
+    """The first W updates of a run, which end at the peak.
+
+    With ``x = (u + 1) / W`` for the update u in [0, W) and the start factor s, the fraction of the peak is
+
+    - linear: ``s + (1 - s) x``;
+    - cosine: ``s + (1 - s) (1 - cos(pi x)) / 2``;
+    - exponential: ``s^(1 - x)``;
+    - constant: ``s``, then the peak from update W on.
+
+    So the rate is never 0, and all but ``constant`` reach the peak at update W - 1.
+    """
+
+    shape: WarmupShape = "none"
+    fraction: Annotated[Finite, Field(ge=0, lt=1)] | None = None
+    """Of the whole run: ``W = round(fraction * T)``, half to even, at least 1 unless the fraction is 0."""
+    updates: int | None = Field(default=None, ge=0, strict=True)
+    """W itself."""
+    start_factor: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
+    """Where the ramp comes from, as a fraction of the peak; greater than 0 for ``exponential`` and ``constant``."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        given = [name for name in ("fraction", "updates") if getattr(self, name) is not None]
+        if self.shape == "none":
+            if given or self.start_factor:
+                field = given[0] if given else "start_factor"
+                raise InvalidValue(
+                    f"warmup.{field}", value=getattr(self, field), allowed='absent when the shape is "none"'
+                )
+        elif len(given) != 1:
+            raise InvalidValue(
+                "warmup", value={name: getattr(self, name) for name in given}, allowed="given one of fraction, updates"
+            )
+        elif self.shape in ("exponential", "constant") and self.start_factor == 0:
+            raise InvalidValue(
+                "warmup.start_factor", value=self.start_factor, allowed=f"in (0, 1) when the shape is {self.shape!r}"
+            )
+        return self
+
+    def length(self, total_steps: int) -> int:
+        """W in a run of ``total_steps`` updates, in [0, total_steps).
+
+        Raises:
+            InvalidValue: The warm-up would leave no update after it.
+        """
+        if self.shape == "none":
+            return 0
+        if self.fraction is not None:
+            updates = max(1, round(self.fraction * total_steps)) if self.fraction else 0
+        else:
+            updates = self.updates or 0
+        if updates >= total_steps:
+            raise InvalidValue(
+                "warmup.updates" if self.fraction is None else "warmup.fraction",
+                value=self.updates if self.fraction is None else self.fraction,
+                allowed=f"less than the whole run of {total_steps} updates",
+            )
+        return updates
+
+    def factors(self, steps: Array, *, length: int) -> Array:
+        """Fractions of the peak at ``steps``, each in [0, length)."""
+        x = (steps + 1.0) / length if length else steps
+        match self.shape:
+            case "linear":
+                share = curves.linear(x)
+            case "cosine":
+                share = curves.cosine(x)
+            case "exponential":
+                share = curves.exponential(math.log(self.start_factor))(x)
+            case _:
+                share = 0.0 * x
+        return between(self.start_factor, 1.0, share)
+
+    def compressed(self, to_steps: int, *, from_steps: int, min_warmup: int) -> Warmup:
+        """The warm-up of the same run compressed; see `Schedule.compressed`."""
+        before = self.length(from_steps)
+        floor = min(before, min_warmup, to_steps // 2)
+        after = min(max(round(before * to_steps / from_steps), floor), to_steps - 1)
+        if after == 0:
+            return Warmup()
+        if self.fraction is not None and after == max(1, round(self.fraction * to_steps)):
+            return self
+        return self.model_copy(update={"fraction": None, "updates": after})
+
+    @property
+    def label(self) -> str:
+        """For people: ``"warm-up 5 %"``, ``"cosine warm-up 100 updates"``; empty when there is none."""
+        if self.shape == "none":
+            return ""
+        kind = "" if self.shape == "linear" else f"{self.shape} "
+        length = f"{self.updates} updates" if self.fraction is None else percent(self.fraction)
+        return f"{kind}warm-up {length}"
