@@ -89,6 +89,14 @@ class WorkloadError(TunerError):
     """The user's training code broke its contract: the message says which part, and what was expected."""
 
 
+class DatabaseUnavailable(TunerError):
+    """The database cannot be reached or cannot answer just now; the same call may succeed later.
+
+    Raised by the store in place of its driver's errors (connection refused or cut, server shutting down, SQLite file
+    locked for too long). Never raised for a mistake in the call.
+    """
+
+
 class IdempotencyConflict(TunerError):
     """An idempotency key came with another request than the one it was first used for: nothing was stored.
 
