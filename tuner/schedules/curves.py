@@ -1,4 +1,4 @@
-"""The curves that schedules are made of: each maps progress in [0, 1] to the share of the way done, from 0 to 1."""
+"""The curves that schedules are made of: each maps progress in [0, 1] to what is left of the way, from 1 to 0."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from tuner.schedules.values import Array
 Curve = Callable[[Array], Array]
 
 EXPONENTIAL_RATE: Final = float(np.log(100.0))
-"""Default rate of the exponential curve: were it not shifted to end at 0, it would end at 1 % of the start."""
+"""Default rate of the exponential curve: were it not shifted to end at 0, it would end at 1/100."""
 
 
 def linear(x: Array) -> Array:
-    """``x``."""
-    return x
+    """``1 - x``."""
+    return 1.0 - x
 
 
 def cosine(x: Array) -> Array:
-    """``(1 - cos(pi x)) / 2``: slow, fast, slow."""
-    return 0.5 * (1.0 - np.cos(np.pi * x))
+    """``(1 + cos(pi x)) / 2``: slow, fast, slow."""
+    return 0.5 + 0.5 * np.cos(np.pi * x)
 
 
 def one_minus_sqrt(x: Array) -> Array:
-    """``sqrt(x)``: what is left is ``1 - sqrt(x)`` (Hägele et al., arXiv 2405.18392)."""
-    return np.sqrt(x)
+    """``1 - sqrt(x)`` (Hägele et al., arXiv 2405.18392)."""
+    return 1.0 - np.sqrt(x)
 
 
 def rex(x: Array) -> Array:
-    """``1 - (1 - x) / (1/2 + (1 - x) / 2)``, which is ``x / (2 - x)`` (Chen et al., arXiv 2107.04197)."""
-    return x / (2.0 - x)
+    """``(1 - x) / (1/2 + (1 - x) / 2)`` (Chen et al., arXiv 2107.04197)."""
+    return (1.0 - x) / (1.0 - 0.5 * x)
 
 
 def polynomial(power: float) -> Curve:
-    """``1 - (1 - x)^power``: what is left is ``(1 - x)^power``."""
-    return lambda x: 1.0 - (1.0 - x) ** power
+    """``(1 - x)^power``, for a power above 0."""
+    return lambda x: (1.0 - x) ** power
 
 
 def exponential(rate: float = EXPONENTIAL_RATE) -> Curve:
-    """``(1 - exp(-rate x)) / (1 - exp(-rate))``: an exponential, shifted and scaled to arrive.
+    """``(exp(-rate x) - exp(-rate)) / (1 - exp(-rate))``, for a rate above 0: an exponential, shifted to arrive.
 
-    With ``rate = ln(a / b)`` the way from ``a`` to ``b`` is the geometric one, ``a (b / a)^x``. ``rate`` is not 0.
+    With ``rate = ln(a / b)`` the way from ``a`` to ``b`` is the geometric one, ``a (b / a)^x``.
     """
-    return lambda x: np.expm1(-rate * x) / np.expm1(-rate)
+    return lambda x: np.expm1(rate * (1.0 - x)) / np.expm1(rate)
 
 
-def between(start: float, end: float, share: Array) -> Array:
-    """The value after ``share`` of the way from ``start`` to ``end``; exact at both ends."""
-    return start * (1.0 - share) + end * share
+def between(start: float, end: float, left: Array) -> Array:
+    """The value on the way from ``start`` to ``end`` when ``left`` of it is left; exact at both ends."""
+    return start * left + end * (1.0 - left)

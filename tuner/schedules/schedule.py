@@ -137,6 +137,6 @@ class Schedule(Value):
         return self.peak_lr * np.concatenate((rise, rest))
 
 
-def _check_steps(field: str, value: int, *, least: int) -> None:
+def _check_steps(field: str, value: object, *, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise InvalidValue(field, value=value, allowed=f"a whole number of at least {least}")

@@ -17,19 +17,24 @@ from tuner.schedules.values import Finite, Value
 _SNAP = 1e-9
 """Relative distance below which a position is the whole update beside it, so that 0.7 of 10 updates is 7."""
 
+_LEAST = 1e-12
+"""Shorter lengths are nothing: dividing by them would overflow."""
+_MOST = 1e12
+"""More updates, or epochs, than any run has."""
+
 
 class Updates(Value):
     """A length or position in optimizer updates."""
 
-    updates: Annotated[Finite, Field(ge=0)]
+    updates: Annotated[Finite, Field(ge=0, le=_MOST)]
     """Not negative. Need not be whole: a compressed schedule's rarely is."""
 
 
 class Epochs(Value):
     """A length or position in epochs, which mean nothing without the updates in one."""
 
-    epochs: Annotated[Finite, Field(ge=0)]
-    updates_per_epoch: int = Field(ge=1, strict=True)
+    epochs: Annotated[Finite, Field(ge=0, le=_MOST)]
+    updates_per_epoch: int = Field(ge=1, le=int(_MOST), strict=True)
 
 
 def _fraction(value: float) -> float:
@@ -41,14 +46,18 @@ def _fraction(value: float) -> float:
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "epochs" if "epochs" in value else "updates"
-    return {Updates: "updates", Epochs: "epochs"}.get(type(value), "fraction")
+    match value:
+        case Epochs() | {"epochs": _}:
+            return "epochs"
+        case Updates() | Mapping():
+            return "updates"
+        case _:
+            return "fraction"
 
 
-def _positive(span: Span) -> Span:
-    if in_updates(span, of=1) == 0:
-        raise InvalidValue("a length", value=span, allowed="greater than 0")
+def _not_empty(span: Span) -> Span:
+    if in_updates(span, of=1) < _LEAST:
+        raise InvalidValue("a length", value=span_text(span), allowed="greater than 0")
     return span
 
 
@@ -58,7 +67,7 @@ Span = Annotated[
     Discriminator(_kind),
 ]
 """A position: zero is allowed."""
-Length = Annotated[Span, AfterValidator(_positive)]
+Length = Annotated[Span, AfterValidator(_not_empty)]
 """A span that is not empty."""
 
 
@@ -110,7 +119,7 @@ def scaled(span: Span, *, ratio: float) -> Span:
 def snapped(updates: float) -> float:
     """The whole number that ``updates`` stands for up to rounding errors, else ``updates`` itself."""
     whole = float(round(updates))
-    return whole if abs(updates - whole) <= _SNAP * max(1.0, whole) else updates
+    return whole if whole and abs(updates - whole) <= _SNAP * whole else updates
 
 
 def span_text(span: Span) -> str:

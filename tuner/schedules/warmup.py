@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from tuner.errors import InvalidValue
-from tuner.schedules import curves
-from tuner.schedules.curves import between
 from tuner.schedules.spans import percent
 from tuner.schedules.values import Array, Finite, Value
 
@@ -81,14 +79,14 @@ class Warmup(Value):
         x = (steps + 1.0) / length if length else steps
         match self.shape:
             case "linear":
-                share = curves.linear(x)
+                share = x
             case "cosine":
-                share = curves.cosine(x)
+                share = 0.5 - 0.5 * np.cos(np.pi * x)
             case "exponential":
-                share = curves.exponential(math.log(self.start_factor))(x)
+                return self.start_factor ** (1.0 - x)
             case _:
-                share = 0.0 * x
-        return between(self.start_factor, 1.0, share)
+                share = np.zeros_like(x)
+        return self.start_factor * (1.0 - share) + share
 
     def compressed(self, to_steps: int, *, from_steps: int, min_warmup: int) -> Warmup:
         """The warm-up of the same run compressed; see `Schedule.compressed`."""

@@ -32,7 +32,7 @@ class Sgdr(BaseFamily):
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
-        lengths = self.multiplier ** np.arange(float(self.cycles))
+        lengths = self.multiplier ** np.arange(1.0 - self.cycles, 1.0)
         ends = np.cumsum(lengths / lengths.sum()) * n
         edges = np.array([0.0, *(snapped(end) for end in ends[:-1]), n])
         cycle = np.searchsorted(edges[1:-1], t, side="right")
@@ -66,9 +66,10 @@ class OneCycle(BaseFamily):
         if rise == n:
             raise InvalidValue("family.rise", value=span_text(self.rise), allowed=f"less than the run of {n} updates")
         way = _WAYS[self.shape]
-        up = between(max(self.start_factor, floor), 1.0, way(np.minimum(t / rise, 1.0)))
-        down = between(1.0, floor, way(np.maximum((t - rise) / (n - rise), 0.0)))
-        return np.minimum(up, down)
+        peak = int(np.searchsorted(t, rise))
+        up = between(max(self.start_factor, floor), 1.0, way(t[:peak] / rise))
+        down = between(1.0, floor, way(1.0 - (n - t[peak:]) / (n - rise)))
+        return np.concatenate((up, down))
 
     @property
     def starts_at_peak(self) -> bool:
@@ -114,7 +115,7 @@ class Cyclic(BaseFamily):
             height = np.ldexp(height, -cycle.astype(np.int64))
         elif self.gamma is not None:
             height = height * np.exp(np.log(self.gamma) * passed)
-        return between(floor, 1.0, height)
+        return between(1.0, floor, height)
 
     @property
     def starts_at_peak(self) -> bool:

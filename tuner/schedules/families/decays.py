@@ -69,7 +69,7 @@ class Step(BaseFamily):
 
     name: Literal["step"] = "step"
     gamma: Gamma = 0.1
-    every: Length
+    every: Length = 0.3
     """Updates between drops."""
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
@@ -88,7 +88,7 @@ class MultiStep(BaseFamily):
 
     name: Literal["multi_step"] = "multi_step"
     gamma: Gamma = 0.1
-    milestones: tuple[Length, ...] = Field(min_length=1, max_length=1000)
+    milestones: Annotated[tuple[Length, ...], Field(min_length=1, max_length=1000)] = (0.5, 0.75)
     """Counted from the end of the warm-up, within the run. Those at the same place multiply."""
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
@@ -107,7 +107,7 @@ class InverseSqrt(BaseFamily):
     """``1 / sqrt(1 + t / timescale)``. With a time scale of W updates it is Noam's ``sqrt(W / u)``."""
 
     name: Literal["inverse_sqrt"] = "inverse_sqrt"
-    timescale: Length
+    timescale: Length = 0.1
     """The length after which the rate has fallen to ``1 / sqrt(2)`` of the peak."""
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
@@ -124,7 +124,7 @@ class Power(BaseFamily):
     """``min(1, (t / onset)^-exponent)``: the peak until the onset, then a power law (Shen et al., arXiv 2408.13359)."""
 
     name: Literal["power"] = "power"
-    onset: Length
+    onset: Length = 0.1
     """Where the law crosses the peak; past the end of the run, the rate is constant."""
     exponent: Annotated[Positive, Field(le=100)] = 0.51
 

@@ -71,8 +71,9 @@ class Rex(BaseFamily):
 class Wsd(BaseFamily):
     """Warm-up, stable, decay: the peak, then a cooldown of d updates that ends with the run.
 
-    With ``x = (t - (n - d)) / d`` the cooldown is ``1 - x`` (linear), ``1 - sqrt(x)`` (1-sqrt),
-    ``(1 + cos(pi x)) / 2`` (cosine) or ``(100^-x - 1/100) / (1 - 1/100)`` (exponential).
+    With ``x = 1 - (n - t) / d`` the cooldown is ``1 - x`` (linear), ``1 - sqrt(x)`` (1-sqrt),
+    ``(1 + cos(pi x)) / 2`` (cosine) or
+    ``(100^-x - 1/100) / (1 - 1/100)`` (exponential).
     """
 
     name: Literal["wsd"] = "wsd"
@@ -83,7 +84,7 @@ class Wsd(BaseFamily):
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
         cooldown = fitting(self.cooldown, of=n, field="family.cooldown")
-        x = np.clip((t - (n - cooldown)) / cooldown, 0.0, 1.0)
+        x = np.maximum(1.0 - (n - t) / cooldown, 0.0)
         return between(1.0, floor, _COOLDOWNS[self.shape](x))
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
+from itertools import accumulate, pairwise
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from tuner.errors import InvalidValue
 from tuner.schedules import curves
 from tuner.schedules.curves import Curve, between
 from tuner.schedules.families.base import BaseFamily, Part
-from tuner.schedules.spans import Length, Span, fitting, in_updates
+from tuner.schedules.spans import Length, Span, fitting, in_updates, snapped
 from tuner.schedules.values import Array, Factor, Positive
 
 SegmentKind = Literal["constant", "linear", "cosine", "1-sqrt", "rex", "polynomial", "exponential"]
@@ -115,20 +116,19 @@ class Segments(BaseFamily):
         if lengths.count(None) > 1:
             raise InvalidValue("family.segments", value=lengths, allowed="without a length in one place at most")
         if all(isinstance(length, float) for length in lengths):
-            _edges(self.segments, n=1)
+            _lengths(self.segments, n=1)
         return self
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
-        edges = _edges(self.segments, n=n)
-        firsts = np.searchsorted(t, edges[:-1], side="left")
-        pieces = []
-        for segment, start, end, first, last in zip(
-            self.segments, edges[:-1], edges[1:], firsts, [*firsts[1:], len(t)], strict=True
-        ):
-            x = (t[first:last] - start) / (end - start)
-            pieces.append(between(segment.start, segment.end, segment.curve(x)))
-        return np.maximum(np.concatenate(pieces), floor)
+        lengths = _lengths(self.segments, n=n)
+        ends = [snapped(end) for end in accumulate(lengths)]
+        pieces = np.split(t, np.searchsorted(t, ends[:-1]))
+        factors = [
+            between(segment.start, segment.end, segment.curve(np.clip(1.0 - (end - piece) / length, 0.0, 1.0)))
+            for segment, length, end, piece in zip(self.segments, lengths, ends, pieces, strict=True)
+        ]
+        return np.maximum(np.concatenate(factors), floor)
 
     @property
     def starts_at_peak(self) -> bool:
@@ -146,19 +146,17 @@ def _check_order(places: list[float]) -> None:
         raise InvalidValue("family.knots", value=places, allowed="each later than the one before")
 
 
-def _edges(segments: tuple[Segment, ...], *, n: int) -> Array:
-    """Where the segments begin and the last one ends, in updates since the warm-up."""
+def _lengths(segments: tuple[Segment, ...], *, n: int) -> list[float]:
+    """The lengths of the segments in updates, which make n together."""
     lengths = [None if segment.length is None else in_updates(segment.length, of=n) for segment in segments]
-    given = sum(length for length in lengths if length is not None)
-    rest = n - given
-    if None in lengths and rest <= _FITS * n:
+    given = math.fsum(length for length in lengths if length is not None)
+    if None in lengths:
+        if given >= n * (1.0 - _FITS):
+            raise InvalidValue(
+                "family.segments", value=given, allowed=f"less than {n} long, to leave some to the one without a length"
+            )
+    elif abs(n - given) > _FITS * n:
         raise InvalidValue(
-            "family.segments", value=given, allowed=f"less than {n} in sum, for the segment without a length"
+            "family.segments", value=given, allowed=f"{n} long in sum", hint="One of them may be without a length."
         )
-    if None not in lengths and abs(rest) > _FITS * n:
-        raise InvalidValue(
-            "family.segments", value=given, allowed=f"{n} in sum", hint="Leave one segment without a length."
-        )
-    edges = np.cumsum([0.0, *(rest if length is None else length for length in lengths)])
-    edges[-1] = n
-    return edges
+    return [n - given if length is None else length for length in lengths]
