@@ -1,0 +1,91 @@
+"""From the results of a study to its report. Pure: equal results give equal reports, in whatever order they come."""
+
+from __future__ import annotations
+
+from tuner.errors import InvalidValue
+from tuner.report.candidates import best_in_group, compare, find_plateau, rank
+from tuner.report.report import Candidate, Comparison, Cost, Report, TrialRow, Verdict
+from tuner.report.study_result import StudyResult, TrialResult
+from tuner.report.wording import best_sentence, cost_sentence, default_sentence, finding, plateau_sentence
+from tuner.search.decisions import Control
+
+
+def build_report(result: StudyResult) -> Report:
+    """Work out the answer of a study.
+
+    The best candidate is the one with the lowest *confirmed* median, not the lowest loss of the search: the best of
+    many noisy numbers is partly luck, and fresh seeds take the luck out.
+
+    Args:
+        result: The results of a study that has ended.
+
+    Returns:
+        The report.
+
+    Raises:
+        InvalidValue: No trial reached the horizon, so there is no answer.
+    """
+    candidates = rank(result)
+    if not candidates:
+        raise InvalidValue("trials", value=len(result.trials), allowed="such that at least one reached the horizon")
+    best = candidates[0]
+    plateau = find_plateau(candidates)
+    recommended = next(candidate for candidate in candidates if candidate.trial == plateau.recommended)
+    constant = _against(Control.CONSTANT, candidates=candidates)
+    default = _against(Control.DEFAULT, candidates=candidates)
+    cost = _cost(result)
+    return Report(
+        job_id=result.job_id,
+        job_name=result.job_name,
+        workload=result.workload,
+        options=dict(result.options),
+        total_steps=result.total_steps,
+        rung_steps=result.rung_steps,
+        why_ended=result.why_ended,
+        schedule_helps=constant is not None and constant.verdict is Verdict.BETTER,
+        finding=finding(constant),
+        best=best,
+        recommended=recommended,
+        candidates=candidates,
+        best_constant=constant,
+        default=default,
+        plateau=plateau,
+        cost=cost,
+        trials=tuple(_row(trial) for trial in sorted(result.trials, key=lambda trial: trial.number)),
+        summary=(
+            finding(constant),
+            best_sentence(best),
+            default_sentence(default),
+            plateau_sentence(plateau, recommended=recommended, candidates=candidates),
+            cost_sentence(cost, trials=len(result.trials)),
+        ),
+    )
+
+
+def _against(group: Control, *, candidates: tuple[Candidate, ...]) -> Comparison | None:
+    rival = best_in_group(candidates, group=group)
+    return None if rival is None else compare(candidates[0], rival=rival)
+
+
+def _cost(result: StudyResult) -> Cost:
+    search_updates = result.updates_spent - result.confirm_updates
+    updates_all_full = len(result.trials) * result.total_steps
+    return Cost(
+        updates_spent=result.updates_spent,
+        search_updates=search_updates,
+        confirm_updates=result.confirm_updates,
+        updates_all_full=updates_all_full,
+        ratio=search_updates / updates_all_full,
+    )
+
+
+def _row(trial: TrialResult) -> TrialRow:
+    return TrialRow(
+        number=trial.number,
+        label=trial.schedule.label,
+        control=trial.control,
+        rung=len(trial.losses) - 1 if trial.losses else None,
+        losses=trial.losses,
+        status=trial.status,
+        reason=trial.reason,
+    )

@@ -1,0 +1,131 @@
+"""A schedule drawn with characters: braille dots, or plain ASCII where the terminal has nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotille
+from numpy.typing import NDArray
+
+from tuner.report.sampling import sampled
+from tuner.schedules import Schedule
+
+MIN_WIDTH = 30
+MIN_HEIGHT = 3
+_DECADES = 4  # span of the log axis below the peak; what is lower, zero included, lies on its lower edge
+_LABEL_WIDTH = 8  # "1.00e-02"
+_TICKS = 4  # intervals of the update axis
+_DOTS_ACROSS, _DOTS_DOWN = 2, 4  # of one braille character
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Axes:
+    vertical: str
+    tick_left: str
+    corner: str
+    horizontal: str
+    tick_down: str
+
+
+_UNICODE = _Axes(vertical="│", tick_left="┤", corner="└", horizontal="─", tick_down="┬")
+_ASCII = _Axes(vertical="|", tick_left="+", corner="+", horizontal="-", tick_down="+")
+
+
+def draw_schedule(
+    schedule: Schedule,
+    *,
+    total_steps: int,
+    width: int = 80,
+    height: int = 15,
+    log: bool = False,
+    ascii_only: bool = False,
+) -> str:
+    """Draw the learning rate over the updates.
+
+    Args:
+        schedule: The schedule.
+        total_steps: The horizon in updates, at least 1.
+        width: Characters per line, axis labels included; `MIN_WIDTH` when less.
+        height: Lines of the drawing, the two of the update axis not counted; `MIN_HEIGHT` when less.
+        log: Whether the rate axis is logarithmic, four decades down from the highest rate. It starts at zero otherwise.
+        ascii_only: Whether to do without braille and box characters.
+
+    Returns:
+        ``height + 2`` lines without trailing spaces, no newline at the end.
+    """
+    columns = max(width, MIN_WIDTH) - _LABEL_WIDTH - 2
+    rows = max(height, MIN_HEIGHT)
+    _, lrs = sampled(schedule, total_steps=total_steps)
+    peak = float(lrs.max())
+    heights = _heights(lrs, peak=peak, log=log)
+    canvas = _ascii_canvas if ascii_only else _braille_canvas
+    axes = _ASCII if ascii_only else _UNICODE
+    labels = {row: _rate_at(1.0 - row / (rows - 1), peak=peak, log=log) for row in (0, rows // 2, rows - 1)}
+    lines = [
+        f"{labels.get(row, ''):>{_LABEL_WIDTH}} {axes.tick_left if row in labels else axes.vertical}{line}".rstrip()
+        for row, line in enumerate(canvas(heights, columns=columns, rows=rows))
+    ]
+    return "\n".join([*lines, *_update_axis(total_steps, columns=columns, axes=axes)])
+
+
+def _heights(lrs: NDArray[np.float64], *, peak: float, log: bool) -> NDArray[np.float64]:
+    """Where each rate lies on the rate axis, in [0, 1]."""
+    if not log:
+        return lrs / peak
+    lowest = peak * 10.0**-_DECADES
+    return np.log10(np.maximum(lrs, lowest) / lowest) / _DECADES
+
+
+def _rate_at(height: float, *, peak: float, log: bool) -> str:
+    rate = peak * 10.0 ** (_DECADES * (height - 1.0)) if log else peak * height
+    return "0" if rate == 0.0 else f"{rate:.2e}"
+
+
+def _outline(heights: NDArray[np.float64], *, columns: int) -> list[tuple[float, float]]:
+    """Points that draw like all updates do: of each column's updates, the lowest and the highest, in their order."""
+    points: list[tuple[float, float]] = []
+    last = max(len(heights) - 1, 1)
+    for chunk in np.array_split(np.arange(len(heights)), min(columns, len(heights))):
+        extremes = {int(chunk[np.argmin(heights[chunk])]), int(chunk[np.argmax(heights[chunk])])}
+        points.extend((update / last, float(heights[update])) for update in sorted(extremes))
+    return points
+
+
+def _braille_canvas(heights: NDArray[np.float64], *, columns: int, rows: int) -> Sequence[str]:
+    across, down = columns * _DOTS_ACROSS, rows * _DOTS_DOWN
+    canvas = plotille.Canvas(width=columns, height=rows, xmax=across, ymax=down)  # so that a dot is 1 by 1
+    points = [(x * (across - 1), y * (down - 1)) for x, y in _outline(heights, columns=across)]
+    for (x0, y0), (x1, y1) in zip(points, [*points[1:], points[-1]], strict=True):
+        canvas.line(x0, y0, x1, y1)
+    drawn: str = canvas.plot()
+    return drawn.replace("\u2800", " ").split("\n")
+
+
+def _ascii_canvas(heights: NDArray[np.float64], *, columns: int, rows: int) -> Sequence[str]:
+    grid = [[" "] * columns for _ in range(rows)]
+    previous: int | None = None
+    at = np.linspace(0.0, len(heights) - 1, columns).round().astype(int)
+    for column, row in enumerate(((1.0 - heights[at]) * (rows - 1)).round().astype(int).tolist()):
+        start = row if previous is None or abs(row - previous) < 2 else previous + int(math.copysign(1, row - previous))
+        for filled in range(min(start, row), max(start, row) + 1):
+            grid[filled][column] = "*"
+        previous = row
+    return ["".join(line) for line in grid]
+
+
+def _update_axis(total_steps: int, *, columns: int, axes: _Axes) -> tuple[str, str]:
+    """The line of the axis and the line of its labels."""
+    left = _LABEL_WIDTH + 2
+    places = [round(tick * (columns - 1) / _TICKS) for tick in range(_TICKS + 1)]
+    axis = [axes.tick_down if column in places else axes.horizontal for column in range(columns)]
+    labels = " " * (left + columns)
+    for tick in (_TICKS, 0, *range(1, _TICKS)):  # the ends first: where the line is short, what lies between gives way
+        text = f"{round(tick * total_steps / _TICKS):,}" + (" updates" if tick == _TICKS else "")
+        start = min(max(left + places[tick] - len(text) // 2, 0), left + columns - len(text))
+        end = start + len(text)
+        if not labels[max(start - 2, 0) : end + 2].strip():
+            labels = labels[:start] + text + labels[end:]
+    return " " * (left - 1) + axes.corner + "".join(axis), labels.rstrip()

@@ -1,0 +1,63 @@
+"""The report as files in a folder, each written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+from tuner.report.exports import schedule_csv, schedule_json
+from tuner.report.plots import confirmations_png, ladder_png, schedules_png
+from tuner.report.report import Report
+from tuner.schedules import Schedule
+
+
+def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
+    """Write the report, its schedules and its pictures.
+
+    A file that exists is replaced. Each is written beside its place and renamed into it, so that a reader never sees a
+    part of one, and a failure leaves the former file as it was.
+
+    Args:
+        report: The report.
+        folder: Where to; made when it does not exist.
+
+    Returns:
+        The files, always these and in this order: ``report.json``; ``best-schedule.json`` and ``best-schedule.csv``
+        (the learning rate of every update); ``recommended-schedule.json`` and ``.csv``, the same where the best is
+        recommended; ``schedules.png``, ``confirmations.png`` and ``ladder.png``.
+
+    Raises:
+        OSError: The folder cannot be made or written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [_write(folder / "report.json", [report.model_dump_json(indent=2).encode(), b"\n"])]
+    for name, candidate in (("best", report.best), ("recommended", report.recommended)):
+        stem = folder / f"{name}-schedule"
+        written += _write_schedule(candidate.schedule, total_steps=report.total_steps, stem=stem)
+    for name, picture in (("schedules", schedules_png), ("confirmations", confirmations_png), ("ladder", ladder_png)):
+        written.append(_write(folder / f"{name}.png", [picture(report)]))
+    return tuple(written)
+
+
+def _write_schedule(schedule: Schedule, *, total_steps: int, stem: Path) -> list[Path]:
+    lines = (line.encode() for line in schedule_csv(schedule, total_steps=total_steps))
+    return [
+        _write(stem.with_suffix(".json"), [schedule_json(schedule).encode()]),
+        _write(stem.with_suffix(".csv"), lines),
+    ]
+
+
+def _write(path: Path, chunks: Iterable[bytes]) -> Path:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            file.writelines(chunks)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return path

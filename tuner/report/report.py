@@ -1,0 +1,171 @@
+"""The answer of a job: frozen values, stored and sent as versioned JSON.
+
+Losses are validation losses at the horizon, lower is better. Where a loss is ``None`` and its comment does not say
+otherwise, the run diverged: it counts as infinitely bad. How each figure is computed: docs/report.md.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tuner.schedules import Schedule
+from tuner.search.decisions import Control, TrialStatus
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Verdict(StrEnum):
+    """How the best candidate stands to a rival."""
+
+    SAME = "same"
+    """The rival is the best candidate itself."""
+    BETTER = "better"
+    """The best candidate is better, beyond the noise of the seeds; or the rival diverged and it did not."""
+    UNTOLD = "cannot be told apart"
+    """Zero lies in the interval of the difference, or there are too few common seeds for an interval."""
+    WORSE = "worse"
+    """The rival's mean is better beyond noise although its median is not; or the best diverged and it did not."""
+
+
+class SeedLoss(_Part):
+    """The result of one confirmation run."""
+
+    seed: int
+    loss: float | None
+
+
+class Candidate(_Part):
+    """A schedule that was trained to the full horizon, as confirmed on fresh seeds."""
+
+    trial: int
+    label: str
+    control: Control | None
+    schedule: Schedule
+    search_loss: float | None
+    """Its loss at the horizon during the search, on the search's one seed. The best of many such numbers is biased
+    downwards (the winner's curse). ``None`` too when the search did not take it to the horizon."""
+    losses: tuple[SeedLoss, ...]
+    """By seed; empty when nothing was confirmed."""
+    median: float | None
+    """Over the seeds, a diverged one counting as infinity; ``None`` when that is infinite or there is no seed. So too
+    the three that follow."""
+    mean: float | None
+    low: float | None
+    high: float | None
+    diverged: int
+    """Seeds on which it diverged."""
+
+
+class Gain(_Part):
+    """A rival's loss minus the best candidate's, paired by seed: positive where the best candidate is better."""
+
+    mean: float
+    low: float | None
+    """Lower end of the 95 % interval (Student's t on the paired differences); ``None`` with a single pair."""
+    high: float | None
+    percent: float | None
+    """The mean as a percentage of the rival's mean loss on these seeds; ``None`` unless that is positive."""
+
+
+class Comparison(_Part):
+    """A rival against the best candidate."""
+
+    trial: int
+    """The rival."""
+    label: str
+    verdict: Verdict
+    seeds: int
+    """Seeds on which both have a result, divergence included."""
+    wins: int
+    """Seeds of these on which the best candidate has the lower loss. Equal losses are no win."""
+    diverged: int
+    """Seeds on which the rival diverged."""
+    gain: Gain | None
+    """Over the common seeds on which neither diverged; ``None`` when there is none."""
+
+
+class Plateau(_Part):
+    """The configurations that cannot be told from the best: any of them would do."""
+
+    members: tuple[Comparison, ...]
+    """In the order of the candidates, the best first. A rival needs two common seeds with the best to be a member."""
+    recommended: int
+    """Trial number of the member that is cheapest to reuse."""
+    rule: str
+    reason: str
+
+
+class Cost(_Part):
+    """Training that the answer took, in optimizer updates."""
+
+    updates_spent: int
+    """By all runs, repeated ones included: search and confirmation."""
+    search_updates: int
+    confirm_updates: int
+    updates_all_full: int
+    """What training every trial to the horizon would have taken, without confirmation."""
+    ratio: float
+    """``search_updates / updates_all_full``; confirmation is in neither."""
+
+
+class TrialRow(_Part):
+    """One line of the table of all trials."""
+
+    number: int
+    label: str
+    control: Control | None
+    rung: int | None
+    """The highest rung that it finished or diverged at, from 0; ``None`` when it has no result."""
+    losses: tuple[float | None, ...]
+    """One per rung, up to ``rung``."""
+    status: TrialStatus
+    reason: str
+
+
+class Report(_Part):
+    """Which schedule to train with, what it gains, how sure that is, and what finding it took."""
+
+    version: Literal[1] = 1
+    job_id: str
+    job_name: str
+    workload: str
+    options: dict[str, Any]
+    total_steps: int
+    rung_steps: tuple[int, ...]
+    why_ended: str
+    schedule_helps: bool
+    """Whether the best candidate beats the best constant rate beyond noise."""
+    finding: str
+    """The sentence that says so, or that a schedule does not help here, or why it cannot be said."""
+    best: Candidate
+    """The first of ``candidates``."""
+    recommended: Candidate
+    """The member of the plateau that is cheapest to reuse; often the best itself."""
+    candidates: tuple[Candidate, ...]
+    """Ranked: every confirmed trial. Without any confirmation, every trial that reached the horizon."""
+    best_constant: Comparison | None
+    """The best constant rate; ``None`` when no constant rate is among the candidates."""
+    default: Comparison | None
+    """Linear warm-up and cosine to zero, its best member; ``None`` when none is among the candidates."""
+    plateau: Plateau
+    cost: Cost
+    trials: tuple[TrialRow, ...]
+    """By number."""
+    summary: tuple[str, ...]
+    """The answer in sentences, ``finding`` first."""
+
+    def candidate(self, trial: int) -> Candidate:
+        """The candidate of this trial number.
+
+        Raises:
+            KeyError: It is none of the candidates.
+        """
+        for candidate in self.candidates:
+            if candidate.trial == trial:
+                return candidate
+        raise KeyError(trial)

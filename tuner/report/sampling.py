@@ -1,0 +1,28 @@
+"""A schedule at as many updates as a picture of it needs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.schedules import Schedule
+
+_MAX_DENSE = 200_000  # updates; up to here every one is evaluated
+_POINTS = 10_000
+
+
+def sampled(schedule: Schedule, *, total_steps: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Updates in ascending order, the first and the last among them, and their learning rates.
+
+    Args:
+        schedule: The schedule.
+        total_steps: The horizon in updates, at least 1.
+
+    Returns:
+        Every update of a horizon of up to 200,000; else 10,000 of them, evenly spaced.
+    """
+    if total_steps <= _MAX_DENSE:
+        return np.arange(total_steps), schedule.lrs(total_steps)
+    updates = np.linspace(0, total_steps - 1, _POINTS).astype(np.int64)
+    lrs = [schedule.lr(update, total_steps=total_steps) for update in updates.tolist()]
+    return updates, np.array(lrs)

@@ -1,0 +1,82 @@
+"""What a report is made from: the results of one study, as its job left them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tuner.errors import InvalidValue
+from tuner.schedules import Schedule
+from tuner.search.decisions import Control, TrialStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """A trial and how far it came."""
+
+    number: int
+    control: Control | None
+    schedule: Schedule
+    """At the full horizon."""
+    status: TrialStatus
+    losses: tuple[float | None, ...]
+    """Validation loss at the end of each finished rung, from rung 0 up; ``None`` when it diverged there."""
+    reason: str
+    """Why it ended, or why it was born when it has not ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResult:
+    """Everything that the report is computed from.
+
+    Raises:
+        InvalidValue: The parts contradict each other: rungs that do not ascend to the horizon, a trial number given
+            twice, a loss that is not finite (a diverged run has ``None``), results of a trial that does not exist.
+    """
+
+    job_id: str
+    job_name: str
+    workload: str
+    options: Mapping[str, Any]
+    """The workload's options, as the job gave them."""
+    total_steps: int
+    """The horizon: updates of a full training run."""
+    rung_steps: tuple[int, ...]
+    """Updates of each rung, ascending; the last is the horizon."""
+    trials: tuple[TrialResult, ...]
+    confirmations: Mapping[int, Mapping[int, float | None]]
+    """Trial number -> seed -> validation loss at the horizon; ``None`` when that run diverged. Runs that have not
+    finished, or failed for another reason, are absent."""
+    updates_spent: int
+    """Updates that all runs of the job have executed, repeated ones included."""
+    confirm_updates: int
+    """How many of them went into confirmation runs."""
+    why_ended: str
+
+    def __post_init__(self) -> None:
+        ascending = all(low < high for low, high in zip(self.rung_steps, self.rung_steps[1:], strict=False))
+        if not self.rung_steps or not ascending or self.rung_steps[-1] != self.total_steps:
+            raise InvalidValue("rung_steps", value=self.rung_steps, allowed=f"ascending and end at {self.total_steps}")
+        numbers = [trial.number for trial in self.trials]
+        if len(set(numbers)) != len(numbers):
+            raise InvalidValue("trials", value=sorted(numbers), allowed="numbered without repetition")
+        if strangers := sorted(self.confirmations.keys() - set(numbers)):
+            raise InvalidValue("confirmations", value=strangers, allowed="of trials that exist")
+        for trial in self.trials:
+            if len(trial.losses) > len(self.rung_steps):
+                raise InvalidValue(
+                    f"trials.{trial.number}.losses", value=trial.losses, allowed=f"at most {len(self.rung_steps)} long"
+                )
+            _check_finite(f"trials.{trial.number}.losses", losses=trial.losses)
+        for number, losses in self.confirmations.items():
+            _check_finite(f"confirmations.{number}", losses=losses.values())
+        if not 0 <= self.confirm_updates <= self.updates_spent:
+            raise InvalidValue("confirm_updates", value=self.confirm_updates, allowed=f"in [0, {self.updates_spent}]")
+
+
+def _check_finite(field: str, *, losses: Iterable[float | None]) -> None:
+    for loss in losses:
+        if loss is not None and not math.isfinite(loss):
+            raise InvalidValue(field, value=loss, allowed="finite, or None for a run that diverged")

@@ -1,0 +1,169 @@
+"""The answer on a terminal: headline, comparisons, plateau, cost, a drawing, and code. Made for 80 columns and more."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from tuner.report.drawing import draw_schedule
+from tuner.report.exports import paste_in_code
+from tuner.report.report import Candidate, Comparison, Report, Verdict
+from tuner.report.wording import cost_sentence, gain_text, interval_text, loss_text, percent_text
+from tuner.schedules import Schedule
+
+_MAX_WIDTH = 110
+_DRAWING_HEIGHT = 13  # odd, so that the label in the middle is half the peak
+_VERDICT_STYLE = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNTOLD: "yellow", Verdict.SAME: "dim"}
+_VERDICT_WORDS = {
+    Verdict.BETTER: "better",
+    Verdict.WORSE: "worse",
+    Verdict.UNTOLD: "not told apart",
+    Verdict.SAME: "the same",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleDrawing:
+    """A schedule that draws itself as wide as the console is, in ASCII where that has nothing else."""
+
+    schedule: Schedule
+    total_steps: int
+    height: int = _DRAWING_HEIGHT
+    log: bool = False
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        drawing = Text(
+            draw_schedule(
+                self.schedule,
+                total_steps=self.total_steps,
+                width=min(options.max_width, _MAX_WIDTH),
+                height=self.height,
+                log=self.log,
+                ascii_only=options.ascii_only,
+            ),
+            no_wrap=True,
+        )
+        drawing.highlight_regex(r"[\u2801-\u28ff]+|\*+", "cyan")
+        yield drawing
+
+
+def render(report: Report) -> Group:
+    """The answer, to be printed with ``rich.console.Console.print``."""
+    recommended = report.recommended
+    return Group(
+        _heading(report),
+        _section("Best, and recommended" if recommended == report.best else "Best", _best(report)),
+        _section("Against what you would have used", _comparisons(report)),
+        _section("The plateau: what cannot be told from the best", _plateau(report)),
+        _section("Cost", Text(cost_sentence(report.cost, trials=len(report.trials)))),
+        _section(
+            f"Recommended: {recommended.label}",
+            ScheduleDrawing(schedule=recommended.schedule, total_steps=report.total_steps),
+        ),
+        Text("\nIn your training script\n", style="bold"),
+        Text(paste_in_code(recommended.schedule, total_steps=report.total_steps), style="dim", no_wrap=True, end=""),
+    )
+
+
+def render_text(report: Report, *, width: int = 80, ascii_only: bool = False) -> str:
+    """The answer as plain text, without colour.
+
+    Args:
+        report: The report.
+        width: Columns; below 80 the code to paste is cut off.
+        ascii_only: Whether to use nothing but ASCII.
+    """
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii" if ascii_only else "utf-8", newline="\n")
+    console = Console(file=stream, width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    console.print(render(report))
+    stream.seek(0)
+    return "".join(f"{line.rstrip()}\n" for line in stream)
+
+
+def _heading(report: Report) -> RenderableType:
+    name = f"{report.job_name}: " if report.job_name else ""
+    title = f"{name}{report.workload}, {report.total_steps:,} updates, {len(report.trials)} trials"
+    style = "green" if report.schedule_helps else "yellow"
+    return Panel(Text(report.finding, style="bold"), title=Text(title), border_style=style)
+
+
+def _section(title: str, body: RenderableType) -> RenderableType:
+    return Group(Text(), Text(title, style="bold"), Padding(body, (0, 0, 0, 2)))
+
+
+def _best(report: Report) -> RenderableType:
+    best = report.best
+    lines = [Text.assemble((best.label, "bold cyan"), f"  (trial {best.trial})")]
+    if best.losses:
+        seeds = f"median of {len(best.losses)} fresh seeds, {_range(best)}"
+        lines.append(Text.assemble("validation loss ", (loss_text(best.median), "bold"), f"  ({seeds})"))
+    if best.diverged:
+        lines.append(Text(f"diverged on {best.diverged} of its seeds", style="red"))
+    if best.search_loss is not None:
+        lines.append(Text(f"in the search, on one seed: {loss_text(best.search_loss)}", style="dim"))
+    return Group(*lines)
+
+
+def _comparisons(report: Report) -> RenderableType:
+    table = _table("rival", "median", "gain, 95 % interval", "verdict", flexible=0)
+    for name, comparison in (("best constant rate", report.best_constant), ("the default", report.default)):
+        if comparison is None:
+            table.add_row(_two_lines(name, "not trained to the end"), "", "", "")
+            continue
+        rival = report.candidate(comparison.trial)
+        verdict = Text(_VERDICT_WORDS[comparison.verdict], style=_VERDICT_STYLE[comparison.verdict])
+        wins = Text(f"{comparison.wins} of {comparison.seeds} seeds", style="dim")
+        table.add_row(_two_lines(name, rival.label), _median(rival), _gain(comparison), Group(verdict, wins))
+    return table
+
+
+def _plateau(report: Report) -> RenderableType:
+    if not report.best.losses:
+        return Text("Nothing was confirmed, so what is as good as the best cannot be said.")
+    if len(report.plateau.members) == 1:
+        return Text("Nothing else: no other candidate is within noise of the best.")
+    table = _table("", "trial", "schedule", "median, range", "gap, 95 % interval", flexible=2)
+    for member in report.plateau.members:
+        candidate = report.candidate(member.trial)
+        recommended = member.trial == report.recommended.trial
+        table.add_row(
+            "->" if recommended else "",
+            str(member.trial),
+            Text(candidate.label, style="cyan" if recommended else ""),
+            _two_lines(_median(candidate), _range(candidate)),
+            Text("best", style="dim") if member.verdict is Verdict.SAME else _gain(member),
+        )
+    return Group(table, Text(f"-> recommended, the cheapest to reuse: {report.plateau.reason}."))
+
+
+def _table(*columns: str, flexible: int) -> Table:
+    """A table without lines; the ``flexible`` column gives way and wraps where the console is narrow."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=index != flexible)
+    return table
+
+
+def _two_lines(first: str, second: str) -> Text:
+    return Text.assemble(first, (f"\n{second}", "dim"))
+
+
+def _median(candidate: Candidate) -> str:
+    return f"diverged {candidate.diverged}x" if candidate.diverged else loss_text(candidate.median)
+
+
+def _range(candidate: Candidate) -> str:
+    return f"{loss_text(candidate.low)} to {loss_text(candidate.high)}"
+
+
+def _gain(comparison: Comparison) -> Text:
+    if comparison.gain is None:
+        return Text()
+    percent = f" ({lift})" if (lift := percent_text(comparison.gain)) else ""
+    return _two_lines(f"{gain_text(comparison.gain)}{percent}", interval_text(comparison.gain))

@@ -1,0 +1,133 @@
+"""The sentences of a report, and how its numbers are written. ASCII alone, so that any terminal can show them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from tuner.report.report import Candidate, Comparison, Cost, Gain, Plateau, Verdict
+
+_MAX_DECIMALS = 9
+
+
+def loss_text(loss: float | None) -> str:
+    """A loss with five significant digits; ``inf`` for ``None``."""
+    return "inf" if loss is None else f"{loss:#.5g}".rstrip(".")
+
+
+def gain_text(gain: Gain, *, sign: str = "+") -> str:
+    """The mean of a gain, with as many decimals as its interval is worth."""
+    return f"{gain.mean:{sign}.{_decimals(gain)}f}"
+
+
+def interval_text(gain: Gain, *, sign: str = "+") -> str:
+    """The 95 % interval of a gain, or what stands for it when there is none."""
+    if gain.low is None or gain.high is None:
+        return "one pair, no interval"
+    decimals = _decimals(gain)
+    return f"{gain.low:{sign}.{decimals}f} to {gain.high:{sign}.{decimals}f}"
+
+
+def percent_text(gain: Gain) -> str:
+    """The gain relative to the rival's loss; empty where that means nothing."""
+    return "" if gain.percent is None else f"{gain.percent:.1f} %"
+
+
+def best_sentence(best: Candidate) -> str:
+    """What the best candidate is and how it was confirmed."""
+    name = f"Best: {best.label} (trial {best.trial})"
+    if not best.losses:
+        return f"{name}, validation loss {loss_text(best.search_loss)} on the search's one seed; nothing was confirmed."
+    seeds = _seeds(len(best.losses))
+    if best.diverged:
+        return f"{name}, but it diverged on {best.diverged} of {seeds}, and no other candidate was without divergence."
+    return (
+        f"{name}, validation loss {loss_text(best.median)}, the median of {seeds} "
+        f"({loss_text(best.low)} to {loss_text(best.high)})."
+    )
+
+
+def finding(constant: Comparison | None) -> str:
+    """Whether a schedule helps, against the best constant rate."""
+    if constant is None:
+        return "Whether a schedule helps cannot be said: no constant rate was trained to the end beside it."
+    match constant.verdict:
+        case Verdict.SAME:
+            return f"A schedule does not help here: the best of all is a constant rate ({constant.label})."
+        case Verdict.BETTER:
+            return f"A schedule helps here: {_better_than(constant, name='the best constant rate')}."
+        case Verdict.WORSE:
+            return f"A schedule does not help here: the best constant rate ({constant.label}) is better."
+        case Verdict.UNTOLD if constant.gain is None or constant.gain.low is None:
+            return (
+                "Whether a schedule helps cannot be said: it takes at least two seeds on which both the best schedule "
+                f"and the best constant rate have a loss, and there is {'none' if constant.gain is None else 'one'}."
+            )
+        case Verdict.UNTOLD:
+            return (
+                "A schedule does not help here, as far as these seeds can tell: its gain over the best constant rate, "
+                f"{_gain(constant.gain)}, cannot be told from zero."
+            )
+
+
+def default_sentence(default: Comparison | None) -> str:
+    """How the best candidate stands to the usual default."""
+    name = "the default (linear warm-up, cosine to zero)"
+    if default is None:
+        return f"Nothing can be said against {name}: it was not trained to the end."
+    match default.verdict:
+        case Verdict.SAME:
+            return f"The best is {name} itself."
+        case Verdict.BETTER:
+            return f"Against {name}: {_better_than(default, name='its best member')}."
+        case Verdict.WORSE:
+            return f"Against {name}: its best member ({default.label}) is better."
+        case Verdict.UNTOLD if default.gain is None:
+            return f"Against {name}: there is no seed on which both have a loss."
+        case Verdict.UNTOLD:
+            return f"Against {name}: the gain over its best member, {_gain(default.gain)}, cannot be told from zero."
+
+
+def plateau_sentence(plateau: Plateau, *, recommended: Candidate, candidates: Sequence[Candidate]) -> str:
+    """How many candidates are as good as the best, and which of them to use."""
+    equals = len(plateau.members) - 1
+    others = len(candidates) - 1
+    if not others:
+        return "It is the only candidate, so there is nothing to choose from."
+    if not equals:
+        return f"None of the {others} other candidates is within noise of it. Recommended: the best itself."
+    told = f"{equals} of the {others} other candidates cannot be told from it"
+    return f"{told}. Recommended: {recommended.label} (trial {recommended.trial}), because {plateau.reason}."
+
+
+def cost_sentence(cost: Cost, *, trials: int) -> str:
+    """What the answer took."""
+    return (
+        f"The search took {cost.search_updates:,} updates; training all {trials} trials in full would have taken "
+        f"{cost.updates_all_full:,} ({100 * cost.ratio:.0f} %). Confirmation took {cost.confirm_updates:,} more."
+    )
+
+
+def _better_than(rival: Comparison, *, name: str) -> str:
+    if rival.diverged or rival.gain is None:
+        return f"{name} ({rival.label}) diverged on {_seeds(rival.diverged)}, the best schedule on none"
+    return (
+        f"its validation loss is lower than that of {name} ({rival.label}) by {_gain(rival.gain)}, "
+        f"on {rival.wins} of {_seeds(rival.seeds)}"
+    )
+
+
+def _gain(gain: Gain) -> str:
+    lift = f"{percent_text(gain)}; " if gain.percent is not None else ""
+    return f"{gain_text(gain, sign='-')} ({lift}95 % interval {interval_text(gain, sign='-')})"
+
+
+def _decimals(gain: Gain) -> int:
+    """Decimals that show two digits of the interval's half-width; of the mean where there is no width."""
+    width = (gain.high - gain.low) / 2 if gain.low is not None and gain.high is not None else 0.0
+    scale = width or abs(gain.mean) or 1.0
+    return min(max(1 - math.floor(math.log10(scale)), 0), _MAX_DECIMALS)
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
