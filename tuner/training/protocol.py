@@ -65,7 +65,7 @@ class Evaluated(_Message):
     run_id: str
     point: CurvePoint
     updates: int = Field(ge=0)
-    """Updates executed since the last message of this run."""
+    """Updates executed since the run began or was last evaluated."""
 
 
 class Verdict(_Message):
@@ -105,7 +105,7 @@ class Ended(_Message):
     step: int
     """Updates done from the start of the schedule."""
     updates: int = Field(ge=0)
-    """Updates executed since the last message of this run."""
+    """Updates executed since the run began or was last evaluated."""
     loss: float | None = None
     """Validation loss at the end, for `SUCCEEDED` alone."""
     reason: str = ""

@@ -1,0 +1,200 @@
+"""One run from a request to its end, the errors of the training code included."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tuner.errors import NotFound
+from tuner.jobs.records import CurvePoint
+from tuner.training.declared import DeclaredTraining
+from tuner.training.description import parse_options
+from tuner.training.devices import free_memory, repeatable, resolve_device
+from tuner.training.engine import Engine, Progress, Result
+from tuner.training.protocol import Ended, Evaluated, Outcome, SnapshotSaved, Train, Verdict
+from tuner.training.randomness import random_state, random_state_kept, restore_random_state, seed_everything
+from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
+from tuner.training.workload import AnyWorkload, DeclaredWorkload, StepwiseTraining, WorkloadOptions
+
+TRACEBACK_CHARACTERS = 8_000
+
+_log = logging.getLogger(__name__)
+
+
+def execute(
+    request: Train,
+    *,
+    workloads: Mapping[str, AnyWorkload],
+    device: str,
+    on_evaluation: Callable[[Evaluated], Verdict],
+    on_snapshot: Callable[[SnapshotSaved], None],
+    threads: int | None = None,
+) -> Ended:
+    """Train one run in this process.
+
+    Whatever the workload raises, ``SystemExit`` and running out of memory included, ends the run as failed. The global
+    random generators and torch's settings are as before when this returns, and nothing of the training is left on the
+    device. A snapshot that cannot be used is logged, and the run then starts from the beginning.
+
+    Args:
+        request: What to train.
+        workloads: By name.
+        device: As torch names it.
+        on_evaluation: Told about each evaluation; training waits for what it returns. Called on this thread.
+        on_snapshot: Told about each snapshot once it is on the disk.
+        threads: Threads of one operation on CPU; ``TUNER_THREADS``, else 1, when absent.
+
+    Raises:
+        InvalidValue: No such device, or bad ``threads``.
+        KeyboardInterrupt: From the terminal.
+        BaseException: Whatever the two callbacks raise.
+    """
+    where = resolve_device(device)
+    run = _Run(request, device=where, on_evaluation=on_evaluation, on_snapshot=on_snapshot)
+    try:
+        with repeatable(where, threads=threads), random_state_kept(where):
+            result = run.train(workloads)
+        return run.ended(result)
+    except KeyboardInterrupt:
+        raise
+    except _CallbackFailed as failed:
+        raise failed.error from None
+    except BaseException as error:
+        return run.failed(error)
+    finally:
+        free_memory(where)
+
+
+class _CallbackFailed(BaseException):
+    """Carries an error of a callback past everything that takes errors for the workload's."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class _Run:
+    """The state of one request while it is trained; the engine's listener."""
+
+    def __init__(
+        self,
+        request: Train,
+        *,
+        device: torch.device,
+        on_evaluation: Callable[[Evaluated], Verdict],
+        on_snapshot: Callable[[SnapshotSaved], None],
+    ) -> None:
+        self._request = request
+        self._device = device
+        self._on_evaluation = on_evaluation
+        self._on_snapshot = on_snapshot
+        self._progress = Progress()
+        self._fingerprint = ""
+        self._last_snapshot = time.monotonic()
+
+    def train(self, workloads: Mapping[str, AnyWorkload]) -> Result:
+        request = self._request
+        workload = workloads.get(request.workload)
+        if workload is None:
+            raise NotFound("workload", key=request.workload, hint=f"There are {', '.join(sorted(workloads))}")
+        options = parse_options(workload, request.options)
+        lrs = request.schedule.lrs(request.total_steps)
+        self._fingerprint = fingerprint(
+            workload=workload.name,
+            version=workload.version,
+            options=options.model_dump(mode="json"),
+            schedule=request.schedule.digest,
+            total_steps=request.total_steps,
+            seed=request.seed,
+        )
+        seed_everything(request.seed)
+        training = build_training(workload, options=options, seed=request.seed, device=self._device)
+        self._take_up(training)
+        return Engine(training, lrs=lrs, progress=self._progress, device=self._device, listener=self).run()
+
+    def evaluated(self, point: CurvePoint, *, updates: int) -> Verdict:
+        message = Evaluated(run_id=self._request.run_id, point=point, updates=updates)
+        try:
+            return self._on_evaluation(message)
+        except BaseException as error:
+            raise _CallbackFailed(error) from error
+
+    def snapshot_due(self) -> bool:
+        return time.monotonic() - self._last_snapshot >= self._request.snapshot_seconds
+
+    def save_snapshot(self, training: StepwiseTraining, *, progress: Progress) -> None:
+        """Write a snapshot. A disk that does not take it costs repeated updates later, not the run."""
+        content = {
+            "training": training.state_dict(),
+            "random": random_state(self._device),
+            "start_loss": progress.start_loss,
+            "loss_sum": progress.loss_sum,
+            "loss_count": progress.loss_count,
+        }
+        folder = Path(self._request.snapshot_dir)
+        try:
+            reference = write_snapshot(folder, step=progress.step, run=self._fingerprint, content=content)
+        except OSError as error:
+            _log.warning("training goes on without a snapshot: %s", error)
+            return
+        finally:
+            self._last_snapshot = time.monotonic()
+        try:
+            self._on_snapshot(SnapshotSaved(run_id=self._request.run_id, snapshot=reference))
+        except BaseException as error:
+            raise _CallbackFailed(error) from error
+
+    def ended(self, result: Result) -> Ended:
+        return Ended(
+            run_id=self._request.run_id,
+            outcome=result.outcome,
+            step=result.step,
+            updates=self._progress.unreported,
+            loss=result.loss,
+            reason=result.reason,
+        )
+
+    def failed(self, error: BaseException) -> Ended:
+        text = "".join(traceback.format_exception(error))
+        message = next(iter(str(error).splitlines()), "")
+        return Ended(
+            run_id=self._request.run_id,
+            outcome=Outcome.FAILED,
+            step=self._progress.step,
+            updates=self._progress.unreported,
+            reason=f"{type(error).__name__}: {message}" if message else type(error).__name__,
+            traceback=text[-TRACEBACK_CHARACTERS:],  # the end says what happened
+        )
+
+    def _take_up(self, training: StepwiseTraining) -> None:
+        """Put a newly built training where the request's snapshot left it, if there is a usable one."""
+        if self._request.resume is None:
+            return
+        found = newest_usable(self._request.resume, run=self._fingerprint)
+        if found is None:
+            _log.warning("run %s starts from the beginning: no snapshot is usable", self._request.run_id)
+            return
+        step, content = found
+        training.load_state_dict(content["training"])
+        restore_random_state(content["random"], device=self._device)
+        self._progress.step = step
+        self._progress.start_loss = content["start_loss"]
+        self._progress.loss_sum = content["loss_sum"]
+        self._progress.loss_count = content["loss_count"]
+
+
+def build_training(
+    workload: AnyWorkload, *, options: WorkloadOptions, seed: int, device: torch.device
+) -> StepwiseTraining:
+    """A training of either level, in the form that the engine drives."""
+    if isinstance(workload, DeclaredWorkload):
+        return DeclaredTraining(workload.declare(options, seed=seed, device=device), device=device)
+    training: Any = workload.start(options, seed=seed, device=device)
+    if not isinstance(training, StepwiseTraining):
+        raise TypeError(f"{workload.name}: start must give a StepwiseTraining, got {type(training).__name__}")
+    return training

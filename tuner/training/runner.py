@@ -1,0 +1,145 @@
+"""The runner: the child process that imports training code and trains what its worker sends it.
+
+``python -m tuner.training.runner --device cpu --read-fd 3 --write-fd 4``. The messages are those of
+`tuner.training.protocol`, one JSON object a line; standard output and error belong to the training code.
+
+It ends when the worker closes the pipe. When the worker dies, it ends at once: on Linux the kernel kills it with the
+thread that started it (which must live as long as the worker, then), elsewhere its next message finds the pipe broken.
+SIGTERM ends it; SIGINT is ignored, for Ctrl-C reaches the whole terminal and the worker decides what it means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import faulthandler
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from tuner.errors import InvalidValue, WorkloadError
+from tuner.training.description import describe
+from tuner.training.devices import resolve_device
+from tuner.training.execute import execute
+from tuner.training.protocol import Evaluated, FromRunner, Hello, SnapshotSaved, Train, Verdict, to_runner
+from tuner.training.workload import AnyWorkload
+
+BUILTIN = "tuner.workloads:builtin_workloads"
+_PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
+
+
+class WorkerGone(Exception):
+    """The worker closed its end of the pipe while it owed an answer, or does not listen any more."""
+
+
+class Channel:
+    """Messages to and from the worker."""
+
+    def __init__(self, *, read_fd: int, write_fd: int) -> None:
+        for descriptor in (read_fd, write_fd):
+            os.set_inheritable(descriptor, False)  # what the training code starts must not hold the pipe open
+        self._reader = os.fdopen(read_fd, "rb")
+        self._writer = os.fdopen(write_fd, "wb")
+
+    def send(self, message: FromRunner) -> None:
+        """Send a message.
+
+        Raises:
+            WorkerGone: Nobody listens.
+        """
+        try:
+            self._writer.write(message.model_dump_json().encode() + b"\n")
+            self._writer.flush()
+        except BrokenPipeError:
+            raise WorkerGone from None
+
+    def receive(self) -> Train | Verdict | None:
+        """The next message, or ``None`` when the worker has closed the pipe (a cut line counts as closed)."""
+        line = self._reader.readline()
+        return to_runner.validate_json(line) if line.endswith(b"\n") else None
+
+    def ask(self, evaluation: Evaluated) -> Verdict:
+        """Send an evaluation and wait for its verdict.
+
+        Raises:
+            WorkerGone: The worker closed the pipe.
+        """
+        self.send(evaluation)
+        answer = self.receive()
+        if not isinstance(answer, Verdict):
+            raise WorkerGone
+        return answer
+
+
+def serve(channel: Channel, *, device: str, workloads: dict[str, AnyWorkload]) -> None:
+    """Say hello, then train what comes until the worker closes the pipe.
+
+    Raises:
+        WorkerGone: It closed the pipe in the middle of a run.
+    """
+    infos = tuple(describe(workload) for workload in workloads.values())
+    channel.send(Hello(pid=os.getpid(), device=device, workloads=infos))
+
+    def saved(message: SnapshotSaved) -> None:
+        channel.send(message)
+
+    while isinstance(request := channel.receive(), Train):
+        ended = execute(request, workloads=workloads, device=device, on_evaluation=channel.ask, on_snapshot=saved)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # what the run printed is in its log before the worker hears that it is over
+        channel.send(ended)
+
+
+def load_workloads(providers: Sequence[str]) -> dict[str, AnyWorkload]:
+    """The workloads of all providers by name.
+
+    Args:
+        providers: ``"module:function"``; each function takes nothing and gives workloads by name.
+
+    Raises:
+        InvalidValue: A provider is not written so.
+        WorkloadError: Two providers offer the same name.
+    """
+    workloads: dict[str, AnyWorkload] = {}
+    for provider in providers:
+        module, colon, function = provider.partition(":")
+        if not colon:
+            raise InvalidValue("workloads", value=provider, allowed="of the form module:function")
+        offered: dict[str, AnyWorkload] = getattr(importlib.import_module(module), function)()
+        twice = workloads.keys() & offered.keys()
+        if twice:
+            raise WorkloadError(f"{provider} offers {', '.join(sorted(twice))}, which another provider offers already")
+        workloads |= offered
+    return workloads
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the process."""
+    parser = argparse.ArgumentParser(prog="python -m tuner.training.runner", description="Trains for a worker.")
+    parser.add_argument("--device", default="cpu", help="as torch names it: cpu, cuda:0")
+    parser.add_argument("--read-fd", type=int, required=True, help="file descriptor that messages come from")
+    parser.add_argument("--write-fd", type=int, required=True, help="file descriptor that messages go to")
+    parser.add_argument(
+        "--workloads", action="append", metavar="MODULE:FUNCTION", help=f"provider of workloads; default {BUILTIN}"
+    )
+    given = parser.parse_args(arguments)
+    _die_with_the_worker()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()  # a segmentation fault in training code leaves its traceback in the log
+    channel = Channel(read_fd=given.read_fd, write_fd=given.write_fd)
+    device = str(resolve_device(given.device))
+    try:
+        serve(channel, device=device, workloads=load_workloads(given.workloads or [BUILTIN]))
+    except WorkerGone:
+        os._exit(1)  # at once, whatever threads the training code has started
+
+
+def _die_with_the_worker() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()
