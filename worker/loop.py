@@ -1,0 +1,187 @@
+"""The worker's loop: claim a run and train it; where none is ready, plan; where there is nothing to plan, wait."""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack, suppress
+from datetime import timedelta
+
+import structlog
+
+from tuner.errors import DatabaseUnavailable, NotFound, TunerError
+from tuner.jobs.records import LeasedRun, WorkloadInfo
+from tuner.jobs.states import RUN_TRANSITIONS, is_final
+from tuner.store import Store
+from worker.backoff import Backoff
+from worker.planner import Planner
+from worker.runner_process import RunnerDied, RunnerProcess
+from worker.settings import WorkerSettings
+from worker.sign_of_life import SignOfLife
+from worker.snapshot_folders import SnapshotFolders
+from worker.stopping import StopRequest
+from worker.supervisor import RunEnd, Supervisor
+
+_log = structlog.get_logger(__name__)
+
+START_ATTEMPTS = 3
+"""Starts of a runner in a row that may fail before the worker gives up."""
+STUDY_LOCK_SECONDS = 60.0
+"""How long a planning step may take before another worker may plan the same job."""
+
+
+class RunnerWouldNotStart(TunerError):
+    """The runner died before it was ready, every time; the message says how."""
+
+
+class WorkerLoop:
+    """One worker: one device, one runner, one run at a time.
+
+    Args:
+        store: The database.
+        runner: Started and restarted by the loop.
+        name: The worker's name.
+        device: The device's name, for people.
+        settings: Of the worker.
+        stop: Ends the loop, in order.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        runner: RunnerProcess,
+        name: str,
+        device: str,
+        settings: WorkerSettings,
+        stop: StopRequest,
+    ) -> None:
+        self._store = store
+        self._runner = runner
+        self._name = name
+        self._device = device
+        self._settings = settings
+        self._stop = stop
+        self._snapshots = SnapshotFolders(settings.data_dir / "snapshots")
+        self._planner = Planner(store)
+        self._alive = SignOfLife(store, worker=name)
+        self._supervisor = Supervisor(
+            store, runner=runner, alive=self._alive, settings=settings, snapshots=self._snapshots, stop=stop
+        )
+        self._workloads: tuple[WorkloadInfo, ...] = ()
+        self._announced = False
+        self._took_back = False
+
+    def run(self) -> None:
+        """Work until asked to stop; then leave nothing behind: no runner, no lease, no sign of life.
+
+        Raises:
+            RunnerWouldNotStart: There is nothing to work with.
+            KeyboardInterrupt: Asked to stop twice; the runner is dead, the lease is left to be taken back.
+        """
+        with ExitStack() as stack:
+            stack.callback(self._runner.kill)
+            try:
+                self._serve()
+            except RunnerWouldNotStart:
+                self._leave()
+                raise
+            self._runner.close()
+            self._leave()
+
+    def turn(self) -> bool:
+        """Do one thing: train a run or take a planning step. False when there was nothing to do.
+
+        Raises:
+            DatabaseUnavailable: The database is away; nothing is lost, try again later.
+            RunnerWouldNotStart: There is nothing to work with.
+        """
+        if not self._ready():
+            return False
+        offers = {info.name: info.version for info in self._workloads}
+        lease_seconds = self._settings.lease_time.total_seconds()
+        lease = self._store.queue.claim(self._name, workloads=offers, lease_seconds=lease_seconds)
+        if lease is not None:
+            self._train(lease)
+            return True
+        lock = self._store.planning.lock_study(self._name, workloads=list(offers), seconds=STUDY_LOCK_SECONDS)
+        if lock is not None:
+            self._planner.plan(lock)
+            return True
+        self._alive.give()
+        return False
+
+    def _serve(self) -> None:
+        away = Backoff()
+        while not self._stop.requested:
+            try:
+                busy = self.turn()
+            except DatabaseUnavailable as error:
+                _log.warning("database.away", error=str(error))
+                self._stop.wait(away.pause())
+                continue
+            away.reset()
+            if not busy:
+                self._stop.wait(_jittered(self._settings.poll_interval))
+
+    def _ready(self) -> bool:
+        """See to it that our old leases are free, a runner is up and the fleet knows us. False when asked to stop."""
+        if not self._took_back:
+            freed = self._store.queue.take_back(self._name)
+            self._sweep()
+            self._took_back = True
+            _log.info("worker.started", worker=self._name, device=self._device, runs_taken_back=freed)
+        if not self._runner.alive:
+            self._announced = False
+            self._workloads = self._start_runner()
+        if not self._announced and self._workloads:
+            self._store.fleet.announce(self._name, device=self._device, workloads=self._workloads)
+            self._announced = True
+        return self._announced
+
+    def _start_runner(self) -> tuple[WorkloadInfo, ...]:
+        """Start a runner and return what it offers; nothing when asked to stop meanwhile."""
+        between = Backoff()
+        reason = ""
+        for attempt in range(1, START_ATTEMPTS + 1):
+            if self._stop.requested:
+                return ()
+            try:
+                hello = self._runner.start(timeout=self._settings.silence_limit.total_seconds())
+            except RunnerDied as death:
+                reason = str(death)
+                _log.error("runner.start_failed", reason=reason, attempt=attempt)
+                self._stop.wait(between.pause())
+                continue
+            if hello is None:
+                return ()
+            _log.info("runner.ready", pid=hello.pid, workloads=[info.name for info in hello.workloads])
+            return hello.workloads
+        raise RunnerWouldNotStart(f"the runner would not start: {reason}")
+
+    def _train(self, lease: LeasedRun) -> None:
+        with structlog.contextvars.bound_contextvars(job_id=lease.job_id, run_id=lease.run_id):
+            _log.info("run.claimed", attempt=lease.attempt, workload=lease.workload, total_steps=lease.total_steps)
+            end = self._supervisor.train(lease)
+            if end is RunEnd.RECORDED:
+                self._snapshots.discard(lease.run_id)
+            else:
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete the snapshots of runs that are over; a disk should not fill with what nobody needs."""
+        self._snapshots.sweep(self._is_over)
+
+    def _is_over(self, run_id: str) -> bool:
+        try:
+            return is_final(RUN_TRANSITIONS, self._store.jobs.run(run_id).state)
+        except NotFound:
+            return True
+
+    def _leave(self) -> None:
+        with suppress(DatabaseUnavailable):
+            self._store.fleet.retire(self._name)
+        _log.info("worker.left")
+
+
+def _jittered(interval: timedelta) -> float:
+    return interval.total_seconds() * random.uniform(0.8, 1.2)

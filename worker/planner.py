@@ -1,0 +1,66 @@
+"""Plans for a job when no run is ready: the worker's turn at running the study."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import structlog
+
+from tuner.conductor import advance
+from tuner.errors import DatabaseUnavailable, StudyLockLost
+from tuner.jobs.records import StudyLock
+from tuner.store import Store
+
+_log = structlog.get_logger(__name__)
+
+PLANNING_ATTEMPTS = 3
+"""Planning steps in a row that may go wrong before the job is failed: a passing fault is over by then."""
+
+Advance = Callable[..., None]
+
+
+class Planner:
+    """Takes planning steps, and sees to it that a study that cannot be planned ends instead of going round for ever.
+
+    Args:
+        store: The database.
+        step: Takes one planning step and lets go of the lock: `tuner.conductor.advance`.
+    """
+
+    def __init__(self, store: Store, *, step: Advance = advance) -> None:
+        self._store = store
+        self._step = step
+        self._failures: Counter[str] = Counter()
+
+    def plan(self, lock: StudyLock) -> None:
+        """Take one step.
+
+        Raises:
+            DatabaseUnavailable: The database went away; what was written stands, the next step mends the rest.
+        """
+        log = _log.bind(job_id=lock.job_id)
+        try:
+            self._step(self._store, lock=lock)
+        except StudyLockLost:
+            log.warning("plan.lock_lost", hint="another worker plans this job now")
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # whatever Optuna, its storage or a damaged study may raise: the worker lives
+            self._failures[lock.job_id] += 1
+            log.exception("plan.failed", failures=self._failures[lock.job_id])
+            self._give_up_if_hopeless(lock, error=error)
+        else:
+            self._failures.pop(lock.job_id, None)
+
+    def _give_up_if_hopeless(self, lock: StudyLock, *, error: Exception) -> None:
+        """Fail the job after too many failures. Until then the lock is left to expire, as a pause."""
+        if self._failures[lock.job_id] < PLANNING_ATTEMPTS:
+            return
+        reason = f"planning failed {PLANNING_ATTEMPTS} times in a row, last with {type(error).__name__}: {error}"
+        try:
+            self._store.planning.fail_job(lock, error=reason)
+        except StudyLockLost:
+            _log.warning("plan.lock_lost", job_id=lock.job_id)
+        else:
+            del self._failures[lock.job_id]

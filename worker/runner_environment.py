@@ -1,0 +1,46 @@
+"""The environment that the user's code sees: the worker's own, without anything that opens the database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+_OURS = "TUNER_"
+_FOR_THE_RUNNER = frozenset({"TUNER_THREADS"})
+_CREDENTIALS = frozenset({"DATABASE_URL", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE"})
+_PASSWORD = re.compile(r"^[^:]+://[^:@/]*:(?P<password>.+)@")
+
+
+def database_password(database_url: str) -> str | None:
+    """The password in a database URL, as it is written there; ``None`` when it has none."""
+    found = _PASSWORD.match(database_url)
+    return found["password"] if found else None
+
+
+def runner_environment(
+    environment: Mapping[str, str], *, database_url: str, extra: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The environment for a runner.
+
+    Left out are our own settings (``TUNER_*``; only ``TUNER_THREADS`` is the runner's), libpq's and the usual names of
+    database credentials, and every variable whose value holds the database URL, a URL with the same password, or is
+    that password.
+
+    Args:
+        environment: The worker's own.
+        database_url: What must not come through.
+        extra: Set on top, for the device.
+    """
+    password = database_password(database_url)
+    within = [database_url] if password is None else [database_url, f":{password}@"]
+    equal = () if password is None else (password, unquote(password))
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if (name in _FOR_THE_RUNNER or not name.upper().startswith(_OURS))
+        and name.upper() not in _CREDENTIALS
+        and value not in equal
+        and not any(secret in value for secret in within)
+    }
+    return {**kept, **(extra or {})}

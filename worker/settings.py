@@ -1,0 +1,93 @@
+"""Everything that can be set about a worker, in one frozen value."""
+
+from __future__ import annotations
+
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+def _seconds(value: Any) -> Any:
+    """Read a bare number as seconds, also where it arrives as text; leave ISO 8601 ("PT30S") to pydantic."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0))]
+
+
+class WorkerSettings(BaseSettings):
+    """The settings of one worker, which serves one device.
+
+    Each can be given as an environment variable ``TUNER_<NAME>``. Durations are seconds, or ISO 8601 (``PT10M``).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TUNER_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    data_dir: Path = Field(
+        default=Path("tuner-data"), description="Folder for snapshots, logs and the lock of the worker's name."
+    )
+    database_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Database that the service uses too; the file tuner.db in the data folder when empty.",
+    )
+    worker_name: str = Field(
+        default="",
+        pattern=rf"^$|{_NAME}",
+        description="Name, unique among the workers and the same after a restart; <host>-<device> when empty.",
+    )
+    device: str = Field(default="auto", description="auto (the first CUDA device, else the CPU), cpu or cuda:<n>.")
+    workloads: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Workloads to offer besides the built-in ones, as module:Class, separated by commas."
+    )
+    lease_time: Duration = Field(
+        default=timedelta(seconds=30), description="A worker unheard of for this long loses its run to another."
+    )
+    poll_interval: Duration = Field(
+        default=timedelta(seconds=1), description="Pause between two looks into an empty queue, give or take a fifth."
+    )
+    silence_limit: Duration = Field(
+        default=timedelta(minutes=10),
+        description="A runner that says nothing for this long (no evaluation, no end) is killed.",
+    )
+    snapshot_interval: Duration = Field(
+        default=timedelta(seconds=60), description="Least time between two snapshots of a run."
+    )
+    kill_grace: Duration = Field(
+        default=timedelta(seconds=30), description="Time that a run has to stop by itself before its runner is killed."
+    )
+    outage_patience: Duration = Field(
+        default=timedelta(minutes=10),
+        description="A run is trained on for this long while the database is away; then its lease is given up.",
+    )
+    memory_limit_mib: int | None = Field(
+        default=None,
+        ge=256,
+        description="Address space of the runner in MiB; no limit when absent. CUDA reserves far more than it uses.",
+    )
+
+    @field_validator("workloads", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def database(self) -> str:
+        """URL of the database in use; it may hold a password."""
+        return self.database_url.get_secret_value() or f"sqlite:///{self.data_dir.resolve() / 'tuner.db'}"
+
+    def name_on(self, device: str) -> str:
+        """The worker's name when it serves a device (``"cpu"``, ``"cuda:1"``)."""
+        return self.worker_name or f"{socket.gethostname()}-{device.replace(':', '')}"
