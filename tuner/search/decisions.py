@@ -56,7 +56,8 @@ class TrialView:
     cohort: int
     control: Control | None
     status: TrialStatus
-    schedule: Schedule
+    schedule: Schedule | None
+    """``None`` while the sampler has not been asked for it: only inside the plan and its simulation."""
     results: tuple[RungResult, ...]
     """One per finished rung, from rung 0 up."""
     running: bool

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tuner.errors import InvalidValue
 from tuner.search.space import SearchSpace
 
 MAX_RUNG_RATIO = 3.0
@@ -34,7 +35,10 @@ class SearchSettings(BaseModel):
         default=1 / 3, gt=0.0, le=1.0, description="Share of the trials at a rung that goes on to the next."
     )
     cohort: int = Field(
-        default=12, ge=2, le=1_000, description="Trials that are judged together at a rung; the sampler learns between cohorts."
+        default=12,
+        ge=2,
+        le=1_000,
+        description="Trials that are judged together at a rung; the sampler learns between cohorts.",
     )
     finalists: int = Field(default=4, ge=1, le=50, description="Best full-length trials that are trained again.")
     confirm_seeds: int = Field(
@@ -44,3 +48,14 @@ class SearchSettings(BaseModel):
     space: SearchSpace | None = Field(
         default=None, description="Where to search; the default space of the workload's optimizer when absent."
     )
+
+    @property
+    def searched_space(self) -> SearchSpace:
+        """The space, which admission has filled in.
+
+        Raises:
+            InvalidValue: It is absent.
+        """
+        if self.space is None:
+            raise InvalidValue("space", value=None, allowed="given before the search begins")
+        return self.space

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from itertools import product
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tuner.errors import InvalidValue
+from tuner.schedules import FAMILIES, Schedule
 
 Value = float | int | str
 """What one parameter of the space takes."""
+_WITHOUT_FLOOR: Final = "constant"
 
 
 class OptimizerKind(StrEnum):
@@ -100,6 +103,7 @@ class Choice(_Frozen):
 
 Parameter = Annotated[FloatRange | IntRange | Choice, Field(discriminator="kind")]
 """What a parameter may be."""
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class FamilySpace(_Frozen):
@@ -110,23 +114,152 @@ class FamilySpace(_Frozen):
 
 
 class SearchSpace(_Frozen):
-    """Peak learning rates, warm-ups, floors and schedule families to search."""
+    """Peak learning rates, warm-ups, floors and schedule families to search.
+
+    A point of the space is a mapping from parameter names to values: ``family`` chooses the family, and `parameters`
+    tells which others go with it. Every point is a schedule: the extremes of each family are built when the space is,
+    and a space that cannot build one is refused.
+    """
 
     version: Literal[1] = 1
-    peak_lr: FloatRange = Field(description="Range of the peak learning rate; searched on a log scale.")
-    warmup: tuple[float, ...] = Field(
+    peak_lr: FloatRange = Field(description="Range of the peak learning rate; low must be above 0.")
+    warmup: tuple[Share, ...] = Field(
         min_length=1, max_length=16, description="Lengths of a linear warm-up, as fractions of the run; 0 means none."
     )
-    floor: tuple[float, ...] = Field(
+    floor: tuple[Share, ...] = Field(
         min_length=1, max_length=16, description="Where a decay ends, as fractions of the peak."
     )
     families: tuple[FamilySpace, ...] = Field(min_length=1, max_length=32)
+
+    @model_validator(mode="after")
+    def _check(self) -> SearchSpace:
+        if self.peak_lr.low <= 0:
+            raise InvalidValue("peak_lr.low", value=self.peak_lr.low, allowed="above 0")
+        names = [family.name for family in self.families]
+        if len(set(names)) < len(names):
+            raise InvalidValue("families", value=names, allowed="each a different family")
+        for index, family in enumerate(self.families):
+            _check_names(family, field=f"families.{index}")
+            for corner in self._corners(family):
+                _check_corner(corner, field=f"families.{index}")
+        return self
+
+    def parameters(self, family: str) -> dict[str, Parameter]:
+        """What varies within a family, by name: its own parameters carry its name, as in ``wsd.cooldown``.
+
+        Families that rise to the peak by themselves take no warm-up, and a constant rate has no floor.
+
+        Args:
+            family: Name of one of the space's families.
+        """
+        own = self._family(family).params
+        shared: dict[str, Parameter] = {"peak_lr": self.peak_lr}
+        if _starts_at_peak(family, {name: param.corners[0] for name, param in own.items()}):
+            shared["warmup"] = Choice(values=self.warmup)
+        if family != _WITHOUT_FLOOR:
+            shared["floor"] = Choice(values=self.floor)
+        return shared | {f"{family}.{name}": param for name, param in own.items()}
+
+    def build(self, values: Mapping[str, Value]) -> Schedule:
+        """The schedule at a point of the space.
+
+        Args:
+            values: ``family``, and all of its `parameters`.
+
+        Raises:
+            InvalidValue: A value is missing, unknown, or outside the space.
+        """
+        family = str(values.get("family"))
+        parameters = self.parameters(family)
+        if values.keys() != {"family", *parameters}:
+            raise InvalidValue("values", value=sorted(values), allowed=f"exactly family, {', '.join(parameters)}")
+        for name, parameter in parameters.items():
+            if not parameter.holds(values[name]):
+                raise InvalidValue(name, value=values[name], allowed="within the search space")
+        return _schedule(values)
+
+    def values_of(self, schedule: Schedule) -> dict[str, Value] | None:
+        """The point at which the space has this schedule; ``None`` where it does not."""
+        family = schedule.family.name
+        if family not in {one.name for one in self.families}:
+            return None
+        found = {
+            "peak_lr": schedule.peak_lr,
+            "warmup": schedule.warmup.fraction or 0.0,
+            "floor": schedule.floor,
+            **{f"{family}.{name}": getattr(schedule.family, name) for name in self._family(family).params},
+        }
+        parameters = self.parameters(family)
+        values = {"family": family, **{name: found[name] for name in parameters}}
+        inside = all(parameter.holds(values[name]) for name, parameter in parameters.items())
+        return values if inside and _schedule(values) == schedule else None
 
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hexadecimal."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _family(self, name: str) -> FamilySpace:
+        for family in self.families:
+            if family.name == name:
+                return family
+        known = ", ".join(family.name for family in self.families)
+        raise InvalidValue("family", value=name, allowed=f"one of {known}")
+
+    def _corners(self, family: FamilySpace) -> Iterator[dict[str, Value]]:
+        """Both ends of every parameter with both ends of all others, and each further choice once."""
+        parameters = self.parameters(family.name)
+        ends = [(parameter.corners[0], parameter.corners[-1]) for parameter in parameters.values()]
+        for values in product(*map(dict.fromkeys, ends)):
+            yield {"family": family.name, **dict(zip(parameters, values, strict=True))}
+        first: dict[str, Value] = {"family": family.name, **{name: p.corners[0] for name, p in parameters.items()}}
+        for name, parameter in parameters.items():
+            for value in parameter.corners[1:-1]:
+                yield {**first, name: value}
+
+
+def _check_names(family: FamilySpace, *, field: str) -> None:
+    if family.name not in FAMILIES:
+        raise InvalidValue(f"{field}.name", value=family.name, allowed=f"one of {', '.join(FAMILIES)}")
+    known = [name for name in FAMILIES[family.name].model_fields if name != "name"]
+    for name in family.params:
+        if name not in known:
+            allowed = f"one of its parameters: {', '.join(known)}" if known else "absent: it has no parameters"
+            raise InvalidValue(f"{field}.params", value=name, allowed=allowed)
+
+
+def _check_corner(corner: Mapping[str, Value], *, field: str) -> None:
+    try:
+        _schedule(corner)
+    except ValidationError as error:
+        first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        allowed = cause.allowed if isinstance(cause, InvalidValue) else first["msg"].removeprefix("Input should be ")
+        names = first["loc"][2:]  # after "family" and its name
+        value = first["input"] if names else dict(corner)
+        raise InvalidValue(".".join((field, "params", *map(str, names))), value=value, allowed=allowed) from None
+
+
+def _starts_at_peak(family: str, params: Mapping[str, Value]) -> bool:
+    try:
+        return FAMILIES[family].model_validate(dict(params)).starts_at_peak
+    except ValidationError:
+        return True  # building its corners will say what is wrong with it
+
+
+def _schedule(values: Mapping[str, Value]) -> Schedule:
+    family = str(values["family"])
+    own = {name.partition(".")[2]: value for name, value in values.items() if name.startswith(f"{family}.")}
+    fraction = values.get("warmup", 0.0)
+    return Schedule.model_validate(
+        {
+            "peak_lr": values["peak_lr"],
+            "family": {"name": family, **own},
+            "warmup": {"shape": "linear", "fraction": fraction} if fraction else {},
+            "floor": values.get("floor", 0.0),
+        }
+    )
 
 
 def _is_number(value: object) -> bool:
@@ -140,15 +273,18 @@ def _check_range(low: float, *, high: float, log: bool) -> None:
         raise InvalidValue("low", value=low, allowed="above 0 on a log scale")
 
 
+_PEAK_LR: Final = {OptimizerKind.ADAM: (1e-4, 3e-2), OptimizerKind.SGD: (1e-3, 1.0)}
+
+
 def default_space(optimizer: OptimizerKind, *, peak_lr: tuple[float, float] | None = None) -> SearchSpace:
-    """The space to search when the user gives none.
+    """The space to search when the user gives none: few dimensions, strong families.
 
     Args:
         optimizer: What the workload trains with.
-        peak_lr: Lowest and highest peak learning rate; the usual range of the optimizer when absent.
+        peak_lr: Lowest and highest peak learning rate, both above 0; the usual range of the optimizer when absent.
 
-    Returns:
-        Few dimensions and strong families.
+    Raises:
+        InvalidValue: ``peak_lr`` is not a range above 0.
     """
     low, high = peak_lr or _PEAK_LR[optimizer]
     return SearchSpace(
@@ -166,9 +302,8 @@ def default_space(optimizer: OptimizerKind, *, peak_lr: tuple[float, float] | No
                     "shape": Choice(values=("linear", "1-sqrt")),
                 },
             ),
+            FamilySpace(name="polynomial", params={"power": FloatRange(low=0.5, high=3.0)}),
+            FamilySpace(name="exponential", params={"rate": FloatRange(low=2.0, high=8.0)}),
             FamilySpace(name="rex"),
         ),
     )
-
-
-_PEAK_LR = {OptimizerKind.ADAM: (1e-4, 3e-2), OptimizerKind.SGD: (1e-3, 1.0)}

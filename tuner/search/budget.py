@@ -1,0 +1,85 @@
+"""How many updates are left, and what may be spent on without endangering the answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from tuner.search.decisions import MEASURED_AGAINST, Control, TrialStatus, TrialView
+from tuner.search.ladder import reserved_seeds, reserved_trials
+from tuner.search.standings import Standings, has_diverged, last_rung, loss_at
+
+Role = Control | None
+"""Who is needed for an answer: a trial of each measured group of controls, and (``None``) one of all others."""
+_ROLES: tuple[Role, ...] = (Control.DEFAULT, Control.CONSTANT, None)
+
+
+class Budget:
+    """What ``max_updates`` still allows.
+
+    An answer needs one trial in each role, trained to the horizon and confirmed. What that takes from here is kept
+    free: other trials are opened and promoted only out of what lies above it.
+
+    Args:
+        standings: The state of the study.
+    """
+
+    def __init__(self, standings: Standings) -> None:
+        self._standings = standings
+        self._steps = standings.steps
+        self._roles = _ROLES[: reserved_trials(standings.settings)]
+        limit = standings.settings.max_updates
+        self.left: float = math.inf if limit is None else limit - standings.state.updates_committed
+        """Updates that may still be asked for; infinite without a limit."""
+
+    def allows_trial(self, control: Control | None) -> bool:
+        """Whether a new trial may be opened, and could be trained to the horizon without touching the reserve."""
+        others = (role for role in self._roles if role != _role(control))
+        return sum(self._steps) + self._way_of(others) + self._confirmation <= self.left
+
+    def allows_promotion(self, trial: TrialView) -> bool:
+        """Whether the next rung of a trial may be run: always out of the reserve for those that it is kept for."""
+        cost = self._steps[len(trial.results)]
+        if trial in (self._leader(role) for role in self._roles):
+            return cost <= self.left
+        return cost + self._way_of(self._roles) + self._confirmation <= self.left
+
+    def allows_confirmation(self) -> bool:
+        """Whether one more run at the horizon may be asked for."""
+        return self._steps[-1] <= self.left
+
+    @property
+    def _confirmation(self) -> int:
+        settings = self._standings.settings
+        return reserved_trials(settings) * reserved_seeds(settings) * settings.total_steps
+
+    def _way_of(self, roles: Iterable[Role]) -> int:
+        """Updates until there is a trial at the horizon in each of these roles."""
+        return sum(self._way(role) for role in roles)
+
+    def _way(self, role: Role) -> int:
+        if not any(_role(trial.control) == role for trial in self._standings.trials):
+            return sum(self._steps)
+        leader = self._leader(role)
+        if leader is None or leader.status is TrialStatus.COMPLETED:
+            return 0
+        return sum(self._steps[len(leader.results) + leader.running :])
+
+    def _leader(self, role: Role) -> TrialView | None:
+        """The trial that will fill a role as things stand: the furthest, and of those the best."""
+        hopefuls = (
+            trial
+            for trial in self._standings.trials
+            if _role(trial.control) == role
+            and trial.status in (TrialStatus.ACTIVE, TrialStatus.COMPLETED)
+            and not has_diverged(trial)
+        )
+        return min(hopefuls, key=_by_lead, default=None)
+
+
+def _role(control: Control | None) -> Role:
+    return control if control in MEASURED_AGAINST else None
+
+
+def _by_lead(trial: TrialView) -> tuple[int, float, int]:
+    return (-len(trial.results), loss_at(trial, last_rung(trial)) if trial.results else math.inf, trial.number)

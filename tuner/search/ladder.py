@@ -1,0 +1,131 @@
+"""The rungs that a schedule passes, and what a search can cost at most."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from tuner.schedules import Schedule
+from tuner.search.controls import control_count
+from tuner.search.decisions import MEASURED_AGAINST
+from tuner.search.settings import SearchSettings
+
+MIN_RUNG_STEPS: Final = 10
+"""Updates below which a run tells nothing, so that a shorter rung is left out."""
+_WARMUP_FLOOR: Final = 100
+_WARMUP_FLOOR_SHARE: Final = 10
+_SEEDS: Final = 2**31
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What a search can cost at most."""
+
+    rung_runs: tuple[int, ...]
+    """Runs at each rung, from rung 0 up."""
+    confirm_runs: int
+    updates: int
+    """Updates of all runs; never above ``max_updates`` where that is set."""
+    updates_all_full: int
+    """What training every trial to the full horizon once would cost, for comparison."""
+    least: int
+    """The smallest ``max_updates`` with which the search can reach an answer."""
+
+
+def rung_steps(settings: SearchSettings) -> tuple[int, ...]:
+    """Updates of each rung.
+
+    From the horizon down, each rung is the one above divided by the ratio, rounded up: so the ratio between neighbors
+    is never above the one asked for. A rung under `MIN_RUNG_STEPS` is left out, and so are those below it.
+
+    Args:
+        settings: The search.
+
+    Returns:
+        Strictly ascending; the last is the horizon. At least one.
+    """
+    steps = [settings.total_steps]
+    while len(steps) < settings.rungs:
+        below = math.ceil(steps[-1] / settings.ratio)
+        if below < MIN_RUNG_STEPS or below == steps[-1]:
+            break
+        steps.append(below)
+    return tuple(reversed(steps))
+
+
+def rung_schedule(schedule: Schedule, *, settings: SearchSettings, rung: int) -> Schedule:
+    """The schedule that is trained at a rung: the whole of it, compressed.
+
+    Its warm-up shrinks with it, but not below 100 updates or a tenth of the rung, whichever is less (and never grows).
+
+    Args:
+        schedule: At the full horizon.
+        settings: The search.
+        rung: Index into `rung_steps`.
+
+    Returns:
+        The schedule for that many updates; ``schedule`` itself at the top rung.
+    """
+    steps = rung_steps(settings)[rung]
+    if steps == settings.total_steps:
+        return schedule
+    floor = min(_WARMUP_FLOOR, steps // _WARMUP_FLOOR_SHARE)
+    return schedule.compressed(steps, from_steps=settings.total_steps, min_warmup=floor)
+
+
+def search_seed(settings: SearchSettings) -> int:
+    """The seed of every rung run: one for all, so that schedules are compared on the same data and initial weights."""
+    return settings.seed
+
+
+def confirm_seeds(settings: SearchSettings) -> tuple[int, ...]:
+    """The seeds of the confirmation runs: none of them is the search's, whose luck chose the finalists."""
+    return tuple((settings.seed + 1 + i) % _SEEDS for i in range(settings.confirm_seeds))
+
+
+def places(results: int, *, keep: float) -> int:
+    """How many of the trials with a result at a rung go on from there: a share of them, rounded up."""
+    return math.ceil(keep * results - 1e-9)
+
+
+def reserved_trials(settings: SearchSettings) -> int:
+    """For how many trials the way to the top and a confirmation is kept free: the measured controls and the best."""
+    return min(len(MEASURED_AGAINST) + 1, settings.trials)
+
+
+def reserved_seeds(settings: SearchSettings) -> int:
+    """On how many seeds each of them can be confirmed out of what is kept free.
+
+    All of them without a limit; with one, as many as a third of it pays for, and at least one.
+    """
+    if settings.max_updates is None:
+        return settings.confirm_seeds
+    affordable = settings.max_updates // (3 * reserved_trials(settings) * settings.total_steps)
+    return min(settings.confirm_seeds, max(1, affordable))
+
+
+def price(settings: SearchSettings) -> Price:
+    """Bound the cost of a search from above.
+
+    Args:
+        settings: The search.
+
+    Returns:
+        The bound. A run that fails or diverges is counted whole.
+    """
+    steps = rung_steps(settings)
+    extra = len(MEASURED_AGAINST) * math.ceil(control_count(settings.trials) / settings.cohort)
+    runs = [settings.trials]
+    while len(runs) < len(steps):
+        runs.append(min(runs[-1], places(runs[-1], keep=settings.keep) + extra))
+    candidates = min(runs[-1], settings.finalists + len(MEASURED_AGAINST))
+    confirm_runs = candidates * settings.confirm_seeds
+    updates = sum(n * cost for n, cost in zip(runs, steps, strict=True)) + confirm_runs * settings.total_steps
+    return Price(
+        rung_runs=tuple(runs),
+        confirm_runs=confirm_runs,
+        updates=updates if settings.max_updates is None else min(updates, settings.max_updates),
+        updates_all_full=settings.trials * settings.total_steps,
+        least=reserved_trials(settings) * (sum(steps) + settings.total_steps),
+    )

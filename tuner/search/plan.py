@@ -1,0 +1,244 @@
+"""The plan: from the state of a study, what to do next, each step with its reason.
+
+Trials are tried in cohorts. A cohort's trials run the lowest rung; when the last of its peers has its result, those
+among the best share of *all* results at that rung go on to the next, the others are pruned, and so on up to the full
+horizon. While a cohort waits for its last peers, free devices begin the next one. When every trial is decided, the best
+are confirmed on fresh seeds, together with the controls that the answer is measured against.
+
+The plan is pure: no clock, no chance, no database. It is a list of rules. The first rule that has something to say
+decides; the decision is carried out on paper, and the rules are asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from tuner.search.budget import Budget
+from tuner.search.decisions import (
+    MEASURED_AGAINST,
+    CompleteTrial,
+    Confirm,
+    Decision,
+    Finish,
+    GiveUp,
+    NewTrial,
+    Promote,
+    Prune,
+    StudyState,
+    TrialView,
+)
+from tuner.search.judging import Judge
+from tuner.search.ladder import confirm_seeds
+from tuner.search.standings import Standings, after, has_diverged, has_failed, last_rung, loss_at
+
+_HOPELESS_FAILURES: Final = 3
+
+
+def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
+    """Decide what comes next.
+
+    Args:
+        state: Everything known about the study.
+        capacity: Runs wanted now: how many devices have nothing to do. At 0 only trials are closed, or the study.
+
+    Returns:
+        The decisions in the order in which to carry them out; at most ``capacity`` of them ask for a run. Empty
+        when there is nothing to do but wait for runs to finish. `Finish` or `GiveUp` comes last, and ends the study.
+
+    Raises:
+        InvalidValue: The settings lack a search space.
+    """
+    decisions: list[Decision] = []
+    free = capacity
+    while (decision := _next(_Situation(state), free=free > 0)) is not None:
+        decisions.append(decision)
+        if isinstance(decision, Finish | GiveUp):
+            break
+        state = after(state, decision)
+        free -= isinstance(decision, NewTrial | Promote | Confirm)
+    return tuple(decisions)
+
+
+class _Situation:
+    """A state, with what the rules ask of it."""
+
+    def __init__(self, state: StudyState) -> None:
+        self.state = state
+        self.settings = state.settings
+        self.standings = Standings(state)
+        self.budget = Budget(self.standings)
+        self.failed = sum(map(has_failed, state.trials))
+        self.hopeless = self.failed >= _HOPELESS_FAILURES and not any(trial.results for trial in state.trials)
+        self.may_open = self._may_open()
+        self.judge = Judge(self.standings, budget=self.budget, more_trials=self.may_open)
+
+    @property
+    def searching(self) -> bool:
+        """Whether any trial is undecided or still to come."""
+        return bool(self.standings.active) or self.may_open
+
+    def _may_open(self) -> bool:
+        number = len(self.state.trials)
+        if self.hopeless or number == self.settings.trials:
+            return False
+        controls = self.standings.controls
+        return self.budget.allows_trial(controls[number].control if number < len(controls) else None)
+
+
+def _next(situation: _Situation, *, free: bool) -> Decision | None:
+    for rule in (*_CLOSING, *(_RUNNING if free else ()), *_ENDING):
+        if (decision := rule(situation)) is not None:
+            return decision
+    return None
+
+
+def _prune_diverged(situation: _Situation) -> Decision | None:
+    for trial in situation.standings.active:
+        if has_diverged(trial):
+            rung = last_rung(trial)
+            reason = f"it diverged in its run of {situation.standings.steps[rung]:,} updates"
+            return Prune(trial=trial.number, rung=rung, reason=reason)
+    return None
+
+
+def _complete(situation: _Situation) -> Decision | None:
+    top = situation.standings.top
+    for trial in situation.standings.active:
+        if last_rung(trial) == top:
+            loss = f"loss {loss_at(trial, top):.4g}"
+            return CompleteTrial(trial=trial.number, reason=f"trained to the full horizon ({loss})")
+    return None
+
+
+def _prune_losers(situation: _Situation) -> Decision | None:
+    for judgment in situation.judge.judge():
+        if not judgment.goes_on:
+            trial = judgment.trial
+            return Prune(trial=trial.number, rung=last_rung(trial), reason=judgment.reason)
+    return None
+
+
+def _promote(situation: _Situation) -> Decision | None:
+    winners = (judgment for judgment in situation.judge.judge() if judgment.goes_on)
+    first = min(winners, key=lambda judgment: judgment.trial.cohort, default=None)
+    return None if first is None else _promotion(first.trial, reason=first.reason)
+
+
+def _open(situation: _Situation) -> Decision | None:
+    if not situation.may_open:
+        return None
+    number = len(situation.state.trials)
+    cohort = number // situation.settings.cohort
+    controls = situation.standings.controls
+    if number < len(controls):
+        control = controls[number]
+        return NewTrial(
+            number=number,
+            cohort=cohort,
+            control=control.control,
+            schedule=control.schedule,
+            reason=control.reason,
+        )
+    reason = f"the sampler's choice after {_count(len(situation.standings.order(0)), 'result')}"
+    return NewTrial(number=number, cohort=cohort, control=None, schedule=None, reason=reason)
+
+
+def _promote_early(situation: _Situation) -> Decision | None:
+    judgment = next(situation.judge.certain(), None)
+    return None if judgment is None else _promotion(judgment.trial, reason=judgment.reason)
+
+
+def _confirm(situation: _Situation) -> Decision | None:
+    if situation.searching or not situation.budget.allows_confirmation():
+        return None
+    return next(_missing_confirmations(situation), None)
+
+
+def _give_up(situation: _Situation) -> Decision | None:
+    if situation.searching or situation.standings.completed:
+        return None
+    return GiveUp(reason=_why_without_answer(situation))
+
+
+def _finish(situation: _Situation) -> Decision | None:
+    out = any(not run.finished for run in situation.state.confirmations)
+    missing = next(_missing_confirmations(situation), None)
+    if situation.searching or out or (missing is not None and situation.budget.allows_confirmation()):
+        return None
+    return Finish(reason=_why_finished(situation, cut_short=missing is not None))
+
+
+_CLOSING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_prune_diverged, _complete, _prune_losers)
+_RUNNING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_promote, _open, _promote_early, _confirm)
+_ENDING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_give_up, _finish)
+
+
+def _promotion(trial: TrialView, *, reason: str) -> Promote:
+    return Promote(trial=trial.number, rung=last_rung(trial) + 1, reason=reason)
+
+
+def _candidates(situation: _Situation) -> dict[int, str]:
+    """The trials to confirm, by number, each with the reason why: the best, then the measured controls."""
+    completed = situation.standings.completed
+    top = situation.standings.top
+    chosen = {
+        trial.number: f"number {place} at the full horizon (loss {loss_at(trial, top):.4g})"
+        for place, trial in enumerate(completed[: situation.settings.finalists], start=1)
+    }
+    for control in MEASURED_AGAINST:
+        best = next((trial for trial in completed if trial.control is control), None)
+        if best is not None:
+            chosen.setdefault(best.number, f"the best {control} control, to measure the answer against")
+    return chosen
+
+
+def _missing_confirmations(situation: _Situation) -> Iterator[Confirm]:
+    """The confirmation runs that were not asked for yet: every candidate on one seed before any on the next."""
+    asked = {(run.trial, run.seed) for run in situation.state.confirmations}
+    candidates = _candidates(situation)
+    seeds = confirm_seeds(situation.settings)
+    for place, seed in enumerate(seeds, start=1):
+        for trial, why in candidates.items():
+            if (trial, seed) not in asked:
+                yield Confirm(trial=trial, seed=seed, reason=f"{why}: fresh seed {place} of {len(seeds)}")
+
+
+def _why_finished(situation: _Situation, *, cut_short: bool) -> str:
+    settings = situation.settings
+    opened, confirmed = len(situation.state.trials), len(_candidates(situation))
+    if opened == settings.trials and not cut_short:
+        return (
+            f"all {_count(opened, 'trial')} are decided and the best {confirmed} confirmed "
+            f"on {settings.confirm_seeds} fresh seeds"
+        )
+    return (
+        f"the limit of {settings.max_updates:,} updates is reached: {opened} of {_count(settings.trials, 'trial')} "
+        f"were tried, and {len(situation.state.confirmations)} of {confirmed * settings.confirm_seeds} "
+        f"confirmation runs made"
+    )
+
+
+def _why_without_answer(situation: _Situation) -> str:
+    trials = situation.state.trials
+    if not trials:
+        return (
+            f"max_updates ({situation.settings.max_updates:,}) does not pay for an answer: "
+            f"raise it, or lower total_steps ({situation.settings.total_steps:,})"
+        )
+    diverged = sum(map(has_diverged, trials))
+    if situation.failed == len(trials):
+        hint = "the workload does not run: see the errors of the trials"
+    elif diverged + situation.failed == len(trials):
+        peaks = situation.settings.searched_space.peak_lr
+        hint = f"lower the range of peak_lr ({peaks.low:g} to {peaks.high:g})"
+    else:
+        hint = "the peak learning rates that are best in short runs do not last: lower the range of peak_lr"
+    return (
+        f"no trial reached the full horizon: of {_count(len(trials), 'trial')}, {situation.failed} failed "
+        f"and {diverged} diverged; {hint}"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,164 @@
+"""How the trials of a study stand against each other: the questions that the plan asks of a state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+
+from tuner.search.controls import ControlSchedule, controls
+from tuner.search.decisions import (
+    MEASURED_AGAINST,
+    CompleteTrial,
+    Confirm,
+    ConfirmView,
+    Decision,
+    NewTrial,
+    Promote,
+    Prune,
+    StudyState,
+    TrialStatus,
+    TrialView,
+)
+from tuner.search.ladder import places, rung_steps
+
+
+class Standings:
+    """The trials of a state, rung by rung.
+
+    A trial counts at a rung from the moment it has a result there, whatever became of it later. It *waits* at its last
+    rung while it is neither running nor decided. It has *gone on* from a rung when a run of the next was asked for.
+    """
+
+    def __init__(self, state: StudyState) -> None:
+        self.state = state
+        self.settings = state.settings
+        self.trials = state.trials
+        self.steps = rung_steps(state.settings)
+        self.top = len(self.steps) - 1
+        self._orders: dict[int, tuple[TrialView, ...]] = {}
+
+    @cached_property
+    def active(self) -> tuple[TrialView, ...]:
+        """The trials that are not decided."""
+        return tuple(trial for trial in self.trials if trial.status is TrialStatus.ACTIVE)
+
+    @cached_property
+    def completed(self) -> tuple[TrialView, ...]:
+        """The trials that reached the horizon, best first."""
+        done = (trial for trial in self.trials if trial.status is TrialStatus.COMPLETED)
+        return tuple(sorted(done, key=lambda trial: (loss_at(trial, self.top), trial.number)))
+
+    def order(self, rung: int) -> tuple[TrialView, ...]:
+        """The trials with a result at a rung, best first, those that diverged last."""
+        if rung not in self._orders:
+            there = (trial for trial in self.trials if len(trial.results) > rung)
+            self._orders[rung] = tuple(sorted(there, key=lambda trial: (loss_at(trial, rung), trial.number)))
+        return self._orders[rung]
+
+    def places(self, rung: int, *, pending: int = 0) -> int:
+        """How many may go on from a rung, were ``pending`` more results in."""
+        return places(len(self.order(rung)) + pending, keep=self.settings.keep)
+
+    def places_taken(self, rung: int) -> int:
+        """How many of them have. One of each measured group of controls takes nobody's place."""
+        gone_on = [trial for trial in self.order(rung) if has_gone_on(trial, rung)]
+        guests = {trial.control for trial in gone_on if trial.control in MEASURED_AGAINST}
+        return len(gone_on) - len(guests)
+
+    def waiting(self, rung: int) -> Iterator[TrialView]:
+        """The trials that wait at a rung, best first."""
+        return (trial for trial in self.order(rung) if last_rung(trial) == rung and is_waiting(trial))
+
+    def pending(self, rung: int) -> Iterator[TrialView]:
+        """The trials that may still get a result at a rung."""
+        return (trial for trial in self.active if len(trial.results) <= rung)
+
+    def is_best_measured(self, trial: TrialView, rung: int) -> bool:
+        """Whether it is the best so far at a rung in a group that the answer is measured against."""
+        if trial.control not in MEASURED_AGAINST:
+            return False
+        group = (other for other in self.order(rung) if other.control is trial.control and not has_failed(other))
+        return next(group, None) == trial
+
+    @cached_property
+    def controls(self) -> tuple[ControlSchedule, ...]:
+        """The controls of this study, in the order of their trial numbers."""
+        return controls(self.settings.searched_space, trials=self.settings.trials)
+
+
+def loss_at(trial: TrialView, rung: int) -> float:
+    """Its loss at a rung; infinite when it diverged there."""
+    loss = trial.results[rung].loss
+    return math.inf if loss is None else loss
+
+
+def last_rung(trial: TrialView) -> int:
+    """The rung of its last result; -1 before the first."""
+    return len(trial.results) - 1
+
+
+def has_diverged(trial: TrialView) -> bool:
+    """Whether its last result is that it diverged."""
+    return bool(trial.results) and trial.results[-1].diverged
+
+
+def has_failed(trial: TrialView) -> bool:
+    """Whether its workload failed."""
+    return trial.status is TrialStatus.FAILED
+
+
+def is_waiting(trial: TrialView) -> bool:
+    """Whether it has a result, and neither runs nor is decided."""
+    return trial.status is TrialStatus.ACTIVE and bool(trial.results) and not trial.running
+
+
+def has_gone_on(trial: TrialView, rung: int) -> bool:
+    """Whether a run of the rung after ``rung`` was asked for."""
+    asked = len(trial.results) + (trial.running or has_failed(trial))
+    return asked > rung + 1
+
+
+def after(state: StudyState, decision: Decision) -> StudyState:
+    """The state once a decision has been carried out, and nothing has finished since.
+
+    Args:
+        state: The state that the decision was taken in.
+        decision: One of the plan's.
+
+    Returns:
+        A new state.
+    """
+    steps = rung_steps(state.settings)
+    match decision:
+        case NewTrial():
+            trial = TrialView(
+                number=decision.number,
+                cohort=decision.cohort,
+                control=decision.control,
+                status=TrialStatus.ACTIVE,
+                schedule=decision.schedule,
+                results=(),
+                running=True,
+            )
+            return _spend(replace(state, trials=(*state.trials, trial)), steps[0])
+        case Promote():
+            return _spend(_with(state, replace(state.trials[decision.trial], running=True)), steps[decision.rung])
+        case Prune():
+            return _with(state, replace(state.trials[decision.trial], status=TrialStatus.PRUNED))
+        case CompleteTrial():
+            return _with(state, replace(state.trials[decision.trial], status=TrialStatus.COMPLETED))
+        case Confirm():
+            run = ConfirmView(trial=decision.trial, seed=decision.seed, finished=False, loss=None)
+            return _spend(replace(state, confirmations=(*state.confirmations, run)), steps[-1])
+        case _:
+            return state
+
+
+def _with(state: StudyState, trial: TrialView) -> StudyState:
+    return replace(state, trials=(*state.trials[: trial.number], trial, *state.trials[trial.number + 1 :]))
+
+
+def _spend(state: StudyState, updates: int) -> StudyState:
+    return replace(state, updates_committed=state.updates_committed + updates)
