@@ -24,7 +24,7 @@ from tuner.training.description import describe
 from tuner.training.devices import resolve_device
 from tuner.training.execute import execute
 from tuner.training.protocol import Evaluated, FromRunner, Hello, SnapshotSaved, Train, Verdict, to_runner
-from tuner.training.workload import AnyWorkload
+from tuner.training.workload import AnyWorkload, Workload
 
 BUILTIN = "tuner.workloads:builtin_workloads"
 _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
@@ -96,18 +96,21 @@ def load_workloads(providers: Sequence[str]) -> dict[str, AnyWorkload]:
     """The workloads of all providers by name.
 
     Args:
-        providers: ``"module:function"``; each function takes nothing and gives workloads by name.
+        providers: ``"module:Class"`` of one workload, or ``"module:function"`` of a function that takes nothing and gives
+            workloads by name. The working directory is searched last for the module.
 
     Raises:
         InvalidValue: A provider is not written so.
         WorkloadError: Two providers offer the same name.
     """
     workloads: dict[str, AnyWorkload] = {}
+    sys.path.append(os.getcwd())
     for provider in providers:
-        module, colon, function = provider.partition(":")
+        module, colon, name = provider.partition(":")
         if not colon:
-            raise InvalidValue("workloads", value=provider, allowed="of the form module:function")
-        offered: dict[str, AnyWorkload] = getattr(importlib.import_module(module), function)()
+            raise InvalidValue("workloads", value=provider, allowed="of the form module:Class or module:function")
+        made = getattr(importlib.import_module(module), name)()
+        offered: dict[str, AnyWorkload] = {made.name: made} if isinstance(made, Workload) else made
         twice = workloads.keys() & offered.keys()
         if twice:
             raise WorkloadError(f"{provider} offers {', '.join(sorted(twice))}, which another provider offers already")
@@ -122,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--read-fd", type=int, required=True, help="file descriptor that messages come from")
     parser.add_argument("--write-fd", type=int, required=True, help="file descriptor that messages go to")
     parser.add_argument(
-        "--workloads", action="append", metavar="MODULE:FUNCTION", help=f"provider of workloads; default {BUILTIN}"
+        "--workloads", action="append", metavar="MODULE:NAME", help=f"provider of workloads; default {BUILTIN}"
     )
     given = parser.parse_args(arguments)
     _die_with_the_worker()
