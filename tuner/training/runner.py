@@ -24,7 +24,7 @@ from tuner.training.description import describe
 from tuner.training.devices import resolve_device
 from tuner.training.execute import execute
 from tuner.training.protocol import Evaluated, FromRunner, Hello, SnapshotSaved, Train, Verdict, to_runner
-from tuner.training.workload import AnyWorkload, Workload
+from tuner.training.workload import AnyWorkload, DeclaredWorkload, StepwiseWorkload
 
 BUILTIN = "tuner.workloads:builtin_workloads"
 _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
@@ -96,8 +96,8 @@ def load_workloads(providers: Sequence[str]) -> dict[str, AnyWorkload]:
     """The workloads of all providers by name.
 
     Args:
-        providers: ``"module:Class"`` of one workload, or ``"module:function"`` of a function that takes nothing and gives
-            workloads by name. The working directory is searched last for the module.
+        providers: ``"module:Class"`` of one workload, or ``"module:function"`` of a function that takes nothing and
+            gives workloads by name. The working directory is searched last for the module.
 
     Raises:
         InvalidValue: A provider is not written so.
@@ -110,7 +110,9 @@ def load_workloads(providers: Sequence[str]) -> dict[str, AnyWorkload]:
         if not colon:
             raise InvalidValue("workloads", value=provider, allowed="of the form module:Class or module:function")
         made = getattr(importlib.import_module(module), name)()
-        offered: dict[str, AnyWorkload] = {made.name: made} if isinstance(made, Workload) else made
+        offered: dict[str, AnyWorkload] = (
+            {made.name: made} if isinstance(made, DeclaredWorkload | StepwiseWorkload) else made
+        )
         twice = workloads.keys() & offered.keys()
         if twice:
             raise WorkloadError(f"{provider} offers {', '.join(sorted(twice))}, which another provider offers already")
