@@ -1,0 +1,55 @@
+"""What the commands' exit codes mean, and how an error becomes one helpful line."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from tuner.errors import TunerError
+
+_SERVER_ERRORS = 500
+
+
+class ExitCode(IntEnum):
+    """How a command ended; `docs/cli.md` lists them."""
+
+    OK = 0
+    JOB_NOT_COMPLETED = 1
+    """The job that was waited for failed or was cancelled."""
+    REFUSED = 2
+    """The command line is wrong, or the service refused what it was asked."""
+    UNREACHABLE = 3
+    """No service answers at the address, or it cannot do its work."""
+    GIVEN_UP = 4
+    """The service or a worker would not stay up."""
+    BUG = 70
+    """Something that Schedule Tuner has no name for."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+
+
+def explain(error: Exception) -> tuple[str, ExitCode]:
+    """The line that people are shown for an error, and the exit code.
+
+    Args:
+        error: What a command raised.
+    """
+    from tuner.cli.processes import ChildGivenUp
+
+    if isinstance(error, ChildGivenUp):
+        return _sentence(error), ExitCode.GIVEN_UP
+    if isinstance(error, TunerError):
+        return _sentence(error), ExitCode.UNREACHABLE if _is_outage(error) else ExitCode.REFUSED
+    if isinstance(error, OSError):
+        return _sentence(error), ExitCode.REFUSED
+    return f"{type(error).__name__}: {error}. This is a bug; `tuner --debug ...` shows where.", ExitCode.BUG
+
+
+def _is_outage(error: TunerError) -> bool:
+    from tuner.client import ApiProblem, ServiceUnreachable
+
+    return isinstance(error, ServiceUnreachable) or (isinstance(error, ApiProblem) and error.status >= _SERVER_ERRORS)
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error).strip()
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,95 @@
+"""``tuner workloads``, ``tuner workers``: what can be tuned, and who does the work."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tuner.cli.options import DEFAULT_URL, AsJson, Url
+from tuner.cli.output import ago, say, show, show_json, show_table
+from tuner.errors import NotFound
+
+if TYPE_CHECKING:
+    from tuner.jobs.records import WorkloadInfo
+
+
+def workloads(
+    name: Annotated[
+        str, typer.Argument(metavar="[WORKLOAD]", show_default=False, help="Tell all about this one.")
+    ] = "",
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """List what the workers offer to tune; with a name, its options."""
+    from tuner.client import Client
+
+    with Client(url) as client:
+        offered = sorted(client.workloads(), key=lambda info: info.name)
+    if name:
+        chosen = next((info for info in offered if info.name == name), None)
+        if chosen is None:
+            known = ", ".join(info.name for info in offered) or "none: no worker has announced any yet"
+            raise NotFound("workload", key=name, hint=f"Offered: {known}")
+        if as_json:
+            show_json(chosen)
+        else:
+            _describe(chosen)
+    elif as_json:
+        show_json(offered)
+    elif not offered:
+        say("No worker has announced a workload yet. `tuner worker` starts one.")
+    else:
+        rows = [(info.name, f"{info.default_steps:,}", info.description) for info in offered]
+        show_table(("WORKLOAD", "UPDATES", "DESCRIPTION"), rows)
+
+
+def workers(as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """List the workers that have ever announced themselves."""
+    from tuner.client import Client
+
+    with Client(url) as client:
+        known = client.workers()
+    if as_json:
+        show_json(known)
+    elif not known:
+        say("No worker has announced itself yet. `tuner worker` starts one.")
+    else:
+        now = time.time()
+        show_table(
+            ("WORKER", "DEVICE", "STATE", "LAST HEARD OF", "WORKLOADS"),
+            [
+                (
+                    worker.name,
+                    worker.device,
+                    "alive" if worker.alive else "silent",
+                    f"{ago(now - worker.heartbeat_at)} ago",
+                    ", ".join(worker.workloads),
+                )
+                for worker in known
+            ],
+        )
+
+
+def _describe(info: WorkloadInfo) -> None:
+    show(f"{info.name} (version {info.version}, {info.level.value}): {info.description}")
+    show(f"Full training run: {info.default_steps:,} updates, unless the job says otherwise.\n")
+    options: dict[str, dict[str, Any]] = info.options_schema.get("properties", {})
+    if options:
+        show_table(
+            ("OPTION", "DEFAULT", "ALLOWED", "DESCRIPTION"),
+            [
+                (name, str(schema.get("default", "")), _allowed(schema), schema.get("description", ""))
+                for name, schema in options.items()
+            ],
+        )
+
+
+def _allowed(schema: dict[str, Any]) -> str:
+    """What a JSON schema of a scalar allows, in a few characters."""
+    if "enum" in schema:
+        return " | ".join(str(value) for value in schema["enum"])
+    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {schema[bound]}" for bound, sign in bounds.items() if bound in schema]
+    return ", ".join(limits) or str(schema.get("type", ""))

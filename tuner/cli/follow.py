@@ -1,0 +1,119 @@
+"""Follows a job while services come and go: its events from a thread, its state whenever something happened."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from tuner.errors import TunerError
+from tuner.jobs.states import JOB_TRANSITIONS, is_final
+
+if TYPE_CHECKING:
+    from tuner.jobs.progress import JobDetail
+    from tuner.jobs.records import EventRecord
+
+_TICK_SECONDS = 0.25
+_LOOK_SECONDS = 1.0  # without any event, the job is looked at this often
+_DRAIN_SECONDS = 3.0  # events may trail the state by this much
+_UNAVAILABLE = 503
+
+
+class View(Protocol):
+    """What a job is shown on."""
+
+    def show(self, job: JobDetail, *, events: list[EventRecord], away: bool) -> None:
+        """Show how the job stands, and what happened since the last call.
+
+        Args:
+            job: The job, as last heard of.
+            events: New ones.
+            away: Whether the service does not answer now.
+        """
+        ...
+
+
+def follow(url: str, *, job_id: str, view: View, check: Callable[[], None] = lambda: None) -> JobDetail:
+    """Show a job until it has ended. While the service is away, wait for it.
+
+    Args:
+        url: Address of the service.
+        job_id: The job.
+        view: Where to show it.
+        check: Called a few times a second; what it raises ends the following.
+
+    Returns:
+        The job in its final state.
+
+    Raises:
+        NotFound: There is no such job.
+        ServiceUnreachable: The service did not answer when it was asked for the first time.
+    """
+    from tuner.client import Client
+
+    with Client(url) as client:
+        job = client.job(job_id)
+        feed = _Feed(url, job_id=job_id)
+        away, looked_at = False, time.monotonic()
+        while True:
+            check()
+            events = feed.take()
+            if is_final(JOB_TRANSITIONS, job.state):
+                view.show(job, events=events, away=False)
+                if feed.at_end or time.monotonic() - looked_at > _DRAIN_SECONDS:
+                    return job
+                continue
+            if events or time.monotonic() - looked_at > _LOOK_SECONDS:
+                try:
+                    job, away = client.job(job_id), False
+                except TunerError as error:
+                    if not is_passing(error):
+                        raise
+                    away = True
+                looked_at = time.monotonic()
+            view.show(job, events=events, away=away)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether it helps to ask again: the service is being restarted, or its database is away."""
+    from tuner.client import ApiProblem, ServiceUnreachable
+
+    return isinstance(error, ServiceUnreachable) or (isinstance(error, ApiProblem) and error.status == _UNAVAILABLE)
+
+
+class _Feed:
+    """A job's events, read by a thread that ends with them, or with the process: it is mostly inside a read."""
+
+    def __init__(self, url: str, *, job_id: str) -> None:
+        self._url = url
+        self._job_id = job_id
+        self._events: queue.SimpleQueue[EventRecord] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._read, name="events", daemon=True)
+        self._thread.start()
+
+    @property
+    def at_end(self) -> bool:
+        """Whether there is nothing more to take."""
+        return not self._thread.is_alive() and self._events.empty()
+
+    def take(self) -> list[EventRecord]:
+        """The events that came since; waits a moment for the first."""
+        events: list[EventRecord] = []
+        try:
+            events.append(self._events.get(timeout=_TICK_SECONDS))
+            while True:
+                events.append(self._events.get_nowait())
+        except queue.Empty:
+            return events
+
+    def _read(self) -> None:
+        from tuner.client import Client
+
+        # What the service refuses here, it refuses in the main thread too, when that asks for the job.
+        with suppress(TunerError), Client(self._url) as client:
+            for event in client.events(self._job_id, patience=math.inf):
+                self._events.put(event)

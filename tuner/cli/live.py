@@ -1,0 +1,110 @@
+"""What a job looks like while it runs: a screen that is drawn again and again, or one line. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tuner.jobs.states import JOB_TRANSITIONS, JobState, is_final
+
+if TYPE_CHECKING:
+    from tuner.jobs.progress import JobDetail, Progress, RunCounts
+
+_BAR_WIDTH = 48
+_STATE_STYLE = {JobState.COMPLETED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow"}
+
+
+def screen(
+    job: JobDetail, *, news: Sequence[str] = (), elapsed: float | None = None, notice: str = ""
+) -> RenderableType:
+    """A job as a few lines.
+
+    Args:
+        job: The job.
+        news: What happened last, one line each.
+        elapsed: Seconds since it started; not shown when ``None``.
+        notice: Shown in the last line, for instance that the service is away.
+    """
+    lines: list[RenderableType] = [_headline(job, elapsed=elapsed), _bar(job.progress), _figures(job.progress)]
+    if job.error:
+        lines.append(Text(job.error.strip().splitlines()[0], style="red"))
+    lines += [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in news]
+    if notice:
+        lines.append(Text(notice, style="yellow"))
+    return Group(*lines)
+
+
+def progress_line(job: JobDetail) -> str:
+    """How far a job is, in one line of plain text."""
+    progress = job.progress
+    parts = [
+        f"{progress.fraction:4.0%}",
+        f"trials {progress.trials.opened}/{progress.trials.planned}",
+        f"updates {progress.updates_spent:,}",
+    ]
+    if progress.best is not None:
+        parts.append(f"best {_best_text(progress)}")
+    if not is_final(JOB_TRANSITIONS, job.state):
+        parts.append(_left_text(progress))
+    return ", ".join(parts)
+
+
+def _headline(job: JobDetail, *, elapsed: float | None) -> Text:
+    text = Text()
+    text.append(job.spec.name or job.spec.workload, style="bold")
+    text.append(f"  job {job.id[:8]}  ")
+    text.append(job.state.value, style=_STATE_STYLE.get(job.state, "cyan"))
+    if elapsed is not None:
+        text.append(f"  {clock(elapsed)}")
+    if not is_final(JOB_TRANSITIONS, job.state):
+        text.append(f", {_left_text(job.progress)}")
+    return text
+
+
+def _bar(progress: Progress) -> Table:
+    row = Table.grid(padding=(0, 1))
+    row.add_row(
+        ProgressBar(total=1.0, completed=progress.fraction, width=_BAR_WIDTH),
+        f"{progress.fraction:.0%}",
+        f"{progress.updates_spent:,} of at most {progress.updates_expected:,} updates",
+    )
+    return row
+
+
+def _figures(progress: Progress) -> Table:
+    table = Table.grid(padding=(0, 2))
+    trials = progress.trials
+    counts = f"{trials.opened} of {trials.planned} opened, {trials.pruned} pruned, {trials.completed} completed"
+    table.add_row("Trials", counts + (f", {trials.failed} failed" if trials.failed else ""))
+    for number, rung in enumerate(progress.rungs):
+        table.add_row("Rungs" if number == 0 else "", _counts_text(rung))
+    table.add_row("Confirmation", _counts_text(progress.confirmations))
+    table.add_row("Best so far", "none yet" if progress.best is None else _best_text(progress))
+    return table
+
+
+def _counts_text(counts: RunCounts) -> str:
+    text = f"{counts.updates:>7,} updates  {counts.done:>3} of {counts.total} done"
+    running = f", {counts.running} running" if counts.running else ""
+    return text + running + (f", {counts.queued} queued" if counts.queued else "")
+
+
+def _best_text(progress: Progress) -> str:
+    best = progress.best
+    return "" if best is None else f"{best.loss:.4f} after {best.updates:,} updates: trial {best.trial}, {best.label}"
+
+
+def _left_text(progress: Progress) -> str:
+    return "time left unknown yet" if progress.seconds_left is None else f"about {clock(progress.seconds_left)} left"
+
+
+def clock(seconds: float) -> str:
+    """A duration as ``m:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

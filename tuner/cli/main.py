@@ -1,0 +1,82 @@
+"""The command ``tuner``. Start-up is quick because every command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tuner.cli import database, demo, fleet, jobs, schedule, submit, up, watch
+from tuner.cli.failures import explain
+from tuner.cli.output import say, show
+
+
+class _Commands(TyperGroup):
+    """Turns what a command raises into one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (typer.TyperException, typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug") or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+                raise
+            line, code = explain(error)
+            say(f"Error: {line}")
+            raise typer.Exit(code) from error
+
+
+app = typer.Typer(
+    name="tuner",
+    cls=_Commands,
+    help="Find the learning-rate schedule that a model should train with.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        show(version("schedule-tuner"))
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", envvar="TUNER_DEBUG", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find the learning-rate schedule that a model should train with.
+
+    Start with `tuner demo`, or with `tuner up` in one terminal and `tuner submit digits-mlp --watch` in another.
+    """
+
+
+app.command("demo")(demo.demo)
+app.command("up")(up.up)
+app.command("serve")(up.serve)
+app.command("worker")(up.worker)
+app.command("submit")(submit.submit)
+app.command("jobs")(jobs.jobs)
+app.command("show")(jobs.show_job)
+app.command("watch")(watch.watch)
+app.command("cancel")(jobs.cancel)
+app.command("report")(jobs.report)
+app.command("workloads")(fleet.workloads)
+app.command("workers")(fleet.workers)
+app.add_typer(schedule.app, name="schedule")
+app.add_typer(database.app, name="db")
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    sys.exit(app(prog_name="tuner"))

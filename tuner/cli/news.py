@@ -1,0 +1,48 @@
+"""A job's events in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tuner.jobs.records import EventRecord, RunKind
+
+
+def headline(event: EventRecord, *, rungs: Sequence[int]) -> str:
+    """An event in a line; empty for one that is not worth a line (evaluations, runs that only wait).
+
+    Args:
+        event: What happened.
+        rungs: Updates of each rung of the job, ascending.
+    """
+    data = event.data
+    if event.kind.startswith("run."):
+        return _run_line(event.kind.removeprefix("run."), data, rungs=rungs)
+    reason = str(data.get("reason") or "").strip().split("\n", 1)[0]
+    because = f": {reason}" if reason else ""
+    if event.kind.startswith("trial."):
+        return f"trial {data.get('trial')} {event.kind.removeprefix('trial.')}{because}"
+    return f"job {event.kind.removeprefix('job.')}{because}"
+
+
+def _run_line(what: str, data: dict[str, Any], *, rungs: Sequence[int]) -> str:
+    run = _run_name(data, rungs=rungs)
+    reason = str(data.get("reason") or "").strip().split("\n", 1)[0]
+    match what:
+        case "succeeded":
+            return f"{run}: loss {data['loss']:.4f}"
+        case "diverged":
+            return f"{run} diverged at update {data.get('step')}"
+        case "failed":
+            return f"{run} failed: {reason}"
+        case "requeued":
+            return f"{run} will be taken up again: {reason}"
+        case _:
+            return ""
+
+
+def _run_name(data: dict[str, Any], *, rungs: Sequence[int]) -> str:
+    rung = data.get("rung")
+    updates = f", {rungs[rung]:,} updates" if isinstance(rung, int) and rung < len(rungs) else ""
+    confirmation = " confirmation" if data.get("kind_of_run") == RunKind.CONFIRM else ""
+    return f"trial {data.get('trial')}{confirmation}{updates}"

@@ -1,0 +1,44 @@
+"""Options that several commands share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8642
+DEFAULT_URL = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
+DEFAULT_DATA_DIR = Path("tuner-data")
+
+Url = Annotated[str, typer.Option("--url", envvar="TUNER_URL", metavar="URL", help="Address of the service.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job, the start of it, or `latest`.")]
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        "--data-dir", envvar="TUNER_DATA_DIR", metavar="DIR", help="Folder for the database, snapshots and logs."
+    ),
+]
+DatabaseUrl = Annotated[
+    str,
+    typer.Option(
+        "--database-url",
+        envvar="TUNER_DATABASE_URL",
+        metavar="URL",
+        show_default=False,
+        help="sqlite:///file or postgresql://...; a SQLite file in the data folder when absent.",
+    ),
+]
+Host = Annotated[str, typer.Option("--host", envvar="TUNER_HOST", metavar="ADDRESS", help="Address to listen at.")]
+Port = Annotated[int, typer.Option("--port", envvar="TUNER_PORT", min=0, max=65535, help="Port to listen at.")]
+Workloads = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--workload",
+        metavar="MODULE:CLASS",
+        show_default=False,
+        help="Offer a workload of your own besides the built-in ones. Repeatable.",
+    ),
+]

@@ -1,0 +1,118 @@
+"""Where a schedule on the command line comes from: flags, a JSON document, or a finished job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tuner.cli.given import assignments, document
+from tuner.cli.naming import find_job
+from tuner.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from tuner.schedules import Schedule
+
+DEFAULT_STEPS = 1000
+_DEFAULT_PEAK_LR = 0.01
+_DOCUMENTED = "docs/schedules.md describes every family"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What was given on the command line; empty or ``None`` is not given."""
+
+    family: str = ""
+    parameters: Sequence[str] = ()
+    """``NAME=VALUE``, of the family."""
+    peak_lr: float | None = None
+    warmup: str = ""
+    """``"500"`` updates, or a part of the run: ``"0.05"``, ``"5%"``."""
+    floor: float | None = None
+    spec: str = ""
+    """Path of a JSON document; ``"-"`` for standard input."""
+    job: str = ""
+    trial: int | None = None
+    """Of the job; the one that its report recommends when ``None``."""
+    total_steps: int | None = None
+
+    def read(self, *, url: str) -> tuple[Schedule, int]:
+        """The schedule, and the length of its run in updates.
+
+        Args:
+            url: Address of the service; asked only for a job.
+
+        Raises:
+            InvalidValue: Not exactly one source was given, or the schedule is refused.
+            NotFound: There is no such job.
+            ApiProblem: The job has no report yet, or no such trial.
+            ServiceUnreachable: The job cannot be asked for.
+        """
+        sources = [text for text in (self.family, self.spec, self.job) if text]
+        if len(sources) != 1:
+            raise InvalidValue(
+                "the schedule", value=sources, allowed="given by one of --family, --spec and --job", hint=_DOCUMENTED
+            )
+        if self._flags() and not self.family:
+            raise InvalidValue("--family", value="", allowed=f"given with {', '.join(self._flags())}")
+        if self.trial is not None and not self.job:
+            raise InvalidValue("--job", value="", allowed="given with --trial")
+        if self.job:
+            return self._of_job(url=url)
+        payload = self._from_flags() if self.family else document(self.spec, option="--spec")
+        schedule, steps = _schedule(payload), self.total_steps or DEFAULT_STEPS
+        schedule.lr(0, total_steps=steps)  # refuses a run that it does not fit into
+        return schedule, steps
+
+    def _of_job(self, *, url: str) -> tuple[Schedule, int]:
+        from tuner.client import Client
+
+        with Client(url) as client:
+            job = client.job(find_job(client, text=self.job))
+            schedule = client.export(job.id, trial=self.trial, total_steps=self.total_steps)
+        return schedule, self.total_steps or job.spec.search.total_steps
+
+    def _flags(self) -> tuple[str, ...]:
+        """The options given that describe a family."""
+        given = {
+            "--param": self.parameters,
+            "--peak-lr": self.peak_lr is not None,
+            "--warmup": self.warmup,
+            "--floor": self.floor is not None,
+        }
+        return tuple(option for option, is_given in given.items() if is_given)
+
+    def _from_flags(self) -> dict[str, Any]:
+        payload: dict[str, Any] = {
+            "peak_lr": _DEFAULT_PEAK_LR if self.peak_lr is None else self.peak_lr,
+            "family": {**assignments(self.parameters, option="--param"), "name": self.family},
+        }
+        if self.warmup:
+            payload["warmup"] = {"shape": "linear", **_length(self.warmup)}
+        if self.floor is not None:
+            payload["floor"] = self.floor
+        return payload
+
+
+def _length(text: str) -> dict[str, float | int]:
+    try:
+        if text.endswith("%"):
+            return {"fraction": float(text[:-1]) / 100}
+        return {"updates": int(text)} if text.isdigit() else {"fraction": float(text)}
+    except ValueError:
+        raise InvalidValue("--warmup", value=text, allowed="updates (500) or a part of the run (0.05, 5%)") from None
+
+
+def _schedule(payload: dict[str, Any]) -> Schedule:
+    from pydantic import ValidationError
+
+    from tuner.jobs.payloads import read_strictly, refusals
+    from tuner.schedules import Schedule
+
+    try:
+        return read_strictly(Schedule, payload)
+    except ValidationError as error:
+        first = refusals(error.errors(), model=Schedule)[0]
+        raise InvalidValue(
+            first.field, value=first.value, allowed=first.allowed, hint=first.hint or _DOCUMENTED
+        ) from None

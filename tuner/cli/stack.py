@@ -1,0 +1,172 @@
+"""A service and its workers on this machine: which processes they are, and how they are brought up."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.cli.options import DEFAULT_HOST, DEFAULT_PORT
+from tuner.cli.processes import Child, Supervisor
+from tuner.errors import InvalidValue, TunerError
+
+_READY_SECONDS = 60.0
+_POLL_SECONDS = 0.5
+
+
+class FolderInUse(TunerError):
+    """Another process keeps a service over this data folder.
+
+    Args:
+        folder: The data folder.
+        holder: The process id that the other left there; empty when it left none.
+    """
+
+    def __init__(self, folder: Path, *, holder: str) -> None:
+        self.folder = folder
+        self.holder = holder
+        super().__init__(
+            f"--data-dir {folder} is in use by process {holder or '(unknown)'}. "
+            "Use the service that it runs, stop it, or give another folder"
+        )
+
+
+def database_in(data_dir: Path) -> str:
+    """The URL of the SQLite database of a data folder."""
+    return f"sqlite:///{data_dir.resolve() / 'tuner.db'}"
+
+
+def free_port(host: str, *, wanted: int = 0) -> int:
+    """A port that nothing listens at now.
+
+    Without this check a service that already runs there would be taken for the one that is being started.
+
+    Args:
+        host: The address to listen at.
+        wanted: The port; 0 for any.
+
+    Raises:
+        InvalidValue: Something listens at the wanted port, or the address is none of this machine's.
+    """
+    name = host.strip("[]")
+    with socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((name, wanted))
+        except OSError as error:
+            raise InvalidValue(
+                "--port", value=wanted, allowed=f"free on {host} ({error.strerror})", hint="0 takes any free one"
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A service and one worker per device, over one database."""
+
+    data_dir: Path
+    database_url: str = ""
+    """``""``: a SQLite file in the data folder."""
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    devices: tuple[str, ...] = ("auto",)
+    workloads: tuple[str, ...] = ()
+    """Offered besides the built-in ones, as ``module:Class``."""
+    logs: bool = False
+    """Whether the processes write to files in the data folder instead of the standard error of this process."""
+
+    @property
+    def url(self) -> str:
+        """Where the service answers."""
+        name = self.host.strip("[]")
+        return f"http://[{name}]:{self.port}" if ":" in name else f"http://{name}:{self.port}"
+
+    def service(self) -> Child:
+        """The service's process."""
+        where = ("--host", self.host, "--port", str(self.port), "--data-dir", str(self.data_dir))
+        return self._child("service", module="service", arguments=where)
+
+    def workers(self) -> tuple[Child, ...]:
+        """The workers' processes, one per device."""
+        offered = tuple(part for workload in self.workloads for part in ("--workload", workload))
+        return tuple(
+            self._child(
+                "worker" if len(self.devices) == 1 else f"worker {device}",
+                module="worker",
+                arguments=("--device", device, "--data-dir", str(self.data_dir), *offered),
+            )
+            for device in self.devices
+        )
+
+    def _child(self, name: str, *, module: str, arguments: tuple[str, ...]) -> Child:
+        log = self.data_dir / "logs" / f"{name.replace(' ', '-').replace(':', '')}.log"
+        return Child(
+            name=name,
+            # -P: a folder named "service" or "worker" where the command is typed must not be taken for ours.
+            command=(sys.executable, "-P", "-m", module, *arguments),
+            # Not an argument: everybody on the machine may read those, and the URL may hold a password.
+            environment={"TUNER_DATABASE_URL": self.database_url or database_in(self.data_dir)},
+            log=log if self.logs else None,
+        )
+
+
+@contextmanager
+def running(stack: Stack, *, tell: Callable[[str], None]) -> Iterator[Supervisor]:
+    """Keep the stack's processes running inside the block, and stop them after it.
+
+    The service comes first and is waited for: it makes the tables that the workers need.
+
+    Args:
+        stack: What to run.
+        tell: Called with a line for people, also from another thread.
+
+    Raises:
+        FolderInUse: Another process keeps a service over the same data folder.
+        ChildGivenUp: The service would not stay up.
+        ServiceUnreachable: The service lives but did not answer within a minute.
+    """
+    with _held(stack.data_dir), Supervisor(tell=tell) as supervisor:
+        tell("Starting the service ...")
+        supervisor.add(stack.service())
+        wait_until_ready(stack.url, supervisor=supervisor)
+        for child in stack.workers():
+            tell(f"Starting the {child.name} ...")
+            supervisor.add(child)
+        yield supervisor
+
+
+def wait_until_ready(url: str, *, supervisor: Supervisor) -> None:
+    """Wait until the service answers; see `running` for what it raises."""
+    from tuner.client import ApiProblem, Client, ServiceUnreachable
+
+    end = time.monotonic() + _READY_SECONDS
+    with Client(url) as client:
+        while True:
+            supervisor.check()
+            try:
+                return client.wait_ready(_POLL_SECONDS)
+            except (ServiceUnreachable, ApiProblem):
+                if time.monotonic() >= end:
+                    raise
+
+
+@contextmanager
+def _held(data_dir: Path) -> Iterator[None]:
+    """Own the folder; the lock ends with this process, however it ends."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "up.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise FolderInUse(data_dir, holder=lock.read().strip()) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

@@ -1,0 +1,132 @@
+"""``tuner watch``: follow a job to its end, on a screen or in lines."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from tuner.cli.failures import ExitCode
+from tuner.cli.options import DEFAULT_URL, AsJson, Job, Url
+from tuner.cli.output import is_terminal, say, show
+from tuner.jobs.states import JobState
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from tuner.cli.follow import View
+    from tuner.jobs.progress import JobDetail
+    from tuner.jobs.records import EventRecord
+
+_NEWS_LINES = 5
+_STEP = 0.05  # plain lines tell the progress each time it has grown by this much
+
+
+def watch(job: Job, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """Follow a job until it has ended; Ctrl-C leaves the job running.
+
+    On a terminal a screen is redrawn, elsewhere lines are printed. With --json, each event is one line of JSON.
+    """
+    from tuner.cli.naming import find_job
+    from tuner.client import Client
+
+    with Client(url) as client:
+        job_id = find_job(client, text=job)
+    follow_to_the_end(url, job_id=job_id, as_json=as_json)
+
+
+def follow_to_the_end(url: str, *, job_id: str, as_json: bool = False) -> None:
+    """Show a job until it has ended, and say what to do next.
+
+    Raises:
+        typer.Exit: The job was not completed, or the watching was interrupted.
+    """
+    from tuner.cli.follow import follow
+
+    at = "" if url == DEFAULT_URL else f" --url {url}"
+    try:
+        if as_json:
+            job = follow(url, job_id=job_id, view=_JsonLines())
+        else:
+            with on_screen() as (view, _):
+                job = follow(url, job_id=job_id, view=view)
+    except KeyboardInterrupt:
+        short = f"{job_id[:8]}{at}"
+        say(f"The job goes on. `tuner watch {short}` follows it again, `tuner cancel {short}` stops it.")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if job.state is not JobState.COMPLETED:
+        say(f"The job is {job.state.value}: {job.error or 'no reason was given'}")
+        raise typer.Exit(ExitCode.JOB_NOT_COMPLETED)
+    say(f"The job is completed. `tuner report {job_id[:8]}{at}` shows the answer.")
+
+
+@contextmanager
+def on_screen() -> Iterator[tuple[View, Callable[[str], None]]]:
+    """A view for people, and how to tell them something beside it: redrawn on a terminal, lines elsewhere."""
+    if not is_terminal():
+        yield _Lines(), say
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(highlight=False)
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+        yield _Screen(live), lambda line: console.print(line, markup=False)
+
+
+class _Screen:
+    """Redraws the job in place."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._news: deque[str] = deque(maxlen=_NEWS_LINES)
+
+    def show(self, job: JobDetail, *, events: list[EventRecord], away: bool) -> None:
+        from tuner.cli.live import screen
+
+        self._news.extend(_lines(events, job=job))
+        started, ended = job.started_at, job.finished_at
+        elapsed = None if started is None else (time.time() if ended is None else ended) - started
+        notice = "The service does not answer; waiting for it ..." if away else ""
+        self._live.update(screen(job, news=tuple(self._news), elapsed=elapsed, notice=notice), refresh=True)
+
+
+class _Lines:
+    """Prints what happened, and now and then how far the job is."""
+
+    def __init__(self) -> None:
+        self._told = -1.0
+        self._away = False
+
+    def show(self, job: JobDetail, *, events: list[EventRecord], away: bool) -> None:
+        from tuner.cli.live import progress_line
+
+        for line in _lines(events, job=job):
+            show(line)
+        fraction = job.progress.fraction
+        if fraction >= self._told + _STEP or (fraction == 1.0 and self._told < 1.0):
+            self._told = fraction
+            show(progress_line(job))
+        if away != self._away:
+            say("The service does not answer; waiting for it ..." if away else "The service is back.")
+            self._away = away
+
+
+class _JsonLines:
+    """Prints each event as a line of JSON."""
+
+    def show(self, job: JobDetail, *, events: list[EventRecord], away: bool) -> None:
+        for event in events:
+            show(json.dumps(vars(event), ensure_ascii=False))
+
+
+def _lines(events: list[EventRecord], *, job: JobDetail) -> list[str]:
+    from tuner.cli.news import headline
+
+    rungs = [rung.updates for rung in job.progress.rungs]
+    return [line for event in events if (line := headline(event, rungs=rungs))]
