@@ -72,6 +72,12 @@ def refusals(errors: Iterable[Mapping[str, Any]], *, model: type[BaseModel] | No
     return tuple(_refusal(error, schema=schema) for error in errors)
 
 
+def refusal_of(error: InvalidValue) -> Refusal:
+    """One of the library's own refusals, told like those of a payload."""
+    path = tuple(error.field.split("."))
+    return _refused(path, loc=path, value=error.value, allowed=error.allowed, hint=error.hint)
+
+
 def shown(value: Any) -> Any:
     """A value as JSON, cut to a readable length, for an error message."""
     plain = to_jsonable_python(value, fallback=repr, inf_nan_mode="strings")
@@ -132,9 +138,7 @@ def _refusal(error: Mapping[str, Any], *, schema: Mapping[str, Any]) -> Refusal:
 
 def _refused(path: Loc, *, loc: Loc, value: Any, allowed: str, hint: str = "") -> Refusal:
     words = InvalidValue(dotted(path), value=shown(value), allowed=allowed, hint=hint)
-    return Refusal(
-        loc=loc, field=words.field, message=str(words), value=words.value, allowed=allowed, hint=hint
-    )
+    return Refusal(loc=loc, field=words.field, message=str(words), value=words.value, allowed=allowed, hint=hint)
 
 
 def _unknown_field(path: Loc, *, loc: Loc, known: tuple[str, ...], value: Any) -> Refusal:

@@ -1,0 +1,71 @@
+"""The application: its routes, its errors, its middleware. `create_app` builds one from what it is given."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from service import openapi
+from service.health import routes as health
+from service.jobs import answers, events
+from service.jobs import routes as jobs
+from service.middleware import LocalOnly, RequestContext
+from service.problems import handlers
+from service.problems import routes as problems
+from service.reaper import Reaper
+from service.resources import Resources
+from service.runs import routes as runs
+from service.schedules import routes as schedules
+from service.settings import Settings
+from service.workers import routes as workers
+from service.workloads import routes as workloads
+from tuner import __version__
+from tuner.store import Store
+
+_MAX_BODY_BYTES = 2**20
+
+_DESCRIPTION = """
+Finds the learning-rate schedule that your model should train with.
+
+Submit a job, watch it, read its report. Every error is a problem (RFC 9457): its `type` is the path of a page that says
+why it happens and what to do. Times are seconds since 1970, UTC. A step is one optimizer update, counted from 0.
+"""
+
+
+def create_app(settings: Settings, *, store: Store, closing: threading.Event | None = None) -> FastAPI:
+    """Build the application.
+
+    Args:
+        settings: Of the service.
+        store: The database, open. It stays the caller's: he closes it.
+        closing: Set by the caller when the service has been told to stop, so that open event streams end.
+    """
+    reaper = Reaper(store, interval=settings.reap_interval)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with reaper:
+            yield
+
+    app = FastAPI(
+        title="Schedule Tuner",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        middleware=[Middleware(RequestContext), Middleware(LocalOnly)],
+        redirect_slashes=False,
+        redoc_url=None,
+        max_body_size=_MAX_BODY_BYTES,
+    )
+    app.state.resources = Resources(settings=settings, store=store, reaper=reaper, closing=closing or threading.Event())
+    handlers.install(app)
+    for feature in (jobs, events, answers, runs, workloads, workers, schedules):
+        app.include_router(feature.router, prefix="/v1")
+    app.include_router(health.router)
+    app.include_router(problems.router)
+    openapi.install(app)
+    return app

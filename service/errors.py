@@ -1,0 +1,43 @@
+"""Refusals that only the service makes. Like the library's errors they know no HTTP; `service.problems` maps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tuner.errors import TunerError
+
+
+class NotJson(TunerError):
+    """A request body is not declared as JSON."""
+
+    def __init__(self) -> None:
+        super().__init__("the body must be JSON, sent with the header Content-Type: application/json")
+
+
+class ReportNotReady(TunerError):
+    """A job has no report (yet).
+
+    Args:
+        job_id: The job.
+        state: The state it is in.
+        hint: What to do instead.
+    """
+
+    def __init__(self, job_id: str, *, state: str, hint: str) -> None:
+        self.job_id = job_id
+        self.state = state
+        self.hint = hint
+        super().__init__(f"job {job_id} is {state} and has no report. {hint}")
+
+
+class NotReady(TunerError):
+    """The service runs, but cannot do its work.
+
+    Args:
+        checks: What was looked at, and what was found: ``"ok"`` or what is wrong.
+    """
+
+    def __init__(self, checks: Mapping[str, str]) -> None:
+        self.checks = dict(checks)
+        wrong = ", ".join(f"{name}: {found}" for name, found in checks.items() if found != "ok")
+        super().__init__(f"the service is not ready: {wrong}")

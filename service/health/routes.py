@@ -1,0 +1,60 @@
+"""``/healthz`` and ``/readyz``: for supervisors and load balancers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+
+from service.errors import NotReady
+from service.problems import catalog
+from service.problems.rendering import declared
+from service.resources import Resources, ResourcesDep
+from tuner.errors import TunerError
+from tuner.store.migrate import is_current
+
+router = APIRouter(tags=["health"])
+
+OK = "ok"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """The service runs."""
+
+    status: str = OK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """The service can do its work."""
+
+    checks: dict[str, str]
+    """What was looked at; all are ``"ok"``."""
+
+
+@router.get("/healthz", summary="Whether the service runs")
+async def healthz() -> Health:
+    """Answers as long as the process does; looks at nothing else."""
+    return Health()
+
+
+@router.get("/readyz", summary="Whether the service can work", responses=declared(catalog.NOT_READY))
+def readyz(resources: ResourcesDep) -> Readiness:
+    """The database answers, its schema is of this version, and the reaper runs."""
+    checks = {
+        **_database(resources),
+        "reaper": OK if resources.reaper.alive else "it has died; restart the service",
+    }
+    if any(found != OK for found in checks.values()):
+        raise NotReady(checks)
+    return Readiness(checks=checks)
+
+
+def _database(resources: Resources) -> dict[str, str]:
+    try:
+        resources.store.now()
+        current = is_current(resources.settings.database)
+    except TunerError as error:
+        return {"database": str(error), "schema": "unknown"}
+    return {"database": OK, "schema": OK if current else "of another version; run `tuner db upgrade`"}

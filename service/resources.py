@@ -1,0 +1,57 @@
+"""What the routes are given: built where the process starts, held by the application, handed out by dependencies."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from service.reaper import Reaper
+from service.settings import Settings
+from tuner.jobs.records import JobRecord
+from tuner.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Everything that outlives a request."""
+
+    settings: Settings
+    store: Store
+    reaper: Reaper
+    closing: threading.Event
+    """Set once the service has been told to stop: open event streams end."""
+
+
+def resources(request: Request) -> Resources:
+    """The application's resources."""
+    found: Resources = request.app.state.resources
+    return found
+
+
+ResourcesDep = Annotated[Resources, Depends(resources)]
+
+
+def store(resources: ResourcesDep) -> Store:
+    """The database."""
+    return resources.store
+
+
+StoreDep = Annotated[Store, Depends(store)]
+
+Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9-]+$")]
+"""Ids are UUIDs; anything else that looks like a name is answered with 404."""
+
+
+def existing_job(job_id: Id, store: StoreDep) -> JobRecord:
+    """The job that the path names.
+
+    Raises:
+        NotFound: There is none.
+    """
+    return store.jobs.get(job_id)
+
+
+ExistingJob = Annotated[JobRecord, Depends(existing_job)]
