@@ -1,0 +1,196 @@
+"""The plan on a virtual clock: which runs a search makes and what it finds, without training and without a database."""
+
+from __future__ import annotations
+
+import heapq
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tuner.schedules import Schedule
+from tuner.search.decisions import (
+    Confirm,
+    ConfirmView,
+    Decision,
+    Finish,
+    GiveUp,
+    NewTrial,
+    Promote,
+    RungResult,
+    StudyState,
+    TrialStatus,
+    TrialView,
+)
+from tuner.search.ladder import rung_steps, search_seed
+from tuner.search.plan import plan
+from tuner.search.settings import SearchSettings
+from tuner.search.standings import after, loss_at
+
+Loss = Callable[[Schedule, int, int], float | None]
+"""Validation loss of a schedule (given at the full horizon) trained for so many updates with this seed.
+
+``None`` when it diverges; raises `RunFailed` when the workload fails.
+"""
+Ask = Callable[[StudyState, NewTrial], Schedule]
+"""The schedule of a new trial: usually ``decision.schedule`` where that is given, else a suggestion."""
+
+
+class RunFailed(Exception):  # noqa: N818 - it is an outcome
+    """Raised by a loss to tell that the workload fails on this run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedRun:
+    """A run as it happened. Times are in updates: a device does one per unit of time."""
+
+    trial: int
+    rung: int
+    seed: int
+    steps: int
+    started: int
+    finished: int
+    device: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """What a search did."""
+
+    state: StudyState
+    """How the study stood at its end."""
+    decisions: tuple[Decision, ...]
+    """In the order in which they were taken; the last is `Finish` or `GiveUp`."""
+    runs: tuple[SimulatedRun, ...]
+    """In the order of their start."""
+    updates: int
+    """Updates of all runs."""
+    duration: int
+    """Virtual time from start to end."""
+    idle: int
+    """Virtual time that devices spent with nothing to do, added up over the devices."""
+    winner: TrialView | None
+    """The completed trial with the lowest median over its confirmations; ``None`` when the search gave up."""
+
+
+def simulate(settings: SearchSettings, *, loss: Loss, ask: Ask, workers: int) -> Simulation:
+    """Carry out the plan of one search.
+
+    Args:
+        settings: The search; its space must be given.
+        loss: The oracle.
+        ask: Asked once for every new trial, in order.
+        workers: Devices, at least 1.
+
+    Returns:
+        What happened.
+
+    Raises:
+        RuntimeError: The plan waits although nothing runs: a fault of the plan.
+    """
+    return _Clock(settings, loss=loss, ask=ask, workers=workers).run()
+
+
+class _Clock:
+    def __init__(self, settings: SearchSettings, *, loss: Loss, ask: Ask, workers: int) -> None:
+        self._state = StudyState(settings=settings, trials=(), confirmations=(), updates_committed=0)
+        self._steps = rung_steps(settings)
+        self._loss = loss
+        self._ask = ask
+        self._workers = workers
+        self._free = list(range(workers))
+        self._running: list[tuple[int, int, SimulatedRun]] = []
+        self._runs: list[SimulatedRun] = []
+        self._decisions: list[Decision] = []
+        self._now = 0
+
+    def run(self) -> Simulation:
+        while True:
+            for decision in plan(self._state, capacity=len(self._free)):
+                self._carry_out(decision)
+            if self._decisions and isinstance(self._decisions[-1], Finish | GiveUp):
+                return self._result()
+            if not self._running:
+                raise RuntimeError(f"the plan waits and nothing runs, after {len(self._decisions)} decisions")
+            self._finish_next()
+
+    def _carry_out(self, decision: Decision) -> None:
+        if isinstance(decision, NewTrial):
+            decision = replace(decision, schedule=self._ask(self._state, decision))
+        self._decisions.append(decision)
+        self._state = after(self._state, decision)
+        match decision:
+            case NewTrial():
+                self._start(decision.number, rung=0, seed=search_seed(self._state.settings))
+            case Promote():
+                self._start(decision.trial, rung=decision.rung, seed=search_seed(self._state.settings))
+            case Confirm():
+                self._start(decision.trial, rung=len(self._steps) - 1, seed=decision.seed)
+
+    def _start(self, trial: int, *, rung: int, seed: int) -> None:
+        steps = self._steps[rung]
+        run = SimulatedRun(
+            trial=trial,
+            rung=rung,
+            seed=seed,
+            steps=steps,
+            started=self._now,
+            finished=self._now + steps,
+            device=heapq.heappop(self._free),
+        )
+        heapq.heappush(self._running, (run.finished, len(self._runs), run))
+        self._runs.append(run)
+
+    def _finish_next(self) -> None:
+        """Let the clock run to the next end of a run, and record all that end then."""
+        self._now = self._running[0][0]
+        while self._running and self._running[0][0] == self._now:
+            run = heapq.heappop(self._running)[-1]
+            heapq.heappush(self._free, run.device)
+            self._record(run)
+
+    def _record(self, run: SimulatedRun) -> None:
+        trial = self._state.trials[run.trial]
+        if trial.schedule is None:
+            raise RuntimeError(f"trial {trial.number} runs without a schedule")
+        failed = False
+        loss: float | None = None
+        try:
+            loss = self._loss(trial.schedule, run.steps, run.seed)
+        except RunFailed:
+            failed = True
+        if run.seed != search_seed(self._state.settings):
+            ended = ConfirmView(trial=run.trial, seed=run.seed, finished=True, loss=loss)
+            others = (one for one in self._state.confirmations if (one.trial, one.seed) != (run.trial, run.seed))
+            self._state = replace(self._state, confirmations=(*others, ended))
+            return
+        if failed:
+            trial = replace(trial, running=False, status=TrialStatus.FAILED)
+        else:
+            trial = replace(trial, running=False, results=(*trial.results, RungResult(loss=loss)))
+        trials = (*self._state.trials[: run.trial], trial, *self._state.trials[run.trial + 1 :])
+        self._state = replace(self._state, trials=trials)
+
+    def _result(self) -> Simulation:
+        updates = sum(run.steps for run in self._runs)
+        return Simulation(
+            state=self._state,
+            decisions=tuple(self._decisions),
+            runs=tuple(self._runs),
+            updates=updates,
+            duration=self._now,
+            idle=self._now * self._workers - updates,
+            winner=self._winner(),
+        )
+
+    def _winner(self) -> TrialView | None:
+        completed = [trial for trial in self._state.trials if trial.status is TrialStatus.COMPLETED]
+        return min(completed, key=self._merit, default=None)
+
+    def _merit(self, trial: TrialView) -> tuple[bool, float, float]:
+        """Confirmed trials first, by the median of their confirmations; then the loss of the search."""
+        losses = [
+            float("inf") if run.loss is None else run.loss
+            for run in self._state.confirmations
+            if run.trial == trial.number
+        ]
+        return (not losses, statistics.median(losses) if losses else 0.0, loss_at(trial, len(self._steps) - 1))
