@@ -1,0 +1,40 @@
+"""How Alembic meets the database. It does not touch logging: that belongs to the program that runs it."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection
+
+from tuner.store.engine import WRITES, connect, parse_url
+from tuner.store.migrate import VERSION_TABLE
+from tuner.store.models import PREFIX, Base
+
+
+def ours(name: str | None, kind: str, parents: object) -> bool:
+    """Whether Alembic may look at a table: Optuna's live beside ours, and it would drop them."""
+    return kind != "table" or (name or "").startswith(PREFIX)
+
+
+def migrate(connection: Connection) -> None:
+    """Run the revisions on an open connection."""
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        version_table=VERSION_TABLE,
+        include_name=ours,
+        render_as_batch=True,
+        transactional_ddl=True,  # of SQLite, Alembic does not assume it
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    migrate(given)
+else:  # alembic's own command line, for writing a revision: see README.md
+    url = context.get_x_argument(as_dictionary=True)["url"]
+    engine = connect(parse_url(url), foreign_keys=False).execution_options(**{WRITES: True})
+    with engine.begin() as opened:
+        migrate(opened)
+    engine.dispose()

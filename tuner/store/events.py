@@ -1,0 +1,43 @@
+"""What happened, in order, for those who follow a job."""
+
+# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tuner.errors import InvalidValue
+from tuner.jobs.records import EventRecord
+from tuner.store.database import Part, reads
+from tuner.store.models import Event
+from tuner.store.rows import event_record
+
+MAX_EVENTS = 1_000
+_GREATEST_ID = 2**63 - 1
+
+
+class Events(Part):
+    """The events of all jobs. They are written with the changes that they tell, in the same transaction."""
+
+    @reads
+    def after(
+        self, session: Session, event_id: int, *, job_id: str | None = None, limit: int = 200
+    ) -> tuple[EventRecord, ...]:
+        """The next events after one, in the order of their ids.
+
+        Whoever asks again with the last id that he got misses none and gets none twice.
+
+        Args:
+            event_id: The last one seen; 0 for the beginning.
+            job_id: Only this job's; every job's when absent.
+            limit: How many at most, 1 to 1,000.
+
+        Raises:
+            InvalidValue: The limit is out of range.
+        """
+        if not 1 <= limit <= MAX_EVENTS:
+            raise InvalidValue("limit", value=limit, allowed=f"in [1, {MAX_EVENTS}]")
+        query = select(Event).where(Event.id > min(event_id, _GREATEST_ID)).order_by(Event.id).limit(limit)
+        if job_id is not None:
+            query = query.where(Event.job_id == job_id)
+        return tuple(event_record(event) for event in session.scalars(query))

@@ -1,0 +1,97 @@
+"""Workers, and the workloads that they offer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from tuner.errors import NotFound
+from tuner.jobs.records import WorkerRecord, WorkloadInfo
+from tuner.store.database import Part, Tx, read_clock, reads, writes
+from tuner.store.models import Worker, Workload
+from tuner.store.rows import info_json, workload_info
+from tuner.store.upsert import upsert
+
+WORKER_TIMEOUT_SECONDS = 60.0
+"""A worker that has not been heard of for longer is taken for dead."""
+
+
+class Fleet(Part):
+    """Who is there to train, and what they can train."""
+
+    @writes
+    def announce(self, tx: Tx, name: str, *, device: str, workloads: Sequence[WorkloadInfo]) -> None:
+        """Enter a worker that starts, and what it offers; an earlier worker of that name is replaced.
+
+        The latest word on a workload holds for all. Workloads stay known when their workers leave.
+        """
+        names = sorted(workload.name for workload in workloads)
+        worker = {
+            "name": name,
+            "device": device,
+            "workloads": names,
+            "started_at": tx.now,
+            "heartbeat_at": tx.now,
+        }
+        upsert(tx.session, Worker, rows=[worker])
+        offers = [
+            {"name": info.name, "version": info.version, "info": info_json(info), "announced_at": tx.now}
+            for info in sorted(workloads, key=lambda info: info.name)
+        ]
+        upsert(tx.session, Workload, rows=offers)
+
+    @writes
+    def beat(self, tx: Tx, name: str) -> None:
+        """Say that a worker is alive. Nothing happens for one that is not announced."""
+        tx.session.execute(update(Worker).where(Worker.name == name).values(heartbeat_at=tx.now))
+
+    @writes
+    def retire(self, tx: Tx, name: str) -> None:
+        """Strike off a worker that stops."""
+        tx.session.execute(delete(Worker).where(Worker.name == name))
+
+    @reads
+    def workers(self, session: Session) -> tuple[WorkerRecord, ...]:
+        """All workers that were announced and not retired, by name."""
+        now = read_clock(session)
+        return tuple(
+            WorkerRecord(
+                name=worker.name,
+                device=worker.device,
+                workloads=tuple(worker.workloads),
+                started_at=worker.started_at,
+                heartbeat_at=worker.heartbeat_at,
+                alive=worker.heartbeat_at >= now - WORKER_TIMEOUT_SECONDS,
+            )
+            for worker in session.scalars(select(Worker).order_by(Worker.name))
+        )
+
+    @reads
+    def workloads(self, session: Session) -> tuple[WorkloadInfo, ...]:
+        """All workloads that were ever announced, by name."""
+        return tuple(workload_info(row) for row in session.scalars(select(Workload).order_by(Workload.name)))
+
+    @reads
+    def workload(self, session: Session, name: str) -> WorkloadInfo:
+        """One workload.
+
+        Raises:
+            NotFound: No worker has announced it; the message lists those that are known.
+        """
+        return workload_info(find_workload(session, name))
+
+
+def find_workload(session: Session, name: str) -> Workload:
+    """A workload's row.
+
+    Raises:
+        NotFound: No worker has announced it; the message lists those that are known.
+    """
+    workload = session.get(Workload, name)
+    if workload is None:
+        known = ", ".join(session.scalars(select(Workload.name).order_by(Workload.name)))
+        hint = f"Known are: {known}" if known else "No worker has announced any yet: start one with `tuner worker`"
+        raise NotFound("workload", key=name, hint=hint)
+    return workload

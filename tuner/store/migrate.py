@@ -1,0 +1,119 @@
+"""The schema: ours by Alembic, Optuna's by Optuna, side by side in one database.
+
+Ours are the tables with the prefix ``tuner_``; their version stands in a table of its own, because Optuna uses
+Alembic's default one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import URL, Engine, func, inspect, select
+from sqlalchemy.exc import OperationalError
+
+from tuner.errors import DatabaseUnavailable, InvalidValue, SchemaMismatch
+from tuner.store.engine import WRITES, connect, parse_url
+
+VERSION_TABLE = "tuner_alembic_version"
+_OPTUNA_TABLES = {"version_info", "alembic_version", "studies", "trials"}
+_UPGRADE_LOCK = 0x74756E6573  # next to the lock of the events
+
+
+def upgrade(url: str) -> None:
+    """Bring the tables of a database to this version's, whatever is there now. Safe to call from many processes.
+
+    Args:
+        url: As for `Store.open`; the SQLite file is made when it is missing, its folder is not.
+
+    Raises:
+        InvalidValue: The URL is none that the store understands, or its folder is missing.
+        SchemaMismatch: A newer version of Schedule Tuner made these tables.
+        DatabaseUnavailable: The database cannot be reached.
+    """
+    parsed = parse_url(url)
+    with _alone(parsed):
+        if is_current(url):
+            return
+        with _engine(parsed) as engine, engine.begin() as connection:
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise SchemaMismatch(
+                    f"the tables were made by another, newer version of Schedule Tuner; upgrade it here too ({error})"
+                ) from error
+        from tuner.store.optuna_storage import make_tables  # Optuna takes a second to import
+
+        make_tables(parsed)
+
+
+def is_current(url: str) -> bool:
+    """Whether a database has exactly the tables that this version works with, Optuna's included.
+
+    Raises:
+        DatabaseUnavailable: The database cannot be reached.
+    """
+    parsed = parse_url(url)
+    if _file(parsed) is not None and not Path(str(_file(parsed))).exists():
+        return False
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    with _engine(parsed) as engine, engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        return context.get_current_revision() == head and _OPTUNA_TABLES.issubset(inspect(connection).get_table_names())
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration, pointing at the installed ``migrations`` package. Logging is left alone."""
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
+    return config
+
+
+@contextmanager
+def _engine(url: URL) -> Iterator[Engine]:
+    engine = connect(url, foreign_keys=False)
+    try:
+        yield engine.execution_options(**{WRITES: True})
+    except OperationalError as error:
+        raise DatabaseUnavailable(f"the database does not answer: {error.orig}") from error
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _alone(url: URL) -> Iterator[None]:
+    """Keep other processes that upgrade the same database waiting."""
+    file = _file(url)
+    if file is None:
+        with _engine(url) as engine, engine.connect() as plain:
+            # Held by the connection, not by a transaction: one that stays open would keep the upgrade waiting.
+            connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(select(func.pg_advisory_lock(_UPGRADE_LOCK)))
+            yield
+        return
+    # The folder, not a file of its own that would have to stay, and not the database, whose locks SQLite loses when
+    # anybody else in the process closes it.
+    try:
+        folder = os.open(file.parent, os.O_RDONLY)
+    except OSError as error:
+        raise InvalidValue("database_url", value=str(url), allowed="a file in a folder that exists") from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _file(url: URL) -> Path | None:
+    return Path(url.database or "").absolute() if url.get_backend_name() == "sqlite" else None

@@ -1,0 +1,52 @@
+"""Optuna's storage in the same database, beside our tables."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.storages import BaseStorage, RDBStorage, get_storage
+from sqlalchemy import URL
+
+from tuner.store.engine import BUSY_TIMEOUT_SECONDS, parse_url, set_sqlite_pragmas
+
+
+def open_optuna(url: str) -> BaseStorage:
+    """Open Optuna's storage, with its cache of finished trials. The tables exist: `tuner.store.migrate.upgrade`.
+
+    Optuna's log messages then go where the program's go, and only from warnings up.
+
+    Args:
+        url: The database's, as for `Store.open`.
+    """
+    return with_cache(open_backend(url))
+
+
+def open_backend(url: str) -> RDBStorage:
+    """Open Optuna's storage without the cache; its ``engine`` is disposed of by whoever opened it."""
+    optuna.logging.disable_default_handler()
+    optuna.logging.enable_propagation()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return RDBStorage(_template(parsed), engine_kwargs={"pool_pre_ping": True}, skip_table_creation=True)
+    # IMMEDIATE: a transaction that writes waits for its turn at the beginning; later it could only fail.
+    arguments = {"timeout": BUSY_TIMEOUT_SECONDS, "isolation_level": "IMMEDIATE"}
+    storage = RDBStorage(_template(parsed), engine_kwargs={"connect_args": arguments}, skip_table_creation=True)
+    storage.engine.dispose()  # the constructor has connected already, without the pragmas
+    set_sqlite_pragmas(storage.engine, foreign_keys=False)
+    return storage
+
+
+def with_cache(backend: RDBStorage) -> BaseStorage:
+    """Let finished trials be read once. Optuna does it to every storage that it is given, but anew for each study."""
+    return get_storage(backend)
+
+
+def make_tables(url: URL) -> None:
+    """Make Optuna's tables and write down their version. What is there already is left as it is."""
+    engine_kwargs = {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}} if url.get_backend_name() == "sqlite" else {}
+    RDBStorage(_template(url), engine_kwargs=engine_kwargs).engine.dispose()
+
+
+def _template(url: URL) -> str:
+    """Optuna formats its URL with ``str.format``, so that braces, as a password may have, must be doubled."""
+    return url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")

@@ -1,0 +1,255 @@
+"""The study lock, and what is written under it.
+
+One worker at a time plans a job's study. It holds no transaction while it does, because Optuna writes on a connection
+of its own; it holds the study lock: a token with a time, like a lease. Every write of a plan names the token.
+
+``plan_due`` says whether planning might find something to do. Taking the lock clears it, in the same transaction;
+whatever happens to the job's runs sets it. So what happens while a plan is being made is seen by the next one.
+"""
+
+# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
+from tuner.jobs.records import NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
+from tuner.jobs.states import JOB_TRANSITIONS, JobState, RunState, TrialState, is_final
+from tuner.schedules import Schedule
+from tuner.store.clock import expired
+from tuner.store.database import Part, Tx, reads, writes
+from tuner.store.jobs import read_runs, read_trials
+from tuner.store.lifecycle import EventKind, end_job, end_trial, find_job, start_job, tell_run, unlock
+from tuner.store.models import Job, Report, Run, Trial
+from tuner.store.rows import as_json, job_record, plain_text, run_record, trial_record
+
+_OPEN = tuple(state for state in JobState if not is_final(JOB_TRANSITIONS, state))
+
+
+class Planning(Part):
+    """What the worker that plans a study may do."""
+
+    @writes
+    def lock_study(self, tx: Tx, worker: str, *, workloads: Collection[str], seconds: float) -> StudyLock | None:
+        """Take the study lock of a job whose planning is due: the highest priority first, then the oldest.
+
+        A lock that has expired may be taken, and makes planning due: nobody knows how far its holder came.
+
+        Args:
+            worker: Who asks.
+            workloads: Names of the workloads whose jobs it plans.
+            seconds: How long the lock lasts, above 0.
+
+        Returns:
+            The lock, or ``None`` when no planning is due.
+        """
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise InvalidValue("seconds", value=seconds, allowed="finite and above 0")
+        due = (
+            select(Job)
+            .where(
+                Job.state.in_(_OPEN),
+                Job.workload.in_(workloads),
+                or_(
+                    Job.plan_due & Job.lock_token.is_(None),
+                    expired(Job.lock_expires_at, now=tx.now),
+                ),
+            )
+            .order_by(Job.priority.desc(), Job.seq)
+            .limit(1)
+            .with_for_update(skip_locked=True, key_share=True)
+        )
+        job = tx.session.scalar(due)
+        if job is None:
+            return None
+        token = str(uuid.uuid4())
+        job.plan_due = False
+        job.lock_token = token
+        job.lock_owner = worker
+        job.lock_expires_at = expires_at = tx.now + seconds
+        return StudyLock(job_id=job.id, token=token, expires_at=expires_at)
+
+    @reads
+    def load(self, session: Session, job_id: str) -> StudyRecord:
+        """All that planning needs, as it was at one moment.
+
+        Raises:
+            NotFound: There is no such job.
+        """
+        job = job_record(find_job(session, job_id))
+        return StudyRecord(job=job, trials=read_trials(session, job_id), runs=read_runs(session, job_id))
+
+    @writes
+    def start_job(self, tx: Tx, lock: StudyLock) -> None:
+        """Open the study: the job is running. Nothing happens when it is already.
+
+        Raises:
+            StudyLockLost: The lock is no longer held.
+        """
+        job = _locked(tx, lock)
+        if job.state is not JobState.RUNNING:
+            start_job(tx, job)
+
+    @writes
+    def add_trial(
+        self,
+        tx: Tx,
+        lock: StudyLock,
+        *,
+        number: int,
+        optuna_number: int,
+        cohort: int,
+        control: str | None,
+        schedule: Schedule,
+        reason: str,
+        run: NewRun,
+    ) -> TrialRecord:
+        """Store a trial together with its first run.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+            IllegalTransition: The job is not running.
+            InvalidValue: The job has a trial of this number or Optuna number.
+        """
+        job = _running(tx, lock)
+        trial = Trial(
+            id=str(uuid.uuid4()),
+            job_id=job.id,
+            number=number,
+            optuna_number=optuna_number,
+            cohort=cohort,
+            control=control,
+            state=TrialState.ACTIVE,
+            schedule=schedule.model_dump(mode="json"),
+            reason=plain_text(reason),
+        )
+        tx.session.add(trial)
+        _flush_unique(
+            tx, field="number", value=(number, optuna_number), allowed="new to the job, as is the Optuna number"
+        )
+        tx.tell(EventKind.TRIAL_STARTED, job_id=job.id, trial=number, cohort=cohort, control=control, reason=reason)
+        _add_run(tx, trial, run)
+        return trial_record(trial)
+
+    @writes
+    def add_run(self, tx: Tx, lock: StudyLock, *, trial_number: int, run: NewRun) -> RunRecord:
+        """Store a further run of a trial.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+            IllegalTransition: The job is not running.
+            NotFound: The job has no trial of this number.
+            InvalidValue: The trial has a run of this kind, rung and seed.
+        """
+        job = _running(tx, lock)
+        return run_record(_add_run(tx, _trial(tx, job, number=trial_number), run))
+
+    @writes
+    def close_trial(self, tx: Tx, lock: StudyLock, *, number: int, state: TrialState, reason: str) -> None:
+        """End a trial.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+            NotFound: The job has no trial of this number.
+            IllegalTransition: It has ended already.
+        """
+        if state not in (TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED):
+            raise InvalidValue("state", value=state.value, allowed="completed, pruned or failed")
+        job = _locked(tx, lock)
+        end_trial(tx, _trial(tx, job, number=number), state=state, reason=reason)
+
+    @writes
+    def complete_job(self, tx: Tx, lock: StudyLock, *, report: dict[str, Any]) -> None:
+        """Store the report and end the job; the lock is gone with it.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+            InvalidValue: The report is not JSON with finite numbers.
+        """
+        job = _locked(tx, lock)
+        tx.session.add(Report(job_id=job.id, report=as_json(report, field="report"), created_at=tx.now))
+        end_job(tx, job, state=JobState.COMPLETED)
+
+    @writes
+    def fail_job(self, tx: Tx, lock: StudyLock, *, error: str) -> None:
+        """End a job that cannot reach an answer; the lock is gone with it.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+        """
+        end_job(tx, _locked(tx, lock), state=JobState.FAILED, reason=error)
+
+    @writes
+    def release(self, tx: Tx, lock: StudyLock, *, again: bool) -> None:
+        """Let go of the lock.
+
+        Args:
+            lock: The lock.
+            again: Planning is due again, whatever happens to the runs.
+
+        Raises:
+            StudyLockLost: The lock is no longer held, as after `complete_job` and `fail_job`.
+        """
+        job = _locked(tx, lock)
+        unlock(job)
+        job.plan_due = job.plan_due or again
+
+
+def _locked(tx: Tx, lock: StudyLock) -> Job:
+    """The row of the job whose study is locked, held until the transaction ends."""
+    held = select(Job).where(Job.id == lock.job_id, Job.lock_token == lock.token)
+    job = tx.session.scalar(held.with_for_update(key_share=True))
+    if job is None:
+        raise StudyLockLost(lock.job_id)
+    return job
+
+
+def _running(tx: Tx, lock: StudyLock) -> Job:
+    job = _locked(tx, lock)
+    if job.state is not JobState.RUNNING:
+        raise IllegalTransition("job", key=job.id, state=job.state.value, wanted="planned before it is started")
+    return job
+
+
+def _trial(tx: Tx, job: Job, *, number: int) -> Trial:
+    trial = tx.session.scalar(select(Trial).where(Trial.job_id == job.id, Trial.number == number))
+    if trial is None:
+        raise NotFound("trial", key=f"{number} of job {job.id}")
+    return trial
+
+
+def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
+    row = Run(
+        id=str(uuid.uuid4()),
+        job_id=trial.job_id,
+        trial_id=trial.id,
+        trial_number=trial.number,
+        kind=run.kind,
+        rung=run.rung,
+        seed=run.seed,
+        total_steps=run.total_steps,
+        schedule=run.schedule.model_dump(mode="json"),
+        state=RunState.QUEUED,
+        reason=plain_text(run.reason),
+        attempts=0,
+        step=0,
+        created_at=tx.now,
+    )
+    tx.session.add(row)
+    _flush_unique(tx, field="run", value=(run.kind.value, run.rung, run.seed), allowed="new to the trial")
+    tell_run(tx, EventKind.RUN_QUEUED, row, seed=run.seed, total_steps=run.total_steps, reason=row.reason)
+    return row
+
+
+def _flush_unique(tx: Tx, *, field: str, value: object, allowed: str) -> None:
+    try:
+        tx.session.flush()
+    except IntegrityError as error:
+        raise InvalidValue(field, value=value, allowed=allowed) from error

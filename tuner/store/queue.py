@@ -1,0 +1,288 @@
+"""The queue of runs: claims, leases, results.
+
+A claim gives a worker the right to a run until a time, and a token that is fresh for every claim. Every later write
+names the token; when the run was freed, taken by another worker or cancelled in between, the token is gone and the
+write is refused. So a run's result is recorded once or not at all, whoever comes late.
+"""
+
+# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy.orm import Session
+
+from tuner.errors import InvalidValue
+from tuner.jobs.records import CurvePoint, LeasedRun, SnapshotRef
+from tuner.jobs.spec import JobSpec
+from tuner.jobs.states import RUN_TRANSITIONS, RunState, check_transition
+from tuner.schedules import Schedule
+from tuner.store.clock import Now, expired
+from tuner.store.database import Part, Tx, reads, writes
+from tuner.store.lifecycle import EventKind, end_run, lock_job, lock_leased, requeue_run, tell_run, unlock
+from tuner.store.models import Job, Point, Run, Snapshot
+from tuner.store.rows import finite_or_none, point_row
+from tuner.store.upsert import upsert
+
+MAX_ATTEMPTS = 3
+"""How often a run is begun before its failure counts as the workload's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reaped:
+    """What became of runs whose leases were taken away."""
+
+    requeued: int
+    failed: int
+    """Their attempts were used up."""
+
+
+class Queue(Part):
+    """Runs on their way from the plan to a result."""
+
+    @writes
+    def claim(self, tx: Tx, worker: str, *, workloads: Mapping[str, str], lease_seconds: float) -> LeasedRun | None:
+        """Lease the next run: of the job with the highest priority, then of the oldest job, then the oldest run.
+
+        Args:
+            worker: Who asks.
+            workloads: Version by name of the workloads it offers; only jobs submitted for exactly these are looked at.
+            lease_seconds: How long the lease lasts without a heartbeat, above 0.
+
+        Returns:
+            The run, or ``None`` when none is ready.
+        """
+        _check_positive("lease_seconds", lease_seconds)
+        ready = (
+            select(Run, Job)
+            .join(Job, Job.id == Run.job_id)
+            .where(
+                Run.state == RunState.QUEUED,
+                tuple_(Job.workload, Job.workload_version).in_(list(workloads.items())),
+            )
+            .order_by(Job.priority.desc(), Job.seq, Run.seq)
+            .limit(1)
+            # On PostgreSQL a run that another worker is claiming is passed over; on SQLite writers come one by one.
+            .with_for_update(of=Run, skip_locked=True, key_share=True)
+        )
+        found = tx.session.execute(ready).one_or_none()
+        if found is None:
+            return None
+        run, job = found
+        check_transition(RUN_TRANSITIONS, kind="run", key=run.id, state=run.state, to=RunState.LEASED)
+        token = str(uuid.uuid4())
+        run.state = RunState.LEASED
+        run.worker = worker
+        run.lease_token = token
+        run.lease_expires_at = expires_at = tx.now + lease_seconds
+        run.attempts += 1
+        run.started_at = run.started_at or tx.now
+        tell_run(tx, EventKind.RUN_STARTED, run, worker=worker, attempt=run.attempts)
+        snapshot = tx.session.get(Snapshot, run.id)
+        return LeasedRun(
+            run_id=run.id,
+            job_id=run.job_id,
+            token=token,
+            attempt=run.attempts,
+            expires_at=expires_at,
+            workload=job.workload,
+            workload_version=job.workload_version,
+            options=JobSpec.model_validate(job.spec).options,
+            schedule=Schedule.model_validate(run.schedule),
+            total_steps=run.total_steps,
+            seed=run.seed,
+            snapshot=None if snapshot is None else SnapshotRef(step=snapshot.step, path=snapshot.path),
+        )
+
+    @writes
+    def heartbeat(
+        self,
+        tx: Tx,
+        lease: LeasedRun,
+        *,
+        points: Sequence[CurvePoint] = (),
+        updates: int = 0,
+        lease_seconds: float,
+    ) -> float:
+        """Store evaluations and extend the lease.
+
+        Args:
+            lease: The claim.
+            points: Evaluations since the last heartbeat. One at a step that is there already, from an earlier attempt,
+                overwrites it. A NaN among the losses stays NaN (``train_loss`` becomes ``None``).
+            updates: Updates executed since the last report, at least 0.
+            lease_seconds: How long the lease lasts from now, above 0.
+
+        Returns:
+            When the lease expires.
+
+        Raises:
+            LeaseLost: The lease is no longer held; nothing was stored.
+        """
+        _check_positive("lease_seconds", lease_seconds)
+        job, run = lock_leased(tx, lease)
+        _spend(job, updates=updates)
+        run.lease_expires_at = expires_at = tx.now + lease_seconds
+        upsert(tx.session, Point, rows=[point_row(point, run_id=run.id) for point in points])
+        for point in points:
+            run.step = _checked_step(point.step, run=run)
+            tell_run(
+                tx,
+                EventKind.RUN_EVALUATED,
+                run,
+                step=point.step,
+                total_steps=run.total_steps,
+                lr=finite_or_none(point.lr),
+                train_loss=finite_or_none(point.train_loss),
+                val_loss=finite_or_none(point.val_loss),
+            )
+        return expires_at
+
+    @writes
+    def save_snapshot(self, tx: Tx, lease: LeasedRun, snapshot: SnapshotRef) -> None:
+        """Remember where the run can be taken up again; an earlier snapshot is forgotten.
+
+        Raises:
+            LeaseLost: The lease is no longer held.
+        """
+        _, run = lock_leased(tx, lease)
+        step = _checked_step(snapshot.step, run=run)
+        upsert(tx.session, Snapshot, rows=[{"run_id": run.id, "step": step, "path": snapshot.path, "saved_at": tx.now}])
+
+    @writes
+    def finish(
+        self, tx: Tx, lease: LeasedRun, *, loss: float | None, step: int, updates: int, reason: str = ""
+    ) -> None:
+        """Record the result of a run, once.
+
+        Args:
+            lease: The claim.
+            loss: Validation loss at the end, finite; ``None`` when the run diverged.
+            step: Updates done from the start of the schedule.
+            updates: Updates executed since the last report, at least 0.
+            reason: How it diverged.
+
+        Raises:
+            LeaseLost: The lease is no longer held; nothing was recorded.
+            InvalidValue: The loss is NaN or infinite: that is a diverged run.
+        """
+        if loss is not None and not math.isfinite(loss):
+            raise InvalidValue("loss", value=loss, allowed="finite, or None for a run that diverged")
+        job, run = lock_leased(tx, lease)
+        _spend(job, updates=updates)
+        run.step = _checked_step(step, run=run)
+        state = RunState.DIVERGED if loss is None else RunState.SUCCEEDED
+        end_run(tx, job, run, state=state, loss=loss, error=reason if loss is None else None)
+
+    @writes
+    def fail(self, tx: Tx, lease: LeasedRun, *, reason: str, retry: bool, updates: int = 0) -> None:
+        """Report that a run did not come to a result.
+
+        Args:
+            lease: The claim.
+            reason: What happened; a traceback is welcome.
+            retry: Whether another attempt may do better. The run then goes back to the queue, with its snapshot, unless
+                its attempts are used up.
+            updates: Updates executed since the last report, at least 0.
+
+        Raises:
+            LeaseLost: The lease is no longer held; nothing was recorded.
+        """
+        job, run = lock_leased(tx, lease)
+        _spend(job, updates=updates)
+        if retry:
+            _requeue_or_fail(tx, job, run, reason=reason)
+        else:
+            end_run(tx, job, run, state=RunState.FAILED, error=reason or "no reason was given")
+
+    @writes
+    def release(self, tx: Tx, lease: LeasedRun, *, updates: int = 0) -> None:
+        """Give a run back, as a worker does that stops in good order; the attempt is not counted.
+
+        Raises:
+            LeaseLost: The lease is no longer held.
+        """
+        job, run = lock_leased(tx, lease)
+        _spend(job, updates=updates)
+        run.attempts -= 1
+        requeue_run(tx, run, reason=f"worker {run.worker} gave it back")
+
+    def take_back(self, worker: str) -> int:
+        """Free at once what an earlier process of this worker's name held: its runs' leases and its study locks.
+
+        Called by a worker when it starts. The attempts count, as when a lease expires.
+
+        Returns:
+            How many runs were freed.
+        """
+        self._unlock_studies(worker)
+        freed = self._free(Run.worker == worker, reason=f"worker {worker} started anew")
+        return freed.requeued + freed.failed
+
+    def reap(self) -> Reaped:
+        """Free the runs whose leases have expired: back to the queue, or failed when their attempts are used up."""
+        return self._free(expired(Run.lease_expires_at, now=Now()), reason="its lease expired")
+
+    def _free(self, which: ColumnElement[bool], *, reason: str) -> Reaped:
+        requeued = failed = 0
+        # A transaction per job: its row is locked first, like everywhere.
+        for job_id in self._jobs_to_free(which):
+            of_job = self._free_in_job(job_id, which=which, reason=reason)
+            requeued += of_job.requeued
+            failed += of_job.failed
+        return Reaped(requeued=requeued, failed=failed)
+
+    @reads
+    def _jobs_to_free(self, session: Session, which: ColumnElement[bool]) -> Sequence[str]:
+        leased = select(Run.job_id).where(Run.state == RunState.LEASED, which)
+        return session.scalars(leased.distinct().order_by(Run.job_id)).all()
+
+    @writes
+    def _free_in_job(self, tx: Tx, job_id: str, *, which: ColumnElement[bool], reason: str) -> Reaped:
+        job = lock_job(tx, job_id)
+        leased = select(Run).where(Run.job_id == job_id, Run.state == RunState.LEASED, which).order_by(Run.seq)
+        requeued = failed = 0
+        for run in tx.session.scalars(leased.with_for_update(key_share=True)).all():
+            if _requeue_or_fail(tx, job, run, reason=f"{reason} (worker {run.worker}, update {run.step})"):
+                requeued += 1
+            else:
+                failed += 1
+        return Reaped(requeued=requeued, failed=failed)
+
+    @writes
+    def _unlock_studies(self, tx: Tx, worker: str) -> None:
+        locked = select(Job).where(Job.lock_owner == worker).order_by(Job.seq).with_for_update(key_share=True)
+        for job in tx.session.scalars(locked):
+            unlock(job)
+            job.plan_due = True
+
+
+def _requeue_or_fail(tx: Tx, job: Job, run: Run, *, reason: str) -> bool:
+    """Put a run back into the queue, or fail it when its attempts are used up; tell whether it is back."""
+    job.plan_due = True
+    if run.attempts < MAX_ATTEMPTS:
+        requeue_run(tx, run, reason=reason)
+        return True
+    end_run(tx, job, run, state=RunState.FAILED, error=f"given up after {run.attempts} attempts: {reason}")
+    return False
+
+
+def _spend(job: Job, *, updates: int) -> None:
+    if updates < 0:
+        raise InvalidValue("updates", value=updates, allowed="at least 0")
+    job.updates_spent += updates
+
+
+def _checked_step(step: int, *, run: Run) -> int:
+    if not 0 <= step <= run.total_steps:
+        raise InvalidValue("step", value=step, allowed=f"in [0, {run.total_steps}]")
+    return step
+
+
+def _check_positive(field: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise InvalidValue(field, value=value, allowed="finite and above 0")

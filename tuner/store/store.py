@@ -1,0 +1,92 @@
+"""The store: the one door to the database."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from tuner.errors import SchemaMismatch
+from tuner.store import migrate as migration
+from tuner.store.database import Database, read_clock
+from tuner.store.engine import parse_url
+from tuner.store.events import Events
+from tuner.store.fleet import Fleet
+from tuner.store.jobs import Jobs
+from tuner.store.planning import Planning
+from tuner.store.queue import Queue
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+
+class Store:
+    """Everything that persists. Safe to use from many threads; not across a fork.
+
+    Every method is one short transaction and may raise `DatabaseUnavailable`.
+    """
+
+    jobs: Jobs
+    queue: Queue
+    planning: Planning
+    fleet: Fleet
+    events: Events
+
+    def __init__(self, url: str) -> None:
+        """Use a database whose tables are current; `open` sees to that."""
+        self._url = url
+        self._database = Database(url)
+        self._open = ExitStack()
+        self._open.callback(self._database.close)
+        self._optuna: BaseStorage | None = None
+        self._optuna_lock = threading.Lock()
+        self.jobs = Jobs(self._database)
+        self.queue = Queue(self._database)
+        self.planning = Planning(self._database)
+        self.fleet = Fleet(self._database)
+        self.events = Events(self._database)
+
+    @classmethod
+    def open(cls, url: str, *, migrate: bool | None = None) -> Store:
+        """Open a database.
+
+        Args:
+            url: ``sqlite:///path/to/file.db`` or ``postgresql://user:password@host/database``.
+            migrate: Whether to make or upgrade the tables. By default on SQLite only: a database that is shared is
+                upgraded on purpose.
+
+        Raises:
+            InvalidValue: The URL is none that the store understands.
+            SchemaMismatch: The tables are missing, older or newer than this version of Schedule Tuner.
+            DatabaseUnavailable: The database cannot be reached.
+        """
+        if migrate is None:
+            migrate = parse_url(url).get_backend_name() == "sqlite"
+        if migrate:
+            migration.upgrade(url)
+        elif not migration.is_current(url):
+            shown = parse_url(url).render_as_string(hide_password=True)
+            raise SchemaMismatch(
+                f"the tables in {shown} are not those of this version of Schedule Tuner. "
+                f"Run `tuner db upgrade` with the same database URL once, then start again"
+            )
+        return cls(url)
+
+    def close(self) -> None:
+        """Close the connections. The store must not be used afterwards."""
+        self._open.close()
+
+    def now(self) -> float:
+        """Seconds since 1970 UTC by the database's clock."""
+        return self._database.read(read_clock)
+
+    def optuna_storage(self) -> BaseStorage:
+        """Optuna's storage in the same database, opened once."""
+        from tuner.store.optuna_storage import open_backend, with_cache
+
+        with self._optuna_lock:
+            if self._optuna is None:
+                backend = open_backend(self._url)
+                self._open.callback(backend.engine.dispose)
+                self._optuna = with_cache(backend)
+            return self._optuna
