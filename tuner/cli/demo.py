@@ -64,7 +64,7 @@ def demo(
     from tuner.cli.jobs import show_report, write_files
 
     folder = (data_dir or output / time.strftime("data-%Y%m%d-%H%M%S")).resolve()
-    stack = Stack(data_dir=folder, host=_HOST, port=free_port(_HOST), logs=True)
+    stack = Stack(data_dir=folder, host=_HOST, port=free_port(_HOST))
     search = {"trials": trials, "seed": seed} | ({} if total_steps is None else {"total_steps": total_steps})
     request = {"workload": workload, "name": "demo", "search": search}
     interrupt_on_termination()
@@ -103,7 +103,7 @@ def _tune(stack: Stack, *, request: dict[str, Any]) -> Report:
         if job.state is JobState.COMPLETED:
             return patiently(lambda: client.report(job_id))
     reason = job.error or "no reason was given"
-    say(f"The job is {job.state.value}: {reason}. The logs are in {stack.data_dir / 'logs'}.")
+    say(f"The job is {job.state.value}: {reason}. The logs are in {stack.log_dir}.")
     raise typer.Exit(ExitCode.JOB_NOT_COMPLETED)
 
 

@@ -36,11 +36,11 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
     from tuner.cli.processes import ChildGivenUp
 
     if isinstance(error, ChildGivenUp):
-        return _sentence(error), ExitCode.GIVEN_UP
+        return str(error), ExitCode.GIVEN_UP
     if isinstance(error, TunerError):
-        return _sentence(error), ExitCode.UNREACHABLE if _is_outage(error) else ExitCode.REFUSED
+        return str(error), ExitCode.UNREACHABLE if _is_outage(error) else ExitCode.REFUSED
     if isinstance(error, OSError):
-        return _sentence(error), ExitCode.REFUSED
+        return str(error), ExitCode.REFUSED
     return f"{type(error).__name__}: {error}. This is a bug; `tuner --debug ...` shows where.", ExitCode.BUG
 
 
@@ -48,8 +48,3 @@ def _is_outage(error: TunerError) -> bool:
     from tuner.client import ApiProblem, ServiceUnreachable
 
     return isinstance(error, ServiceUnreachable) or (isinstance(error, ApiProblem) and error.status >= _SERVER_ERRORS)
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error).strip()
-    return text[:1].upper() + text[1:]

@@ -48,11 +48,11 @@ class Source:
             ApiProblem: The job has no report yet, or no such trial.
             ServiceUnreachable: The job cannot be asked for.
         """
-        sources = [text for text in (self.family, self.spec, self.job) if text]
-        if len(sources) != 1:
-            raise InvalidValue(
-                "the schedule", value=sources, allowed="given by one of --family, --spec and --job", hint=_DOCUMENTED
-            )
+        named = {"--family": self.family, "--spec": self.spec, "--job": self.job}
+        given = [option for option, text in named.items() if text]
+        if len(given) != 1:
+            allowed = "named by exactly one of --family, --spec and --job"
+            raise InvalidValue("the schedule", value=" ".join(given), allowed=allowed, hint=_DOCUMENTED)
         if self._flags() and not self.family:
             raise InvalidValue("--family", value="", allowed=f"given with {', '.join(self._flags())}")
         if self.trial is not None and not self.job:

@@ -78,14 +78,19 @@ class Stack:
     devices: tuple[str, ...] = ("auto",)
     workloads: tuple[str, ...] = ()
     """Offered besides the built-in ones, as ``module:Class``."""
-    logs: bool = False
-    """Whether the processes write to files in the data folder instead of the standard error of this process."""
+    log_files: bool = True
+    """Whether the processes log to files in the data folder, else to the standard error of this process."""
 
     @property
     def url(self) -> str:
         """Where the service answers."""
         name = self.host.strip("[]")
         return f"http://[{name}]:{self.port}" if ":" in name else f"http://{name}:{self.port}"
+
+    @property
+    def log_dir(self) -> Path:
+        """Folder of the log files."""
+        return self.data_dir / "logs"
 
     def service(self) -> Child:
         """The service's process."""
@@ -105,14 +110,14 @@ class Stack:
         )
 
     def _child(self, name: str, *, module: str, arguments: tuple[str, ...]) -> Child:
-        log = self.data_dir / "logs" / f"{name.replace(' ', '-').replace(':', '')}.log"
+        log = self.log_dir / f"{name.replace(' ', '-').replace(':', '')}.log"
         return Child(
             name=name,
             # -P: a folder named "service" or "worker" where the command is typed must not be taken for ours.
             command=(sys.executable, "-P", "-m", module, *arguments),
             # Not an argument: everybody on the machine may read those, and the URL may hold a password.
             environment={"TUNER_DATABASE_URL": self.database_url or database_in(self.data_dir)},
-            log=log if self.logs else None,
+            log=log if self.log_files else None,
         )
 
 

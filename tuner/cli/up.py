@@ -33,7 +33,7 @@ def up(
     ] = None,
     workload: Workloads = None,
     logs: Annotated[
-        bool, typer.Option("--logs/--no-logs", help="Write what the processes say to files in the data folder.")
+        bool, typer.Option("--logs", help="Log to the terminal instead of to files in the data folder.")
     ] = False,
 ) -> None:
     """Run the service and one worker per device; Ctrl-C stops them all.
@@ -49,12 +49,13 @@ def up(
         port=free_port(host, wanted=port),
         devices=tuple(device or local_devices()),
         workloads=tuple(workload or ()),
-        logs=logs,
+        log_files=not logs,
     )
     interrupt_on_termination()
     try:
         with running(stack, tell=say) as supervisor:
-            say(f"The service is at {stack.url} (Ctrl-C stops it).")
+            say(f"The service is at {stack.url}" + ("" if logs else f", the logs are in {stack.log_dir}") + ".")
+            say("Ctrl-C stops everything.")
             forever = threading.Event()
             while True:
                 supervisor.check()

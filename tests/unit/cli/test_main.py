@@ -1,0 +1,106 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from tuner.cli.failures import ExitCode
+from tuner.cli.main import app
+
+PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
+
+
+def commands() -> dict[str, object]:
+    """Every command of the application by its full name, the root included."""
+    found = {}
+
+    def collect(command, name):
+        children = getattr(command, "commands", {})
+        if not children or name == "tuner":
+            found[name] = command
+        for child, sub in children.items():
+            collect(sub, f"{name} {child}")
+
+    collect(get_command(app), "tuner")
+    return found
+
+
+COMMANDS = commands()
+
+
+def options(command) -> set[str]:
+    return {flag for parameter in command.params for flag in parameter.opts if flag.startswith("-")} - {"--help"}
+
+
+def documented() -> dict[str, set[str]]:
+    """The options that the page's tables list, by the heading that they stand under."""
+    found: dict[str, set[str]] = {}
+    heading = ""
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("## "):
+            heading = line[3:]
+            found[heading] = set()
+        elif line.startswith("| `"):
+            found[heading] |= set(re.findall(r"`(-[-a-z]+)`", line.split("|")[1]))
+    del found["Exit codes"]
+    return found
+
+
+class TestHelp:
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_every_command_has_help_for_itself_and_each_option(self, name):
+        result = CliRunner().invoke(app, [*name.split()[1:], "--help"])
+        assert result.exit_code == 0
+        assert result.output.startswith(f"Usage: {'tuner' if name == 'tuner' else 'tuner ' + name[6:]}")
+        assert all(parameter.help for parameter in COMMANDS[name].params if parameter.opts != ["job"])
+
+    def test_help_imports_nothing_heavy(self):
+        code = """
+            import sys
+            from typer.testing import CliRunner
+            from tuner.cli.main import app
+            assert CliRunner().invoke(app, ["--help"]).exit_code == 0
+            heavy = {"torch", "optuna", "sqlalchemy", "fastapi", "matplotlib", "httpx2", "numpy", "pydantic"}
+            print(*sorted(heavy & set(sys.modules)))
+        """
+        lines = [line.strip() for line in code.strip().splitlines()]
+        done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+        assert done.stdout == "\n"
+
+    def test_the_version_is_that_of_the_distribution(self):
+        assert re.fullmatch(r"\d+\.\d+\.\d+\n", CliRunner().invoke(app, ["--version"]).stdout)
+
+
+class TestThePage:
+    def test_it_documents_every_command_and_no_other(self):
+        assert set(documented()) == set(COMMANDS)
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_it_documents_every_option_and_no_other(self, name):
+        assert documented()[name] == options(COMMANDS[name])
+
+    def test_it_documents_every_exit_code(self):
+        codes = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE.read_text(), flags=re.MULTILINE)}
+        assert codes == {code.value for code in ExitCode}
+
+
+class TestErrors:
+    def test_a_service_that_is_not_there_is_one_line_and_its_exit_code(self):
+        result = CliRunner().invoke(app, ["jobs", "--url", "http://127.0.0.1:9"])
+        assert result.exit_code == ExitCode.UNREACHABLE
+        assert result.stdout == ""
+        assert result.stderr.startswith("Error: no service answers at http://127.0.0.1:9 (")
+        assert "`tuner up`" in result.stderr
+        assert result.stderr.count("\n") == 1
+
+    def test_a_wrong_value_is_refused_with_what_is_allowed(self):
+        result = CliRunner().invoke(app, ["jobs", "--state", "done"])
+        assert result.exit_code == ExitCode.REFUSED
+        assert "'done' is not one of 'queued', 'running', 'completed', 'cancelled', 'failed'" in result.stderr
+
+    def test_debug_shows_where_an_error_came_from(self):
+        result = CliRunner().invoke(app, ["--debug", "jobs", "--url", "http://127.0.0.1:9"])
+        assert type(result.exception).__name__ == "ServiceUnreachable"

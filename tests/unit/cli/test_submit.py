@@ -1,0 +1,44 @@
+import pytest
+from typer.testing import CliRunner
+
+from tuner.cli.main import app
+from tuner.cli.submit import merged
+
+
+def test_the_command_line_goes_over_the_document():
+    document = {"workload": "a", "name": "n", "options": {"x": 1, "y": 2}, "search": {"trials": 9, "seed": 1}}
+    assert merged(
+        document,
+        top={"workload": "b", "name": None, "priority": 0},
+        options={"y": 3},
+        search={"trials": 4, "seed": None, "total_steps": None},
+    ) == {
+        "workload": "b",
+        "name": "n",
+        "priority": 0,
+        "options": {"x": 1, "y": 3},
+        "search": {"trials": 4, "seed": 1},
+    }
+
+
+def test_what_nobody_gave_is_left_out_for_the_service_to_fill_in():
+    assert merged({}, top={"workload": "a", "name": None}, options={}, search={"trials": None}) == {"workload": "a"}
+
+
+def test_a_part_of_a_wrong_type_is_left_for_the_service_to_refuse():
+    assert merged({"options": 3}, top={}, options={"x": 1}, search={}) == {"options": 3}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "WORKLOAD must be given"),
+        (["digits-mlp", "-o", "width"], "--option must be NAME=VALUE, got 'width'"),
+        (["digits-mlp", "--spec", "/nowhere"], "--spec must be a file that can be read"),
+        (["digits-mlp", "--watch", "--json"], "--json must be given without --watch"),
+    ],
+)
+def test_a_senseless_command_line_is_refused_before_anything_is_sent(arguments, message):
+    result = CliRunner().invoke(app, ["submit", *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
