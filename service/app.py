@@ -13,7 +13,7 @@ from service import openapi
 from service.health import routes as health
 from service.jobs import answers, events
 from service.jobs import routes as jobs
-from service.middleware import LocalOnly, RequestContext
+from service.middleware import BodyLimit, LocalOnly, RequestContext
 from service.problems import handlers
 from service.problems import routes as problems
 from service.reaper import Reaper
@@ -25,8 +25,6 @@ from service.workers import routes as workers
 from service.workloads import routes as workloads
 from tuner import __version__
 from tuner.store import Store
-
-_MAX_BODY_BYTES = 2**20
 
 _DESCRIPTION = """
 Finds the learning-rate schedule that your model should train with.
@@ -56,10 +54,9 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
         version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
-        middleware=[Middleware(RequestContext), Middleware(LocalOnly)],
+        middleware=[Middleware(RequestContext), Middleware(LocalOnly), Middleware(BodyLimit)],
         redirect_slashes=False,
         redoc_url=None,
-        max_body_size=_MAX_BODY_BYTES,
     )
     app.state.resources = Resources(settings=settings, store=store, reaper=reaper, closing=closing or threading.Event())
     handlers.install(app)

@@ -21,7 +21,7 @@ def configure_logs() -> None:
     last: list[Processor] = (
         [structlog.dev.ConsoleRenderer()]
         if for_people
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 import uuid
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import catalog
 from service.problems.rendering import problem_response
 from service.settings import is_loopback
 
+MAX_BODY_BYTES = 2**20
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 log = structlog.get_logger(__name__)
@@ -97,6 +100,33 @@ class LocalOnly:
             await self._app(scope, receive, send)
             return
         await refusal(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses request bodies that are larger than any request needs, before they are held in memory.
+
+    Args:
+        app: The application within.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request (ASGI)."""
+        size = 0
+
+        async def receive_some() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > MAX_BODY_BYTES:
+                raise HTTPException(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {MAX_BODY_BYTES} bytes"
+                )
+            return message
+
+        await self._app(scope, receive_some if scope["type"] == "http" else receive, send)
 
 
 def _name(host: str) -> str:

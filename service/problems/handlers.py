@@ -45,6 +45,11 @@ _ERRORS: Mapping[type[Exception], _Mapping] = {
     DatabaseUnavailable: _Mapping(kind=catalog.DATABASE_UNAVAILABLE, headers=_RETRY),
 }
 
+_WHERE_LISTED = {
+    "job": "GET /v1/jobs lists them",
+    "run": "GET /v1/jobs/{job_id}/runs lists those of a job",
+    "workload": "GET /v1/workloads lists them",
+}
 _BY_STATUS = {
     HTTPStatus.BAD_REQUEST: catalog.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: catalog.BODY_TOO_LARGE,
@@ -69,6 +74,7 @@ def install(app: FastAPI) -> None:
     """Have every error of the application answered as a problem."""
     for error, mapping in _ERRORS.items():
         app.exception_handler(error)(_teller(mapping))
+    app.exception_handler(NotFound)(_not_found)
     app.exception_handler(InvalidValue)(_invalid_value)
     app.exception_handler(PayloadRefused)(_payload_refused)
     app.exception_handler(RequestValidationError)(_parameters_refused)
@@ -79,6 +85,11 @@ def request_id(request: Request) -> str:
     """The id that the middleware gave to this request."""
     found: str = request.state.request_id
     return found
+
+
+def _not_found(request: Request, error: NotFound) -> Response:
+    hint = error.hint or _WHERE_LISTED.get(error.kind, "")
+    return _teller(_ERRORS[NotFound])(request, NotFound(error.kind, key=error.key, hint=hint))
 
 
 def _teller(mapping: _Mapping) -> Callable[[Request, Exception], Response]:
@@ -104,7 +115,7 @@ def _payload_refused(request: Request, error: PayloadRefused) -> Response:
 
 def _parameters_refused(request: Request, error: RequestValidationError) -> Response:
     """Query parameters, headers and paths; their locations begin with which of these it is."""
-    stripped = [{**one, "loc": one["loc"][1:] if one["type"] != "json_invalid" else ()} for one in error.errors()]
+    stripped = [{**one, "loc": () if one["type"] == "json_invalid" else one["loc"][1:]} for one in error.errors()]
     return _refused(refusals(stripped), request=request)
 
 
@@ -139,7 +150,7 @@ def _framework_error(request: Request, error: HTTPException) -> Response:
     """What the web framework refuses by itself: unknown paths and methods, bodies that cannot be read."""
     if error.status_code == HTTPStatus.NOT_FOUND:
         wrong = NotFound("path", key=request.url.path, hint="The API is under /v1; /docs lists every operation")
-        return _teller(_ERRORS[NotFound])(request, wrong)
+        return _not_found(request, wrong)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = _methods(request)
         return problem_response(
@@ -165,5 +176,5 @@ def _methods(request: Request) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    """With a capital at its start (unless it starts with a field) and a full stop at its end."""
+    """With a full stop at its end."""
     return text if text.endswith((".", "?", "!", ")")) else f"{text}."

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,7 +15,7 @@ from tuner.errors import InvalidValue
 from tuner.jobs.payloads import dotted, read_strictly, refusals
 from tuner.jobs.records import WorkloadInfo
 from tuner.jobs.spec import JobSpec
-from tuner.search.ladder import rung_steps
+from tuner.search.ladder import price
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 
@@ -114,7 +113,7 @@ def _offered(name: str, *, workloads: Sequence[WorkloadInfo]) -> WorkloadInfo:
         raise InvalidValue(
             "workload",
             value=name,
-            allowed="offered by a worker, and no worker has announced any workload yet",
+            allowed="one that a worker offers, and no worker has announced any yet",
             hint="Start one with `tuner worker` (or both service and worker with `tuner up`) and send this again.",
         )
     close = get_close_matches(name, names, n=1)
@@ -158,16 +157,12 @@ def _complete_search(asked: SearchRequest, *, info: WorkloadInfo, optimizer: Opt
     if asked.space is None:
         given["space"] = default_space(optimizer, peak_lr=info.peak_lr.get(optimizer.value))
     settings = SearchSettings(**given)
-    with _inside("search"):
-        rung_steps(settings)  # refuses a horizon too short for its rungs
+    least = price(settings).least
+    if settings.max_updates is not None and settings.max_updates < least:
+        raise InvalidValue(
+            "search.max_updates",
+            value=settings.max_updates,
+            allowed=f"at least {least} with these settings",
+            hint="With less, not even the controls and one rival reach the horizon. Give more, or a lower total_steps.",
+        )
     return settings
-
-
-@contextmanager
-def _inside(outer: str) -> Iterator[None]:
-    """Name the fields of refusals from the outermost object."""
-    try:
-        yield
-    except InvalidValue as error:
-        field = f"{outer}.{error.field}"
-        raise InvalidValue(field, value=error.value, allowed=error.allowed, hint=error.hint) from None

@@ -117,28 +117,28 @@ def dotted(loc: Iterable[str | int]) -> str:
 
 
 def _refusal(error: Mapping[str, Any], *, schema: Mapping[str, Any]) -> Refusal:
-    path, known = _place(schema, loc=tuple(error["loc"]))
     kind, context = error["type"], error.get("ctx", {})
+    path, known = _place(schema, loc=tuple(error["loc"]), last_is_field=kind == "extra_forbidden")
     cause = context.get("error")
     if isinstance(cause, InvalidValue):
-        path = _joined(path, tuple(cause.field.split(".")))
+        path = _joined(path, field=cause.field)
         return _refused(path, loc=error["loc"], value=cause.value, allowed=cause.allowed, hint=cause.hint)
-    if kind == "missing":
-        field = dotted(path)
-        return Refusal(
-            loc=error["loc"], field=field, message=f"{field} is missing", value=None, allowed="given", hint=""
-        )
     if kind == "extra_forbidden":
         return _unknown_field(path, loc=error["loc"], known=known, value=error["input"])
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         path = (*path, context["discriminator"].strip("'"))
         return _refused(path, loc=error["loc"], value=context.get("tag"), allowed=_allowed(error, context))
+    if kind in {"missing", "json_invalid"}:
+        field, what = dotted(path), "is missing" if kind == "missing" else f"is not JSON: {context['error']}"
+        allowed = "given" if kind == "missing" else "valid JSON"
+        return Refusal(loc=error["loc"], field=field, message=f"{field} {what}", value=None, allowed=allowed, hint="")
     return _refused(path, loc=error["loc"], value=error["input"], allowed=_allowed(error, context))
 
 
 def _refused(path: Loc, *, loc: Loc, value: Any, allowed: str, hint: str = "") -> Refusal:
-    words = InvalidValue(dotted(path), value=shown(value), allowed=allowed, hint=hint)
-    return Refusal(loc=loc, field=words.field, message=str(words), value=words.value, allowed=allowed, hint=hint)
+    field, given = dotted(path), shown(value)
+    message = f"{field} must be {allowed}, got {json.dumps(given, ensure_ascii=False)}{'. ' + hint if hint else ''}"
+    return Refusal(loc=loc, field=field, message=message, value=given, allowed=allowed, hint=hint)
 
 
 def _unknown_field(path: Loc, *, loc: Loc, known: tuple[str, ...], value: Any) -> Refusal:
@@ -172,7 +172,6 @@ _PHRASES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "tuple_type": lambda _: "a JSON array",
     "set_type": lambda _: "a JSON array",
     "frozen_set_type": lambda _: "a JSON array",
-    "json_invalid": lambda context: f"valid JSON ({context['error']})",
     "greater_than": lambda context: f"above {context['gt']}",
     "greater_than_equal": lambda context: f"at least {context['ge']}",
     "less_than": lambda context: f"below {context['lt']}",
@@ -194,29 +193,42 @@ def _allowed(error: Mapping[str, Any], context: Mapping[str, Any]) -> str:
     return phrase(context) if phrase else f"valid ({error['msg']})"
 
 
-def _joined(path: Loc, field: Loc) -> Loc:
-    """Append a field that may repeat the end of the path, as when a validator names its own field."""
-    for overlap in range(min(len(path), len(field)), 0, -1):
-        if path[-overlap:] == field[:overlap]:
-            return path + field[overlap:]
-    return path + field
+def _joined(path: Loc, *, field: str) -> Loc:
+    """Append a validator's field, which may repeat the end of the path: a validator often names its own field."""
+    parts = tuple(field.split("."))
+    if not all(part.isidentifier() or part.isdecimal() for part in parts):
+        return path  # a validator of many fields, which calls its value by what it is ("a fraction of the run")
+    for overlap in range(min(len(path), len(parts)), 0, -1):
+        if path[-overlap:] == parts[:overlap]:
+            return path + parts[overlap:]
+    return path + parts
 
 
-def _place(schema: Mapping[str, Any], *, loc: Loc) -> tuple[Loc, tuple[str, ...]]:
+def _place(schema: Mapping[str, Any], *, loc: Loc, last_is_field: bool) -> tuple[Loc, tuple[str, ...]]:
     """Follow a location through a JSON schema.
 
+    Args:
+        schema: Of the outermost object; empty when unknown.
+        loc: Pydantic's location, in which the tags of unions stand between the fields.
+        last_is_field: Whether the last part is a field although the schema does not know it.
+
     Returns:
-        The location without the tags that pydantic adds for unions, and the names of the fields beside its last part.
+        The location without tags, and the names of the fields beside its last part.
     """
     definitions = schema.get("$defs", {})
     node, path, known = schema, list[str | int](), tuple[str, ...]()
-    for part in loc:
+    for position, part in enumerate(loc):
         options = list(_branches(node, definitions=definitions))
         known = tuple(dict.fromkeys(name for option in options for name in option.get("properties", {})))
-        tagged = next((option["discriminator"]["mapping"] for option in options if "discriminator" in option), {})
-        if part in tagged:
+        tagged: Mapping[str, str] = next(
+            (option["discriminator"]["mapping"] for option in options if "discriminator" in option), {}
+        )
+        if isinstance(part, str) and part in tagged:
             node = {"$ref": tagged[part]}
             continue
+        is_field = last_is_field and position == len(loc) - 1
+        if len(options) > 1 and isinstance(part, str) and part not in known and not is_field:
+            continue  # the tag of a union that the schema does not name
         path.append(part)
         node = next((found for option in options if (found := _child(option, part=part)) is not None), {})
     return tuple(path), known
@@ -228,10 +240,13 @@ def _branches(node: Mapping[str, Any], *, definitions: Mapping[str, Any]) -> Ite
         node = definitions.get(node["$ref"].rsplit("/", 1)[-1], {})
     yield node
     if "discriminator" not in node:
-        for option in node.get("anyOf", ()):
+        for option in (*node.get("anyOf", ()), *node.get("oneOf", ())):
             yield from _branches(option, definitions=definitions)
 
 
 def _child(node: Mapping[str, Any], *, part: str | int) -> Mapping[str, Any] | None:
-    found = node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)
+    if isinstance(part, int):
+        found = node.get("items")
+    else:
+        found = node.get("properties", {}).get(part, node.get("additionalProperties"))
     return found if isinstance(found, Mapping) else None
