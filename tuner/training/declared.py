@@ -1,18 +1,40 @@
-"""A declared workload as the stepwise training that the engine knows."""
+"""Trainings that are declared: their parts, and the updates that the engine makes of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tuner.errors import WorkloadError
-from tuner.training.workload import Declaration
 
-LR_SCALE = "lr_scale"
-"""Key of a parameter group: its learning rate is the schedule's times this factor."""
+Batch = Any
+"""What ``Declaration.batch`` hands to ``Declaration.loss``; nothing else looks inside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """The parts of one training, built on its device."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    """The schedule sets its learning rates. Those it was built with only tell the ratios between its parameter groups:
+    the group with the largest one follows the schedule, a group with half of that follows at half the rate (as
+    `tuner.schedules.torch_adapter.ScheduleLR` has it)."""
+    batch: Callable[[int], Batch]
+    """Update index -> batch; always the same batch for the same seed and index."""
+    loss: Callable[[nn.Module, Batch], Tensor]
+    """The training loss of a batch: a scalar tensor with a gradient."""
+    evaluate: Callable[[nn.Module], float]
+    """The validation loss. Called in evaluation mode, without gradients; lower is better."""
+    clip_norm: float | None = None
+    """Gradients are scaled down to this total norm; ``None`` leaves them."""
+    mixed_precision: bool = False
+    """Whether losses may be computed in bfloat16 where a CUDA device has it; never on CPU."""
 
 
 class DeclaredTraining:
@@ -21,20 +43,23 @@ class DeclaredTraining:
     Args:
         declaration: The parts, built on ``device``.
         device: Decides about mixed precision, and whether a loss can be looked at without waiting for it.
+
+    Raises:
+        WorkloadError: No parameter group of the optimizer has a learning rate above 0.
     """
 
     def __init__(self, declaration: Declaration, *, device: torch.device) -> None:
         self._parts = declaration
         self._device = device
-        self._scales = [group.get(LR_SCALE, 1.0) for group in declaration.optimizer.param_groups]
+        self._shares = _shares(declaration.optimizer)
         self._autocast = declaration.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
         declaration.model.train()
 
     def train_step(self, step: int, lr: float) -> Tensor:
         """Make one update. On CPU a loss that is not finite is returned without the update that it would spoil."""
         parts = self._parts
-        for group, scale in zip(parts.optimizer.param_groups, self._scales, strict=True):
-            group["lr"] = lr * scale
+        for group, share in zip(parts.optimizer.param_groups, self._shares, strict=True):
+            group["lr"] = lr * share
         batch = parts.batch(step)
         parts.optimizer.zero_grad(set_to_none=True)
         with self._precision():
@@ -71,3 +96,11 @@ class DeclaredTraining:
 
     def _precision(self) -> AbstractContextManager[None]:
         return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._autocast)
+
+
+def _shares(optimizer: torch.optim.Optimizer) -> list[float]:
+    """The learning rate of each parameter group, as a fraction of the largest."""
+    given = [float(group["lr"]) for group in optimizer.param_groups]
+    if max(given) <= 0:
+        raise WorkloadError(f"one parameter group must have a learning rate above 0, got {given}")
+    return [lr / max(given) for lr in given]

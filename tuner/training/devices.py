@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-import torch.utils.deterministic as deterministic_settings
 
 from tuner.errors import InvalidValue
 
@@ -54,16 +53,13 @@ def repeatable(device: torch.device, *, threads: int | None) -> Iterator[None]:
         yield
         return
     threads_before, mode_before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    fill_before = deterministic_settings.fill_uninitialized_memory
     torch.set_num_threads(cpu_threads(threads))
     torch.use_deterministic_algorithms(True, warn_only=True)
-    deterministic_settings.fill_uninitialized_memory = False  # costs time, and protects only from reading garbage
     try:
         yield
     finally:
         torch.set_num_threads(threads_before)
         torch.set_deterministic_debug_mode(mode_before)
-        deterministic_settings.fill_uninitialized_memory = fill_before
 
 
 def free_memory(device: torch.device) -> None:

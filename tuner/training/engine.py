@@ -18,7 +18,7 @@ from tuner.errors import WorkloadError
 from tuner.jobs.records import CurvePoint
 from tuner.training.protocol import Outcome, Verdict
 from tuner.training.randomness import random_state_kept
-from tuner.training.workload import StepwiseTraining
+from tuner.training.stepwise import StepwiseTraining
 
 EVALUATIONS = 20
 """Evaluations per run, the end included and the start not."""

@@ -7,20 +7,19 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from tuner.errors import NotFound
 from tuner.jobs.records import CurvePoint
-from tuner.training.declared import DeclaredTraining
-from tuner.training.description import parse_options
 from tuner.training.devices import free_memory, repeatable, resolve_device
 from tuner.training.engine import Engine, Progress, Result
+from tuner.training.options import parse_options
 from tuner.training.protocol import Ended, Evaluated, Outcome, SnapshotSaved, Train, Verdict
 from tuner.training.randomness import random_state, random_state_kept, restore_random_state, seed_everything
 from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
-from tuner.training.workload import AnyWorkload, DeclaredWorkload, StepwiseTraining, WorkloadOptions
+from tuner.training.stepwise import StepwiseTraining
+from tuner.training.workload import Workload
 
 TRACEBACK_CHARACTERS = 8_000
 
@@ -30,7 +29,7 @@ _log = logging.getLogger(__name__)
 def execute(
     request: Train,
     *,
-    workloads: Mapping[str, AnyWorkload],
+    workloads: Mapping[str, Workload],
     device: str,
     on_evaluation: Callable[[Evaluated], Verdict],
     on_snapshot: Callable[[SnapshotSaved], None],
@@ -97,12 +96,12 @@ class _Run:
         self._fingerprint = ""
         self._last_snapshot = time.monotonic()
 
-    def train(self, workloads: Mapping[str, AnyWorkload]) -> Result:
+    def train(self, workloads: Mapping[str, Workload]) -> Result:
         request = self._request
         workload = workloads.get(request.workload)
         if workload is None:
             raise NotFound("workload", key=request.workload, hint=f"There are {', '.join(sorted(workloads))}")
-        options = parse_options(workload, request.options)
+        options = parse_options(workload.Options, request.options)
         lrs = request.schedule.lrs(request.total_steps)
         self._fingerprint = fingerprint(
             workload=workload.name,
@@ -113,7 +112,7 @@ class _Run:
             seed=request.seed,
         )
         seed_everything(request.seed)
-        training = build_training(workload, options=options, seed=request.seed, device=self._device)
+        training = workload.start(options, seed=request.seed, device=self._device)
         self._take_up(training)
         return Engine(training, lrs=lrs, progress=self._progress, device=self._device, listener=self).run()
 
@@ -186,15 +185,3 @@ class _Run:
         self._progress.start_loss = content["start_loss"]
         self._progress.loss_sum = content["loss_sum"]
         self._progress.loss_count = content["loss_count"]
-
-
-def build_training(
-    workload: AnyWorkload, *, options: WorkloadOptions, seed: int, device: torch.device
-) -> StepwiseTraining:
-    """A training of either level, in the form that the engine drives."""
-    if isinstance(workload, DeclaredWorkload):
-        return DeclaredTraining(workload.declare(options, seed=seed, device=device), device=device)
-    training: Any = workload.start(options, seed=seed, device=device)
-    if not isinstance(training, StepwiseTraining):
-        raise TypeError(f"{workload.name}: start must give a StepwiseTraining, got {type(training).__name__}")
-    return training

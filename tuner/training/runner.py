@@ -20,11 +20,10 @@ import sys
 from collections.abc import Sequence
 
 from tuner.errors import InvalidValue, WorkloadError
-from tuner.training.description import describe
 from tuner.training.devices import resolve_device
 from tuner.training.execute import execute
 from tuner.training.protocol import Evaluated, FromRunner, Hello, SnapshotSaved, Train, Verdict, to_runner
-from tuner.training.workload import AnyWorkload, DeclaredWorkload, StepwiseWorkload
+from tuner.training.workload import Workload, describe
 
 BUILTIN = "tuner.workloads:builtin_workloads"
 _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
@@ -73,7 +72,7 @@ class Channel:
         return answer
 
 
-def serve(channel: Channel, *, device: str, workloads: dict[str, AnyWorkload]) -> None:
+def serve(channel: Channel, *, device: str, workloads: dict[str, Workload]) -> None:
     """Say hello, then train what comes until the worker closes the pipe.
 
     Raises:
@@ -92,7 +91,7 @@ def serve(channel: Channel, *, device: str, workloads: dict[str, AnyWorkload]) -
         channel.send(ended)
 
 
-def load_workloads(providers: Sequence[str]) -> dict[str, AnyWorkload]:
+def load_workloads(providers: Sequence[str]) -> dict[str, Workload]:
     """The workloads of all providers by name.
 
     Args:
@@ -103,16 +102,14 @@ def load_workloads(providers: Sequence[str]) -> dict[str, AnyWorkload]:
         InvalidValue: A provider is not written so.
         WorkloadError: Two providers offer the same name.
     """
-    workloads: dict[str, AnyWorkload] = {}
+    workloads: dict[str, Workload] = {}
     sys.path.append(os.getcwd())
     for provider in providers:
         module, colon, name = provider.partition(":")
         if not colon:
             raise InvalidValue("workloads", value=provider, allowed="of the form module:Class or module:function")
-        made = getattr(importlib.import_module(module), name)()
-        offered: dict[str, AnyWorkload] = (
-            {made.name: made} if isinstance(made, DeclaredWorkload | StepwiseWorkload) else made
-        )
+        made: Workload | dict[str, Workload] = getattr(importlib.import_module(module), name)()
+        offered = {made.name: made} if isinstance(made, Workload) else made
         twice = workloads.keys() & offered.keys()
         if twice:
             raise WorkloadError(f"{provider} offers {', '.join(sorted(twice))}, which another provider offers already")
@@ -127,7 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--read-fd", type=int, required=True, help="file descriptor that messages come from")
     parser.add_argument("--write-fd", type=int, required=True, help="file descriptor that messages go to")
     parser.add_argument(
-        "--workloads", action="append", metavar="MODULE:NAME", help=f"provider of workloads; default {BUILTIN}"
+        "--workloads",
+        action="append",
+        metavar="MODULE:NAME",
+        help=f"a workload class, or a function that gives workloads (default {BUILTIN})",
     )
     given = parser.parse_args(arguments)
     _die_with_the_worker()

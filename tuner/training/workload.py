@@ -1,46 +1,51 @@
 """What training code must offer so that its schedule can be tuned: the workload contract, in two levels.
 
 A *declared* workload names its parts (model, optimizer, data, loss, validation) and leaves the loop to the engine. A
-*stepwise* workload keeps its own update and validation. The engine knows the stepwise form alone; a declared one is
-turned into it by `tuner.training.declared.DeclaredTraining`.
+*stepwise* workload makes its own updates. The engine knows the stepwise form alone; a declared one is put into it.
 
 Three rules hold for both, and the runner relies on them:
 
 - The data of an update is a function of the seed and the update's index alone (`tuner.training.data` helps), so that a
   resumed run sees the batches that it would have seen.
-- Everything lives on the given device, and nothing is read from or written to a disk that other runs share.
+- Everything lives on the given device, and nothing is written to a disk or a place that other runs share.
 - Other randomness (dropout) comes from the global generators of torch, numpy or Python: they are seeded from the run's
   seed before the workload is built, and a snapshot holds their state.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
-from torch import Tensor, nn
 
+from tuner.errors import WorkloadError
+from tuner.jobs.records import Level, WorkloadInfo
 from tuner.search.space import OptimizerKind
+from tuner.training.declared import Declaration, DeclaredTraining
+from tuner.training.options import WorkloadOptions, options_schema
+from tuner.training.stepwise import StepwiseTraining
+
+__all__ = [
+    "Declaration",
+    "DeclaredWorkload",
+    "StepwiseTraining",
+    "StepwiseWorkload",
+    "Workload",
+    "WorkloadOptions",
+    "describe",
+]
 
 
-class WorkloadOptions(BaseModel):
-    """Base of a workload's options. Every field needs a default, a description that names the unit, and its range."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-OptionsT = TypeVar("OptionsT", bound=WorkloadOptions)
-
-
-class Workload(ABC, Generic[OptionsT]):
+class Workload(ABC):
     """What both levels tell about themselves. Derive from `DeclaredWorkload` or `StepwiseWorkload`."""
 
+    level: ClassVar[Level]
+    """Set by the two levels."""
     name: ClassVar[str]
-    """How a job names it: lower case, digits and hyphens."""
+    """How a job names it: lower-case words joined by hyphens."""
     version: ClassVar[str]
     """Change it when the same options, schedule and seed would give other numbers."""
     description: ClassVar[str]
@@ -53,76 +58,78 @@ class Workload(ABC, Generic[OptionsT]):
     """Name of the option whose value is an `OptimizerKind`."""
     peak_lr: ClassVar[Mapping[OptimizerKind, tuple[float, float]]] = {}
     """Range to search the peak learning rate in, per optimizer; the tuner's general range for those left out."""
-
-    Options: type[OptionsT]
-    """The options' class."""
-
-
-Batch = Any
-"""What ``Declaration.batch`` hands to ``Declaration.loss``; the engine does not look inside."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Declaration:
-    """The parts of one training, built on its device."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    """Its learning rates are set before every update: the schedule's, times ``lr_scale`` of the group if it has one."""
-    batch: Callable[[int], Batch]
-    """Update index -> batch; always the same batch for the same seed and index."""
-    loss: Callable[[nn.Module, Batch], Tensor]
-    """The training loss of a batch: a scalar tensor with a gradient."""
-    evaluate: Callable[[nn.Module], float]
-    """The validation loss. Called in evaluation mode, without gradients; lower is better."""
-    clip_norm: float | None = None
-    """Gradients are scaled down to this total norm; ``None`` leaves them."""
-    mixed_precision: bool = False
-    """Whether losses may be computed in bfloat16 where a CUDA device has it; never on CPU."""
-
-
-@runtime_checkable
-class StepwiseTraining(Protocol):
-    """One training that makes its own updates, built on its device with its seed."""
-
-    def train_step(self, step: int, lr: float) -> float | Tensor:
-        """Make update ``step`` (0-based) at learning rate ``lr``.
-
-        Returns:
-            The training loss before the update; a scalar tensor on the device is best, it costs no waiting for it.
-        """
-
-    def validate(self) -> float:
-        """The validation loss, lower is better; leaves model and optimizer as they were."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything the next update depends on, in tensors, numbers, strings and containers of those."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the state that `state_dict` gave, in a training newly built with the same options and seed."""
-
-
-class DeclaredWorkload(Workload[OptionsT]):
-    """A workload whose loop belongs to the engine."""
+    Options: ClassVar[type[WorkloadOptions]] = WorkloadOptions
+    """Class of the options; none by default."""
 
     @abstractmethod
-    def declare(self, options: OptionsT, *, seed: int, device: torch.device) -> Declaration:
+    def start(self, options: Any, *, seed: int, device: torch.device) -> StepwiseTraining:
         """Build one training.
 
         Args:
-            options: Checked.
+            options: An instance of ``Options``.
             seed: Of the data order. The global generators are seeded with it already.
             device: Where model and data must live.
         """
 
 
-class StepwiseWorkload(Workload[OptionsT]):
-    """A workload that makes its own updates."""
+class StepwiseWorkload(Workload):
+    """A workload that makes its own updates: implement `start`."""
+
+    level: ClassVar[Level] = Level.STEPWISE
+
+
+class DeclaredWorkload(Workload):
+    """A workload whose loop belongs to the engine: implement `declare`."""
+
+    level: ClassVar[Level] = Level.DECLARED
 
     @abstractmethod
-    def start(self, options: OptionsT, *, seed: int, device: torch.device) -> StepwiseTraining:
-        """Build one training; the arguments are those of `DeclaredWorkload.declare`."""
+    def declare(self, options: Any, *, seed: int, device: torch.device) -> Declaration:
+        """Build the parts of one training; the arguments are those of `Workload.start`."""
+
+    def start(self, options: Any, *, seed: int, device: torch.device) -> StepwiseTraining:
+        """The declared parts, with the updates that the engine makes of them."""
+        return DeclaredTraining(self.declare(options, seed=seed, device=device), device=device)
 
 
-AnyWorkload = DeclaredWorkload[Any] | StepwiseWorkload[Any]
-"""A workload of either level."""
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def describe(workload: Workload) -> WorkloadInfo:
+    """What the service and the command line show of a workload, and check requests against.
+
+    Raises:
+        WorkloadError: The workload breaks the contract: an attribute is missing or unfit, an option has no default or
+            no description, or ``optimizer_option`` does not name an option whose default is ``optimizer``.
+    """
+    _check_attributes(workload)
+    return WorkloadInfo(
+        name=workload.name,
+        version=workload.version,
+        level=workload.level,
+        description=workload.description,
+        options_schema=options_schema(workload.Options),
+        optimizer_option=workload.optimizer_option,
+        optimizer=workload.optimizer,
+        default_steps=workload.default_steps,
+        peak_lr={kind.value: bounds for kind, bounds in workload.peak_lr.items()},
+    )
+
+
+def _check_attributes(workload: Workload) -> None:
+    for attribute in ("name", "version", "description", "default_steps", "optimizer"):
+        if not hasattr(workload, attribute):
+            raise WorkloadError(f"{type(workload).__name__} must set the class attribute {attribute!r}")
+    if not _NAME.fullmatch(workload.name):
+        raise WorkloadError(f"the workload's name must be lower-case words joined by hyphens, got {workload.name!r}")
+    if workload.default_steps < 1:
+        raise WorkloadError(f"{workload.name}: default_steps must be at least 1, got {workload.default_steps}")
+    option = workload.optimizer_option
+    if option is not None:
+        field = workload.Options.model_fields.get(option)
+        if field is None or field.default != workload.optimizer:
+            wanted = f"name an option whose default is {workload.optimizer}"
+            raise WorkloadError(f"{workload.name}: optimizer_option {option!r} must {wanted}")
+    for kind, (low, high) in workload.peak_lr.items():
+        if not 0 < low < high:
+            raise WorkloadError(f"{workload.name}: peak_lr of {kind} must be 0 < low < high, got {(low, high)}")

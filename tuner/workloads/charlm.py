@@ -16,7 +16,7 @@ from torch.nn import functional
 from tuner.errors import InvalidValue
 from tuner.search.space import OptimizerKind
 from tuner.training.data import step_generator
-from tuner.training.workload import Declaration, DeclaredWorkload
+from tuner.training.workload import Declaration, DeclaredWorkload, WorkloadOptions
 from tuner.workloads.optimizers import OptimizerOptions, build_optimizer
 
 ALPHABET = "\n" + string.printable[:95]  # newline, then the 95 visible ASCII characters
@@ -119,7 +119,7 @@ def _evenly_spread_windows(blocks: Tensor, *, length: int) -> Tensor:
     return windows[chosen]
 
 
-class PydocCharLm(DeclaredWorkload[CharLmOptions]):
+class PydocCharLm(DeclaredWorkload):
     """A small transformer."""
 
     name: ClassVar[str] = "pydoc-charlm"
@@ -131,7 +131,7 @@ class PydocCharLm(DeclaredWorkload[CharLmOptions]):
     default_steps: ClassVar[int] = 800
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.ADAM
     optimizer_option: ClassVar[str | None] = "optimizer"
-    Options = CharLmOptions
+    Options: ClassVar[type[WorkloadOptions]] = CharLmOptions
 
     def declare(self, options: CharLmOptions, *, seed: int, device: torch.device) -> Declaration:
         """Build the transformer.

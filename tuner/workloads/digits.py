@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from tuner.search.space import OptimizerKind
 from tuner.training.data import ShuffledBatches, step_generator
-from tuner.training.workload import Declaration, DeclaredWorkload
+from tuner.training.workload import Declaration, DeclaredWorkload, WorkloadOptions
 from tuner.workloads.optimizers import OptimizerOptions, build_optimizer
 
 CLASSES = 10
@@ -103,7 +103,7 @@ def _declare(model: nn.Module, *, options: DigitsOptions, seed: int, device: tor
     )
 
 
-class DigitsMlp(DeclaredWorkload[DigitsMlpOptions]):
+class DigitsMlp(DeclaredWorkload):
     """Two hidden layers."""
 
     name: ClassVar[str] = "digits-mlp"
@@ -114,7 +114,7 @@ class DigitsMlp(DeclaredWorkload[DigitsMlpOptions]):
     default_steps: ClassVar[int] = 2000
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
     optimizer_option: ClassVar[str | None] = "optimizer"
-    Options = DigitsMlpOptions
+    Options: ClassVar[type[WorkloadOptions]] = DigitsMlpOptions
 
     def declare(self, options: DigitsMlpOptions, *, seed: int, device: torch.device) -> Declaration:
         """Build the MLP."""
@@ -131,7 +131,7 @@ class DigitsMlp(DeclaredWorkload[DigitsMlpOptions]):
         return _declare(model, options=options, seed=seed, device=device)
 
 
-class DigitsCnn(DeclaredWorkload[DigitsCnnOptions]):
+class DigitsCnn(DeclaredWorkload):
     """Two convolutions."""
 
     name: ClassVar[str] = "digits-cnn"
@@ -142,7 +142,7 @@ class DigitsCnn(DeclaredWorkload[DigitsCnnOptions]):
     default_steps: ClassVar[int] = 1500
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
     optimizer_option: ClassVar[str | None] = "optimizer"
-    Options = DigitsCnnOptions
+    Options: ClassVar[type[WorkloadOptions]] = DigitsCnnOptions
 
     def declare(self, options: DigitsCnnOptions, *, seed: int, device: torch.device) -> Declaration:
         """Build the CNN."""

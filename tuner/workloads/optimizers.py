@@ -31,7 +31,7 @@ class OptimizerOptions(WorkloadOptions):
 def build_optimizer(model: nn.Module, *, options: OptimizerOptions) -> torch.optim.Optimizer:
     """The chosen optimizer over all parameters; weight decay spares biases and normalization (vectors).
 
-    The learning rate is 0: it is set before every update.
+    The learning rate is the same for all; the schedule sets it before every update.
     """
     parameters = list(model.parameters())
     groups = [
@@ -39,5 +39,5 @@ def build_optimizer(model: nn.Module, *, options: OptimizerOptions) -> torch.opt
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
     if options.optimizer is OptimizerKind.ADAM:
-        return torch.optim.AdamW(groups, lr=0.0, betas=ADAM_BETAS, fused=True)
-    return torch.optim.SGD(groups, lr=0.0, momentum=options.momentum, nesterov=options.momentum > 0, fused=True)
+        return torch.optim.AdamW(groups, lr=1.0, betas=ADAM_BETAS, fused=True)
+    return torch.optim.SGD(groups, lr=1.0, momentum=options.momentum, nesterov=options.momentum > 0, fused=True)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from tuner.search.space import OptimizerKind
 from tuner.training.data import ShuffledBatches
-from tuner.training.workload import Declaration, DeclaredWorkload
+from tuner.training.workload import Declaration, DeclaredWorkload, WorkloadOptions
 from tuner.workloads.optimizers import OptimizerOptions, build_optimizer
 
 OCTAVES = 4
@@ -80,7 +80,7 @@ def terrain_data(device: torch.device) -> TerrainData:
     )
 
 
-class TerrainMlp(DeclaredWorkload[TerrainOptions]):
+class TerrainMlp(DeclaredWorkload):
     """Two hidden layers."""
 
     name: ClassVar[str] = "terrain-mlp"
@@ -92,7 +92,7 @@ class TerrainMlp(DeclaredWorkload[TerrainOptions]):
     default_steps: ClassVar[int] = 2000
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
     optimizer_option: ClassVar[str | None] = "optimizer"
-    Options = TerrainOptions
+    Options: ClassVar[type[WorkloadOptions]] = TerrainOptions
 
     def declare(self, options: TerrainOptions, *, seed: int, device: torch.device) -> Declaration:
         """Build the MLP."""

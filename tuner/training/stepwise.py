@@ -1,0 +1,28 @@
+"""The one form of training that the engine drives."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class StepwiseTraining(Protocol):
+    """One training that makes its own updates, built on its device with its seed."""
+
+    def train_step(self, step: int, lr: float) -> float | Tensor:
+        """Make update ``step`` (0-based) at learning rate ``lr``.
+
+        Returns:
+            The training loss before the update; a scalar tensor on the device is best, it costs no waiting for it.
+        """
+
+    def validate(self) -> float:
+        """The validation loss, lower is better; leaves model and optimizer as they were."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next update depends on, in tensors, numbers, strings and containers of those."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state that `state_dict` gave, in a training newly built with the same options and seed."""
