@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,36 +83,42 @@ def _rate_at(height: float, *, peak: float, log: bool) -> str:
     return "0" if rate == 0.0 else f"{rate:.2e}"
 
 
-def _outline(heights: NDArray[np.float64], *, columns: int) -> list[tuple[float, float]]:
-    """Points that draw like all updates do: of each column's updates, the lowest and the highest, in their order."""
-    points: list[tuple[float, float]] = []
-    last = max(len(heights) - 1, 1)
-    for chunk in np.array_split(np.arange(len(heights)), min(columns, len(heights))):
-        extremes = {int(chunk[np.argmin(heights[chunk])]), int(chunk[np.argmax(heights[chunk])])}
-        points.extend((update / last, float(heights[update])) for update in sorted(extremes))
-    return points
-
-
 def _braille_canvas(heights: NDArray[np.float64], *, columns: int, rows: int) -> Sequence[str]:
     across, down = columns * _DOTS_ACROSS, rows * _DOTS_DOWN
     canvas = plotille.Canvas(width=columns, height=rows, xmax=across, ymax=down)  # so that a dot is 1 by 1
-    points = [(x * (across - 1), y * (down - 1)) for x, y in _outline(heights, columns=across)]
-    for (x0, y0), (x1, y1) in zip(points, [*points[1:], points[-1]], strict=True):
-        canvas.line(x0, y0, x1, y1)
+    for column, (low, high) in enumerate(_strokes(heights, across=across, down=down)):
+        canvas.line(column, low, column, high)
     drawn: str = canvas.plot()
     return drawn.replace("\u2800", " ").split("\n")
 
 
 def _ascii_canvas(heights: NDArray[np.float64], *, columns: int, rows: int) -> Sequence[str]:
-    grid = [[" "] * columns for _ in range(rows)]
-    previous: int | None = None
-    at = np.linspace(0.0, len(heights) - 1, columns).round().astype(int)
-    for column, row in enumerate(((1.0 - heights[at]) * (rows - 1)).round().astype(int).tolist()):
-        start = row if previous is None or abs(row - previous) < 2 else previous + int(math.copysign(1, row - previous))
-        for filled in range(min(start, row), max(start, row) + 1):
-            grid[filled][column] = "*"
-        previous = row
-    return ["".join(line) for line in grid]
+    strokes = _strokes(heights, across=columns, down=rows)
+    return ["".join("*" if low <= row <= high else " " for low, high in strokes) for row in reversed(range(rows))]
+
+
+def _strokes(heights: NDArray[np.float64], *, across: int, down: int) -> list[tuple[int, int]]:
+    """The upright stroke of each column of dots: from its lowest to its highest update, joined to the column before.
+
+    Args:
+        heights: One per update, in [0, 1].
+        across: Columns of dots.
+        down: Rows of dots; 0 is the bottom.
+
+    Returns:
+        First and last row of each column.
+    """
+    if len(heights) < across:
+        heights = heights[np.linspace(0.0, len(heights) - 1, across).round().astype(int)]
+    starts = np.linspace(0, len(heights), across, endpoint=False).astype(int)
+    low = np.rint(np.minimum.reduceat(heights, starts) * (down - 1)).astype(int)
+    high = np.rint(np.maximum.reduceat(heights, starts) * (down - 1)).astype(int)
+    joined_low = np.minimum(low[1:], high[:-1] + 1)
+    joined_high = np.maximum(high[1:], low[:-1] - 1)
+    return [
+        (int(low[0]), int(high[0])),
+        *zip(np.minimum(joined_low, joined_high).tolist(), joined_high.tolist(), strict=True),
+    ]
 
 
 def _update_axis(total_steps: int, *, columns: int, axes: _Axes) -> tuple[str, str]:
@@ -121,11 +126,11 @@ def _update_axis(total_steps: int, *, columns: int, axes: _Axes) -> tuple[str, s
     left = _LABEL_WIDTH + 2
     places = [round(tick * (columns - 1) / _TICKS) for tick in range(_TICKS + 1)]
     axis = [axes.tick_down if column in places else axes.horizontal for column in range(columns)]
-    labels = " " * (left + columns)
+    labels = f"{'updates':>{_LABEL_WIDTH}}".ljust(left + columns)
     for tick in (_TICKS, 0, *range(1, _TICKS)):  # the ends first: where the line is short, what lies between gives way
-        text = f"{round(tick * total_steps / _TICKS):,}" + (" updates" if tick == _TICKS else "")
-        start = min(max(left + places[tick] - len(text) // 2, 0), left + columns - len(text))
+        text = f"{round(tick * total_steps / _TICKS):,}"
+        start = min(left + places[tick] - len(text) // 2, left + columns - len(text))
         end = start + len(text)
-        if not labels[max(start - 2, 0) : end + 2].strip():
+        if not labels[start - 1 : end + 2].strip():
             labels = labels[:start] + text + labels[end:]
     return " " * (left - 1) + axes.corner + "".join(axis), labels.rstrip()

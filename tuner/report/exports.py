@@ -17,6 +17,7 @@ from tuner.schedules.torch_adapter import ScheduleLR
 schedule = Schedule.from_json("""
 {json}
 """)
+# Of the optimizer's own lr only the ratios between its parameter groups count.
 scheduler = ScheduleLR(optimizer, schedule, total_steps={total_steps})
 
 for update in range({total_steps}):

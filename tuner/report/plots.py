@@ -158,6 +158,8 @@ def _trial_style(trial: TrialRow, *, report: Report) -> tuple[str, float, float]
 def _loss_range(trials: Sequence[TrialRow]) -> tuple[float, float]:
     """Both ends of the loss axis: room for every trial that was ever promoted and for most of the pruned ones."""
     losses = [loss for trial in trials for loss in trial.losses if loss is not None]
+    if not losses:
+        return 0.0, 1.0
     promoted = [loss for trial in trials if len(trial.losses) > 1 for loss in trial.losses if loss is not None]
     low, high = min(losses), max([float(np.quantile(losses, 0.8)), *promoted])
     return (low, high) if high > low else (low - 0.5, high + 0.5)

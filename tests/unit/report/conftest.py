@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from tuner.report.build import build_report
+from tuner.report.report import Report
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 from tuner.search.decisions import Control, TrialStatus
@@ -91,3 +93,9 @@ class Studies:
 @pytest.fixture(scope="session")
 def studies() -> Studies:
     return Studies()
+
+
+@pytest.fixture(scope="session")
+def report(studies) -> Report:
+    """The report of the typical study."""
+    return build_report(studies.typical())

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import csv
+import struct
+
+import pytest
+
+from tuner.report.build import build_report
+from tuner.report.files import write_report
+from tuner.report.plots import confirmations_png, ladder_png, schedules_png
+from tuner.report.report import Report
+from tuner.schedules import Schedule
+from tuner.search.decisions import Control, TrialStatus
+
+NAMES = (
+    "report.json",
+    "best-schedule.json",
+    "best-schedule.csv",
+    "recommended-schedule.json",
+    "recommended-schedule.csv",
+    "schedules.png",
+    "confirmations.png",
+    "ladder.png",
+)
+
+
+def png_size(picture: bytes) -> tuple[int, int]:
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", picture[16:24])
+    return width, height
+
+
+def test_a_report_is_written_as_json_csv_and_pictures(report, tmp_path):
+    folder = tmp_path / "new" / "folder"
+    paths = write_report(report, folder)
+    assert paths == tuple(folder / name for name in NAMES)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
+    assert Report.model_validate_json((folder / "report.json").read_text()) == report
+    for name, candidate in (("best", report.best), ("recommended", report.recommended)):
+        assert Schedule.from_json((folder / f"{name}-schedule.json").read_text()) == candidate.schedule
+        with (folder / f"{name}-schedule.csv").open(newline="") as file:
+            lrs = [float(row["lr"]) for row in csv.DictReader(file)]
+        assert lrs == candidate.schedule.lrs(report.total_steps).tolist()
+    for path in paths[5:]:
+        assert png_size(path.read_bytes())[0] == 1350
+
+
+def test_writing_again_replaces_every_file(report, tmp_path):
+    for path in write_report(report, tmp_path):
+        path.write_text("old")
+    assert all(path.read_bytes() != b"old" for path in write_report(report, tmp_path))
+
+
+def test_a_write_that_fails_leaves_no_part_of_a_file(report, tmp_path):
+    (tmp_path / "best-schedule.csv").mkdir()  # in the way of the rename
+    with pytest.raises(OSError, match=r"best-schedule\.csv"):
+        write_report(report, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "best-schedule.csv",
+        "best-schedule.json",
+        "report.json",
+    ]
+
+
+def test_pictures_can_be_drawn_of_a_study_without_confirmation(studies):
+    trials = [
+        studies.trial(0, studies.constant, 0.6, 0.5, 0.4, control=Control.CONSTANT),
+        studies.trial(1, studies.wsd, None, status=TrialStatus.PRUNED),
+        studies.trial(2, studies.linear, status=TrialStatus.FAILED),
+    ]
+    report = build_report(studies.result(trials, {}, confirm_updates=0))
+    for draw in (schedules_png, confirmations_png, ladder_png):
+        assert png_size(draw(report))[1] > 200
+
+
+def test_pictures_can_be_drawn_where_every_candidate_diverged(studies):
+    trials = [studies.trial(0, studies.wsd, 0.5, 0.5, 0.5)]
+    report = build_report(studies.result(trials, {0: studies.confirmed(None, None)}))
+    for draw in (confirmations_png, ladder_png):
+        assert png_size(draw(report))[1] > 200
