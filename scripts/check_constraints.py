@@ -16,7 +16,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-HEADER = "# Made by `make constraints` from pyproject.toml and constraints.in. One file for every platform and Python.\n"
+HEADER = (
+    "# Made by `make constraints` from pyproject.toml and constraints.in. One file for every platform and Python.\n"
+)
 
 
 def resolve(present: str) -> str:

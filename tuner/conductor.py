@@ -68,9 +68,9 @@ def advance(store: Store, *, lock: StudyLock, capacity: int = 1) -> None:
     decisions = plan(study_state(record), capacity=capacity)
     closing = [decision for decision in decisions if isinstance(decision, Prune | CompleteTrial)]
     opening = [decision for decision in decisions if not isinstance(decision, Prune | CompleteTrial)]
-    for decision in closing:
-        state = TrialState.PRUNED if isinstance(decision, Prune) else TrialState.COMPLETED
-        store.planning.close_trial(lock, number=decision.trial, state=state, reason=decision.reason)
+    for ended in closing:
+        state = TrialState.PRUNED if isinstance(ended, Prune) else TrialState.COMPLETED
+        store.planning.close_trial(lock, number=ended.trial, state=state, reason=ended.reason)
     if closing:
         record = store.planning.load(lock.job_id)
     study = _study_in_step(store, record=record)
@@ -117,8 +117,12 @@ def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
             )
             for trial in record.trials
         ),
-        confirmations={number: {run.seed: run.loss for run in runs} for number, runs in sorted(confirm_runs.items())},
+        confirmations={
+            number: {run.seed: run.loss for run in runs if run.state in _HAS_RESULT}
+            for number, runs in sorted(confirm_runs.items())
+        },
         updates_spent=record.job.updates_spent,
+        confirm_updates=sum(run.step for runs in confirm_runs.values() for run in runs),
         why_ended=why_ended,
     )
 
@@ -144,9 +148,7 @@ def _open(store: Store, *, lock: StudyLock, record: StudyRecord, study: Study, d
             store.planning.add_run(lock, trial_number=decision.trial, run=run)
         case Confirm():
             top = len(rung_steps(settings)) - 1
-            run = _rung_run(
-                record.trials[decision.trial].schedule, settings=settings, rung=top, reason=decision.reason
-            )
+            run = _rung_run(record.trials[decision.trial].schedule, settings=settings, rung=top, reason=decision.reason)
             run = replace(run, kind=RunKind.CONFIRM, seed=decision.seed)
             store.planning.add_run(lock, trial_number=decision.trial, run=run)
         case Finish():
@@ -179,8 +181,7 @@ def _study_in_step(store: Store, *, record: StudyRecord) -> Study:
             StudyTrial(
                 optuna_number=trial.optuna_number,
                 steps_results=tuple(
-                    (steps[rung], result.loss)
-                    for rung, result in enumerate(_rung_results(rung_runs[trial.number]))
+                    (steps[rung], result.loss) for rung, result in enumerate(_rung_results(rung_runs[trial.number]))
                 ),
                 status=_STATUS[trial.state],
             )

@@ -113,7 +113,9 @@ class _Seat:
                 continue
             lock = self.store.planning.lock_study(_WORKER, workloads=list(offers), seconds=60.0)
             if lock is None:
-                raise StudyFailed(f"job {self.job_id} has neither a run nor a plan left: this is a bug, please report it")
+                raise StudyFailed(
+                    f"job {self.job_id} has neither a run nor a plan left: this is a bug, please report it"
+                )
             advance(self.store, lock=lock)
             on_progress(self._progress())
         return self._report(job)
@@ -152,9 +154,7 @@ class _Seat:
         if ended.outcome is Outcome.FAILED:
             self.store.queue.fail(lease, reason=_failure(ended), retry=False, updates=ended.updates)
         else:
-            self.store.queue.finish(
-                lease, loss=ended.loss, step=ended.step, updates=ended.updates, reason=ended.reason
-            )
+            self.store.queue.finish(lease, loss=ended.loss, step=ended.step, updates=ended.updates, reason=ended.reason)
 
     def _progress(self) -> Progress:
         record = self.store.planning.load(self.job_id)
