@@ -1,9 +1,9 @@
 """One planning step of one job: read its state, ask the plan, run the study, write what follows.
 
-This is the effectful ring around the pure plan. It runs under the study lock, in the worker that asked for it, and never
-inside a transaction: Optuna writes on a connection of its own. Our tables are the truth and Optuna follows them, so a
-crash between any two lines here is mended by the next step: what Optuna lacks is written then, and a trial that Optuna
-has and we do not is given up.
+This is the effectful ring around the pure plan. It runs under the study lock, in the worker that asked for it, and
+never inside a transaction: Optuna writes on a connection of its own. Our tables are the truth and Optuna follows them,
+so a crash between any two lines here is mended by the next step: what Optuna lacks is written then, and a trial that
+Optuna has and we do not is given up.
 """
 
 from __future__ import annotations

@@ -113,9 +113,7 @@ class _Seat:
                 continue
             lock = self.store.planning.lock_study(_WORKER, workloads=list(offers), seconds=60.0)
             if lock is None:
-                raise StudyFailed(
-                    f"job {self.job_id} has neither a run nor a plan left: this is a bug, please report it"
-                )
+                raise StudyFailed(f"job {self.job_id} has neither a run nor a plan left: please report this bug")
             advance(self.store, lock=lock)
             on_progress(self._progress())
         return self._report(job)
