@@ -33,12 +33,16 @@ class Budget:
         """Updates that may still be asked for; infinite without a limit."""
 
     def allows_trial(self, control: Control | None) -> bool:
-        """Whether a new trial may be opened, and could be trained to the horizon without touching the reserve."""
+        """Whether a new trial may be opened, and could be trained in full without touching the reserve."""
+        if self.left == math.inf:
+            return True
         others = (role for role in self._roles if role != _role(control))
         return sum(self._steps) + self._way_of(others) + self._confirmation <= self.left
 
     def allows_promotion(self, trial: TrialView) -> bool:
         """Whether the next rung of a trial may be run: always out of the reserve for those that it is kept for."""
+        if self.left == math.inf:
+            return True
         cost = self._steps[len(trial.results)]
         if trial in (self._leader(role) for role in self._roles):
             return cost <= self.left

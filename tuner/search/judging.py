@@ -58,7 +58,7 @@ class Judge:
             places = standings.places(rung, pending=len(pending))
             free = places - standings.places_taken(rung)
             for ahead, trial in enumerate(standings.waiting(rung)):
-                by_rank = self._rank(trial, rung) + len(pending) <= places and ahead + len(pending) < free
+                by_rank = standings.rank(trial, rung) + len(pending) <= places and ahead + len(pending) < free
                 rivals = any(other.control is trial.control for other in pending)
                 as_control = standings.is_best_measured(trial, rung) and not rivals
                 if (by_rank or as_control) and not has_diverged(trial) and self._budget.allows_promotion(trial):
@@ -70,13 +70,14 @@ class Judge:
         places = standings.places(rung)
         result = self._result(trial, rung)
         goes_on = True
-        if self._rank(trial, rung) <= places and free > 0:
+        in_rank = standings.rank(trial, rung) <= places
+        if in_rank and free > 0:
             reason = f"{result}; the best {places} go on"
         elif standings.is_best_measured(trial, rung):
             reason = f"{result}; the best {trial.control} control goes on, to measure the answer against"
         else:
             goes_on = False
-            taken = ", and as many have" if self._rank(trial, rung) <= places else ""
+            taken = ", and as many have" if in_rank else ""
             reason = f"{result}; the best {places} go on{taken}"
         if goes_on and not self._budget.allows_promotion(trial):
             goes_on = False
@@ -90,12 +91,9 @@ class Judge:
             peer.cohort == trial.cohort for peer in standings.pending(rung)
         )
 
-    def _rank(self, trial: TrialView, rung: int) -> int:
-        return self._standings.order(rung).index(trial) + 1
-
     def _result(self, trial: TrialView, rung: int) -> str:
         standings = self._standings
         return (
-            f"rank {self._rank(trial, rung)} of {len(standings.order(rung))} "
+            f"rank {standings.rank(trial, rung)} of {len(standings.order(rung))} "
             f"at {standings.steps[rung]:,} updates (loss {loss_at(trial, rung):.4g})"
         )

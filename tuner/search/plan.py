@@ -12,9 +12,11 @@ decides; the decision is carried out on paper, and the rules are asked again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Final
 
 from tuner.search.budget import Budget
+from tuner.search.controls import ControlSchedule, control_count, controls
 from tuner.search.decisions import (
     MEASURED_AGAINST,
     CompleteTrial,
@@ -26,9 +28,8 @@ from tuner.search.decisions import (
     Promote,
     Prune,
     StudyState,
-    TrialView,
 )
-from tuner.search.judging import Judge
+from tuner.search.judging import Judge, Judgment
 from tuner.search.ladder import confirm_seeds
 from tuner.search.standings import Standings, after, has_diverged, has_failed, last_rung, loss_at
 
@@ -73,17 +74,29 @@ class _Situation:
         self.may_open = self._may_open()
         self.judge = Judge(self.standings, budget=self.budget, more_trials=self.may_open)
 
+    @cached_property
+    def judgments(self) -> tuple[Judgment, ...]:
+        """What becomes of the trials that can be judged now."""
+        return tuple(self.judge.judge())
+
+    @cached_property
+    def next_control(self) -> ControlSchedule | None:
+        """The control that the next trial is; ``None`` when it is the sampler's."""
+        number = len(self.state.trials)
+        if number >= control_count(self.settings.trials):
+            return None
+        found = controls(self.settings.searched_space, trials=self.settings.trials)
+        return found[number] if number < len(found) else None
+
     @property
     def searching(self) -> bool:
         """Whether any trial is undecided or still to come."""
         return bool(self.standings.active) or self.may_open
 
     def _may_open(self) -> bool:
-        number = len(self.state.trials)
-        if self.hopeless or number == self.settings.trials:
+        if self.hopeless or len(self.state.trials) == self.settings.trials:
             return False
-        controls = self.standings.controls
-        return self.budget.allows_trial(controls[number].control if number < len(controls) else None)
+        return self.budget.allows_trial(None if self.next_control is None else self.next_control.control)
 
 
 def _next(situation: _Situation, *, free: bool) -> Decision | None:
@@ -112,7 +125,7 @@ def _complete(situation: _Situation) -> Decision | None:
 
 
 def _prune_losers(situation: _Situation) -> Decision | None:
-    for judgment in situation.judge.judge():
+    for judgment in situation.judgments:
         if not judgment.goes_on:
             trial = judgment.trial
             return Prune(trial=trial.number, rung=last_rung(trial), reason=judgment.reason)
@@ -120,9 +133,9 @@ def _prune_losers(situation: _Situation) -> Decision | None:
 
 
 def _promote(situation: _Situation) -> Decision | None:
-    winners = (judgment for judgment in situation.judge.judge() if judgment.goes_on)
+    winners = (judgment for judgment in situation.judgments if judgment.goes_on)
     first = min(winners, key=lambda judgment: judgment.trial.cohort, default=None)
-    return None if first is None else _promotion(first.trial, reason=first.reason)
+    return None if first is None else _promotion(first)
 
 
 def _open(situation: _Situation) -> Decision | None:
@@ -130,23 +143,20 @@ def _open(situation: _Situation) -> Decision | None:
         return None
     number = len(situation.state.trials)
     cohort = number // situation.settings.cohort
-    controls = situation.standings.controls
-    if number < len(controls):
-        control = controls[number]
-        return NewTrial(
-            number=number,
-            cohort=cohort,
-            control=control.control,
-            schedule=control.schedule,
-            reason=control.reason,
-        )
-    reason = f"the sampler's choice after {_count(len(situation.standings.order(0)), 'result')}"
-    return NewTrial(number=number, cohort=cohort, control=None, schedule=None, reason=reason)
+    match situation.next_control:
+        case None:
+            results = _count(len(situation.standings.order(0)), "result")
+            reason = f"the sampler's choice, with {results} in"
+            return NewTrial(number=number, cohort=cohort, control=None, schedule=None, reason=reason)
+        case given:
+            return NewTrial(
+                number=number, cohort=cohort, control=given.control, schedule=given.schedule, reason=given.reason
+            )
 
 
 def _promote_early(situation: _Situation) -> Decision | None:
     judgment = next(situation.judge.certain(), None)
-    return None if judgment is None else _promotion(judgment.trial, reason=judgment.reason)
+    return None if judgment is None else _promotion(judgment)
 
 
 def _confirm(situation: _Situation) -> Decision | None:
@@ -174,8 +184,8 @@ _RUNNING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_promote
 _ENDING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_give_up, _finish)
 
 
-def _promotion(trial: TrialView, *, reason: str) -> Promote:
-    return Promote(trial=trial.number, rung=last_rung(trial) + 1, reason=reason)
+def _promotion(judgment: Judgment) -> Promote:
+    return Promote(trial=judgment.trial.number, rung=last_rung(judgment.trial) + 1, reason=judgment.reason)
 
 
 def _candidates(situation: _Situation) -> dict[int, str]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 
-from tuner.search.controls import ControlSchedule, controls
 from tuner.search.decisions import (
     MEASURED_AGAINST,
     CompleteTrial,
@@ -38,6 +37,7 @@ class Standings:
         self.steps = rung_steps(state.settings)
         self.top = len(self.steps) - 1
         self._orders: dict[int, tuple[TrialView, ...]] = {}
+        self._ranks: dict[int, dict[int, int]] = {}
 
     @cached_property
     def active(self) -> tuple[TrialView, ...]:
@@ -56,6 +56,12 @@ class Standings:
             there = (trial for trial in self.trials if len(trial.results) > rung)
             self._orders[rung] = tuple(sorted(there, key=lambda trial: (loss_at(trial, rung), trial.number)))
         return self._orders[rung]
+
+    def rank(self, trial: TrialView, rung: int) -> int:
+        """The rank of a trial among all results at a rung, from 1."""
+        if rung not in self._ranks:
+            self._ranks[rung] = {other.number: rank for rank, other in enumerate(self.order(rung), start=1)}
+        return self._ranks[rung][trial.number]
 
     def places(self, rung: int, *, pending: int = 0) -> int:
         """How many may go on from a rung, were ``pending`` more results in."""
@@ -80,12 +86,7 @@ class Standings:
         if trial.control not in MEASURED_AGAINST:
             return False
         group = (other for other in self.order(rung) if other.control is trial.control and not has_failed(other))
-        return next(group, None) == trial
-
-    @cached_property
-    def controls(self) -> tuple[ControlSchedule, ...]:
-        """The controls of this study, in the order of their trial numbers."""
-        return controls(self.settings.searched_space, trials=self.settings.trials)
+        return next(group).number == trial.number
 
 
 def loss_at(trial: TrialView, rung: int) -> float:

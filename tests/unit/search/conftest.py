@@ -1,0 +1,48 @@
+"""A small space, and schedules without a sampler."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tuner.schedules import Schedule
+from tuner.search.decisions import NewTrial, StudyState
+from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, SearchSpace, Value, default_space
+
+Ask = Callable[[StudyState, NewTrial], Schedule]
+
+
+def random_schedule(space: SearchSpace, rng: random.Random) -> Schedule:
+    family = rng.choice(space.families).name
+    values: dict[str, Value] = {"family": family}
+    for name, parameter in space.parameters(family).items():
+        match parameter:
+            case FloatRange(low=low, high=high):
+                values[name] = low * (high / low) ** rng.random()
+            case IntRange(low=low, high=high):
+                values[name] = rng.randint(low, high)
+            case Choice(values=choices):
+                values[name] = rng.choice(choices)
+    return space.build(values)
+
+
+@pytest.fixture(scope="session")
+def space() -> SearchSpace:
+    return default_space(OptimizerKind.ADAM)
+
+
+@pytest.fixture(scope="session")
+def random_ask(space: SearchSpace) -> Callable[[int], Ask]:
+    """Random search: the controls as they are, everything else by chance."""
+
+    def make(seed: int) -> Ask:
+        rng = random.Random(seed)
+
+        def ask(state: StudyState, decision: NewTrial) -> Schedule:
+            return decision.schedule or random_schedule(space, rng)
+
+        return ask
+
+    return make
