@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _BLUE, _ORANGE, _GREEN, _VERMILION, _GREY, _BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#A8A8A8", "#222222"
 _DPI = 150
+_LANE = 0.06  # height of a lane above the losses, as a share of their range
+_LOG_FROM = 3.0  # highest over lowest loss from which the loss axis is logarithmic
 
 
 def schedules_png(report: Report) -> bytes:
@@ -74,8 +76,8 @@ def ladder_png(report: Report) -> bytes:
     """Every trial's loss at every rung that it reached, joined by a line: who went on, who was pruned, who diverged."""
     figure, axes = _figure(height=4.8)
     floor, ceiling = _loss_range(report.trials)
-    lane = 0.06 * (ceiling - floor)
-    off_scale, diverged = ceiling + lane, ceiling + 2 * lane
+    logarithmic = floor > 0 and ceiling > _LOG_FROM * floor
+    bottom, off_scale, diverged, top = _lanes(floor, ceiling, logarithmic=logarithmic)
     for trial in report.trials:
         colour, width, order = _trial_style(trial, report=report)
         heights = [diverged if loss is None else off_scale if loss > ceiling else loss for loss in trial.losses]
@@ -85,13 +87,11 @@ def ladder_png(report: Report) -> bytes:
             shade = _VERMILION if marker == "X" else colour
             axes.plot(rung, height, marker=marker, color=shade, markersize=6, zorder=order + 1)
     _label_lanes(axes, report.trials, ceiling=ceiling, lanes={"^": off_scale, "X": diverged})
-    axes.set_ylim(floor - lane, diverged + lane)
-    axes.set_yticks([tick for tick in axes.get_yticks() if floor - lane <= tick <= ceiling])
-    axes.yaxis.set_major_formatter("{x:g}")
+    _loss_axis(axes, logarithmic=logarithmic, bottom=bottom, ceiling=ceiling, top=top)
     axes.set_xticks(range(len(report.rung_steps)), [f"{steps:,}" for steps in report.rung_steps])
     axes.set_xlim(-0.15, len(report.rung_steps) - 0.75)
     axes.set_xlabel("rung: updates of the complete, compressed schedule")
-    axes.set_ylabel("validation loss at the rung's end")
+    axes.set_ylabel("validation loss at the rung's end" + (" (log scale)" if logarithmic else ""))
     axes.grid(axis="y", color="#E5E5E5")
     handles = [
         _line(_BLUE, "best", width=2.6),
@@ -163,6 +163,27 @@ def _loss_range(trials: Sequence[TrialRow]) -> tuple[float, float]:
     promoted = [loss for trial in trials if len(trial.losses) > 1 for loss in trial.losses if loss is not None]
     low, high = min(losses), max([float(np.quantile(losses, 0.8)), *promoted])
     return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _lanes(floor: float, ceiling: float, *, logarithmic: bool) -> tuple[float, float, float, float]:
+    """Heights below and above the losses: the bottom, the two lanes for what has no place on the scale, the top."""
+    if logarithmic:
+        below, one, two, three = ((ceiling / floor) ** (_LANE * n) for n in (-1, 1, 2, 3))
+        return floor * below, ceiling * one, ceiling * two, ceiling * three
+    lane = _LANE * (ceiling - floor)
+    return floor - lane, ceiling + lane, ceiling + 2 * lane, ceiling + 3 * lane
+
+
+def _loss_axis(axes: Axes, *, logarithmic: bool, bottom: float, ceiling: float, top: float) -> None:
+    from matplotlib.ticker import LogLocator
+
+    if logarithmic:
+        axes.set_yscale("log")
+    locator = LogLocator(subs=(1.0, 2.0, 3.0, 5.0, 7.0)) if logarithmic else axes.yaxis.get_major_locator()
+    axes.set_yticks([tick for tick in locator.tick_values(bottom, ceiling) if bottom <= tick <= ceiling])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_ylim(bottom, top)
 
 
 def _title(report: Report) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
@@ -19,6 +21,7 @@ from tuner.schedules import Schedule
 
 _MAX_WIDTH = 110
 _DRAWING_HEIGHT = 13  # odd, so that the label in the middle is half the peak
+_NO_BREAK = "\u00a0"
 _VERDICT_STYLE = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNTOLD: "yellow", Verdict.SAME: "dim"}
 _VERDICT_WORDS = {
     Verdict.BETTER: "better",
@@ -51,6 +54,23 @@ class ScheduleDrawing:
         )
         drawing.highlight_regex(r"[\u2801-\u28ff]+|\*+", "cyan")
         yield drawing
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Label:
+    """A schedule's label; where a column is too narrow for it, it goes on after a comma and nowhere else."""
+
+    text: str
+    style: str = ""
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        longest = max(len(part) + 1 for part in self.text.split(", "))
+        return Measurement(longest, max(longest, len(self.text))).with_maximum(options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        parts = ", ".join(part.replace(" ", _NO_BREAK) for part in self.text.split(", "))
+        lines = textwrap.wrap(parts, width=max(options.max_width, 1))
+        yield Text("\n".join(lines).replace(_NO_BREAK, " "), style=self.style)
 
 
 def render(report: Report) -> Group:
@@ -114,12 +134,13 @@ def _comparisons(report: Report) -> RenderableType:
     table = _table("rival", "median", "gain, 95 % interval", "verdict", flexible=0)
     for name, comparison in (("best constant rate", report.best_constant), ("the default", report.default)):
         if comparison is None:
-            table.add_row(_two_lines(name, "not trained to the end"), "", "", "")
+            table.add_row(Group(name, Text("not trained to the end", style="dim")), "", "", "")
             continue
         rival = report.candidate(comparison.trial)
         verdict = Text(_VERDICT_WORDS[comparison.verdict], style=_VERDICT_STYLE[comparison.verdict])
         wins = Text(f"{comparison.wins} of {comparison.seeds} seeds", style="dim")
-        table.add_row(_two_lines(name, rival.label), _median(rival), _gain(comparison), Group(verdict, wins))
+        label = _Label(text=rival.label, style="dim")
+        table.add_row(Group(name, label), _median(rival), _gain(comparison), Group(verdict, wins))
     return table
 
 
@@ -128,14 +149,13 @@ def _plateau(report: Report) -> RenderableType:
         return Text("Nothing was confirmed, so what is as good as the best cannot be said.")
     if len(report.plateau.members) == 1:
         return Text("Nothing else: no other candidate is within noise of the best.")
-    table = _table("", "trial", "schedule", "median, range", "gap, 95 % interval", flexible=2)
+    table = _table("trial", "schedule", "median, range", "gap, 95 % interval", flexible=1)
     for member in report.plateau.members:
         candidate = report.candidate(member.trial)
         recommended = member.trial == report.recommended.trial
         table.add_row(
-            "->" if recommended else "",
-            str(member.trial),
-            Text(candidate.label, style="cyan" if recommended else ""),
+            f"{'->' if recommended else '':2} {member.trial}",
+            _Label(text=candidate.label, style="cyan" if recommended else ""),
             _two_lines(_median(candidate), _range(candidate)),
             Text("best", style="dim") if member.verdict is Verdict.SAME else _gain(member),
         )
@@ -144,7 +164,7 @@ def _plateau(report: Report) -> RenderableType:
 
 def _table(*columns: str, flexible: int) -> Table:
     """A table without lines; the ``flexible`` column gives way and wraps where the console is narrow."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for index, column in enumerate(columns):
         table.add_column(column, no_wrap=index != flexible)
     return table

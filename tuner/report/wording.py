@@ -11,8 +11,8 @@ _MAX_DECIMALS = 9
 
 
 def loss_text(loss: float | None) -> str:
-    """A loss with five significant digits; ``inf`` for ``None``."""
-    return "inf" if loss is None else f"{loss:#.5g}".rstrip(".")
+    """A loss with four significant digits; ``inf`` for ``None``."""
+    return "inf" if loss is None else f"{loss:#.4g}".rstrip(".")
 
 
 def gain_text(gain: Gain, *, sign: str = "+") -> str:

@@ -78,3 +78,12 @@ def test_pictures_can_be_drawn_where_every_candidate_diverged(studies):
     report = build_report(studies.result(trials, {0: studies.confirmed(None, None)}))
     for draw in (confirmations_png, ladder_png):
         assert png_size(draw(report))[1] > 200
+
+
+@pytest.mark.parametrize("scale", [1.0, -1.0, 1e-6, 50.0])
+def test_the_ladder_can_be_drawn_on_any_scale_of_losses(studies, scale):
+    trials = [
+        studies.trial(0, studies.wsd, 9.0 * scale, 4.0 * scale, 0.5 * scale),
+        studies.trial(1, studies.linear, 90.0 * scale, status=TrialStatus.PRUNED),
+    ]
+    assert png_size(ladder_png(build_report(studies.result(trials, {}))))[1] > 200
