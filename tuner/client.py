@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -197,8 +198,12 @@ class Client:
         return _read(RunRecord, self._ask("GET", f"/v1/runs/{_part(run_id)}"))
 
     def curve(self, run_id: str) -> tuple[CurvePoint, ...]:
-        """A run's evaluations so far, by step."""
-        return _read(tuple[CurvePoint, ...], self._ask("GET", f"/v1/runs/{_part(run_id)}/curve"))
+        """A run's evaluations so far, by step. A validation loss that was not finite is NaN."""
+        points = self._ask("GET", f"/v1/runs/{_part(run_id)}/curve").json()
+        return tuple(
+            CurvePoint(**point | {"val_loss": math.nan if point["val_loss"] is None else point["val_loss"]})
+            for point in points
+        )
 
     def report(self, job_id: str) -> Report:
         """A completed job's answer."""

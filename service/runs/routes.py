@@ -7,7 +7,8 @@ from fastapi import APIRouter
 from service.problems import catalog
 from service.problems.rendering import declared
 from service.resources import Id, StoreDep
-from tuner.jobs.records import CurvePoint, RunRecord
+from service.runs.schemas import CurveSample
+from tuner.jobs.records import RunRecord
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -21,7 +22,6 @@ def show_run(run_id: Id, store: StoreDep) -> RunRecord:
 
 
 @router.get("/{run_id}/curve", summary="Show a run's curve", responses=_MISSING)
-def show_curve(run_id: Id, store: StoreDep) -> tuple[CurvePoint, ...]:
+def show_curve(run_id: Id, store: StoreDep) -> tuple[CurveSample, ...]:
     """Learning rate, training loss and validation loss at each evaluation so far, by step."""
-    run = store.jobs.run(run_id)
-    return store.jobs.curve(run.id)
+    return tuple(CurveSample.of(point) for point in store.jobs.curve(run_id))

@@ -1,0 +1,148 @@
+"""A database as workers would have left it, and services over it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuner.conductor import study_result
+from tuner.jobs.admission import admit
+from tuner.jobs.records import (
+    CurvePoint,
+    JobRecord,
+    LeasedRun,
+    Level,
+    NewRun,
+    RunKind,
+    StudyLock,
+    WorkloadInfo,
+)
+from tuner.jobs.states import TrialState
+from tuner.report.build import build_report
+from tuner.schedules import Constant, Cosine, Schedule, Warmup, Wsd
+from tuner.search.ladder import rung_schedule, rung_steps
+from tuner.search.space import OptimizerKind
+from tuner.store import Store
+
+WORKER = "w1"
+DIGITS = WorkloadInfo(
+    name="digits",
+    version="1",
+    level=Level.DECLARED,
+    description="Handwritten digits.",
+    options_schema={
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "width": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 1024,
+                "default": 64,
+                "description": "Units per layer.",
+            },
+            "dropout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.0, "description": "Share."},
+            "optimizer": {"$ref": "#/$defs/Optimizer", "default": "sgd", "description": "What trains it."},
+        },
+        "$defs": {"Optimizer": {"type": "string", "enum": ["sgd", "adam"]}},
+    },
+    optimizer_option="optimizer",
+    optimizer=OptimizerKind.SGD,
+    default_steps=90,
+    peak_lr={"sgd": (0.01, 1.0)},
+)
+REQUEST: dict[str, Any] = {
+    "workload": "digits",
+    "name": "a job",
+    "search": {"total_steps": 90, "trials": 3, "rungs": 2, "finalists": 1, "confirm_seeds": 2},
+}
+SCHEDULES = (
+    Schedule(peak_lr=0.1, family=Constant()),
+    Schedule(peak_lr=0.1, family=Cosine(), warmup=Warmup(shape="linear", fraction=0.1)),
+    Schedule(peak_lr=0.2, family=Wsd(cooldown=0.4, shape="1-sqrt")),
+)
+CONTROLS = ("constant", "default", None)
+LOSSES = (0.9, 0.6, 0.5)
+
+
+class World:
+    """Moves that workers make."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        store.fleet.announce(WORKER, device="cpu", workloads=[DIGITS])
+
+    def job(self, **changes: Any) -> JobRecord:
+        """A queued job."""
+        return self.store.jobs.submit(admit(REQUEST | changes, workloads=[DIGITS]))
+
+    def started(self, job: JobRecord) -> StudyLock:
+        """Start a job, with its three trials at the first rung, one run queued for each."""
+        lock = self._lock()
+        self.store.planning.start_job(lock)
+        for number, schedule in enumerate(SCHEDULES):
+            self.store.planning.add_trial(
+                lock,
+                number=number,
+                optuna_number=number,
+                cohort=0,
+                control=CONTROLS[number],
+                schedule=schedule,
+                reason=f"trial {number}",
+                run=_run(job, schedule=schedule, rung=0),
+            )
+        return lock
+
+    def claim(self) -> LeasedRun:
+        """The next run, leased for ten minutes."""
+        lease = self.store.queue.claim(WORKER, workloads={"digits": "1"}, lease_seconds=600)
+        if lease is None:
+            raise AssertionError("no run is queued")
+        return lease
+
+    def train(self, *, loss: float | None) -> LeasedRun:
+        """Claim a run, evaluate it once, and end it."""
+        lease = self.claim()
+        point = CurvePoint(step=10, lr=0.1, train_loss=1.0, val_loss=0.9)
+        self.store.queue.heartbeat(lease, points=[point], updates=10, lease_seconds=600)
+        step = lease.total_steps if loss is not None else 20
+        self.store.queue.finish(lease, loss=loss, step=step, updates=step - 10, reason="the loss is NaN")
+        return lease
+
+    def completed(self) -> JobRecord:
+        """A job from its submission to its report: all trials at both rungs, then two seeds of confirmation."""
+        job = self.job()
+        lock = self.started(job)
+        for loss in LOSSES:
+            self.train(loss=loss)
+        for number, schedule in enumerate(SCHEDULES):
+            self.store.planning.add_run(lock, trial_number=number, run=_run(job, schedule=schedule, rung=1))
+            self.train(loss=LOSSES[number] - 0.1)
+            self.store.planning.close_trial(lock, number=number, state=TrialState.COMPLETED, reason="at the horizon")
+        for number, schedule in enumerate(SCHEDULES):
+            for seed in (1, 2):
+                run = _run(job, schedule=schedule, rung=1, kind=RunKind.CONFIRM, seed=seed)
+                self.store.planning.add_run(lock, trial_number=number, run=run)
+                self.train(loss=LOSSES[number] - 0.1 + seed / 1000)
+        report = build_report(study_result(self.store.planning.load(job.id), why_ended="all trials are done"))
+        self.store.planning.complete_job(lock, report=report.model_dump(mode="json"))
+        return self.store.jobs.get(job.id)
+
+    def _lock(self) -> StudyLock:
+        lock = self.store.planning.lock_study(WORKER, workloads=["digits"], seconds=600)
+        if lock is None:
+            raise AssertionError("no planning is due")
+        return lock
+
+
+def _run(
+    job: JobRecord, *, schedule: Schedule, rung: int, kind: RunKind = RunKind.RUNG, seed: int = 0
+) -> NewRun:
+    settings = job.spec.search
+    return NewRun(
+        kind=kind,
+        rung=rung,
+        seed=seed,
+        total_steps=rung_steps(settings)[rung],
+        schedule=rung_schedule(schedule, settings=settings, rung=rung),
+        reason=f"rung {rung}",
+    )
