@@ -37,7 +37,7 @@ class MessagePipe:
         self._read_fd, self.runner_write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
         os.set_blocking(self._write_fd, False)
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[bytearray] = deque()
         self._rest = bytearray()
         self._ended = False
 
@@ -99,20 +99,20 @@ class MessagePipe:
     def _drain(self) -> None:
         with suppress(BlockingIOError):
             while chunk := os.read(self._read_fd, _CHUNK):
-                *lines, rest = (self._rest + chunk).split(b"\n")
-                self._lines.extend(bytes(line) for line in lines)
-                self._rest = rest
-                if len(rest) > LONGEST_MESSAGE:
-                    raise BadMessage(f"it sent {len(rest):,} bytes without a line break")
-                if lines:
+                self._rest += chunk
+                if b"\n" in chunk:
+                    *lines, self._rest = self._rest.split(b"\n")
+                    self._lines.extend(lines)
                     return
+                if len(self._rest) > LONGEST_MESSAGE:
+                    raise BadMessage(f"it sent {len(self._rest):,} bytes without a line break")
             self._ended = True
 
 
-def _parse(line: bytes) -> FromRunner:
+def _parse(line: bytearray) -> FromRunner:
     try:
         return from_runner.validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the message"
-        raise BadMessage(f"it sent {line[:200]!r}, which is no message: {where}: {first['msg']}") from None
+        raise BadMessage(f"it sent {bytes(line[:200])!r}, which is no message: {where}: {first['msg']}") from None

@@ -234,7 +234,7 @@ def how_it_ended(code: int) -> str:
         code: As `subprocess` tells it: negative for a signal.
     """
     if code >= 0:
-        return f"the runner ended with exit code {code} before the run had a result"
+        return f"the runner ended by itself, with exit code {code} and no result"
     try:
         name = signal.Signals(-code).name
     except ValueError:

@@ -1,0 +1,104 @@
+"""The worker's files: the runner's output, the snapshots, the lock of its name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.name_lock import NameTaken, held_name
+from worker.runner_log import TAIL_LINES, RunnerLog
+from worker.snapshot_folders import SnapshotFolders
+
+
+def say(log: RunnerLog, text: str) -> None:
+    stdout, stderr = log.open()
+    with stdout, stderr:
+        stderr.write(text.encode())
+
+
+class TestRunnerLog:
+    def test_the_tail_begins_at_the_mark(self, tmp_path):
+        log = RunnerLog(tmp_path / "logs")
+        say(log, "before\n")
+        log.mark("run 1")
+        assert log.tail() == ""
+        say(log, "after\n")
+        assert log.tail() == "after"
+        assert (tmp_path / "logs" / "stderr.log").read_text() == "before\n=== run 1\nafter\n"
+
+    def test_the_tail_is_the_last_lines_whatever_they_hold(self, tmp_path):
+        log = RunnerLog(tmp_path)
+        log.mark("run 1")
+        say(log, "".join(f"line {number}\n" for number in range(100)))
+        assert log.tail().splitlines() == [f"line {number}" for number in range(100 - TAIL_LINES, 100)]
+        stdout, stderr = log.open()
+        with stdout, stderr:
+            stderr.write(b"\xff\xfe")
+        assert log.tail().endswith("\ufffd\ufffd")
+
+    def test_a_file_past_the_limit_keeps_its_end_and_its_writer_goes_on(self, tmp_path):
+        log = RunnerLog(tmp_path, limit_bytes=1000)
+        log.mark("run 1")
+        stdout, stderr = log.open()
+        with stdout, stderr:
+            stderr.write(b"x" * 5000 + b"the end")
+            stderr.flush()
+            log.trim()
+            stderr.write(b" and more")
+        text = (tmp_path / "stderr.log").read_text()
+        assert len(text) == 509
+        assert text.endswith("xthe end and more")
+        assert log.tail().endswith("the end and more")
+
+
+class TestSnapshotFolders:
+    def test_attempts_do_not_share_a_folder(self, tmp_path):
+        folders = SnapshotFolders(tmp_path)
+        assert folders.of("r", attempt=1) == tmp_path / "r" / "1"
+        assert folders.of("r", attempt=2) == tmp_path / "r" / "2"
+
+    def test_the_folder_of_an_attempt_is_absolute(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert SnapshotFolders(Path("data")).of("r", attempt=1) == tmp_path / "data" / "r" / "1"
+
+    def test_a_sweep_deletes_what_is_over_and_nothing_else(self, tmp_path):
+        folders = SnapshotFolders(tmp_path)
+        for run in ("over", "open"):
+            folder = folders.of(run, attempt=1)
+            folder.mkdir(parents=True)
+            (folder / "step-1.pt").touch()
+        folders.sweep(lambda run: run == "over")
+        assert [path.name for path in tmp_path.iterdir()] == ["open"]
+        folders.discard("open")
+        folders.discard("never there")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_sweep_of_nothing_does_nothing(self, tmp_path):
+        SnapshotFolders(tmp_path / "none").sweep(lambda run: True)
+
+
+class TestNameLock:
+    def test_a_name_is_held_once_and_free_afterwards(self, tmp_path):
+        with held_name("w", folder=tmp_path):
+            with (
+                pytest.raises(NameTaken, match=f"process {os.getpid()} already works as 'w'"),
+                held_name("w", folder=tmp_path),
+            ):
+                pass
+            with held_name("v", folder=tmp_path):
+                pass
+        with held_name("w", folder=tmp_path):
+            pass
+
+    def test_a_dead_process_holds_nothing(self, tmp_path):
+        code = (
+            "import os, sys; from pathlib import Path; from worker.name_lock import held_name\n"
+            "with held_name('w', folder=Path(sys.argv[1])): os._exit(9)"
+        )
+        assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9
+        with held_name("w", folder=tmp_path):
+            pass

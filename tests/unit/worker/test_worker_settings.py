@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from worker.__main__ import main, read_settings
+from worker.settings import WorkerSettings
+
+URL = "postgresql://tuner:s3cret@db/tuner"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    for field in WorkerSettings.model_fields:
+        monkeypatch.delenv(f"TUNER_{field.upper()}", raising=False)
+
+
+def test_every_setting_has_a_default_and_says_what_it_is():
+    settings = WorkerSettings()
+    assert settings.database == f"sqlite:///{Path('tuner-data/tuner.db').resolve()}"
+    assert all(field.description for field in WorkerSettings.model_fields.values())
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("45", 45), ("0.5", 0.5), ("PT2M", 120), ("00:01:00", 60)])
+def test_a_duration_is_seconds_or_iso_8601(monkeypatch, text, seconds):
+    monkeypatch.setenv("TUNER_LEASE_TIME", text)
+    assert WorkerSettings().lease_time == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("field", ["lease_time", "poll_interval", "silence_limit", "snapshot_interval", "kill_grace"])
+@pytest.mark.parametrize("value", [0, -1, "soon", float("nan")])
+def test_a_duration_that_is_none_is_refused(field, value):
+    with pytest.raises(ValidationError):
+        WorkerSettings(**{field: value})
+
+
+def test_the_password_is_not_shown():
+    settings = WorkerSettings(database_url=URL)
+    assert "s3cret" not in repr(settings)
+    assert "s3cret" not in settings.model_dump_json()
+    assert settings.database == URL
+
+
+def test_the_name_is_the_same_after_a_restart_and_fits_a_file_name():
+    assert WorkerSettings().name_on("cuda:1") == WorkerSettings().name_on("cuda:1")
+    assert WorkerSettings().name_on("cuda:1").endswith("-cuda1")
+    assert WorkerSettings(worker_name="lab-3").name_on("cpu") == "lab-3"
+    for name in ("../up", "a b", ".hidden", "x" * 101):
+        with pytest.raises(ValidationError):
+            WorkerSettings(worker_name=name)
+
+
+def test_the_command_line_comes_before_the_environment(monkeypatch):
+    monkeypatch.setenv("TUNER_DEVICE", "cuda:1")
+    monkeypatch.setenv("TUNER_WORKLOADS", "a:A, b:B")
+    assert read_settings([]).device == "cuda:1"
+    assert read_settings([]).workloads == ("a:A", "b:B")
+
+    given = read_settings(
+        ["--device", "cpu", "--name", "n", "--workload", "c:C", "--workload", "d:D", "--data-dir", "x"]
+    )
+    assert (given.device, given.worker_name, given.workloads, given.data_dir) == ("cpu", "n", ("c:C", "d:D"), Path("x"))
+
+
+def test_settings_cannot_change():
+    with pytest.raises(ValidationError):
+        WorkerSettings().device = "cpu"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--name", "a b"], "worker_name: String should match pattern"),
+        (["--device", "cuda:99"], "device must be auto or one of those this worker can see"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_exit_code_2_and_says_why(arguments, words, capsys):
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err

@@ -1,0 +1,71 @@
+"""What a worker says: how a runner ended, and logs without the password."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import structlog
+
+from worker.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
+from worker.logs import Redact, configure_logs
+from worker.runner_process import RunnerCommand, how_it_ended
+
+URL = "postgresql://tuner:s3cret@db/tuner"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0, "the runner ended by itself, with exit code 0 and no result"),
+        (3, "the runner ended by itself, with exit code 3 and no result"),
+        (-11, "the runner was killed by SIGSEGV"),
+        (-9, "the runner was killed by SIGKILL (often the system's answer to a lack of memory)"),
+        (-99, "the runner was killed by signal 99"),
+    ],
+)
+def test_an_exit_code_is_told_in_words(code, words):
+    assert how_it_ended(code) == words
+
+
+def test_the_password_is_blotted_out_of_every_text():
+    redact = Redact(URL)
+    event = {"event": "database.away", "error": f"cannot connect to {URL}", "exception": f"...{URL}...", "count": 3}
+    assert "s3cret" not in json.dumps(redact(None, "error", event))
+    assert event["count"] == 3
+    assert Redact("sqlite:///x.db")(None, "info", {"event": "e", "path": ":x@"}) == {"event": "e", "path": ":x@"}
+
+
+def test_a_log_line_is_json_with_what_was_bound(capsys):
+    configure_logs(database_url=URL)
+    try:
+        with structlog.contextvars.bound_contextvars(run_id="r1"):
+            try:
+                raise ValueError(URL)
+            except ValueError:
+                structlog.get_logger().exception("it.broke", where=URL)
+    finally:
+        structlog.reset_defaults()
+    text = capsys.readouterr().err
+    assert "s3cret" not in text
+    line = json.loads(text)
+    assert (line["event"], line["run_id"], line["level"]) == ("it.broke", "r1", "error")
+    assert "ValueError" in line["exception"]
+
+
+def test_pauses_grow_to_a_limit_and_start_anew():
+    backoff = Backoff()
+    pauses = [backoff.pause() for _ in range(12)]
+    assert FIRST_SECONDS / 2 <= pauses[0] <= FIRST_SECONDS
+    assert LONGEST_SECONDS / 2 <= pauses[-1] <= LONGEST_SECONDS
+    backoff.reset()
+    assert backoff.pause() <= FIRST_SECONDS
+
+
+def test_a_runner_is_told_its_workloads_and_its_pipes():
+    command = RunnerCommand(device="cuda:0", environment={}, workloads=("lab.models:Gpt",))
+    arguments = command.arguments(read_fd=5, write_fd=6)
+    assert arguments[1:] == [
+        *("-P", "-m", "tuner.training.runner", "--device", "cuda:0", "--read-fd", "5", "--write-fd", "6"),
+        *("--workloads", "tuner.workloads:builtin_workloads", "--workloads", "lab.models:Gpt"),
+    ]
