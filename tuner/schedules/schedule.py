@@ -18,6 +18,9 @@ from tuner.schedules.warmup import Warmup
 MIN_WARMUP: Final = 10
 """Updates that compression leaves of a warm-up, unless told otherwise."""
 
+_BLOCK: Final = 8192
+"""Updates computed at a time: few enough that what is in between stays in the processor's cache."""
+
 
 class Schedule(Value):
     """The learning rate of every update of a run, whatever the run's length.
@@ -57,7 +60,11 @@ class Schedule(Value):
             InvalidValue: The schedule does not fit into so few updates, or ``total_steps`` is below 1.
         """
         _check_steps("total_steps", total_steps, least=1)
-        return self._at(np.arange(float(total_steps)), total_steps=total_steps)
+        lrs = np.empty(total_steps)
+        for first in range(0, total_steps, _BLOCK):
+            block = np.arange(float(first), min(first + _BLOCK, total_steps))
+            lrs[first : first + _BLOCK] = self._at(block, total_steps=total_steps)
+        return lrs
 
     def lr(self, step: int, *, total_steps: int) -> float:
         """The learning rate of one update.

@@ -88,7 +88,7 @@ class MultiStep(BaseFamily):
 
     name: Literal["multi_step"] = "multi_step"
     gamma: Gamma = 0.1
-    milestones: Annotated[tuple[Length, ...], Field(min_length=1, max_length=1000)] = (0.5, 0.75)
+    milestones: Annotated[tuple[Length, ...], Field(min_length=1, max_length=100)] = (0.5, 0.75)
     """Counted from the end of the warm-up, within the run. Those at the same place multiply."""
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:

@@ -33,7 +33,7 @@ class PiecewiseLinear(BaseFamily):
     """Straight lines from knot to knot; level before the first and after the last."""
 
     name: Literal["piecewise_linear"] = "piecewise_linear"
-    knots: tuple[Knot, ...] = Field(min_length=2, max_length=1000)
+    knots: tuple[Knot, ...] = Field(min_length=2, max_length=100)
     """Each later than the one before."""
 
     @model_validator(mode="after")
@@ -85,9 +85,12 @@ class Segment(Part):
             raise InvalidValue("end", value=self.end, allowed=f"the start, {self.start}, when the kind is 'constant'")
         return self
 
+    def factors(self, x: Array) -> Array:
+        """Fractions of the peak after the shares ``x`` of the segment."""
+        return between(self.start, self.end, self._curve(x))
+
     @property
-    def curve(self) -> Curve:
-        """The way from start to end."""
+    def _curve(self) -> Curve:
         match self.kind:
             case "constant" | "linear":
                 return curves.linear
@@ -107,7 +110,7 @@ class Segments(BaseFamily):
     """Segments one after the other, which fill the stretch after the warm-up exactly. They need not join."""
 
     name: Literal["segments"] = "segments"
-    segments: tuple[Segment, ...] = Field(min_length=1, max_length=1000)
+    segments: tuple[Segment, ...] = Field(min_length=1, max_length=100)
     """At most one of them without a length."""
 
     @model_validator(mode="after")
@@ -123,12 +126,13 @@ class Segments(BaseFamily):
         """See `BaseFamily.factors`."""
         lengths = _lengths(self.segments, n=n)
         ends = [snapped(end) for end in accumulate(lengths)]
-        pieces = np.split(t, np.searchsorted(t, ends[:-1]))
-        factors = [
-            between(segment.start, segment.end, segment.curve(np.clip(1.0 - (end - piece) / length, 0.0, 1.0)))
-            for segment, length, end, piece in zip(self.segments, lengths, ends, pieces, strict=True)
-        ]
-        return np.maximum(np.concatenate(factors), floor)
+        bounds = pairwise([0, *np.searchsorted(t, ends[:-1]), t.size])
+        factors = np.empty_like(t)
+        for segment, length, end, (first, last) in zip(self.segments, lengths, ends, bounds, strict=True):
+            if first < last:
+                x = np.clip(1.0 - (end - t[first:last]) / length, 0.0, 1.0)
+                factors[first:last] = segment.factors(x)
+        return np.maximum(factors, floor)
 
     @property
     def starts_at_peak(self) -> bool:
