@@ -22,6 +22,18 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def still(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[TestClient]:
+    """A service with one worker, for tests that change nothing."""
+    folder = tmp_path_factory.mktemp("still")
+    (folder / "tuner.db").write_bytes(empty_database.read_bytes())
+    settings = Settings(data_dir=folder)
+    with closing(Store.open(settings.database)) as store:
+        World(store)
+        with TestClient(create_app(settings, store=store), base_url="http://127.0.0.1:8642") as client:
+            yield client
+
+
 @pytest.fixture
 def settings(tmp_path: Path, empty_database: Path) -> Settings:
     (tmp_path / "tuner.db").write_bytes(empty_database.read_bytes())

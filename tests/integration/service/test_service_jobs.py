@@ -73,7 +73,12 @@ class TestCancel:
         answer = api.post(f"/v1/jobs/{job.id}/cancel")
         assert answer.status_code == 409
         assert answer.json()["type"] == "/problems/state-conflict"
-        assert {"kind": "job", "key": job.id, "state": "completed", "wanted": "cancelled"}.items() <= answer.json().items()
+        assert {
+            "kind": "job",
+            "key": job.id,
+            "state": "completed",
+            "wanted": "cancelled",
+        }.items() <= answer.json().items()
 
 
 class TestProgress:

@@ -134,9 +134,7 @@ class World:
         return lock
 
 
-def _run(
-    job: JobRecord, *, schedule: Schedule, rung: int, kind: RunKind = RunKind.RUNG, seed: int = 0
-) -> NewRun:
+def _run(job: JobRecord, *, schedule: Schedule, rung: int, kind: RunKind = RunKind.RUNG, seed: int = 0) -> NewRun:
     settings = job.spec.search
     return NewRun(
         kind=kind,

@@ -1,0 +1,255 @@
+"""Every refusal names the field, what was given, what is allowed; every error is a problem with a page."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.problems.catalog import CATALOG
+from tests.integration.service.world import World
+from tuner.errors import DatabaseUnavailable
+from tuner.store import Store
+
+SPACE = {
+    "peak_lr": {"low": 0.01, "high": 0.1, "log": True},
+    "warmup": [0.0],
+    "floor": [0.0],
+    "families": [{"name": "linear"}],
+}
+REFUSED_JOBS: dict[str, tuple[dict[str, Any], str, Any, str]] = {
+    "unknown workload": ({"workload": "digit"}, "workload", "digit", "digits"),
+    "no workload": ({}, "workload", None, "given"),
+    "empty workload": ({"workload": ""}, "workload", "", "at least 1"),
+    "misspelled field": ({"workload": "digits", "prioritty": 1}, "prioritty", 1, "priority"),
+    "truth for a number": ({"workload": "digits", "priority": True}, "priority", True, "a whole number"),
+    "text for a number": ({"workload": "digits", "search": {"trials": "3"}}, "search.trials", "3", "a whole number"),
+    "fraction for a count": ({"workload": "digits", "search": {"trials": 3.5}}, "search.trials", 3.5, "a whole number"),
+    "too few trials": ({"workload": "digits", "search": {"trials": 0}}, "search.trials", 0, "at least 1"),
+    "ratio above 3": ({"workload": "digits", "search": {"ratio": 9}}, "search.ratio", 9, "at most 3.0"),
+    "horizon too short": ({"workload": "digits", "search": {"total_steps": 3}}, "search.total_steps", 3, "at least 10"),
+    "budget without an answer": (
+        {"workload": "digits", "search": {"max_updates": 50}},
+        "search.max_updates",
+        50,
+        "at least",
+    ),
+    "unknown option": ({"workload": "digits", "options": {"widht": 3}}, "options.widht", 3, "width"),
+    "option out of range": ({"workload": "digits", "options": {"width": 0}}, "options.width", 0, "at least 1"),
+    "option at an open end": ({"workload": "digits", "options": {"dropout": 1}}, "options.dropout", 1, "below 1"),
+    "option of another type": (
+        {"workload": "digits", "options": {"width": "wide"}},
+        "options.width",
+        "wide",
+        "of type integer",
+    ),
+    "truth for an option's number": (
+        {"workload": "digits", "options": {"width": True}},
+        "options.width",
+        True,
+        "of type integer",
+    ),
+    "option not among its values": (
+        {"workload": "digits", "options": {"optimizer": "lion"}},
+        "options.optimizer",
+        "lion",
+        "'sgd', 'adam'",
+    ),
+    "unknown family": (
+        {"workload": "digits", "search": {"space": SPACE | {"families": [{"name": "linnear"}]}}},
+        "search.space.families.0.name",
+        "linnear",
+        "linear",
+    ),
+    "space turned round": (
+        {"workload": "digits", "search": {"space": SPACE | {"peak_lr": {"low": 1.0, "high": 0.1}}}},
+        "search.space.peak_lr.high",
+        0.1,
+        "at least",
+    ),
+    "text that no database stores": ({"workload": "digits", "name": "a\0b"}, "name", "'a\\x00b'", "without NUL"),
+    "half a character": ({"workload": "digits", "name": "\ud800"}, "name", "'\\ud800'", "without NUL"),
+}
+REFUSED_PREVIEWS: dict[str, tuple[dict[str, Any], str, Any, str]] = {
+    "unknown family": (
+        {"schedule": {"peak_lr": 0.1, "family": {"name": "wsdd"}}, "total_steps": 10},
+        "schedule.family.name",
+        "wsdd",
+        "'wsd'",
+    ),
+    "peak below zero": (
+        {"schedule": {"peak_lr": -1, "family": {"name": "linear"}}, "total_steps": 10},
+        "schedule.peak_lr",
+        -1,
+        "above 0",
+    ),
+    "cooldown above the whole": (
+        {"schedule": {"peak_lr": 0.1, "family": {"name": "wsd", "cooldown": 2}}, "total_steps": 10},
+        "schedule.family.cooldown",
+        2,
+        "in [0, 1]",
+    ),
+    "misspelled parameter": (
+        {"schedule": {"peak_lr": 0.1, "family": {"name": "wsd", "cooldwn": 0.4}}, "total_steps": 10},
+        "schedule.family.cooldwn",
+        0.4,
+        "cooldown",
+    ),
+    "no updates": (
+        {"schedule": {"peak_lr": 0.1, "family": {"name": "linear"}}, "total_steps": 0},
+        "total_steps",
+        0,
+        "1",
+    ),
+}
+
+
+def body_of(answer: Any) -> dict[str, Any]:
+    """The problem, checked for what every problem has."""
+    told: dict[str, Any] = answer.json()
+    kind = CATALOG[told["type"].removeprefix("/problems/")]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (told["status"], told["title"]) == (answer.status_code, kind.title) == (kind.status, kind.title)
+    assert told["instance"] == f"urn:uuid:{answer.headers['X-Request-ID']}"
+    assert set(kind.members) <= told.keys()
+    assert told["detail"]
+    return told
+
+
+@pytest.mark.parametrize("case", REFUSED_JOBS)
+def test_a_refused_job_names_field_value_and_what_is_allowed(still: TestClient, case: str):
+    body, field, value, allowed = REFUSED_JOBS[case]
+    content = json.dumps(body)  # in ASCII, which can spell what UTF-8 cannot
+    told = body_of(still.post("/v1/jobs", content=content, headers={"Content-Type": "application/json"}))
+    assert told["status"] == 422
+    assert (told["field"], told["value"]) == (field, value)
+    assert allowed in told["allowed"]
+    assert field in told["detail"]
+    assert told["errors"][0]["field"] == field
+    assert still.get("/v1/jobs").json()["items"] == []
+
+
+@pytest.mark.parametrize("case", REFUSED_PREVIEWS)
+def test_a_refused_schedule_names_field_value_and_what_is_allowed(still: TestClient, case: str):
+    body, field, value, allowed = REFUSED_PREVIEWS[case]
+    told = body_of(still.post("/v1/schedules/preview", json=body))
+    assert (told["status"], told["field"], told["value"]) == (422, field, value)
+    assert allowed in told["allowed"]
+
+
+def test_all_refusals_of_a_body_are_told_at_once(still: TestClient):
+    told = body_of(still.post("/v1/jobs", json={"workload": 1, "priority": 1000, "search": {"keep": 0}}))
+    assert {error["field"] for error in told["errors"]} == {"workload", "priority", "search.keep"}
+    assert "2 more" in told["detail"]
+
+
+def test_no_worker_yet_is_told_with_what_to_start(api: TestClient):
+    told = body_of(api.post("/v1/jobs", json={"workload": "digits"}))
+    assert "tuner up" in told["hint"]
+
+
+def test_what_curl_sends_by_default_is_answered_with_the_header_to_add(still: TestClient):
+    told = body_of(still.post("/v1/jobs", content=b"{}", headers={"Content-Type": "application/x-www-form-urlencoded"}))
+    assert told["status"] == 415
+    assert "Content-Type: application/json" in told["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"{nope", "is not JSON"), (b"", "missing"), (b"[" * 100 + b"]" * 100, "nested"), (b'"text"', "JSON object")],
+)
+def test_bodies_that_are_no_requests_are_refused(still: TestClient, content: bytes, words: str):
+    told = body_of(still.post("/v1/jobs", content=content, headers={"Content-Type": "application/json"}))
+    assert told["status"] == 422
+    assert words in told["detail"]
+
+
+def test_a_body_above_the_limit_is_refused(still: TestClient):
+    content = b'{"workload": "' + b"x" * 2**20 + b'"}'
+    told = body_of(still.post("/v1/jobs", content=content, headers={"Content-Type": "application/json"}))
+    assert told["status"] == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "value"),
+    [
+        ("/v1/jobs?limit=0", "limit", "0"),
+        ("/v1/jobs?state=done", "state.0", "done"),
+        ("/v1/jobs?cursor=zz", "cursor", "zz"),
+    ],
+)
+def test_refused_queries_name_the_parameter(still: TestClient, path: str, field: str, value: str):
+    told = body_of(still.get(path))
+    assert (told["status"], told["field"], told["value"]) == (422, field, value)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/v1/jobs/nope", "job"), ("/v1/runs/nope", "run"), ("/v1/workloads/nope", "workload"), ("/v2", "path")],
+)
+def test_what_is_not_there_is_named_with_where_to_look(still: TestClient, path: str, kind: str):
+    told = body_of(still.get(path))
+    assert (told["status"], told["kind"]) == (404, kind)
+    assert told["hint"]
+
+
+def test_a_wrong_method_is_answered_with_all_that_are_right(still: TestClient):
+    answer = still.put("/v1/jobs")
+    assert body_of(answer)["allowed"] == ["GET", "POST"]
+    assert answer.headers["Allow"] == "GET, POST"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8642", "", "10.0.0.1"])
+def test_another_host_name_is_refused(still: TestClient, host: str):
+    assert body_of(still.get("/v1/jobs", headers={"Host": host}))["type"] == "/problems/unknown-host"
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:1234", "127.0.0.1:1234", "[::1]:1234"])
+def test_any_name_of_this_machine_is_taken(still: TestClient, host: str):
+    assert still.get("/v1/jobs", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:3000", "http://[bad"])
+def test_a_page_of_another_origin_cannot_write(still: TestClient, origin: str):
+    headers = {"Origin": origin, "Host": "localhost:8642"}
+    told = body_of(still.post("/v1/jobs", json={"workload": "digits"}, headers=headers))
+    assert told["type"] == "/problems/foreign-origin"
+
+
+def test_our_own_pages_may_write(api: TestClient, world: World):
+    headers = {"Origin": "http://localhost:8642", "Host": "localhost:8642"}
+    assert api.post("/v1/jobs", json={"workload": "digits"}, headers=headers).status_code == 201
+
+
+def test_a_database_that_is_away_is_a_passing_problem(api: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch):
+    def away() -> None:
+        raise DatabaseUnavailable("the database does not answer: connection refused")
+
+    monkeypatch.setattr(store.fleet, "workers", away)
+    monkeypatch.setattr(store, "now", away)
+    answer, ready = api.get("/v1/workers"), api.get("/readyz")
+    assert body_of(answer)["type"] == "/problems/database-unavailable"
+    assert body_of(ready)["type"] == "/problems/not-ready"
+    assert "connection refused" in ready.json()["checks"]["database"]
+    assert answer.headers["Retry-After"] == ready.headers["Retry-After"] == "5"
+
+
+def test_a_mistake_of_ours_tells_nothing_of_its_insides(api: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch):
+    def broken() -> None:
+        raise RuntimeError("password=hunter2")
+
+    monkeypatch.setattr(store.fleet, "workers", broken)
+    answer = api.get("/v1/workers")
+    assert body_of(answer)["type"] == "/problems/internal-error"
+    assert "hunter2" not in answer.text
+
+
+@pytest.mark.parametrize("slug", CATALOG)
+def test_every_problem_has_a_page_for_people(still: TestClient, slug: str):
+    answer = still.get(f"/problems/{slug}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert CATALOG[slug].title in answer.text
+    assert all(name in answer.text for name in CATALOG[slug].members)
