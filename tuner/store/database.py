@@ -148,7 +148,7 @@ def writes(method: Callable[Concatenate[PartT, Tx, P], R]) -> Callable[Concatena
 def _run(engine: Engine, body: Callable[[Session], R]) -> R:
     pauses = iter(PAUSES_SECONDS)
     while True:
-        with Session(engine, expire_on_commit=False) as session:
+        with Session(engine, autoflush=False, expire_on_commit=False) as session:
             try:
                 result = body(session)
             except (DBAPIError, PoolTimeout) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import CursorResult
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -34,10 +33,7 @@ def insert_new(session: Session, table: type[Base], *, row: Mapping[str, Any], k
     A row that another transaction is about to insert is waited for.
     """
     insert = _insert(session, table).values(**row).on_conflict_do_nothing(index_elements=key)
-    result = session.execute(insert)
-    if not isinstance(result, CursorResult):
-        raise TypeError(f"an insert gave a {type(result).__name__}")
-    return result.rowcount == 1
+    return session.execute(insert.returning(*table.__table__.primary_key)).first() is not None
 
 
 def _insert(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:

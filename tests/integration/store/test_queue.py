@@ -1,0 +1,357 @@
+"""Claims, leases and results: the same on both databases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.integration.store.builders import OFFER, STEPS, WORKLOADS, Bench, new_run, point, spec
+from tuner.errors import InvalidValue, LeaseLost
+from tuner.jobs.records import LeasedRun, SnapshotRef
+from tuner.jobs.states import RunState
+from tuner.store import MAX_ATTEMPTS, Reaped, Store
+
+Expire = Callable[[str], None]
+Sql = Callable[..., list[Any]]
+
+
+class TestClaim:
+    def test_nothing_is_claimed_from_an_empty_queue(self, bench: Bench) -> None:
+        assert bench.nothing_to_claim()
+
+    def test_a_claim_carries_everything_that_training_needs(self, bench: Bench, store: Store) -> None:
+        job = bench.running_job()
+        before = store.now()
+        lease = bench.claim(lease_seconds=60.0)
+        assert (lease.job_id, lease.workload, lease.workload_version) == (job.id, "digits", "1")
+        assert (lease.options, lease.total_steps, lease.seed) == ({"width": 64}, STEPS, 7)
+        assert (lease.attempt, lease.snapshot, lease.schedule) == (1, None, new_run().schedule)
+        assert before + 59.0 < lease.expires_at < store.now() + 61.0
+        run = store.jobs.run(lease.run_id)
+        assert (run.state, run.worker, run.attempts) == (RunState.LEASED, "w1", 1)
+        assert run.started_at is not None
+
+    def test_runs_go_in_the_order_of_their_making(self, bench: Bench) -> None:
+        bench.running_job(runs=3)
+        assert [bench.store.jobs.run(bench.claim().run_id).trial_number for _ in range(3)] == [0, 1, 2]
+        assert bench.nothing_to_claim()
+
+    def test_a_higher_priority_goes_first_and_equal_ones_by_age(self, bench: Bench) -> None:
+        jobs = [bench.running_job(priority=priority).id for priority in (0, -1, 5, 5, 0)]
+        assert [bench.claim().job_id for _ in jobs] == [jobs[2], jobs[3], jobs[0], jobs[4], jobs[1]]
+
+    @pytest.mark.parametrize("offered", [{}, {"digits": "2"}, {"letters": "1"}, {"letters": "1", "digits": "0"}])
+    def test_only_the_very_version_that_a_job_was_submitted_for_is_claimed(
+        self, bench: Bench, store: Store, offered: dict[str, str]
+    ) -> None:
+        bench.running_job()
+        assert store.queue.claim("w1", workloads=offered, lease_seconds=60.0) is None
+        assert store.queue.claim("w1", workloads={"letters": "1", "digits": "1"}, lease_seconds=60.0) is not None
+
+    def test_every_claim_of_a_run_gets_a_fresh_token(self, bench: Bench, store: Store) -> None:
+        bench.running_job()
+        first = bench.claim()
+        store.queue.release(first)
+        assert bench.claim().token != first.token
+
+    @pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
+    def test_a_lease_that_never_or_always_expires_is_refused(self, store: Store, seconds: float) -> None:
+        with pytest.raises(InvalidValue, match="lease_seconds must be finite and above 0"):
+            store.queue.claim("w1", workloads=WORKLOADS, lease_seconds=seconds)
+
+
+class TestHeartbeat:
+    def test_it_extends_the_lease_from_now(self, bench: Bench, store: Store) -> None:
+        bench.running_job()
+        lease = bench.claim(lease_seconds=1.0)
+        assert store.queue.heartbeat(lease, lease_seconds=500.0) > lease.expires_at + 400.0
+        assert store.queue.reap() == Reaped(requeued=0, failed=0)
+
+    def test_points_and_updates_are_kept(self, bench: Bench, store: Store) -> None:
+        job = bench.running_job()
+        lease = bench.claim()
+        points = (point(0, train_loss=None), point(30, val_loss=0.1 + 0.2))
+        store.queue.heartbeat(lease, points=points, updates=30, lease_seconds=60.0)
+        store.queue.heartbeat(lease, points=[point(60)], updates=30, lease_seconds=60.0)
+        assert store.jobs.curve(lease.run_id) == (*points, point(60))
+        assert store.jobs.run(lease.run_id).step == 60
+        assert store.jobs.get(job.id).updates_spent == 60
+
+    def test_a_second_attempt_overwrites_the_points_of_the_first(self, bench: Bench, store: Store) -> None:
+        job = bench.running_job()
+        first = bench.claim()
+        store.queue.heartbeat(first, points=[point(30), point(60)], updates=60, lease_seconds=60.0)
+        store.queue.release(first)
+        store.queue.heartbeat(bench.claim(), points=[point(30, val_loss=0.4)], updates=30, lease_seconds=60.0)
+        assert store.jobs.curve(first.run_id) == (point(30, val_loss=0.4), point(60))
+        assert store.jobs.get(job.id).updates_spent == 90
+
+    def test_losses_that_are_no_numbers_come_back_as_they_were(self, bench: Bench, store: Store) -> None:
+        job = bench.running_job()
+        lease = bench.claim()
+        points = [point(30, val_loss=math.inf), point(60, val_loss=math.nan, train_loss=math.nan)]
+        store.queue.heartbeat(lease, points=points, lease_seconds=60.0)
+        infinite, nan = store.jobs.curve(lease.run_id)
+        assert infinite.val_loss == math.inf
+        assert math.isnan(nan.val_loss)
+        assert nan.train_loss is None
+        told = [event.data["val_loss"] for event in store.events.after(0, job_id=job.id) if "val_loss" in event.data]
+        assert told == [None, None]
+
+    @pytest.mark.parametrize("step", [-1, STEPS + 1])
+    def test_a_point_outside_the_run_is_refused_and_nothing_stored(
+        self, bench: Bench, store: Store, step: int
+    ) -> None:
+        job = bench.running_job()
+        lease = bench.claim()
+        with pytest.raises(InvalidValue, match=rf"step must be in \[0, {STEPS}\]"):
+            store.queue.heartbeat(lease, points=[point(30), point(step)], updates=30, lease_seconds=60.0)
+        assert store.jobs.curve(lease.run_id) == ()
+        assert store.jobs.get(job.id).updates_spent == 0
+
+    def test_negative_updates_are_refused(self, bench: Bench, store: Store) -> None:
+        bench.running_job()
+        with pytest.raises(InvalidValue, match="updates must be at least 0"):
+            store.queue.heartbeat(bench.claim(), updates=-1, lease_seconds=60.0)
+
+
+class TestFinish:
+    def test_a_loss_is_recorded_and_planning_is_due(self, bench: Bench, store: Store) -> None:
+        job = bench.running_job()
+        lease = bench.claim()
+        assert not store.jobs.get(job.id).plan_due
+        store.queue.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
+        run = store.jobs.run(lease.run_id)
+        assert (run.state, run.loss, run.step, run.error) == (RunState.SUCCEEDED, 0.25, STEPS, None)
+        assert run.finished_at is not None
+        job = store.jobs.get(job.id)
+        assert (job.plan_due, job.updates_spent) == (True, STEPS)
+
+    def test_no_loss_means_diverged(self, bench: Bench, store: Store) -> None:
+        bench.running_job()
+        lease = bench.claim()
+        store.queue.finish(lease, loss=None, step=12, updates=12, reason="loss is NaN at update 12")
+        run = store.jobs.run(lease.run_id)
+        assert (run.state, run.loss, run.step) == (RunState.DIVERGED, None, 12)
+        assert run.error == "loss is NaN at update 12"
+
+    @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+    def test_a_loss_that_is_no_number_is_refused(self, bench: Bench, store: Store, loss: float) -> None:
+        bench.running_job()
+        lease = bench.claim()
+        with pytest.raises(InvalidValue, match="loss must be finite, or None for a run that diverged"):
+            store.queue.finish(lease, loss=loss, step=STEPS, updates=0)
+        assert store.jobs.run(lease.run_id).state is RunState.LEASED
+
+    def test_a_result_is_recorded_once(self, bench: Bench, store: Store) -> None:
+        bench.running_job()
+        lease = bench.claim()
+        store.queue.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
+        with pytest.raises(LeaseLost):
+            store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+        assert store.jobs.run(lease.run_id).loss == 0.25
+
+
+class TestFail:
+    def test_a_failure_for_good_keeps_its_reason(self, bench: Bench, store: Store) -> None:
+        job = bench.running_job()
+        lease = bench.claim()
+        store.queue.fail(lease, reason="ValueError: no such layer\x00\ud800", retry=False, updates=3)
+        run = store.jobs.run(lease.run_id)
+        assert (run.state, run.error) == (RunState.FAILED, "ValueError: no such layer\\x00\\ud800")
+        job = store.jobs.get(job.id)
+        assert (job.plan_due, job.updates_spent) == (True, 3)
+
+    def test_a_very_long_traceback_keeps_its_ends(self, bench: Bench, store: Store) -> None:
+        bench.running_job()
+        lease = bench.claim()
+        store.queue.fail(lease, reason="first" + "x" * 1_000_000 + "last", retry=False)
+        error = store.jobs.run(lease.run_id).error or ""
+        assert error.startswith("first")
+        assert error.endswith("last")
+        assert len(error) < 21_000
+
+    def test_a_failure_to_try_again_goes_back_until_the_attempts_are_used_up(self, bench: Bench, store: Store) -> None:
+        bench.running_job()
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            lease = bench.claim()
+            assert lease.attempt == attempt
+            store.queue.fail(lease, reason="out of memory", retry=True)
+        run = store.jobs.run(lease.run_id)
+        assert run.state is RunState.FAILED
+        assert run.error == f"given up after {MAX_ATTEMPTS} attempts: out of memory"
+        assert bench.nothing_to_claim()
+
+
+class TestReleaseAndTakeBack:
+    def test_a_release_does_not_count_the_attempt(self, bench: Bench, store: Store) -> None:
+        bench.running_job()
+        for _ in range(MAX_ATTEMPTS + 2):
+            lease = bench.claim()
+            assert lease.attempt == 1
+            store.queue.release(lease)
+        run = store.jobs.run(lease.run_id)
+        assert (run.state, run.worker, run.attempts) == (RunState.QUEUED, None, 0)
+
+    def test_a_run_taken_up_again_starts_from_its_last_snapshot(self, bench: Bench, store: Store) -> None:
+        bench.running_job()
+        lease = bench.claim()
+        store.queue.save_snapshot(lease, SnapshotRef(step=30, path="/data/a"))
+        store.queue.save_snapshot(lease, SnapshotRef(step=60, path="/data/b"))
+        store.queue.release(lease, updates=5)
+        assert bench.claim("w2").snapshot == SnapshotRef(step=60, path="/data/b")
+
+    def test_a_restarted_worker_frees_what_it_held_and_nothing_else(self, bench: Bench, store: Store) -> None:
+        bench.running_job(runs=3)
+        held = [bench.claim("w1"), bench.claim("w1")]
+        other = bench.claim("w2")
+        assert store.queue.take_back("w1") == 2
+        assert [bench.claim("w1").run_id for _ in held] == [lease.run_id for lease in held]
+        assert [store.jobs.run(lease.run_id).attempts for lease in held] == [2, 2]
+        assert store.queue.heartbeat(other, lease_seconds=60.0) > 0
+        for lease in held:
+            with pytest.raises(LeaseLost):
+                store.queue.heartbeat(lease, lease_seconds=60.0)
+
+    def test_a_restarted_worker_lets_go_of_its_study_lock_too(self, bench: Bench, store: Store) -> None:
+        job = store.jobs.submit(spec())
+        bench.lock("w1")
+        assert store.planning.lock_study("w2", workloads=WORKLOADS, seconds=60.0) is None
+        assert store.queue.take_back("w1") == 0
+        assert bench.lock("w2").job_id == job.id
+
+    def test_a_run_that_kills_its_worker_every_time_is_given_up(self, bench: Bench, store: Store) -> None:
+        bench.running_job()
+        for _ in range(MAX_ATTEMPTS):
+            lease = bench.claim("w1")
+            assert store.queue.take_back("w1") == 1
+        run = store.jobs.run(lease.run_id)
+        assert run.state is RunState.FAILED
+        assert run.error == f"given up after {MAX_ATTEMPTS} attempts: worker w1 started anew (worker w1, update 0)"
+
+
+class TestReap:
+    def test_a_lease_in_its_time_is_left_alone(self, bench: Bench, store: Store) -> None:
+        bench.running_job()
+        lease = bench.claim()
+        assert store.queue.reap() == Reaped(requeued=0, failed=0)
+        assert store.queue.heartbeat(lease, lease_seconds=60.0) > 0
+
+    def test_a_run_whose_lease_expired_is_claimed_again_in_its_old_place(
+        self, bench: Bench, store: Store, expire: Expire
+    ) -> None:
+        job = bench.running_job(runs=2)
+        lease = bench.claim()
+        store.queue.save_snapshot(lease, SnapshotRef(step=30, path="/data/a"))
+        expire(lease.run_id)
+        assert store.queue.reap() == Reaped(requeued=1, failed=0)
+        assert store.jobs.get(job.id).plan_due
+        again = bench.claim("w2")
+        assert (again.run_id, again.attempt, again.snapshot) == (lease.run_id, 2, SnapshotRef(step=30, path="/data/a"))
+
+    def test_the_last_attempt_fails_the_run_and_says_so(self, bench: Bench, store: Store, expire: Expire) -> None:
+        job = bench.running_job()
+        for _ in range(MAX_ATTEMPTS - 1):
+            expire(bench.claim().run_id)
+            assert store.queue.reap() == Reaped(requeued=1, failed=0)
+        lease = bench.claim()
+        expire(lease.run_id)
+        assert store.queue.reap() == Reaped(requeued=0, failed=1)
+        run = store.jobs.run(lease.run_id)
+        assert run.state is RunState.FAILED
+        assert run.error == f"given up after {MAX_ATTEMPTS} attempts: its lease expired (worker w1, update 0)"
+        assert store.jobs.get(job.id).plan_due
+
+    def test_leases_of_several_jobs_are_reaped_at_once(self, bench: Bench, store: Store, sql: Sql) -> None:
+        for _ in range(3):
+            bench.running_job(runs=2)
+        for _ in range(6):
+            bench.claim()
+        sql("UPDATE tuner_runs SET lease_expires_at = 1.0")
+        assert store.queue.reap() == Reaped(requeued=6, failed=0)
+
+    def test_an_expired_lease_that_nobody_freed_still_takes_the_result(
+        self, bench: Bench, store: Store, expire: Expire
+    ) -> None:
+        bench.running_job()
+        lease = bench.claim()
+        expire(lease.run_id)
+        store.queue.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
+        assert store.queue.reap() == Reaped(requeued=0, failed=0)
+        assert store.jobs.run(lease.run_id).state is RunState.SUCCEEDED
+
+
+LATE: dict[str, Callable[[Store, LeasedRun], object]] = {
+    "heartbeat": lambda store, lease: store.queue.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0),
+    "save_snapshot": lambda store, lease: store.queue.save_snapshot(lease, SnapshotRef(step=30, path="/data/late")),
+    "finish": lambda store, lease: store.queue.finish(lease, loss=0.1, step=STEPS, updates=STEPS),
+    "finish diverged": lambda store, lease: store.queue.finish(lease, loss=None, step=3, updates=3),
+    "fail": lambda store, lease: store.queue.fail(lease, reason="late", retry=False, updates=3),
+    "fail with retry": lambda store, lease: store.queue.fail(lease, reason="late", retry=True, updates=3),
+    "release": lambda store, lease: store.queue.release(lease, updates=3),
+}
+
+
+class TestLateWriters:
+    @pytest.mark.parametrize("verb", LATE)
+    def test_a_worker_whose_run_was_freed_and_taken_is_refused(
+        self, bench: Bench, store: Store, expire: Expire, verb: str
+    ) -> None:
+        job = bench.running_job()
+        late = bench.claim("w1")
+        expire(late.run_id)
+        store.queue.reap()
+        holder = bench.claim("w2")
+        before = (store.jobs.run(late.run_id), bench.kinds(job.id), store.jobs.get(job.id).updates_spent)
+        with pytest.raises(LeaseLost, match=f"the lease on run {late.run_id} is no longer held"):
+            LATE[verb](store, late)
+        assert (store.jobs.run(late.run_id), bench.kinds(job.id), store.jobs.get(job.id).updates_spent) == before
+        assert store.jobs.curve(late.run_id) == ()
+        store.queue.release(holder)
+        assert bench.claim().snapshot is None
+
+    @pytest.mark.parametrize("verb", LATE)
+    def test_a_worker_whose_run_waits_in_the_queue_again_is_refused(
+        self, bench: Bench, store: Store, expire: Expire, verb: str
+    ) -> None:
+        bench.running_job()
+        late = bench.claim("w1")
+        expire(late.run_id)
+        store.queue.reap()
+        with pytest.raises(LeaseLost):
+            LATE[verb](store, late)
+        assert store.jobs.run(late.run_id).state is RunState.QUEUED
+
+    @pytest.mark.parametrize("verb", LATE)
+    def test_a_worker_whose_job_was_cancelled_is_refused(self, bench: Bench, store: Store, verb: str) -> None:
+        job = bench.running_job()
+        lease = bench.claim()
+        store.jobs.cancel(job.id, reason="not needed")
+        with pytest.raises(LeaseLost):
+            LATE[verb](store, lease)
+        assert store.jobs.run(lease.run_id).state is RunState.CANCELLED
+
+
+def test_events_tell_the_life_of_a_run_in_order(bench: Bench, store: Store, expire: Expire) -> None:
+    job = bench.running_job()
+    expire(bench.claim().run_id)
+    store.queue.reap()
+    lease = bench.claim()
+    store.queue.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
+    store.queue.finish(lease, loss=0.25, step=STEPS, updates=60)
+    told = ["job.submitted", "job.started", "trial.started", "run.queued", "run.started", "run.requeued"]
+    assert bench.kinds(job.id) == [*told, "run.started", "run.evaluated", "run.succeeded"]
+    events = store.events.after(0, job_id=job.id)
+    assert events[-1].data["loss"] == 0.25
+    assert events[-2].data | {"step": 30, "total_steps": STEPS, "val_loss": 0.5, "trial": 0} == events[-2].data
+
+
+def test_a_job_keeps_the_version_that_was_offered_when_it_was_submitted(bench: Bench, store: Store) -> None:
+    bench.running_job()
+    newer = OFFER.__class__(**{**OFFER.__dict__, "version": "2"})
+    store.fleet.announce("w2", device="cpu", workloads=[newer])
+    assert store.queue.claim("w2", workloads={"digits": "2"}, lease_seconds=60.0) is None
+    assert bench.claim("w1").workload_version == "1"
