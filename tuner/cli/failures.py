@@ -41,7 +41,7 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
         return str(error), ExitCode.UNREACHABLE if _is_outage(error) else ExitCode.REFUSED
     if isinstance(error, OSError):
         return str(error), ExitCode.REFUSED
-    return f"{type(error).__name__}: {error}. This is a bug; `tuner --debug ...` shows where.", ExitCode.BUG
+    return f"{error!r}. This is a bug; `tuner --debug ...` shows where", ExitCode.BUG
 
 
 def _is_outage(error: TunerError) -> bool:

@@ -7,7 +7,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from tuner.errors import TunerError
@@ -92,16 +91,19 @@ class _Feed:
         self._url = url
         self._job_id = job_id
         self._events: queue.SimpleQueue[EventRecord] = queue.SimpleQueue()
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._read, name="events", daemon=True)
         self._thread.start()
 
     @property
     def at_end(self) -> bool:
         """Whether there is nothing more to take."""
-        return not self._thread.is_alive() and self._events.empty()
+        return not self._thread.is_alive() and self._failure is None and self._events.empty()
 
     def take(self) -> list[EventRecord]:
-        """The events that came since; waits a moment for the first."""
+        """The events that came since; waits a moment for the first. Raises what ended the reading, if anything did."""
+        if self._failure is not None:
+            raise self._failure
         events: list[EventRecord] = []
         try:
             events.append(self._events.get(timeout=_TICK_SECONDS))
@@ -113,7 +115,9 @@ class _Feed:
     def _read(self) -> None:
         from tuner.client import Client
 
-        # What the service refuses here, it refuses in the main thread too, when that asks for the job.
-        with suppress(TunerError), Client(self._url) as client:
-            for event in client.events(self._job_id, patience=math.inf):
-                self._events.put(event)
+        try:
+            with Client(self._url) as client:
+                for event in client.events(self._job_id, patience=math.inf):
+                    self._events.put(event)
+        except Exception as error:  # raised where it can be handled: in the thread that takes
+            self._failure = error

@@ -1,0 +1,161 @@
+import json
+import re
+import signal
+
+import pytest
+
+from tuner.jobs.records import Level, WorkloadInfo
+from tuner.search.space import OptimizerKind
+
+TINY = WorkloadInfo(
+    name="tiny",
+    version="1",
+    level=Level.DECLARED,
+    description="A workload that nobody trains here.",
+    options_schema={
+        "type": "object",
+        "properties": {
+            "width": {"type": "integer", "default": 8, "minimum": 1, "maximum": 64, "description": "Units."},
+            "optimizer": {"enum": ["sgd", "adam"], "default": "sgd", "description": "Which one."},
+        },
+    },
+    optimizer_option="optimizer",
+    optimizer=OptimizerKind.SGD,
+    default_steps=900,
+    peak_lr={},
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def announced(store):
+    store.fleet.announce("far-away", device="cuda:0", workloads=[TINY])
+
+
+@pytest.fixture
+def job_id(cli):
+    done = cli("submit", "tiny", "--name", "mine", "--trials", "8", "-o", "width=16")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+class TestSubmit:
+    def test_the_id_alone_goes_to_standard_output(self, cli):
+        done = cli("submit", "tiny")
+        assert re.fullmatch(r"[0-9a-f-]{36}\n", done.stdout)
+        assert f"tuner watch {done.stdout[:8]}" in done.stderr
+
+    def test_what_is_given_is_asked_for_and_the_rest_is_filled_in(self, cli):
+        spec = json.dumps({"workload": "tiny", "options": {"width": 4}, "search": {"rungs": 2, "seed": 5}})
+        job = cli.json("submit", "--spec", "-", "-o", "optimizer=adam", "--seed", "7", "--priority", "3", stdin=spec)
+        assert job["spec"]["options"] == {"width": 4, "optimizer": "adam"}
+        assert job["spec"]["priority"] == 3
+        assert [job["spec"]["search"][name] for name in ("rungs", "seed", "total_steps")] == [2, 7, 900]
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("tinny",), ("workload must be one of tiny", '"tinny"', "Did you mean 'tiny'?")),
+            (("tiny", "-o", "width=0"), ("options.width must be at least 1", "0")),
+            (("tiny", "-o", "widht=3"), ("options.widht", "width, optimizer", "Did you mean 'width'?")),
+            (("tiny", "--trials", "0"), ("search.trials must be at least 1", "0")),
+        ],
+    )
+    def test_a_refusal_names_the_field_the_value_and_what_is_allowed(self, cli, arguments, words):
+        done = cli("submit", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("Error: ")
+        assert "Traceback" not in done.stderr
+        assert all(word in done.stderr for word in words), done.stderr
+
+
+class TestReads:
+    def test_jobs_are_listed_the_latest_first(self, cli, job_id):
+        found = cli.json("jobs", "--limit", "2")
+        assert found[0]["id"] == job_id
+        assert len(found) == 2
+        lines = cli("jobs").stdout.splitlines()
+        assert lines[0].split() == ["ID", "STATE", "WORKLOAD", "TRIALS", "UPDATES", "NAME"]
+        assert lines[1].split() == [job_id, "queued", "tiny", "8", "0", "mine"]
+
+    def test_jobs_can_be_picked_by_state(self, cli, job_id):
+        assert job_id in {job["id"] for job in cli.json("jobs", "--state", "queued", "--state", "running")}
+        done = cli("jobs", "--state", "failed")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "No jobs. `tuner submit` adds one.\n")
+
+    @pytest.mark.parametrize("name", [lambda job_id: job_id, lambda job_id: job_id[:12], lambda _: "latest"])
+    def test_a_job_is_found_by_its_id_the_start_of_it_and_as_the_latest(self, cli, job_id, name):
+        shown = cli.json("show", name(job_id))
+        assert shown["job"]["id"] == job_id
+        assert (shown["trials"], shown["runs"]) == ([], [])
+
+    def test_a_start_that_fits_several_jobs_is_refused_with_them(self, cli, job_id):
+        done = cli("show", "")
+        assert done.returncode == 2
+        assert "must be the start of one job's id" in done.stderr
+        assert job_id in done.stderr
+
+    @pytest.mark.parametrize("name", ["zzz", "00000000-0000-0000-0000-000000000000"])
+    def test_a_job_that_is_not_there_is_refused(self, cli, name):
+        done = cli("show", name)
+        assert done.returncode == 2
+        assert f"there is no job '{name}'" in done.stderr
+
+    def test_show_says_how_far_the_job_is(self, cli, job_id):
+        text = cli("show", job_id).stdout
+        assert text.startswith(f"mine  job {job_id[:8]}  queued, time left unknown yet\n")
+        assert "0 of 8 opened" in text
+        assert "Best so far   none yet" in text
+
+    def test_a_report_that_is_not_there_yet_is_refused_with_the_state(self, cli, job_id):
+        done = cli("report", job_id)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "queued" in done.stderr
+
+    def test_workloads_are_listed_and_described(self, cli):
+        assert [info["name"] for info in cli.json("workloads")] == ["tiny"]
+        assert cli("workloads").stdout.splitlines()[1].startswith("tiny      900      A workload")
+        text = cli("workloads", "tiny").stdout
+        assert re.search(r"^width +8 +>= 1, <= 64 +Units\.$", text, flags=re.MULTILINE)
+        assert re.search(r"^optimizer +sgd +sgd \| adam +Which one\.$", text, flags=re.MULTILINE)
+        assert cli.json("workloads", "tiny")["default_steps"] == 900
+
+    def test_a_workload_that_nobody_offers_is_refused_with_those_offered(self, cli):
+        done = cli("workloads", "huge")
+        assert done.returncode == 2
+        assert "there is no workload 'huge'. Offered: tiny" in done.stderr
+
+    def test_workers_are_listed(self, cli):
+        assert [worker["name"] for worker in cli.json("workers")] == ["far-away"]
+        assert cli("workers").stdout.splitlines()[1].split()[:3] == ["far-away", "cuda:0", "alive"]
+
+
+class TestCancel:
+    def test_a_cancelled_job_keeps_its_reason(self, cli, job_id):
+        assert cli("cancel", job_id, "--reason", "wrong data").returncode == 0
+        job = cli.json("show", job_id)["job"]
+        assert (job["state"], job["error"]) == ("cancelled", "wrong data")
+
+
+class TestWatch:
+    def test_watching_a_cancelled_job_tells_its_story_and_fails(self, cli, job_id):
+        cli("cancel", job_id, "--reason", "wrong data")
+        done = cli("watch", job_id)
+        assert done.returncode == 1
+        assert [line for line in done.stdout.splitlines() if "%" not in line] == [
+            "job submitted",
+            "job cancelled: wrong data",
+        ]
+        assert done.stderr == "The job is cancelled: wrong data\n"
+
+    def test_with_json_each_event_is_a_line(self, cli, job_id):
+        cli("cancel", job_id)
+        kinds = [json.loads(line)["kind"] for line in cli("watch", job_id, "--json").stdout.splitlines()]
+        assert kinds == ["job.submitted", "job.cancelled"]
+
+    def test_an_interrupt_leaves_the_job_running_and_says_how_to_come_back(self, cli, world, job_id):
+        watching = world.start("watch", job_id, "--url", cli.url)
+        world.until(lambda: "job submitted" in world.said_by(watching), what="the first event")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=20) == 130
+        assert f"`tuner watch {job_id[:8]} --url {cli.url}` follows it again" in world.said_by(watching)
+        assert cli.json("show", job_id)["job"]["state"] == "queued"

@@ -1,0 +1,93 @@
+"""`tuner up` and `tuner demo` with everything real: service, worker, runner, training on real data."""
+
+import csv
+import json
+import os
+import signal
+
+from tuner.schedules import Schedule
+
+SMALL = json.dumps({"search": {"rungs": 2, "cohort": 2, "finalists": 1, "confirm_seeds": 2}})
+PATIENCE = 90.0
+"""Seconds: torch alone may take ten to load on a busy machine."""
+
+
+class TestUp:
+    def test_a_job_goes_all_the_way_and_one_interrupt_stops_everything(self, world, tmp_path):
+        data = tmp_path / "data"
+        up = world.start("up", "--data-dir", str(data), "--port", str(world.port), "--device", "cpu")
+        world.until(lambda: "digits-mlp" in world.cli("workloads").stdout, what="the worker's announcement")
+
+        done = world.cli(
+            "submit", "digits-mlp", "--spec", "-", "--trials", "4", "--total-steps", "60", "-w", stdin=SMALL
+        )
+        assert done.returncode == 0, done.stderr
+        assert "job completed" in done.stdout
+        assert "The job is completed. `tuner report" in done.stderr
+
+        report = world.cli.json("report", "latest")
+        assert (report["workload"], report["total_steps"]) == ("digits-mlp", 60)
+        assert len(world.cli.json("show", "latest")["trials"]) == 4
+        assert world.cli("report", "latest", "--output", str(tmp_path / "answer")).returncode == 0
+        assert json.loads((tmp_path / "answer" / "report.json").read_text()) == report
+
+        recommended = Schedule.model_validate(report["recommended"]["schedule"])
+        assert Schedule.from_json(world.cli("schedule", "export", "--job", "latest").stdout) == recommended
+        lines = world.cli("schedule", "export", "--job", "latest", "--format", "csv").stdout.splitlines()
+        assert [float(row["lr"]) for row in csv.DictReader(lines)] == recommended.lrs(60).tolist()
+
+        pids = world.processes_of(data)
+        assert set(pids) == {"service", "worker", "runner"}
+        up.send_signal(signal.SIGINT)
+        assert up.wait(timeout=PATIENCE) == 0
+        assert world.said_by(up).splitlines()[-3:] == [
+            "The worker has stopped.",
+            "The service has stopped.",
+            "Stopped.",
+        ]
+        world.until(lambda: not any(map(world.alive, pids.values())), what="the end of every process")
+
+    def test_a_data_folder_belongs_to_one_up_at_a_time(self, world, tmp_path):
+        up = world.start("up", "--data-dir", str(tmp_path), "--port", "0", "--device", "cpu")
+        world.until(lambda: world.processes_of(tmp_path), what="the service")
+        second = world.cli("up", "--data-dir", str(tmp_path), "--port", "0")
+        assert second.returncode == 2
+        assert f"--data-dir {tmp_path} is in use by process {up.pid}" in second.stderr
+
+
+class TestDemo:
+    def test_it_goes_on_after_anything_was_killed_and_ends_with_the_answer(self, world, tmp_path):
+        data, output = tmp_path / "data", tmp_path / "answer"
+        command = ("demo", "--trials", "6", "--total-steps", "300", "--data-dir", str(data), "--output", str(output))
+        first = world.start(*command)
+        world.until(lambda: "Submitted job " in world.said_by(first), what="the submission")
+        world.until(lambda: ": loss " in world.said_by(first), what="the first result")
+        pids = world.processes_of(data)
+        first.kill()
+        world.until(lambda: not any(map(world.alive, pids.values())), what="the end of the orphans")
+
+        second = world.start(*command)
+        world.until(lambda: "Going on with job " in world.said_by(second), what="the second demo's start")
+        for name in ("service", "worker"):
+            pid = world.until(lambda name=name: world.processes_of(data).get(name), what=f"the {name}")
+            os.kill(pid, signal.SIGKILL)
+        assert second.wait(timeout=150) == 0, world.said_by(second)
+        said = world.said_by(second)
+        assert "The service was killed by SIGKILL; starting it again" in said
+        assert "Against what you would have used" in said
+        assert json.loads((output / "report.json").read_text())["total_steps"] == 300
+        assert not world.processes_of(data)
+
+    def test_an_interrupt_stops_everything_and_says_how_to_go_on(self, world, tmp_path):
+        demo = world.start("demo", "--output", str(tmp_path))
+        world.until(lambda: "Starting the worker" in world.said_by(demo), what="the worker's start")
+        (data,) = tmp_path.iterdir()
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(timeout=PATIENCE) == 130
+        assert f"`tuner demo --data-dir {data}` goes on where this one stopped." in world.said_by(demo)
+        assert not world.processes_of(data)
+
+    def test_a_workload_that_does_not_exist_is_refused_with_those_that_do(self, world, tmp_path):
+        demo = world.start("demo", "--workload", "nope", "--output", str(tmp_path))
+        assert demo.wait(timeout=PATIENCE) == 2
+        assert "--workload must be one of digits-cnn, digits-mlp" in world.said_by(demo)
