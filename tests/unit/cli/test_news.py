@@ -1,0 +1,42 @@
+import pytest
+
+from tuner.cli.news import headline
+from tuner.jobs.records import EventRecord
+
+RUNGS = (100, 300, 900)
+
+
+def told(kind: str, **data) -> str:
+    return headline(EventRecord(id=1, job_id="j", kind=kind, data=data, at=0.0), rungs=RUNGS)
+
+
+RUN = {"run": "r", "trial": 7, "kind_of_run": "rung", "rung": 1, "step": 120}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "line"),
+    [
+        ("job.submitted", {"workload": "tiny"}, "job submitted"),
+        ("job.failed", {"reason": "every schedule diverged\nTraceback"}, "job failed: every schedule diverged"),
+        ("job.completed", {"reason": None}, "job completed"),
+        ("trial.pruned", {"trial": 3, "reason": "9th of 12"}, "trial 3 pruned: 9th of 12"),
+        ("run.succeeded", {**RUN, "loss": 0.123456}, "trial 7, 300 updates: loss 0.1235"),
+        (
+            "run.succeeded",
+            {**RUN, "kind_of_run": "confirm", "rung": 2, "loss": 1.0},
+            "trial 7 confirmation, 900 updates: loss 1.0000",
+        ),
+        ("run.diverged", {**RUN, "loss": None}, "trial 7, 300 updates diverged at update 120"),
+        ("run.failed", {**RUN, "reason": "ValueError: no\nTraceback"}, "trial 7, 300 updates failed: ValueError: no"),
+        (
+            "run.requeued",
+            {**RUN, "reason": "lease expired"},
+            "trial 7, 300 updates will be taken up again: lease expired",
+        ),
+        ("run.evaluated", RUN, ""),
+        ("run.queued", RUN, ""),
+        ("run.started", RUN, ""),
+    ],
+)
+def test_an_event_is_a_line_where_it_is_worth_one(kind, data, line):
+    assert told(kind, **data) == line

@@ -1,0 +1,66 @@
+import socket
+import sys
+
+import pytest
+
+from service.settings import Settings
+from tuner.cli import options
+from tuner.cli.devices import local_devices
+from tuner.cli.stack import Stack, free_port
+from tuner.client import DEFAULT_URL
+from tuner.errors import InvalidValue
+
+
+def test_defaults_are_those_of_the_service_and_of_the_client(monkeypatch):
+    for name in ("TUNER_HOST", "TUNER_PORT", "TUNER_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    settings = Settings()
+    assert (settings.host, settings.port) == (options.DEFAULT_HOST, options.DEFAULT_PORT)
+    assert settings.data_dir == options.DEFAULT_DATA_DIR
+    assert options.DEFAULT_URL == DEFAULT_URL
+
+
+class TestStack:
+    def test_the_database_url_is_in_the_environment_and_not_on_the_command_line(self, tmp_path):
+        stack = Stack(data_dir=tmp_path, database_url="postgresql://me:secret@db/tuner")
+        for child in (stack.service(), *stack.workers()):
+            assert child.environment == {"TUNER_DATABASE_URL": "postgresql://me:secret@db/tuner"}
+            assert not any("secret" in word for word in child.command)
+
+    def test_without_a_database_url_it_is_a_file_in_the_data_folder(self, tmp_path):
+        assert Stack(data_dir=tmp_path).service().environment == {
+            "TUNER_DATABASE_URL": f"sqlite:///{tmp_path}/tuner.db"
+        }
+
+    def test_there_is_one_worker_per_device_and_each_has_its_log(self, tmp_path):
+        first, second = Stack(data_dir=tmp_path, devices=("cuda:0", "cuda:1"), workloads=("mine:W",)).workers()
+        assert first.command == (
+            *(sys.executable, "-P", "-m", "worker", "--device", "cuda:0", "--data-dir", str(tmp_path)),
+            *("--workload", "mine:W"),
+        )
+        assert (first.name, first.log) == ("worker cuda:0", tmp_path / "logs" / "worker-cuda0.log")
+        assert (second.name, second.log) == ("worker cuda:1", tmp_path / "logs" / "worker-cuda1.log")
+
+    @pytest.mark.parametrize(("host", "url"), [("127.0.0.1", "http://127.0.0.1:80"), ("::1", "http://[::1]:80")])
+    def test_the_url_is_where_the_service_listens(self, host, url, tmp_path):
+        assert Stack(data_dir=tmp_path, host=host, port=80).url == url
+
+
+class TestFreePort:
+    def test_a_port_that_is_taken_is_refused(self):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            with pytest.raises(
+                InvalidValue, match=f"--port must be free on 127.0.0.1 .*, got {port}. 0 takes any free"
+            ):
+                free_port("127.0.0.1", wanted=port)
+
+    def test_any_port_is_one_that_can_be_had(self):
+        with socket.create_server(("127.0.0.1", free_port("127.0.0.1"))):
+            pass
+
+
+class TestLocalDevices:
+    def test_a_machine_whose_devices_are_hidden_has_the_cpu(self, monkeypatch):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+        assert local_devices() == ("cpu",)
