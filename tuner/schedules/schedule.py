@@ -99,7 +99,7 @@ class Schedule(Value):
         _check_steps("to_steps", to_steps, least=1)
         _check_steps("from_steps", from_steps, least=1)
         _check_steps("min_warmup", min_warmup, least=0)
-        self.lr(0, total_steps=from_steps)
+        self.lr(0, total_steps=from_steps)  # refuses what does not fit
         warmup = self.warmup.compressed(to_steps, from_steps=from_steps, min_warmup=min_warmup)
         ratio = (to_steps - warmup.length(to_steps)) / (from_steps - self.warmup.length(from_steps))
         return self.model_copy(update={"warmup": warmup, "family": self.family.scaled(ratio)})

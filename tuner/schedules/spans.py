@@ -7,19 +7,19 @@ the first update at or after it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from tuner.errors import InvalidValue
 from tuner.schedules.values import Finite, Value
 
-_SNAP = 1e-9
-"""Relative distance below which a position is the whole update beside it, so that 0.7 of 10 updates is 7."""
+ROUNDING: Final = 1e-9
+"""Relative error that is put down to rounding, so that 0.7 of 10 updates is 7, and ten lengths of 0.1 fill a run."""
 
-_LEAST = 1e-12
+_LEAST: Final = 1e-12
 """Shorter lengths are nothing: dividing by them would overflow."""
-_MOST = 1e12
+_MOST: Final = 1e12
 """More updates, or epochs, than any run has."""
 
 
@@ -98,7 +98,7 @@ def fitting(span: Span, *, of: int, field: str) -> float:
         InvalidValue: It is longer than the stretch.
     """
     updates = in_updates(span, of=of)
-    if updates > of * (1 + _SNAP):
+    if updates > of * (1 + ROUNDING):
         raise InvalidValue(
             field, value=span_text(span), allowed=f"at most the {of} updates after the warm-up", hint="Give a fraction."
         )
@@ -119,7 +119,7 @@ def scaled(span: Span, *, ratio: float) -> Span:
 def snapped(updates: float) -> float:
     """The whole number that ``updates`` stands for up to rounding errors, else ``updates`` itself."""
     whole = float(round(updates))
-    return whole if whole and abs(updates - whole) <= _SNAP * whole else updates
+    return whole if whole and abs(updates - whole) <= ROUNDING * whole else updates
 
 
 def span_text(span: Span) -> str:

@@ -76,7 +76,7 @@ class Warmup(Value):
 
     def factors(self, steps: Array, *, length: int) -> Array:
         """Fractions of the peak at ``steps``, each in [0, length)."""
-        x = (steps + 1.0) / length if length else steps
+        x = (steps + 1.0) / max(length, 1)
         match self.shape:
             case "linear":
                 share = x

@@ -9,13 +9,11 @@ from pydantic import Field, model_validator
 
 from tuner.errors import InvalidValue
 from tuner.schedules.families.base import BaseFamily
-from tuner.schedules.spans import Length, fitting, in_updates, span_text
+from tuner.schedules.spans import ROUNDING, Length, fitting, in_updates, span_text
 from tuner.schedules.values import Array, Finite, Positive
 
 Gamma = Annotated[Finite, Field(gt=0, lt=1)]
 """What the rate is multiplied by, again and again."""
-_WHOLE = 1e-9
-"""Rounding error allowed when asking how many whole periods have passed."""
 
 
 class Constant(BaseFamily):
@@ -74,7 +72,7 @@ class Step(BaseFamily):
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
-        drops = np.floor(t / in_updates(self.every, of=n) + _WHOLE)
+        drops = np.floor(t / in_updates(self.every, of=n) + ROUNDING)
         return np.maximum(self.gamma**drops, floor)
 
     @property

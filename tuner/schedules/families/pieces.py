@@ -13,12 +13,10 @@ from tuner.errors import InvalidValue
 from tuner.schedules import curves
 from tuner.schedules.curves import Curve, between
 from tuner.schedules.families.base import BaseFamily, Part
-from tuner.schedules.spans import Length, Span, fitting, in_updates, snapped
+from tuner.schedules.spans import ROUNDING, Length, Span, fitting, in_updates, snapped
 from tuner.schedules.values import Array, Factor, Positive
 
 SegmentKind = Literal["constant", "linear", "cosine", "1-sqrt", "rex", "polynomial", "exponential"]
-_FITS = 1e-9
-"""Relative error of a sum of lengths that still counts as exact."""
 
 
 class Knot(Part):
@@ -155,11 +153,11 @@ def _lengths(segments: tuple[Segment, ...], *, n: int) -> list[float]:
     lengths = [None if segment.length is None else in_updates(segment.length, of=n) for segment in segments]
     given = math.fsum(length for length in lengths if length is not None)
     if None in lengths:
-        if given >= n * (1.0 - _FITS):
+        if given >= n * (1.0 - ROUNDING):
             raise InvalidValue(
                 "family.segments", value=given, allowed=f"less than {n} long, to leave some to the one without a length"
             )
-    elif abs(n - given) > _FITS * n:
+    elif abs(n - given) > ROUNDING * n:
         raise InvalidValue(
             "family.segments", value=given, allowed=f"{n} long in sum", hint="One of them may be without a length."
         )
