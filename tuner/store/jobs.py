@@ -49,7 +49,7 @@ class Jobs(Part):
             idempotency_key: The same key and request from the same team give the same job, however often they come.
 
         Raises:
-            InvalidValue: The space is missing, a number is not finite, or the key is longer than 200 characters.
+            InvalidValue: The space is missing, an option is not JSON with finite numbers, or the key is longer than 200 characters.
             NotFound: No worker has announced the workload.
             IdempotencyConflict: The key was used for another request.
         """
@@ -58,6 +58,7 @@ class Jobs(Part):
         if idempotency_key is not None and not 1 <= len(idempotency_key) <= MAX_KEY_LENGTH:
             allowed = f"1 to {MAX_KEY_LENGTH} characters long"
             raise InvalidValue("idempotency_key", value=idempotency_key, allowed=allowed)
+        as_json(spec.options, field="options")
         job_id = str(uuid.uuid4())
         row: dict[str, Any] = {
             "id": job_id,
@@ -66,7 +67,7 @@ class Jobs(Part):
             "priority": spec.priority,
             "workload": spec.workload,
             "workload_version": fleet.find_workload(tx.session, spec.workload).version,
-            "spec": as_json(spec.model_dump(mode="json"), field="spec"),
+            "spec": spec.model_dump(mode="json"),
             "idempotency_key": idempotency_key,
             "created_at": tx.now,
             "updates_spent": 0,

@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue
 from tuner.jobs.records import CurvePoint, LeasedRun, SnapshotRef
-from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import RUN_TRANSITIONS, RunState, check_transition
 from tuner.schedules import Schedule
 from tuner.store.clock import Now, expired
@@ -91,7 +90,7 @@ class Queue(Part):
             expires_at=expires_at,
             workload=job.workload,
             workload_version=job.workload_version,
-            options=JobSpec.model_validate(job.spec).options,
+            options=job.spec["options"],
             schedule=Schedule.model_validate(run.schedule),
             total_steps=run.total_steps,
             seed=run.seed,

@@ -64,7 +64,7 @@ class Bench:
             raise AssertionError("no planning is due")
         return lock
 
-    def add_trial(self, lock: StudyLock, number: int, **changes: Any) -> None:
+    def add_trial(self, lock: StudyLock, number: int, /, **changes: Any) -> None:
         values = {
             "number": number,
             "optuna_number": number,

@@ -91,7 +91,7 @@ def _private_server(folder: Path) -> Iterator[URL]:
         _wait_until_up(server, folder)
         yield URL.create("postgresql+psycopg", username="postgres", database="postgres", query={"host": str(folder)})
     finally:
-        server.send_signal(signal.SIGINT)  # fast shutdown
+        server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
         server.wait(timeout=30)
 
 
