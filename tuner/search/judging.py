@@ -62,7 +62,7 @@ class Judge:
                 rivals = any(other.control is trial.control for other in pending)
                 as_control = standings.is_best_measured(trial, rung) and not rivals
                 if (by_rank or as_control) and not has_diverged(trial) and self._budget.allows_promotion(trial):
-                    reason = f"{self._result(trial, rung)}; sure to go on, though {len(pending)} results are out"
+                    reason = f"{self._result(trial, rung)}; sure to go on (results to come: {len(pending)})"
                     yield Judgment(trial=trial, goes_on=True, reason=reason)
 
     def _judge(self, trial: TrialView, rung: int, *, free: int) -> Judgment:

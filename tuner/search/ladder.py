@@ -14,7 +14,7 @@ from tuner.search.settings import SearchSettings
 MIN_RUNG_STEPS: Final = 10
 """Updates below which a run tells nothing, so that a shorter rung is left out."""
 _WARMUP_FLOOR: Final = 100
-_WARMUP_FLOOR_SHARE: Final = 10
+_WARMUP_FLOOR_SHARE: Final = 20
 _SEEDS: Final = 2**31
 
 
@@ -57,7 +57,7 @@ def rung_steps(settings: SearchSettings) -> tuple[int, ...]:
 def rung_schedule(schedule: Schedule, *, settings: SearchSettings, rung: int) -> Schedule:
     """The schedule that is trained at a rung: the whole of it, compressed.
 
-    Its warm-up shrinks with it, but not below 100 updates or a tenth of the rung, whichever is less (and never grows).
+    Its warm-up shrinks with it, but not below 100 updates or a twentieth of the rung, whichever is less; it never grows.
 
     Args:
         schedule: At the full horizon.

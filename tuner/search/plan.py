@@ -11,7 +11,7 @@ decides; the decision is carried out on paper, and the rules are asked again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -52,7 +52,8 @@ def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
     """
     decisions: list[Decision] = []
     free = capacity
-    while (decision := _next(_Situation(state), free=free > 0)) is not None:
+    given = _controls(state)
+    while (decision := _next(_Situation(state, given=given), free=free > 0)) is not None:
         decisions.append(decision)
         if isinstance(decision, Finish | GiveUp):
             break
@@ -61,16 +62,26 @@ def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
     return tuple(decisions)
 
 
+def _controls(state: StudyState) -> tuple[ControlSchedule, ...]:
+    """The controls by trial number, as long as any of them may still have to be opened."""
+    settings = state.settings
+    if len(state.trials) >= control_count(settings.trials):
+        return ()
+    return controls(settings.searched_space, trials=settings.trials)
+
+
 class _Situation:
     """A state, with what the rules ask of it."""
 
-    def __init__(self, state: StudyState) -> None:
+    def __init__(self, state: StudyState, *, given: Sequence[ControlSchedule]) -> None:
         self.state = state
         self.settings = state.settings
         self.standings = Standings(state)
         self.budget = Budget(self.standings)
         self.failed = sum(map(has_failed, state.trials))
         self.hopeless = self.failed >= _HOPELESS_FAILURES and not any(trial.results for trial in state.trials)
+        number = len(state.trials)
+        self.next_control = given[number] if number < len(given) else None
         self.may_open = self._may_open()
         self.judge = Judge(self.standings, budget=self.budget, more_trials=self.may_open)
 
@@ -78,15 +89,6 @@ class _Situation:
     def judgments(self) -> tuple[Judgment, ...]:
         """What becomes of the trials that can be judged now."""
         return tuple(self.judge.judge())
-
-    @cached_property
-    def next_control(self) -> ControlSchedule | None:
-        """The control that the next trial is; ``None`` when it is the sampler's."""
-        number = len(self.state.trials)
-        if number >= control_count(self.settings.trials):
-            return None
-        found = controls(self.settings.searched_space, trials=self.settings.trials)
-        return found[number] if number < len(found) else None
 
     @property
     def searching(self) -> bool:

@@ -35,7 +35,7 @@ Ask = Callable[[StudyState, NewTrial], Schedule]
 """The schedule of a new trial: usually ``decision.schedule`` where that is given, else a suggestion."""
 
 
-class RunFailed(Exception):  # noqa: N818 - it is an outcome
+class RunFailed(Exception):
     """Raised by a loss to tell that the workload fails on this run."""
 
 

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuner.schedules import Cosine, Schedule, Warmup
+from tuner.search.ladder import (
+    MIN_RUNG_STEPS,
+    confirm_seeds,
+    price,
+    reserved_seeds,
+    rung_schedule,
+    rung_steps,
+    search_seed,
+)
+from tuner.search.settings import MAX_RUNG_RATIO, SearchSettings
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        (SearchSettings(total_steps=900), (100, 300, 900)),
+        (SearchSettings(total_steps=1000), (112, 334, 1000)),
+        (SearchSettings(total_steps=1000, rungs=1), (1000,)),
+        (SearchSettings(total_steps=1000, ratio=2.0, rungs=4), (125, 250, 500, 1000)),
+        (SearchSettings(total_steps=50), (17, 50)),
+        (SearchSettings(total_steps=10), (10,)),
+        (SearchSettings(total_steps=20, ratio=1.01, rungs=6), (20,)),
+    ],
+)
+def test_rungs_divide_the_horizon_down_to_what_is_still_a_run(settings: SearchSettings, steps: tuple[int, ...]) -> None:
+    assert rung_steps(settings) == steps
+
+
+@given(total=st.integers(10, 10**8), ratio=st.floats(1.01, MAX_RUNG_RATIO), rungs=st.integers(1, 6))
+def test_rungs_ascend_to_the_horizon_and_never_leap_further_than_the_ratio(
+    total: int, ratio: float, rungs: int
+) -> None:
+    steps = rung_steps(SearchSettings(total_steps=total, ratio=ratio, rungs=rungs))
+
+    assert 1 <= len(steps) <= rungs
+    assert steps[-1] == total
+    assert steps[0] >= MIN_RUNG_STEPS
+    assert all(low < high <= ratio * low * (1 + 1e-12) for low, high in pairwise(steps))
+
+
+@pytest.mark.parametrize(
+    ("total", "fraction", "warmups"),
+    [
+        (900, 0.05, (5, 15, 45)),  # scaled
+        (900, 0.01, (5, 9, 9)),  # a twentieth of the rung, as long as there were so many
+        (90_000, 0.002, (100, 100, 180)),  # a hundred updates
+        (90_000, 0.05, (500, 1_500, 4_500)),
+    ],
+)
+def test_the_warmup_shrinks_to_a_hundred_updates_or_a_twentieth_of_the_rung(
+    total: int, fraction: float, warmups: tuple[int, ...]
+) -> None:
+    settings = SearchSettings(total_steps=total)
+    schedule = Schedule(peak_lr=1.0, family=Cosine(), warmup=Warmup(shape="linear", fraction=fraction))
+
+    rungs = [rung_schedule(schedule, settings=settings, rung=rung) for rung in range(3)]
+
+    lengths = tuple(rung.warmup.length(steps) for rung, steps in zip(rungs, rung_steps(settings), strict=True))
+    assert lengths == warmups
+    assert rungs[-1] is schedule
+    assert {rung.peak_lr for rung in rungs} == {1.0}
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**31 - 1])
+def test_seeds_of_the_confirmation_are_fresh_and_fit_a_database(seed: int) -> None:
+    settings = SearchSettings(total_steps=100, seed=seed, confirm_seeds=50)
+
+    seeds = confirm_seeds(settings)
+
+    assert len(set(seeds)) == 50
+    assert search_seed(settings) == seed
+    assert seed not in seeds
+    assert all(0 <= one < 2**31 for one in seeds)
+
+
+def test_the_price_bounds_every_rung_and_the_confirmation() -> None:
+    bound = price(SearchSettings(total_steps=900, trials=24))
+
+    assert bound.rung_runs == (24, 10, 6)  # a third, and one of each measured group
+    assert bound.confirm_runs == 6 * 5
+    assert bound.updates == 24 * 100 + 10 * 300 + 6 * 900 + 30 * 900
+    assert bound.updates_all_full == 24 * 900
+    assert bound.least == 3 * (1300 + 900)
+
+
+def test_the_price_never_exceeds_the_limit() -> None:
+    assert price(SearchSettings(total_steps=900, max_updates=5_000)).updates == 5_000
+
+
+@pytest.mark.parametrize(("limit", "seeds"), [(None, 5), (10, 1), (8_100, 1), (16_200, 2), (10**9, 5)])
+def test_a_third_of_the_limit_is_kept_for_seeds(limit: int | None, seeds: int) -> None:
+    assert reserved_seeds(SearchSettings(total_steps=900, max_updates=limit)) == seeds

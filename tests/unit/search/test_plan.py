@@ -1,0 +1,330 @@
+"""Single steps of the plan, told by example. The horizon is 900 updates, the rungs 100, 300 and 900."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tuner.errors import InvalidValue
+from tuner.search.decisions import (
+    CompleteTrial,
+    Confirm,
+    ConfirmView,
+    Control,
+    Decision,
+    Finish,
+    GiveUp,
+    NewTrial,
+    Promote,
+    Prune,
+    RungResult,
+    StudyState,
+    TrialStatus,
+    TrialView,
+)
+from tuner.search.plan import plan
+from tuner.search.settings import SearchSettings
+from tuner.search.space import OptimizerKind, default_space
+
+SPACE = default_space(OptimizerKind.SGD)
+ACTIVE, PRUNED, COMPLETED, FAILED = (
+    TrialStatus.ACTIVE,
+    TrialStatus.PRUNED,
+    TrialStatus.COMPLETED,
+    TrialStatus.FAILED,
+)
+
+
+def settings(**changes: object) -> SearchSettings:
+    return SearchSettings.model_validate({"total_steps": 900, "trials": 6, "cohort": 6, "space": SPACE, **changes})
+
+
+def trial(
+    number: int,
+    *losses: float | None,
+    status: TrialStatus = ACTIVE,
+    running: bool = False,
+    control: Control | None = None,
+    cohort: int = 0,
+) -> TrialView:
+    return TrialView(
+        number=number,
+        cohort=cohort,
+        control=control,
+        status=status,
+        schedule=None,
+        results=tuple(RungResult(loss=loss) for loss in losses),
+        running=running,
+    )
+
+
+def state(
+    *trials: TrialView, confirmations: Sequence[ConfirmView] = (), committed: int = 0, **changes: object
+) -> StudyState:
+    return StudyState(
+        settings=settings(**changes), trials=trials, confirmations=tuple(confirmations), updates_committed=committed
+    )
+
+
+def confirmed(number: int, seed: int, *, finished: bool = True) -> ConfirmView:
+    return ConfirmView(trial=number, seed=seed, finished=finished, loss=0.1 if finished else None)
+
+
+def promoted(decisions: Sequence[Decision]) -> list[int]:
+    return [one.trial for one in decisions if isinstance(one, Promote)]
+
+
+def pruned(decisions: Sequence[Decision]) -> list[int]:
+    return [one.trial for one in decisions if isinstance(one, Prune)]
+
+
+SIX = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+
+
+def test_a_new_study_opens_as_many_trials_as_devices_wait() -> None:
+    decisions = plan(state(), capacity=3)
+
+    assert [type(one) for one in decisions] == [NewTrial] * 3
+    first, second, third = decisions
+    assert isinstance(first, NewTrial)
+    assert isinstance(second, NewTrial)
+    assert isinstance(third, NewTrial)
+    assert (first.control, second.control, third.control) == (Control.DEFAULT, Control.CONSTANT, Control.LINEAR)
+    assert first.schedule is not None
+
+
+def test_after_the_controls_the_sampler_is_asked() -> None:
+    opened = [trial(number, running=True) for number in range(3)]
+
+    (decision,) = plan(state(*opened), capacity=1)
+
+    assert decision == NewTrial(
+        number=3, cohort=0, control=None, schedule=None, reason="the sampler's choice, with 0 results in"
+    )
+
+
+def test_a_cohort_is_judged_when_its_last_peer_is_in() -> None:
+    waiting = [trial(number, loss) for number, loss in enumerate(SIX[:5])]
+
+    assert plan(state(*waiting, trial(5, running=True)), capacity=0) == ()
+    decisions = plan(state(*waiting, trial(5, 0.6)), capacity=9)
+
+    assert pruned(decisions) == [2, 3, 4, 5]
+    assert promoted(decisions) == [0, 1]
+    assert decisions[0].reason == "rank 3 of 6 at 100 updates (loss 0.3); the best 2 go on"
+    assert decisions[-1].reason == "rank 2 of 6 at 100 updates (loss 0.2); the best 2 go on"
+
+
+def test_losers_are_pruned_even_when_no_device_waits() -> None:
+    decisions = plan(state(*(trial(number, loss) for number, loss in enumerate(SIX))), capacity=0)
+
+    assert pruned(decisions) == [2, 3, 4, 5]
+    assert len(decisions) == 4
+
+
+def test_divergence_is_a_result_and_ends_a_trial_at_once() -> None:
+    waiting = [trial(number, loss) for number, loss in enumerate(SIX[:4])]
+
+    decisions = plan(state(*waiting, trial(4, None), trial(5, running=True)), capacity=0)
+    judged = plan(state(*waiting, trial(4, None, status=PRUNED), trial(5, None)), capacity=9)
+
+    assert decisions == (Prune(trial=4, rung=0, reason="it diverged in its run of 100 updates"),)
+    assert promoted(judged) == [0, 1]  # a third of six, the two that diverged included
+
+
+def test_failed_trials_are_not_waited_for() -> None:
+    waiting = [trial(number, loss) for number, loss in enumerate(SIX[:5])]
+
+    decisions = plan(state(*waiting, trial(5, status=FAILED)), capacity=9)
+
+    assert promoted(decisions) == [0, 1]
+
+
+def test_the_best_of_each_measured_group_goes_on_whatever_its_rank() -> None:
+    constant = [trial(number, SIX[number], control=Control.CONSTANT) for number in (4, 5)]
+    others = [trial(number, SIX[number]) for number in range(4)]
+
+    decisions = plan(state(*others, *constant), capacity=9)
+
+    assert promoted(decisions) == [0, 1, 4]
+    assert decisions[-1].reason == (
+        "rank 5 of 6 at 100 updates (loss 0.5); the best constant control goes on, to measure the answer against"
+    )
+
+
+def test_a_later_cohort_is_held_against_all_results_and_may_lose_entirely() -> None:
+    early = [trial(0, 0.1, 0.1, 0.1, status=COMPLETED), trial(1, 0.2, 0.2, status=PRUNED)]
+    late = [trial(2, 0.5, cohort=1), trial(3, 0.6, cohort=1)]
+
+    decisions = plan(state(*early, *late, trials=4, cohort=2, keep=0.5), capacity=0)
+
+    assert pruned(decisions) == [2, 3]
+    assert decisions[0].reason == "rank 3 of 4 at 100 updates (loss 0.5); the best 2 go on"
+
+
+def test_a_better_cohort_gets_no_more_than_the_places_left() -> None:
+    early = [trial(0, 0.5, 0.5, status=PRUNED), trial(1, 0.6, status=PRUNED)]
+    late = [trial(2, 0.1, cohort=1), trial(3, 0.2, cohort=1)]
+
+    decisions = plan(state(*early, *late, trials=4, cohort=2, keep=0.5), capacity=9)
+
+    assert promoted(decisions) == [2]
+    assert decisions[0].reason == "rank 2 of 4 at 100 updates (loss 0.2); the best 2 go on, and as many have"
+
+
+def test_free_devices_begin_the_next_cohort() -> None:
+    cohort = [trial(number, 0.1) for number in range(5)]
+
+    (decision,) = plan(state(*cohort, trial(5, running=True), trials=12), capacity=1)
+
+    assert isinstance(decision, NewTrial)
+    assert (decision.number, decision.cohort) == (6, 1)
+
+
+def test_promotions_go_before_new_trials() -> None:
+    decisions = plan(state(*(trial(number, loss) for number, loss in enumerate(SIX)), trials=12), capacity=3)
+
+    assert [type(one) for one in decisions[-3:]] == [Promote, Promote, NewTrial]
+
+
+def test_a_trial_sure_to_go_on_does_not_wait_for_its_peers() -> None:
+    waiting = [trial(number, loss) for number, loss in enumerate(SIX[:5])]
+    pending = trial(5, running=True)
+
+    decisions = plan(state(*waiting, pending), capacity=9)
+
+    assert promoted(decisions) == [0]  # the second of five could still be beaten by the sixth
+    assert decisions[0].reason == "rank 1 of 5 at 100 updates (loss 0.1); sure to go on (results to come: 1)"
+
+
+def test_the_top_rung_completes_a_trial() -> None:
+    decisions = plan(state(trial(0, 0.3, 0.2, 0.1), trial(1, running=True), trials=2), capacity=0)
+
+    assert decisions == (CompleteTrial(trial=0, reason="trained to the full horizon (loss 0.1)"),)
+
+
+DONE = (
+    trial(0, 0.3, 0.3, 0.3, status=COMPLETED, control=Control.DEFAULT),
+    trial(1, 0.9, 0.9, 0.9, status=COMPLETED, control=Control.CONSTANT),
+    trial(2, 0.1, 0.1, 0.1, status=COMPLETED),
+    trial(3, 0.2, 0.2, 0.2, status=COMPLETED),
+)
+
+
+def test_every_candidate_is_confirmed_on_one_seed_before_any_on_the_next() -> None:
+    decisions = plan(state(*DONE, trials=4, finalists=1, confirm_seeds=2, seed=7), capacity=9)
+
+    assert [(one.trial, one.seed) for one in decisions if isinstance(one, Confirm)] == [
+        (2, 8),
+        (1, 8),
+        (0, 8),
+        (2, 9),
+        (1, 9),
+        (0, 9),
+    ]
+    assert decisions[0].reason == "number 1 at the full horizon (loss 0.1): fresh seed 1 of 2"
+    assert decisions[1].reason == "the best constant control, to measure the answer against: fresh seed 1 of 2"
+
+
+def test_the_study_finishes_when_the_last_confirmation_is_in() -> None:
+    runs = [confirmed(number, seed) for seed in (1, 2) for number in (0, 1, 2)]
+    search = {"trials": 4, "finalists": 1, "confirm_seeds": 2}
+
+    assert plan(state(*DONE, confirmations=[*runs[:5], confirmed(2, 2, finished=False)], **search), capacity=9) == ()
+    assert plan(state(*DONE, confirmations=runs, **search), capacity=0) == (
+        Finish(reason="all 4 trials are decided and the best 3 confirmed on 2 fresh seeds"),
+    )
+
+
+def test_what_the_limit_does_not_pay_for_is_left_out_and_told() -> None:
+    runs = [confirmed(number, 1) for number in (0, 1, 2)]
+
+    (decision,) = plan(
+        state(*DONE, confirmations=runs, committed=10_000, trials=4, finalists=1, confirm_seeds=2, max_updates=10_899),
+        capacity=9,
+    )
+
+    assert decision == Finish(
+        reason="the limit of 10,899 updates is reached: 4 of 4 trials were tried, and 3 of 6 confirmation runs made"
+    )
+
+
+def test_new_trials_stop_where_the_reserve_begins() -> None:
+    opened = [
+        trial(0, running=True, control=Control.DEFAULT),
+        trial(1, running=True, control=Control.CONSTANT),
+        trial(2, running=True),
+    ]
+    ways, confirmations = 3 * (300 + 900), 3 * 900  # to the top for three, and a confirmation for each
+
+    def opens(limit: int) -> bool:
+        return any(
+            isinstance(one, NewTrial) for one in plan(state(*opened, committed=300, max_updates=limit), capacity=1)
+        )
+
+    assert not opens(300 + ways + confirmations + 99)
+    assert opens(300 + ways + confirmations + 100)
+
+
+def test_a_promotion_that_would_touch_the_reserve_ends_the_trial_and_says_so() -> None:
+    waiting = [
+        trial(0, 0.4, control=Control.DEFAULT),
+        trial(1, 0.5, control=Control.CONSTANT),
+        trial(2, 0.1),
+        trial(3, 0.2),
+    ]
+    left = 3 * (300 + 900) + 3 * 900
+
+    decisions = plan(state(*waiting, committed=400, trials=4, keep=0.5, max_updates=400 + left), capacity=9)
+
+    assert promoted(decisions) == [2, 0, 1]
+    assert decisions[0] == Prune(
+        trial=3,
+        rung=0,
+        reason="rank 2 of 4 at 100 updates (loss 0.2); what is left of the 6,700 updates is kept for the best",
+    )
+
+
+def test_three_failures_without_a_result_end_the_study() -> None:
+    failed = [trial(number, status=FAILED) for number in range(3)]
+
+    assert plan(state(*failed, trial(3, running=True)), capacity=9) == ()
+    (decision,) = plan(state(*failed), capacity=9)
+
+    assert isinstance(decision, GiveUp)
+    assert decision.reason == (
+        "no trial reached the full horizon: of 3 trials, 3 failed and 0 diverged; "
+        "the workload does not run: see the errors of the trials"
+    )
+
+
+def test_failures_beside_a_result_do_not_end_the_study() -> None:
+    failed = [trial(number, status=FAILED) for number in range(3)]
+
+    (decision,) = plan(state(*failed, trial(3, 0.1)), capacity=1)
+
+    assert isinstance(decision, NewTrial)
+
+
+def test_when_all_diverge_the_range_of_the_peak_is_named() -> None:
+    (decision,) = plan(state(*(trial(number, None, status=PRUNED) for number in range(6))), capacity=9)
+
+    assert isinstance(decision, GiveUp)
+    assert decision.reason == (
+        "no trial reached the full horizon: of 6 trials, 0 failed and 6 diverged; "
+        "lower the range of peak_lr (0.001 to 1)"
+    )
+
+
+def test_a_limit_too_small_for_any_answer_is_told_at_once() -> None:
+    (decision,) = plan(state(max_updates=6_599), capacity=9)
+
+    assert decision == GiveUp(
+        reason="max_updates (6,599) does not pay for an answer: raise it, or lower total_steps (900)"
+    )
+
+
+def test_a_plan_needs_a_space() -> None:
+    with pytest.raises(InvalidValue, match="space must be given before the search begins"):
+        plan(state(space=None), capacity=1)
