@@ -54,7 +54,7 @@ def repeatable(device: torch.device, *, threads: int | None) -> Iterator[None]:
         return
     threads_before, mode_before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(cpu_threads(threads))
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms loads the compiler: seconds
     try:
         yield
     finally:
@@ -63,7 +63,7 @@ def repeatable(device: torch.device, *, threads: int | None) -> Iterator[None]:
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back the memory of a training that nothing refers to any more."""
-    gc.collect()
+    """Give back the device memory of a training that nothing but reference cycles holds any more."""
     if device.type == "cuda":
+        gc.collect()  # takes as long as a short run, so CPU memory is left to the collector's own rhythm
         torch.cuda.empty_cache()

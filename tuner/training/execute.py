@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from tuner.errors import NotFound
+from tuner.errors import NotFound, WorkloadError
 from tuner.jobs.records import CurvePoint
 from tuner.training.devices import free_memory, repeatable, resolve_device
 from tuner.training.engine import Engine, Progress, Result
@@ -113,6 +113,8 @@ class _Run:
         )
         seed_everything(request.seed)
         training = workload.start(options, seed=request.seed, device=self._device)
+        if not isinstance(training, StepwiseTraining):
+            raise WorkloadError(f"{workload.name} must give a StepwiseTraining, got a {type(training).__name__}")
         self._take_up(training)
         return Engine(training, lrs=lrs, progress=self._progress, device=self._device, listener=self).run()
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ KEPT = 2
 """Newest snapshots that stay in a folder: the second is there should the first prove unreadable."""
 
 _log = logging.getLogger(__name__)
-_PLAIN = (torch.Tensor, torch.Size, torch.dtype, torch.device, str, bytes, int, float, bool, type(None))
+_PLAIN = {torch.Size, torch.dtype, torch.device, str, bytes, int, float, bool, type(None)}  # and tensors of any kind
 
 
 class SnapshotUnusable(TunerError):
@@ -118,18 +119,18 @@ def _sync_folder(folder: Path) -> None:
 
 def _check_plain(value: object, *, where: str) -> None:
     for place, leaf in _leaves(value, where=where):
-        if not isinstance(leaf, _PLAIN):
+        if type(leaf) not in _PLAIN and not isinstance(leaf, torch.Tensor):
             raise WorkloadError(
                 f"{place} is a {type(leaf).__module__}.{type(leaf).__name__}; "
                 "a snapshot holds tensors, numbers, strings, and dicts, lists and tuples of those"
             )
 
 
-def _leaves(value: object, *, where: str) -> Iterator[tuple[str, object]]:
-    if isinstance(value, dict):
+def _leaves(value: Any, *, where: str) -> Iterator[tuple[str, object]]:
+    if type(value) in (dict, OrderedDict):
         for key, item in value.items():
             yield from _leaves(item, where=f"{where}[{key!r}]")
-    elif isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+    elif type(value) in (list, tuple):
         for index, item in enumerate(value):
             yield from _leaves(item, where=f"{where}[{index}]")
     else:

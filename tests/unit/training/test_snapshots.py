@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import collections
+import logging
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tuner.errors import WorkloadError
+from tuner.training.protocol import Outcome, Verdict
+from tuner.training.snapshots import KEPT, SnapshotUnusable, read_snapshot, snapshots_in, write_snapshot
+
+
+def points(train):
+    return {message.point.step: message.point for message in train.evaluated}
+
+
+def stop_with_snapshot(at):
+    return lambda message: Verdict(stop=message.point.step == at, snapshot=message.point.step == at)
+
+
+class TestResume:
+    def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(self, train, line):
+        whole = train(line)
+        expected = points(train)
+        train(line, verdict=stop_with_snapshot(20))
+        resumed = train(line, resume=train.newest)
+        assert resumed.loss == whole.loss
+        assert points(train) == {step: point for step, point in expected.items() if step > 20}
+
+    def test_no_update_is_repeated_or_skipped(self, train, counting):
+        workload = counting()
+        train(workload, verdict=stop_with_snapshot(20))
+        ended = train(workload, resume=train.newest)
+        assert [step for step, _ in workload.training.steps] == list(range(20, 40))
+        assert sum(message.updates for message in train.evaluated) + ended.updates == 20
+
+    def test_snapshots_between_evaluations_keep_the_running_training_loss(self, train, counting):
+        workload = counting(on_step=lambda step: float(step))
+        train(workload, snapshot_seconds=1e-9)  # due after every update
+        at_39 = [saved.snapshot for saved in train.saved if saved.snapshot.step == 39]
+        train(workload, resume=at_39[0])
+        assert [message.point.train_loss for message in train.evaluated] == [34.5]
+
+    def test_the_divergence_guard_remembers_the_start(self, train, counting):
+        workload = counting(on_validate=lambda done: 2.0 if done < 30 else 7.0)
+        train(workload, verdict=stop_with_snapshot(20))
+        ended = train(workload, resume=train.newest)
+        assert (ended.outcome, ended.step) == (Outcome.DIVERGED, 30)
+
+    def test_every_generator_goes_on_where_it_was(self, train, counting):
+        drawn = {}
+
+        def on_step(step):
+            numbers = torch.rand(3).tolist(), np.random.rand(), np.random.randn(), random.random(), random.gauss(0, 1)
+            assert drawn.setdefault(step, numbers) == numbers
+            return 1.0
+
+        train(counting(on_step))
+        train(counting(on_step), verdict=stop_with_snapshot(10))
+        assert train(counting(on_step), resume=train.newest).outcome is Outcome.SUCCEEDED
+
+
+class TestRefusal:
+    def test_a_torn_snapshot_falls_back_to_the_one_before(self, train, counting, caplog):
+        workload = counting()
+        train(workload, verdict=lambda m: Verdict(snapshot=m.point.step in (10, 20), stop=m.point.step == 20))
+        newest = Path(train.newest.path)
+        newest.write_bytes(newest.read_bytes()[:-100])
+        with caplog.at_level(logging.WARNING):
+            train(workload, resume=train.newest)
+        assert workload.training.steps[0][0] == 10
+        assert "cannot be read" in caplog.text
+
+    @pytest.mark.parametrize("change", [{"seed": 8}, {"total_steps": 50}, {"options": {"slope": 3.0}}])
+    def test_a_snapshot_of_another_run_is_refused_and_the_run_starts_from_the_beginning(
+        self, train, line, change, caplog
+    ):
+        train(line, verdict=stop_with_snapshot(20))
+        foreign = train.newest
+        with caplog.at_level(logging.WARNING):
+            ended = train(line, resume=foreign, **change)
+        assert ended.outcome is Outcome.SUCCEEDED
+        assert train.evaluated[0].point.step == 0
+        assert "belongs to another run" in caplog.text
+        assert "starts from the beginning" in caplog.text
+
+    def test_a_snapshot_that_is_gone_means_the_beginning(self, train, counting):
+        train(counting(), verdict=stop_with_snapshot(20))
+        Path(train.newest.path).unlink()
+        train(counting(), resume=train.newest)
+        assert train.evaluated[0].point.step == 0
+
+    @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04"])
+    def test_garbage_is_refused(self, tmp_path, content):
+        path = tmp_path / "step-000000000001.pt"
+        path.write_bytes(content)
+        with pytest.raises(SnapshotUnusable, match="cannot be read"):
+            read_snapshot(path, run="run")
+
+    def test_a_file_that_would_run_code_is_refused_unrun(self, tmp_path):
+        class Evil:
+            def __reduce__(self):
+                return os.mkdir, (str(tmp_path / "ran"),)
+
+        path = tmp_path / "step-000000000001.pt"
+        torch.save(Evil(), path)
+        with pytest.raises(SnapshotUnusable):
+            read_snapshot(path, run="run")
+        assert not (tmp_path / "ran").exists()
+
+    def test_another_format_is_refused(self, tmp_path):
+        path = tmp_path / "step-000000000001.pt"
+        torch.save({"weights": torch.ones(2)}, path)
+        with pytest.raises(SnapshotUnusable, match="not a snapshot of format"):
+            read_snapshot(path, run="run")
+
+
+class TestWriting:
+    def test_only_the_newest_stay(self, tmp_path):
+        for step in (5, 20, 100, 3000):
+            write_snapshot(tmp_path, step=step, run="run", content={})
+        assert [path.name for path in snapshots_in(tmp_path)] == ["step-000000003000.pt", "step-000000000100.pt"]
+        assert len(list(tmp_path.iterdir())) == KEPT
+
+    @pytest.mark.parametrize("value", [np.float64(1.0), {1, 2}, collections.deque(), object(), torch.nn.Linear(1, 1)])
+    def test_a_state_that_could_not_be_read_again_is_refused_with_its_place(self, tmp_path, value):
+        with pytest.raises(WorkloadError, match=r"\['cache'\]\[0\] is a"):
+            write_snapshot(tmp_path, step=1, run="run", content={"cache": [value]})
+        assert list(tmp_path.iterdir()) == []
+
+    def test_what_is_written_is_what_is_read(self, tmp_path):
+        content = {"a": torch.arange(3), "b": [1, 2.5, None, True, "text", (torch.Size([2]), torch.float32)]}
+        written = write_snapshot(tmp_path, step=4, run="run", content=content)
+        step, read = read_snapshot(Path(written.path), run="run")
+        assert step == written.step == 4
+        assert torch.equal(read.pop("a"), content.pop("a"))
+        assert read == content
+
+    def test_a_disk_that_takes_no_snapshot_does_not_end_the_run(self, train, counting, tmp_path, caplog):
+        (tmp_path / "file").write_text("not a folder")
+        with caplog.at_level(logging.WARNING):
+            ended = train(counting(), snapshot_seconds=1e-9, snapshot_dir=str(tmp_path / "file"))
+        assert ended.outcome is Outcome.SUCCEEDED
+        assert train.saved == []
+        assert "goes on without a snapshot" in caplog.text
+
+    def test_a_full_disk_leaves_what_was_there(self, tmp_path, monkeypatch):
+        write_snapshot(tmp_path, step=1, run="run", content={})
+        monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space left"):
+            write_snapshot(tmp_path, step=2, run="run", content={})
+        assert [path.name for path in tmp_path.iterdir()] == ["step-000000000001.pt"]
