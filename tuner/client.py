@@ -107,6 +107,7 @@ class Client:
 
     def __init__(self, base_url: str = DEFAULT_URL, *, timeout: float = 10.0) -> None:
         self._url = base_url.rstrip("/")
+        self._timeout = timeout
         # A proxy named in the environment is not on the way to this machine.
         self._http = httpx2.Client(base_url=self._url, timeout=timeout, trust_env=not _is_local(self._url))
 
@@ -282,7 +283,7 @@ class Client:
 
     def _stream(self, job_id: str, *, after: int) -> Iterator[httpx2.ServerSentEvent]:
         """One connection's worth of messages."""
-        timeout = httpx2.Timeout(self._http.timeout, read=_SILENCE_SECONDS)
+        timeout = httpx2.Timeout(self._timeout, read=_SILENCE_SECONDS)
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         path = f"/v1/jobs/{_part(job_id)}/events"
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:

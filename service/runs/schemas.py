@@ -25,9 +25,7 @@ class CurveSample:
     @classmethod
     def of(cls, point: CurvePoint) -> Self:
         """A point, with ``None`` for what is not finite."""
-        return cls(
-            step=point.step, lr=point.lr, train_loss=_finite(point.train_loss), val_loss=_finite(point.val_loss)
-        )
+        return cls(step=point.step, lr=point.lr, train_loss=_finite(point.train_loss), val_loss=_finite(point.val_loss))
 
 
 def _finite(loss: float | None) -> float | None:

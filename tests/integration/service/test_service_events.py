@@ -1,0 +1,140 @@
+"""Event streams: complete, resumable, and never in the way of a shutdown."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+
+from service.settings import Settings
+from tests.integration.service.live import PATIENCE_SECONDS, served, service_process, wait_until
+from tests.integration.service.world import World
+from tuner.client import Client
+from tuner.errors import DatabaseUnavailable
+from tuner.jobs.records import EventRecord
+from tuner.store import Store
+
+
+def messages(api: TestClient, job_id: str, *, after: int | None = None) -> list[httpx2.ServerSentEvent]:
+    """Everything that the stream of an ended job says."""
+    headers = {} if after is None else {"Last-Event-ID": str(after)}
+    with api.stream("GET", f"/v1/jobs/{job_id}/events", headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        return list(httpx2.EventSource(answer))
+
+
+class TestTheStreamOfAnEndedJob:
+    def test_it_tells_every_event_in_order_then_ends(self, api: TestClient, world: World, store: Store):
+        job = world.completed()
+        *told, end = messages(api, job.id)
+        stored = store.events.after(0, job_id=job.id, limit=1000)
+        assert [(one.event, int(one.id)) for one in told] == [(event.kind, event.id) for event in stored]
+        assert [json.loads(one.data)["data"] for one in told] == [event.data for event in stored]
+        assert (end.event, json.loads(end.data)) == ("end", {"state": "completed"})
+
+    def test_it_resumes_after_any_event(self, api: TestClient, world: World):
+        job = world.completed()
+        *told, _ = messages(api, job.id)
+        for position in (0, len(told) // 2, len(told) - 2, len(told) - 1):
+            *rest, end = messages(api, job.id, after=int(told[position].id))
+            assert [one.id for one in rest] == [one.id for one in told[position + 1 :]]
+            assert end.event == "end"
+
+    def test_more_events_than_one_look_takes_are_all_told(
+        self, api: TestClient, world: World, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("service.jobs.events._BATCH", 3)
+        job = world.completed()
+        *told, _ = messages(api, job.id)
+        assert len(told) == len(store.events.after(0, job_id=job.id, limit=1000)) > 3
+
+    def test_only_the_jobs_own_events_are_told(self, api: TestClient, world: World, store: Store):
+        world.completed()
+        other = world.job()
+        store.jobs.cancel(other.id, reason="no")
+        *told, _ = messages(api, other.id)
+        assert {json.loads(one.data)["job_id"] for one in told} == {other.id}
+
+    def test_a_job_that_is_not_there_is_refused_before_the_stream_begins(self, api: TestClient):
+        assert api.get("/v1/jobs/nope/events").status_code == 404
+
+
+class Watcher:
+    """Reads a job's events in a thread."""
+
+    def __init__(self, events: Iterator[EventRecord]) -> None:
+        self.seen: list[EventRecord] = []
+        self._events = events
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for event in self._events:
+            self.seen.append(event)
+
+    def wait_for(self, count: int) -> None:
+        wait_until(lambda: len(self.seen) >= count, what=f"{count} events")
+
+    def join(self) -> list[EventRecord]:
+        self._thread.join(timeout=PATIENCE_SECONDS)
+        assert not self._thread.is_alive()
+        return self.seen
+
+
+def test_events_arrive_as_they_happen_and_survive_a_restart(settings: Settings, store: Store, world: World):
+    job = world.job()
+    with served(settings.model_copy(update={"port": 0}), store=store) as first:
+        url, port = first.address, int(first.address.rsplit(":", 1)[1])
+        watcher = Watcher(Client(url).events(job.id))
+        watcher.wait_for(1)
+        world.started(job)
+        watcher.wait_for(4)
+    world.train(loss=0.5)
+    with served(settings.model_copy(update={"port": port}), store=store):
+        world.train(loss=0.4)
+        store.jobs.cancel(job.id, reason="enough")
+        seen = watcher.join()
+    assert [event.id for event in seen] == [event.id for event in store.events.after(0, job_id=job.id, limit=1000)]
+    assert seen[-1].kind == "job.cancelled"
+
+
+def test_a_stream_outlives_an_outage_of_the_database(
+    settings: Settings, store: Store, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    job = world.job()
+    with served(settings.model_copy(update={"port": 0}), store=store) as server:
+        watcher = Watcher(Client(server.address).events(job.id))
+        watcher.wait_for(1)
+        refused = threading.Event()
+
+        def away(*_: object, **__: object) -> None:
+            refused.set()
+            raise DatabaseUnavailable("connection refused")
+
+        with monkeypatch.context() as outage:
+            outage.setattr(store.events, "after", away)
+            assert refused.wait(PATIENCE_SECONDS)
+        store.jobs.cancel(job.id, reason="enough")
+        assert watcher.join()[-1].kind == "job.cancelled"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_in_order_with_a_stream_open(
+    settings: Settings, world: World, tmp_path: Path, number: signal.Signals
+):
+    job = world.job()
+    with service_process(tmp_path) as service:
+        headers = {"Last-Event-ID": "0"}
+        with httpx2.stream("GET", f"{service.url}/v1/jobs/{job.id}/events", headers=headers) as answer:
+            said = httpx2.EventSource(answer).__iter__()
+            assert next(said).event == "job.submitted"
+            service.process.send_signal(number)
+            assert list(said) == []
+            assert service.process.wait(timeout=PATIENCE_SECONDS) == 0
+    assert "graceful" not in (tmp_path / "service.log").read_text()  # the stream ended by itself, it was not cut
