@@ -48,10 +48,14 @@ if ! { [ -x "$venv/bin/uv" ] && UV_FIND_LINKS="$find_links" VIRTUAL_ENV="$PWD/$v
     $pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 fi
 
-# uv writes no byte code; without it every start of a torch process costs ten seconds.
+# uv writes no byte code; without it every start of a torch process costs ten seconds. torch loads its larger half only
+# when the first optimizer is built.
 echo "bootstrap: warming the byte code"
 env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" - <<'PY' || true
-import alembic, fastapi, httpx2, matplotlib.figure, optuna, rich, scipy.stats, sklearn.datasets, sqlalchemy, torch, typer, uvicorn
+import alembic, fastapi, httpx2, matplotlib.figure, optuna, psycopg, rich, schemathesis, scipy.stats, sklearn.datasets
+import sqlalchemy, torch, transformers, typer, uvicorn
+
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
 PY
 printf '%s' "$stamp" > "$ready"
 echo "bootstrap: ready"

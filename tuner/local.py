@@ -89,7 +89,7 @@ def tune(
         store.queue.take_back(_WORKER)
         snapshots = folder if database is None else file.with_suffix(".snapshots")
         seat = _Seat(store=store, job_id=job.id, workload=workload, info=info, device=_device(device), folder=snapshots)
-        return seat.work(on_progress or (lambda _: None))
+        return seat.work(on_progress)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,29 +103,34 @@ class _Seat:
     device: str
     folder: Path
 
-    def work(self, on_progress: Callable[[Progress], None]) -> Report:
+    def work(self, on_progress: Callable[[Progress], None] | None) -> Report:
         """Claim, train and plan until the job has ended; return its report."""
+
+        def moved() -> None:
+            if on_progress is not None:
+                on_progress(self._progress())
+
         offers = {self.info.name: self.info.version}
         while (job := self.store.jobs.get(self.job_id)).state in {JobState.QUEUED, JobState.RUNNING}:
             lease = self.store.queue.claim(_WORKER, workloads=offers, lease_seconds=_LEASE_SECONDS)
             if lease is not None:
-                self._train(lease, on_progress=lambda: on_progress(self._progress()))
+                self._train(lease, moved=moved)
                 continue
             lock = self.store.planning.lock_study(_WORKER, workloads=list(offers), seconds=60.0)
             if lock is None:
                 raise StudyFailed(f"job {self.job_id} has neither a run nor a plan left: please report this bug")
             advance(self.store, lock=lock)
-            on_progress(self._progress())
+            moved()
         return self._report(job)
 
-    def _train(self, lease: LeasedRun, *, on_progress: Callable[[], None]) -> None:
+    def _train(self, lease: LeasedRun, *, moved: Callable[[], None]) -> None:
         from tuner.training.execute import execute
         from tuner.training.protocol import Outcome, Train, Verdict
 
         def evaluated(message: Evaluated) -> Verdict:
             points = [message.point]
             self.store.queue.heartbeat(lease, points=points, updates=message.updates, lease_seconds=_LEASE_SECONDS)
-            on_progress()
+            moved()
             return Verdict()
 
         def saved(message: SnapshotSaved) -> None:
