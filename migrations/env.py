@@ -6,13 +6,8 @@ from alembic import context
 from sqlalchemy import Connection
 
 from tuner.store.engine import WRITES, connect, parse_url
-from tuner.store.migrate import VERSION_TABLE
-from tuner.store.models import PREFIX, Base
-
-
-def ours(name: str | None, kind: str, parents: object) -> bool:
-    """Whether Alembic may look at a table: Optuna's live beside ours, and it would drop them."""
-    return kind != "table" or (name or "").startswith(PREFIX)
+from tuner.store.migrate import VERSION_TABLE, is_ours
+from tuner.store.models import Base
 
 
 def migrate(connection: Connection) -> None:
@@ -21,7 +16,7 @@ def migrate(connection: Connection) -> None:
         connection=connection,
         target_metadata=Base.metadata,
         version_table=VERSION_TABLE,
-        include_name=ours,
+        include_name=is_ours,
         render_as_batch=True,
         transactional_ddl=True,  # of SQLite, Alembic does not assume it
     )

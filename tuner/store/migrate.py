@@ -23,6 +23,7 @@ from sqlalchemy.exc import OperationalError
 
 from tuner.errors import DatabaseUnavailable, InvalidValue, SchemaMismatch
 from tuner.store.engine import WRITES, connect, parse_url
+from tuner.store.models import PREFIX
 
 VERSION_TABLE = "tuner_alembic_version"
 _OPTUNA_TABLES = {"version_info", "alembic_version", "studies", "trials"}
@@ -78,6 +79,11 @@ def alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
     return config
+
+
+def is_ours(name: str | None, kind: str, parents: object) -> bool:
+    """Whether Alembic may look at something: of other people's tables it would say that they are to be dropped."""
+    return kind != "table" or (name or "").startswith(PREFIX)
 
 
 @contextmanager

@@ -53,7 +53,9 @@ class TestIdempotency:
 
     def test_the_same_key_for_another_request_is_a_conflict(self, store: Store) -> None:
         first = store.jobs.submit(spec(), idempotency_key="k1")
-        with pytest.raises(IdempotencyConflict, match=f"'k1' was used for another request, which became job {first.id}"):
+        with pytest.raises(
+            IdempotencyConflict, match=f"'k1' was used for another request, which became job {first.id}"
+        ):
             store.jobs.submit(spec(name="another"), idempotency_key="k1")
         assert len(store.jobs.list().items) == 1
 

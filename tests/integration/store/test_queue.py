@@ -102,9 +102,7 @@ class TestHeartbeat:
         assert told == [None, None]
 
     @pytest.mark.parametrize("step", [-1, STEPS + 1])
-    def test_a_point_outside_the_run_is_refused_and_nothing_stored(
-        self, bench: Bench, store: Store, step: int
-    ) -> None:
+    def test_a_point_outside_the_run_is_refused_and_nothing_stored(self, bench: Bench, store: Store, step: int) -> None:
         job = bench.running_job()
         lease = bench.claim()
         with pytest.raises(InvalidValue, match=rf"step must be in \[0, {STEPS}\]"):
