@@ -11,7 +11,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import migrations
 import optuna
 import pytest
 from alembic import command
@@ -21,6 +20,7 @@ from alembic.operations.ops import DropTableOp
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
+import migrations
 from tuner.errors import InvalidValue, SchemaMismatch
 from tuner.store import Store
 from tuner.store.engine import WRITES, connect, parse_url

@@ -31,7 +31,8 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise InvalidValue("database_url", value=url, allowed=_FORMS) from error
+        scheme = url.partition(":")[0]  # what follows may hold a password
+        raise InvalidValue("database_url", value=scheme, allowed=_FORMS) from error
     match parsed.get_backend_name():
         case "sqlite":
             if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):

@@ -49,7 +49,8 @@ class Jobs(Part):
             idempotency_key: The same key and request from the same team give the same job, however often they come.
 
         Raises:
-            InvalidValue: The space is missing, an option is not JSON with finite numbers, or the key is longer than 200 characters.
+            InvalidValue: The space is missing, an option is not JSON with finite numbers, or the key is longer than
+                200 characters.
             NotFound: No worker has announced the workload.
             IdempotencyConflict: The key was used for another request.
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -19,7 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Engine, func, inspect, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from tuner.errors import DatabaseUnavailable, InvalidValue, SchemaMismatch
 from tuner.store.engine import WRITES, connect, parse_url
@@ -93,6 +94,10 @@ def _engine(url: URL) -> Iterator[Engine]:
         yield engine.execution_options(**{WRITES: True})
     except OperationalError as error:
         raise DatabaseUnavailable(f"the database does not answer: {error.orig}") from error
+    except DatabaseError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_NOTADB:
+            raise
+        raise InvalidValue("database_url", value=str(url), allowed="a database of Schedule Tuner") from error
     finally:
         engine.dispose()
 

@@ -30,7 +30,7 @@ class TestSubmit:
         assert store.jobs.get(job.id) == job
 
     def test_a_workload_that_nobody_offers_is_refused_with_those_that_exist(self, store: Store) -> None:
-        with pytest.raises(NotFound, match="there is no workload 'letters'. Known are: digits"):
+        with pytest.raises(NotFound, match=r"there is no workload 'letters'\. Known are: digits"):
             store.jobs.submit(spec(workload="letters"))
 
     def test_a_job_without_a_space_is_refused(self, store: Store) -> None:
