@@ -23,6 +23,8 @@ from worker.supervisor import RunEnd, Supervisor
 
 _log = structlog.get_logger(__name__)
 
+START_SECONDS = 300.0
+"""How long a runner may take to be ready: importing torch and the training code from a cold, shared disk."""
 START_ATTEMPTS = 3
 """Starts of a runner in a row that may fail before the worker gives up."""
 STUDY_LOCK_SECONDS = 60.0
@@ -146,7 +148,7 @@ class WorkerLoop:
             if self._stop.requested:
                 return ()
             try:
-                hello = self._runner.start(timeout=self._settings.silence_limit.total_seconds())
+                hello = self._runner.start(timeout=START_SECONDS)
             except RunnerDied as death:
                 reason = str(death)
                 _log.error("runner.start_failed", reason=reason, attempt=attempt)

@@ -1,0 +1,232 @@
+"""Real workers over a real database, for the tests that kill them: started, watched and cleared away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tuner.jobs.records import NewRun, RunKind, RunRecord, WorkloadInfo
+from tuner.jobs.spec import JobSpec
+from tuner.jobs.states import RUN_TRANSITIONS, is_final
+from tuner.schedules import Constant, Schedule
+from tuner.search.settings import SearchSettings
+from tuner.search.space import default_space
+from tuner.store import Store
+from tuner.training.execute import execute
+from tuner.training.protocol import Ended, Train, Verdict
+
+PATIENCE_SECONDS = 60.0
+SCHEDULE = Schedule(peak_lr=0.05, family=Constant())
+WORKLOADS = ("tests.faults.fault_workloads:Gated", "tests.faults.fault_workloads:Hostile")
+
+
+def wait_until(condition: Callable[[], Any], *, what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+    """Poll a condition until it gives something true; fail, saying what was waited for, when it does not."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds:g} s in vain: {what}")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a dead one that nobody has buried yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@dataclass
+class Gate:
+    """Holds a run of the workload ``gated`` before one update."""
+
+    folder: Path
+    at_step: int
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"gate": str(self.folder), "at_step": self.at_step}
+
+    def wait_for_runner(self) -> int:
+        """Wait until a runner stands before the gate; its process."""
+        waiting = self.folder / "waiting"
+        return wait_until(lambda: waiting.exists() and int(waiting.read_text() or 0), what="a runner at the gate")
+
+    def open(self) -> None:
+        (self.folder / "open").touch()
+
+    def steps_by_process(self) -> dict[int, list[int]]:
+        """The updates that were made, by process, in order of the processes."""
+        steps: dict[int, list[int]] = {}
+        for line in (self.folder / "trace").read_text().splitlines():
+            pid, step = map(int, line.split())
+            steps.setdefault(pid, []).append(step)
+        return steps
+
+
+class Site:
+    """A database with a data folder, and the workers on it."""
+
+    def __init__(self, folder: Path, *, infos: tuple[WorkloadInfo, ...]) -> None:
+        self.folder = folder
+        self.url = f"sqlite:///{folder / 'tuner.db'}"
+        self.store = Store.open(self.url)
+        self.workers: list[WorkerProcess] = []
+        self.store.fleet.announce("setting-up", device="cpu", workloads=infos)
+        self.store.fleet.retire("setting-up")
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+        self.store.close()
+
+    def worker(self, name: str = "w1", **settings: object) -> WorkerProcess:
+        """Start a worker."""
+        worker = WorkerProcess(self, name=name, settings={"workloads": ",".join(WORKLOADS), **settings})
+        self.workers.append(worker)
+        return worker
+
+    def enqueue(self, workload: str, *, options: Mapping[str, Any], total_steps: int = 60, seed: int = 1) -> str:
+        """Queue one run of a job of its own, and keep the study lock, so that nobody plans more; the run's id."""
+        info = self.store.fleet.workload(workload)
+        search = SearchSettings(total_steps=total_steps, trials=1, space=default_space(info.optimizer))
+        self.store.jobs.submit(JobSpec(workload=workload, options=dict(options), search=search))
+        lock = self.store.planning.lock_study("test", workloads=[workload], seconds=3600)
+        assert lock is not None
+        self.store.planning.start_job(lock)
+        run = NewRun(
+            kind=RunKind.RUNG, rung=0, seed=seed, total_steps=total_steps, schedule=SCHEDULE, reason="a test wants it"
+        )
+        self.store.planning.add_trial(
+            lock, number=0, optuna_number=0, cohort=0, control=None, schedule=SCHEDULE, reason=run.reason, run=run
+        )
+        return self.store.planning.load(lock.job_id).runs[0].id
+
+    def run(self, run_id: str) -> RunRecord:
+        return self.store.jobs.run(run_id)
+
+    def wait_over(self, run_id: str, *, seconds: float = PATIENCE_SECONDS) -> RunRecord:
+        """Wait until a run is over."""
+
+        def over() -> RunRecord | None:
+            run = self.run(run_id)
+            return run if is_final(RUN_TRANSITIONS, run.state) else None
+
+        return wait_until(over, what=f"the end of run {run_id}", seconds=seconds)
+
+    def wait_snapshot(self, run_id: str, *, step: int) -> None:
+        """Wait until the database knows of a snapshot at an update."""
+        wait_until(
+            lambda: self.sql("SELECT 1 FROM tuner_snapshots WHERE run_id = ? AND step = ?", run_id, step),
+            what=f"a snapshot at update {step}",
+        )
+
+    def events(self, kind: str, *, run_id: str) -> int:
+        """How often something happened to a run."""
+        job_id = self.run(run_id).job_id
+        events = self.store.events.after(0, job_id=job_id)
+        return sum(event.kind == kind and event.data["run"] == run_id for event in events)
+
+    def sql(self, statement: str, *values: object) -> list[Any]:
+        """What only somebody with the database's own tools could do."""
+        with closing(sqlite3.connect(self.folder / "tuner.db", timeout=30)) as connection, connection:
+            return connection.execute(statement, values).fetchall()
+
+    def snapshots_on_disk(self) -> list[str]:
+        """The runs that have snapshots."""
+        return sorted(path.name for path in (self.folder / "snapshots").glob("*"))
+
+
+@dataclass
+class WorkerProcess:
+    """``python -m worker`` as a child of the test."""
+
+    site: Site
+    name: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        settings = {"snapshot_interval": 0.000001, "poll_interval": 0.05, **self.settings}
+        self.log_file = self.site.folder / f"{self.name}.{len(self.site.workers)}.log"
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "worker", "--name", self.name, "--device", "cpu"],
+                env={
+                    **os.environ,
+                    **{f"TUNER_{name.upper()}": str(value) for name, value in settings.items()},
+                    "TUNER_DATABASE_URL": self.site.url,
+                    "TUNER_DATA_DIR": str(self.site.folder),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, *, seconds: float = PATIENCE_SECONDS) -> int:
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """What the worker logged under one event name."""
+        lines = self.log_file.read_text().splitlines()
+        entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return [entry for entry in entries if entry["event"] == event]
+
+    def wait_logged(self, event: str) -> dict[str, Any]:
+        return wait_until(lambda: self.logged(event), what=f"{event} in {self.log_file}")[-1]
+
+
+def undisturbed(
+    workload: Any, *, options: Mapping[str, Any] | None = None, total_steps: int = 60, seed: int = 1, folder: Path
+) -> Ended:
+    """Train the run that `Site.enqueue` queues in this process, from start to end."""
+    request = Train(
+        run_id="undisturbed",
+        workload=workload.name,
+        options=dict(options or {}),
+        schedule=SCHEDULE,
+        total_steps=total_steps,
+        seed=seed,
+        snapshot_dir=str(folder / "undisturbed"),
+        snapshot_seconds=3600,
+    )
+    return execute(
+        request,
+        workloads={workload.name: workload},
+        device="cpu",
+        on_evaluation=lambda _: Verdict(),
+        on_snapshot=lambda _: None,
+    )
+
+
+@contextmanager
+def site_in(folder: Path, *, infos: tuple[WorkloadInfo, ...]) -> Iterator[Site]:
+    """A site that leaves no process behind."""
+    site = Site(folder, infos=infos)
+    try:
+        yield site
+    finally:
+        site.close()

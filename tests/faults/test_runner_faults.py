@@ -1,0 +1,86 @@
+"""What a run may do to its runner, and what happens to the run and the worker then."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.faults.fault_workloads import Gated, Hostile
+from tests.faults.harness import site_in, wait_until
+from tuner.jobs.states import RunState
+from tuner.training.workload import describe
+
+pytestmark = pytest.mark.faults
+
+DEATHS = {
+    "segfault": "the runner was killed by SIGSEGV\nLast lines of its error output:\nFatal Python error: Segmentation",
+    "exit_silently": "the runner ended by itself, with exit code 0 and no result",
+    "close_everything": "the runner was killed: it closed its pipe but did not end",
+    "write_on_the_pipe": "the runner was killed: it broke the protocol",
+    "hang": "the runner was killed: it sent nothing for 5 s",
+}
+ERRORS = {
+    "sys_exit": "SystemExit: 3",
+    "raise": "ValueError: the training data has a hole",
+    "allocate": "Error",
+}
+
+
+@pytest.fixture(scope="module")
+def after_misdeeds(tmp_path_factory):
+    """One worker that meets every misdeed, one after the other: the site and the runs by misdeed."""
+    with site_in(tmp_path_factory.mktemp("misdeeds"), infos=(describe(Gated()), describe(Hostile()))) as site:
+        runs = {how: site.enqueue("hostile", options={"how": how}) for how in ("print_garbage", *DEATHS, *ERRORS)}
+        for how in DEATHS:  # two attempts went wrong already; the third is the last
+            site.sql("UPDATE tuner_runs SET attempts = 2 WHERE id = ?", runs[how])
+        site.worker(silence_limit=5, memory_limit_mib=16_384)
+        yield site, runs
+
+
+@pytest.mark.parametrize("how", DEATHS)
+def test_a_run_that_kills_its_runner_fails_with_how_it_died(after_misdeeds, how):
+    site, runs = after_misdeeds
+    run = site.wait_over(runs[how])
+    assert (run.state, run.attempts) == (RunState.FAILED, 3)
+    assert DEATHS[how] in run.error
+
+
+@pytest.mark.parametrize("how", ERRORS)
+def test_a_run_whose_code_raises_fails_at_once_with_its_traceback(after_misdeeds, how):
+    site, runs = after_misdeeds
+    run = site.wait_over(runs[how])
+    assert (run.state, run.attempts) == (RunState.FAILED, 1)
+    assert ERRORS[how] in run.error
+    assert "fault_workloads.py" in run.error
+
+
+def test_a_run_may_print_what_it_likes(after_misdeeds):
+    site, runs = after_misdeeds
+    assert site.wait_over(runs["print_garbage"]).state is RunState.SUCCEEDED
+
+
+def test_after_all_that_the_worker_trains_the_next_run_and_nothing_is_left_on_the_disk(after_misdeeds):
+    site, _ = after_misdeeds
+    run = site.wait_over(site.enqueue("gated", options={}))
+    assert (run.state, run.attempts) == (RunState.SUCCEEDED, 1)
+    assert site.workers[0].alive
+    wait_until(lambda: site.snapshots_on_disk() == [], what="the snapshots to go")
+
+
+def test_a_run_whose_runner_is_killed_goes_on_from_its_snapshot_to_the_same_loss(site, gate, undisturbed_loss):
+    run_id = site.enqueue("gated", options=gate.options)
+    worker = site.worker()
+    first = gate.wait_for_runner()
+    site.wait_snapshot(run_id, step=25)
+
+    os.kill(first, signal.SIGKILL)
+    gate.open()
+    run = site.wait_over(run_id)
+
+    assert (run.state, run.loss, run.attempts) == (RunState.SUCCEEDED, undisturbed_loss, 2)
+    assert list(gate.steps_by_process().values()) == [list(range(25)), list(range(25, 60))]
+    assert site.events("run.succeeded", run_id=run_id) == 1
+    assert "SIGKILL" in worker.logged("runner.died")[0]["reason"]
+    assert worker.alive
