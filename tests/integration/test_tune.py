@@ -1,0 +1,134 @@
+"""tune(): a whole study in this process, on the real store, study, engine and report."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+import tuner
+from tuner.errors import InvalidValue
+from tuner.search.space import OptimizerKind
+from tuner.store import Store
+from tuner.training.workload import Declaration, DeclaredWorkload
+
+SEARCH = {"trials": 6, "cohort": 3, "finalists": 2, "confirm_seeds": 3, "seed": 7}
+
+
+class NoisyQuadratic(DeclaredWorkload):
+    """A bowl whose gradients are noisy: a constant rate ends on a noise floor that a decay gets below."""
+
+    name: ClassVar[str] = "noisy-quadratic"
+    version: ClassVar[str] = "1"
+    description: ClassVar[str] = "A noisy quadratic; half the squared distance from its minimum."
+    default_steps: ClassVar[int] = 90
+    optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
+    peak_lr: ClassVar = {OptimizerKind.SGD: (0.02, 1.0)}
+
+    def declare(self, options, *, seed, device):
+        model = nn.Linear(20, 1, bias=False, device=device)
+        nn.init.ones_(model.weight)
+
+        def batch(step: int) -> torch.Tensor:
+            return torch.randn(20, generator=torch.Generator().manual_seed(1_000_003 * seed + step))
+
+        def loss(model: nn.Linear, noise: torch.Tensor) -> torch.Tensor:
+            return 0.5 * ((model.weight + noise) ** 2).sum()
+
+        def evaluate(model: nn.Linear) -> float:
+            return 0.5 * float((model.weight**2).sum())
+
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        return Declaration(model=model, optimizer=optimizer, batch=batch, loss=loss, evaluate=evaluate)
+
+
+class Broken(NoisyQuadratic):
+    name: ClassVar[str] = "broken"
+
+    def declare(self, options, *, seed, device):
+        raise FileNotFoundError("/data/train.bin is not there")
+
+
+class Explosive(NoisyQuadratic):
+    name: ClassVar[str] = "explosive"
+    peak_lr: ClassVar = {OptimizerKind.SGD: (100.0, 1000.0)}
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu")
+
+
+def answer(report):
+    """What a report says, without the job and the cost: updates that were repeated are counted, as they should be."""
+    return report.model_dump(exclude={"job_id", "cost", "summary"})
+
+
+def test_a_study_finds_a_schedule_that_beats_the_best_constant_rate(undisturbed):
+    assert undisturbed.schedule_helps
+    assert undisturbed.best_constant.verdict == "better"
+    assert len(undisturbed.trials) == 6
+    assert {loss.seed for loss in undisturbed.best.losses}.isdisjoint({7})
+
+
+def test_the_same_request_gives_the_same_answer(undisturbed):
+    assert answer(tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu")) == answer(undisturbed)
+
+
+@pytest.mark.parametrize("interruption", [1, 17, 60])
+def test_an_interrupted_study_resumes_and_ends_in_the_same_answer(tmp_path, undisturbed, interruption):
+    file = tmp_path / "study.db"
+    calls = 0
+
+    def interrupt(progress):
+        nonlocal calls
+        calls += 1
+        if calls == interruption:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", database=file, on_progress=interrupt)
+    report = tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", database=file)
+    assert answer(report) == answer(undisturbed)
+    store = Store.open(f"sqlite:///{file}")
+    try:
+        runs = store.jobs.runs(report.job_id)
+    finally:
+        store.close()
+    assert {run.state.value for run in runs} == {"succeeded"}
+    assert len({(run.trial_number, run.kind, run.rung, run.seed) for run in runs}) == len(runs)
+
+
+def test_progress_rises_to_the_end():
+    seen = []
+    tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", on_progress=lambda progress: seen.append(progress))
+    fractions = [progress.fraction for progress in seen]
+    assert fractions[-1] == 1.0
+    assert all(0.0 <= fraction <= 1.0 for fraction in fractions)
+    assert math.isclose(max(fractions), 1.0)
+
+
+def test_a_workload_that_always_fails_fails_the_study_with_its_own_words():
+    with pytest.raises(tuner.StudyFailed, match="the workload does not run"):
+        tuner.tune(Broken(), search=SEARCH, device="cpu")
+
+
+def test_a_space_in_which_everything_diverges_is_told_as_such():
+    with pytest.raises(tuner.StudyFailed, match="lower the range of peak_lr"):
+        tuner.tune(Explosive(), search=SEARCH, device="cpu")
+
+
+def test_an_unknown_workload_is_refused_with_those_that_exist():
+    with pytest.raises(InvalidValue, match="digits-mlp"):
+        tuner.tune("digit-mlp", device="cpu")
+
+
+def test_a_bad_option_is_refused_with_field_value_and_range():
+    with pytest.raises(InvalidValue) as refusal:
+        tuner.tune("digits-mlp", options={"width": 0}, device="cpu")
+    assert "width" in refusal.value.field
+    assert refusal.value.value == 0
+    assert "1" in refusal.value.allowed
