@@ -12,6 +12,7 @@ import typer
 
 from tuner.cli.failures import ExitCode
 from tuner.cli.output import say
+from tuner.cli.processes import RestartPolicy
 from tuner.cli.stack import Stack, free_port, running
 from tuner.cli.up import interrupt_on_termination
 from tuner.errors import InvalidValue, TunerError
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.2
+_IMPATIENT = RestartPolicy(deaths_in_a_row=5)  # somebody sits and watches
 _UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -87,12 +89,16 @@ def _tune(stack: Stack, *, request: dict[str, Any]) -> Report:
     from tuner.cli.watch import on_screen
     from tuner.client import Client
 
-    with on_screen() as (view, tell), running(stack, tell=tell) as supervisor, Client(stack.url) as client:
+    with (
+        on_screen() as (view, tell),
+        running(stack, tell=tell, policy=_IMPATIENT) as supervisor,
+        Client(stack.url) as client,
+    ):
         patiently = _Patience(supervisor)
         job_id = patiently(lambda: _unfinished(client))
         if job_id is None:
             tell("Waiting for the worker to load torch and its workloads ...")
-            while not patiently(lambda: _is_offered(client, workload=request["workload"])):
+            while not patiently(lambda: is_offered(client, workload=request["workload"])):
                 time.sleep(_POLL_SECONDS)
             key = str(uuid.uuid4())
             job_id = patiently(lambda: client.submit(request, idempotency_key=key)).id
@@ -130,7 +136,7 @@ def _unfinished(client: Client) -> str | None:
     return next((job.id for job in client.jobs(states=_UNFINISHED)), None)
 
 
-def _is_offered(client: Client, *, workload: str) -> bool:
+def is_offered(client: Client, *, workload: str) -> bool:
     """Whether a job on the workload can be submitted.
 
     Raises:

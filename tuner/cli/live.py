@@ -55,13 +55,15 @@ def progress_line(job: JobDetail) -> str:
 
 
 def _headline(job: JobDetail, *, elapsed: float | None) -> Text:
+    is_live = not is_final(JOB_TRANSITIONS, job.state)
     text = Text()
-    text.append(job.spec.name or job.spec.workload, style="bold")
+    text.append(job.spec.workload, style="bold")
+    text.append(f" ({job.spec.name})" if job.spec.name else "", style="bold")
     text.append(f"  job {job.id[:8]}  ")
     text.append(job.state.value, style=_STATE_STYLE.get(job.state, "cyan"))
     if elapsed is not None:
-        text.append(f"  {clock(elapsed)}")
-    if not is_final(JOB_TRANSITIONS, job.state):
+        text.append(f", {clock(elapsed)} so far" if is_live else f" after {clock(elapsed)}")
+    if is_live:
         text.append(f", {_left_text(job.progress)}")
     return text
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.cli.options import DEFAULT_HOST, DEFAULT_PORT
-from tuner.cli.processes import Child, Supervisor
+from tuner.cli.processes import Child, RestartPolicy, Supervisor
 from tuner.errors import InvalidValue, TunerError
 
 _READY_SECONDS = 60.0
@@ -122,7 +122,7 @@ class Stack:
 
 
 @contextmanager
-def running(stack: Stack, *, tell: Callable[[str], None]) -> Iterator[Supervisor]:
+def running(stack: Stack, *, tell: Callable[[str], None], policy: RestartPolicy | None = None) -> Iterator[Supervisor]:
     """Keep the stack's processes running inside the block, and stop them after it.
 
     The service comes first and is waited for: it makes the tables that the workers need.
@@ -130,13 +130,14 @@ def running(stack: Stack, *, tell: Callable[[str], None]) -> Iterator[Supervisor
     Args:
         stack: What to run.
         tell: Called with a line for people, also from another thread.
+        policy: When a process that died is started again; patient when absent.
 
     Raises:
         FolderInUse: Another process keeps a service over the same data folder.
         ChildGivenUp: The service would not stay up.
         ServiceUnreachable: The service lives but did not answer within a minute.
     """
-    with _held(stack.data_dir), Supervisor(tell=tell) as supervisor:
+    with _held(stack.data_dir), Supervisor(tell=tell, policy=policy) as supervisor:
         tell("Starting the service ...")
         supervisor.add(stack.service())
         wait_until_ready(stack.url, supervisor=supervisor)

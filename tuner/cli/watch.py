@@ -75,7 +75,7 @@ def on_screen() -> Iterator[tuple[View, Callable[[str], None]]]:
     from rich.live import Live
 
     console = Console(highlight=False)
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         yield _Screen(live), lambda line: console.print(line, markup=False)
 
 

@@ -4,6 +4,9 @@ import signal
 
 import pytest
 
+from tuner.cli.demo import is_offered
+from tuner.client import Client
+from tuner.errors import InvalidValue
 from tuner.jobs.records import Level, WorkloadInfo
 from tuner.search.space import OptimizerKind
 
@@ -102,7 +105,7 @@ class TestReads:
 
     def test_show_says_how_far_the_job_is(self, cli, job_id):
         text = cli("show", job_id).stdout
-        assert text.startswith(f"mine  job {job_id[:8]}  queued, time left unknown yet\n")
+        assert text.startswith(f"tiny (mine)  job {job_id[:8]}  queued, time left unknown yet\n")
         assert "0 of 8 opened" in text
         assert "Best so far   none yet" in text
 
@@ -159,3 +162,11 @@ class TestWatch:
         assert watching.wait(timeout=20) == 130
         assert f"`tuner watch {job_id[:8]} --url {cli.url}` follows it again" in world.said_by(watching)
         assert cli.json("show", job_id)["job"]["state"] == "queued"
+
+
+class TestDemo:
+    def test_it_waits_until_the_workload_is_offered_and_refuses_one_that_is_not(self, cli):
+        with Client(cli.url) as client:
+            assert is_offered(client, workload="tiny")
+            with pytest.raises(InvalidValue, match="--workload must be one of tiny, got 'huge'"):
+                is_offered(client, workload="huge")

@@ -50,7 +50,7 @@ def drawn(*arguments, **options) -> str:
 class TestScreen:
     def test_it_shows_trials_rungs_the_best_so_far_and_the_time_left(self):
         text = drawn(job(), elapsed=62.0)
-        assert text.startswith("digits-mlp  job 3f2a1c9e  running  1:02, about 1:15 left\n")
+        assert text.startswith("digits-mlp  job 3f2a1c9e  running, 1:02 so far, about 1:15 left\n")
         for part in (
             "42% 4,200 of at most 10,000 updates",
             "18 of 24 opened, 9 pruned, 2 completed",
