@@ -57,7 +57,8 @@ def rung_steps(settings: SearchSettings) -> tuple[int, ...]:
 def rung_schedule(schedule: Schedule, *, settings: SearchSettings, rung: int) -> Schedule:
     """The schedule that is trained at a rung: the whole of it, compressed.
 
-    Its warm-up shrinks with it, but not below 100 updates or a twentieth of the rung, whichever is less; it never grows.
+    Its warm-up shrinks with it, but not below 100 updates or a twentieth of the rung, whichever is less. It never
+    grows.
 
     Args:
         schedule: At the full horizon.

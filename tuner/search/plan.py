@@ -191,17 +191,20 @@ def _promotion(judgment: Judgment) -> Promote:
 
 
 def _candidates(situation: _Situation) -> dict[int, str]:
-    """The trials to confirm, by number, each with the reason why: the best, then the measured controls."""
+    """The trials to confirm, by number, each with the reason why: the best, the measured controls, the runners-up."""
     completed = situation.standings.completed
     top = situation.standings.top
-    chosen = {
+    finalists = {
         trial.number: f"number {place} at the full horizon (loss {loss_at(trial, top):.4g})"
         for place, trial in enumerate(completed[: situation.settings.finalists], start=1)
     }
+    chosen = dict(list(finalists.items())[:1])
     for control in MEASURED_AGAINST:
         best = next((trial for trial in completed if trial.control is control), None)
         if best is not None:
             chosen.setdefault(best.number, f"the best {control} control, to measure the answer against")
+    for number, why in finalists.items():
+        chosen.setdefault(number, why)
     return chosen
 
 

@@ -6,6 +6,7 @@ left undone is done by the next call. It must be called under the study lock: Op
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -24,12 +25,14 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.errors import InvalidValue
 from tuner.schedules import Schedule
 from tuner.search.decisions import TrialStatus
+from tuner.search.ladder import places
 from tuner.search.settings import SearchSettings
 from tuner.search.space import Choice, FloatRange, IntRange, Parameter, SearchSpace, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events tell of studies and trials
 
 _SPACE: Final = "tuner:space"
+_CONTROL: Final = "control"
 _STARTUP_TRIALS: Final = 10
 _NOT_AN_EXAMPLE: Final = "tuner: not an example to follow"
 """Name of the constraint that trials break which the sampler must rank behind all others."""
@@ -59,6 +62,7 @@ class Study:
     def __init__(self, study: optuna.Study, *, settings: SearchSettings) -> None:
         self._study = study
         self._seed = settings.seed
+        self._keep = settings.keep
         self._space = settings.searched_space
 
     @classmethod
@@ -105,7 +109,7 @@ class Study:
         """
         trial, chosen = self._sampled(number) if schedule is None else self._given(schedule)
         trial.set_user_attr("trial", number)
-        trial.set_user_attr("control", schedule is not None)
+        trial.set_user_attr(_CONTROL, schedule is not None)
         trial.set_user_attr("label", chosen.label)
         trial.set_user_attr("schedule", chosen.to_json())
         return Asked(optuna_number=trial.number, schedule=chosen)
@@ -125,6 +129,8 @@ class Study:
         for trial in trials:
             frozen = told[trial.optuna_number]
             if not frozen.state.is_finished():
+                if frozen.user_attrs.get(_CONTROL) and self._is_guest(trial, trials=trials):
+                    _mark(self._reopened(frozen))
                 self._report(trial, frozen=frozen, bad=bad)
                 self._close(trial)
 
@@ -156,18 +162,28 @@ class Study:
         self._study.sampler = _Given(values or {})
         trial = self._study.ask()
         if values is None:
-            trial.set_constraint(_NOT_AN_EXAMPLE, 1.0)
+            _mark(trial)
         else:
             _suggest(trial, space=self._space)
         return trial, schedule
 
     def _report(self, trial: StudyTrial, *, frozen: FrozenTrial, bad: float) -> None:
-        open_trial = optuna.Trial(self._study, frozen._trial_id)
+        open_trial = self._reopened(frozen)
         for step, loss in trial.steps_results:
-            if loss is None and _NOT_AN_EXAMPLE not in frozen.constraints:
-                open_trial.set_constraint(_NOT_AN_EXAMPLE, 1.0)
+            if loss is None:
+                _mark(open_trial)
             if step not in frozen.intermediate_values:
                 open_trial.report(bad if loss is None else loss, step)
+
+    def _reopened(self, frozen: FrozenTrial) -> optuna.Trial:
+        return optuna.Trial(self._study, frozen._trial_id)
+
+    def _is_guest(self, trial: StudyTrial, *, trials: Sequence[StudyTrial]) -> bool:
+        """Whether it reached the horizon without being among the best share at the lowest rung."""
+        if trial.status is not TrialStatus.COMPLETED:
+            return False
+        first = sorted(_first_loss(other) for other in trials if other.steps_results)
+        return _first_loss(trial) > first[places(len(first), keep=self._keep) - 1]
 
     def _close(self, trial: StudyTrial) -> None:
         match trial.status:
@@ -227,6 +243,17 @@ def _suggest_one(trial: optuna.Trial, *, name: str, parameter: Parameter) -> Val
             return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
         case Choice():
             return cast(Value, trial.suggest_categorical(name, parameter.values))
+
+
+def _mark(trial: optuna.Trial) -> None:
+    """Have the sampler rank a trial last: it breaks a constraint, and the others do not."""
+    if _NOT_AN_EXAMPLE not in trial.constraints:
+        trial.set_constraint(_NOT_AN_EXAMPLE, 1.0)
+
+
+def _first_loss(trial: StudyTrial) -> float:
+    loss = trial.steps_results[0][1]
+    return math.inf if loss is None else loss
 
 
 def _far_above(trials: Sequence[StudyTrial]) -> float:

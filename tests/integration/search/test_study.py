@@ -210,6 +210,27 @@ def test_a_divergence_is_finite_far_above_all_and_marked(storage: BaseStorage) -
     assert other.constraints == {}
 
 
+def test_a_control_that_only_went_on_to_be_measured_is_not_followed(storage: BaseStorage) -> None:
+    study = Study.open(storage, name="job", settings=settings())
+    default, constant = (one.schedule for one in controls(SPACE, trials=24)[:2])
+    for number, schedule in enumerate((default, constant, None)):
+        study.ask(number=number, schedule=schedule)
+
+    study.sync(
+        [
+            StudyTrial(
+                optuna_number=number,
+                steps_results=tuple((steps, loss) for steps in STEPS),
+                status=TrialStatus.COMPLETED,
+            )
+            for number, loss in enumerate((0.5, 0.9, 0.7))
+        ]
+    )
+
+    assert [bool(trial.constraints) for trial in told(storage)] == [False, True, False]
+    assert [trial.state for trial in told(storage)] == [TrialState.COMPLETE] * 3
+
+
 def test_syncing_again_changes_nothing(reopen: Reopen) -> None:
     storage = reopen()
     study = Study.open(storage, name="job", settings=settings())
