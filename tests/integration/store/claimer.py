@@ -1,0 +1,22 @@
+"""A process that claims and finishes runs until there are none, and prints which: ``python -m ... URL NAME``."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.integration.store.builders import STEPS, WORKLOADS
+from tuner.store import Store
+
+
+def main(url: str, name: str) -> None:
+    store = Store(url)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    while lease := store.queue.claim(name, workloads=WORKLOADS, lease_seconds=60.0):
+        store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+        print(lease.run_id, flush=True)
+    store.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
