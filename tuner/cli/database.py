@@ -25,6 +25,7 @@ def upgrade(database_url: DatabaseUrl = "", data_dir: DataDir = DEFAULT_DATA_DIR
     """
     from tuner.store.migrate import upgrade as upgrade_database
 
-    url = database_url or database_in(data_dir)
-    upgrade_database(url)
+    if not database_url:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    upgrade_database(database_url or database_in(data_dir))
     say("The database is up to date.")

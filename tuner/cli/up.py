@@ -12,7 +12,7 @@ import typer
 
 from tuner.cli.options import DEFAULT_DATA_DIR, DEFAULT_HOST, DEFAULT_PORT, DatabaseUrl, DataDir, Host, Port, Workloads
 from tuner.cli.output import say
-from tuner.cli.stack import Stack, database_in, free_port, running
+from tuner.cli.stack import Stack, free_port, running
 
 _CHECK_SECONDS = 0.2
 
@@ -80,7 +80,7 @@ def serve(
     _become(
         "service",
         ("--host", host, "--port", str(port), "--data-dir", str(data_dir)),
-        database_url=database_url or database_in(data_dir),
+        database_url=database_url,
     )
 
 
@@ -111,9 +111,10 @@ def worker(
         arguments += ["--name", name]
     for offered in workload or ():
         arguments += ["--workload", offered]
-    _become("worker", tuple(arguments), database_url=database_url or database_in(data_dir))
+    _become("worker", tuple(arguments), database_url=database_url)
 
 
 def _become(module: str, arguments: tuple[str, ...], *, database_url: str) -> None:
-    os.environ["TUNER_DATABASE_URL"] = database_url
+    if database_url:  # not an argument: everybody on the machine may read those, and it may hold a password
+        os.environ["TUNER_DATABASE_URL"] = database_url
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])

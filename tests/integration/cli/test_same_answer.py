@@ -1,0 +1,46 @@
+"""Killing anything in the middle of a demo changes nothing about its answer."""
+
+import json
+import os
+import signal
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+KILLS = ((1, "runner"), (3, "worker"), (5, "service"), (7, "runner"), (9, "worker"))
+"""After how many results which process is killed."""
+
+
+def demo(world, folder: Path):
+    command = ("demo", "--trials", "5", "--total-steps", "120", "--seed", "3")
+    return world.start(*command, "--data-dir", str(folder / "data"), "--output", str(folder / "answer"))
+
+
+def answer(folder: Path):
+    """The report, without the job's name and its cost: updates that were repeated are counted, as they should be."""
+    report = json.loads((folder / "answer" / "report.json").read_text())
+    return {key: value for key, value in report.items() if key not in {"job_id", "cost", "summary"}}
+
+
+def test_runner_worker_and_service_killed_in_turn_leave_the_answer_as_it_was(world, tmp_path):
+    undisturbed = demo(world, tmp_path / "undisturbed")
+    assert undisturbed.wait(timeout=120) == 0, world.said_by(undisturbed)
+
+    folder = tmp_path / "disturbed"
+    disturbed = demo(world, folder)
+    for results, victim in KILLS:
+        world.until(lambda n=results: world.said_by(disturbed).count(": loss ") >= n, what=f"{results} results")
+        pid = world.until(lambda name=victim: world.processes_of(folder / "data").get(name), what=f"the {victim}")
+        os.kill(pid, signal.SIGKILL)
+    assert disturbed.wait(timeout=120) == 0, world.said_by(disturbed)
+
+    assert answer(folder) == answer(tmp_path / "undisturbed")
+    with closing(sqlite3.connect(folder / "data" / "tuner.db")) as database:
+        runs = database.execute("SELECT trial_id, kind, rung, seed, state FROM tuner_runs").fetchall()
+        told = database.execute("SELECT kind, data FROM tuner_events WHERE kind = 'run.succeeded'").fetchall()
+    assert {state for *_, state in runs} == {"succeeded"}
+    assert len(set(runs)) == len(runs)
+    recorded = Counter(json.loads(data)["run"] for _, data in told)
+    assert set(recorded.values()) == {1}
+    assert len(recorded) == len(runs)

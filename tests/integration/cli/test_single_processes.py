@@ -1,0 +1,41 @@
+"""`tuner serve`, `tuner worker` and `tuner db upgrade`: what people run who have a supervisor of their own."""
+
+import signal
+
+from tuner.cli.stack import database_in
+from tuner.store import Store
+
+
+class TestServe:
+    def test_it_becomes_the_service_and_ends_with_sigterm(self, world, tmp_path):
+        (tmp_path / "service").mkdir()  # must not be taken for the package of that name
+        serve = world.start("serve", "--data-dir", str(tmp_path / "data"), "--port", str(world.port))
+        world.until(lambda: world.cli("jobs").returncode == 0, what="the service")
+        assert world.processes_of(tmp_path / "data") == {"service": serve.pid}
+        serve.send_signal(signal.SIGTERM)
+        assert serve.wait(timeout=60) == 0
+
+    def test_an_address_that_others_could_reach_is_refused(self, world, tmp_path):
+        serve = world.start("serve", "--data-dir", str(tmp_path), "--host", "0.0.0.0")
+        assert serve.wait(timeout=60) == 2
+        assert "host must be a loopback address" in world.said_by(serve)
+
+
+class TestWorker:
+    def test_a_device_that_is_not_there_is_refused(self, world, tmp_path):
+        worker = world.start("worker", "--data-dir", str(tmp_path), "--device", "cuda:99")
+        assert worker.wait(timeout=60) == 2
+        assert "device must be auto or one of those" in world.said_by(worker)
+
+
+class TestDatabaseUpgrade:
+    def test_it_makes_the_tables_and_running_it_again_changes_nothing(self, world, tmp_path):
+        for _ in range(2):
+            done = world.cli("db", "upgrade", "--data-dir", str(tmp_path / "data"))
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", "The database is up to date.\n")
+        Store.open(database_in(tmp_path / "data"), migrate=False).close()
+
+    def test_a_database_of_another_kind_is_refused(self, world):
+        done = world.cli("db", "upgrade", "--database-url", "mysql://me@host/tuner")
+        assert done.returncode == 2
+        assert "database_url must be sqlite:///path/to/file.db or postgresql://" in done.stderr
