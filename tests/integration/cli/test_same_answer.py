@@ -8,6 +8,8 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 KILLS = ((1, "runner"), (3, "worker"), (5, "service"), (7, "runner"), (9, "worker"))
 """After how many results which process is killed."""
 
@@ -23,6 +25,7 @@ def answer(folder: Path):
     return {key: value for key, value in report.items() if key not in {"job_id", "cost", "summary"}}
 
 
+@pytest.mark.timeout(400)
 def test_runner_worker_and_service_killed_in_turn_leave_the_answer_as_it_was(world, tmp_path):
     undisturbed = demo(world, tmp_path / "undisturbed")
     assert undisturbed.wait(timeout=120) == 0, world.said_by(undisturbed)
