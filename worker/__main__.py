@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -48,7 +49,9 @@ def read_settings(arguments: Sequence[str]) -> WorkerSettings:
     """
     parser = argparse.ArgumentParser(
         prog="python -m worker",
-        description="Train the runs of a queue on one device. Every setting is also read from TUNER_<NAME>.",
+        description="Train the runs of a queue on one device.",
+        epilog=_all_settings(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for option, field in _OPTIONS.items():
         parser.add_argument(
@@ -59,6 +62,15 @@ def read_settings(arguments: Sequence[str]) -> WorkerSettings:
         )
     given: dict[str, Any] = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value}
     return WorkerSettings(**given)
+
+
+def _all_settings() -> str:
+    """Every setting with its environment variable and its default, for the help."""
+    lines = ["Environment variables, for what the command line leaves out (durations in seconds or ISO 8601):"]
+    for name, field in WorkerSettings.model_fields.items():
+        default = field.default.total_seconds() if isinstance(field.default, timedelta) else field.default
+        lines += [f"  TUNER_{name.upper()} = {default or ''}", f"      {field.description}"]
+    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 START_SECONDS = 300.0
 """How long a runner may take to be ready: importing torch and the training code from a cold, shared disk."""
 START_ATTEMPTS = 3
-"""Starts of a runner in a row that may fail before the worker gives up."""
+"""Starts in a row that may fail before the worker gives up, once a runner was up; the very first may not fail."""
 STUDY_LOCK_SECONDS = 60.0
 """How long a planning step may take before another worker may plan the same job."""
 
@@ -97,7 +97,7 @@ class WorkerLoop:
             DatabaseUnavailable: The database is away; nothing is lost, try again later.
             RunnerWouldNotStart: There is nothing to work with.
         """
-        if not self._ready():
+        if not self._ready() or self._stop.requested:
             return False
         offers = {info.name: info.version for info in self._workloads}
         lease_seconds = self._settings.lease_time.total_seconds()
@@ -144,7 +144,7 @@ class WorkerLoop:
         """Start a runner and return what it offers; nothing when asked to stop meanwhile."""
         between = Backoff()
         reason = ""
-        for attempt in range(1, START_ATTEMPTS + 1):
+        for attempt in range(1, (START_ATTEMPTS if self._workloads else 1) + 1):
             if self._stop.requested:
                 return ()
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -34,15 +35,15 @@ class RunnerLog:
         """Write a line between what was printed so far and what comes now; `tail` starts there."""
         self.trim()
         for path in (self._stdout, self._stderr):
-            with path.open("ab") as file:
+            with suppress(OSError), path.open("ab") as file:  # on a full disk a run is worth more than its log
                 file.write(f"=== {what}\n".encode())
-        self._marked_at = self._stderr.stat().st_size
+        self._marked_at = _size(self._stderr)
 
     def trim(self) -> None:
         """Cut files that are past the limit down to their last half. What is printed during the cut may be lost."""
         for path in (self._stdout, self._stderr):
-            if path.exists() and path.stat().st_size > self._limit:
-                with path.open("r+b") as file:
+            if _size(path) > self._limit:
+                with suppress(OSError), path.open("r+b") as file:
                     file.seek(-(self._limit // 2), 2)
                     kept = file.read(self._limit // 2)
                     file.truncate(0)
@@ -57,3 +58,7 @@ class RunnerLog:
             file.seek(max(self._marked_at if self._marked_at <= size else 0, size - TAIL_BYTES))
             text = file.read(TAIL_BYTES).decode("utf-8", errors="replace")
         return "\n".join(text.strip().splitlines()[-TAIL_LINES:])
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

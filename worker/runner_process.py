@@ -66,7 +66,7 @@ class RunnerProcess:
     Args:
         command: How to start it.
         log: Where its output goes.
-        stop: Ends every wait for the runner when it is made.
+        stop: Ends a wait for the runner.
     """
 
     def __init__(self, command: RunnerCommand, *, log: RunnerLog, stop: StopRequest) -> None:
@@ -101,7 +101,7 @@ class RunnerProcess:
         self.kill()
         self._log.mark("runner started")
         self._spawn()
-        message = self.receive(timeout=timeout)
+        message = self.receive(timeout=timeout, until_stop=True)
         if isinstance(message, Hello) and message.protocol == PROTOCOL_VERSION:
             return message
         if isinstance(message, Hello):
@@ -127,17 +127,21 @@ class RunnerProcess:
         except TimeoutError:
             raise self.put_down(f"it read no message for {_SEND_SECONDS:g} s") from None
 
-    def receive(self, *, timeout: float) -> FromRunner | None:
-        """The next message; ``None`` after ``timeout`` seconds, or as soon as the worker is asked to stop.
+    def receive(self, *, timeout: float, until_stop: bool) -> FromRunner | None:
+        """The next message; ``None`` when there is none in time.
 
         A message that was sent before a death is returned before the death is told.
+
+        Args:
+            timeout: Seconds to wait.
+            until_stop: Wait no longer once the worker is asked to stop.
 
         Raises:
             RunnerDied: It is gone, or what it sent is no message (it is killed then).
         """
         pipe = self._open_pipe()
         deadline = time.monotonic() + timeout
-        wake_fd = self._stop.wake_fd
+        wake_fd = self._stop.fd if until_stop else None
         while True:
             ended = self._process is None or self._process.poll() is not None
             wait = 0.0 if ended else min(deadline - time.monotonic(), _LOOK_SECONDS)
@@ -152,7 +156,7 @@ class RunnerProcess:
                 return message
             if ended:
                 raise self._found_dead()
-            if time.monotonic() >= deadline or self._stop.wake_fd != wake_fd:
+            if time.monotonic() >= deadline or (until_stop and self._stop.requested):
                 return None
 
     def mark_log(self, what: str) -> None:
@@ -186,10 +190,10 @@ class RunnerProcess:
             self._pipe = None
 
     def _spawn(self) -> None:
-        pipe = MessagePipe()
+        self._pipe = pipe = MessagePipe()
         stdout, stderr = self._log.open()
-        with stdout, stderr:
-            fds = {"read_fd": pipe.runner_read_fd, "write_fd": pipe.runner_write_fd}
+        fds = {"read_fd": pipe.runner_read_fd, "write_fd": pipe.runner_write_fd}
+        try:
             self._process = subprocess.Popen(
                 self._command.arguments(**fds),
                 stdin=subprocess.DEVNULL,
@@ -199,8 +203,12 @@ class RunnerProcess:
                 pass_fds=tuple(fds.values()),
                 start_new_session=True,
             )
-        pipe.hand_over()
-        self._pipe = pipe
+        except OSError as error:
+            raise RunnerDied(f"the runner could not be started: {error}") from error
+        finally:
+            stdout.close()
+            stderr.close()
+            pipe.hand_over()
         limit = self._command.memory_limit_mib
         if limit is not None and sys.platform == "linux":
             with suppress(ProcessLookupError):  # dead already: the first receive tells

@@ -22,9 +22,9 @@ class StopRequest:
         return self._requested
 
     @property
-    def wake_fd(self) -> int | None:
-        """A file descriptor that becomes readable with the request, to wait on; ``None`` once it has been made."""
-        return None if self._requested else self._read_fd
+    def fd(self) -> int:
+        """A file descriptor that is readable once it was asked, to wait on."""
+        return self._read_fd
 
     def request(self) -> None:
         """Ask to stop. Asking again changes nothing."""
@@ -34,8 +34,6 @@ class StopRequest:
 
     def wait(self, seconds: float) -> None:
         """Wait so long, or until asked to stop."""
-        if self._requested:
-            return
         with selectors.DefaultSelector() as selector:
             selector.register(self._read_fd, selectors.EVENT_READ)
             selector.select(seconds)

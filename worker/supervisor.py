@@ -109,7 +109,8 @@ class Supervisor:
         """
         while True:
             now = self._clock()
-            message = self._runner.receive(timeout=min(watch.seconds_left(now), keeper.seconds_to_beat()))
+            wait = min(watch.seconds_left(now), keeper.seconds_to_beat())
+            message = self._runner.receive(timeout=wait, until_stop=not watch.stopping)
             now = self._clock()
             if message is not None:
                 watch.heard(now)

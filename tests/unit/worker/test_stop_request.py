@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 
@@ -42,7 +43,7 @@ def test_a_signal_wakes_who_waits(stop):
     assert stop.requested
 
 
-def test_there_is_nothing_to_wait_on_once_it_was_made(stop):
-    assert stop.wake_fd is not None
+def test_its_descriptor_is_readable_once_it_was_made(stop):
+    assert select.select([stop.fd], [], [], 0) == ([], [], [])
     stop.request()
-    assert stop.wake_fd is None
+    assert select.select([stop.fd], [], [], 0) == ([stop.fd], [], [])

@@ -1,0 +1,192 @@
+"""The keeper of one lease over a real database that is away at times."""
+
+from __future__ import annotations
+
+import pytest
+
+from tuner.errors import DatabaseUnavailable
+from tuner.jobs.records import CurvePoint, SnapshotRef
+from tuner.jobs.states import RunState
+from worker.lease_keeper import LeaseKeeper
+from worker.sign_of_life import SignOfLife
+
+LEASE_SECONDS = 30.0
+PATIENCE_SECONDS = 600.0
+
+
+class Clock:
+    """Monotonic seconds that pass when somebody pauses."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Away:
+    """The queue of a database that can be cut off: the one thing here that cannot be made to happen for real."""
+
+    def __init__(self, store) -> None:
+        self._store = store
+        self.away = False
+        self.calls = 0
+        self.back_after: int | None = None
+
+    @property
+    def queue(self):
+        return self
+
+    @property
+    def fleet(self):
+        return self._store.fleet
+
+    def __getattr__(self, verb):
+        real = getattr(self._store.queue, verb)
+
+        def call(*args, **kwargs):
+            self.calls += 1
+            if self.back_after is not None and self.calls > self.back_after:
+                self.away = False
+            if self.away:
+                raise DatabaseUnavailable("the database does not answer: connection refused")
+            return real(*args, **kwargs)
+
+        return call
+
+
+class Bench:
+    """A claimed run with its keeper."""
+
+    def __init__(self, site) -> None:
+        self.site = site
+        self.run_id = site.enqueue("gated", options={})
+        self.store = Away(site.store)
+        self.clock = Clock()
+        lease = site.store.queue.claim("w1", workloads={"gated": "1"}, lease_seconds=LEASE_SECONDS)
+        self.keeper = LeaseKeeper(
+            self.store,
+            lease=lease,
+            alive=SignOfLife(site.store, worker="w1", clock=self.clock),
+            lease_seconds=LEASE_SECONDS,
+            patience_seconds=PATIENCE_SECONDS,
+            clock=self.clock,
+            pause=self.clock.pause,
+        )
+
+    @property
+    def run(self):
+        return self.site.run(self.run_id)
+
+    @property
+    def curve(self):
+        return [point.step for point in self.site.store.jobs.curve(self.run_id)]
+
+    @property
+    def updates_spent(self):
+        return self.site.store.jobs.get(self.run.job_id).updates_spent
+
+    def evaluate(self, step: int) -> None:
+        self.keeper.evaluated(CurvePoint(step=step, lr=0.1, train_loss=1.0, val_loss=2.0), updates=10)
+
+
+@pytest.fixture
+def bench(site) -> Bench:
+    return Bench(site)
+
+
+def test_an_evaluation_is_stored_and_extends_the_lease(bench):
+    bench.site.sql("UPDATE tuner_runs SET lease_expires_at = 5")
+    bench.evaluate(10)
+    assert bench.curve == [10]
+    assert bench.site.sql("SELECT lease_expires_at FROM tuner_runs")[0][0] > bench.site.store.now() + 20
+    assert bench.updates_spent == 10
+
+
+def test_a_heartbeat_comes_three_times_a_lease_without_any_evaluation(bench):
+    assert bench.keeper.seconds_to_beat() == LEASE_SECONDS / 3
+    bench.keeper.beat_if_due()
+    assert bench.store.calls == 0
+    bench.clock.now += LEASE_SECONDS / 3
+    bench.keeper.beat_if_due()
+    assert bench.store.calls == 1
+    assert bench.keeper.seconds_to_beat() == LEASE_SECONDS / 3
+
+
+def test_what_an_outage_held_back_is_written_once_when_it_is_over(bench):
+    bench.store.away = True
+    for step in (10, 20, 30):
+        bench.evaluate(step)
+    bench.keeper.snapshot_saved(SnapshotRef(step=20, path="/snapshots/20"))
+    bench.keeper.snapshot_saved(SnapshotRef(step=30, path="/snapshots/30"))
+    assert bench.store.calls == 1  # one try: the runner is not kept waiting for the next
+    assert bench.curve == []
+
+    bench.store.away = False
+    bench.clock.now += bench.keeper.seconds_to_beat()
+    bench.keeper.beat_if_due()
+
+    assert bench.curve == [10, 20, 30]
+    assert bench.updates_spent == 30
+    assert bench.site.sql("SELECT step FROM tuner_snapshots") == [(30,)]
+    assert not bench.keeper.lost
+
+
+def test_a_result_waits_for_the_database_to_come_back(bench):
+    bench.store.away = True
+    bench.evaluate(60)
+    bench.store.back_after = bench.store.calls + 5
+    started = bench.clock.now
+
+    assert bench.keeper.finish(loss=0.5, step=60, updates=5, reason="")
+
+    assert (bench.run.state, bench.run.loss) == (RunState.SUCCEEDED, 0.5)
+    assert bench.curve == [60]
+    assert bench.updates_spent == 15
+    assert bench.clock.now > started
+
+
+def test_an_outage_that_outlasts_the_patience_gives_the_lease_up(bench):
+    bench.store.away = True
+    started = bench.clock.now
+
+    assert not bench.keeper.finish(loss=0.5, step=60, updates=0, reason="")
+
+    assert bench.keeper.lost
+    assert bench.clock.now - started > PATIENCE_SECONDS
+    assert bench.run.state is RunState.LEASED
+
+
+def test_a_lease_past_its_time_that_nobody_took_still_lets_the_result_in(bench):
+    bench.site.sql("UPDATE tuner_runs SET lease_expires_at = 5")
+    assert bench.keeper.finish(loss=0.5, step=60, updates=0, reason="")
+    assert bench.run.state is RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize("end", ["finish", "fail", "release"])
+def test_nothing_is_written_once_the_lease_is_lost(bench, end):
+    bench.site.store.queue.take_back("w1")
+    before = bench.run
+
+    bench.evaluate(10)
+    assert bench.keeper.lost
+    bench.evaluate(20)
+    arguments = {
+        "finish": {"loss": 0.5, "step": 60, "updates": 0, "reason": ""},
+        "fail": {"reason": "x", "retry": False},
+        "release": {},
+    }[end]
+    assert not getattr(bench.keeper, end)(**arguments)
+
+    assert bench.run == before
+    assert bench.curve == []
+    assert bench.store.calls == 1
+
+
+def test_an_end_that_comes_after_the_loss_is_refused(bench):
+    bench.site.store.queue.take_back("w1")
+    assert not bench.keeper.finish(loss=0.5, step=60, updates=0, reason="")
+    assert bench.run.state is RunState.QUEUED

@@ -1,0 +1,170 @@
+"""The worker's side of a runner, against processes that a script of ours plays: those that no real runner would be."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+import threading
+from dataclasses import dataclass
+
+import pytest
+
+from tests.faults.harness import is_alive, wait_until
+from tuner.training.protocol import Ended, FromRunner, Hello, Verdict
+from worker.runner_log import RunnerLog
+from worker.runner_process import RunnerCommand, RunnerDied, RunnerProcess
+from worker.stopping import StopRequest
+
+PRELUDE = """
+import os, sys, time
+out = int(sys.argv[1]); inn = int(sys.argv[2])
+def say(text): os.write(out, text.encode() + b"\\n")
+HELLO = '{"type": "hello", "protocol": %d, "pid": %d, "device": "cpu", "workloads": []}'
+def hello(protocol=1): say(HELLO % (protocol, os.getpid()))
+def ended(): say('{"type": "ended", "run_id": "r", "outcome": "succeeded", "step": 1, "updates": 1, "loss": 1.0}')
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script(RunnerCommand):
+    """Runs a script in place of a runner."""
+
+    code: str = ""
+
+    def arguments(self, *, read_fd: int, write_fd: int) -> list[str]:
+        code = PRELUDE + textwrap.dedent(self.code)
+        return [sys.executable, "-I", "-S", "-c", code, str(write_fd), str(read_fd)]
+
+
+def receive(runner: RunnerProcess) -> FromRunner | None:
+    return runner.receive(timeout=60, until_stop=True)
+
+
+@pytest.fixture
+def stop():
+    request = StopRequest()
+    yield request
+    request.close()
+
+
+@pytest.fixture
+def runner_of(tmp_path, stop):
+    runners = []
+
+    def make(code: str, **settings) -> RunnerProcess:
+        command = Script(device="cpu", environment={"ONLY": "this"}, code=code, **settings)
+        runner = RunnerProcess(command, log=RunnerLog(tmp_path / "logs"), stop=stop)
+        runners.append(runner)
+        return runner
+
+    yield make
+    for runner in runners:
+        runner.kill()
+
+
+def test_a_runner_serves_and_ends_by_itself_when_its_pipe_is_closed(runner_of, tmp_path):
+    runner = runner_of(
+        "hello(); os.read(inn, 1000); ended(); os.read(inn, 1000); open(os.environ['DONE'], 'w').close()"
+    )
+    assert not runner.alive
+    assert isinstance(runner.start(timeout=60), Hello)
+    assert runner.alive
+    runner.send(Verdict())
+    assert isinstance(receive(runner), Ended)
+    assert runner.receive(timeout=0.01, until_stop=False) is None
+    runner.close()
+    assert not runner.alive
+    assert runner.pid is None
+    assert "KeyError: 'DONE'" in (tmp_path / "logs" / "stderr.log").read_text()  # it ran on to its end
+
+
+def test_a_runner_sees_the_given_environment_and_nothing_else(runner_of):
+    runner = runner_of("hello(); print(sorted(os.environ), file=sys.stderr); sys.exit(1)")
+    runner.start(timeout=60)
+    with pytest.raises(RunnerDied, match=r"\['(LC_CTYPE', ')?ONLY'\]"):
+        receive(runner)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("hello(protocol=99)", "it speaks version 99 of the protocol, not 1"),
+        ("ended()", "its first message was 'ended', not 'hello'"),
+        ("say('good morning')", "it broke the protocol: it sent b'good morning', which is no message"),
+        ("print('no GPU', file=sys.stderr); sys.exit(4)", "with exit code 4 and no result\nLast .* output:\nno GPU"),
+    ],
+)
+def test_a_runner_that_does_not_begin_with_hello_is_refused(runner_of, code, words):
+    runner = runner_of(code)
+    with pytest.raises(RunnerDied, match=words):
+        runner.start(timeout=60)
+    assert not runner.alive
+
+
+def test_a_runner_that_is_not_ready_in_time_is_killed(runner_of):
+    runner = runner_of("time.sleep(600)")
+    with pytest.raises(RunnerDied, match=r"it was not ready within 0.2 s"):
+        runner.start(timeout=0.2)
+    assert runner.pid is None
+
+
+def test_a_start_ends_when_the_worker_is_asked_to_stop(runner_of, stop):
+    runner = runner_of("time.sleep(600)")
+    asking = threading.Thread(target=lambda: wait_until(lambda: runner.pid, what="the process") and stop.request())
+    asking.start()
+    assert runner.start(timeout=600) is None
+    asking.join()
+    assert runner.pid is None
+
+
+def test_a_death_is_told_after_the_last_message_and_a_new_runner_can_start(runner_of):
+    runner = runner_of("hello(); ended(); os.kill(os.getpid(), 11)")
+    first = runner.start(timeout=60)
+    assert isinstance(receive(runner), Ended)
+    with pytest.raises(RunnerDied, match="killed by SIGSEGV"):
+        receive(runner)
+    assert not runner.alive
+    with pytest.raises(RunnerDied, match="there is no runner"):
+        runner.send(Verdict())
+    assert runner.start(timeout=60).pid != first.pid
+
+
+def test_a_death_is_seen_although_a_forked_child_holds_the_pipe_open_and_the_child_goes_too(runner_of):
+    code = """
+    hello()
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+    print(child, file=sys.stderr)
+    sys.exit(5)
+    """
+    runner = runner_of(code)
+    runner.start(timeout=60)
+    with pytest.raises(RunnerDied, match="exit code 5") as died:
+        receive(runner)
+    child = int(str(died.value).splitlines()[-1])
+    wait_until(lambda: not is_alive(child), what="the child to go")
+
+
+def test_a_runner_that_ended_while_idle_is_not_alive(runner_of):
+    runner = runner_of("hello()")
+    runner.start(timeout=60)
+    wait_until(lambda: not runner.alive, what="its end to be seen")
+    with pytest.raises(RunnerDied):
+        receive(runner)
+
+
+def test_a_program_that_cannot_be_run_is_told(runner_of, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(RunnerDied, match=r"could not be started: .*No such file"):
+        runner_of("hello()").start(timeout=60)
+
+
+def test_nothing_of_a_runner_stays_open(runner_of):
+    before = len(os.listdir("/proc/self/fd"))
+    runner = runner_of("hello(); os.read(inn, 1)")
+    for _ in range(3):
+        runner.start(timeout=60)
+        runner.kill()
+    assert len(os.listdir("/proc/self/fd")) == before

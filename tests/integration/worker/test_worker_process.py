@@ -1,0 +1,76 @@
+"""A real worker with a real runner over a real database."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.faults.fault_workloads import Gated
+from tests.faults.harness import WORKLOADS, undisturbed, wait_until
+from tuner.jobs.spec import JobSpec
+from tuner.jobs.states import JOB_TRANSITIONS, JobState, RunState, is_final
+from tuner.search.settings import SearchSettings
+from tuner.search.space import default_space
+from tuner.training.engine import evaluation_steps
+from tuner.workloads import builtin_workloads
+
+
+def test_a_worker_trains_queued_runs_records_them_once_and_leaves_in_good_order(site, tmp_path):
+    gated = site.enqueue("gated", options={})
+    worker = site.worker("lab-1")
+    digits_known = wait_until(
+        lambda: any(info.name == "digits-mlp" for info in site.store.fleet.workloads()), what="the worker's offers"
+    )
+    assert digits_known
+    digits = site.enqueue("digits-mlp", options={"width": 16}, total_steps=40, seed=3)
+
+    run = site.wait_over(gated)
+    assert (run.state, run.attempts, run.worker, run.step) == (RunState.SUCCEEDED, 1, "lab-1", 60)
+    assert run.loss == undisturbed(Gated(), folder=tmp_path).loss
+    assert [point.step for point in site.store.jobs.curve(gated)] == [0, *evaluation_steps(60)]
+    assert site.events("run.succeeded", run_id=gated) == 1
+    assert site.store.jobs.get(run.job_id).updates_spent == 60
+
+    run = site.wait_over(digits)
+    builtin = builtin_workloads()["digits-mlp"]
+    alone = undisturbed(builtin, options={"width": 16}, total_steps=40, seed=3, folder=tmp_path)
+    assert (run.state, run.loss) == (RunState.SUCCEEDED, alone.loss)
+
+    (announced,) = site.store.fleet.workers()
+    assert (announced.name, announced.device, announced.alive) == ("lab-1", "cpu", True)
+    assert {"gated", "hostile", "digits-mlp"} <= set(announced.workloads)
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert site.store.fleet.workers() == ()
+    assert site.snapshots_on_disk() == []
+    claimed = worker.logged("run.claimed")
+    assert [entry["run_id"] for entry in claimed] == [gated, digits]
+    assert all(entry["job_id"] and entry["worker"] == "lab-1" for entry in claimed)
+
+
+def test_a_worker_plans_and_trains_a_whole_job(site):
+    info = site.store.fleet.workload("gated")
+    search = SearchSettings(
+        total_steps=40, trials=6, rungs=2, cohort=6, finalists=1, confirm_seeds=2, space=default_space(info.optimizer)
+    )
+    job = site.store.jobs.submit(JobSpec(workload="gated", search=search))
+    worker = site.worker()
+
+    wait_until(lambda: is_final(JOB_TRANSITIONS, site.store.jobs.get(job.id).state), what="the end of the job")
+
+    ended = site.store.jobs.get(job.id)
+    assert ended.error is None
+    assert ended.state is JobState.COMPLETED
+    assert site.store.jobs.report(job.id) is not None
+    assert len(site.store.jobs.trials(job.id)) == 6
+    runs = site.store.jobs.runs(job.id)
+    assert {run.state for run in runs} <= {RunState.SUCCEEDED, RunState.DIVERGED}
+    assert all(run.attempts == 1 for run in runs)
+    assert worker.alive
+
+
+def test_a_worker_without_its_training_code_ends_with_the_reason(site):
+    worker = site.worker(workloads=f"{WORKLOADS[0]},no_such_module:Model")
+    assert worker.wait() == 1
+    reason = worker.logged("worker.cannot_work")[0]["reason"]
+    assert "the runner would not start" in reason
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in reason
