@@ -50,7 +50,7 @@ def execute(
         threads: Threads of one operation on CPU; ``TUNER_THREADS``, else 1, when absent.
 
     Raises:
-        InvalidValue: No such device, or bad ``threads``.
+        InvalidValue: There is no such device.
         KeyboardInterrupt: From the terminal.
         BaseException: Whatever the two callbacks raise.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pydoc_data.topics import topics
@@ -33,10 +34,10 @@ class CharLmOptions(OptimizerOptions):
     optimizer: OptimizerKind = Field(
         default=OptimizerKind.ADAM, description="adam: AdamW. sgd: SGD with Nesterov momentum."
     )
-    batch_size: int = Field(default=12, ge=1, le=1024, description="Windows of text per update.")
-    context: int = Field(default=64, ge=2, le=BLOCK - 1, description="Characters per window.")
-    width: int = Field(default=64, ge=8, le=1024, multiple_of=8, description="Features per character.")
-    layers: int = Field(default=2, ge=1, le=24, description="Transformer blocks.")
+    batch_size: int = Field(default=4, ge=1, le=1024, description="Windows of text per update.")
+    context: int = Field(default=32, ge=2, le=BLOCK - 1, description="Characters per window.")
+    width: int = Field(default=32, ge=8, le=1024, multiple_of=8, description="Features per character.")
+    layers: int = Field(default=1, ge=1, le=24, description="Transformer blocks.")
     heads: int = Field(default=4, ge=1, le=16, description="Attention heads; must divide the width.")
 
 
@@ -93,8 +94,6 @@ class CharTransformer(nn.Module):
         self.blocks = nn.Sequential(*(Block(options.width, heads=options.heads) for _ in range(options.layers)))
         self.norm = nn.LayerNorm(options.width)
         self.head = nn.Linear(options.width, VOCABULARY, bias=False)
-        for embedding in (self.characters, self.positions):
-            nn.init.normal_(embedding.weight, std=0.02)
         nn.init.zeros_(self.head.weight)  # the first loss is log(VOCABULARY) exactly
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -128,9 +127,13 @@ class PydocCharLm(DeclaredWorkload):
         "Character-level language model of the Python reference manual, a small transformer; "
         "cross entropy on held-out text, in nats per character."
     )
-    default_steps: ClassVar[int] = 800
+    default_steps: ClassVar[int] = 3000
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.ADAM
     optimizer_option: ClassVar[str | None] = "optimizer"
+    peak_lr: ClassVar[Mapping[OptimizerKind, tuple[float, float]]] = {
+        OptimizerKind.SGD: (0.01, 3.0),
+        OptimizerKind.ADAM: (0.0002, 0.06),
+    }
     Options: ClassVar[type[WorkloadOptions]] = CharLmOptions
 
     def declare(self, options: CharLmOptions, *, seed: int, device: torch.device) -> Declaration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
@@ -26,7 +27,7 @@ _SPLIT_SEED = 0  # part of the workloads' version: every job is judged on the sa
 class DigitsOptions(OptimizerOptions):
     """Options that both digit models have."""
 
-    batch_size: int = Field(default=32, ge=1, le=1024, description="Scans per update.")
+    batch_size: int = Field(default=16, ge=1, le=1024, description="Scans per update.")
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0, description="Share of hidden units that an update leaves out.")
     shift: bool = Field(
         default=True, description="Whether training scans are moved at random by -1, 0 or 1 pixel along each axis."
@@ -42,7 +43,7 @@ class DigitsMlpOptions(DigitsOptions):
 class DigitsCnnOptions(DigitsOptions):
     """Options of the CNN."""
 
-    width: int = Field(default=12, ge=1, le=512, description="Channels of the first convolution; the second has twice.")
+    width: int = Field(default=8, ge=1, le=512, description="Channels of the first convolution; the second has twice.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +112,13 @@ class DigitsMlp(DeclaredWorkload):
     description: ClassVar[str] = (
         "Handwritten digits (1,197 scans of 8 x 8 pixels), a two-layer MLP; cross entropy on 600 held-out scans."
     )
-    default_steps: ClassVar[int] = 2000
+    default_steps: ClassVar[int] = 1500
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
     optimizer_option: ClassVar[str | None] = "optimizer"
+    peak_lr: ClassVar[Mapping[OptimizerKind, tuple[float, float]]] = {
+        OptimizerKind.SGD: (0.001, 0.3),
+        OptimizerKind.ADAM: (0.0002, 0.06),
+    }
     Options: ClassVar[type[WorkloadOptions]] = DigitsMlpOptions
 
     def declare(self, options: DigitsMlpOptions, *, seed: int, device: torch.device) -> Declaration:
@@ -139,9 +144,13 @@ class DigitsCnn(DeclaredWorkload):
     description: ClassVar[str] = (
         "Handwritten digits (1,197 scans of 8 x 8 pixels), a small CNN; cross entropy on 600 held-out scans."
     )
-    default_steps: ClassVar[int] = 1500
+    default_steps: ClassVar[int] = 1000
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
     optimizer_option: ClassVar[str | None] = "optimizer"
+    peak_lr: ClassVar[Mapping[OptimizerKind, tuple[float, float]]] = {
+        OptimizerKind.SGD: (0.001, 0.3),
+        OptimizerKind.ADAM: (0.0002, 0.06),
+    }
     Options: ClassVar[type[WorkloadOptions]] = DigitsCnnOptions
 
     def declare(self, options: DigitsCnnOptions, *, seed: int, device: torch.device) -> Declaration:

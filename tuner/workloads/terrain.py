@@ -6,13 +6,13 @@ The table is an elevation model of the US Geological Survey (public domain) that
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 import torch
-from matplotlib.cbook import get_sample_data
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
@@ -63,6 +63,8 @@ def _features(coordinates: Tensor) -> Tensor:
 @lru_cache(maxsize=4)
 def terrain_data(device: torch.device) -> TerrainData:
     """The table on ``device``, split once and for all."""
+    from matplotlib.cbook import get_sample_data  # a runner of another workload need not wait for matplotlib
+
     with np.load(get_sample_data("jacksboro_fault_dem.npz", asfileobj=False)) as table:
         elevation = table["elevation"].astype(np.float32)  # meters; (344 latitudes, 403 longitudes)
     height, width = elevation.shape
@@ -92,6 +94,10 @@ class TerrainMlp(DeclaredWorkload):
     default_steps: ClassVar[int] = 2000
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
     optimizer_option: ClassVar[str | None] = "optimizer"
+    peak_lr: ClassVar[Mapping[OptimizerKind, tuple[float, float]]] = {
+        OptimizerKind.SGD: (0.003, 1.0),
+        OptimizerKind.ADAM: (0.0003, 0.1),
+    }
     Options: ClassVar[type[WorkloadOptions]] = TerrainOptions
 
     def declare(self, options: TerrainOptions, *, seed: int, device: torch.device) -> Declaration:
