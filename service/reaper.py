@@ -28,9 +28,11 @@ class Reaper:
         self._store = store
         self._interval = interval.total_seconds()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
         self._thread.start()
         return self
 
@@ -38,12 +40,13 @@ class Reaper:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stopping.set()
-        self._thread.join(timeout=_STOP_SECONDS)
+        if self._thread is not None:
+            self._thread.join(timeout=_STOP_SECONDS)
 
     @property
     def alive(self) -> bool:
         """Whether the thread runs."""
-        return self._thread.is_alive()
+        return self._thread is not None and self._thread.is_alive()
 
     def reap_once(self) -> None:
         """Take back what has expired now. An outage of the database is logged and borne: the next look may succeed."""
