@@ -1,0 +1,75 @@
+"""The client against a service that really listens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+
+from service.settings import Settings
+from tests.integration.service.live import served
+from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES, World
+from tuner.client import ApiProblem, Client
+from tuner.jobs.admission import JobRequest
+from tuner.jobs.progress import detail
+from tuner.jobs.records import CurvePoint
+from tuner.jobs.states import JobState
+from tuner.report.report import Report
+from tuner.store import Store
+
+
+@pytest.fixture
+def client(settings: Settings, store: Store) -> Iterator[Client]:
+    with served(settings.model_copy(update={"port": 0}), store=store) as server, Client(server.address) as client:
+        client.wait_ready(30)
+        yield client
+
+
+def test_it_gives_what_the_store_has(client: Client, world: World, store: Store):
+    job = world.completed()
+    run = store.jobs.runs(job.id)[0]
+    stored = Report.model_validate(store.jobs.report(job.id))
+    assert client.job(job.id) == detail(store.planning.load(job.id))
+    assert client.trials(job.id) == store.jobs.trials(job.id)
+    assert client.runs(job.id) == store.jobs.runs(job.id)
+    assert client.run(run.id) == run
+    assert client.curve(run.id) == store.jobs.curve(run.id)
+    assert client.report(job.id) == stored
+    assert tuple(client.events(job.id)) == store.events.after(0, job_id=job.id, limit=1000)
+    assert client.workloads() == (DIGITS,)
+    assert client.workload("digits") == DIGITS
+    assert [worker.name for worker in client.workers()] == ["w1"]
+    assert client.export(job.id) == stored.recommended.schedule
+    assert client.export(job.id, trial=1, total_steps=900) == SCHEDULES[1].compressed(900, from_steps=90)
+    assert client.export_csv(job.id, trial=0).splitlines()[:2] == ["update,lr", "0,0.1"]
+    preview = client.preview(SCHEDULES[1], total_steps=90, points=3)
+    assert (preview.digest, [point.update for point in preview.points]) == (SCHEDULES[1].digest, [0, 44, 89])
+
+
+def test_a_job_is_submitted_found_and_cancelled(client: Client, world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tuner.client._PAGE", 2)
+    by_mapping = client.submit(REQUEST, idempotency_key="k")
+    assert client.submit(REQUEST, idempotency_key="k") == by_mapping
+    by_model = client.submit(JobRequest(workload="digits"))
+    third = client.submit({"workload": "digits"})
+    assert [job.id for job in client.jobs()] == [third.id, by_model.id, by_mapping.id]
+    cancelled = client.cancel(third.id, reason="wrong data")
+    assert cancelled.state is JobState.CANCELLED
+    assert [job.id for job in client.jobs(states=[JobState.CANCELLED])] == [third.id]
+
+
+def test_a_loss_that_was_not_finite_comes_as_nan(client: Client, world: World, store: Store):
+    world.started(world.job())
+    lease = world.claim()
+    points = [CurvePoint(step=10, lr=0.1, train_loss=1.0, val_loss=math.nan)]
+    store.queue.heartbeat(lease, points=points, updates=10, lease_seconds=60)
+    (point,) = client.curve(lease.run_id)
+    assert math.isnan(point.val_loss)
+
+
+def test_a_refusal_keeps_its_members(client: Client, world: World):
+    with pytest.raises(ApiProblem, match="width must be at least 1") as caught:
+        client.submit({"workload": "digits", "options": {"width": 0}})
+    assert caught.value.type == "/problems/invalid-request"
+    assert caught.value.members["field"] == "options.width"

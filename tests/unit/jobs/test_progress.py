@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES
+from tuner.jobs.admission import admit
+from tuner.jobs.progress import detail, progress
+from tuner.jobs.records import JobRecord, RunKind, RunRecord, StudyRecord, TrialRecord
+from tuner.jobs.states import JobState, RunState, TrialState
+from tuner.search.ladder import price, rung_steps
+
+JOB = JobRecord(
+    id="j",
+    state=JobState.RUNNING,
+    spec=admit(REQUEST, workloads=[DIGITS]),
+    created_at=0.0,
+    started_at=100.0,
+    finished_at=None,
+    error=None,
+    updates_spent=0,
+    plan_due=False,
+)
+STEPS = rung_steps(JOB.spec.search)
+PRICE = price(JOB.spec.search)
+
+
+def trial(number: int, *, state: TrialState = TrialState.ACTIVE) -> TrialRecord:
+    return TrialRecord(
+        id=f"t{number}",
+        job_id="j",
+        number=number,
+        optuna_number=number,
+        cohort=0,
+        control=None,
+        state=state,
+        schedule=SCHEDULES[number],
+        reason="",
+    )
+
+
+def run(number: int, **changes: Any) -> RunRecord:
+    rung = changes.get("rung", 0)
+    values = {
+        "id": f"r{number}",
+        "job_id": "j",
+        "trial_id": f"t{number}",
+        "trial_number": number,
+        "kind": RunKind.RUNG,
+        "rung": rung,
+        "seed": 0,
+        "total_steps": STEPS[rung],
+        "schedule": SCHEDULES[number],
+        "state": RunState.QUEUED,
+        "reason": "",
+        "attempts": 0,
+        "worker": None,
+        "step": 0,
+        "loss": None,
+        "error": None,
+        "created_at": 100.0,
+        "started_at": None,
+        "finished_at": None,
+    }
+    return RunRecord(**values | changes)
+
+
+def ended(number: int, *, loss: float | None = 0.5, at: float = 110.0, **changes: Any) -> RunRecord:
+    state = RunState.DIVERGED if loss is None else RunState.SUCCEEDED
+    return run(number, **{"state": state, "loss": loss, "finished_at": at, "step": 3} | changes)
+
+
+def test_a_fresh_job_has_done_nothing():
+    found = progress(JOB, trials=[], runs=[])
+    assert (found.fraction, found.best, found.seconds_left) == (0.0, None, None)
+    assert [rung.updates for rung in found.rungs] == list(STEPS)
+    assert [rung.total for rung in found.rungs] == list(PRICE.rung_runs)
+    assert found.confirmations.total == PRICE.confirm_runs
+    assert found.updates_expected == PRICE.updates
+
+
+def test_trials_are_counted_by_state():
+    trials = [
+        trial(0, state=TrialState.PRUNED),
+        trial(1, state=TrialState.COMPLETED),
+        trial(2, state=TrialState.FAILED),
+    ]
+    counts = progress(JOB, trials=trials, runs=[]).trials
+    assert (counts.planned, counts.opened, counts.pruned, counts.completed, counts.failed) == (3, 3, 1, 1, 1)
+
+
+def test_runs_are_counted_by_rung_and_state():
+    runs = [
+        ended(0),
+        run(1, state=RunState.LEASED, step=12),
+        run(2),
+        run(0, rung=1, state=RunState.FAILED),
+        run(0, rung=1, kind=RunKind.CONFIRM, seed=1),
+    ]
+    found = progress(JOB, trials=[trial(0), trial(1), trial(2)], runs=runs)
+    assert [(rung.done, rung.running, rung.queued) for rung in found.rungs] == [(1, 1, 1), (1, 0, 0)]
+    assert (found.confirmations.done, found.confirmations.queued) == (0, 1)
+    assert found.fraction == pytest.approx((STEPS[0] + 12 + STEPS[1]) / PRICE.updates)
+
+
+def test_a_diverged_run_is_settled_whole_however_early_it_ended():
+    assert progress(JOB, trials=[], runs=[ended(0, loss=None)]).fraction == STEPS[0] / PRICE.updates
+
+
+def test_the_best_is_the_lowest_loss_at_the_highest_rung():
+    runs = [ended(0, loss=0.1), ended(1, loss=0.4, rung=1), ended(2, loss=0.3, rung=1), ended(0, loss=None, rung=1)]
+    best = progress(JOB, trials=[trial(0), trial(1), trial(2)], runs=runs).best
+    assert best is not None
+    assert (best.trial, best.loss, best.rung, best.updates) == (2, 0.3, 1, STEPS[1])
+    assert best.label == SCHEDULES[2].label
+
+
+def test_the_pace_of_the_ended_runs_tells_the_time_left():
+    runs = [ended(0, at=110.0), ended(1, at=120.0)]
+    left = PRICE.updates - 2 * STEPS[0]
+    assert progress(JOB, trials=[trial(0), trial(1)], runs=runs).seconds_left == pytest.approx(
+        left * 20 / (2 * STEPS[0])
+    )
+
+
+def test_a_completed_job_is_done_whatever_was_left_out():
+    job = replace(JOB, state=JobState.COMPLETED, finished_at=200.0)
+    found = progress(job, trials=[trial(0)], runs=[ended(0)])
+    assert (found.fraction, found.seconds_left) == (1.0, None)
+
+
+def test_more_than_expected_never_exceeds_the_whole():
+    runs = [ended(0, rung=1, kind=RunKind.CONFIRM, seed=seed) for seed in range(100)]
+    found = progress(JOB, trials=[trial(0)], runs=runs)
+    assert (found.fraction, found.seconds_left) == (1.0, 0.0)
+
+
+def test_a_detail_is_the_job_with_its_progress_and_price():
+    record = StudyRecord(job=JOB, trials=(trial(0),), runs=(ended(0),))
+    found = detail(record)
+    assert {name: getattr(found, name) for name in vars(JOB)} == vars(JOB)
+    assert found.progress == progress(JOB, trials=record.trials, runs=record.runs)
+    assert found.price == PRICE
