@@ -5,16 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, TypeVar
 
-from tests.integration.store.builders import STEPS, WORKLOADS, Bench, point, spec
+import pytest
+from sqlalchemy import event, text
+
+from tests.integration.store.builders import OFFER, STEPS, WORKLOADS, Bench, point, spec
 from tuner.errors import LeaseLost
 from tuner.jobs.records import EventRecord
 from tuner.jobs.states import JobState, RunState
 from tuner.store import Store
+from tuner.store.database import Tx
 
 Sql = Callable[..., list[Any]]
 Result = TypeVar("Result")
@@ -131,6 +137,33 @@ def test_a_follower_of_the_events_misses_none(bench: Bench, store: Store) -> Non
     follower.join(timeout=60)
     assert seen == list(store.events.after(0, limit=1_000))
     assert Counter(event.kind for event in seen)["run.succeeded"] == 4 * len(jobs)
+
+
+@pytest.mark.pg
+def test_ids_of_events_rise_in_the_order_of_commits(postgres_database: str) -> None:
+    """A transaction that has numbered its events keeps the others waiting until it has committed."""
+    with closing(Store(postgres_database)) as store, ThreadPoolExecutor(1) as pool:
+        store.fleet.announce("w1", device="cpu", workloads=[OFFER])
+        job_id = store.jobs.submit(spec()).id
+        write = store._database.write
+        waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        second: list[Future[None]] = []
+
+        def first(tx: Tx) -> None:
+            tx.tell("first", job_id=job_id)
+
+            @event.listens_for(tx.session, "before_commit")
+            def another_comes(session: object) -> None:
+                second.append(pool.submit(write, lambda other: other.tell("second", job_id=job_id)))
+                deadline = time.monotonic() + 30
+                while not store._database.read(lambda reader: reader.scalar(waiting)):
+                    assert not second[0].done(), "it did not wait"
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+
+        write(first)
+        second[0].result(timeout=30)
+        assert [told.kind for told in store.events.after(0, job_id=job_id)][1:] == ["first", "second"]
 
 
 def test_everybody_at_once_on_the_same_jobs_neither_locks_up_nor_loses_a_run(
