@@ -93,6 +93,9 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     except TunerError as error:
         _log.error("worker.cannot_work", reason=str(error))
+        return 2 if isinstance(error, InvalidValue) else 1
+    except Exception:  # a bug: told through the log, which hides the password
+        _log.exception("worker.crashed")
         return 1
 
 

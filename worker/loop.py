@@ -176,8 +176,8 @@ class WorkerLoop:
     def _is_over(self, run_id: str) -> bool:
         try:
             return is_final(RUN_TRANSITIONS, self._store.jobs.run(run_id).state)
-        except NotFound:
-            return True
+        except NotFound:  # of another database, or no run's folder at all: not ours to delete
+            return False
 
     def _leave(self) -> None:
         with suppress(DatabaseUnavailable):

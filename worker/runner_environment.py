@@ -9,12 +9,12 @@ from urllib.parse import unquote
 _OURS = "TUNER_"
 _FOR_THE_RUNNER = frozenset({"TUNER_THREADS"})
 _CREDENTIALS = frozenset({"DATABASE_URL", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE"})
-_PASSWORD = re.compile(r"^[^:]+://[^:@/]*:(?P<password>.+)@")
+_PASSWORD = re.compile(r"//[^:@/]*:(?P<password>.+)@")
 
 
 def database_password(database_url: str) -> str | None:
     """The password in a database URL, as it is written there; ``None`` when it has none."""
-    found = _PASSWORD.match(database_url)
+    found = _PASSWORD.search(database_url)
     return found["password"] if found else None
 
 

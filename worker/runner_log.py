@@ -53,6 +53,8 @@ class RunnerLog:
 
     def tail(self) -> str:
         """The last lines of the error output since the mark, at most `TAIL_LINES` and `TAIL_BYTES`; may be empty."""
+        if not self._stderr.exists():
+            return ""
         with self._stderr.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(self._marked_at if self._marked_at <= size else 0, size - TAIL_BYTES))

@@ -64,7 +64,7 @@ class WorkerSettings(BaseSettings):
         default=timedelta(seconds=60), description="Least time between two snapshots of a run."
     )
     kill_grace: Duration = Field(
-        default=timedelta(seconds=30), description="Time that a run has to stop by itself before its runner is killed."
+        default=timedelta(seconds=8), description="Time that a run has to stop by itself before its runner is killed."
     )
     outage_patience: Duration = Field(
         default=timedelta(minutes=10),

@@ -19,7 +19,7 @@ DEATHS = {
     "exit_silently": "the runner ended by itself, with exit code 0 and no result",
     "close_everything": "the runner was killed: it closed its pipe but did not end",
     "write_on_the_pipe": "the runner was killed: it broke the protocol",
-    "hang": "the runner was killed: it sent nothing for 5 s",
+    "hang": "the runner was killed: it sent nothing for 10 s",
 }
 ERRORS = {
     "sys_exit": "SystemExit: 3",
@@ -35,7 +35,7 @@ def after_misdeeds(tmp_path_factory):
         runs = {how: site.enqueue("hostile", options={"how": how}) for how in ("print_garbage", *DEATHS, *ERRORS)}
         for how in DEATHS:  # two attempts went wrong already; the third is the last
             site.sql("UPDATE tuner_runs SET attempts = 2 WHERE id = ?", runs[how])
-        site.worker(silence_limit=5, memory_limit_mib=16_384)
+        site.worker(silence_limit=10, memory_limit_mib=16_384)
         yield site, runs
 
 

@@ -57,7 +57,7 @@ def test_a_worker_that_was_stopped_past_its_lease_cannot_write_and_carries_on(si
 
 def test_a_worker_told_to_stop_gives_its_run_back_with_a_snapshot(site, gate, undisturbed_loss):
     run_id = site.enqueue("gated", options=gate.options)
-    worker = site.worker()
+    worker = site.worker(kill_grace=60)
     gate.wait_for_runner()
 
     worker.send(signal.SIGTERM)

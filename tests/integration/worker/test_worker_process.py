@@ -16,6 +16,8 @@ from tuner.workloads import builtin_workloads
 
 def test_a_worker_trains_queued_runs_records_them_once_and_leaves_in_good_order(site, tmp_path):
     gated = site.enqueue("gated", options={})
+    somebody_elses = tmp_path / "snapshots" / "notes"
+    somebody_elses.mkdir(parents=True)
     worker = site.worker("lab-1")
     digits_known = wait_until(
         lambda: any(info.name == "digits-mlp" for info in site.store.fleet.workloads()), what="the worker's offers"
@@ -41,7 +43,7 @@ def test_a_worker_trains_queued_runs_records_them_once_and_leaves_in_good_order(
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
     assert site.store.fleet.workers() == ()
-    assert site.snapshots_on_disk() == []
+    assert site.snapshots_on_disk() == ["notes"]
     claimed = worker.logged("run.claimed")
     assert [entry["run_id"] for entry in claimed] == [gated, digits]
     assert all(entry["job_id"] and entry["worker"] == "lab-1" for entry in claimed)

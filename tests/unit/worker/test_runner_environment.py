@@ -53,6 +53,7 @@ def test_the_runner_keeps_its_own_setting_and_gets_the_devices():
         ("postgresql://user:pw@db/tuner", "pw"),
         ("postgresql+psycopg://user:p@:/w@db/tuner", "p@:/w"),
         ("postgresql://:pw@db/tuner", "pw"),
+        ("postgresql//user:pw@db/tuner", "pw"),
     ],
 )
 def test_the_password_is_found_where_there_is_one(url, password):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import signal
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import ValidationError
 
 from worker.__main__ import main, read_settings
@@ -80,3 +82,24 @@ def test_settings_cannot_change():
 def test_a_wrong_command_line_ends_with_exit_code_2_and_says_why(arguments, words, capsys):
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_wrong_database_url_ends_with_exit_code_2_and_hides_its_password(tmp_path, capsys):
+    url = "postgresql//tuner:s3cret@db/tuner"
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        assert main([f"--database-url={url}", f"--data-dir={tmp_path}", "--device=cpu"]) == 2
+    finally:
+        structlog.reset_defaults()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    said = capsys.readouterr().err
+    assert "database_url must be" in said
+    assert "s3cret" not in said
+
+
+def test_the_help_tells_every_setting(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    said = capsys.readouterr().out
+    assert all(f"TUNER_{field.upper()} = " in said for field in WorkerSettings.model_fields)
