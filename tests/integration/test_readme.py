@@ -1,0 +1,89 @@
+"""What the README tells a newcomer to type works as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tuner.cli.stack import Stack, free_port, running
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def block_with(text: str, *, language: str) -> str:
+    return next(block for block in blocks(language) if text in block)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """The service and a worker, as `tuner up` runs them."""
+    stack = Stack(data_dir=tmp_path_factory.mktemp("readme"), port=free_port("127.0.0.1"), devices=("cpu",))
+    with running(stack, tell=lambda line: None):
+        wait = [str(BIN / "tuner"), "workloads", "--json"]
+        environment = {**os.environ, "TUNER_URL": stack.url, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        script = f"until {' '.join(wait)} | grep -q digits-mlp; do :; done"
+        subprocess.run(["bash", "-c", script], env=environment, check=True, timeout=90)
+        yield environment
+
+
+def shell(script: str, *, environment: dict[str, str], folder: Path) -> str:
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    done = subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_job_can_be_submitted_and_read_with_curl_alone(service, tmp_path):
+    assert shutil.which("curl"), "the README's requests need curl"
+    script = block_with("curl", language="sh").replace("http://127.0.0.1:8642", service["TUNER_URL"])
+    printed = shell(script, environment=service, folder=tmp_path)
+    assert "event: job.completed" in printed
+    rows = printed.split("update,lr\n", 1)[1].splitlines()  # the report's JSON before it ends without a line break
+    assert [row.split(",")[0] for row in rows] == [str(update) for update in range(300)]
+
+
+def test_the_commands_of_the_readme_run(service, tmp_path):
+    script = block_with("tuner submit", language="sh")
+    small = '{"search": {"rungs": 2, "cohort": 2, "finalists": 1, "confirm_seeds": 2, "total_steps": 60}}'
+    script = script.replace("--trials 16", "--trials 3 --spec -").replace("--watch", f"--watch <<< '{small}'")
+    assert script.startswith("tuner up")
+    printed = shell(script.split("\n", 1)[1], environment=service, folder=tmp_path)
+    assert "Against what you would have used" in printed
+    assert (tmp_path / "lr.csv").read_text().startswith("update,lr\n")
+
+
+def test_the_notebook_lines_of_the_readme_run():
+    code = block_with("tuner.tune(", language="python")
+    code = code.replace(
+        "trials=12, total_steps=600", "trials=3, total_steps=60, search={'confirm_seeds': 2}, device='cpu'"
+    )
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert names["schedule"]
+
+
+def test_the_training_lines_of_the_readme_run():
+    import torch
+
+    names: dict[str, object] = {"optimizer": torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)}
+    exec(block_with("ScheduleLR(", language="python"), names)
+    assert names["scheduler"].get_last_lr() == [pytest.approx(3e-3 / 500)]
+
+
+def test_every_page_that_the_readme_links_to_exists():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).is_file(), target
