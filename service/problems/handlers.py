@@ -152,7 +152,7 @@ def _framework_error(request: Request, error: HTTPException) -> Response:
         wrong = NotFound("path", key=request.url.path, hint="The API is under /v1; /docs lists every operation")
         return _not_found(request, wrong)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = _methods(request)
+        allowed = _methods(request) or (error.headers or {}).get("Allow", "").split(", ")
         return problem_response(
             catalog.METHOD_NOT_ALLOWED,
             detail=f"{request.url.path} takes {' and '.join(allowed)}, got {request.method}.",
@@ -165,7 +165,7 @@ def _framework_error(request: Request, error: HTTPException) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """The methods that the path takes. The framework routes each apart, and knows only the first that it met."""
+    """The methods that a documented path takes. The framework routes each apart, and tells only the first it met."""
     app: FastAPI = request.app
     return sorted(
         method.upper()

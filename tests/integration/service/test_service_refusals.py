@@ -201,6 +201,10 @@ def test_a_wrong_method_is_answered_with_all_that_are_right(still: TestClient):
     assert answer.headers["Allow"] == "GET, POST"
 
 
+def test_the_document_itself_takes_get_alone(still: TestClient):
+    assert "GET" in body_of(still.post("/openapi.json"))["allowed"]
+
+
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8642", "", "10.0.0.1"])
 def test_another_host_name_is_refused(still: TestClient, host: str):
     assert body_of(still.get("/v1/jobs", headers={"Host": host}))["type"] == "/problems/unknown-host"
