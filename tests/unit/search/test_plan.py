@@ -198,6 +198,59 @@ def test_a_trial_sure_to_go_on_does_not_wait_for_its_peers() -> None:
     assert decisions[0].reason == "rank 1 of 5 at 100 updates (loss 0.1); sure to go on (results to come: 1)"
 
 
+def test_a_trial_is_not_sure_while_a_pending_peer_could_take_the_last_place() -> None:
+    early = [trial(0, 0.5, 0.5, status=PRUNED), trial(1, 0.6, status=PRUNED)]
+    late = [trial(2, 0.1, cohort=1), trial(3, running=True, cohort=1)]
+
+    assert plan(state(*early, *late, trials=4, cohort=2, keep=0.5), capacity=9) == ()
+
+
+def test_a_trial_is_not_sure_behind_a_better_one_that_was_pruned() -> None:
+    early = [trial(0, 0.1, status=PRUNED), trial(1, 0.9, status=PRUNED)]
+    late = [trial(2, 0.3, cohort=1), trial(3, running=True, cohort=1)]
+
+    assert plan(state(*early, *late, trials=4, cohort=2, keep=0.5), capacity=9) == ()
+
+
+def test_a_measured_control_is_sure_once_no_rival_of_its_group_is_out() -> None:
+    others = [trial(number, SIX[number]) for number in range(4)]
+    constant = trial(4, 0.9, control=Control.CONSTANT)
+
+    alone = plan(state(*others, constant, trial(5, running=True)), capacity=9)
+    with_rival = plan(state(*others, constant, trial(5, running=True, control=Control.CONSTANT)), capacity=9)
+
+    assert promoted(alone) == [0, 4]
+    assert promoted(with_rival) == [0]
+
+
+def test_a_control_that_went_on_to_be_measured_takes_nobodys_place() -> None:
+    early = [
+        trial(0, 0.8, 0.8, 0.8, status=COMPLETED, control=Control.CONSTANT),
+        trial(1, 0.9, status=PRUNED),
+    ]
+    late = [trial(2, 0.1, cohort=1), trial(3, 0.2, cohort=1)]
+
+    assert promoted(plan(state(*early, *late, trials=4, cohort=2, keep=0.5), capacity=9)) == [2, 3]
+
+
+def test_a_measured_control_that_failed_leaves_its_part_to_the_next_best() -> None:
+    failed = trial(0, 0.1, status=FAILED, control=Control.CONSTANT)
+    others = [trial(number, SIX[number]) for number in (1, 2, 3, 4)]
+
+    decisions = plan(state(failed, *others, trial(5, 0.9, control=Control.CONSTANT)), capacity=9)
+
+    assert 5 in promoted(decisions)
+
+
+def test_the_oldest_cohort_goes_first() -> None:
+    early = [trial(0, 0.3), trial(1, 0.4)]
+    late = [trial(2, 0.1, cohort=1), trial(3, 0.2, cohort=1)]
+
+    decisions = plan(state(*early, *late, trials=4, cohort=2, keep=1.0), capacity=3)
+
+    assert promoted(decisions) == [0, 1, 2]
+
+
 def test_the_top_rung_completes_a_trial() -> None:
     decisions = plan(state(trial(0, 0.3, 0.2, 0.1), trial(1, running=True), trials=2), capacity=0)
 
