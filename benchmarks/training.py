@@ -1,6 +1,6 @@
 """Milliseconds per update of each built-in workload on one core, and what the engine adds to a bare loop.
 
-    python -m benchmarks.training [--updates 400] [--repeats 3]
+    python -m benchmarks.training [--updates 400] [--repeats 7]
 
 The bare loop makes the same updates (batch, gradient, clipping, optimizer) and nothing else: no evaluation, no
 divergence guard, no messages. Processor time, the least of the repeats. The run is evaluated as often as every run is.
@@ -79,9 +79,8 @@ def engine(workload: DeclaredWorkload, *, updates: int) -> float:
 
 def measure(workload: Any, *, updates: int, repeats: int) -> dict[str, Any]:
     engine(workload, updates=20)  # loads data and code
-    loops = [bare_loop(workload, updates=updates) for _ in range(repeats)]
-    bare, evaluation = (min(values) for values in zip(*loops, strict=True))
-    whole = min(engine(workload, updates=updates) for _ in range(repeats))
+    turns = [(*bare_loop(workload, updates=updates), engine(workload, updates=updates)) for _ in range(repeats)]
+    bare, evaluation, whole = (min(values) for values in zip(*turns, strict=True))
     evaluations = (1 + len(evaluation_steps(updates))) * evaluation
     return {
         "workload": workload.name,
@@ -98,7 +97,7 @@ def measure(workload: Any, *, updates: int, repeats: int) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--updates", type=int, default=400)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/training.json"))
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)

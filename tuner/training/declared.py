@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,7 @@ class DeclaredTraining:
             loss = parts.loss(parts.model, batch)
         if loss.dim() != 0:
             raise WorkloadError(f"the training loss must be a scalar tensor, got the shape {tuple(loss.shape)}")
-        if self._device.type == "cpu" and not loss.isfinite():
+        if self._device.type == "cpu" and not math.isfinite(loss.item()):
             return loss.detach()
         loss.backward()  # type: ignore[no-untyped-call]
         if parts.clip_norm is not None:
@@ -95,7 +96,7 @@ class DeclaredTraining:
         self._parts.optimizer.load_state_dict(state["optimizer"])
 
     def _precision(self) -> AbstractContextManager[None]:
-        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._autocast)
+        return torch.autocast("cuda", dtype=torch.bfloat16) if self._autocast else nullcontext()
 
 
 def _shares(optimizer: torch.optim.Optimizer) -> list[float]:
