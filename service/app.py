@@ -56,6 +56,7 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
         lifespan=lifespan,
         middleware=[Middleware(RequestContext), Middleware(LocalOnly), Middleware(BodyLimit)],
         redirect_slashes=False,
+        docs_url=None,  # these pages load scripts from the internet
         redoc_url=None,
     )
     app.state.resources = Resources(settings=settings, store=store, reaper=reaper, closing=closing or threading.Event())

@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
         """Start to listen, and say where."""
         await super().startup(sockets=sockets)
         if self.started:
-            sys.stdout.write(f"Schedule Tuner listens on {self.address} (API: {self.address}/docs)\n")
+            sys.stdout.write(f"Schedule Tuner listens on {self.address} (API: {self.address}/openapi.json)\n")
             sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -12,12 +12,12 @@ from tuner.jobs.records import JobRecord
 SUBMIT_EXAMPLES: dict[str, Any] = {
     "short": {
         "summary": "Leave everything to the defaults",
-        "value": {"workload": "digits"},
+        "value": {"workload": "digits-mlp"},
     },
     "full": {
         "summary": "A small search with options of the workload",
         "value": {
-            "workload": "digits",
+            "workload": "digits-mlp",
             "name": "first look",
             "priority": 10,
             "search": {"total_steps": 600, "trials": 12, "finalists": 2, "confirm_seeds": 3},

@@ -66,7 +66,7 @@ NOT_FOUND = ProblemType(
     status=404,
     title="There is no such thing",
     meaning="No object of this kind has this id or name, or the path is not one of the API's.",
-    remedy="List the objects of that kind to see which exist; /docs lists the paths.",
+    remedy="List the objects of that kind to see which exist; /openapi.json describes the paths.",
     members={
         "kind": "What was looked for: job, run, trial, workload, path.",
         "key": "Its id or name.",

@@ -64,9 +64,7 @@ JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.FAILED: frozenset(),
 }
 TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
-    TrialState.ACTIVE: frozenset(
-        {TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.CANCELLED}
-    ),
+    TrialState.ACTIVE: frozenset({TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.CANCELLED}),
     TrialState.COMPLETED: frozenset(),
     TrialState.PRUNED: frozenset(),
     TrialState.FAILED: frozenset(),
