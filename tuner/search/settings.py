@@ -40,7 +40,7 @@ class SearchSettings(BaseModel):
         le=1_000,
         description="Trials that are judged together at a rung; the sampler learns between cohorts.",
     )
-    finalists: int = Field(default=4, ge=1, le=50, description="Best full-length trials that are trained again.")
+    finalists: int = Field(default=3, ge=1, le=50, description="Best full-length trials that are trained again.")
     confirm_seeds: int = Field(
         default=5, ge=2, le=50, description="Fresh seeds that each finalist and control is trained with."
     )

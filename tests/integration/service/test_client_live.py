@@ -38,7 +38,7 @@ def test_it_gives_what_the_store_has(client: Client, world: World, store: Store)
     assert client.report(job.id) == stored
     assert tuple(client.events(job.id)) == store.events.after(0, job_id=job.id, limit=1000)
     assert client.workloads() == (DIGITS,)
-    assert client.workload("digits") == DIGITS
+    assert client.workload("digits-mlp") == DIGITS
     assert [worker.name for worker in client.workers()] == ["w1"]
     assert client.export(job.id) == stored.recommended.schedule
     assert client.export(job.id, trial=1, total_steps=900) == SCHEDULES[1].compressed(900, from_steps=90)
@@ -51,8 +51,8 @@ def test_a_job_is_submitted_found_and_cancelled(client: Client, world: World, mo
     monkeypatch.setattr("tuner.client._PAGE", 2)
     by_mapping = client.submit(REQUEST, idempotency_key="k")
     assert client.submit(REQUEST, idempotency_key="k") == by_mapping
-    by_model = client.submit(JobRequest(workload="digits"))
-    third = client.submit({"workload": "digits"})
+    by_model = client.submit(JobRequest(workload="digits-mlp"))
+    third = client.submit({"workload": "digits-mlp"})
     assert [job.id for job in client.jobs()] == [third.id, by_model.id, by_mapping.id]
     cancelled = client.cancel(third.id, reason="wrong data")
     assert cancelled.state is JobState.CANCELLED
@@ -70,6 +70,6 @@ def test_a_loss_that_was_not_finite_comes_as_nan(client: Client, world: World, s
 
 def test_a_refusal_keeps_its_members(client: Client, world: World):
     with pytest.raises(ApiProblem, match="width must be at least 1") as caught:
-        client.submit({"workload": "digits", "options": {"width": 0}})
+        client.submit({"workload": "digits-mlp", "options": {"width": 0}})
     assert caught.value.type == "/problems/invalid-request"
     assert caught.value.members["field"] == "options.width"

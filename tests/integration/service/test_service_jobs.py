@@ -14,7 +14,7 @@ from tuner.schedules import Schedule
 
 class TestSubmit:
     def test_a_submitted_job_leaves_nothing_open(self, api: TestClient, world: World):
-        answer = api.post("/v1/jobs", json={"workload": "digits"})
+        answer = api.post("/v1/jobs", json={"workload": "digits-mlp"})
         job = answer.json()
         assert answer.status_code == 201
         assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
@@ -157,8 +157,8 @@ class TestAnswer:
 
 class TestFleet:
     def test_workloads_and_workers_are_listed(self, api: TestClient, world: World):
-        assert [one["name"] for one in api.get("/v1/workloads").json()] == ["digits"]
-        assert api.get("/v1/workloads/digits").json()["options_schema"] == DIGITS.options_schema
+        assert [one["name"] for one in api.get("/v1/workloads").json()] == ["digits-mlp"]
+        assert api.get("/v1/workloads/digits-mlp").json()["options_schema"] == DIGITS.options_schema
         workers = api.get("/v1/workers").json()
         assert [(worker["name"], worker["alive"]) for worker in workers] == [("w1", True)]
 

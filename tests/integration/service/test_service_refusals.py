@@ -20,57 +20,72 @@ SPACE = {
     "families": [{"name": "linear"}],
 }
 REFUSED_JOBS: dict[str, tuple[dict[str, Any], str, Any, str]] = {
-    "unknown workload": ({"workload": "digit"}, "workload", "digit", "digits"),
+    "unknown workload": ({"workload": "digit"}, "workload", "digit", "digits-mlp"),
     "no workload": ({}, "workload", None, "given"),
     "empty workload": ({"workload": ""}, "workload", "", "at least 1"),
-    "misspelled field": ({"workload": "digits", "prioritty": 1}, "prioritty", 1, "priority"),
-    "truth for a number": ({"workload": "digits", "priority": True}, "priority", True, "a whole number"),
-    "text for a number": ({"workload": "digits", "search": {"trials": "3"}}, "search.trials", "3", "a whole number"),
-    "fraction for a count": ({"workload": "digits", "search": {"trials": 3.5}}, "search.trials", 3.5, "a whole number"),
-    "too few trials": ({"workload": "digits", "search": {"trials": 0}}, "search.trials", 0, "at least 1"),
-    "ratio above 3": ({"workload": "digits", "search": {"ratio": 9}}, "search.ratio", 9, "at most 3.0"),
-    "horizon too short": ({"workload": "digits", "search": {"total_steps": 3}}, "search.total_steps", 3, "at least 10"),
+    "misspelled field": ({"workload": "digits-mlp", "prioritty": 1}, "prioritty", 1, "priority"),
+    "truth for a number": ({"workload": "digits-mlp", "priority": True}, "priority", True, "a whole number"),
+    "text for a number": (
+        {"workload": "digits-mlp", "search": {"trials": "3"}},
+        "search.trials",
+        "3",
+        "a whole number",
+    ),
+    "fraction for a count": (
+        {"workload": "digits-mlp", "search": {"trials": 3.5}},
+        "search.trials",
+        3.5,
+        "a whole number",
+    ),
+    "too few trials": ({"workload": "digits-mlp", "search": {"trials": 0}}, "search.trials", 0, "at least 1"),
+    "ratio above 3": ({"workload": "digits-mlp", "search": {"ratio": 9}}, "search.ratio", 9, "at most 3.0"),
+    "horizon too short": (
+        {"workload": "digits-mlp", "search": {"total_steps": 3}},
+        "search.total_steps",
+        3,
+        "at least 10",
+    ),
     "budget without an answer": (
-        {"workload": "digits", "search": {"max_updates": 50}},
+        {"workload": "digits-mlp", "search": {"max_updates": 50}},
         "search.max_updates",
         50,
         "at least",
     ),
-    "unknown option": ({"workload": "digits", "options": {"widht": 3}}, "options.widht", 3, "width"),
-    "option out of range": ({"workload": "digits", "options": {"width": 0}}, "options.width", 0, "at least 1"),
-    "option at an open end": ({"workload": "digits", "options": {"dropout": 1}}, "options.dropout", 1, "below 1"),
+    "unknown option": ({"workload": "digits-mlp", "options": {"widht": 3}}, "options.widht", 3, "width"),
+    "option out of range": ({"workload": "digits-mlp", "options": {"width": 0}}, "options.width", 0, "at least 1"),
+    "option at an open end": ({"workload": "digits-mlp", "options": {"dropout": 1}}, "options.dropout", 1, "below 1"),
     "option of another type": (
-        {"workload": "digits", "options": {"width": "wide"}},
+        {"workload": "digits-mlp", "options": {"width": "wide"}},
         "options.width",
         "wide",
         "of type integer",
     ),
     "truth for an option's number": (
-        {"workload": "digits", "options": {"width": True}},
+        {"workload": "digits-mlp", "options": {"width": True}},
         "options.width",
         True,
         "of type integer",
     ),
     "option not among its values": (
-        {"workload": "digits", "options": {"optimizer": "lion"}},
+        {"workload": "digits-mlp", "options": {"optimizer": "lion"}},
         "options.optimizer",
         "lion",
         "'sgd', 'adam'",
     ),
     "unknown family": (
-        {"workload": "digits", "search": {"space": SPACE | {"families": [{"name": "linnear"}]}}},
+        {"workload": "digits-mlp", "search": {"space": SPACE | {"families": [{"name": "linnear"}]}}},
         "search.space.families.0.name",
         "linnear",
         "linear",
     ),
     "space turned round": (
-        {"workload": "digits", "search": {"space": SPACE | {"peak_lr": {"low": 1.0, "high": 0.1}}}},
+        {"workload": "digits-mlp", "search": {"space": SPACE | {"peak_lr": {"low": 1.0, "high": 0.1}}}},
         "search.space.peak_lr.high",
         0.1,
         "at least",
     ),
-    "text that no database stores": ({"workload": "digits", "name": "a\0b"}, "name", "'a\\x00b'", "without NUL"),
-    "half a character": ({"workload": "digits", "name": "\ud800"}, "name", "'\\ud800'", "without NUL"),
+    "text that no database stores": ({"workload": "digits-mlp", "name": "a\0b"}, "name", "'a\\x00b'", "without NUL"),
+    "half a character": ({"workload": "digits-mlp", "name": "\ud800"}, "name", "'\\ud800'", "without NUL"),
 }
 REFUSED_PREVIEWS: dict[str, tuple[dict[str, Any], str, Any, str]] = {
     "unknown family": (
@@ -146,7 +161,7 @@ def test_all_refusals_of_a_body_are_told_at_once(still: TestClient):
 
 
 def test_no_worker_yet_is_told_with_what_to_start(api: TestClient):
-    told = body_of(api.post("/v1/jobs", json={"workload": "digits"}))
+    told = body_of(api.post("/v1/jobs", json={"workload": "digits-mlp"}))
     assert "tuner up" in told["hint"]
 
 
@@ -218,13 +233,13 @@ def test_any_name_of_this_machine_is_taken(still: TestClient, host: str):
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:3000", "http://[bad"])
 def test_a_page_of_another_origin_cannot_write(still: TestClient, origin: str):
     headers = {"Origin": origin, "Host": "localhost:8642"}
-    told = body_of(still.post("/v1/jobs", json={"workload": "digits"}, headers=headers))
+    told = body_of(still.post("/v1/jobs", json={"workload": "digits-mlp"}, headers=headers))
     assert told["type"] == "/problems/foreign-origin"
 
 
 def test_our_own_pages_may_write(api: TestClient, world: World):
     headers = {"Origin": "http://localhost:8642", "Host": "localhost:8642"}
-    assert api.post("/v1/jobs", json={"workload": "digits"}, headers=headers).status_code == 201
+    assert api.post("/v1/jobs", json={"workload": "digits-mlp"}, headers=headers).status_code == 201
 
 
 def test_a_database_that_is_away_is_a_passing_problem(api: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch):

@@ -25,7 +25,7 @@ from tuner.store import Store
 
 WORKER = "w1"
 DIGITS = WorkloadInfo(
-    name="digits",
+    name="digits-mlp",
     version="1",
     level=Level.DECLARED,
     description="Handwritten digits.",
@@ -51,7 +51,7 @@ DIGITS = WorkloadInfo(
     peak_lr={"sgd": (0.01, 1.0)},
 )
 REQUEST: dict[str, Any] = {
-    "workload": "digits",
+    "workload": "digits-mlp",
     "name": "a job",
     "search": {"total_steps": 90, "trials": 3, "rungs": 2, "finalists": 1, "confirm_seeds": 2},
 }
@@ -94,7 +94,7 @@ class World:
 
     def claim(self) -> LeasedRun:
         """The next run, leased for ten minutes."""
-        lease = self.store.queue.claim(WORKER, workloads={"digits": "1"}, lease_seconds=600)
+        lease = self.store.queue.claim(WORKER, workloads={"digits-mlp": "1"}, lease_seconds=600)
         if lease is None:
             raise AssertionError("no run is queued")
         return lease
@@ -128,7 +128,7 @@ class World:
         return self.store.jobs.get(job.id)
 
     def _lock(self) -> StudyLock:
-        lock = self.store.planning.lock_study(WORKER, workloads=["digits"], seconds=600)
+        lock = self.store.planning.lock_study(WORKER, workloads=["digits-mlp"], seconds=600)
         if lock is None:
             raise AssertionError("no planning is due")
         return lock

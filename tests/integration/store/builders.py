@@ -13,7 +13,7 @@ from tuner.search.space import OptimizerKind, default_space
 from tuner.store import Store
 
 OFFER = WorkloadInfo(
-    name="digits",
+    name="digits-mlp",
     version="1",
     level=Level.DECLARED,
     description="Handwritten digits.",
@@ -23,13 +23,13 @@ OFFER = WorkloadInfo(
     default_steps=900,
     peak_lr={"sgd": (0.001, 1.0)},
 )
-WORKLOADS = {"digits": "1"}
+WORKLOADS = {"digits-mlp": "1"}
 STEPS = 90
 
 
 def spec(**changes: Any) -> JobSpec:
     search = SearchSettings(total_steps=900, space=default_space(OptimizerKind.SGD))
-    return JobSpec(**{"workload": "digits", "options": {"width": 64}, "name": "a job", "search": search} | changes)
+    return JobSpec(**{"workload": "digits-mlp", "options": {"width": 64}, "name": "a job", "search": search} | changes)
 
 
 def schedule(peak_lr: float = 0.1) -> Schedule:

@@ -181,7 +181,7 @@ class TestEvents:
         job = store.jobs.submit(spec(name="mine", team="red"))
         (event,) = store.events.after(0, job_id=job.id)
         assert (event.job_id, event.kind, event.at) == (job.id, "job.submitted", job.created_at)
-        assert event.data == {"name": "mine", "workload": "digits", "team": "red"}
+        assert event.data == {"name": "mine", "workload": "digits-mlp", "team": "red"}
 
     def test_beyond_the_last_there_is_none(self, store: Store) -> None:
         store.jobs.submit(spec())
@@ -196,12 +196,12 @@ class TestEvents:
 class TestFleet:
     def test_a_workload_comes_back_as_it_was_announced(self, store: Store) -> None:
         assert store.fleet.workloads() == (OFFER,)
-        assert store.fleet.workload("digits") == OFFER
+        assert store.fleet.workload("digits-mlp") == OFFER
 
     def test_the_latest_word_on_a_workload_holds(self, store: Store) -> None:
         newer = replace(OFFER, version="2", description="More digits.")
         store.fleet.announce("w2", device="cpu", workloads=[newer])
-        assert store.fleet.workload("digits") == newer
+        assert store.fleet.workload("digits-mlp") == newer
 
     def test_workloads_outlive_their_workers(self, store: Store) -> None:
         store.fleet.retire("w1")
@@ -210,7 +210,7 @@ class TestFleet:
 
     def test_a_worker_is_alive_until_it_is_silent_for_too_long(self, store: Store, sql: Sql) -> None:
         (worker,) = store.fleet.workers()
-        assert (worker.name, worker.device, worker.workloads, worker.alive) == ("w1", "cpu", ("digits",), True)
+        assert (worker.name, worker.device, worker.workloads, worker.alive) == ("w1", "cpu", ("digits-mlp",), True)
         sql("UPDATE tuner_workers SET heartbeat_at = :at", at=store.now() - WORKER_TIMEOUT_SECONDS - 1.0)
         assert [worker.alive for worker in store.fleet.workers()] == [False]
         store.fleet.beat("w1")
@@ -230,4 +230,4 @@ class TestFleet:
     def test_where_nothing_was_announced_the_error_says_how(self, store: Store, sql: Sql) -> None:
         sql("DELETE FROM tuner_workloads")
         with pytest.raises(NotFound, match="No worker has announced any yet: start one with `tuner worker`"):
-            store.fleet.workload("digits")
+            store.fleet.workload("digits-mlp")

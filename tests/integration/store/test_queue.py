@@ -26,7 +26,7 @@ class TestClaim:
         job = bench.running_job()
         before = store.now()
         lease = bench.claim(lease_seconds=60.0)
-        assert (lease.job_id, lease.workload, lease.workload_version) == (job.id, "digits", "1")
+        assert (lease.job_id, lease.workload, lease.workload_version) == (job.id, "digits-mlp", "1")
         assert (lease.options, lease.total_steps, lease.seed) == ({"width": 64}, STEPS, 7)
         assert (lease.attempt, lease.snapshot, lease.schedule) == (1, None, new_run().schedule)
         assert before + 59.0 < lease.expires_at < store.now() + 61.0
@@ -43,13 +43,15 @@ class TestClaim:
         jobs = [bench.running_job(priority=priority).id for priority in (0, -1, 5, 5, 0)]
         assert [bench.claim().job_id for _ in jobs] == [jobs[2], jobs[3], jobs[0], jobs[4], jobs[1]]
 
-    @pytest.mark.parametrize("offered", [{}, {"digits": "2"}, {"letters": "1"}, {"letters": "1", "digits": "0"}])
+    @pytest.mark.parametrize(
+        "offered", [{}, {"digits-mlp": "2"}, {"letters": "1"}, {"letters": "1", "digits-mlp": "0"}]
+    )
     def test_only_the_very_version_that_a_job_was_submitted_for_is_claimed(
         self, bench: Bench, store: Store, offered: dict[str, str]
     ) -> None:
         bench.running_job()
         assert store.queue.claim("w1", workloads=offered, lease_seconds=60.0) is None
-        assert store.queue.claim("w1", workloads={"letters": "1", "digits": "1"}, lease_seconds=60.0) is not None
+        assert store.queue.claim("w1", workloads={"letters": "1", "digits-mlp": "1"}, lease_seconds=60.0) is not None
 
     def test_every_claim_of_a_run_gets_a_fresh_token(self, bench: Bench, store: Store) -> None:
         bench.running_job()
@@ -351,5 +353,5 @@ def test_a_job_keeps_the_version_that_was_offered_when_it_was_submitted(bench: B
     bench.running_job()
     newer = OFFER.__class__(**{**OFFER.__dict__, "version": "2"})
     store.fleet.announce("w2", device="cpu", workloads=[newer])
-    assert store.queue.claim("w2", workloads={"digits": "2"}, lease_seconds=60.0) is None
+    assert store.queue.claim("w2", workloads={"digits-mlp": "2"}, lease_seconds=60.0) is None
     assert bench.claim("w1").workload_version == "1"

@@ -21,7 +21,7 @@ def refused(request: Any, **changes: Any) -> InvalidValue:
 
 class TestWhatIsLeftOut:
     def test_a_workload_is_enough(self):
-        spec = admit({"workload": "digits"}, workloads=[DIGITS])
+        spec = admit({"workload": "digits-mlp"}, workloads=[DIGITS])
         assert spec.options == {"width": 64, "dropout": 0.0, "optimizer": "sgd"}
         assert spec.search == SearchSettings(
             total_steps=90, space=default_space(OptimizerKind.SGD, peak_lr=DIGITS.peak_lr["sgd"])
@@ -29,17 +29,17 @@ class TestWhatIsLeftOut:
         assert type(spec.search) is SearchSettings
 
     def test_the_space_follows_the_optimizer_that_the_options_choose(self):
-        spec = admit({"workload": "digits", "options": {"optimizer": "adam"}}, workloads=[DIGITS])
+        spec = admit({"workload": "digits-mlp", "options": {"optimizer": "adam"}}, workloads=[DIGITS])
         assert spec.search.space == default_space(OptimizerKind.ADAM)
 
     def test_a_workload_with_one_optimizer_needs_no_option_for_it(self):
         info = replace(DIGITS, optimizer_option=None, optimizer=OptimizerKind.ADAM, options_schema={"type": "object"})
-        assert admit({"workload": "digits"}, workloads=[info]).search.space == default_space(OptimizerKind.ADAM)
+        assert admit({"workload": "digits-mlp"}, workloads=[info]).search.space == default_space(OptimizerKind.ADAM)
 
     def test_what_is_given_stays(self):
         space = default_space(OptimizerKind.ADAM)
         request = JobRequest(
-            workload="digits",
+            workload="digits-mlp",
             options={"width": 3},
             name="n",
             team="t",
@@ -52,11 +52,11 @@ class TestWhatIsLeftOut:
 
     def test_python_values_are_read_like_json(self):
         space = default_space(OptimizerKind.ADAM)
-        spec = admit({"workload": "digits", "search": {"space": space}}, workloads=[DIGITS])
+        spec = admit({"workload": "digits-mlp", "search": {"space": space}}, workloads=[DIGITS])
         assert spec.search.space == space
 
     def test_admitting_what_was_admitted_changes_nothing(self):
-        spec = admit({"workload": "digits", "options": {"width": 3}}, workloads=[DIGITS])
+        spec = admit({"workload": "digits-mlp", "options": {"width": 3}}, workloads=[DIGITS])
         assert admit(spec.model_dump(mode="json"), workloads=[DIGITS]) == spec
 
 
@@ -64,16 +64,16 @@ class TestRefusals:
     def test_an_unknown_workload_is_answered_with_those_there_are(self):
         error = refused({"workload": "digit"})
         assert (error.field, error.value, error.allowed) == ("workload", "digit", "one of digits")
-        assert "'digits'" in error.hint
+        assert "'digits-mlp'" in error.hint
 
     def test_no_workload_at_all_is_answered_with_what_to_start(self):
         with pytest.raises(InvalidValue, match="tuner worker"):
-            admit({"workload": "digits"}, workloads=[])
+            admit({"workload": "digits-mlp"}, workloads=[])
 
     @pytest.mark.parametrize(
         ("options", "field", "allowed"),
         [
-            ({"widht": 3}, "options.widht", "one of the options of digits: width, dropout, optimizer"),
+            ({"widht": 3}, "options.widht", "one of the options of digits-mlp: width, dropout, optimizer"),
             ({"width": 0}, "options.width", "at least 1"),
             ({"width": 2000}, "options.width", "at most 1024"),
             ({"width": True}, "options.width", "of type integer"),
@@ -83,28 +83,28 @@ class TestRefusals:
         ],
     )
     def test_an_option_is_held_to_what_the_workload_announced(self, options: dict[str, Any], field: str, allowed: str):
-        error = refused({"workload": "digits", "options": options})
+        error = refused({"workload": "digits-mlp", "options": options})
         assert (error.field, error.allowed) == (field, allowed)
 
     def test_an_options_description_helps(self):
-        assert refused({"workload": "digits", "options": {"width": 0}}).hint == "Units per layer."
+        assert refused({"workload": "digits-mlp", "options": {"width": 0}}).hint == "Units per layer."
 
     def test_a_budget_too_small_for_any_answer_is_refused(self):
-        least = price(admit({"workload": "digits"}, workloads=[DIGITS]).search).least
-        error = refused({"workload": "digits", "search": {"max_updates": least - 1}})
+        least = price(admit({"workload": "digits-mlp"}, workloads=[DIGITS]).search).least
+        error = refused({"workload": "digits-mlp", "search": {"max_updates": least - 1}})
         assert error.field == "search.max_updates"
         assert str(least) in error.allowed
-        assert admit({"workload": "digits", "search": {"max_updates": least}}, workloads=[DIGITS])
+        assert admit({"workload": "digits-mlp", "search": {"max_updates": least}}, workloads=[DIGITS])
 
     @pytest.mark.parametrize(
         ("request_", "field"),
         [
             ({}, "workload"),
-            ({"workload": "digits", "search": {"trials": "many"}}, "search.trials"),
-            ({"workload": "digits", "search": {"trials": True}}, "search.trials"),
-            ({"workload": "digits", "searhc": {}}, "searhc"),
-            ({"workload": "digits", "options": {"width": float("nan")}}, "options.width"),
-            ({"workload": "digits", "options": {"width": object()}}, "request"),
+            ({"workload": "digits-mlp", "search": {"trials": "many"}}, "search.trials"),
+            ({"workload": "digits-mlp", "search": {"trials": True}}, "search.trials"),
+            ({"workload": "digits-mlp", "searhc": {}}, "searhc"),
+            ({"workload": "digits-mlp", "options": {"width": float("nan")}}, "options.width"),
+            ({"workload": "digits-mlp", "options": {"width": object()}}, "request"),
         ],
     )
     def test_a_mapping_is_read_as_strictly_as_a_request_over_http(self, request_: dict[str, Any], field: str):

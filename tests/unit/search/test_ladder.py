@@ -86,8 +86,8 @@ def test_the_price_bounds_every_rung_and_the_confirmation() -> None:
     bound = price(SearchSettings(total_steps=900, trials=24))
 
     assert bound.rung_runs == (24, 10, 6)  # a third, and one of each measured group
-    assert bound.confirm_runs == 6 * 5
-    assert bound.updates == 24 * 100 + 10 * 300 + 6 * 900 + 30 * 900
+    assert bound.confirm_runs == 5 * 5
+    assert bound.updates == 24 * 100 + 10 * 300 + 6 * 900 + 25 * 900
     assert bound.updates_all_full == 24 * 900
     assert bound.least == 3 * (1300 + 900)
 

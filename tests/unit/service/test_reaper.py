@@ -63,7 +63,7 @@ def test_it_frees_the_runs_of_a_worker_that_went_silent(tmp_path: Path):
         world = World(store)
         job = world.job()
         world.started(job)
-        lease = store.queue.claim("w1", workloads={"digits": "1"}, lease_seconds=0.001)
+        lease = store.queue.claim("w1", workloads={"digits-mlp": "1"}, lease_seconds=0.001)
         assert lease is not None
         reaper = Reaper(store, interval=timedelta(seconds=1))
         with quiet() as lines:
