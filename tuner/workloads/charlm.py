@@ -131,7 +131,7 @@ class PydocCharLm(DeclaredWorkload):
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.ADAM
     optimizer_option: ClassVar[str | None] = "optimizer"
     peak_lr: ClassVar[Mapping[OptimizerKind, tuple[float, float]]] = {
-        OptimizerKind.SGD: (0.01, 3.0),
+        OptimizerKind.SGD: (0.004, 1.2),
         OptimizerKind.ADAM: (0.0002, 0.06),
     }
     Options: ClassVar[type[WorkloadOptions]] = CharLmOptions

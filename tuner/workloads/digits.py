@@ -116,7 +116,7 @@ class DigitsMlp(DeclaredWorkload):
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
     optimizer_option: ClassVar[str | None] = "optimizer"
     peak_lr: ClassVar[Mapping[OptimizerKind, tuple[float, float]]] = {
-        OptimizerKind.SGD: (0.001, 0.3),
+        OptimizerKind.SGD: (0.0005, 0.15),
         OptimizerKind.ADAM: (0.0002, 0.06),
     }
     Options: ClassVar[type[WorkloadOptions]] = DigitsMlpOptions
@@ -148,7 +148,7 @@ class DigitsCnn(DeclaredWorkload):
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
     optimizer_option: ClassVar[str | None] = "optimizer"
     peak_lr: ClassVar[Mapping[OptimizerKind, tuple[float, float]]] = {
-        OptimizerKind.SGD: (0.001, 0.3),
+        OptimizerKind.SGD: (0.0005, 0.15),
         OptimizerKind.ADAM: (0.0002, 0.06),
     }
     Options: ClassVar[type[WorkloadOptions]] = DigitsCnnOptions

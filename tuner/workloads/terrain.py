@@ -95,7 +95,7 @@ class TerrainMlp(DeclaredWorkload):
     optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
     optimizer_option: ClassVar[str | None] = "optimizer"
     peak_lr: ClassVar[Mapping[OptimizerKind, tuple[float, float]]] = {
-        OptimizerKind.SGD: (0.003, 1.0),
+        OptimizerKind.SGD: (0.002, 0.6),
         OptimizerKind.ADAM: (0.0003, 0.1),
     }
     Options: ClassVar[type[WorkloadOptions]] = TerrainOptions
