@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuner.conductor import advance
+from tuner.devices import choose_device
 from tuner.errors import InvalidValue, TunerError
 from tuner.jobs.admission import admit
 from tuner.jobs.progress import Progress, progress
@@ -88,7 +89,14 @@ def tune(
         job = store.jobs.submit(spec, idempotency_key=f"{_WORKER}-{request}")
         store.queue.take_back(_WORKER)
         snapshots = folder if database is None else file.with_suffix(".snapshots")
-        seat = _Seat(store=store, job_id=job.id, workload=workload, info=info, device=_device(device), folder=snapshots)
+        seat = _Seat(
+            store=store,
+            job_id=job.id,
+            workload=workload,
+            info=info,
+            device=choose_device(device, environment=os.environ).name,
+            folder=snapshots,
+        )
         return seat.work(on_progress)
 
 
@@ -172,11 +180,3 @@ class _Seat:
 
 def _failure(ended: Ended) -> str:
     return f"{ended.reason}\n{ended.traceback}".strip()
-
-
-def _device(wanted: str) -> str:
-    if wanted != "auto":
-        return wanted
-    import torch
-
-    return "cuda:0" if torch.cuda.is_available() and os.environ.get("CUDA_VISIBLE_DEVICES") != "" else "cpu"

@@ -16,10 +16,10 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from tuner.devices import Device, choose_device
 from tuner.errors import DatabaseUnavailable, InvalidValue, TunerError
 from tuner.store import Store
 from worker.backoff import Backoff
-from worker.devices import Device, choose_device
 from worker.logs import configure_logs
 from worker.loop import WorkerLoop
 from worker.name_lock import held_name

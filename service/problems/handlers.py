@@ -149,7 +149,7 @@ def _refused(found: Sequence[Refusal], *, request: Request) -> Response:
 def _framework_error(request: Request, error: HTTPException) -> Response:
     """What the web framework refuses by itself: unknown paths and methods, bodies that cannot be read."""
     if error.status_code == HTTPStatus.NOT_FOUND:
-        wrong = NotFound("path", key=request.url.path, hint="The API is under /v1; /openapi.json describes every operation")
+        wrong = NotFound("path", key=request.url.path, hint="The API is under /v1; /openapi.json describes it")
         return _not_found(request, wrong)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = _methods(request) or (error.headers or {}).get("Allow", "").split(", ")

@@ -40,14 +40,14 @@ def up(
 
     A process that dies is started again. Runs that were being trained go on from their last snapshot.
     """
-    from tuner.cli.devices import local_devices
+    from tuner.devices import training_devices
 
     stack = Stack(
         data_dir=data_dir.resolve(),
         database_url=database_url,
         host=host,
         port=free_port(host, wanted=port),
-        devices=tuple(device or local_devices()),
+        devices=tuple(device or training_devices(os.environ)),
         workloads=tuple(workload or ()),
         log_files=not logs,
     )

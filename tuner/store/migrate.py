@@ -70,7 +70,7 @@ def is_current(url: str) -> bool:
     if _file(parsed) is not None and not Path(str(_file(parsed))).exists():
         return False
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    with _engine(parsed) as engine, engine.connect() as connection:
+    with _engine(parsed, writes=False) as engine, engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         return context.get_current_revision() == head and _OPTUNA_TABLES.issubset(inspect(connection).get_table_names())
 
@@ -88,10 +88,10 @@ def is_ours(name: str | None, kind: str, parents: object) -> bool:
 
 
 @contextmanager
-def _engine(url: URL) -> Iterator[Engine]:
+def _engine(url: URL, *, writes: bool = True) -> Iterator[Engine]:
     engine = connect(url, foreign_keys=False)
     try:
-        yield engine.execution_options(**{WRITES: True})
+        yield engine.execution_options(**{WRITES: writes})
     except OperationalError as error:
         raise DatabaseUnavailable(f"the database does not answer: {error.orig}") from error
     except DatabaseError as error:

@@ -5,7 +5,6 @@ import pytest
 
 from service.settings import Settings
 from tuner.cli import options
-from tuner.cli.devices import local_devices
 from tuner.cli.stack import Stack, free_port
 from tuner.client import DEFAULT_URL
 from tuner.errors import InvalidValue
@@ -58,9 +57,3 @@ class TestFreePort:
     def test_any_port_is_one_that_can_be_had(self):
         with socket.create_server(("127.0.0.1", free_port("127.0.0.1"))):
             pass
-
-
-class TestLocalDevices:
-    def test_a_machine_whose_devices_are_hidden_has_the_cpu(self, monkeypatch):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-        assert local_devices() == ("cpu",)

@@ -63,7 +63,7 @@ class TestWhatIsLeftOut:
 class TestRefusals:
     def test_an_unknown_workload_is_answered_with_those_there_are(self):
         error = refused({"workload": "digit"})
-        assert (error.field, error.value, error.allowed) == ("workload", "digit", "one of digits")
+        assert (error.field, error.value, error.allowed) == ("workload", "digit", "one of digits-mlp")
         assert "'digits-mlp'" in error.hint
 
     def test_no_workload_at_all_is_answered_with_what_to_start(self):

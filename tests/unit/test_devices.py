@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tuner.devices import choose_device, find_devices, training_devices
 from tuner.errors import InvalidValue
-from worker.devices import choose_device, find_devices
 
 
 def names(environment: dict[str, str], *, count: int) -> list[str]:
@@ -54,3 +54,9 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are(wanted):
 
 def test_a_machine_without_a_driver_has_the_cpu():
     assert choose_device("cpu", environment={}).name == "cpu"
+
+
+def test_every_cuda_device_deserves_a_worker_and_the_cpu_only_where_there_is_none():
+    assert training_devices({}, count=lambda: 2) == ("cuda:0", "cuda:1")
+    assert training_devices({"CUDA_VISIBLE_DEVICES": "1"}, count=lambda: 2) == ("cuda:0",)
+    assert training_devices({}, count=lambda: 0) == ("cpu",)

@@ -1,4 +1,4 @@
-"""What a worker can train on: one CUDA device or the CPU, found without loading torch."""
+"""What this machine can train on, found without loading torch: CUDA devices, counted by their driver, and the CPU."""
 
 from __future__ import annotations
 
@@ -55,6 +55,19 @@ def find_devices(
         for position, identifier in enumerate(_visible(environment.get(_VISIBLE), count=count()))
     ]
     return (*found, Device(name="cpu", torch_name="cpu", environment={_VISIBLE: ""}))
+
+
+def training_devices(
+    environment: Mapping[str, str], *, count: Callable[[], int] = count_nvidia_devices
+) -> tuple[str, ...]:
+    """Names of the devices that deserve a worker each: every CUDA device, or the CPU where there is none.
+
+    Args:
+        environment: As for `find_devices`.
+        count: Tells how many CUDA devices the machine has.
+    """
+    names = tuple(device.name for device in find_devices(environment, count=count))
+    return names[:-1] or names
 
 
 def choose_device(
