@@ -52,7 +52,7 @@ class Studies:
     ) -> StudyResult:
         return StudyResult(
             job_id="00000000-0000-4000-8000-000000000001",
-            job_name="digits-mlp",
+            job_name="digits",
             workload="digits-mlp",
             options={"optimizer": "sgd"},
             total_steps=900,
