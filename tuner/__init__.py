@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
+    __version__: str
     from tuner.local import StudyFailed as StudyFailed
     from tuner.local import tune as tune
     from tuner.schedules import Schedule as Schedule
@@ -27,8 +26,12 @@ __all__ = ["Schedule", "StudyFailed", "Warmup", "__version__", "tune"]
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its home on first use (PEP 562)."""
-    from importlib import import_module
+    if name == "__version__":
+        from importlib.metadata import version
 
+        return version("schedule-tuner")
     if name not in _HOMES:
         raise AttributeError(f"module 'tuner' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)

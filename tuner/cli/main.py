@@ -42,9 +42,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from tuner import __version__
 
-        show(version("schedule-tuner"))
+        show(__version__)
         raise typer.Exit
 
 
