@@ -46,26 +46,30 @@ _STATUS = {
     TrialState.FAILED: TrialStatus.FAILED,
     TrialState.CANCELLED: TrialStatus.FAILED,
 }
+LOCK_SECONDS = 60.0
+"""How long a planning step may take before another worker may plan the same job."""
 _LIVE = frozenset({RunState.QUEUED, RunState.LEASED})
 _HAS_RESULT = frozenset({RunState.SUCCEEDED, RunState.DIVERGED})
 
 
-def advance(store: Store, *, lock: StudyLock, capacity: int = 1) -> None:
+def advance(store: Store, *, lock: StudyLock) -> None:
     """Take one planning step for the job whose study is locked, and let go of the lock.
+
+    At most one run is asked for: a worker plans when it has nothing to train.
 
     Args:
         store: The database.
         lock: The study lock; released on return, also when there was nothing to do.
-        capacity: Runs wanted now: how many devices wait for work. At least 1.
 
     Raises:
         StudyLockLost: The lock expired on the way; what was written until then stands, and another worker goes on.
+        DatabaseUnavailable: The database failed on the way; the next step mends what is half done.
     """
     record = store.planning.load(lock.job_id)
     if record.job.state is JobState.QUEUED:
         store.planning.start_job(lock)
     record = _close_failed_trials(store, lock=lock, record=record)
-    decisions = plan(study_state(record), capacity=capacity)
+    decisions = plan(study_state(record), capacity=1)
     closing = [decision for decision in decisions if isinstance(decision, Prune | CompleteTrial)]
     opening = [decision for decision in decisions if not isinstance(decision, Prune | CompleteTrial)]
     for ended in closing:
@@ -73,9 +77,14 @@ def advance(store: Store, *, lock: StudyLock, capacity: int = 1) -> None:
         store.planning.close_trial(lock, number=ended.trial, state=state, reason=ended.reason)
     if closing:
         record = store.planning.load(lock.job_id)
-    study = _study_in_step(store, record=record)
+    # Confirmation tells the sampler nothing, and opening the study takes longer than everything else here.
+    if not decisions or any(not isinstance(decision, Confirm) for decision in decisions):
+        study = _study_in_step(store, lock=lock, record=record)
+        for decision in opening:
+            if isinstance(decision, NewTrial):
+                _open_trial(store, lock=lock, settings=record.job.spec.search, study=study, decision=decision)
     for decision in opening:
-        _open(store, lock=lock, record=record, study=study, decision=decision)
+        _carry_out(store, lock=lock, record=record, decision=decision)
     if not any(isinstance(decision, Finish | GiveUp) for decision in opening):
         store.planning.release(lock, again=bool(opening))
 
@@ -99,6 +108,7 @@ def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
     """What the report is made from."""
     rung_runs, confirm_runs = _runs_by_trial(record.runs)
     settings = record.job.spec.search
+    confirm_updates = sum(run.step for runs in confirm_runs.values() for run in runs)
     return StudyResult(
         job_id=record.job.id,
         job_name=record.job.spec.name,
@@ -122,33 +132,37 @@ def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
             for number, runs in sorted(confirm_runs.items())
         },
         updates_spent=record.job.updates_spent,
-        confirm_updates=sum(run.step for runs in confirm_runs.values() for run in runs),
+        confirm_updates=min(confirm_updates, record.job.updates_spent),  # a killed run may not have told its last ones
         why_ended=why_ended,
     )
 
 
-def _open(store: Store, *, lock: StudyLock, record: StudyRecord, study: Study, decision: Decision) -> None:
+def _open_trial(store: Store, *, lock: StudyLock, settings: SearchSettings, study: Study, decision: NewTrial) -> None:
+    asked = study.ask(number=decision.number, schedule=decision.schedule)
+    store.planning.add_trial(
+        lock,
+        number=decision.number,
+        optuna_number=asked.optuna_number,
+        cohort=decision.cohort,
+        control=decision.control,
+        schedule=asked.schedule,
+        reason=decision.reason,
+        run=_rung_run(asked.schedule, settings=settings, rung=0, reason=decision.reason),
+    )
+
+
+def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, decision: Decision) -> None:
+    """Carry out a decision that concerns trials that exist, or the whole study."""
     settings = record.job.spec.search
     match decision:
-        case NewTrial():
-            asked = study.ask(number=decision.number, schedule=decision.schedule)
-            store.planning.add_trial(
-                lock,
-                number=decision.number,
-                optuna_number=asked.optuna_number,
-                cohort=decision.cohort,
-                control=decision.control,
-                schedule=asked.schedule,
-                reason=decision.reason,
-                run=_rung_run(asked.schedule, settings=settings, rung=0, reason=decision.reason),
-            )
         case Promote():
             schedule = record.trials[decision.trial].schedule
             run = _rung_run(schedule, settings=settings, rung=decision.rung, reason=decision.reason)
             store.planning.add_run(lock, trial_number=decision.trial, run=run)
         case Confirm():
             top = len(rung_steps(settings)) - 1
-            run = _rung_run(record.trials[decision.trial].schedule, settings=settings, rung=top, reason=decision.reason)
+            schedule = record.trials[decision.trial].schedule
+            run = _rung_run(schedule, settings=settings, rung=top, reason=decision.reason)
             run = replace(run, kind=RunKind.CONFIRM, seed=decision.seed)
             store.planning.add_run(lock, trial_number=decision.trial, run=run)
         case Finish():
@@ -169,10 +183,12 @@ def _rung_run(schedule: Schedule, *, settings: SearchSettings, rung: int, reason
     )
 
 
-def _study_in_step(store: Store, *, record: StudyRecord) -> Study:
+def _study_in_step(store: Store, *, lock: StudyLock, record: StudyRecord) -> Study:
     """Open the Optuna study and bring it to what our tables say."""
     settings = record.job.spec.search
     study = Study.open(store.optuna_storage(), name=record.job.id, settings=settings)
+    # A planner that slept past its lock would take the trials of its successor for orphans.
+    store.planning.extend(lock, seconds=LOCK_SECONDS)
     study.abandon_orphans({trial.optuna_number for trial in record.trials})
     steps = rung_steps(settings)
     rung_runs, _ = _runs_by_trial(record.runs)

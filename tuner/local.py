@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuner.conductor import advance
+from tuner.conductor import LOCK_SECONDS, advance
 from tuner.devices import choose_device
 from tuner.errors import InvalidValue, TunerError
+from tuner.filelock import held
 from tuner.jobs.admission import admit
 from tuner.jobs.progress import Progress, progress
 from tuner.jobs.records import JobRecord, LeasedRun, WorkloadInfo
+from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.report.report import Report
 from tuner.store import Store
@@ -53,7 +57,7 @@ def tune(
         options: The workload's options; those left out take their defaults.
         search: Further search settings by name (`tuner.search.settings.SearchSettings`): ``space``, ``seed``, ...
         database: A SQLite file to keep the study in. Calling again with the same file and the same request goes on
-            where an interrupted call stopped. A temporary file when absent.
+            where an interrupted call stopped; a study that failed is begun anew. A temporary file when absent.
         device: ``"cpu"``, ``"cuda:0"``, ...; ``"auto"`` takes the first CUDA device, else the CPU.
         on_progress: Called after every evaluation and every planning step.
 
@@ -62,6 +66,7 @@ def tune(
 
     Raises:
         InvalidValue: An argument is refused; the message names the field, the value and what is allowed.
+        FileHeld: Another call works on the same ``database``.
         StudyFailed: The workload failed or every schedule diverged.
         KeyboardInterrupt: You stopped it; with a ``database`` the next call resumes.
     """
@@ -77,27 +82,39 @@ def tune(
     wanted = {"trials": trials, **(search or {})}
     if total_steps is not None:
         wanted["total_steps"] = total_steps
+    where = choose_device(device, environment=os.environ).name
     spec = admit({"workload": info.name, "options": dict(options or {}), "search": wanted}, workloads=[info])
 
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tuner-")))
-        file = folder / "study.db" if database is None else Path(database).resolve()
+        if database is None:
+            file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tuner-"))) / "study.db"
+        else:
+            file = Path(database).resolve()
+        stack.enter_context(held(file.with_suffix(".lock")))
         store = Store.open(f"sqlite:///{file}")
         stack.callback(store.close)
-        store.fleet.announce(_WORKER, device=device, workloads=[info])
-        request = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
-        job = store.jobs.submit(spec, idempotency_key=f"{_WORKER}-{request}")
+        store.fleet.announce(_WORKER, device=where, workloads=[info])
+        job = _unfinished_or_new(store, spec=spec, version=info.version)
         store.queue.take_back(_WORKER)
-        snapshots = folder if database is None else file.with_suffix(".snapshots")
         seat = _Seat(
             store=store,
             job_id=job.id,
             workload=workload,
             info=info,
-            device=choose_device(device, environment=os.environ).name,
-            folder=snapshots,
+            device=where,
+            folder=file.with_suffix(".snapshots"),
         )
         return seat.work(on_progress)
+
+
+def _unfinished_or_new(store: Store, *, spec: JobSpec, version: str) -> JobRecord:
+    """The job of an earlier call with the same request, whether it is still open or completed; else a new one.
+
+    One that failed is not taken up again: what made it fail may have been mended.
+    """
+    request = hashlib.sha256(f"{version} {spec.model_dump_json()}".encode()).hexdigest()
+    jobs = (store.jobs.submit(spec, idempotency_key=f"{_WORKER}-{request}-{attempt}") for attempt in count())
+    return next(job for job in jobs if job.state not in {JobState.FAILED, JobState.CANCELLED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +137,11 @@ class _Seat:
 
         offers = {self.info.name: self.info.version}
         while (job := self.store.jobs.get(self.job_id)).state in {JobState.QUEUED, JobState.RUNNING}:
-            lease = self.store.queue.claim(_WORKER, workloads=offers, lease_seconds=_LEASE_SECONDS)
+            lease = self.store.queue.claim(_WORKER, workloads=offers, lease_seconds=_LEASE_SECONDS, job_id=self.job_id)
             if lease is not None:
                 self._train(lease, moved=moved)
                 continue
-            lock = self.store.planning.lock_study(_WORKER, workloads=list(offers), seconds=60.0)
+            lock = self.store.planning.lock_study(_WORKER, workloads=offers, seconds=LOCK_SECONDS, job_id=self.job_id)
             if lock is None:
                 raise StudyFailed(f"job {self.job_id} has neither a run nor a plan left: please report this bug")
             advance(self.store, lock=lock)
@@ -142,7 +159,7 @@ class _Seat:
             return Verdict()
 
         def saved(message: SnapshotSaved) -> None:
-            self.store.queue.save_snapshot(lease, message.snapshot)
+            self.store.queue.save_snapshot(lease, message.snapshot, updates=message.updates)
 
         request = Train(
             run_id=lease.run_id,
@@ -166,6 +183,7 @@ class _Seat:
             self.store.queue.fail(lease, reason=_failure(ended), retry=False, updates=ended.updates)
         else:
             self.store.queue.finish(lease, loss=ended.loss, step=ended.step, updates=ended.updates, reason=ended.reason)
+        shutil.rmtree(self.folder / lease.run_id, ignore_errors=True)  # nobody takes this run up again
 
     def _progress(self) -> Progress:
         record = self.store.planning.load(self.job_id)

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import structlog
 
+from tuner.conductor import LOCK_SECONDS
 from tuner.errors import DatabaseUnavailable, NotFound, TunerError
 from tuner.jobs.records import LeasedRun, WorkloadInfo
 from tuner.jobs.states import RUN_TRANSITIONS, is_final
@@ -27,8 +28,6 @@ START_SECONDS = 300.0
 """How long a runner may take to be ready: importing torch and the training code from a cold, shared disk."""
 START_ATTEMPTS = 3
 """Starts in a row that may fail before the worker gives up, once a runner was up; the very first may not fail."""
-STUDY_LOCK_SECONDS = 60.0
-"""How long a planning step may take before another worker may plan the same job."""
 
 
 class RunnerWouldNotStart(TunerError):
@@ -105,7 +104,7 @@ class WorkerLoop:
         if lease is not None:
             self._train(lease)
             return True
-        lock = self._store.planning.lock_study(self._name, workloads=list(offers), seconds=STUDY_LOCK_SECONDS)
+        lock = self._store.planning.lock_study(self._name, workloads=offers, seconds=LOCK_SECONDS)
         if lock is not None:
             self._planner.plan(lock)
             return True

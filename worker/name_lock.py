@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tuner.errors import TunerError
+from tuner.filelock import FileHeld, held
 
 
 class NameTaken(TunerError):
@@ -16,14 +15,14 @@ class NameTaken(TunerError):
 
     Args:
         name: The name.
-        holder: The process id that the other left; empty when it left none.
+        holder: The other's process id.
     """
 
     def __init__(self, name: str, *, holder: str) -> None:
         self.name = name
         self.holder = holder
         super().__init__(
-            f"process {holder or '(unknown)'} already works as {name!r} over this data folder. "
+            f"process {holder} already works as {name!r} over this data folder. "
             "Stop it, or give this worker another name (--name)"
         )
 
@@ -39,14 +38,9 @@ def held_name(name: str, *, folder: Path) -> Iterator[None]:
     Raises:
         NameTaken: Another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("a+") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise NameTaken(name, holder=file.read().strip()) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+            stack.enter_context(held(folder / f"{name}.lock"))
+        except FileHeld as taken:
+            raise NameTaken(name, holder=taken.holder) from None
         yield

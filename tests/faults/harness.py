@@ -103,7 +103,7 @@ class Site:
         info = self.store.fleet.workload(workload)
         search = SearchSettings(total_steps=total_steps, trials=1, space=default_space(info.optimizer))
         self.store.jobs.submit(JobSpec(workload=workload, options=dict(options), search=search))
-        lock = self.store.planning.lock_study("test", workloads=[workload], seconds=3600)
+        lock = self.store.planning.lock_study("test", workloads={workload: info.version}, seconds=3600)
         assert lock is not None
         self.store.planning.start_job(lock)
         run = NewRun(

@@ -11,6 +11,7 @@ from torch import nn
 
 import tuner
 from tuner.errors import InvalidValue
+from tuner.filelock import FileHeld, held
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
 from tuner.training.workload import Declaration, DeclaredWorkload
@@ -119,6 +120,42 @@ def test_a_workload_that_always_fails_fails_the_study_with_its_own_words():
 def test_a_space_in_which_everything_diverges_is_told_as_such():
     with pytest.raises(tuner.StudyFailed, match="lower the range of peak_lr"):
         tuner.tune(Explosive(), search=SEARCH, device="cpu")
+
+
+def test_a_study_that_failed_is_begun_anew(tmp_path):
+    file = tmp_path / "study.db"
+    with pytest.raises(tuner.StudyFailed):
+        tuner.tune(Broken(), search=SEARCH, device="cpu", database=file)
+
+    class Mended(NoisyQuadratic):
+        name: ClassVar[str] = Broken.name
+
+    assert tuner.tune(Mended(), search=SEARCH, device="cpu", database=file).workload == Broken.name
+
+
+def test_another_study_in_the_same_file_is_left_alone(tmp_path):
+    file = tmp_path / "study.db"
+
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuner.tune(NoisyQuadratic(), search=SEARCH | {"seed": 8}, device="cpu", database=file, on_progress=interrupt)
+    report = tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", database=file)
+    store = Store.open(f"sqlite:///{file}")
+    try:
+        jobs = store.jobs.list().items
+        states = {job.id: job.state.value for job in jobs}
+    finally:
+        store.close()
+    assert states.pop(report.job_id) == "completed"
+    assert list(states.values()) == ["running"]
+    assert not list((tmp_path / "study.snapshots").glob("*"))
+
+
+def test_a_file_in_use_is_refused(tmp_path):
+    with held(tmp_path / "study.lock"), pytest.raises(FileHeld, match=r"study\.lock is held by process"):
+        tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", database=tmp_path / "study.db")
 
 
 def test_an_unknown_workload_is_refused_with_those_that_exist():

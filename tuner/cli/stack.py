@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.cli.options import DEFAULT_HOST, DEFAULT_PORT
 from tuner.cli.processes import Child, RestartPolicy, Supervisor
 from tuner.errors import InvalidValue, TunerError
+from tuner.filelock import FileHeld, held
 
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.5
@@ -25,14 +24,14 @@ class FolderInUse(TunerError):
 
     Args:
         folder: The data folder.
-        holder: The process id that the other left there; empty when it left none.
+        holder: The other's process id.
     """
 
     def __init__(self, folder: Path, *, holder: str) -> None:
         self.folder = folder
         self.holder = holder
         super().__init__(
-            f"--data-dir {folder} is in use by process {holder or '(unknown)'}. "
+            f"--data-dir {folder} is in use by process {holder}. "
             "Use the service that it runs, stop it, or give another folder"
         )
 
@@ -165,14 +164,9 @@ def wait_until_ready(url: str, *, supervisor: Supervisor) -> None:
 @contextmanager
 def _held(data_dir: Path) -> Iterator[None]:
     """Own the folder; the lock ends with this process, however it ends."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "up.lock").open("a+") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise FolderInUse(data_dir, holder=lock.read().strip()) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            stack.enter_context(held(data_dir / "up.lock"))
+        except FileHeld as taken:
+            raise FolderInUse(data_dir, holder=taken.holder) from None
         yield

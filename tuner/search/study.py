@@ -9,20 +9,21 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self, cast
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.pruners import NopPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.errors import InvalidValue
+from tuner.errors import DatabaseUnavailable, InvalidValue
 from tuner.schedules import Schedule
 from tuner.search.decisions import TrialStatus
 from tuner.search.ladder import places
@@ -36,6 +37,14 @@ _CONTROL: Final = "control"
 _STARTUP_TRIALS: Final = 10
 _NOT_AN_EXAMPLE: Final = "tuner: not an example to follow"
 """Name of the constraint that trials break which the sampler must rank behind all others."""
+
+
+@contextmanager
+def _database_errors_named() -> Iterator[None]:
+    try:
+        yield
+    except StorageInternalError as error:
+        raise DatabaseUnavailable(f"the study's tables cannot be used: {error.__cause__ or error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +66,10 @@ class StudyTrial:
 
 
 class Study:
-    """A job's Optuna study. Made by `open`."""
+    """A job's Optuna study. Made by `open`.
+
+    Every method raises `DatabaseUnavailable` when the database fails under it; it can be called again.
+    """
 
     def __init__(self, study: optuna.Study, *, settings: SearchSettings) -> None:
         self._study = study
@@ -66,6 +78,7 @@ class Study:
         self._space = settings.searched_space
 
     @classmethod
+    @_database_errors_named()
     def open(cls, storage: BaseStorage, *, name: str, settings: SearchSettings) -> Self:
         """Open the study, or create it when there is none of this name.
 
@@ -93,6 +106,7 @@ class Study:
             )
         return cls(study, settings=settings)
 
+    @_database_errors_named()
     def ask(self, *, number: int, schedule: Schedule | None) -> Asked:
         """Open an Optuna trial.
 
@@ -114,6 +128,7 @@ class Study:
         trial.set_user_attr("schedule", chosen.to_json())
         return Asked(optuna_number=trial.number, schedule=chosen)
 
+    @_database_errors_named()
     def sync(self, trials: Sequence[StudyTrial]) -> None:
         """Tell Optuna whatever it does not know yet. Trials that it knows as finished are left alone.
 
@@ -134,6 +149,7 @@ class Study:
                 self._report(trial, frozen=frozen, bad=bad)
                 self._close(trial)
 
+    @_database_errors_named()
     def abandon_orphans(self, known: Collection[int]) -> int:
         """Fail the open trials that we know nothing of: a crash came between asking and storing.
 
@@ -168,12 +184,14 @@ class Study:
         return trial, schedule
 
     def _report(self, trial: StudyTrial, *, frozen: FrozenTrial, bad: float) -> None:
-        open_trial = self._reopened(frozen)
-        for step, loss in trial.steps_results:
+        news = [(step, loss) for step, loss in trial.steps_results if step not in frozen.intermediate_values]
+        if not news:
+            return
+        open_trial = self._reopened(frozen)  # reads the trial anew
+        for step, loss in news:
             if loss is None:
-                _mark(open_trial)
-            if step not in frozen.intermediate_values:
-                open_trial.report(bad if loss is None else loss, step)
+                _mark(open_trial)  # first: what is reported is never looked at again
+            open_trial.report(bad if loss is None else loss, step)
 
     def _reopened(self, frozen: FrozenTrial) -> optuna.Trial:
         return optuna.Trial(self._study, frozen._trial_id)

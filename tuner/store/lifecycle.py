@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from tuner.errors import LeaseLost, NotFound
@@ -62,6 +62,12 @@ _RUN_ENDED = {
     RunState.DIVERGED: EventKind.RUN_DIVERGED,
     RunState.FAILED: EventKind.RUN_FAILED,
 }
+
+
+def for_worker(workloads: Mapping[str, str], *, job_id: str | None) -> ColumnElement[bool]:
+    """The jobs that a worker can work on: of exactly the versions that it offers, by name; or one of them alone."""
+    offered = tuple_(Job.workload, Job.workload_version).in_(list(workloads.items()))
+    return offered if job_id is None else and_(offered, Job.id == job_id)
 
 
 def find_job(session: Session, job_id: str) -> Job:

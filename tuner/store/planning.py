@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -26,7 +26,7 @@ from tuner.schedules import Schedule
 from tuner.store.clock import expired
 from tuner.store.database import Part, Tx, reads, writes
 from tuner.store.jobs import read_runs, read_trials
-from tuner.store.lifecycle import EventKind, end_job, end_trial, find_job, start_job, tell_run, unlock
+from tuner.store.lifecycle import EventKind, end_job, end_trial, find_job, for_worker, start_job, tell_run, unlock
 from tuner.store.models import Job, Report, Run, Trial
 from tuner.store.rows import as_json, job_record, plain_text, run_record, trial_record
 
@@ -37,15 +37,18 @@ class Planning(Part):
     """What the worker that plans a study may do."""
 
     @writes
-    def lock_study(self, tx: Tx, worker: str, *, workloads: Collection[str], seconds: float) -> StudyLock | None:
+    def lock_study(
+        self, tx: Tx, worker: str, *, workloads: Mapping[str, str], seconds: float, job_id: str | None = None
+    ) -> StudyLock | None:
         """Take the study lock of a job whose planning is due: the highest priority first, then the oldest.
 
         A lock that has expired may be taken, and makes planning due: nobody knows how far its holder came.
 
         Args:
             worker: Who asks.
-            workloads: Names of the workloads whose jobs it plans.
+            workloads: Version by name of the workloads whose jobs it plans: what it plans it can train.
             seconds: How long the lock lasts, above 0.
+            job_id: Look at this job alone.
 
         Returns:
             The lock, or ``None`` when no planning is due.
@@ -56,7 +59,7 @@ class Planning(Part):
             select(Job)
             .where(
                 Job.state.in_(_OPEN),
-                Job.workload.in_(workloads),
+                for_worker(workloads, job_id=job_id),
                 or_(
                     Job.plan_due & Job.lock_token.is_(None),
                     expired(Job.lock_expires_at, now=tx.now),
@@ -75,6 +78,15 @@ class Planning(Part):
         job.lock_owner = worker
         job.lock_expires_at = expires_at = tx.now + seconds
         return StudyLock(job_id=job.id, token=token, expires_at=expires_at)
+
+    @writes
+    def extend(self, tx: Tx, lock: StudyLock, *, seconds: float) -> None:
+        """Make sure of the lock before something that cannot be taken back, and have it last ``seconds`` from now.
+
+        Raises:
+            StudyLockLost: The lock is no longer held.
+        """
+        _locked(tx, lock).lock_expires_at = tx.now + seconds
 
     @reads
     def load(self, session: Session, job_id: str) -> StudyRecord:

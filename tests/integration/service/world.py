@@ -128,7 +128,7 @@ class World:
         return self.store.jobs.get(job.id)
 
     def _lock(self) -> StudyLock:
-        lock = self.store.planning.lock_study(WORKER, workloads=["digits-mlp"], seconds=600)
+        lock = self.store.planning.lock_study(WORKER, workloads={"digits-mlp": "1"}, seconds=600)
         if lock is None:
             raise AssertionError("no planning is due")
         return lock

@@ -38,8 +38,9 @@ class TestStudyLock:
 
     def test_only_jobs_of_the_workers_workloads_are_planned(self, store: Store) -> None:
         store.jobs.submit(spec())
-        assert store.planning.lock_study("w1", workloads=["letters"], seconds=60.0) is None
-        assert store.planning.lock_study("w1", workloads=[], seconds=60.0) is None
+        assert store.planning.lock_study("w1", workloads={"letters": "1"}, seconds=60.0) is None
+        assert store.planning.lock_study("w1", workloads={}, seconds=60.0) is None
+        assert store.planning.lock_study("w1", workloads={"digits-mlp": "2"}, seconds=60.0) is None
 
     def test_a_plan_that_found_nothing_to_do_leaves_the_job_alone(self, bench: Bench, store: Store) -> None:
         store.jobs.submit(spec())

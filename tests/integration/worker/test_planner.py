@@ -34,7 +34,7 @@ class Bench:
         self.job_id = site.store.jobs.submit(JobSpec(workload="gated", search=search)).id
 
     def plan(self) -> None:
-        lock = self.site.store.planning.lock_study("w1", workloads=["gated"], seconds=60)
+        lock = self.site.store.planning.lock_study("w1", workloads={"gated": "1"}, seconds=60)
         assert lock is not None
         self.planner.plan(lock)
 
@@ -53,9 +53,9 @@ def bench(site) -> Bench:
 
 def test_a_step_that_fails_leaves_the_lock_to_expire(bench):
     bench.plan()
-    assert bench.site.store.planning.lock_study("w2", workloads=["gated"], seconds=60) is None
+    assert bench.site.store.planning.lock_study("w2", workloads={"gated": "1"}, seconds=60) is None
     bench.let_the_lock_expire()
-    assert bench.site.store.planning.lock_study("w2", workloads=["gated"], seconds=60) is not None
+    assert bench.site.store.planning.lock_study("w2", workloads={"gated": "1"}, seconds=60) is not None
 
 
 def test_a_job_whose_planning_always_fails_ends_with_the_reason(bench):

@@ -1,0 +1,104 @@
+"""Planning steps that go wrong in the middle, on the real store and the real study."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import optuna
+import pytest
+
+from tuner.conductor import advance
+from tuner.errors import DatabaseUnavailable, StudyLockLost
+from tuner.jobs.admission import admit
+from tuner.jobs.records import Level, WorkloadInfo
+from tuner.jobs.states import JobState, RunState
+from tuner.search.space import OptimizerKind
+from tuner.store import Store
+
+OFFER = {"letters": "1"}
+INFO = WorkloadInfo(
+    name="letters",
+    version="1",
+    level=Level.DECLARED,
+    description="Nobody trains it here.",
+    options_schema={"type": "object", "properties": {}, "additionalProperties": False},
+    optimizer_option=None,
+    optimizer=OptimizerKind.ADAM,
+    default_steps=90,
+    peak_lr={},
+)
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "tuner.db"
+
+
+@pytest.fixture
+def store(file):
+    store = Store.open(f"sqlite:///{file}")
+    store.fleet.announce("w", device="cpu", workloads=[INFO])
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def job(store):
+    return store.jobs.submit(admit({"workload": "letters", "search": {"trials": 4}}, workloads=[INFO]))
+
+
+def lock(store):
+    return store.planning.lock_study("w", workloads=OFFER, seconds=60.0)
+
+
+def optuna_states(store, job):
+    study = optuna.load_study(study_name=job.id, storage=store.optuna_storage())
+    return [trial.state.name for trial in study.get_trials(deepcopy=False)]
+
+
+def sql(file, statement):
+    with closing(sqlite3.connect(file, timeout=30)) as connection, connection:
+        connection.execute(statement)
+
+
+def test_a_planner_that_slept_past_its_lock_harms_no_trial_of_its_successor(store, file, job, monkeypatch):
+    advance(store, lock=lock(store))
+    stale = lock(store)
+    what_it_loaded = store.planning.load(job.id)
+    sql(file, "UPDATE tuner_jobs SET lock_expires_at = 0")
+    advance(store, lock=lock(store))
+    with monkeypatch.context() as asleep, pytest.raises(StudyLockLost):
+        asleep.setattr(store.planning, "load", lambda job_id: what_it_loaded)
+        advance(store, lock=stale)
+    assert optuna_states(store, job) == ["RUNNING"] * 2
+    assert [trial.optuna_number for trial in store.jobs.trials(job.id)] == [0, 1]
+
+
+def test_a_failure_of_the_studys_tables_is_the_databases_and_passes(store, file, job):
+    advance(store, lock=lock(store))
+    sql(file, "ALTER TABLE trials RENAME TO trials_away")
+    failing = lock(store)
+    with pytest.raises(DatabaseUnavailable, match="study's tables"):
+        advance(store, lock=failing)
+    sql(file, "ALTER TABLE trials_away RENAME TO trials")
+    advance(store, lock=failing)
+    assert len(store.jobs.trials(job.id)) == 2
+    assert store.jobs.get(job.id).state is JobState.RUNNING
+
+
+def test_an_optuna_trial_without_a_run_is_given_up(store, job):
+    advance(store, lock=lock(store))
+    optuna.load_study(study_name=job.id, storage=store.optuna_storage()).ask()
+    advance(store, lock=lock(store))
+    assert optuna_states(store, job) == ["RUNNING", "FAIL", "RUNNING"]
+    assert [trial.optuna_number for trial in store.jobs.trials(job.id)] == [0, 2]
+
+
+def test_each_step_asks_for_one_run_and_planning_stays_due_until_nothing_is_left(store, job):
+    steps = 0
+    while (found := lock(store)) is not None:
+        advance(store, lock=found)
+        steps += 1
+    assert steps == 5  # four trials, and one step that found nothing to do
+    assert [run.state for run in store.jobs.runs(job.id)] == [RunState.QUEUED] * 4
