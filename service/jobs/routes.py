@@ -90,7 +90,7 @@ def cancel_job(
     store: StoreDep,
     request: Annotated[CancelRequest, strictly(CancelRequest), Body()] = CancelRequest(),  # noqa: B008 (frozen)
 ) -> JobDetail:
-    """Stop a job that has not ended. Its runs stop at their next evaluation; results so far are kept."""
+    """Stop a job that has not ended. Its runs stop at their next sign of life; results so far are kept."""
     store.jobs.cancel(job_id, reason=request.reason)
     return detail(store.planning.load(job_id))
 
