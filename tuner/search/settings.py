@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tuner.errors import InvalidValue
 from tuner.search.space import SearchSpace
 
+MIN_HORIZON = 10
+"""Least updates of a full training run: a shorter one tells nothing about its schedule."""
 MAX_RUNG_RATIO = 3.0
 """Above this, the ranking at a rung stops telling the ranking at the next (docs/architecture.md, "The rungs")."""
 
@@ -19,7 +21,7 @@ class SearchSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     total_steps: int = Field(
-        ge=10, le=100_000_000, description="The horizon: optimizer updates of a full training run."
+        ge=MIN_HORIZON, le=100_000_000, description="The horizon: optimizer updates of a full training run."
     )
     trials: int = Field(default=24, ge=1, le=10_000, description="Schedules to try, the controls included. Exact.")
     max_updates: int | None = Field(

@@ -23,6 +23,7 @@ import torch
 
 from tuner.errors import WorkloadError
 from tuner.jobs.records import Level, WorkloadInfo
+from tuner.search.settings import MIN_HORIZON
 from tuner.search.space import OptimizerKind
 from tuner.training.declared import Declaration, DeclaredTraining
 from tuner.training.options import WorkloadOptions, options_schema
@@ -51,7 +52,7 @@ class Workload(ABC):
     description: ClassVar[str]
     """One sentence: the data, the model, and what the validation loss is."""
     default_steps: ClassVar[int]
-    """A horizon that trains it to a sensible result, in updates."""
+    """A horizon that trains it to a sensible result, in updates; at least 10, the least that a search takes."""
     optimizer: ClassVar[OptimizerKind]
     """The optimizer when no option chooses one; must equal the default of ``optimizer_option`` where that is given."""
     optimizer_option: ClassVar[str | None] = None
@@ -122,8 +123,9 @@ def _check_attributes(workload: Workload) -> None:
             raise WorkloadError(f"{type(workload).__name__} must set the class attribute {attribute!r}")
     if not _NAME.fullmatch(workload.name):
         raise WorkloadError(f"the workload's name must be lower-case words joined by hyphens, got {workload.name!r}")
-    if workload.default_steps < 1:
-        raise WorkloadError(f"{workload.name}: default_steps must be at least 1, got {workload.default_steps}")
+    if workload.default_steps < MIN_HORIZON:
+        wanted = f"at least {MIN_HORIZON}, the least horizon of a search"
+        raise WorkloadError(f"{workload.name}: default_steps must be {wanted}, got {workload.default_steps}")
     option = workload.optimizer_option
     if option is not None:
         field = workload.Options.model_fields.get(option)

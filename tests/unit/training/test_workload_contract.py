@@ -8,7 +8,8 @@ from pydantic import Field
 
 from tuner.errors import InvalidValue, WorkloadError
 from tuner.jobs.records import Level
-from tuner.search.space import OptimizerKind
+from tuner.search.settings import MIN_HORIZON, SearchSettings
+from tuner.search.space import OptimizerKind, default_space
 from tuner.training.data import ShuffledBatches, derived_seed
 from tuner.training.options import parse_options
 from tuner.training.workload import WorkloadOptions, describe
@@ -74,7 +75,7 @@ class TestDescription:
         ("change", "message"),
         [
             ({"name": "My Workload"}, "must be lower-case words joined by hyphens"),
-            ({"default_steps": 0}, "default_steps must be at least 1"),
+            ({"default_steps": 9}, "default_steps must be at least 10, the least horizon of a search, got 9"),
             ({"optimizer_option": "nothing"}, "must name an option whose default is sgd"),
             ({"optimizer_option": "optimizer", "optimizer": OptimizerKind.ADAM}, "whose default is adam"),
             ({"peak_lr": {OptimizerKind.SGD: (0.1, 0.1)}}, "peak_lr of sgd must be 0 < low < high"),
@@ -87,6 +88,12 @@ class TestDescription:
             setattr(workload, name, value)
         with pytest.raises(WorkloadError, match=message):
             describe(workload)
+
+    def test_the_least_horizon_of_a_search_is_enough_by_default(self, counting):
+        workload = counting()
+        workload.default_steps = MIN_HORIZON
+        steps = describe(workload).default_steps
+        assert SearchSettings(total_steps=steps, space=default_space(workload.optimizer)).total_steps == steps
 
     @pytest.mark.parametrize(
         ("field", "needed"), [(Field(description="Units."), "default"), (Field(default=1), "description")]
