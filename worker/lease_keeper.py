@@ -22,9 +22,10 @@ BEATS_PER_LEASE = 3
 class LeaseKeeper:
     """Writes under one lease.
 
-    While the database is away, what the runner told is kept here and written later; only the last snapshot matters. The
-    lease may have passed to another worker by then, or not: nobody can take it while the database is away for all. So
-    the run goes on until the database says that the lease is lost, or until the outage has lasted too long.
+    While the database is away, what the runner told is kept here and written later: the points, the sum of the updates,
+    and the last snapshot, for it alone matters. The lease may have passed to another worker by then, or not: nobody can
+    take it while the database is away for all. So the run goes on until the database says that the lease is lost, or
+    until the outage has lasted too long.
 
     Args:
         store: The database.
@@ -73,14 +74,15 @@ class LeaseKeeper:
         return max(0.0, self._next_beat - self._clock())
 
     def evaluated(self, point: CurvePoint, *, updates: int) -> None:
-        """Store a point of the curve, and extend the lease."""
+        """Store a point of the curve and the updates since the last message, and extend the lease."""
         self._points.append(point)
         self._updates += updates
         self._try_unless_away(self._beat)
 
-    def snapshot_saved(self, snapshot: SnapshotRef) -> None:
-        """Store where the run can be taken up again."""
+    def snapshot_saved(self, snapshot: SnapshotRef, *, updates: int) -> None:
+        """Store where the run can be taken up again, and the updates since the last message."""
         self._snapshot = snapshot
+        self._updates += updates
         self._try_unless_away(self._flush_snapshot)
 
     def beat_if_due(self) -> None:
@@ -133,8 +135,9 @@ class LeaseKeeper:
 
     def _flush_snapshot(self) -> None:
         if self._snapshot is not None:
-            self._store.queue.save_snapshot(self._lease, self._snapshot)
+            self._store.queue.save_snapshot(self._lease, self._snapshot, updates=self._updates)
             self._snapshot = None
+            self._updates = 0
 
     def _try_unless_away(self, write: Callable[[], None]) -> None:
         """Write once; in an outage leave it to the next heartbeat, so that the runner is not kept waiting."""

@@ -123,8 +123,8 @@ class Supervisor:
                 case Evaluated(point=point, updates=updates):
                     keeper.evaluated(point, updates=updates)
                     self._runner.send(self._verdict(keeper))
-                case SnapshotSaved(snapshot=snapshot):
-                    keeper.snapshot_saved(snapshot)
+                case SnapshotSaved(snapshot=snapshot, updates=updates):
+                    keeper.snapshot_saved(snapshot, updates=updates)
                 case Ended():
                     return message
                 case Hello():

@@ -81,6 +81,7 @@ def test_a_run_whose_runner_is_killed_goes_on_from_its_snapshot_to_the_same_loss
 
     assert (run.state, run.loss, run.attempts) == (RunState.SUCCEEDED, undisturbed_loss, 2)
     assert list(gate.steps_by_process().values()) == [list(range(25)), list(range(25, 60))]
+    assert site.store.jobs.get(run.job_id).updates_spent == 60
     assert site.events("run.succeeded", run_id=run_id) == 1
     assert "SIGKILL" in worker.logged("runner.died")[0]["reason"]
     assert worker.alive

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue
@@ -22,7 +22,16 @@ from tuner.jobs.states import RUN_TRANSITIONS, RunState, check_transition
 from tuner.schedules import Schedule
 from tuner.store.clock import Now, expired
 from tuner.store.database import Part, Tx, reads, writes
-from tuner.store.lifecycle import EventKind, end_run, lock_job, lock_leased, requeue_run, tell_run, unlock
+from tuner.store.lifecycle import (
+    EventKind,
+    end_run,
+    for_worker,
+    lock_job,
+    lock_leased,
+    requeue_run,
+    tell_run,
+    unlock,
+)
 from tuner.store.models import Job, Point, Run, Snapshot
 from tuner.store.rows import finite_or_none, point_row
 from tuner.store.upsert import upsert
@@ -44,13 +53,16 @@ class Queue(Part):
     """Runs on their way from the plan to a result."""
 
     @writes
-    def claim(self, tx: Tx, worker: str, *, workloads: Mapping[str, str], lease_seconds: float) -> LeasedRun | None:
+    def claim(
+        self, tx: Tx, worker: str, *, workloads: Mapping[str, str], lease_seconds: float, job_id: str | None = None
+    ) -> LeasedRun | None:
         """Lease the next run: of the job with the highest priority, then of the oldest job, then the oldest run.
 
         Args:
             worker: Who asks.
             workloads: Version by name of the workloads it offers; only jobs submitted for exactly these are looked at.
             lease_seconds: How long the lease lasts without a heartbeat, above 0.
+            job_id: Look at this job alone.
 
         Returns:
             The run, or ``None`` when none is ready.
@@ -59,10 +71,7 @@ class Queue(Part):
         ready = (
             select(Run, Job)
             .join(Job, Job.id == Run.job_id)
-            .where(
-                Run.state == RunState.QUEUED,
-                tuple_(Job.workload, Job.workload_version).in_(list(workloads.items())),
-            )
+            .where(Run.state == RunState.QUEUED, for_worker(workloads, job_id=job_id))
             .order_by(Job.priority.desc(), Job.seq, Run.seq)
             .limit(1)
             # On PostgreSQL a run that another worker is claiming is passed over; on SQLite writers come one by one.
@@ -142,13 +151,20 @@ class Queue(Part):
         return expires_at
 
     @writes
-    def save_snapshot(self, tx: Tx, lease: LeasedRun, snapshot: SnapshotRef) -> None:
+    def save_snapshot(self, tx: Tx, lease: LeasedRun, snapshot: SnapshotRef, *, updates: int = 0) -> None:
         """Remember where the run can be taken up again; an earlier snapshot is forgotten.
 
+        Args:
+            lease: The claim.
+            snapshot: Where the run stands.
+            updates: Updates executed since the last report, at least 0. They count with the snapshot or not at all: who
+                takes the run up from it does not execute them again.
+
         Raises:
-            LeaseLost: The lease is no longer held.
+            LeaseLost: The lease is no longer held; nothing was stored.
         """
-        _, run = lock_leased(tx, lease)
+        job, run = lock_leased(tx, lease)
+        _spend(job, updates=updates)
         step = _checked_step(snapshot.step, run=run)
         upsert(tx.session, Snapshot, rows=[{"run_id": run.id, "step": step, "path": snapshot.path, "saved_at": tx.now}])
 

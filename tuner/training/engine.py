@@ -73,13 +73,13 @@ class Listener(Protocol):
     """Hears about a run and decides about its snapshots."""
 
     def evaluated(self, point: CurvePoint, *, updates: int) -> Verdict:
-        """An evaluation, and the updates executed since the last one; training waits for the verdict."""
+        """An evaluation, and the updates not told before; training waits for the verdict."""
 
     def snapshot_due(self) -> bool:
         """Whether a snapshot should be written after this update."""
 
     def save_snapshot(self, training: StepwiseTraining, *, progress: Progress) -> None:
-        """Write a snapshot."""
+        """Write a snapshot; once it is told, ``progress.unreported`` is 0."""
 
 
 class _Diverged(Exception):

@@ -145,10 +145,12 @@ class _Run:
             return
         finally:
             self._last_snapshot = time.monotonic()
+        message = SnapshotSaved(run_id=self._request.run_id, snapshot=reference, updates=progress.unreported)
         try:
-            self._on_snapshot(SnapshotSaved(run_id=self._request.run_id, snapshot=reference))
+            self._on_snapshot(message)
         except BaseException as error:
             raise _CallbackFailed(error) from error
+        progress.unreported = 0
 
     def ended(self, result: Result) -> Ended:
         return Ended(
@@ -184,6 +186,8 @@ class _Run:
         training.load_state_dict(content["training"])
         restore_random_state(content["random"], device=self._device)
         self._progress.step = step
+        # A snapshot past the requested one was written, but nobody may have heard of it.
+        self._progress.unreported = max(0, step - self._request.resume.step)
         self._progress.start_loss = content["start_loss"]
         self._progress.loss_sum = content["loss_sum"]
         self._progress.loss_count = content["loss_count"]

@@ -11,6 +11,9 @@ another; its standard output and error belong to the user's code. It has no data
       |  <------- SnapshotSaved   | not answered
       |  <------- Ended           | once per Train; the runner is then ready for the next Train
       |  (closes the pipe)        | the runner exits
+
+Whatever the runner says about a run tells how many updates it executed since it last said something about it, so a run
+that is cut off has reported all updates that led to its last snapshot.
 """
 
 from __future__ import annotations
@@ -65,7 +68,7 @@ class Evaluated(_Message):
     run_id: str
     point: CurvePoint
     updates: int = Field(ge=0)
-    """Updates executed since the run began or was last evaluated."""
+    """Updates executed since the last message of this run."""
 
 
 class Verdict(_Message):
@@ -83,6 +86,8 @@ class SnapshotSaved(_Message):
     type: Literal["snapshot"] = "snapshot"
     run_id: str
     snapshot: SnapshotRef
+    updates: int = Field(ge=0)
+    """Updates executed since the last message of this run."""
 
 
 class Outcome(StrEnum):
@@ -105,7 +110,7 @@ class Ended(_Message):
     step: int
     """Updates done from the start of the schedule."""
     updates: int = Field(ge=0)
-    """Updates executed since the run began or was last evaluated."""
+    """Updates executed since the last message of this run."""
     loss: float | None = None
     """Validation loss at the end, for `SUCCEEDED` alone."""
     reason: str = ""

@@ -204,6 +204,29 @@ class TestReleaseAndTakeBack:
         store.queue.release(lease, updates=5)
         assert bench.claim("w2").snapshot == SnapshotRef(step=60, path="/data/b")
 
+    def test_the_updates_that_lead_to_a_snapshot_count_though_the_worker_dies_after_it(
+        self, bench: Bench, store: Store, expire: Expire
+    ) -> None:
+        job = bench.running_job()
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            lease = bench.claim()
+            store.queue.save_snapshot(lease, SnapshotRef(step=20 * attempt, path="/data/a"), updates=20)
+            if attempt < MAX_ATTEMPTS:
+                expire(lease.run_id)
+                store.queue.reap()
+        store.queue.finish(lease, loss=0.25, step=STEPS, updates=STEPS - 20 * MAX_ATTEMPTS)
+        assert store.jobs.get(job.id).updates_spent == STEPS
+
+    def test_a_refused_snapshot_is_not_kept_and_its_updates_do_not_count(self, bench: Bench, store: Store) -> None:
+        job = bench.running_job()
+        lease = bench.claim()
+        with pytest.raises(InvalidValue, match="updates must be at least 0"):
+            store.queue.save_snapshot(lease, SnapshotRef(step=30, path="/data/a"), updates=-1)
+        with pytest.raises(InvalidValue, match=rf"step must be in \[0, {STEPS}\]"):
+            store.queue.save_snapshot(lease, SnapshotRef(step=STEPS + 1, path="/data/a"), updates=30)
+        store.queue.release(lease)
+        assert (bench.claim().snapshot, store.jobs.get(job.id).updates_spent) == (None, 0)
+
     def test_a_restarted_worker_frees_what_it_held_and_nothing_else(self, bench: Bench, store: Store) -> None:
         bench.running_job(runs=3)
         held = [bench.claim("w1"), bench.claim("w1")]
@@ -286,7 +309,9 @@ class TestReap:
 
 LATE: dict[str, Callable[[Store, LeasedRun], object]] = {
     "heartbeat": lambda store, lease: store.queue.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0),
-    "save_snapshot": lambda store, lease: store.queue.save_snapshot(lease, SnapshotRef(step=30, path="/data/late")),
+    "save_snapshot": lambda store, lease: store.queue.save_snapshot(
+        lease, SnapshotRef(step=30, path="/data/late"), updates=3
+    ),
     "finish": lambda store, lease: store.queue.finish(lease, loss=0.1, step=STEPS, updates=STEPS),
     "finish diverged": lambda store, lease: store.queue.finish(lease, loss=None, step=3, updates=3),
     "fail": lambda store, lease: store.queue.fail(lease, reason="late", retry=False, updates=3),

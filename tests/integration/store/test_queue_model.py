@@ -120,7 +120,7 @@ class Machine(RuleBasedStateMachine):
             return
         self.send(verb, lease)
         job, run = held
-        job.updates += 0 if verb == "snapshot" else 10
+        job.updates += 10
         match verb:
             case "heartbeat":
                 run.expired = False
@@ -144,7 +144,7 @@ class Machine(RuleBasedStateMachine):
             case "heartbeat":
                 queue.heartbeat(lease, points=[point(30)], updates=10, lease_seconds=1e6)
             case "snapshot":
-                queue.save_snapshot(lease, SnapshotRef(step=30, path=lease.token))
+                queue.save_snapshot(lease, SnapshotRef(step=30, path=lease.token), updates=10)
             case "finish":
                 queue.finish(lease, loss=0.5, step=STEPS, updates=10)
             case "diverge":

@@ -35,6 +35,12 @@ class Away:
         self.away = False
         self.calls = 0
         self.back_after: int | None = None
+        self.outage = range(0)
+
+    def go_away(self, *, after: int, calls: int) -> None:
+        """Answer so many calls from now on, then refuse so many."""
+        self.away = False
+        self.outage = range(self.calls + after + 1, self.calls + after + calls + 1)
 
     @property
     def queue(self):
@@ -51,7 +57,7 @@ class Away:
             self.calls += 1
             if self.back_after is not None and self.calls > self.back_after:
                 self.away = False
-            if self.away:
+            if self.away or self.calls in self.outage:
                 raise DatabaseUnavailable("the database does not answer: connection refused")
             return real(*args, **kwargs)
 
@@ -120,8 +126,8 @@ def test_what_an_outage_held_back_is_written_once_when_it_is_over(bench):
     bench.store.away = True
     for step in (10, 20, 30):
         bench.evaluate(step)
-    bench.keeper.snapshot_saved(SnapshotRef(step=20, path="/snapshots/20"))
-    bench.keeper.snapshot_saved(SnapshotRef(step=30, path="/snapshots/30"))
+    bench.keeper.snapshot_saved(SnapshotRef(step=33, path="/snapshots/33"), updates=3)
+    bench.keeper.snapshot_saved(SnapshotRef(step=37, path="/snapshots/37"), updates=4)
     assert bench.store.calls == 1  # one try: the runner is not kept waiting for the next
     assert bench.curve == []
 
@@ -130,9 +136,39 @@ def test_what_an_outage_held_back_is_written_once_when_it_is_over(bench):
     bench.keeper.beat_if_due()
 
     assert bench.curve == [10, 20, 30]
-    assert bench.updates_spent == 30
-    assert bench.site.sql("SELECT step FROM tuner_snapshots") == [(30,)]
+    assert bench.updates_spent == 37
+    assert bench.site.sql("SELECT step FROM tuner_snapshots") == [(37,)]
     assert not bench.keeper.lost
+
+
+def test_a_snapshot_is_stored_with_the_updates_that_led_to_it(bench):
+    bench.evaluate(10)
+    bench.keeper.snapshot_saved(SnapshotRef(step=15, path="/snapshots/15"), updates=5)
+    assert bench.site.sql("SELECT step FROM tuner_snapshots") == [(15,)]
+    assert bench.updates_spent == 15
+    bench.clock.now += bench.keeper.seconds_to_beat()
+    bench.keeper.beat_if_due()
+    assert bench.updates_spent == 15
+
+
+@pytest.mark.parametrize("end", ["finish", "fail", "release"])
+@pytest.mark.parametrize("answered", range(3))
+def test_an_outage_at_any_moment_of_the_end_loses_no_update_and_counts_none_twice(bench, end, answered):
+    bench.store.away = True
+    bench.evaluate(10)
+    bench.keeper.snapshot_saved(SnapshotRef(step=15, path="/snapshots/15"), updates=5)
+    bench.store.go_away(after=answered, calls=2)
+
+    arguments = {
+        "finish": {"loss": 0.5, "step": 18, "updates": 3, "reason": ""},
+        "fail": {"reason": "x", "retry": True, "updates": 3},
+        "release": {"updates": 3},
+    }[end]
+    assert getattr(bench.keeper, end)(**arguments)
+
+    assert bench.updates_spent == 18
+    assert bench.curve == [10]
+    assert bench.run.state is (RunState.SUCCEEDED if end == "finish" else RunState.QUEUED)
 
 
 def test_a_result_waits_for_the_database_to_come_back(bench):

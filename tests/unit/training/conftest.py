@@ -139,6 +139,11 @@ class Trainer:
         )
 
     @property
+    def updates_told(self) -> int:
+        """What evaluations and snapshots of the last run told; its end tells the rest."""
+        return sum(message.updates for message in (*self.evaluated, *self.saved))
+
+    @property
     def newest(self) -> SnapshotRef:
         return self.saved[-1].snapshot
 

@@ -23,6 +23,18 @@ def stop_with_snapshot(at):
     return lambda message: Verdict(stop=message.point.step == at, snapshot=message.point.step == at)
 
 
+@pytest.fixture
+def snapshots_every_five_updates(monkeypatch):
+    """A disk that takes no other snapshots."""
+
+    def write(folder, *, step, **content):
+        if step % 5:
+            raise OSError(28, "No space left on device")
+        return write_snapshot(folder, step=step, **content)
+
+    monkeypatch.setattr("tuner.training.execute.write_snapshot", write)
+
+
 class TestResume:
     def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(self, train, line):
         whole = train(line)
@@ -37,7 +49,54 @@ class TestResume:
         train(workload, verdict=stop_with_snapshot(20))
         ended = train(workload, resume=train.newest)
         assert [step for step, _ in workload.training.steps] == list(range(20, 40))
-        assert sum(message.updates for message in train.evaluated) + ended.updates == 20
+        assert train.updates_told + ended.updates == 20
+
+    def test_a_run_cut_off_again_and_again_reports_the_updates_up_to_its_snapshots_and_no_others(
+        self, train, counting, snapshots_every_five_updates
+    ):
+        cuts = set(range(7, 100, 7))
+
+        def on_step(step):
+            if step in cuts:
+                cuts.remove(step)
+                raise KeyboardInterrupt
+            return 1.0
+
+        told, resume = 0, None
+        while cuts:
+            with pytest.raises(KeyboardInterrupt):
+                train(counting(on_step), resume=resume, total_steps=100, snapshot_seconds=1e-9)
+            told, resume = told + train.updates_told, train.newest
+            assert told == resume.step > 0
+        ended = train(counting(on_step), resume=resume, total_steps=100, snapshot_seconds=1e-9)
+        assert (ended.outcome, told + train.updates_told + ended.updates) == (Outcome.SUCCEEDED, 100)
+
+    def test_a_snapshot_that_was_not_written_leaves_its_updates_to_the_next_message(
+        self, train, counting, snapshots_every_five_updates
+    ):
+        ended = train(counting(), snapshot_seconds=1e-9)
+        assert [(saved.snapshot.step, saved.updates) for saved in train.saved] == [
+            (5, 5),
+            (10, 0),
+            (15, 5),
+            (20, 0),
+            (25, 5),
+            (30, 0),
+            (35, 5),
+        ]
+        assert [message.updates for message in train.evaluated] == [0, 5, 5, 5, 5]
+        assert ended.updates == 0
+
+    def test_updates_that_lead_to_a_snapshot_nobody_was_told_of_are_reported_by_who_takes_it_up(
+        self, train, counting, caplog
+    ):
+        train(counting(), snapshot_seconds=1e-9)
+        told = train.saved[4].snapshot  # at update 5; those at 38 and 39 are left on the disk
+        with caplog.at_level(logging.WARNING):
+            ended = train(counting(), resume=told)
+        assert "snapshot refused" in caplog.text
+        assert train.evaluated[0].point.step == 40  # it went on from update 39
+        assert train.updates_told + ended.updates == 40 - told.step
 
     def test_snapshots_between_evaluations_keep_the_running_training_loss(self, train, counting):
         workload = counting(on_step=lambda step: float(step))
