@@ -68,9 +68,10 @@ def test_a_planner_that_slept_past_its_lock_harms_no_trial_of_its_successor(stor
     what_it_loaded = store.planning.load(job.id)
     sql(file, "UPDATE tuner_jobs SET lock_expires_at = 0")
     advance(store, lock=lock(store))
-    with monkeypatch.context() as asleep, pytest.raises(StudyLockLost):
+    with monkeypatch.context() as asleep:
         asleep.setattr(store.planning, "load", lambda job_id: what_it_loaded)
-        advance(store, lock=stale)
+        with pytest.raises(StudyLockLost):
+            advance(store, lock=stale)
     assert optuna_states(store, job) == ["RUNNING"] * 2
     assert [trial.optuna_number for trial in store.jobs.trials(job.id)] == [0, 1]
 
