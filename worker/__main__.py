@@ -1,7 +1,7 @@
 """``python -m worker``: one worker for one device.
 
 Exit codes: 0 after an orderly stop, 1 when it cannot work (the reason is the last thing it logs), 2 for settings that
-are wrong, 130 when it was told twice to stop.
+are wrong (a runner that dies in its very first start says so, too), 130 when it was told twice to stop.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tuner.errors import DatabaseUnavailable, InvalidValue, TunerError
 from tuner.store import Store
 from worker.backoff import Backoff
 from worker.logs import configure_logs
-from worker.loop import WorkerLoop
+from worker.loop import RunnerWouldNotStart, WorkerLoop
 from worker.name_lock import held_name
 from worker.runner_environment import runner_environment
 from worker.runner_log import RunnerLog
@@ -93,10 +93,15 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     except TunerError as error:
         _log.error("worker.cannot_work", reason=str(error))
-        return 2 if isinstance(error, InvalidValue) else 1
+        return 2 if _is_of_settings(error) else 1
     except Exception:  # a bug: told through the log, which hides the password
         _log.exception("worker.crashed")
         return 1
+
+
+def _is_of_settings(error: TunerError) -> bool:
+    """Whether it would end the same when started again with the same settings."""
+    return isinstance(error, InvalidValue) or (isinstance(error, RunnerWouldNotStart) and not error.was_up)
 
 
 def work(settings: WorkerSettings, *, device: Device) -> int:

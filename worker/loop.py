@@ -31,7 +31,18 @@ START_ATTEMPTS = 3
 
 
 class RunnerWouldNotStart(TunerError):
-    """The runner died before it was ready, every time; the message says how."""
+    """The runner died before it was ready, every time.
+
+    Args:
+        reason: How it died.
+        was_up: Whether it had been up before. If not, no restart is likely to help: a setting is wrong (a workload
+            that cannot be imported, a device that is not there).
+    """
+
+    def __init__(self, reason: str, *, was_up: bool) -> None:
+        self.reason = reason
+        self.was_up = was_up
+        super().__init__(f"the runner would not start: {reason}")
 
 
 class WorkerLoop:
@@ -157,7 +168,7 @@ class WorkerLoop:
                 return ()
             _log.info("runner.ready", pid=hello.pid, workloads=[info.name for info in hello.workloads])
             return hello.workloads
-        raise RunnerWouldNotStart(f"the runner would not start: {reason}")
+        raise RunnerWouldNotStart(reason, was_up=bool(self._workloads))
 
     def _train(self, lease: LeasedRun) -> None:
         with structlog.contextvars.bound_contextvars(job_id=lease.job_id, run_id=lease.run_id):

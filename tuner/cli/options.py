@@ -7,10 +7,26 @@ from typing import Annotated
 
 import typer
 
+from tuner.errors import InvalidValue
+
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8642
 DEFAULT_URL = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
 DEFAULT_DATA_DIR = Path("tuner-data")
+
+
+def _classes(texts: list[str] | None) -> list[str] | None:
+    """The workloads as given, each of them ``module:Class``.
+
+    Raises:
+        InvalidValue: One is not. Whether the class exists, only the worker's runner finds out.
+    """
+    for text in texts or ():
+        module, _, name = text.partition(":")
+        if not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+            raise InvalidValue("--workload", value=text, allowed="module:Class, as in my_project.training:MyWorkload")
+    return texts
+
 
 Url = Annotated[str, typer.Option("--url", envvar="TUNER_URL", metavar="URL", help="Address of the service.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
@@ -38,6 +54,7 @@ Workloads = Annotated[
     typer.Option(
         "--workload",
         metavar="MODULE:CLASS",
+        callback=_classes,
         show_default=False,
         help="Offer a workload of your own besides the built-in ones. Repeatable.",
     ),

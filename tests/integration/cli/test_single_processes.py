@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from tuner.cli.stack import database_in
 from tuner.store import Store
 
@@ -26,6 +28,21 @@ class TestWorker:
         worker = world.start("worker", "--data-dir", str(tmp_path), "--device", "cuda:99")
         assert worker.wait(timeout=60) == 2
         assert "device must be auto or one of those" in world.said_by(worker)
+
+    def test_a_workload_that_cannot_be_imported_is_a_wrong_setting(self, world, tmp_path):
+        worker = world.start("worker", "--data-dir", str(tmp_path), "--workload", "nope:Nope")
+        assert worker.wait(timeout=60) == 2
+        assert "No module named 'nope'" in world.said_by(worker)
+
+    @pytest.mark.parametrize("command", ["up", "worker"])
+    @pytest.mark.parametrize("text", ["nope", "nope:", ":Nope", "no-pe:Nope", "nope:Nope.Inner"])
+    def test_a_workload_that_is_no_module_and_class_is_refused_before_anything_starts(
+        self, world, tmp_path, command, text
+    ):
+        done = world.cli(command, "--data-dir", str(tmp_path / "data"), "--workload", text)
+        assert done.returncode == 2
+        assert f"--workload must be module:Class, as in my_project.training:MyWorkload, got '{text}'" in done.stderr
+        assert not (tmp_path / "data").exists()
 
 
 class TestDatabaseUpgrade:
