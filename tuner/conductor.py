@@ -108,7 +108,6 @@ def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
     """What the report is made from."""
     rung_runs, confirm_runs = _runs_by_trial(record.runs)
     settings = record.job.spec.search
-    confirm_updates = sum(run.step for runs in confirm_runs.values() for run in runs)
     return StudyResult(
         job_id=record.job.id,
         job_name=record.job.spec.name,
@@ -132,7 +131,7 @@ def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
             for number, runs in sorted(confirm_runs.items())
         },
         updates_spent=record.job.updates_spent,
-        confirm_updates=min(confirm_updates, record.job.updates_spent),  # a killed run may not have told its last ones
+        confirm_updates=sum(run.updates for runs in confirm_runs.values() for run in runs),
         why_ended=why_ended,
     )
 
@@ -169,7 +168,10 @@ def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, decision: 
             report = build_report(study_result(record, why_ended=decision.reason))
             store.planning.complete_job(lock, report=report.model_dump(mode="json"))
         case GiveUp():
-            store.planning.fail_job(lock, error=decision.reason)
+            errors = (run.error for run in record.runs if run.state is RunState.FAILED and run.error)
+            first = next(errors, "")
+            error = f"{decision.reason}. The first error was:\n{first}" if first else decision.reason
+            store.planning.fail_job(lock, error=error)
 
 
 def _rung_run(schedule: Schedule, *, settings: SearchSettings, rung: int, reason: str) -> NewRun:

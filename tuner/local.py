@@ -78,6 +78,8 @@ def tune(
         if workload not in known:
             raise InvalidValue("workload", value=workload, allowed=f"one of {', '.join(sorted(known))}, or an object")
         workload = known[workload]
+    if isinstance(workload, type):
+        raise InvalidValue("workload", value=workload.__name__, allowed="an object", hint=f"Give {workload.__name__}()")
     info = describe(workload)
     wanted = {"trials": trials, **(search or {})}
     if total_steps is not None:

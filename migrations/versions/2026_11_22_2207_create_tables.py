@@ -121,6 +121,7 @@ def upgrade() -> None:
         sa.Column("lease_token", sa.String(length=36), nullable=True),
         sa.Column("lease_expires_at", sa.Double(), nullable=True),
         sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("updates", sa.BigInteger(), nullable=False),
         sa.Column("loss", sa.Double(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),

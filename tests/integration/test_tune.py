@@ -97,8 +97,10 @@ def test_an_interrupted_study_resumes_and_ends_in_the_same_answer(tmp_path, undi
     store = Store.open(f"sqlite:///{file}")
     try:
         runs = store.jobs.runs(report.job_id)
+        spent = store.jobs.get(report.job_id).updates_spent
     finally:
         store.close()
+    assert sum(run.updates for run in runs) == spent
     assert {run.state.value for run in runs} == {"succeeded"}
     assert len({(run.trial_number, run.kind, run.rung, run.seed) for run in runs}) == len(runs)
 
@@ -113,8 +115,14 @@ def test_progress_rises_to_the_end():
 
 
 def test_a_workload_that_always_fails_fails_the_study_with_its_own_words():
-    with pytest.raises(tuner.StudyFailed, match="the workload does not run"):
+    with pytest.raises(tuner.StudyFailed, match="the workload does not run") as failure:
         tuner.tune(Broken(), search=SEARCH, device="cpu")
+    assert "FileNotFoundError: /data/train.bin is not there" in str(failure.value)
+
+
+def test_a_class_in_place_of_a_workload_is_refused():
+    with pytest.raises(InvalidValue, match=r"Give NoisyQuadratic\(\)"):
+        tuner.tune(NoisyQuadratic, search=SEARCH, device="cpu")
 
 
 def test_a_space_in_which_everything_diverges_is_told_as_such():

@@ -110,7 +110,9 @@ class RunRecord:
     attempts: int
     worker: str | None
     step: int
-    """Updates done, as last reported."""
+    """Updates done from the start of its schedule, as last reported."""
+    updates: int
+    """Updates executed for it, as reported: those that a lost attempt made and a later one repeated count twice."""
     loss: float | None
     """Validation loss at the end; ``None`` until then and for a diverged or failed run."""
     error: str | None

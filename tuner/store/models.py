@@ -160,6 +160,7 @@ class Run(Base):
     lease_token: Mapped[str | None] = mapped_column(Id)
     lease_expires_at: Mapped[float | None]
     step: Mapped[int]
+    updates: Mapped[int]
     loss: Mapped[float | None]
     error: Mapped[str | None]
     created_at: Mapped[float]

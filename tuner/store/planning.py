@@ -252,6 +252,7 @@ def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
         reason=plain_text(run.reason),
         attempts=0,
         step=0,
+        updates=0,
         created_at=tx.now,
     )
     tx.session.add(row)

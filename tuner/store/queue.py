@@ -133,7 +133,7 @@ class Queue(Part):
         """
         _check_positive("lease_seconds", lease_seconds)
         job, run = lock_leased(tx, lease)
-        _spend(job, updates=updates)
+        _spend(job, run, updates=updates)
         run.lease_expires_at = expires_at = tx.now + lease_seconds
         upsert(tx.session, Point, rows=[point_row(point, run_id=run.id) for point in points])
         for point in points:
@@ -164,7 +164,7 @@ class Queue(Part):
             LeaseLost: The lease is no longer held; nothing was stored.
         """
         job, run = lock_leased(tx, lease)
-        _spend(job, updates=updates)
+        _spend(job, run, updates=updates)
         step = _checked_step(snapshot.step, run=run)
         upsert(tx.session, Snapshot, rows=[{"run_id": run.id, "step": step, "path": snapshot.path, "saved_at": tx.now}])
 
@@ -188,7 +188,7 @@ class Queue(Part):
         if loss is not None and not math.isfinite(loss):
             raise InvalidValue("loss", value=loss, allowed="finite, or None for a run that diverged")
         job, run = lock_leased(tx, lease)
-        _spend(job, updates=updates)
+        _spend(job, run, updates=updates)
         run.step = _checked_step(step, run=run)
         state = RunState.DIVERGED if loss is None else RunState.SUCCEEDED
         end_run(tx, job, run, state=state, loss=loss, error=reason if loss is None else None)
@@ -208,7 +208,7 @@ class Queue(Part):
             LeaseLost: The lease is no longer held; nothing was recorded.
         """
         job, run = lock_leased(tx, lease)
-        _spend(job, updates=updates)
+        _spend(job, run, updates=updates)
         if retry:
             _requeue_or_fail(tx, job, run, reason=reason)
         else:
@@ -222,7 +222,7 @@ class Queue(Part):
             LeaseLost: The lease is no longer held.
         """
         job, run = lock_leased(tx, lease)
-        _spend(job, updates=updates)
+        _spend(job, run, updates=updates)
         run.attempts -= 1
         requeue_run(tx, run, reason=f"worker {run.worker} gave it back")
 
@@ -286,10 +286,11 @@ def _requeue_or_fail(tx: Tx, job: Job, run: Run, *, reason: str) -> bool:
     return False
 
 
-def _spend(job: Job, *, updates: int) -> None:
+def _spend(job: Job, run: Run, *, updates: int) -> None:
     if updates < 0:
         raise InvalidValue("updates", value=updates, allowed="at least 0")
     job.updates_spent += updates
+    run.updates += updates
 
 
 def _checked_step(step: int, *, run: Run) -> int:

@@ -73,6 +73,7 @@ def run_record(run: Run) -> RunRecord:
         attempts=run.attempts,
         worker=run.worker,
         step=run.step,
+        updates=run.updates,
         loss=run.loss,
         error=run.error,
         created_at=run.created_at,

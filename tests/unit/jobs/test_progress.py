@@ -58,6 +58,7 @@ def run(number: int, **changes: Any) -> RunRecord:
         "attempts": 0,
         "worker": None,
         "step": 0,
+        "updates": 0,
         "loss": None,
         "error": None,
         "created_at": 100.0,
