@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import cached_property
 
 from tuner.search.decisions import MEASURED_AGAINST, Control, TrialStatus, TrialView
 from tuner.search.ladder import reserved_seeds, reserved_trials
@@ -44,13 +45,25 @@ class Budget:
         if self.left == math.inf:
             return True
         cost = self._steps[len(trial.results)]
-        if trial in (self._leader(role) for role in self._roles):
-            return cost <= self.left
-        return cost + self._way_of(self._roles) + self._confirmation <= self.left
+        return cost <= self.left if self.is_kept_for(trial) else cost + self._reserve <= self.left
+
+    def is_kept_for(self, trial: TrialView) -> bool:
+        """Whether a part of the reserve is kept for this trial; never without a limit."""
+        return self.left < math.inf and trial in self._leaders.values()
 
     def allows_confirmation(self) -> bool:
         """Whether one more run at the horizon may be asked for."""
         return self._steps[-1] <= self.left
+
+    @cached_property
+    def _reserve(self) -> int:
+        """Updates that are kept free."""
+        return self._way_of(self._roles) + self._confirmation
+
+    @cached_property
+    def _leaders(self) -> dict[Role, TrialView | None]:
+        """By role, the trial that will fill it as things stand."""
+        return {role: self._leader(role) for role in self._roles}
 
     @property
     def _confirmation(self) -> int:
@@ -64,13 +77,13 @@ class Budget:
     def _way(self, role: Role) -> int:
         if not any(_role(trial.control) == role for trial in self._standings.trials):
             return sum(self._steps)
-        leader = self._leader(role)
+        leader = self._leaders[role]
         if leader is None or leader.status is TrialStatus.COMPLETED:
             return 0
         return sum(self._steps[len(leader.results) + leader.running :])
 
     def _leader(self, role: Role) -> TrialView | None:
-        """The trial that will fill a role as things stand: the furthest, and of those the best."""
+        """The furthest of the trials that may still fill a role, and of those the best."""
         hopefuls = (
             trial
             for trial in self._standings.trials

@@ -43,8 +43,9 @@ class Judge:
         standings = self._standings
         for rung in range(standings.top):
             free = standings.places(rung) - standings.places_taken(rung)
+            out = {peer.cohort for peer in standings.pending(rung)}
             for trial in standings.waiting(rung):
-                if has_diverged(trial) or not self._peers_are_in(trial, rung):
+                if has_diverged(trial) or trial.cohort in out or not self._is_full(trial.cohort):
                     continue
                 judgment = self._judge(trial, rung, free=free)
                 free -= judgment.goes_on
@@ -57,10 +58,10 @@ class Judge:
             pending = tuple(standings.pending(rung))
             places = standings.places(rung, pending=len(pending))
             free = places - standings.places_taken(rung)
+            rivals = {other.control for other in pending}
             for ahead, trial in enumerate(standings.waiting(rung)):
                 by_rank = standings.rank(trial, rung) + len(pending) <= places and ahead + len(pending) < free
-                rivals = any(other.control is trial.control for other in pending)
-                as_control = standings.is_best_measured(trial, rung) and not rivals
+                as_control = standings.is_best_measured(trial, rung) and trial.control not in rivals
                 if (by_rank or as_control) and not has_diverged(trial) and self._budget.allows_promotion(trial):
                     reason = f"{self._result(trial, rung)}; sure to go on (results to come: {len(pending)})"
                     yield Judgment(trial=trial, goes_on=True, reason=reason)
@@ -84,12 +85,10 @@ class Judge:
             reason = f"{result}; what is left of the {standings.settings.max_updates:,} updates is kept for the best"
         return Judgment(trial=trial, goes_on=goes_on, reason=reason)
 
-    def _peers_are_in(self, trial: TrialView, rung: int) -> bool:
+    def _is_full(self, cohort: int) -> bool:
+        """Whether no more trials will join a cohort."""
         standings = self._standings
-        full = len(standings.trials) >= (trial.cohort + 1) * standings.settings.cohort
-        return (full or not self._more_trials) and not any(
-            peer.cohort == trial.cohort for peer in standings.pending(rung)
-        )
+        return not self._more_trials or len(standings.trials) >= (cohort + 1) * standings.settings.cohort
 
     def _result(self, trial: TrialView, rung: int) -> str:
         standings = self._standings

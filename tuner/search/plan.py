@@ -6,7 +6,8 @@ horizon. While a cohort waits for its last peers, free devices begin the next on
 are confirmed on fresh seeds, together with the controls that the answer is measured against.
 
 The plan is pure: no clock, no chance, no database. It is a list of rules. The first rule that has something to say
-decides; the decision is carried out on paper, and the rules are asked again.
+decides; its decisions are carried out on paper, and the rules are asked again. A rule that closes trials gives all the
+decisions that do not bear on each other, so that a large cohort is closed at once; the other rules give one at a time.
 """
 
 from __future__ import annotations
@@ -53,12 +54,13 @@ def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
     decisions: list[Decision] = []
     free = capacity
     given = _controls(state)
-    while (decision := _next(_Situation(state, given=given), free=free > 0)) is not None:
-        decisions.append(decision)
-        if isinstance(decision, Finish | GiveUp):
+    while taken := _next(_Situation(state, given=given), free=free > 0):
+        decisions.extend(taken)
+        if isinstance(taken[-1], Finish | GiveUp):
             break
-        state = after(state, decision)
-        free -= isinstance(decision, NewTrial | Promote | Confirm)
+        for decision in taken:
+            state = after(state, decision)
+            free -= isinstance(decision, NewTrial | Promote | Confirm)
     return tuple(decisions)
 
 
@@ -101,37 +103,43 @@ class _Situation:
         return self.budget.allows_trial(None if self.next_control is None else self.next_control.control)
 
 
-def _next(situation: _Situation, *, free: bool) -> Decision | None:
-    for rule in (*_CLOSING, *(_RUNNING if free else ()), *_ENDING):
+def _next(situation: _Situation, *, free: bool) -> tuple[Decision, ...]:
+    """The decisions of the first rule that has any."""
+    for closing in _CLOSING:
+        if decisions := tuple(closing(situation)):
+            return decisions
+    for rule in (*(_RUNNING if free else ()), *_ENDING):
         if (decision := rule(situation)) is not None:
-            return decision
-    return None
+            return (decision,)
+    return ()
 
 
-def _prune_diverged(situation: _Situation) -> Decision | None:
+def _prune_diverged(situation: _Situation) -> Iterator[Decision]:
     for trial in situation.standings.active:
         if has_diverged(trial):
             rung = last_rung(trial)
             reason = f"it diverged in its run of {situation.standings.steps[rung]:,} updates"
-            return Prune(trial=trial.number, rung=rung, reason=reason)
-    return None
+            yield Prune(trial=trial.number, rung=rung, reason=reason)
 
 
-def _complete(situation: _Situation) -> Decision | None:
+def _complete(situation: _Situation) -> Iterator[Decision]:
     top = situation.standings.top
     for trial in situation.standings.active:
         if last_rung(trial) == top:
             loss = f"loss {loss_at(trial, top):.4g}"
-            return CompleteTrial(trial=trial.number, reason=f"trained to the full horizon ({loss})")
-    return None
+            yield CompleteTrial(trial=trial.number, reason=f"trained to the full horizon ({loss})")
 
 
-def _prune_losers(situation: _Situation) -> Decision | None:
-    for judgment in situation.judgments:
-        if not judgment.goes_on:
-            trial = judgment.trial
-            return Prune(trial=trial.number, rung=last_rung(trial), reason=judgment.reason)
-    return None
+def _prune_losers(situation: _Situation) -> Iterator[Decision]:
+    """Prune the losers of the lowest rung that has any, as far as the end of one does not bear on the next."""
+    losers = [judgment for judgment in situation.judgments if not judgment.goes_on]
+    for judgment in losers:
+        trial, rung = judgment.trial, last_rung(judgment.trial)
+        if rung > last_rung(losers[0].trial):
+            return  # its peers at this rung may have waited for those that are pruned below
+        yield Prune(trial=trial.number, rung=rung, reason=judgment.reason)
+        if situation.budget.is_kept_for(trial):
+            return  # what the others may spend changes
 
 
 def _promote(situation: _Situation) -> Decision | None:
@@ -181,7 +189,7 @@ def _finish(situation: _Situation) -> Decision | None:
     return Finish(reason=_why_finished(situation, cut_short=missing is not None))
 
 
-_CLOSING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_prune_diverged, _complete, _prune_losers)
+_CLOSING: Final[tuple[Callable[[_Situation], Iterator[Decision]], ...]] = (_prune_diverged, _complete, _prune_losers)
 _RUNNING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_promote, _open, _promote_early, _confirm)
 _ENDING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_give_up, _finish)
 
@@ -220,17 +228,22 @@ def _missing_confirmations(situation: _Situation) -> Iterator[Confirm]:
 
 
 def _why_finished(situation: _Situation, *, cut_short: bool) -> str:
-    settings = situation.settings
-    opened, confirmed = len(situation.state.trials), len(_candidates(situation))
-    if opened == settings.trials and not cut_short:
+    settings, runs = situation.settings, situation.state.confirmations
+    opened, candidates = len(situation.state.trials), len(_candidates(situation))
+    asked = candidates * settings.confirm_seeds
+    with_loss = sum(run.loss is not None for run in runs)
+    if cut_short or opened < settings.trials:
+        lost = "" if with_loss == len(runs) else f", of which {len(runs) - with_loss} failed or diverged"
         return (
-            f"all {_count(opened, 'trial')} are decided and the best {confirmed} confirmed "
-            f"on {settings.confirm_seeds} fresh seeds"
+            f"the limit of {settings.max_updates:,} updates is reached: {opened} of "
+            f"{_count(settings.trials, 'trial')} were tried, and {len(runs)} of {asked} confirmation runs made{lost}"
         )
+    decided = f"all {_count(opened, 'trial')} are decided"
+    if with_loss == asked:
+        return f"{decided} and {candidates} of them confirmed on {settings.confirm_seeds} fresh seeds"
     return (
-        f"the limit of {settings.max_updates:,} updates is reached: {opened} of {_count(settings.trials, 'trial')} "
-        f"were tried, and {len(situation.state.confirmations)} of {confirmed * settings.confirm_seeds} "
-        f"confirmation runs made"
+        f"{decided}, and {with_loss} of {asked} confirmation runs ({_count(candidates, 'trial')} on "
+        f"{settings.confirm_seeds} fresh seeds) ended with a loss: the others failed or diverged"
     )
 
 

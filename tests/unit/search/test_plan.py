@@ -286,7 +286,27 @@ def test_the_study_finishes_when_the_last_confirmation_is_in() -> None:
 
     assert plan(state(*DONE, confirmations=[*runs[:5], confirmed(2, 2, finished=False)], **search), capacity=9) == ()
     assert plan(state(*DONE, confirmations=runs, **search), capacity=0) == (
-        Finish(reason="all 4 trials are decided and the best 3 confirmed on 2 fresh seeds"),
+        Finish(reason="all 4 trials are decided and 3 of them confirmed on 2 fresh seeds"),
+    )
+
+
+def test_confirmation_runs_without_a_loss_are_told() -> None:
+    without_loss = [ConfirmView(trial=2, seed=seed, finished=True, loss=None) for seed in (1, 2)]
+    runs = [*without_loss, *(confirmed(number, seed) for seed in (1, 2) for number in (0, 1))]
+    search = {"trials": 4, "finalists": 1, "confirm_seeds": 2}
+
+    assert plan(state(*DONE, confirmations=runs, **search), capacity=0) == (
+        Finish(
+            reason="all 4 trials are decided, and 4 of 6 confirmation runs (3 trials on 2 fresh seeds) "
+            "ended with a loss: the others failed or diverged"
+        ),
+    )
+    cut_short = state(*DONE, confirmations=runs[:4], committed=10_000, max_updates=10_899, **search)
+    assert plan(cut_short, capacity=0) == (
+        Finish(
+            reason="the limit of 10,899 updates is reached: 4 of 4 trials were tried, and 4 of 6 confirmation runs "
+            "made, of which 2 failed or diverged"
+        ),
     )
 
 

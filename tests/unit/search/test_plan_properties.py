@@ -19,13 +19,17 @@ from tuner.search.decisions import (
     NewTrial,
     Promote,
     Prune,
+    RungResult,
+    StudyState,
     TrialStatus,
+    TrialView,
 )
 from tuner.search.ladder import confirm_seeds, price, rung_steps, search_seed
 from tuner.search.plan import plan
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import RunFailed, Simulation, simulate
 from tuner.search.space import OptimizerKind, default_space
+from tuner.search.standings import after
 
 SPACE = default_space(OptimizerKind.ADAM)
 
@@ -76,6 +80,34 @@ def run(
 
     loss = oracle(chance, diverging=diverging, failing=failing)
     return simulate(settings, loss=loss, ask=ask, workers=workers)
+
+
+def any_state(settings: SearchSettings, *, rng: random.Random) -> StudyState:
+    """A study in the middle of things, also such as no search comes to: much ends at once."""
+    top = len(rung_steps(settings)) - 1
+    trials = [
+        any_trial(number, settings=settings, top=top, rng=rng) for number in range(rng.randint(0, settings.trials))
+    ]
+    committed = rng.randint(0, settings.max_updates or 0)
+    return StudyState(settings=settings, trials=tuple(trials), confirmations=(), updates_committed=committed)
+
+
+def any_trial(number: int, *, settings: SearchSettings, top: int, rng: random.Random) -> TrialView:
+    losses: list[float | None] = [rng.random() for _ in range(rng.randint(0, top + 1))]
+    diverged = bool(losses) and rng.random() < 0.1
+    if diverged:
+        losses[-1] = None
+    status = rng.choice((*[TrialStatus.ACTIVE] * 4, TrialStatus.PRUNED, TrialStatus.FAILED))
+    unfinished = status is TrialStatus.ACTIVE and len(losses) <= top and not diverged
+    return TrialView(
+        number=number,
+        cohort=number // settings.cohort,
+        control=rng.choice((None, None, *MEASURED_AGAINST)),
+        status=status,
+        schedule=None,
+        results=tuple(RungResult(loss=loss) for loss in losses),
+        running=unfinished and (not losses or rng.random() < 0.2),
+    )
 
 
 CHANCE = st.integers(0, 2**32)
@@ -196,3 +228,15 @@ def test_the_same_state_gives_the_same_plan_within_capacity(
     assert decisions == plan(state, capacity=capacity)
     assert sum(isinstance(one, NewTrial | Promote | Confirm) for one in decisions) <= capacity
     assert isinstance(decisions[-1], Finish | GiveUp)
+
+
+@given(settings=searches(), chance=CHANCE, capacity=st.integers(0, 5))
+def test_decisions_given_together_are_those_that_would_be_given_one_at_a_time(
+    settings: SearchSettings, chance: int, capacity: int
+) -> None:
+    state = any_state(settings, rng=random.Random(chance))
+
+    for decision in plan(state, capacity=capacity):
+        assert plan(state, capacity=capacity)[0] == decision
+        state = after(state, decision)
+        capacity -= isinstance(decision, NewTrial | Promote | Confirm)
