@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from itertools import product
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -33,46 +33,43 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class FloatRange(_Frozen):
-    """Real numbers from ``low`` to ``high``, both included."""
-
-    kind: Literal["float"] = "float"
+class _Range(_Frozen):
+    kind: str
     low: float
     high: float
     log: bool = Field(default=False, description="Spread evenly over orders of magnitude; then low must be above 0.")
 
     @model_validator(mode="after")
-    def _check(self) -> FloatRange:
-        _check_range(self.low, high=self.high, log=self.log)
+    def _check(self) -> Self:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            allowed = f"a finite number, at least the low end ({self.low})"
+            raise InvalidValue("high", value=self.high, allowed=allowed)
+        if self.log and self.low <= 0:
+            raise InvalidValue("low", value=self.low, allowed="above 0 on a log scale")
         return self
 
     @property
     def corners(self) -> tuple[Value, ...]:
         """The values to check a range by."""
         return (self.low, self.high)
+
+
+class FloatRange(_Range):
+    """Real numbers from ``low`` to ``high``, both included."""
+
+    kind: Literal["float"] = "float"
 
     def holds(self, value: object) -> bool:
         """Whether ``value`` lies in the range."""
         return _is_number(value) and self.low <= float(value) <= self.high  # type: ignore[arg-type]
 
 
-class IntRange(_Frozen):
+class IntRange(_Range):
     """Whole numbers from ``low`` to ``high``, both included."""
 
     kind: Literal["int"] = "int"
     low: int
     high: int
-    log: bool = Field(default=False, description="Spread evenly over orders of magnitude; then low must be above 0.")
-
-    @model_validator(mode="after")
-    def _check(self) -> IntRange:
-        _check_range(self.low, high=self.high, log=self.log)
-        return self
-
-    @property
-    def corners(self) -> tuple[Value, ...]:
-        """The values to check a range by."""
-        return (self.low, self.high)
 
     def holds(self, value: object) -> bool:
         """Whether ``value`` is whole and lies in the range."""
@@ -264,13 +261,6 @@ def _schedule(values: Mapping[str, Value]) -> Schedule:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_range(low: float, *, high: float, log: bool) -> None:
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise InvalidValue("high", value=high, allowed=f"a finite number, at least the low end ({low})")
-    if log and low <= 0:
-        raise InvalidValue("low", value=low, allowed="above 0 on a log scale")
 
 
 _PEAK_LR: Final = {OptimizerKind.ADAM: (1e-4, 3e-2), OptimizerKind.SGD: (1e-3, 1.0)}
