@@ -12,7 +12,15 @@ from tuner.cli.output import ago, say, show, show_json, show_table
 from tuner.errors import NotFound
 
 if TYPE_CHECKING:
+    from tuner.client import Client
     from tuner.jobs.records import WorkloadInfo
+
+NO_WORKER = "No worker is alive: start one with `tuner worker`."
+
+
+def has_worker(client: Client) -> bool:
+    """Whether any worker is alive; without one, jobs wait."""
+    return any(worker.alive for worker in client.workers())
 
 
 def workloads(
@@ -46,7 +54,7 @@ def workloads(
 
 
 def workers(as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
-    """List the workers that have ever announced themselves."""
+    """List the workers, those included that went silent without leaving."""
     from tuner.client import Client
 
     with Client(url) as client:
@@ -54,7 +62,7 @@ def workers(as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     if as_json:
         show_json(known)
     elif not known:
-        say("No worker has announced itself yet. `tuner worker` starts one.")
+        say(NO_WORKER)
     else:
         now = time.time()
         show_table(

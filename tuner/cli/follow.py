@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from tuner.cli.fleet import NO_WORKER, has_worker
 from tuner.errors import TunerError
 from tuner.jobs.states import JOB_TRANSITIONS, is_final
 
 if TYPE_CHECKING:
+    from tuner.client import Client
     from tuner.jobs.progress import JobDetail
     from tuner.jobs.records import EventRecord
 
@@ -20,18 +22,19 @@ _TICK_SECONDS = 0.25
 _LOOK_SECONDS = 1.0  # without any event, the job is looked at this often
 _DRAIN_SECONDS = 3.0  # events may trail the state by this much
 _UNAVAILABLE = 503
+_AWAY = "The service does not answer; waiting for it ..."
 
 
 class View(Protocol):
     """What a job is shown on."""
 
-    def show(self, job: JobDetail, *, events: list[EventRecord], away: bool) -> None:
+    def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
         """Show how the job stands, and what happened since the last call.
 
         Args:
             job: The job, as last heard of.
             events: New ones.
-            away: Whether the service does not answer now.
+            notice: What keeps the job, or the news of it, waiting now: no service, no worker. Empty when nothing does.
         """
         ...
 
@@ -57,24 +60,30 @@ def follow(url: str, *, job_id: str, view: View, check: Callable[[], None] = lam
     with Client(url) as client:
         job = client.job(job_id)
         feed = _Feed(url, job_id=job_id)
-        away, looked_at = False, time.monotonic()
+        notice, looked_at = _wants(client, job=job), time.monotonic()
         while True:
             check()
             events = feed.take()
             if is_final(JOB_TRANSITIONS, job.state):
-                view.show(job, events=events, away=False)
+                view.show(job, events=events, notice="")
                 if feed.at_end or time.monotonic() - looked_at > _DRAIN_SECONDS:
                     return job
                 continue
             if events or time.monotonic() - looked_at > _LOOK_SECONDS:
                 try:
-                    job, away = client.job(job_id), False
+                    job = client.job(job_id)
+                    notice = _wants(client, job=job)
                 except TunerError as error:
                     if not is_passing(error):
                         raise
-                    away = True
+                    notice = _AWAY
                 looked_at = time.monotonic()
-            view.show(job, events=events, away=away)
+            view.show(job, events=events, notice=notice)
+
+
+def _wants(client: Client, *, job: JobDetail) -> str:
+    """What an unfinished job lacks to go on."""
+    return "" if is_final(JOB_TRANSITIONS, job.state) or has_worker(client) else NO_WORKER
 
 
 def is_passing(error: Exception) -> bool:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.cli.fleet import NO_WORKER, has_worker
 from tuner.cli.naming import find_job
 from tuner.cli.options import DEFAULT_URL, AsJson, Job, Url
 from tuner.cli.output import say, show, show_json, show_table
-from tuner.jobs.states import JobState
+from tuner.jobs.states import JOB_TRANSITIONS, JobState, is_final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,9 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     with Client(url) as client:
         job_id = find_job(client, text=job)
         detail, trials, runs = client.job(job_id), client.trials(job_id), client.runs(job_id)
+        is_waiting = not is_final(JOB_TRANSITIONS, detail.state) and not has_worker(client)
+    if is_waiting:
+        say(NO_WORKER)
     if as_json:
         show_json({"job": detail, "trials": trials, "runs": runs})
         return

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuner.cli.fleet import NO_WORKER, has_worker
 from tuner.cli.given import assignments, document
 from tuner.cli.options import DEFAULT_URL, AsJson, Url
 from tuner.cli.output import say, show, show_json
 from tuner.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from tuner.jobs.progress import JobDetail
 
 
 def submit(
@@ -68,13 +72,20 @@ def submit(
         raise InvalidValue("WORKLOAD", value="", allowed="given", hint="`tuner workloads` lists them")
     with Client(url) as client:
         job = client.submit(request)
+        if not watch:
+            _tell(job, as_json=as_json)
+            if not has_worker(client):
+                say(NO_WORKER)
+            return
+    from tuner.cli.watch import follow_to_the_end
+
+    say(f"Submitted job {job.id}.")
+    follow_to_the_end(url, job_id=job.id)
+
+
+def _tell(job: JobDetail, *, as_json: bool) -> None:
     if as_json:
         show_json(job)
-    elif watch:
-        from tuner.cli.watch import follow_to_the_end
-
-        say(f"Submitted job {job.id}.")
-        follow_to_the_end(url, job_id=job.id)
     else:
         show(job.id)
         say(f"Submitted. `tuner watch {job.id[:8]}` follows it.")

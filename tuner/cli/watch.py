@@ -14,7 +14,7 @@ import typer
 from tuner.cli.failures import ExitCode
 from tuner.cli.options import DEFAULT_URL, AsJson, Job, Url
 from tuner.cli.output import is_terminal, say, show
-from tuner.jobs.states import JobState
+from tuner.jobs.states import JOB_TRANSITIONS, JobState, is_final
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -86,13 +86,12 @@ class _Screen:
         self._live = live
         self._news: deque[str] = deque(maxlen=_NEWS_LINES)
 
-    def show(self, job: JobDetail, *, events: list[EventRecord], away: bool) -> None:
+    def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
         from tuner.cli.live import screen
 
         self._news.extend(_lines(events, job=job))
         started, ended = job.started_at, job.finished_at
         elapsed = None if started is None else (time.time() if ended is None else ended) - started
-        notice = "The service does not answer; waiting for it ..." if away else ""
         self._live.update(screen(job, news=tuple(self._news), elapsed=elapsed, notice=notice), refresh=True)
 
 
@@ -101,9 +100,9 @@ class _Lines:
 
     def __init__(self) -> None:
         self._told = -1.0
-        self._away = False
+        self._notice = ""
 
-    def show(self, job: JobDetail, *, events: list[EventRecord], away: bool) -> None:
+    def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
         from tuner.cli.live import progress_line
 
         for line in _lines(events, job=job):
@@ -112,15 +111,16 @@ class _Lines:
         if fraction >= self._told + _STEP or (fraction == 1.0 and self._told < 1.0):
             self._told = fraction
             show(progress_line(job))
-        if away != self._away:
-            say("The service does not answer; waiting for it ..." if away else "The service is back.")
-            self._away = away
+        if notice != self._notice:
+            if notice or not is_final(JOB_TRANSITIONS, job.state):
+                say(notice or "The service and a worker are there again.")
+            self._notice = notice
 
 
 class _JsonLines:
     """Prints each event as a line of JSON."""
 
-    def show(self, job: JobDetail, *, events: list[EventRecord], away: bool) -> None:
+    def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
         for event in events:
             show(json.dumps(vars(event), ensure_ascii=False))
 

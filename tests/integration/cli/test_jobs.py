@@ -139,6 +139,33 @@ class TestCancel:
         assert (job["state"], job["error"]) == ("cancelled", "wrong data")
 
 
+class TestWithoutAWorker:
+    @pytest.fixture(autouse=True)
+    def left(self, store, job_id):
+        store.fleet.retire("far-away")
+        yield
+        store.fleet.announce("far-away", device="cuda:0", workloads=[TINY])
+
+    NOTICE = "No worker is alive: start one with `tuner worker`.\n"
+
+    def test_submitting_says_that_the_job_waits(self, cli):
+        assert cli("submit", "tiny").stderr.endswith(self.NOTICE)
+
+    def test_showing_a_job_says_that_it_waits_unless_it_has_ended(self, cli, job_id):
+        assert cli("show", job_id).stderr == self.NOTICE
+        cli("cancel", job_id)
+        assert cli("show", job_id).stderr == ""
+
+    def test_watching_says_that_the_job_waits_and_when_it_does_no_more(self, cli, store, world, job_id):
+        watching = world.start("watch", job_id, "--url", cli.url)
+        world.until(lambda: self.NOTICE in world.said_by(watching), what="the notice")
+        store.fleet.announce("far-away", device="cuda:0", workloads=[TINY])
+        world.until(lambda: "a worker are there again" in world.said_by(watching), what="the end of the notice")
+
+    def test_listing_the_workers_says_that_none_is_alive(self, cli):
+        assert cli("workers").stderr == self.NOTICE
+
+
 class TestWatch:
     def test_watching_a_cancelled_job_tells_its_story_and_fails(self, cli, job_id):
         cli("cancel", job_id, "--reason", "wrong data")
