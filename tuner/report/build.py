@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tuner.errors import InvalidValue
 from tuner.report.candidates import best_in_group, compare, find_plateau, rank
+from tuner.report.exploration import explore
 from tuner.report.report import Candidate, Comparison, Cost, Report, TrialRow, Verdict
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.report.wording import best_sentence, cost_sentence, default_sentence, finding, plateau_sentence
@@ -34,6 +35,7 @@ def build_report(result: StudyResult) -> Report:
     constant = _against(Control.CONSTANT, candidates=candidates)
     default = _against(Control.DEFAULT, candidates=candidates)
     cost = _cost(result)
+    answer = finding(constant, exploration=explore(result, candidates=candidates))
     return Report(
         job_id=result.job_id,
         job_name=result.job_name,
@@ -43,7 +45,7 @@ def build_report(result: StudyResult) -> Report:
         rung_steps=result.rung_steps,
         why_ended=result.why_ended,
         schedule_helps=constant is not None and constant.verdict is Verdict.BETTER,
-        finding=finding(constant),
+        finding=answer,
         best=best,
         recommended=recommended,
         candidates=candidates,
@@ -53,7 +55,7 @@ def build_report(result: StudyResult) -> Report:
         cost=cost,
         trials=tuple(_row(trial) for trial in sorted(result.trials, key=lambda trial: trial.number)),
         summary=(
-            finding(constant),
+            answer,
             best_sentence(best),
             default_sentence(default),
             plateau_sentence(plateau, recommended=recommended, candidates=candidates),

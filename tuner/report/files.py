@@ -32,24 +32,36 @@ def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
         OSError: The folder cannot be made or written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = [_write(folder / "report.json", [report.model_dump_json(indent=2).encode(), b"\n"])]
+    written = [write_whole(folder / "report.json", [report.model_dump_json(indent=2).encode(), b"\n"])]
     for name, candidate in (("best", report.best), ("recommended", report.recommended)):
         stem = folder / f"{name}-schedule"
         written += _write_schedule(candidate.schedule, total_steps=report.total_steps, stem=stem)
     for name, picture in (("schedules", schedules_png), ("confirmations", confirmations_png), ("ladder", ladder_png)):
-        written.append(_write(folder / f"{name}.png", [picture(report)]))
+        written.append(write_whole(folder / f"{name}.png", [picture(report)]))
     return tuple(written)
 
 
 def _write_schedule(schedule: Schedule, *, total_steps: int, stem: Path) -> list[Path]:
     lines = (line.encode() for line in schedule_csv(schedule, total_steps=total_steps))
     return [
-        _write(stem.with_suffix(".json"), [schedule_json(schedule).encode()]),
-        _write(stem.with_suffix(".csv"), lines),
+        write_whole(stem.with_suffix(".json"), [schedule_json(schedule).encode()]),
+        write_whole(stem.with_suffix(".csv"), lines),
     ]
 
 
-def _write(path: Path, chunks: Iterable[bytes]) -> Path:
+def write_whole(path: Path, chunks: Iterable[bytes]) -> Path:
+    """Write a file beside its place and rename it there, so that a former one is replaced by a whole one or stays.
+
+    Args:
+        path: Its place, in a folder that exists.
+        chunks: What it holds.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as file:

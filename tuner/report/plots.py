@@ -7,6 +7,7 @@ apart; line styles and markers say the same once more.
 from __future__ import annotations
 
 import io
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import numpy as np
 
 from tuner.report.report import Candidate, Report, TrialRow
 from tuner.report.sampling import sampled
+from tuner.report.wording import label_lines
 from tuner.search.decisions import TrialStatus
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _BLUE, _ORANGE, _GREEN, _VERMILION, _GREY, _BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#A8A8A8", "#222222"
 _DPI = 150
+_MARGIN = 0.01  # left of the title, as a share of the figure's width
+_TITLE_WIDTH, _TICK_WIDTH = 90, 40  # characters of a line, for a figure 9 inches wide
 _LANE = 0.06  # height of a lane above the losses, as a share of their range
 _LOG_FROM = 3.0  # highest over lowest loss from which the loss axis is logarithmic
 
@@ -46,13 +50,13 @@ def schedules_png(report: Report) -> bytes:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.yaxis.set_major_formatter("{x:g}")
     figure.legend(loc="outside lower center", frameon=False, fontsize=9)
-    return _png(figure, axes=axes, title=f"Learning rate per update, {_title(report)}")
+    return _png(figure, title=f"Learning rate per update, {_title(report)}")
 
 
 def confirmations_png(report: Report) -> bytes:
     """Every confirmed candidate: its loss on each fresh seed as a dot, the median as a bar."""
     candidates = [candidate for candidate in report.candidates if candidate.losses]
-    figure, axes = _figure(height=1.6 + 0.5 * max(len(candidates), 1))
+    figure, axes = _figure(height=1.7 + 0.55 * max(len(candidates), 1))
     equals = {member.trial for member in report.plateau.members}
     for row, candidate in enumerate(candidates):
         colour = _BLUE if candidate.trial == report.best.trial else _GREEN if candidate.trial in equals else _GREY
@@ -65,11 +69,11 @@ def confirmations_png(report: Report) -> bytes:
             axes.text(0.99, row, text, color=_VERMILION, transform=axes.get_yaxis_transform(), ha="right", va="center")
     axes.set_yticks(range(len(candidates)), [_tick(candidate, report=report) for candidate in candidates], fontsize=9)
     axes.set_ylim(len(candidates) - 0.4, -0.6)
-    axes.set_xlabel(f"validation loss after {report.total_steps:,} updates, one dot per seed, bar: median")
+    axes.set_xlabel(f"validation loss after {report.total_steps:,} updates\n(one dot per seed, bar: median)")
     axes.grid(axis="x", color="#E5E5E5")
     handles = [_dot(_BLUE, "best"), _dot(_GREEN, "cannot be told from it"), _dot(_GREY, "others")]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    return _png(figure, axes=axes, title=f"Confirmed on fresh seeds, {_title(report)}")
+    return _png(figure, title=f"Confirmed on fresh seeds, {_title(report)}")
 
 
 def ladder_png(report: Report) -> bytes:
@@ -99,7 +103,7 @@ def ladder_png(report: Report) -> bytes:
         _line(_GREY, "pruned or failed"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    return _png(figure, axes=axes, title=f"The search, rung by rung, {_title(report)}")
+    return _png(figure, title=f"The search, rung by rung, {_title(report)}")
 
 
 def _label_lanes(axes: Axes, trials: Sequence[TrialRow], *, ceiling: float, lanes: Mapping[str, float]) -> None:
@@ -143,7 +147,8 @@ def _tick(candidate: Candidate, *, report: Report) -> str:
         )
         if trial == candidate.trial
     ]
-    return f"{candidate.label}\ntrial {candidate.trial}" + "".join(f", {role}" for role in roles)
+    last = ", ".join((f"trial {candidate.trial}", *roles))
+    return "\n".join((*label_lines(candidate.label, width=_TICK_WIDTH), last))
 
 
 def _trial_style(trial: TrialRow, *, report: Report) -> tuple[str, float, float]:
@@ -211,8 +216,9 @@ def _line(colour: str, label: str, *, width: float = 1.4) -> Line2D:
     return Line2D([], [], color=colour, linewidth=width, marker="o", markersize=5, label=label)
 
 
-def _png(figure: Figure, *, axes: Axes, title: str) -> bytes:
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
+def _png(figure: Figure, *, title: str) -> bytes:
+    text = textwrap.fill(title, width=_TITLE_WIDTH)
+    figure.suptitle(text, x=_MARGIN, ha="left", fontsize=11, fontweight="bold")  # from the figure's edge, not the axes'
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()

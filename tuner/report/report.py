@@ -141,7 +141,8 @@ class Report(_Part):
     schedule_helps: bool
     """Whether the best candidate beats the best constant rate beyond noise."""
     finding: str
-    """The sentence that says so, or that a schedule does not help here, or why it cannot be said."""
+    """The sentence that says so, or that a schedule does not help here, or why it cannot be said. Where too little was
+    tried for a claim, or the best peak rates lie at the edge of what was tried, the next sentences say that."""
     best: Candidate
     """The first of ``candidates``."""
     recommended: Candidate
@@ -158,6 +159,13 @@ class Report(_Part):
     """By number."""
     summary: tuple[str, ...]
     """The answer in sentences, ``finding`` first."""
+
+    def __str__(self) -> str:
+        """The summary, one sentence a line."""
+        return "\n".join(self.summary)
+
+    def __repr__(self) -> str:
+        return f"<Report of job {self.job_id}: {self.workload}, {len(self.trials)} trials, best {self.best.label!r}>"
 
     def candidate(self, trial: int) -> Candidate:
         """The candidate of this trial number.

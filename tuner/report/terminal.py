@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -16,12 +15,11 @@ from rich.text import Text
 from tuner.report.drawing import draw_schedule
 from tuner.report.exports import paste_in_code
 from tuner.report.report import Candidate, Comparison, Report, Verdict
-from tuner.report.wording import cost_sentence, gain_text, interval_text, loss_text, percent_text
+from tuner.report.wording import cost_sentence, gain_text, interval_text, label_lines, loss_text, percent_text
 from tuner.schedules import Schedule
 
 _MAX_WIDTH = 110
 _DRAWING_HEIGHT = 13  # odd, so that the label in the middle is half the peak
-_NO_BREAK = "\u00a0"
 _VERDICT_STYLE = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNTOLD: "yellow", Verdict.SAME: "dim"}
 _VERDICT_WORDS = {
     Verdict.BETTER: "better",
@@ -68,9 +66,7 @@ class _Label:
         return Measurement(longest, max(longest, len(self.text))).with_maximum(options.max_width)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        parts = ", ".join(part.replace(" ", _NO_BREAK) for part in self.text.split(", "))
-        lines = textwrap.wrap(parts, width=max(options.max_width, 1))
-        yield Text("\n".join(lines).replace(_NO_BREAK, " "), style=self.style)
+        yield Text("\n".join(label_lines(self.text, width=options.max_width)), style=self.style)
 
 
 def render(report: Report) -> Group:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 
+from tuner.report.exploration import ENOUGH_TRIALS, MIN_PEAKS, Exploration
 from tuner.report.report import Candidate, Comparison, Cost, Gain, Plateau, Verdict
 
 _MAX_DECIMALS = 9
+_NO_BREAK = "\u00a0"
 
 
 def loss_text(loss: float | None) -> str:
     """A loss with four significant digits; ``inf`` for ``None``."""
     return "inf" if loss is None else f"{loss:#.4g}".rstrip(".")
+
+
+def label_lines(label: str, *, width: int) -> list[str]:
+    """A schedule's label on lines of at most this many characters, broken after a comma wherever its parts fit."""
+    parts = ", ".join(part.replace(" ", _NO_BREAK) for part in label.split(", "))
+    return [line.replace(_NO_BREAK, " ") for line in textwrap.wrap(parts, width=max(width, 1))]
 
 
 def gain_text(gain: Gain, *, sign: str = "+") -> str:
@@ -47,10 +56,19 @@ def best_sentence(best: Candidate) -> str:
     )
 
 
-def finding(constant: Comparison | None) -> str:
-    """Whether a schedule helps, against the best constant rate."""
+def finding(constant: Comparison | None, *, exploration: Exploration) -> str:
+    """Whether a schedule helps, against the best constant rate; right behind a claim, what weakens it."""
     if constant is None:
         return "Whether a schedule helps cannot be said: no constant rate was trained to the end beside it."
+    if constant.verdict is Verdict.UNTOLD and (constant.gain is None or constant.gain.low is None):
+        return (
+            "Whether a schedule helps cannot be said: it takes at least two seeds on which both the best schedule "
+            f"and the best constant rate have a loss, and there is {'none' if constant.gain is None else 'one'}."
+        )
+    return " ".join((_claim(constant), *_few_peaks(exploration), *_peaks_at_the_edge(exploration)))
+
+
+def _claim(constant: Comparison) -> str:
     match constant.verdict:
         case Verdict.SAME:
             return f"A schedule does not help here: the best of all is a constant rate ({constant.label})."
@@ -58,15 +76,32 @@ def finding(constant: Comparison | None) -> str:
             return f"A schedule helps here: {_better_than(constant, name='the best constant rate')}."
         case Verdict.WORSE:
             return f"A schedule does not help here: the best constant rate ({constant.label}) is better."
-        case Verdict.UNTOLD if constant.gain is None or constant.gain.low is None:
-            return (
-                "Whether a schedule helps cannot be said: it takes at least two seeds on which both the best schedule "
-                f"and the best constant rate have a loss, and there is {'none' if constant.gain is None else 'one'}."
-            )
         case Verdict.UNTOLD:
+            gain = "" if constant.gain is None else f", {_gain(constant.gain)},"
             return (
-                "A schedule does not help here, as far as these seeds can tell: its gain over the best constant rate, "
-                f"{_gain(constant.gain)}, cannot be told from zero."
+                "A schedule does not help here, as far as these seeds can tell: its gain over the best constant rate"
+                f"{gain} cannot be told from zero."
+            )
+
+
+def _few_peaks(exploration: Exploration) -> Iterator[str]:
+    constant, others = exploration.constant, exploration.others
+    if constant.explored and others.explored:
+        return
+    few = exploration.trials < ENOUGH_TRIALS
+    remedy = f"at least {ENOUGH_TRIALS} trials" if few else "more trials, or over a wider range of peak_lr"
+    yield (
+        f"But too few peak rates were tried ({constant.peaks} with a constant rate, {others.peaks} with other "
+        f"schedules; {MIN_PEAKS} of each are needed): this says little, so search with {remedy}."
+    )
+
+
+def _peaks_at_the_edge(exploration: Exploration) -> Iterator[str]:
+    for name, side in (("constant rate", exploration.constant), ("other schedule", exploration.others)):
+        if side.edge is not None:
+            yield (
+                f"The peak of the best {name}, {side.best_peak:.1e}, lies at the edge of what was tried, as the "
+                f"{side.edge}: a better one may lie beyond, so search a wider range of peak_lr, or with more trials."
             )
 
 

@@ -289,3 +289,14 @@ class TestRefusals:
     def test_a_trial_that_is_no_candidate_cannot_be_looked_up(self, studies):
         with pytest.raises(KeyError):
             build_report(studies.typical()).candidate(5)
+
+
+class TestAsText:
+    def test_a_printed_report_is_its_summary_and_nothing_else(self, report):
+        assert str(report) == f"{report}" == "\n".join(report.summary)
+
+    def test_the_representation_names_job_workload_and_best_on_one_line(self, report):
+        assert repr(report) == (
+            "<Report of job 00000000-0000-4000-8000-000000000001: digits-mlp, 9 trials, "
+            "best 'linear, peak 5.0e-02, warm-up 5 %'>"
+        )

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import struct
 
 import pytest
+from matplotlib.image import imread
 
 from tuner.report.build import build_report
 from tuner.report.files import write_report
 from tuner.report.plots import confirmations_png, ladder_png, schedules_png
 from tuner.report.report import Report
-from tuner.schedules import Schedule
+from tuner.schedules import Schedule, Warmup, Wsd
 from tuner.search.decisions import Control, TrialStatus
 
 NAMES = (
@@ -87,3 +89,19 @@ def test_the_ladder_can_be_drawn_on_any_scale_of_losses(studies, scale):
         studies.trial(1, studies.linear, 90.0 * scale, status=TrialStatus.PRUNED),
     ]
     assert png_size(ladder_png(build_report(studies.result(trials, {}))))[1] > 200
+
+
+def test_no_text_of_a_picture_is_cut_off_however_long_the_names_are(studies):
+    long = Schedule(
+        peak_lr=0.0123, family=Wsd(cooldown=0.861, shape="linear"), warmup=Warmup(shape="linear", fraction=0.123)
+    ).model_copy(update={"floor": 0.01})
+    trials = [
+        studies.trial(0, studies.constant, 0.6, 0.5, 0.4, control=Control.CONSTANT),
+        studies.trial(1, long, 0.6, 0.5, 0.3),
+    ]
+    confirmations = {0: studies.confirmed(0.41, 0.40, 0.42), 1: studies.confirmed(0.30, 0.31, 0.29)}
+    report = build_report(studies.result(trials, confirmations)).model_copy(update={"job_name": "a long name " * 16})
+    for draw in (schedules_png, confirmations_png, ladder_png):
+        pixels = imread(io.BytesIO(draw(report)))[..., :3]
+        margins = (pixels[:, :2], pixels[:, -2:], pixels[:2], pixels[-2:])
+        assert all((margin == 1.0).all() for margin in margins), draw.__name__
