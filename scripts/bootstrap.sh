@@ -6,7 +6,8 @@
 #
 # uv installs it in seconds; where uv cannot, pip does the same. uv reads none of pip's settings, so the folders
 # that pip was told to look for wheels in are handed over: that is how an offline or CPU-only machine offers its own
-# build of torch. On any other machine the same pin resolves to the build that its package index serves.
+# build of torch. On any other machine the same pin resolves to the build that its package index serves. uv is told to
+# trust the certificates that the system trusts, as pip does.
 set -eu
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python3}"
@@ -42,7 +43,7 @@ find_links=$(
 
 echo "bootstrap: installing the project and what it needs (first time: a minute or two)"
 $pip install --quiet --disable-pip-version-check -c constraints.txt uv 2>/dev/null || true
-if ! { [ -x "$venv/bin/uv" ] && UV_FIND_LINKS="$find_links" VIRTUAL_ENV="$PWD/$venv" \
+if ! { [ -x "$venv/bin/uv" ] && UV_FIND_LINKS="$find_links" UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}" VIRTUAL_ENV="$PWD/$venv" \
        "$venv/bin/uv" pip install --quiet -c constraints.txt -e '.[dev]'; }; then
     echo "bootstrap: uv could not do it, trying pip"
     $pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'

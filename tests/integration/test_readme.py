@@ -53,7 +53,7 @@ def test_a_job_can_be_submitted_and_read_with_curl_alone(service, tmp_path):
     printed = shell(script, environment=service, folder=tmp_path)
     assert "event: job.completed" in printed
     rows = printed.split("update,lr\n", 1)[1].splitlines()  # the report's JSON before it ends without a line break
-    assert [row.split(",")[0] for row in rows] == [str(update) for update in range(300)]
+    assert [row.split(",")[0] for row in rows] == [str(update) for update in range(600)]
 
 
 def test_the_commands_of_the_readme_run(service, tmp_path):

@@ -256,7 +256,7 @@ def _why_without_answer(situation: _Situation) -> str:
         )
     diverged = sum(map(has_diverged, trials))
     if situation.failed == len(trials):
-        hint = "the workload does not run: see the errors of the trials"
+        hint = "the workload does not run"
     elif diverged + situation.failed == len(trials):
         peaks = situation.settings.searched_space.peak_lr
         hint = f"lower the range of peak_lr ({peaks.low:g} to {peaks.high:g})"
