@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tuner.schedules import Schedule
 
 _POINTS = 200
+_MAX_STEPS = 10_000_000  # as over REST
 
 app = typer.Typer(help="Draw and export schedules.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -80,6 +81,7 @@ TotalSteps = Annotated[
         "--total-steps",
         metavar="UPDATES",
         min=1,
+        max=_MAX_STEPS,
         show_default=False,
         help="Length of the run; a job's schedule is scaled to it. The job's own, else 1000, when absent.",
     ),
@@ -168,6 +170,11 @@ def _write(schedule: Schedule, *, total_steps: int, form: Format, output: str) -
     if output == "-":
         sys.stdout.writelines(lines)
         return
-    with Path(output).open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(lines)
+    from tuner.report.files import write_whole
+
+    place = Path(output).resolve()  # what a link points to is replaced, not the link
+    if place.exists() and not place.is_file():
+        place.write_bytes("".join(lines).encode())  # a pipe or a device
+    else:
+        write_whole(place, (line.encode() for line in lines))
     say(f"Wrote {output}.")

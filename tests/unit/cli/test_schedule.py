@@ -3,6 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from service.schedules.schemas import MAX_STEPS
 from tuner.cli.main import app
 from tuner.schedules import Constant, Schedule, Warmup, Wsd
 
@@ -44,6 +45,30 @@ class TestExport:
         result = invoke("export", *FLAGS, "--output", str(tmp_path / "none" / "wsd.json"))
         assert result.exit_code == 2
         assert "No such file or directory" in result.stderr
+
+    def test_a_failure_on_the_way_leaves_the_former_file_whole(self, tmp_path, monkeypatch):
+        def broken(*_, **__):
+            yield "update,lr\n"
+            raise OSError("No space left on device")
+
+        monkeypatch.setattr("tuner.report.exports.schedule_csv", broken)
+        (tmp_path / "rates.csv").write_text("former")
+        result = invoke("export", *FLAGS, "--format", "csv", "--output", str(tmp_path / "rates.csv"))
+        assert result.exit_code == 2
+        assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("rates.csv", "former")]
+
+    def test_what_a_link_names_is_replaced_and_a_device_is_written_to(self, tmp_path):
+        (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+        for output in (tmp_path / "link.json", "/dev/null"):
+            assert invoke("export", *FLAGS, "--output", str(output)).exit_code == 0
+        assert (tmp_path / "link.json").is_symlink()
+        assert Schedule.from_json((tmp_path / "real.json").read_text()) == WSD
+
+    @pytest.mark.parametrize("command", ["preview", "export"])
+    def test_a_run_is_no_longer_than_over_rest(self, command):
+        result = invoke(command, *FLAGS, "--total-steps", str(10**20))
+        assert result.exit_code == 2
+        assert f"it must be at most {MAX_STEPS}, got '{10**20}'" in result.stderr
 
 
 class TestPreview:
