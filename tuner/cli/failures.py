@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+import typer
+
 from tuner.errors import TunerError
 
 _SERVER_ERRORS = 500
@@ -25,6 +27,8 @@ class ExitCode(IntEnum):
     """Something that Schedule Tuner has no name for."""
     INTERRUPTED = 130
     """Ctrl-C."""
+    NOBODY_READS = 141
+    """What reads the output has ended, as in ``tuner jobs | head``; the code that SIGPIPE leaves in a shell."""
 
 
 def explain(error: Exception) -> tuple[str, ExitCode]:
@@ -42,6 +46,22 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
     if isinstance(error, OSError):
         return str(error), ExitCode.REFUSED
     return f"{error!r}. This is a bug; `tuner --debug ...` shows where", ExitCode.BUG
+
+
+def in_our_words(refused: typer.BadParameter) -> str:
+    """What is wrong with an option's value: what is allowed and what was given, where the parser left the value out.
+
+    Args:
+        refused: The parser's refusal; pydantic's, where there is one, is its cause.
+    """
+    from pydantic import ValidationError
+
+    from tuner.jobs.payloads import refusals
+
+    if not isinstance(refused.__cause__, ValidationError):
+        return refused.message
+    first = refusals(refused.__cause__.errors())[0]
+    return f"it must be {first.allowed}, got {first.value!r}"
 
 
 def _is_outage(error: TunerError) -> bool:

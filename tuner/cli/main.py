@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from tuner.cli import database, demo, fleet, jobs, schedule, submit, up, watch
-from tuner.cli.failures import explain
+from tuner.cli.failures import ExitCode, explain, in_our_words
 from tuner.cli.output import say, show
 
 
@@ -19,11 +20,23 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # while a closed pipe can still be answered for
+            return result
+        except typer.BadParameter as refused:
+            refused.message = in_our_words(refused)
+            raise
         except (typer.TyperException, typer.Exit, typer.Abort):
             raise
+        except SystemExit as end:
+            if isinstance(end.__context__, BrokenPipeError):  # rich has met the closed pipe, and ends with 1
+                raise typer.Exit(ExitCode.NOBODY_READS) from end
+            raise
         except Exception as error:
-            if ctx.params.get("debug") or (isinstance(error, OSError) and error.errno == errno.EPIPE):
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                _drop_output()
+                raise typer.Exit(ExitCode.NOBODY_READS) from error
+            if ctx.params.get("debug"):
                 raise
             line, code = explain(error)
             say(f"Error: {line}")
@@ -38,6 +51,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=True,
 )
+
+
+def _drop_output() -> None:
+    """Send what is still to be printed nowhere, so that the end of the process does not trip over it again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _print_version(wanted: bool) -> None:

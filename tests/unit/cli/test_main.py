@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -100,6 +101,34 @@ class TestErrors:
         result = CliRunner().invoke(app, ["jobs", "--state", "done"])
         assert result.exit_code == ExitCode.REFUSED
         assert "'done' is not one of 'queued', 'running', 'completed', 'cancelled', 'failed'" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("schedule", "preview", "--total-steps", "0"), "'--total-steps': it must be at least 1, got '0'"),
+            (("submit", "--trials", "abc"), "'--trials': it must be a whole number, got 'abc'"),
+            (("up", "--port", "99999"), "it must be at most 65535, got '99999'"),
+            (("schedule", "export", "--floor", "low"), "'--floor': it must be a number, got 'low'"),
+        ],
+    )
+    def test_a_refused_option_names_itself_its_value_and_what_is_allowed_in_one_line(self, arguments, message):
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == ExitCode.REFUSED
+        assert message in result.stderr.splitlines()[-1]
+
+    @pytest.mark.parametrize(
+        "arguments", [("export", "--format", "csv", "--total-steps", "99999"), ("export",), ("preview",)]
+    )
+    def test_a_reader_that_ends_early_ends_the_command_quietly(self, arguments):
+        reading, writing = os.pipe()
+        os.close(reading)
+        words = ("schedule", *arguments, "--family", "constant")
+        with os.fdopen(writing, "wb") as output:
+            code = "from tuner.cli.main import main; main()"
+            done = subprocess.run(
+                [sys.executable, "-c", code, *words], stdout=output, stderr=subprocess.PIPE, check=False
+            )
+        assert (done.returncode, done.stderr) == (ExitCode.NOBODY_READS, b"")
 
     def test_debug_shows_where_an_error_came_from(self):
         result = CliRunner().invoke(app, ["--debug", "jobs", "--url", "http://127.0.0.1:9"])
