@@ -59,7 +59,7 @@ def test_a_job_can_be_submitted_and_read_with_curl_alone(service, tmp_path):
 def test_the_commands_of_the_readme_run(service, tmp_path):
     script = block_with("tuner submit", language="sh")
     small = '{"search": {"rungs": 2, "cohort": 2, "finalists": 1, "confirm_seeds": 2, "total_steps": 60}}'
-    script = script.replace("--trials 16", "--trials 3 --spec -").replace("--watch", f"--watch <<< '{small}'")
+    script = script.replace("--trials 20", "--trials 3 --spec -").replace("--watch", f"--watch <<< '{small}'")
     assert script.startswith("tuner up")
     printed = shell(script.split("\n", 1)[1], environment=service, folder=tmp_path)
     assert "Against what you would have used" in printed
@@ -69,7 +69,7 @@ def test_the_commands_of_the_readme_run(service, tmp_path):
 def test_the_notebook_lines_of_the_readme_run():
     code = block_with("tuner.tune(", language="python")
     code = code.replace(
-        "trials=12, total_steps=600", "trials=3, total_steps=60, search={'confirm_seeds': 2}, device='cpu'"
+        "trials=20, total_steps=600", "trials=3, total_steps=60, search={'confirm_seeds': 2}, device='cpu'"
     )
     names: dict[str, object] = {}
     exec(code, names)
