@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tuner.cli.given import assignments, document
@@ -106,13 +106,13 @@ def _length(text: str) -> dict[str, float | int]:
 def _schedule(payload: dict[str, Any]) -> Schedule:
     from pydantic import ValidationError
 
-    from tuner.jobs.payloads import read_strictly, refusals
+    from tuner.jobs.payloads import RefusedPayload, read_strictly, refusals
     from tuner.schedules import Schedule
 
     try:
         return read_strictly(Schedule, payload)
     except ValidationError as error:
         first = refusals(error.errors(), model=Schedule)[0]
-        raise InvalidValue(
-            first.field, value=first.value, allowed=first.allowed, hint=first.hint or _DOCUMENTED
-        ) from None
+        if not first.hint:
+            first = replace(first, message=f"{first.message}. {_DOCUMENTED}", hint=_DOCUMENTED)
+        raise RefusedPayload(first) from None

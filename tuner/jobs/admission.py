@@ -12,7 +12,7 @@ from jsonschema.exceptions import best_match
 from pydantic import Field, ValidationError
 
 from tuner.errors import InvalidValue
-from tuner.jobs.payloads import dotted, read_strictly, refusals
+from tuner.jobs.payloads import RefusedPayload, dotted, read_strictly, refusals, unknown_field
 from tuner.jobs.records import WorkloadInfo
 from tuner.jobs.spec import JobSpec
 from tuner.search.ladder import price
@@ -76,8 +76,7 @@ def read_request(payload: Mapping[str, Any]) -> JobRequest:
     try:
         return read_strictly(JobRequest, payload)
     except ValidationError as error:
-        first = refusals(error.errors(), model=JobRequest)[0]
-        raise InvalidValue(first.field, value=first.value, allowed=first.allowed, hint=first.hint) from None
+        raise RefusedPayload(refusals(error.errors(), model=JobRequest)[0]) from None
 
 
 def complete_options(options: Mapping[str, Any], *, info: WorkloadInfo) -> dict[str, Any]:
@@ -89,12 +88,9 @@ def complete_options(options: Mapping[str, Any], *, info: WorkloadInfo) -> dict[
     properties: Mapping[str, Any] = info.options_schema.get("properties", {})
     for name, value in options.items():
         if name not in properties:
-            close = get_close_matches(name, properties, n=1)
-            raise InvalidValue(
-                f"options.{name}",
-                value=value,
-                allowed=f"one of the options of {info.name}: {', '.join(properties) or 'it has none'}",
-                hint=f"Did you mean {close[0]!r}?" if close else "",
+            path = ("options", name)
+            raise RefusedPayload(
+                unknown_field(path, loc=path, known=properties, value=value, kind=f"options of {info.name}")
             )
     defaults = {name: one["default"] for name, one in properties.items() if "default" in one}
     complete = {**defaults, **options}

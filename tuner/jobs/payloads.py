@@ -42,6 +42,19 @@ class Refusal:
     hint: str
 
 
+class RefusedPayload(InvalidValue):
+    """A refusal as an error, in the refusal's own words.
+
+    Args:
+        refusal: What is wrong.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.field, value=refusal.value, allowed=refusal.allowed, hint=refusal.hint)
+        self.refusal = refusal
+        self.args = (refusal.message,)
+
+
 def read_strictly(model: type[Model], payload: Any) -> Model:
     """Build a model from what `json.loads` gave, or from plain Python values that JSON can express.
 
@@ -74,8 +87,34 @@ def refusals(errors: Iterable[Mapping[str, Any]], *, model: type[BaseModel] | No
 
 def refusal_of(error: InvalidValue) -> Refusal:
     """One of the library's own refusals, told like those of a payload."""
+    if isinstance(error, RefusedPayload):
+        return error.refusal
     path = tuple(error.field.split("."))
     return _refused(path, loc=path, value=error.value, allowed=error.allowed, hint=error.hint)
+
+
+def unknown_field(path: Loc, *, loc: Loc, known: Iterable[str], value: Any, kind: str = "known fields") -> Refusal:
+    """The refusal of a field that there is not, with those there are and the one that was probably meant.
+
+    Args:
+        path: Where it stands, without the tags of unions.
+        loc: The same with them.
+        known: The names of the fields that stand there; empty when unknown.
+        value: What it was given.
+        kind: What those fields are called, in the plural.
+    """
+    names = tuple(known)
+    close = get_close_matches(str(path[-1]), names, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else "Leave it out."
+    one_of = f"one of the {kind}" + (f": {', '.join(names)}" if names else "")
+    return Refusal(
+        loc=loc,
+        field=dotted(path),
+        message=f"{dotted(path)} is not {one_of}. {hint}",
+        value=shown(value),
+        allowed=one_of if names else "absent",
+        hint=hint,
+    )
 
 
 def shown(value: Any) -> Any:
@@ -124,7 +163,7 @@ def _refusal(error: Mapping[str, Any], *, schema: Mapping[str, Any]) -> Refusal:
         path = _joined(path, field=cause.field)
         return _refused(path, loc=error["loc"], value=cause.value, allowed=cause.allowed, hint=cause.hint)
     if kind == "extra_forbidden":
-        return _unknown_field(path, loc=error["loc"], known=known, value=error["input"])
+        return unknown_field(path, loc=error["loc"], known=known, value=error["input"])
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         path = (*path, context["discriminator"].strip("'"))
         return _refused(path, loc=error["loc"], value=context.get("tag"), allowed=_allowed(error, context))
@@ -139,21 +178,6 @@ def _refused(path: Loc, *, loc: Loc, value: Any, allowed: str, hint: str = "") -
     field, given = dotted(path), shown(value)
     message = f"{field} must be {allowed}, got {json.dumps(given, ensure_ascii=False)}{'. ' + hint if hint else ''}"
     return Refusal(loc=loc, field=field, message=message, value=given, allowed=allowed, hint=hint)
-
-
-def _unknown_field(path: Loc, *, loc: Loc, known: tuple[str, ...], value: Any) -> Refusal:
-    field = dotted(path)
-    close = get_close_matches(str(path[-1]), known, n=1)
-    hint = f"Did you mean {close[0]!r}?" if close else "Leave it out."
-    allowed = f"one of the known fields: {', '.join(known)}" if known else "absent"
-    return Refusal(
-        loc=loc,
-        field=field,
-        message=f"{field} is not a known field. {hint}",
-        value=shown(value),
-        allowed=allowed,
-        hint=hint,
-    )
 
 
 _PHRASES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {

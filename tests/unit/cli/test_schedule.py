@@ -96,7 +96,7 @@ class TestRefusals:
             (("--family", "linear", "--trial", "3"), "--job must be given with --trial"),
             (("--family", "nope"), "family.name must be one of 'constant', 'linear'"),
             (("--family", "linear", "--param", "cooldown"), "--param must be NAME=VALUE, got 'cooldown'"),
-            (("--family", "linear", "--param", "slope=3"), "family.slope"),
+            (("--family", "linear", "--param", "slope=3"), "family.slope is not one of the known fields: name"),
             (("--family", "linear", "--warmup", "long"), "--warmup must be updates (500) or a part of the run"),
             (("--family", "linear", "--warmup", "150%"), "warmup.fraction must be below 1"),
             (("--family", "linear", "--peak-lr", "-1"), "peak_lr must be above 0"),

@@ -86,6 +86,24 @@ class TestRefusals:
         error = refused({"workload": "digits-mlp", "options": options})
         assert (error.field, error.allowed) == (field, allowed)
 
+    @pytest.mark.parametrize(
+        ("request_", "message"),
+        [
+            (
+                {"options": {"foo": 1}},
+                "options.foo is not one of the options of digits-mlp: width, dropout, optimizer. Leave it out.",
+            ),
+            (
+                {"options": {"widht": 3}},
+                "options.widht is not one of the options of digits-mlp: width, dropout, optimizer. "
+                "Did you mean 'width'?",
+            ),
+            ({"searhc": {}}, "searhc is not one of the known fields: "),
+        ],
+    )
+    def test_what_there_is_not_is_named_instead_of_its_value(self, request_: dict[str, Any], message: str):
+        assert str(refused({"workload": "digits-mlp"} | request_)).startswith(message)
+
     def test_an_options_description_helps(self):
         assert refused({"workload": "digits-mlp", "options": {"width": 0}}).hint == "Units per layer."
 
