@@ -134,7 +134,7 @@ def write_files(answer: Report, *, folder: Path) -> None:
     from tuner.report.files import write_report
 
     written = write_report(answer, folder)
-    say(f"Wrote to {folder}: {', '.join(path.name for path in written)}.")
+    say("\n".join([f"Wrote to {folder}:", *(f"  {path.name}" for path in written)]))
 
 
 def _trial_rows(trials: Sequence[TrialRecord], *, runs: Sequence[RunRecord]) -> list[tuple[str, ...]]:

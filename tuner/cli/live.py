@@ -30,9 +30,15 @@ def screen(
         elapsed: Seconds since it started; not shown when ``None``.
         notice: Shown in the last line, for instance that the service is away.
     """
-    lines: list[RenderableType] = [_headline(job, elapsed=elapsed), _bar(job.progress), _figures(job.progress)]
+    is_over = is_final(JOB_TRANSITIONS, job.state)
+    lines: list[RenderableType] = [
+        _headline(job, elapsed=elapsed),
+        _bar(job.progress, is_over=is_over),
+        _figures(job.progress, is_over=is_over),
+    ]
     if job.error:
-        lines.append(Text(job.error.strip().splitlines()[0], style="red"))
+        reason = job.error.strip().splitlines()[0]
+        lines.append(Text(f"{job.state.value}: {reason}", style=_STATE_STYLE.get(job.state, "")))
     lines += [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in news]
     if notice:
         lines.append(Text(notice, style="yellow"))
@@ -41,15 +47,15 @@ def screen(
 
 def progress_line(job: JobDetail) -> str:
     """How far a job is, in one line of plain text."""
-    progress = job.progress
+    progress, is_over = job.progress, is_final(JOB_TRANSITIONS, job.state)
     parts = [
         f"{progress.fraction:4.0%}",
-        f"trials {progress.trials.opened}/{progress.trials.planned}",
+        f"trials {progress.trials.opened}" + ("" if is_over else f"/{progress.trials.planned}"),
         f"updates {progress.updates_spent:,}",
     ]
     if progress.best is not None:
         parts.append(f"best {_best_text(progress)}")
-    if not is_final(JOB_TRANSITIONS, job.state):
+    if not is_over:
         parts.append(_left_text(progress))
     return ", ".join(parts)
 
@@ -68,30 +74,34 @@ def _headline(job: JobDetail, *, elapsed: float | None) -> Text:
     return text
 
 
-def _bar(progress: Progress) -> Table:
+def _bar(progress: Progress, *, is_over: bool) -> Table:
     row = Table.grid(padding=(0, 1))
     row.add_row(
         ProgressBar(total=1.0, completed=progress.fraction, width=_BAR_WIDTH),
         f"{progress.fraction:.0%}",
-        f"{progress.updates_spent:,} of at most {progress.updates_expected:,} updates",
+        f"{progress.updates_spent:,}{'' if is_over else f' of at most {progress.updates_expected:,}'} updates",
     )
     return row
 
 
-def _figures(progress: Progress) -> Table:
+def _figures(progress: Progress, *, is_over: bool) -> Table:
     table = Table.grid(padding=(0, 2))
     trials = progress.trials
-    counts = f"{trials.opened} of {trials.planned} opened, {trials.pruned} pruned, {trials.completed} completed"
+    opened = f"{trials.opened}" if is_over else f"{trials.opened} of {trials.planned}"
+    counts = f"{opened} opened, {trials.pruned} pruned, {trials.completed} completed"
     table.add_row("Trials", counts + (f", {trials.failed} failed" if trials.failed else ""))
     for number, rung in enumerate(progress.rungs):
-        table.add_row("Rungs" if number == 0 else "", _counts_text(rung))
-    table.add_row("Confirmation", _counts_text(progress.confirmations))
-    table.add_row("Best so far", "none yet" if progress.best is None else _best_text(progress))
+        table.add_row("Rungs" if number == 0 else "", _counts_text(rung, is_over=is_over))
+    table.add_row("Confirmation", _counts_text(progress.confirmations, is_over=is_over))
+    none = "none" if is_over else "none yet"
+    table.add_row("Best" if is_over else "Best so far", none if progress.best is None else _best_text(progress))
     return table
 
 
-def _counts_text(counts: RunCounts) -> str:
-    text = f"{counts.updates:>7,} updates  {counts.done:>3} of {counts.total} done"
+def _counts_text(counts: RunCounts, *, is_over: bool) -> str:
+    text = f"{counts.updates:>7,} updates  {counts.done:>3} {'' if is_over else f'of {counts.total} '}done"
+    if is_over:  # what was not needed any more is not unfinished
+        return text
     running = f", {counts.running} running" if counts.running else ""
     return text + running + (f", {counts.queued} queued" if counts.queued else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from tuner.jobs.records import JobRecord, RunKind, RunRecord, StudyRecord, Trial
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.ladder import Price, price, rung_steps
 
+_RUNS_FOR_A_PACE = 3  # the first one warms caches and devices up
 _ENDED = frozenset({RunState.SUCCEEDED, RunState.DIVERGED, RunState.FAILED})
 
 
@@ -69,7 +71,7 @@ class Progress:
     fraction: float
     """Share of the expected updates that are settled, in [0, 1]; exactly 1 for a completed job."""
     seconds_left: float | None
-    """At the pace of the runs that have ended; ``None`` until one has, and once the job has ended."""
+    """At the pace of the runs that have succeeded; ``None`` until a few have, and once the job has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,13 +157,20 @@ def _best(rung_runs: Sequence[RunRecord], *, trials: Sequence[TrialRecord]) -> B
 
 
 def _seconds_left(job: JobRecord, *, runs: Sequence[RunRecord], updates_left: int) -> float | None:
-    """The rest at the pace of the ended runs, measured from the job's start to the last run's end.
+    """The rest at the pace of the runs that have succeeded.
 
-    Time in which no worker was up counts as slowness: nothing says that it will not happen again.
+    Only time in which at least one of them was being trained counts, and time in which several were counts once: what
+    passed before the first, or while no worker was up, says nothing about the pace.
     """
-    ends = [run.finished_at for run in runs if run.state in _ENDED and run.finished_at is not None]
-    if job.started_at is None or job.finished_at is not None or not ends:
+    spans = [
+        (run.started_at, run.finished_at, run.total_steps)
+        for run in runs
+        if run.state is RunState.SUCCEEDED and run.started_at is not None and run.finished_at is not None
+    ]
+    if job.finished_at is not None or len(spans) < _RUNS_FOR_A_PACE:
         return None
-    elapsed = max(ends) - job.started_at
-    ended_updates = sum(run.total_steps for run in runs if run.state in _ENDED)
-    return updates_left * elapsed / ended_updates if elapsed > 0 else None
+    busy, busy_until = 0.0, -math.inf
+    for start, end, _ in sorted(spans):
+        busy += max(0.0, end - max(start, busy_until))
+        busy_until = max(busy_until, end)
+    return updates_left * busy / sum(updates for _, _, updates in spans) if busy > 0 else None

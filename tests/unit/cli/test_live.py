@@ -73,8 +73,20 @@ class TestScreen:
     def test_an_ended_job_shows_its_error_and_no_time_left(self):
         text = drawn(job(state=JobState.FAILED, error="every schedule diverged\nat once"))
         assert "failed\n" in text
-        assert "every schedule diverged\n" in text
+        assert "failed: every schedule diverged\n" in text
         assert "left" not in text
+
+    def test_a_cancelled_job_shows_why(self):
+        assert "cancelled: wrong data\n" in drawn(job(state=JobState.CANCELLED, error="wrong data"))
+
+    @pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED])
+    def test_an_ended_job_shows_what_it_did_and_not_what_it_might_have_done(self, state):
+        text = drawn(job(state=state))
+        assert "42% 4,200 updates" in text
+        assert "18 opened, 9 pruned" in text
+        assert "300 updates    4 done" in text
+        assert not any(word in text for word in (" of ", "queued", "so far"))
+        assert "trials 18," in progress_line(job(state=state))
 
     def test_it_is_drawn_in_so_few_columns_as_well(self):
         console = Console(width=40)

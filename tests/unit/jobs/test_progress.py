@@ -118,12 +118,25 @@ def test_the_best_is_the_lowest_loss_at_the_highest_rung():
     assert best.label == SCHEDULES[2].label
 
 
-def test_the_pace_of_the_ended_runs_tells_the_time_left():
-    runs = [ended(0, at=110.0), ended(1, at=120.0)]
-    left = PRICE.updates - 2 * STEPS[0]
-    assert progress(JOB, trials=[trial(0), trial(1)], runs=runs).seconds_left == pytest.approx(
-        left * 20 / (2 * STEPS[0])
-    )
+THREE = [trial(number) for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("spans", "busy"),
+    [
+        ([(150, 160), (160, 170), (200, 205)], 25),  # neither the start-up before the first nor a pause counts
+        ([(150, 160), (152, 158), (155, 170)], 20),  # side by side
+    ],
+)
+def test_the_pace_of_the_runs_that_succeeded_tells_the_time_left(spans: list[tuple[float, float]], busy: float):
+    runs = [ended(number, started_at=start, at=end) for number, (start, end) in enumerate(spans)]
+    left = PRICE.updates - 3 * STEPS[0]
+    assert progress(JOB, trials=THREE, runs=runs).seconds_left == pytest.approx(left * busy / (3 * STEPS[0]))
+
+
+def test_two_runs_and_those_that_diverged_are_too_few_to_tell_the_time_left():
+    runs = [ended(number, started_at=100.0) for number in range(2)]
+    assert progress(JOB, trials=THREE, runs=[*runs, ended(2, loss=None, started_at=100.0)]).seconds_left is None
 
 
 def test_a_completed_job_is_done_whatever_was_left_out():
@@ -133,7 +146,7 @@ def test_a_completed_job_is_done_whatever_was_left_out():
 
 
 def test_more_than_expected_never_exceeds_the_whole():
-    runs = [ended(0, rung=1, kind=RunKind.CONFIRM, seed=seed) for seed in range(100)]
+    runs = [ended(0, rung=1, kind=RunKind.CONFIRM, seed=seed, started_at=100.0) for seed in range(100)]
     found = progress(JOB, trials=[trial(0)], runs=runs)
     assert (found.fraction, found.seconds_left) == (1.0, 0.0)
 
