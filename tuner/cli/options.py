@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -13,6 +14,22 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8642
 DEFAULT_URL = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
 DEFAULT_DATA_DIR = Path("tuner-data")
+
+
+def _address(text: str) -> str:
+    """The address of the service as given.
+
+    Raises:
+        InvalidValue: It is no address at all.
+    """
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is no number
+        is_address = False
+    if not is_address:
+        raise InvalidValue("--url", value=text, allowed=f"an address like {DEFAULT_URL}")
+    return text
 
 
 def _classes(texts: list[str] | None) -> list[str] | None:
@@ -28,7 +45,10 @@ def _classes(texts: list[str] | None) -> list[str] | None:
     return texts
 
 
-Url = Annotated[str, typer.Option("--url", envvar="TUNER_URL", metavar="URL", help="Address of the service.")]
+Url = Annotated[
+    str,
+    typer.Option("--url", envvar="TUNER_URL", metavar="URL", callback=_address, help="Address of the service."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job, the start of it, or `latest`.")]
 DataDir = Annotated[

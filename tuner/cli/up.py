@@ -13,6 +13,7 @@ import typer
 from tuner.cli.options import DEFAULT_DATA_DIR, DEFAULT_HOST, DEFAULT_PORT, DatabaseUrl, DataDir, Host, Port, Workloads
 from tuner.cli.output import say
 from tuner.cli.stack import Stack, free_port, running
+from tuner.errors import InvalidValue
 
 _CHECK_SECONDS = 0.2
 
@@ -40,8 +41,16 @@ def up(
 
     A process that dies is started again. Runs that were being trained go on from their last snapshot.
     """
+    from service.settings import is_loopback
     from tuner.devices import training_devices
 
+    if not is_loopback(host):
+        raise InvalidValue(
+            "--host",
+            value=host,
+            allowed="a loopback address: 127.0.0.1, ::1 or localhost",
+            hint="The service cannot tell users apart yet. From elsewhere, reach it through an SSH tunnel",
+        )
     stack = Stack(
         data_dir=data_dir.resolve(),
         database_url=database_url,

@@ -130,6 +130,29 @@ class TestErrors:
             )
         assert (done.returncode, done.stderr) == (ExitCode.NOBODY_READS, b"")
 
+    @pytest.mark.parametrize(
+        "url", ["foo", "localhost:8642", "ftp://host", "http://", "http://host:port", "http://[::1"]
+    )
+    def test_what_is_no_address_is_a_usage_error(self, url):
+        result = CliRunner().invoke(app, ["jobs", "--url", url])
+        assert result.exit_code == ExitCode.REFUSED
+        assert result.stderr == f"Error: --url must be an address like http://127.0.0.1:8642, got '{url}'\n"
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("demo", "--trials", "0"), "search.trials must be at least 1, got 0"),
+            (("demo", "--total-steps", "3"), "search.total_steps must be at least 10, got 3"),
+            (("up", "--host", "0.0.0.0"), "--host must be a loopback address: 127.0.0.1, ::1 or localhost, got"),
+        ],
+    )
+    def test_what_can_be_refused_at_once_is_refused_before_anything_starts(self, arguments, message, tmp_path):
+        result = CliRunner().invoke(app, [*arguments, "--data-dir", str(tmp_path / "data")])
+        assert result.exit_code == ExitCode.REFUSED
+        assert result.stderr.startswith(f"Error: {message}")
+        assert result.stderr.count("\n") == 1
+        assert not (tmp_path / "data").exists()
+
     def test_debug_shows_where_an_error_came_from(self):
         result = CliRunner().invoke(app, ["--debug", "jobs", "--url", "http://127.0.0.1:9"])
         assert type(result.exception).__name__ == "ServiceUnreachable"
