@@ -54,6 +54,14 @@ class TestUp:
         assert second.returncode == 2
         assert f"--data-dir {tmp_path} is in use by process {up.pid}" in second.stderr
 
+    def test_a_workload_that_cannot_be_imported_ends_it_with_the_reason(self, world, tmp_path):
+        given = ("--data-dir", str(tmp_path), "--port", "0", "--device", "cpu", "--workload", "nope:Nope")
+        up = world.start("up", *given)
+        assert up.wait(timeout=PATIENCE) == 4
+        said = world.said_by(up)
+        assert "No module named 'nope'" in said
+        assert "starting it again" not in said
+
 
 class TestDemo:
     def test_it_goes_on_after_anything_was_killed_and_ends_with_the_answer(self, world, tmp_path):
