@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import catalog
 from service.problems.rendering import problem_response
-from service.settings import is_loopback
+from tuner.loopback import is_loopback
 
 MAX_BODY_BYTES = 2**20
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tuner.errors import InvalidValue
+from tuner.loopback import is_loopback
 
 
 class Settings(BaseSettings):
@@ -56,14 +56,3 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """URL of the database in use."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'tuner.db'}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address, with or without brackets, can only mean this machine."""
-    name = host.strip("[]").lower()
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -19,6 +18,7 @@ from tuner.errors import TunerError
 from tuner.jobs.progress import JobDetail
 from tuner.jobs.records import CurvePoint, EventRecord, JobRecord, RunRecord, TrialRecord, WorkerRecord, WorkloadInfo
 from tuner.jobs.states import JobState
+from tuner.loopback import is_loopback
 from tuner.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ class Client:
         self._url = base_url.rstrip("/")
         self._timeout = timeout
         # A proxy named in the environment is not on the way to this machine.
-        self._http = httpx2.Client(base_url=self._url, timeout=timeout, trust_env=not _is_local(self._url))
+        self._http = httpx2.Client(
+            base_url=self._url, timeout=timeout, trust_env=not is_loopback(urlsplit(self._url).hostname or "")
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -352,13 +354,3 @@ def _part(text: str) -> str:
 
 def _reason(error: httpx2.TransportError) -> str:
     return str(error) or type(error).__name__
-
-
-def _is_local(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -41,8 +41,8 @@ def up(
 
     A process that dies is started again. Runs that were being trained go on from their last snapshot.
     """
-    from service.settings import is_loopback
     from tuner.devices import training_devices
+    from tuner.loopback import is_loopback
 
     if not is_loopback(host):
         raise InvalidValue(

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from service.__main__ import REFUSED, main
-from service.settings import Settings, is_loopback
+from service.settings import Settings
+from tuner.loopback import is_loopback
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost", "LOCALHOST"])
