@@ -9,19 +9,17 @@ from sqlalchemy import URL
 from tuner.store.engine import BUSY_TIMEOUT_SECONDS, parse_url, set_sqlite_pragmas
 
 
-def open_optuna(url: str) -> BaseStorage:
-    """Open Optuna's storage, with its cache of finished trials. The tables exist: `tuner.store.migrate.upgrade`.
+def open_backend(url: str) -> RDBStorage:
+    """Open Optuna's storage, without its cache. The tables exist: `tuner.store.migrate.upgrade`.
 
     Optuna's log messages then go where the program's go, and only from warnings up.
 
     Args:
         url: The database's, as for `Store.open`.
+
+    Returns:
+        The storage; its ``engine`` is disposed of by whoever opened it.
     """
-    return with_cache(open_backend(url))
-
-
-def open_backend(url: str) -> RDBStorage:
-    """Open Optuna's storage without the cache; its ``engine`` is disposed of by whoever opened it."""
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -17,7 +17,7 @@ from tests.integration.store.builders import OFFER, STEPS, Bench, point, spec
 from tuner.errors import DatabaseUnavailable, InvalidValue
 from tuner.store import Store, database
 from tuner.store.database import Database, Tx
-from tuner.store.optuna_storage import open_optuna
+from tuner.store.optuna_storage import open_backend
 
 Sql = Callable[..., list[Any]]
 
@@ -200,10 +200,10 @@ class TestOptuna:
 
     def test_another_process_sees_it(self, url: str, store: Store) -> None:
         optuna.create_study(study_name=store.jobs.submit(spec()).id, storage=store.optuna_storage()).ask()
-        other = open_optuna(url)
+        other = open_backend(url)
         (study,) = [s for s in other.get_all_studies() if s.study_name == store.jobs.list().items[0].id]
         assert other.get_n_trials(study._study_id) == 1
-        other._backend.engine.dispose()  # type: ignore[attr-defined]
+        other.engine.dispose()
 
     def test_a_path_with_braces_and_percents_is_no_template(self, tmp_path: Path) -> None:
         folder = tmp_path / "{0} 100% {name}"
