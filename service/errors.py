@@ -41,3 +41,15 @@ class NotReady(TunerError):
         self.checks = dict(checks)
         wrong = ", ".join(f"{name}: {found}" for name, found in checks.items() if found != "ok")
         super().__init__(f"the service is not ready: {wrong}")
+
+
+class Forbidden(TunerError):
+    """Whoever asks may not do this.
+
+    Args:
+        needed: What it takes, in words that continue "this takes".
+    """
+
+    def __init__(self, *, needed: str) -> None:
+        self.needed = needed
+        super().__init__(f"this takes {needed}")

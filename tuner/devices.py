@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from tuner.errors import InvalidValue
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+class DeviceKind(StrEnum):
+    """Kinds of devices."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +28,13 @@ class Device:
     """What torch calls it inside the runner, which sees no other CUDA device: ``"cpu"`` or ``"cuda:0"``."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Set for the runner, so that code that takes "the GPU" takes this one."""
+    kind: DeviceKind = DeviceKind.CPU
+    model: str = "cpu"
+    """As the driver calls it."""
+    count: int = 1
+    """How many devices it stands for."""
+    memory_bytes: int | None = None
+    """Memory of each (of the machine, for the CPU); ``None`` when unknown."""
 
 
 def count_nvidia_devices() -> int:
@@ -50,6 +65,8 @@ def find_devices(
         Device(
             name=f"cuda:{position}",
             torch_name="cuda:0",
+            kind=DeviceKind.CUDA,
+            model="cuda",
             environment=_only(identifier, chosen_by_operator=_VISIBLE in environment),
         )
         for position, identifier in enumerate(_visible(environment.get(_VISIBLE), count=count()))

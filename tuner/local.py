@@ -19,7 +19,7 @@ from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import held
 from tuner.jobs.admission import admit
 from tuner.jobs.progress import Progress, progress
-from tuner.jobs.records import JobRecord, LeasedRun, WorkloadInfo
+from tuner.jobs.records import JobRecord, LeasedRun, WorkerOffer, WorkloadInfo
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.report.report import Report
@@ -84,7 +84,7 @@ def tune(
     wanted = {"trials": trials, **(search or {})}
     if total_steps is not None:
         wanted["total_steps"] = total_steps
-    where = choose_device(device, environment=os.environ).name
+    chosen = choose_device(device, environment=os.environ)
     spec = admit({"workload": info.name, "options": dict(options or {}), "search": wanted}, workloads=[info])
 
     with ExitStack() as stack:
@@ -95,7 +95,7 @@ def tune(
         stack.enter_context(held(file.with_suffix(".lock")))
         store = Store.open(f"sqlite:///{file}")
         stack.callback(store.close)
-        store.fleet.announce(_WORKER, device=where, workloads=[info])
+        store.fleet.announce(WorkerOffer.of(_WORKER, device=chosen, workloads=[info]), workloads=[info])
         job = _unfinished_or_new(store, spec=spec, version=info.version)
         store.queue.take_back(_WORKER)
         seat = _Seat(
@@ -103,7 +103,7 @@ def tune(
             job_id=job.id,
             workload=workload,
             info=info,
-            device=where,
+            device=chosen.name,
             folder=file.with_suffix(".snapshots"),
         )
         return seat.work(on_progress)

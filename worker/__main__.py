@@ -126,7 +126,7 @@ def work(settings: WorkerSettings, *, device: Device) -> int:
             )
             log = RunnerLog(settings.data_dir / "logs" / name)
             runner = RunnerProcess(command, log=log, stop=stop)
-            WorkerLoop(store, runner=runner, name=name, device=device.name, settings=settings, stop=stop).run()
+            WorkerLoop(store, runner=runner, name=name, device=device, settings=settings, stop=stop).run()
         finally:
             store.close()
     return 0

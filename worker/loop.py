@@ -9,9 +9,10 @@ from datetime import timedelta
 import structlog
 
 from tuner.conductor import LOCK_SECONDS
+from tuner.devices import Device
 from tuner.errors import DatabaseUnavailable, NotFound, TunerError
-from tuner.jobs.records import LeasedRun, WorkloadInfo
-from tuner.jobs.states import RUN_TRANSITIONS, is_final
+from tuner.jobs.records import LeasedRun, WorkerOffer, WorkloadInfo
+from tuner.jobs.states import is_over
 from tuner.store import Store
 from worker.backoff import Backoff
 from worker.planner import Planner
@@ -52,7 +53,7 @@ class WorkerLoop:
         store: The database.
         runner: Started and restarted by the loop.
         name: The worker's name.
-        device: The device's name, for people.
+        device: What it trains on.
         settings: Of the worker.
         stop: Ends the loop, in order.
     """
@@ -63,7 +64,7 @@ class WorkerLoop:
         *,
         runner: RunnerProcess,
         name: str,
-        device: str,
+        device: Device,
         settings: WorkerSettings,
         stop: StopRequest,
     ) -> None:
@@ -141,12 +142,13 @@ class WorkerLoop:
             freed = self._store.queue.take_back(self._name)
             self._sweep()
             self._took_back = True
-            _log.info("worker.started", worker=self._name, device=self._device, runs_taken_back=freed)
+            _log.info("worker.started", worker=self._name, device=self._device.name, runs_taken_back=freed)
         if not self._runner.alive:
             self._announced = False
             self._workloads = self._start_runner()
         if not self._announced and self._workloads:
-            self._store.fleet.announce(self._name, device=self._device, workloads=self._workloads)
+            offer = WorkerOffer.of(self._name, device=self._device, workloads=self._workloads)
+            self._store.fleet.announce(offer, workloads=self._workloads)
             self._announced = True
         return self._announced
 
@@ -185,7 +187,7 @@ class WorkerLoop:
 
     def _is_over(self, run_id: str) -> bool:
         try:
-            return is_final(RUN_TRANSITIONS, self._store.jobs.run(run_id).state)
+            return is_over(self._store.jobs.run(run_id).state)
         except NotFound:  # of another database, or no run's folder at all: not ours to delete
             return False
 

@@ -18,7 +18,7 @@ from service.schedules.schemas import MAX_STEPS
 from tuner.errors import NotFound
 from tuner.jobs.progress import progress
 from tuner.jobs.records import JobRecord
-from tuner.jobs.states import JOB_TRANSITIONS, is_final
+from tuner.jobs.states import is_over
 from tuner.report.exports import schedule_csv, schedule_json
 from tuner.report.report import Report
 from tuner.schedules import Schedule
@@ -109,7 +109,7 @@ def _report(job: JobRecord, *, store: Store) -> Report:
 def _instead(job: JobRecord, *, store: Store) -> str:
     """What to do while there is no report, or because there never will be."""
     best = progress(job, trials=store.jobs.trials(job.id), runs=store.jobs.runs(job.id)).best
-    wait = "" if is_final(JOB_TRANSITIONS, job.state) else f"Watch /v1/jobs/{job.id}/events until it completes. "
+    wait = "" if is_over(job.state) else f"Watch /v1/jobs/{job.id}/events until it completes. "
     if best is None:
         return wait or f"No run of it has succeeded; /v1/jobs/{job.id}/runs tells why."
     return f"{wait}The best so far is trial {best.trial}: /v1/jobs/{job.id}/export?trial={best.trial} exports it."

@@ -16,7 +16,7 @@ from service.problems.rendering import declared
 from service.resources import ExistingJob, Resources, ResourcesDep
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.records import EventRecord
-from tuner.jobs.states import JOB_TRANSITIONS, JobState, is_final
+from tuner.jobs.states import JobState, is_over
 from tuner.store import Store
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -60,7 +60,7 @@ async def watch_job(
             yield ServerSentEvent(event=event.kind, id=str(event.id), data=event)
             seen = event.id
         if not events:
-            if is_final(JOB_TRANSITIONS, state):
+            if is_over(state):
                 yield ServerSentEvent(event=END, data={"state": state})
                 return
             await _pause(resources)

@@ -19,7 +19,7 @@ SUBMIT_EXAMPLES: dict[str, Any] = {
         "value": {
             "workload": "digits-mlp",
             "name": "first look",
-            "priority": 10,
+            "priority": "high",
             "search": {"total_steps": 600, "trials": 12, "finalists": 2, "confirm_seeds": 3},
         },
     },

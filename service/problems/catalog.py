@@ -61,6 +61,14 @@ FOREIGN_ORIGIN = ProblemType(
     remedy="Use the service's own pages, the command line, or a client that sends no Origin header.",
     members={"origin": "The Origin header that was sent."},
 )
+FORBIDDEN = ProblemType(
+    slug="forbidden",
+    status=403,
+    title="You may not do this",
+    meaning="You are known to the service, but your role does not include this, or the object belongs to somebody else.",
+    remedy="Ask an admin of the team, or of the service, to do it or to change your role.",
+    members={"needed": "What it takes."},
+)
 NOT_FOUND = ProblemType(
     slug="not-found",
     status=404,
@@ -164,6 +172,7 @@ CATALOG: Mapping[str, ProblemType] = {
         INVALID_REQUEST,
         BAD_REQUEST,
         FOREIGN_ORIGIN,
+        FORBIDDEN,
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
         STATE_CONFLICT,

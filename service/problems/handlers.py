@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from service.errors import NotJson, NotReady, ReportNotReady
+from service.errors import Forbidden, NotJson, NotReady, ReportNotReady
 from service.problems import catalog
 from service.problems.catalog import ProblemType
 from service.problems.rendering import problem_response
@@ -40,6 +40,7 @@ _ERRORS: Mapping[type[Exception], _Mapping] = {
     IllegalTransition: _Mapping(kind=catalog.STATE_CONFLICT, members=("kind", "key", "state", "wanted")),
     IdempotencyConflict: _Mapping(kind=catalog.IDEMPOTENCY_CONFLICT, members=("key", "job_id")),
     ReportNotReady: _Mapping(kind=catalog.REPORT_NOT_READY, members=("job_id", "state", "hint")),
+    Forbidden: _Mapping(kind=catalog.FORBIDDEN, members=("needed",)),
     NotJson: _Mapping(kind=catalog.NOT_JSON),
     NotReady: _Mapping(kind=catalog.NOT_READY, members=("checks",), headers=_RETRY),
     DatabaseUnavailable: _Mapping(kind=catalog.DATABASE_UNAVAILABLE, headers=_RETRY),

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.integration.store.builders import announce
 from tuner.jobs.records import NewRun, RunKind, RunRecord, WorkloadInfo
 from tuner.jobs.spec import JobSpec
-from tuner.jobs.states import RUN_TRANSITIONS, is_final
+from tuner.jobs.states import is_over
 from tuner.schedules import Constant, Schedule
 from tuner.search.settings import SearchSettings
 from tuner.search.space import default_space
@@ -84,7 +85,7 @@ class Site:
         self.url = f"sqlite:///{folder / 'tuner.db'}"
         self.store = Store.open(self.url)
         self.workers: list[WorkerProcess] = []
-        self.store.fleet.announce("setting-up", device="cpu", workloads=infos)
+        announce(self.store, "setting-up", device="cpu", workloads=infos)
         self.store.fleet.retire("setting-up")
 
     def close(self) -> None:
@@ -122,7 +123,7 @@ class Site:
 
         def over() -> RunRecord | None:
             run = self.run(run_id)
-            return run if is_final(RUN_TRANSITIONS, run.state) else None
+            return run if is_over(run.state) else None
 
         return wait_until(over, what=f"the end of run {run_id}", seconds=seconds)
 

@@ -8,6 +8,7 @@ from contextlib import closing
 import optuna
 import pytest
 
+from tests.integration.store.builders import announce
 from tuner.conductor import advance
 from tuner.errors import DatabaseUnavailable, StudyLockLost
 from tuner.jobs.admission import admit
@@ -38,7 +39,7 @@ def file(tmp_path):
 @pytest.fixture
 def store(file):
     store = Store.open(f"sqlite:///{file}")
-    store.fleet.announce("w", device="cpu", workloads=[INFO])
+    announce(store, "w", device="cpu", workloads=[INFO])
     yield store
     store.close()
 

@@ -11,7 +11,7 @@ from tuner.cli.fleet import NO_WORKER, has_worker
 from tuner.cli.naming import find_job
 from tuner.cli.options import DEFAULT_URL, AsJson, Job, Url
 from tuner.cli.output import say, show, show_json, show_table
-from tuner.jobs.states import JOB_TRANSITIONS, JobState, is_final
+from tuner.jobs.states import JobState, is_over
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     with Client(url) as client:
         job_id = find_job(client, text=job)
         detail, trials, runs = client.job(job_id), client.trials(job_id), client.runs(job_id)
-        is_waiting = not is_final(JOB_TRANSITIONS, detail.state) and not has_worker(client)
+        is_waiting = not is_over(detail.state) and not has_worker(client)
     if is_waiting:
         say(NO_WORKER)
     if as_json:

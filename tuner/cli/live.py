@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuner.jobs.states import JOB_TRANSITIONS, JobState, is_final
+from tuner.jobs.states import JobState, is_over
 
 if TYPE_CHECKING:
     from tuner.jobs.progress import JobDetail, Progress, RunCounts
@@ -30,11 +30,11 @@ def screen(
         elapsed: Seconds since it started; not shown when ``None``.
         notice: Shown in the last line, for instance that the service is away.
     """
-    is_over = is_final(JOB_TRANSITIONS, job.state)
+    has_ended = is_over(job.state)
     lines: list[RenderableType] = [
         _headline(job, elapsed=elapsed),
-        _bar(job.progress, is_over=is_over),
-        _figures(job.progress, is_over=is_over),
+        _bar(job.progress, has_ended=has_ended),
+        _figures(job.progress, has_ended=has_ended),
     ]
     if job.error:
         reason = job.error.strip().splitlines()[0]
@@ -47,21 +47,21 @@ def screen(
 
 def progress_line(job: JobDetail) -> str:
     """How far a job is, in one line of plain text."""
-    progress, is_over = job.progress, is_final(JOB_TRANSITIONS, job.state)
+    progress, has_ended = job.progress, is_over(job.state)
     parts = [
         f"{progress.fraction:4.0%}",
-        f"trials {progress.trials.opened}" + ("" if is_over else f"/{progress.trials.planned}"),
+        f"trials {progress.trials.opened}" + ("" if has_ended else f"/{progress.trials.planned}"),
         f"updates {progress.updates_spent:,}",
     ]
     if progress.best is not None:
         parts.append(f"best {_best_text(progress)}")
-    if not is_over:
+    if not has_ended:
         parts.append(_left_text(progress))
     return ", ".join(parts)
 
 
 def _headline(job: JobDetail, *, elapsed: float | None) -> Text:
-    is_live = not is_final(JOB_TRANSITIONS, job.state)
+    is_live = not is_over(job.state)
     text = Text()
     text.append(job.spec.workload, style="bold")
     text.append(f" ({job.spec.name})" if job.spec.name else "", style="bold")
@@ -74,33 +74,33 @@ def _headline(job: JobDetail, *, elapsed: float | None) -> Text:
     return text
 
 
-def _bar(progress: Progress, *, is_over: bool) -> Table:
+def _bar(progress: Progress, *, has_ended: bool) -> Table:
     row = Table.grid(padding=(0, 1))
     row.add_row(
         ProgressBar(total=1.0, completed=progress.fraction, width=_BAR_WIDTH),
         f"{progress.fraction:.0%}",
-        f"{progress.updates_spent:,}{'' if is_over else f' of at most {progress.updates_expected:,}'} updates",
+        f"{progress.updates_spent:,}{'' if has_ended else f' of at most {progress.updates_expected:,}'} updates",
     )
     return row
 
 
-def _figures(progress: Progress, *, is_over: bool) -> Table:
+def _figures(progress: Progress, *, has_ended: bool) -> Table:
     table = Table.grid(padding=(0, 2))
     trials = progress.trials
-    opened = f"{trials.opened}" if is_over else f"{trials.opened} of {trials.planned}"
+    opened = f"{trials.opened}" if has_ended else f"{trials.opened} of {trials.planned}"
     counts = f"{opened} opened, {trials.pruned} pruned, {trials.completed} completed"
     table.add_row("Trials", counts + (f", {trials.failed} failed" if trials.failed else ""))
     for number, rung in enumerate(progress.rungs):
-        table.add_row("Rungs" if number == 0 else "", _counts_text(rung, is_over=is_over))
-    table.add_row("Confirmation", _counts_text(progress.confirmations, is_over=is_over))
-    none = "none" if is_over else "none yet"
-    table.add_row("Best" if is_over else "Best so far", none if progress.best is None else _best_text(progress))
+        table.add_row("Rungs" if number == 0 else "", _counts_text(rung, has_ended=has_ended))
+    table.add_row("Confirmation", _counts_text(progress.confirmations, has_ended=has_ended))
+    none = "none" if has_ended else "none yet"
+    table.add_row("Best" if has_ended else "Best so far", none if progress.best is None else _best_text(progress))
     return table
 
 
-def _counts_text(counts: RunCounts, *, is_over: bool) -> str:
-    text = f"{counts.updates:>7,} updates  {counts.done:>3} {'' if is_over else f'of {counts.total} '}done"
-    if is_over:  # what was not needed any more is not unfinished
+def _counts_text(counts: RunCounts, *, has_ended: bool) -> str:
+    text = f"{counts.updates:>7,} updates  {counts.done:>3} {'' if has_ended else f'of {counts.total} '}done"
+    if has_ended:  # what was not needed any more is not unfinished
         return text
     running = f", {counts.running} running" if counts.running else ""
     return text + running + (f", {counts.queued} queued" if counts.queued else "")

@@ -12,6 +12,7 @@ from tuner.cli.given import assignments, document
 from tuner.cli.options import DEFAULT_URL, AsJson, Url
 from tuner.cli.output import say, show, show_json
 from tuner.errors import InvalidValue
+from tuner.jobs.priority import Priority
 
 if TYPE_CHECKING:
     from tuner.jobs.progress import JobDetail
@@ -40,7 +41,7 @@ def submit(
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the search and of its runs.")] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="What people call the job.")] = None,
     team: Annotated[str | None, typer.Option("--team", metavar="TEXT", help="The team it belongs to.")] = None,
-    priority: Annotated[int | None, typer.Option("--priority", help="Higher goes first.")] = None,
+    priority: Annotated[Priority | None, typer.Option("--priority", help="A higher class goes first.")] = None,
     spec: Annotated[
         str,
         typer.Option(

@@ -14,7 +14,7 @@ import typer
 from tuner.cli.failures import ExitCode
 from tuner.cli.options import DEFAULT_URL, AsJson, Job, Url
 from tuner.cli.output import is_terminal, say, show
-from tuner.jobs.states import JOB_TRANSITIONS, JobState, is_final
+from tuner.jobs.states import JobState, is_over
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -112,7 +112,7 @@ class _Lines:
             self._told = fraction
             show(progress_line(job))
         if notice != self._notice:
-            if notice or not is_final(JOB_TRANSITIONS, job.state):
+            if notice or not is_over(job.state):
                 say(notice or "The service and a worker are there again.")
             self._notice = notice
 

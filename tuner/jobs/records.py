@@ -5,10 +5,12 @@ Times are seconds since 1970 UTC by the database's clock. Ids are UUIDs as text.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tuner.devices import Device, DeviceKind
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.schedules import Schedule
@@ -59,6 +61,10 @@ class JobRecord:
     id: str
     state: JobState
     spec: JobSpec
+    owner: str
+    """The user who submitted it."""
+    origin: str | None
+    """Id of the job that it was cloned from."""
     created_at: float
     started_at: float | None
     finished_at: float | None
@@ -66,6 +72,10 @@ class JobRecord:
     """Why it failed or who cancelled it."""
     updates_spent: int
     """Updates that runs of this job have executed and reported, repeated ones included."""
+    device_seconds: float
+    """Device time that its runs have taken: seconds under a lease times devices."""
+    limit_reached: str | None
+    """Which of its limits the job has reached, in words; it is then ended with what is there."""
     plan_due: bool
     """Whether planning might find something to do; cleared when it found nothing."""
 
@@ -113,10 +123,16 @@ class RunRecord:
     """Updates done from the start of its schedule, as last reported."""
     updates: int
     """Updates executed for it, as reported: those that a lost attempt made and a later one repeated count twice."""
+    device_seconds: float
+    """Device time that it has taken: seconds under a lease times devices, over all attempts."""
     loss: float | None
     """Validation loss at the end; ``None`` until then and for a diverged or failed run."""
     error: str | None
+    stop_reason: str | None
+    """Why its worker is told to stop at the next evaluation and give it back (pre-empted); ``None``: train on."""
     created_at: float
+    queued_at: float
+    """When it last came into the queue."""
     started_at: float | None
     finished_at: float | None
 
@@ -196,16 +212,74 @@ class StudyLock:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerRecord:
-    """A worker as the database knows it."""
+class LeaseStatus:
+    """What a worker learns when it extends a lease."""
+
+    expires_at: float
+    stop: str | None
+    """Why the run must stop at its next evaluation, with a snapshot, and be given back; ``None``: train on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOffer:
+    """What a worker can do: what it announces, and what work is matched with."""
 
     name: str
     device: str
-    workloads: tuple[str, ...]
+    """As the worker calls it: ``"cpu"``, ``"cuda:1"``, ``"cuda:0,cuda:1"``."""
+    device_kind: DeviceKind
+    device_model: str
+    """As the driver calls it; ``"cpu"`` for a CPU. Paces are kept apart by it."""
+    devices: int
+    """How many devices it has, at least 1; a run takes them all."""
+    memory_bytes: int | None
+    """Memory of each device (of the machine, for a CPU). ``None`` when unknown: it then takes no job that asks for some."""
+    workloads: dict[str, str]
+    """Version by name."""
+
+    @classmethod
+    def of(cls, name: str, *, device: Device, workloads: Iterable[WorkloadInfo]) -> WorkerOffer:
+        """What the worker of this name offers on a device."""
+        return cls(
+            name=name,
+            device=device.name,
+            device_kind=device.kind,
+            device_model=device.model,
+            devices=device.count,
+            memory_bytes=device.memory_bytes,
+            workloads={info.name: info.version for info in workloads},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerRecord(WorkerOffer):
+    """A worker as the database knows it."""
+
+    reserved_for: str | None
+    """The only team whose jobs it takes; ``None``: everybody's."""
+    draining: bool
+    """It ends the run that it has and takes no further one."""
+    runs: tuple[str, ...]
+    """Ids of the runs that it holds."""
     started_at: float
     heartbeat_at: float
     alive: bool
-    """Its heartbeat is younger than the worker time-out."""
+    """It has not left, and its heartbeat is younger than the worker time-out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visibility:
+    """Which jobs somebody may see: their teams', and those that are shared."""
+
+    teams: frozenset[str] | None
+    """``None``: every team's."""
+
+    def covers(self, job: JobRecord) -> bool:
+        """Whether a job may be seen."""
+        return self.teams is None or job.spec.team in self.teams or job.spec.shared
+
+
+EVERYTHING = Visibility(teams=None)
 
 
 @dataclass(frozen=True, kw_only=True)

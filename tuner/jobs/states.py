@@ -16,6 +16,8 @@ class JobState(StrEnum):
     """Accepted; no run of it has been planned yet."""
     RUNNING = "running"
     """Its study is open: runs are planned, trained and judged."""
+    PAUSED = "paused"
+    """Set aside by a person: nothing of it is planned or begun, and what was being trained stops with a snapshot."""
     COMPLETED = "completed"
     """Its report is stored."""
     CANCELLED = "cancelled"
@@ -57,18 +59,19 @@ class RunState(StrEnum):
 
 
 JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
-    JobState.RUNNING: frozenset({JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED}),
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.CANCELLED, JobState.FAILED}),
+    JobState.RUNNING: frozenset({JobState.COMPLETED, JobState.PAUSED, JobState.CANCELLED, JobState.FAILED}),
+    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
     JobState.COMPLETED: frozenset(),
-    JobState.CANCELLED: frozenset(),
-    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset({JobState.RUNNING}),
+    JobState.FAILED: frozenset({JobState.RUNNING}),
 }
 TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.ACTIVE: frozenset({TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.CANCELLED}),
     TrialState.COMPLETED: frozenset(),
     TrialState.PRUNED: frozenset(),
-    TrialState.FAILED: frozenset(),
-    TrialState.CANCELLED: frozenset(),
+    TrialState.FAILED: frozenset({TrialState.ACTIVE}),
+    TrialState.CANCELLED: frozenset({TrialState.ACTIVE}),
 }
 RUN_TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
     RunState.QUEUED: frozenset({RunState.LEASED, RunState.CANCELLED}),
@@ -77,9 +80,18 @@ RUN_TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
     ),
     RunState.SUCCEEDED: frozenset(),
     RunState.DIVERGED: frozenset(),
-    RunState.FAILED: frozenset(),
-    RunState.CANCELLED: frozenset(),
+    RunState.FAILED: frozenset({RunState.QUEUED}),
+    RunState.CANCELLED: frozenset({RunState.QUEUED}),
 }
+
+OVER: frozenset[JobState | TrialState | RunState] = frozenset(
+    {
+        *(JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED),
+        *(TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.CANCELLED),
+        *(RunState.SUCCEEDED, RunState.DIVERGED, RunState.FAILED, RunState.CANCELLED),
+    }
+)
+"""States in which nothing happens any more, unless a person has a failed or cancelled job tried again."""
 
 State = TypeVar("State", JobState, TrialState, RunState)
 
@@ -101,6 +113,6 @@ def check_transition(table: Mapping[State, frozenset[State]], *, kind: str, key:
         raise IllegalTransition(kind, key=key, state=state.value, wanted=to.value)
 
 
-def is_final(table: Mapping[State, frozenset[State]], state: State) -> bool:
-    """Whether nothing can follow ``state``."""
-    return not table[state]
+def is_over(state: JobState | TrialState | RunState) -> bool:
+    """Whether nothing happens any more by itself."""
+    return state in OVER

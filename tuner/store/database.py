@@ -19,9 +19,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from tuner.errors import DatabaseUnavailable, InvalidValue
+from tuner.people.roles import Actor
 from tuner.store.clock import Now
 from tuner.store.engine import WRITES, connect, parse_url
-from tuner.store.models import Event
+from tuner.store.models import Audit, Event
 
 PAUSES_SECONDS = (0.05, 0.2, 0.8)
 """Between the tries of a transaction that met a failure which passes."""
@@ -52,6 +53,29 @@ class Tx:
     def tell(self, kind: str, *, job_id: str, **data: Any) -> None:
         """Add an event, to be stored with this transaction or not at all."""
         self._events.append({"job_id": job_id, "kind": kind, "data": data, "at": self.now})
+
+    def audit(self, by: Actor, action: str, *, target: str, team: str | None, **data: Any) -> None:
+        """Add to the audit log, to be stored with this transaction or not at all.
+
+        Args:
+            by: Who does it.
+            action: Dotted: ``"job.cancel"``.
+            target: Id or name of what it is done to.
+            team: The team that it concerns; ``None`` when it concerns the service.
+            data: What was changed, as JSON; never a secret.
+        """
+        self.session.add(
+            Audit(
+                at=self.now,
+                actor=by.user,
+                token_id=by.token_id,
+                request_id=by.request_id,
+                action=action,
+                target=target,
+                team=team,
+                data=data,
+            )
+        )
 
     def flush(self) -> None:
         """Send what is not yet sent, the events last."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tuner.errors import NotFound
-from tuner.jobs.records import WorkerRecord, WorkloadInfo
+from tuner.jobs.records import WorkerOffer, WorkerRecord, WorkloadInfo
+from tuner.jobs.states import RunState
 from tuner.store.database import Part, Tx, read_clock, reads, writes
-from tuner.store.models import Worker, Workload
-from tuner.store.rows import info_json, workload_info
+from tuner.store.models import Run, Worker, Workload
+from tuner.store.rows import info_json, worker_record, workload_info
 from tuner.store.upsert import upsert
 
 WORKER_TIMEOUT_SECONDS = 60.0
@@ -22,19 +25,13 @@ class Fleet(Part):
     """Who is there to train, and what they can train."""
 
     @writes
-    def announce(self, tx: Tx, name: str, *, device: str, workloads: Sequence[WorkloadInfo]) -> None:
+    def announce(self, tx: Tx, offer: WorkerOffer, *, workloads: Sequence[WorkloadInfo]) -> None:
         """Enter a worker that starts, and what it offers; an earlier worker of that name is replaced.
 
-        The latest word on a workload holds for all. Workloads stay known when their workers leave.
+        What people have decided about it, a reservation or that it drains, stays. The latest word on a workload holds
+        for all. Workloads stay known when their workers leave.
         """
-        names = sorted(workload.name for workload in workloads)
-        worker = {
-            "name": name,
-            "device": device,
-            "workloads": names,
-            "started_at": tx.now,
-            "heartbeat_at": tx.now,
-        }
+        worker = {**dataclasses.asdict(offer), "started_at": tx.now, "heartbeat_at": tx.now, "left_at": None}
         upsert(tx.session, Worker, rows=[worker])
         offers = [
             {"name": info.name, "version": info.version, "info": info_json(info), "announced_at": tx.now}
@@ -49,22 +46,18 @@ class Fleet(Part):
 
     @writes
     def retire(self, tx: Tx, name: str) -> None:
-        """Strike off a worker that stops."""
-        tx.session.execute(delete(Worker).where(Worker.name == name))
+        """Note that a worker stops."""
+        tx.session.execute(update(Worker).where(Worker.name == name).values(left_at=tx.now))
 
     @reads
     def workers(self, session: Session) -> tuple[WorkerRecord, ...]:
-        """All workers that were announced and not retired, by name."""
+        """All workers that were ever announced and not forgotten, by name."""
         now = read_clock(session)
+        held = defaultdict(list)
+        for worker, run_id in session.execute(select(Run.worker, Run.id).where(Run.state == RunState.LEASED)):
+            held[worker].append(run_id)
         return tuple(
-            WorkerRecord(
-                name=worker.name,
-                device=worker.device,
-                workloads=tuple(worker.workloads),
-                started_at=worker.started_at,
-                heartbeat_at=worker.heartbeat_at,
-                alive=worker.heartbeat_at >= now - WORKER_TIMEOUT_SECONDS,
-            )
+            worker_record(worker, runs=held[worker.name], alive_since=now - WORKER_TIMEOUT_SECONDS)
             for worker in session.scalars(select(Worker).order_by(Worker.name))
         )
 

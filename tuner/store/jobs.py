@@ -15,10 +15,11 @@ from tuner.errors import IdempotencyConflict, InvalidValue, NotFound
 from tuner.jobs.records import CurvePoint, JobRecord, RunRecord, TrialRecord
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
+from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.store import fleet
 from tuner.store.database import Part, Tx, reads, writes
 from tuner.store.lifecycle import EventKind, end_job, find_job, lock_job
-from tuner.store.models import Job, Point, Report, Run, Trial
+from tuner.store.models import Account, Job, Point, Report, Run, Trial
 from tuner.store.rows import as_json, curve_point, job_record, run_record, trial_record
 from tuner.store.upsert import insert_new
 
@@ -41,11 +42,14 @@ class Jobs(Part):
     """What users ask for, and what became of it."""
 
     @writes
-    def submit(self, tx: Tx, spec: JobSpec, *, idempotency_key: str | None = None) -> JobRecord:
+    def submit(
+        self, tx: Tx, spec: JobSpec, *, by: Actor = LOCAL_ACTOR, idempotency_key: str | None = None
+    ) -> JobRecord:
         """Store a job; planning is due at once.
 
         Args:
             spec: The request, complete: ``search.space`` is given.
+            by: Who submits, and will own the job.
             idempotency_key: The same key and request from the same team give the same job, however often they come.
 
         Raises:
@@ -65,15 +69,20 @@ class Jobs(Part):
             "id": job_id,
             "state": JobState.QUEUED,
             "team": spec.team,
-            "priority": spec.priority,
+            "owner": by.user,
+            "shared": spec.shared,
+            "name": spec.name,
+            "priority": spec.priority.rank,
             "workload": spec.workload,
             "workload_version": fleet.find_workload(tx.session, spec.workload).version,
             "spec": spec.model_dump(mode="json"),
             "idempotency_key": idempotency_key,
             "created_at": tx.now,
             "updates_spent": 0,
+            "device_seconds": 0.0,
             "plan_due": True,
         }
+        insert_new(tx.session, Account, row={"team": spec.team, "owner": by.user}, key=("team", "owner"))
         if not insert_new(tx.session, Job, row=row, key=("team", "idempotency_key")):
             return _same_request(tx, spec, idempotency_key=idempotency_key)
         tx.tell(EventKind.JOB_SUBMITTED, job_id=job_id, name=spec.name, workload=spec.workload, team=spec.team)

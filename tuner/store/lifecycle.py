@@ -140,7 +140,8 @@ def requeue_run(tx: Tx, run: Run, *, reason: str) -> None:
     """Put a leased run back into the queue, in its old place; it keeps its snapshot."""
     check_transition(RUN_TRANSITIONS, kind="run", key=run.id, state=run.state, to=RunState.QUEUED)
     run.state = RunState.QUEUED
-    run.worker = run.lease_token = run.lease_expires_at = None
+    run.worker = run.lease_token = run.lease_expires_at = run.stop_reason = None
+    run.queued_at = tx.now
     tell_run(tx, EventKind.RUN_REQUEUED, run, attempt=run.attempts, reason=plain_text(reason))
 
 

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
 from tuner.jobs.records import NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
-from tuner.jobs.states import JOB_TRANSITIONS, JobState, RunState, TrialState, is_final
+from tuner.jobs.states import JobState, RunState, TrialState, is_over
 from tuner.schedules import Schedule
 from tuner.store.clock import expired
 from tuner.store.database import Part, Tx, reads, writes
@@ -30,7 +30,7 @@ from tuner.store.lifecycle import EventKind, end_job, end_trial, find_job, for_w
 from tuner.store.models import Job, Report, Run, Trial
 from tuner.store.rows import as_json, job_record, plain_text, run_record, trial_record
 
-_OPEN = tuple(state for state in JobState if not is_final(JOB_TRANSITIONS, state))
+_OPEN = tuple(state for state in JobState if not is_over(state))
 
 
 class Planning(Part):
@@ -138,6 +138,7 @@ class Planning(Part):
             optuna_number=optuna_number,
             cohort=cohort,
             control=control,
+            family=schedule.family.name,
             state=TrialState.ACTIVE,
             schedule=schedule.model_dump(mode="json"),
             reason=plain_text(reason),
@@ -253,7 +254,9 @@ def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
         attempts=0,
         step=0,
         updates=0,
+        device_seconds=0.0,
         created_at=tx.now,
+        queued_at=tx.now,
     )
     tx.session.add(row)
     _flush_unique(tx, field="run", value=(run.kind.value, run.rung, run.seed), allowed="new to the trial")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tuner.errors import InvalidValue
@@ -15,12 +16,13 @@ from tuner.jobs.records import (
     Level,
     RunRecord,
     TrialRecord,
+    WorkerRecord,
     WorkloadInfo,
 )
 from tuner.jobs.spec import JobSpec
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
-from tuner.store.models import Event, Job, Point, Run, Trial, Workload
+from tuner.store.models import Event, Job, Point, Run, Trial, Worker, Workload
 
 MAX_TEXT = 20_000
 """Characters of an error that are kept; of a longer one, the beginning and the end."""
@@ -32,11 +34,15 @@ def job_record(job: Job) -> JobRecord:
         id=job.id,
         state=job.state,
         spec=JobSpec.model_validate(job.spec),
+        owner=job.owner,
+        origin=job.origin,
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
         error=job.error,
         updates_spent=job.updates_spent,
+        device_seconds=job.device_seconds,
+        limit_reached=job.limit_reached,
         plan_due=job.plan_due,
     )
 
@@ -74,9 +80,12 @@ def run_record(run: Run) -> RunRecord:
         worker=run.worker,
         step=run.step,
         updates=run.updates,
+        device_seconds=run.device_seconds,
         loss=run.loss,
         error=run.error,
+        stop_reason=run.stop_reason,
         created_at=run.created_at,
+        queued_at=run.queued_at,
         started_at=run.started_at,
         finished_at=run.finished_at,
     )
@@ -106,6 +115,25 @@ def curve_point(point: Point) -> CurvePoint:
 def event_record(event: Event) -> EventRecord:
     """The record of an event."""
     return EventRecord(id=event.id, job_id=event.job_id, kind=event.kind, data=event.data, at=event.at)
+
+
+def worker_record(worker: Worker, *, runs: Sequence[str], alive_since: float) -> WorkerRecord:
+    """The record of a worker that holds some runs."""
+    return WorkerRecord(
+        name=worker.name,
+        device=worker.device,
+        device_kind=worker.device_kind,
+        device_model=worker.device_model,
+        devices=worker.devices,
+        memory_bytes=worker.memory_bytes,
+        workloads=dict(worker.workloads),
+        reserved_for=worker.reserved_for,
+        draining=worker.draining,
+        runs=tuple(runs),
+        started_at=worker.started_at,
+        heartbeat_at=worker.heartbeat_at,
+        alive=worker.left_at is None and worker.heartbeat_at >= alive_since,
+    )
 
 
 def info_json(info: WorkloadInfo) -> dict[str, Any]:

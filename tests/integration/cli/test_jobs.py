@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from tests.integration.store.builders import announce
 from tuner.cli.demo import is_offered
 from tuner.client import Client
 from tuner.errors import InvalidValue
@@ -31,7 +32,7 @@ TINY = WorkloadInfo(
 
 @pytest.fixture(scope="module", autouse=True)
 def announced(store):
-    store.fleet.announce("far-away", device="cuda:0", workloads=[TINY])
+    announce(store, "far-away", device="cuda:0", workloads=[TINY])
 
 
 @pytest.fixture
@@ -144,7 +145,7 @@ class TestWithoutAWorker:
     def left(self, store, job_id):
         store.fleet.retire("far-away")
         yield
-        store.fleet.announce("far-away", device="cuda:0", workloads=[TINY])
+        announce(store, "far-away", device="cuda:0", workloads=[TINY])
 
     NOTICE = "No worker is alive: start one with `tuner worker`.\n"
 
@@ -159,7 +160,7 @@ class TestWithoutAWorker:
     def test_watching_says_that_the_job_waits_and_when_it_does_no_more(self, cli, store, world, job_id):
         watching = world.start("watch", job_id, "--url", cli.url)
         world.until(lambda: self.NOTICE in world.said_by(watching), what="the notice")
-        store.fleet.announce("far-away", device="cuda:0", workloads=[TINY])
+        announce(store, "far-away", device="cuda:0", workloads=[TINY])
         world.until(lambda: "a worker are there again" in world.said_by(watching), what="the end of the notice")
 
     def test_listing_the_workers_says_that_none_is_alive(self, cli):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.integration.store.builders import announce
 from tuner.conductor import study_result
 from tuner.jobs.admission import admit
 from tuner.jobs.records import (
@@ -69,7 +70,7 @@ class World:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        store.fleet.announce(WORKER, device="cpu", workloads=[DIGITS])
+        announce(store, WORKER, device="cpu", workloads=[DIGITS])
 
     def job(self, **changes: Any) -> JobRecord:
         """A queued job."""

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuner.jobs.records import CurvePoint, JobRecord, LeasedRun, Level, NewRun, RunKind, StudyLock, WorkloadInfo
+from tuner.devices import Device, DeviceKind
+from tuner.jobs.records import (
+    CurvePoint,
+    JobRecord,
+    LeasedRun,
+    Level,
+    NewRun,
+    RunKind,
+    StudyLock,
+    WorkerOffer,
+    WorkloadInfo,
+)
 from tuner.jobs.spec import JobSpec
 from tuner.schedules import Cosine, Schedule, Warmup
 from tuner.search.settings import SearchSettings
@@ -30,6 +42,13 @@ STEPS = 90
 def spec(**changes: Any) -> JobSpec:
     search = SearchSettings(total_steps=900, space=default_space(OptimizerKind.SGD))
     return JobSpec(**{"workload": "digits-mlp", "options": {"width": 64}, "name": "a job", "search": search} | changes)
+
+
+def announce(store: Store, name: str, *, device: str = "cpu", workloads: Sequence[WorkloadInfo] = (OFFER,)) -> None:
+    """Have a worker say what it offers."""
+    kind = DeviceKind.CUDA if device.startswith("cuda") else DeviceKind.CPU
+    served = Device(name=device, torch_name=device, kind=kind, model=kind.value)
+    store.fleet.announce(WorkerOffer.of(name, device=served, workloads=workloads), workloads=workloads)
 
 
 def schedule(peak_lr: float = 0.1) -> Schedule:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.integration.store.builders import OFFER, Bench
+from tests.integration.store.builders import OFFER, Bench, announce
 from tests.integration.store.databases import (  # noqa: F401
     postgres,
     postgres_database,
@@ -22,7 +22,7 @@ from tuner.store.engine import WRITES, connect, parse_url
 def store(url: str) -> Iterator[Store]:  # noqa: F811
     """An open store with one workload announced, on either database."""
     opened = Store(url)
-    opened.fleet.announce("w1", device="cpu", workloads=[OFFER])
+    announce(opened, "w1", device="cpu", workloads=[OFFER])
     yield opened
     opened.close()
 

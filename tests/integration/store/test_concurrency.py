@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import event, text
 
-from tests.integration.store.builders import OFFER, STEPS, WORKLOADS, Bench, point, spec
+from tests.integration.store.builders import OFFER, STEPS, WORKLOADS, Bench, announce, point, spec
 from tuner.errors import LeaseLost
 from tuner.jobs.records import EventRecord
 from tuner.jobs.states import JobState, RunState
@@ -143,7 +143,7 @@ def test_a_follower_of_the_events_misses_none(bench: Bench, store: Store) -> Non
 def test_ids_of_events_rise_in_the_order_of_commits(postgres_database: str) -> None:
     """A transaction that has numbered its events keeps the others waiting until it has committed."""
     with closing(Store(postgres_database)) as store, ThreadPoolExecutor(1) as pool:
-        store.fleet.announce("w1", device="cpu", workloads=[OFFER])
+        announce(store, "w1", device="cpu", workloads=[OFFER])
         job_id = store.jobs.submit(spec()).id
         write = store._database.write
         waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
-from tests.integration.store.builders import OFFER, STEPS, Bench, point, spec
+from tests.integration.store.builders import OFFER, STEPS, Bench, announce, point, spec
 from tuner.errors import DatabaseUnavailable, InvalidValue
 from tuner.store import Store, database
 from tuner.store.database import Database, Tx
@@ -59,7 +59,7 @@ class TestSqlite:
         blocker.execute("BEGIN IMMEDIATE")
         monkeypatch.setattr("time.sleep", lambda seconds: blocker.rollback())
         with closing(Store(sqlite_url)) as store:
-            store.fleet.announce("w1", device="cpu", workloads=[OFFER])
+            announce(store, "w1", device="cpu", workloads=[OFFER])
             assert store.fleet.workloads() == (OFFER,)
         blocker.close()
 
@@ -68,7 +68,7 @@ class TestSqlite:
             blocker.isolation_level = None
             blocker.execute("BEGIN IMMEDIATE")
             with pytest.raises(DatabaseUnavailable, match="the database does not answer: database is locked"):
-                store.fleet.announce("w1", device="cpu", workloads=[OFFER])
+                announce(store, "w1", device="cpu", workloads=[OFFER])
             blocker.rollback()
             assert store.fleet.workloads() == ()
 

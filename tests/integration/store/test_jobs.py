@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.store.builders import OFFER, STEPS, Bench, spec
+from tests.integration.store.builders import OFFER, STEPS, Bench, announce, spec
 from tuner.errors import IdempotencyConflict, IllegalTransition, InvalidValue, NotFound
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.settings import SearchSettings
@@ -200,7 +200,7 @@ class TestFleet:
 
     def test_the_latest_word_on_a_workload_holds(self, store: Store) -> None:
         newer = replace(OFFER, version="2", description="More digits.")
-        store.fleet.announce("w2", device="cpu", workloads=[newer])
+        announce(store, "w2", device="cpu", workloads=[newer])
         assert store.fleet.workload("digits-mlp") == newer
 
     def test_workloads_outlive_their_workers(self, store: Store) -> None:
@@ -218,7 +218,7 @@ class TestFleet:
 
     def test_a_worker_that_starts_again_replaces_itself(self, store: Store) -> None:
         (before,) = store.fleet.workers()
-        store.fleet.announce("w1", device="cuda:0", workloads=[])
+        announce(store, "w1", device="cuda:0", workloads=[])
         (after,) = store.fleet.workers()
         assert (after.device, after.workloads) == ("cuda:0", ())
         assert after.started_at >= before.started_at

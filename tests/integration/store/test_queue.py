@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.store.builders import OFFER, STEPS, WORKLOADS, Bench, new_run, point, spec
+from tests.integration.store.builders import OFFER, STEPS, WORKLOADS, Bench, announce, new_run, point, spec
 from tuner.errors import InvalidValue, LeaseLost
 from tuner.jobs.records import LeasedRun, SnapshotRef
 from tuner.jobs.states import RunState
@@ -377,6 +377,6 @@ def test_events_tell_the_life_of_a_run_in_order(bench: Bench, store: Store, expi
 def test_a_job_keeps_the_version_that_was_offered_when_it_was_submitted(bench: Bench, store: Store) -> None:
     bench.running_job()
     newer = OFFER.__class__(**{**OFFER.__dict__, "version": "2"})
-    store.fleet.announce("w2", device="cpu", workloads=[newer])
+    announce(store, "w2", device="cpu", workloads=[newer])
     assert store.queue.claim("w2", workloads={"digits-mlp": "2"}, lease_seconds=60.0) is None
     assert bench.claim("w1").workload_version == "1"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
 
-from tests.integration.store.builders import OFFER, STEPS, WORKLOADS, Bench, point
+from tests.integration.store.builders import OFFER, STEPS, WORKLOADS, Bench, announce, point
 from tuner.errors import LeaseLost
 from tuner.jobs.records import LeasedRun, SnapshotRef
 from tuner.jobs.states import JobState, RunState
@@ -69,7 +69,7 @@ class Machine(RuleBasedStateMachine):
         url = f"sqlite:///{shutil.copy(template, file)}"
         self.store = Store(url)
         self.engine = connect(parse_url(url)).execution_options(**{WRITES: True})
-        self.store.fleet.announce("w1", device="cpu", workloads=[OFFER])
+        announce(self.store, "w1", device="cpu", workloads=[OFFER])
         bench = Bench(self.store)
         # In the order of the queue: the second job has the higher priority.
         ids = [bench.running_job(runs=RUNS_PER_JOB, priority=priority).id for priority in (0, 1)][::-1]

@@ -7,7 +7,7 @@ import signal
 from tests.faults.fault_workloads import Gated
 from tests.faults.harness import WORKLOADS, undisturbed, wait_until
 from tuner.jobs.spec import JobSpec
-from tuner.jobs.states import JOB_TRANSITIONS, JobState, RunState, is_final
+from tuner.jobs.states import JobState, RunState, is_over
 from tuner.search.settings import SearchSettings
 from tuner.search.space import default_space
 from tuner.training.engine import evaluation_steps
@@ -57,7 +57,7 @@ def test_a_worker_plans_and_trains_a_whole_job(site):
     job = site.store.jobs.submit(JobSpec(workload="gated", search=search))
     worker = site.worker()
 
-    wait_until(lambda: is_final(JOB_TRANSITIONS, site.store.jobs.get(job.id).state), what="the end of the job")
+    wait_until(lambda: is_over(site.store.jobs.get(job.id).state), what="the end of the job")
 
     ended = site.store.jobs.get(job.id)
     assert ended.error is None

@@ -19,7 +19,7 @@ from tuner.jobs.states import (
     RunState,
     TrialState,
     check_transition,
-    is_final,
+    is_over,
 )
 
 TABLES: dict[str, Mapping[Any, frozenset[Any]]] = {
@@ -45,8 +45,17 @@ def drawn_edges(name: str) -> set[tuple[str, str]]:
 def test_the_drawing_and_the_table_have_the_same_edges(name: str) -> None:
     table = TABLES[name]
     edges = {(state.value, to.value) for state, following in table.items() for to in following}
-    ends = {(state.value, "[*]") for state in table if is_final(table, state)}
+    ends = {(state.value, "[*]") for state, following in table.items() if not following}
     assert drawn_edges(name) == edges | ends | {("[*]", FIRST[name].value)}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_is_over_stays_so_unless_it_is_tried_again(name: str) -> None:
+    for state, following in TABLES[name].items():
+        if is_over(state):
+            assert following <= {JobState.RUNNING, TrialState.ACTIVE, RunState.QUEUED}
+        else:
+            assert following
 
 
 @pytest.mark.parametrize("name", TABLES)
