@@ -116,3 +116,21 @@ class IdempotencyConflict(TunerError):
 
 class SchemaMismatch(TunerError):
     """The database's tables are not those that this version works with; the message says which command mends it."""
+
+
+class LimitReached(TunerError):
+    """A limit of a team or a user stands in the way: nothing was stored.
+
+    Args:
+        limit: The limit's name, as in the team's settings: ``"max_open_jobs"``.
+        of: Whose it is, in words: ``"team vision"``, ``"user ada in team vision"``.
+        value: What there is already, or what was asked for.
+        allowed: What the limit allows.
+    """
+
+    def __init__(self, limit: str, *, of: str, value: object, allowed: object) -> None:
+        self.limit = limit
+        self.of = of
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{limit} of {of} allows {allowed}, and this would make it {value}")

@@ -15,7 +15,7 @@ branch_labels = None
 depends_on = None
 
 
-_NEW = {
+_NEW: dict[str, tuple[tuple[str, sa.types.TypeEngine[object], bool], ...]] = {
     "tuner_jobs": (
         ("owner", sa.String(length=200), True),
         ("shared", sa.Boolean(), True),

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from tuner.devices import Device, DeviceKind
+from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.schedules import Schedule
@@ -200,6 +201,8 @@ class LeasedRun:
     total_steps: int
     seed: int
     snapshot: SnapshotRef | None
+    waited_seconds: float
+    """How long it was in the queue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +236,7 @@ class WorkerOffer:
     devices: int
     """How many devices it has, at least 1; a run takes them all."""
     memory_bytes: int | None
-    """Memory of each device (of the machine, for a CPU). ``None`` when unknown: it then takes no job that asks for some."""
+    """Memory of each device (of the machine, for a CPU); ``None`` when unknown: no job that asks for some is taken."""
     workloads: dict[str, str]
     """Version by name."""
 
@@ -292,3 +295,60 @@ class EventRecord:
     """Dotted: ``"job.completed"``, ``"trial.pruned"``, ``"run.started"``."""
     data: dict[str, Any]
     at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogChunk:
+    """A piece of what a run's code printed."""
+
+    seq: int
+    """From 0, without gaps."""
+    attempt: int
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueEntry:
+    """Where an open job stands in the queue, and why."""
+
+    job_id: str
+    name: str
+    team: str
+    owner: str
+    priority: Priority
+    state: JobState
+    position: int | None
+    """1 for the job whose turn is next; ``None`` when nothing of it waits for a device."""
+    running_runs: int
+    reason: str
+    """In words: ``"behind 3 jobs of team vision; your team runs 4 of its 4"``."""
+    waiting_seconds: float
+    """Since it was submitted, or since its oldest ready run came into the queue."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamShare:
+    """What a team has had of the devices, against its weight."""
+
+    team: str
+    weight: float
+    device_seconds: float
+    """In the window that the shares are counted over, with what its running runs are expected to take."""
+    share: float
+    """Of all teams' device time in the window, in [0, 1]."""
+    running_runs: int
+    open_jobs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How fast a workload trains on a kind of device, from what was measured."""
+
+    workload: str
+    version: str
+    device_model: str
+    seconds_per_update: float
+    """Device time of one update, evaluations included."""
+    updates: int
+    """How many were measured."""

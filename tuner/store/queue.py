@@ -104,6 +104,7 @@ class Queue(Part):
             total_steps=run.total_steps,
             seed=run.seed,
             snapshot=None if snapshot is None else SnapshotRef(step=snapshot.step, path=snapshot.path),
+            waited_seconds=tx.now - run.queued_at,
         )
 
     @writes
