@@ -6,6 +6,8 @@ Follows: 0001
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,7 +17,7 @@ branch_labels = None
 depends_on = None
 
 
-_NEW: dict[str, tuple[tuple[str, sa.types.TypeEngine[object], bool], ...]] = {
+_NEW: dict[str, tuple[tuple[str, sa.types.TypeEngine[Any], bool], ...]] = {
     "tuner_jobs": (
         ("owner", sa.String(length=200), True),
         ("shared", sa.Boolean(), True),
