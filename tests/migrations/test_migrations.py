@@ -74,7 +74,7 @@ def test_a_revision_imports_nothing_of_ours(file: Path) -> None:
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [])
         + ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [])
     }
-    assert imported <= {"__future__", "alembic", "sqlalchemy"}
+    assert imported <= {"__future__", "alembic", "sqlalchemy", "typing"}
 
 
 def test_the_revisions_make_the_tables_of_the_models(engine: Engine) -> None:
