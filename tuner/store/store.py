@@ -19,6 +19,8 @@ from tuner.store.queue import Queue
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
+    from tuner.store.study_view import StudyView
+
 
 class Store:
     """Everything that persists. Safe to use from many threads; not across a fork.
@@ -90,3 +92,9 @@ class Store:
                 self._open.callback(backend.engine.dispose)
                 self._optuna = with_cache(backend)
             return self._optuna
+
+    def study_view(self) -> StudyView:
+        """Optuna's studies, for reading."""
+        from tuner.store.study_view import StudyView
+
+        return StudyView(self.optuna_storage())

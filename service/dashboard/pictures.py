@@ -1,0 +1,76 @@
+"""Learning rates as pictures: one schedule as SVG, several as a figure that the dashboard draws."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from tuner.schedules import Schedule
+
+_WIDTH, _HEIGHT = 640, 240
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 12, 12, 34
+_SVG_POINTS = 400
+_FIGURE_POINTS = 150
+
+
+def schedule_svg(schedule: Schedule, *, total_steps: int) -> str:
+    """Draw the learning rate of a run.
+
+    Args:
+        schedule: What to draw.
+        total_steps: Updates of the run.
+
+    Returns:
+        An SVG document without scripts, styles from elsewhere or links.
+    """
+    updates, lrs = _sampled(schedule, total_steps=total_steps, points=_SVG_POINTS)
+    top = max(lrs) or 1.0
+    width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    last = max(total_steps - 1, 1)
+    line = " ".join(
+        f"{_LEFT + width * update / last:.1f},{_TOP + height * (1 - lr / top):.1f}"
+        for update, lr in zip(updates, lrs, strict=True)
+    )
+    bottom = _TOP + height
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'font-family="sans-serif" font-size="12"><title>{escape(schedule.label)}</title>'
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>'
+        f'<path d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - _RIGHT}" fill="none" stroke="#888"/>'
+        f'<polyline points="{line}" fill="none" stroke="#1565c0" stroke-width="2"/>'
+        f'<text x="{_LEFT - 6}" y="{_TOP + 10}" text-anchor="end">{top:.2e}</text>'
+        f'<text x="{_LEFT - 6}" y="{bottom}" text-anchor="end">0</text>'
+        f'<text x="{_LEFT}" y="{_HEIGHT - 12}">0</text>'
+        f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 12}" text-anchor="end">{total_steps:,} updates</text>'
+        "</svg>"
+    )
+
+
+def schedules_figure(schedules: Sequence[tuple[str, Schedule]], *, total_steps: int) -> str:
+    """Lay several schedules over one another.
+
+    Args:
+        schedules: What to call each, and the schedule.
+        total_steps: Updates of the run.
+
+    Returns:
+        A Plotly figure as JSON.
+    """
+    lines = []
+    for name, schedule in schedules:
+        updates, lrs = _sampled(schedule, total_steps=total_steps, points=_FIGURE_POINTS)
+        lines.append({"type": "scatter", "mode": "lines", "name": name, "x": updates, "y": lrs})
+    layout = {
+        "title": {"text": "Learning rates"},
+        "xaxis": {"title": {"text": "update"}},
+        "yaxis": {"title": {"text": "learning rate"}, "rangemode": "tozero"},
+    }
+    return json.dumps({"data": lines, "layout": layout})
+
+
+def _sampled(schedule: Schedule, *, total_steps: int, points: int) -> tuple[list[int], list[float]]:
+    updates = np.unique(np.linspace(0, total_steps - 1, num=points).round().astype(int)).tolist()
+    return updates, [float(f"{schedule.lr(update, total_steps=total_steps):.6g}") for update in updates]
