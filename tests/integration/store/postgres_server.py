@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,8 +52,14 @@ class PostgresServer:
             connection.execute(statement.encode())
 
 
+QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=50", "shared_buffers=32MB")
+"""For tests, which keep nothing."""
+DURABLE = ("max_connections=120", "shared_buffers=256MB")
+"""As a team would run it, for figures."""
+
+
 @contextmanager
-def running_server() -> Iterator[PostgresServer]:
+def running_server(settings: Sequence[str] = QUICK) -> Iterator[PostgresServer]:
     """The server of ``TUNER_TEST_PG_URL``, else a private one that ends with the context."""
     given = os.environ.get("TUNER_TEST_PG_URL")
     if given:
@@ -61,14 +67,14 @@ def running_server() -> Iterator[PostgresServer]:
         return
     folder = Path(tempfile.mkdtemp(prefix="tuner-pg-", dir="/tmp"))  # a socket's path must stay under 108 bytes
     try:
-        with _private_server(folder) as admin:
+        with _private_server(folder, settings=settings) as admin:
             yield PostgresServer(admin)
     finally:
         shutil.rmtree(folder)
 
 
 @contextmanager
-def _private_server(folder: Path) -> Iterator[URL]:
+def _private_server(folder: Path, *, settings: Sequence[str]) -> Iterator[URL]:
     binaries = _binaries(folder)
     as_whom = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     if as_whom:
@@ -76,8 +82,7 @@ def _private_server(folder: Path) -> Iterator[URL]:
     data = folder / "data"
     initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_whom)
-    quick = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=50", "shared_buffers=32MB"]
-    options = [part for setting in quick for part in ("-c", setting)]
+    options = [part for setting in settings for part in ("-c", setting)]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", *options],
