@@ -50,9 +50,9 @@ class TestSubmit:
 
     def test_what_is_given_is_asked_for_and_the_rest_is_filled_in(self, cli):
         spec = json.dumps({"workload": "tiny", "options": {"width": 4}, "search": {"rungs": 2, "seed": 5}})
-        job = cli.json("submit", "--spec", "-", "-o", "optimizer=adam", "--seed", "7", "--priority", "3", stdin=spec)
+        job = cli.json("submit", "--spec", "-", "-o", "optimizer=adam", "--seed", "7", "--priority", "low", stdin=spec)
         assert job["spec"]["options"] == {"width": 4, "optimizer": "adam"}
-        assert job["spec"]["priority"] == 3
+        assert job["spec"]["priority"] == "low"
         assert [job["spec"]["search"][name] for name in ("rungs", "seed", "total_steps")] == [2, 7, 900]
 
     @pytest.mark.parametrize(

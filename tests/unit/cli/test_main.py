@@ -100,7 +100,7 @@ class TestErrors:
     def test_a_wrong_value_is_refused_with_what_is_allowed(self):
         result = CliRunner().invoke(app, ["jobs", "--state", "done"])
         assert result.exit_code == ExitCode.REFUSED
-        assert "'done' is not one of 'queued', 'running', 'completed', 'cancelled', 'failed'" in result.stderr
+        assert "'done' is not one of 'queued', 'running', 'paused', 'completed', 'cancelled', 'failed'" in result.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -9,13 +9,13 @@ def test_the_command_line_goes_over_the_document():
     document = {"workload": "a", "name": "n", "options": {"x": 1, "y": 2}, "search": {"trials": 9, "seed": 1}}
     assert merged(
         document,
-        top={"workload": "b", "name": None, "priority": 0},
+        top={"workload": "b", "name": None, "priority": "low"},
         options={"y": 3},
         search={"trials": 4, "seed": None, "total_steps": None},
     ) == {
         "workload": "b",
         "name": "n",
-        "priority": 0,
+        "priority": "low",
         "options": {"x": 1, "y": 3},
         "search": {"trials": 4, "seed": 1},
     }
