@@ -11,10 +11,12 @@ from tuner.store import migrate as migration
 from tuner.store.database import Database, read_clock
 from tuner.store.engine import parse_url
 from tuner.store.events import Events
+from tuner.store.figures import FiguresPart
 from tuner.store.fleet import Fleet
 from tuner.store.jobs import Jobs
 from tuner.store.planning import Planning
 from tuner.store.queue import Queue
+from tuner.store.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -33,6 +35,8 @@ class Store:
     planning: Planning
     fleet: Fleet
     events: Events
+    webhooks: Webhooks
+    figures: FiguresPart
 
     def __init__(self, url: str) -> None:
         """Use a database whose tables are current; `open` sees to that."""
@@ -47,6 +51,8 @@ class Store:
         self.planning = Planning(self._database)
         self.fleet = Fleet(self._database)
         self.events = Events(self._database)
+        self.webhooks = Webhooks(self._database)
+        self.figures = FiguresPart(self._database)
 
     @classmethod
     def open(cls, url: str, *, migrate: bool | None = None) -> Store:
