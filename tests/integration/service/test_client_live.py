@@ -48,7 +48,7 @@ def test_it_gives_what_the_store_has(client: Client, world: World, store: Store)
 
 
 def test_a_job_is_submitted_found_and_cancelled(client: Client, world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tuner.client._PAGE", 2)
+    monkeypatch.setattr("tuner.client.transport.PAGE", 2)
     by_mapping = client.submit(REQUEST, idempotency_key="k")
     assert client.submit(REQUEST, idempotency_key="k") == by_mapping
     by_model = client.submit(JobRequest(workload="digits-mlp"))

@@ -1,0 +1,75 @@
+"""Schedules by themselves: drawn, written, fitted to other runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from tuner.client.answers import Preview, ScaledSchedule
+from tuner.client.transport import Transport, given
+from tuner.schedules import Schedule
+
+
+class ScheduleCalls:
+    """The requests that are about schedules; part of `tuner.client.Client`."""
+
+    _http: Transport
+
+    def preview(self, schedule: Schedule, *, total_steps: int, points: int = 200) -> Preview:
+        """What a schedule does over a run.
+
+        Args:
+            schedule: The schedule.
+            total_steps: Updates of the run.
+            points: At most so many points, evenly spread.
+        """
+        body = {"schedule": _plain(schedule), "total_steps": total_steps, "points": points}
+        return self._http.send(Preview, "POST", "/v1/schedules/preview", body=body)
+
+    def export_schedule(self, schedule: Schedule, *, total_steps: int, format: Literal["json", "csv"]) -> str:
+        """A schedule as a file: its JSON, or the learning rate of every update as CSV.
+
+        Args:
+            schedule: The schedule.
+            total_steps: Updates of the run.
+            format: Of the file.
+        """
+        body = {"schedule": _plain(schedule), "total_steps": total_steps, "format": format}
+        return self._http.ask("POST", "/v1/schedules/export", json=body).text
+
+    def compress(self, schedule: Schedule, *, from_steps: int, to_steps: int) -> Schedule:
+        """The schedule of the same shape for a run of another length.
+
+        Args:
+            schedule: The schedule.
+            from_steps: Updates of the run that it was made for.
+            to_steps: Updates of the run that it is wanted for.
+        """
+        body = {"schedule": _plain(schedule), "from_steps": from_steps, "to_steps": to_steps}
+        return Schedule.from_json(self._http.ask("POST", "/v1/schedules/compress", json=body).text)
+
+    def scale(
+        self,
+        schedule: Schedule,
+        *,
+        rule: Literal["sqrt", "linear"],
+        from_batch: int,
+        to_batch: int,
+        optimizer: str | None = None,
+    ) -> ScaledSchedule:
+        """The schedule for another batch size, and what to mind about it.
+
+        Args:
+            schedule: The schedule.
+            rule: How the rate grows with the batch.
+            from_batch: Batch size that it was found with.
+            to_batch: Batch size that it is wanted for.
+            optimizer: What trains; some caveats depend on it.
+        """
+        sizes = {"from_batch": from_batch, "to_batch": to_batch}
+        body = given({"schedule": _plain(schedule), "rule": rule, **sizes, "optimizer": optimizer})
+        return self._http.send(ScaledSchedule, "POST", "/v1/schedules/scale", body=body)
+
+
+def _plain(schedule: Schedule) -> Any:
+    return json.loads(schedule.to_json())
