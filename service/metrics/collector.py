@@ -1,0 +1,150 @@
+"""The queue's figures as Prometheus wants them, read from the database when somebody asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+
+import structlog
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from tuner.errors import DatabaseUnavailable
+from tuner.store import Store
+from tuner.store.figures import WAIT_BUCKETS, Figures, Happened, Waits
+
+MAX_AGE = timedelta(seconds=5)
+"""Figures are counted at most so often, however many ask."""
+
+log = structlog.get_logger(__name__)
+
+
+class Tally:
+    """What has happened since the first look, summed up over the looks."""
+
+    def __init__(self) -> None:
+        self.lease_expiries: Counter[str] = Counter()
+        self.prunes: Counter[str] = Counter()
+        self.waits: dict[str, Waits] = defaultdict(lambda: Waits(within=(0,) * len(WAIT_BUCKETS), count=0, seconds=0.0))
+
+    def add(self, happened: Happened) -> None:
+        """Add what happened since the look before."""
+        self.lease_expiries.update(happened.lease_expiries)
+        self.prunes.update(happened.prunes)
+        for team, more in happened.waits.items():
+            sofar = self.waits[team]
+            self.waits[team] = Waits(
+                within=tuple(a + b for a, b in zip(sofar.within, more.within, strict=True)),
+                count=sofar.count + more.count,
+                seconds=sofar.seconds + more.seconds,
+            )
+
+
+class QueueCollector(Collector):
+    """Reads the figures, at most once in a while.
+
+    What there is, and what teams have used since the beginning, every service over one database tells alike. What
+    happened is counted from the first look of this process on.
+
+    Args:
+        store: The database.
+        max_age: How old figures may be that are told again.
+        clock: Seconds that only rise.
+    """
+
+    def __init__(
+        self, store: Store, *, max_age: timedelta = MAX_AGE, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._max_age = max_age.total_seconds()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tally = Tally()
+        self._seen: int | None = None
+        self._told: tuple[Metric, ...] = ()
+        self._fresh_until = clock()
+
+    def describe(self) -> Iterable[Metric]:
+        """The metrics without their values."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics. While the database is away, only that it is."""
+        with self._lock:
+            now = self._clock()
+            if not self._told or now >= self._fresh_until:
+                self._told = self._look()
+                self._fresh_until = now + self._max_age
+            return self._told
+
+    def _look(self) -> tuple[Metric, ...]:
+        up = GaugeMetricFamily("tuner_database_up", "Whether the database answers.")
+        try:
+            if self._seen is None:
+                self._seen = self._store.figures.last_event()
+            happened = self._store.figures.happened(after=self._seen)
+            figures = self._store.figures.now()
+        except DatabaseUnavailable as outage:
+            log.warning("metrics.waiting", reason=str(outage))
+            up.add_metric([], 0)
+            return (up,)
+        self._seen = happened.last_event
+        self._tally.add(happened)
+        up.add_metric([], 1)
+        return (up, *_present(figures), *_past(self._tally))
+
+
+def _present(figures: Figures) -> Iterator[Metric]:
+    jobs = GaugeMetricFamily("tuner_jobs", "Jobs.", labels=["team", "state"])
+    for (team, state), count in figures.jobs.items():
+        jobs.add_metric([team, state], count)
+    yield jobs
+    runs = GaugeMetricFamily("tuner_runs", "Runs.", labels=["team", "state"])
+    for (team, state), count in figures.runs.items():
+        runs.add_metric([team, state], count)
+    yield runs
+    oldest = GaugeMetricFamily(
+        "tuner_queue_oldest_waiting_seconds", "How long the oldest run or job has waited.", labels=["team"]
+    )
+    for team, seconds in figures.oldest_waiting_seconds.items():
+        oldest.add_metric([team], seconds)
+    yield oldest
+    workers = GaugeMetricFamily("tuner_workers", "Workers that have not left.", labels=["state"])
+    for state, count in figures.workers.items():
+        workers.add_metric([state], count)
+    yield workers
+    deliveries = GaugeMetricFamily("tuner_webhook_deliveries", "Deliveries to webhooks.", labels=["state"])
+    for state, count in figures.deliveries.items():
+        deliveries.add_metric([state], count)
+    yield deliveries
+    updates = CounterMetricFamily("tuner_updates", "Updates that runs have executed.", labels=["team"])
+    seconds_used = CounterMetricFamily(
+        "tuner_device_seconds", "Device time that runs have taken: seconds times devices.", labels=["team"]
+    )
+    for team, used in figures.used.items():
+        updates.add_metric([team], used.updates)
+        seconds_used.add_metric([team], used.device_seconds)
+    yield updates
+    yield seconds_used
+
+
+def _past(tally: Tally) -> Iterator[Metric]:
+    expiries = CounterMetricFamily("tuner_lease_expiries", "Leases that expired.", labels=["team"])
+    for team, count in tally.lease_expiries.items():
+        expiries.add_metric([team], count)
+    yield expiries
+    prunes = CounterMetricFamily("tuner_prunes", "Trials that were pruned.", labels=["family"])
+    for family, count in tally.prunes.items():
+        prunes.add_metric([family], count)
+    yield prunes
+    waits = HistogramMetricFamily(
+        "tuner_queue_wait_seconds", "How long runs were in the queue before a worker took them.", labels=["team"]
+    )
+    for team, some in tally.waits.items():
+        bounds = [(str(bound), float(n)) for bound, n in zip(WAIT_BUCKETS, some.within, strict=True)]
+        waits.add_metric([team], buckets=[*bounds, ("+Inf", float(some.count))], sum_value=some.seconds)
+    yield waits
