@@ -13,6 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from tuner.jobs.priority import Priority
 from tuner.people.roles import Role
 
+TEAM_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$"
+"""What a team may be called."""
+USER_NAME = r"^[a-z0-9][a-z0-9._@+-]{0,99}$"
+"""What a user may be called; small letters alone, so that nobody passes for somebody else."""
+
 
 class TeamSettings(BaseModel):
     """A team's share of the devices, and its limits; ``None`` means no limit."""

@@ -24,6 +24,11 @@ class Role(StrEnum):
         return order.index(self) >= order.index(other)
 
 
+def least(one: Role, other: Role) -> Role:
+    """The lower of two roles."""
+    return other if one.includes(other) else one
+
+
 @dataclass(frozen=True, kw_only=True)
 class Principal:
     """Who makes a request, and with which rights."""

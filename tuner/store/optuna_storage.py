@@ -39,6 +39,14 @@ def with_cache(backend: RDBStorage) -> BaseStorage:
     return get_storage(backend)
 
 
+def delete_study(storage: BaseStorage, *, name: str) -> None:
+    """Delete a study with its trials; nothing happens where there is none of this name."""
+    try:
+        storage.delete_study(storage.get_study_id_from_name(name))
+    except KeyError:
+        return
+
+
 def make_tables(url: URL) -> None:
     """Make Optuna's tables and write down their version. What is there already is left as it is."""
     engine_kwargs = {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}} if url.get_backend_name() == "sqlite" else {}

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from tuner.errors import SchemaMismatch
 from tuner.store import migrate as migration
+from tuner.store.audit import AuditLog
 from tuner.store.database import Database, read_clock
 from tuner.store.engine import parse_url
 from tuner.store.events import Events
 from tuner.store.figures import FiguresPart
 from tuner.store.fleet import Fleet
 from tuner.store.jobs import Jobs
+from tuner.store.people import People
 from tuner.store.planning import Planning
 from tuner.store.queue import Queue
 from tuner.store.webhooks import Webhooks
@@ -37,6 +39,8 @@ class Store:
     events: Events
     webhooks: Webhooks
     figures: FiguresPart
+    people: People
+    audit: AuditLog
 
     def __init__(self, url: str) -> None:
         """Use a database whose tables are current; `open` sees to that."""
@@ -53,6 +57,8 @@ class Store:
         self.events = Events(self._database)
         self.webhooks = Webhooks(self._database)
         self.figures = FiguresPart(self._database)
+        self.people = People(self._database)
+        self.audit = AuditLog(self._database)
 
     @classmethod
     def open(cls, url: str, *, migrate: bool | None = None) -> Store:
@@ -104,3 +110,9 @@ class Store:
         from tuner.store.study_view import StudyView
 
         return StudyView(self.optuna_storage())
+
+    def delete_study(self, job_id: str) -> None:
+        """Delete the Optuna study of a job that has been deleted; nothing happens where there is none."""
+        from tuner.store.optuna_storage import delete_study
+
+        delete_study(self.optuna_storage(), name=job_id)
