@@ -13,7 +13,6 @@ from typing import Any
 
 import optuna
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata, produce_migrations
 from alembic.migration import MigrationContext
 from alembic.operations.ops import DropTableOp
@@ -21,9 +20,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
 import migrations
+from tests.migrations.revisions import engine_of, run
 from tuner.errors import InvalidValue, SchemaMismatch
 from tuner.store import Store
-from tuner.store.engine import WRITES, connect, parse_url
 from tuner.store.migrate import VERSION_TABLE, alembic_config, is_current, is_ours, upgrade
 from tuner.store.models import PREFIX, Base
 from tuner.store.optuna_storage import open_backend
@@ -33,16 +32,8 @@ REVISIONS = Path(str(migrations.__file__)).parent / "versions"
 
 @pytest.fixture
 def engine(empty_url: str) -> Iterator[Engine]:
-    engine = connect(parse_url(empty_url), foreign_keys=False).execution_options(**{WRITES: True})
-    yield engine
-    engine.dispose()
-
-
-def run(engine: Engine, verb: str, revision: str) -> None:
-    config = alembic_config()
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        getattr(command, verb)(config, revision)
+    with engine_of(empty_url) as engine:
+        yield engine
 
 
 def our_tables(engine: Engine) -> set[str]:

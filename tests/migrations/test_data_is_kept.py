@@ -1,0 +1,131 @@
+"""A database that an earlier release filled goes up with everything in it, and back."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import optuna
+import pytest
+from sqlalchemy import text
+
+from tests.migrations.revisions import Rows, all_rows, engine_of, run
+from tuner.jobs.priority import Priority
+from tuner.jobs.states import JobState
+from tuner.people.roles import LOCAL
+from tuner.store import Store
+from tuner.store.migrate import VERSION_TABLE, is_current, upgrade
+
+CLASSES = {0: "normal", 5: "high", -3: "low"}
+"""Of the priorities in the fixture."""
+AS_NUMBER = {"low": -1, "normal": 0, "high": 1}
+
+
+def without(rows: Rows, *tables: str) -> Rows:
+    return {name: content for name, content in rows.items() if name not in tables}
+
+
+def job_named(rows: Rows, name: str) -> dict:
+    return next(job for job in rows["tuner_jobs"].values() if job["spec"]["name"] == name)
+
+
+def test_the_fixture_is_what_it_says(released_url: str) -> None:
+    rows = all_rows(released_url)
+    assert [job["state"] for _, job in sorted(rows["tuner_jobs"].items())] == [
+        "completed",
+        "running",
+        "queued",
+        "cancelled",
+    ]
+    assert {job["priority"] for job in rows["tuner_jobs"].values()} == set(CLASSES)
+    assert len(rows["tuner_reports"]) == 1
+    assert len(rows["tuner_curve_points"]) > 50
+    assert not is_current(released_url)
+
+
+def test_going_up_keeps_every_row_and_every_value(released_url: str) -> None:
+    before = all_rows(released_url)
+    upgrade(released_url)
+    after = all_rows(released_url)
+    for table, rows in without(before, "tuner_workers", "tuner_jobs", VERSION_TABLE).items():
+        assert rows.keys() == after[table].keys(), table
+        for key, row in rows.items():
+            assert row.items() <= after[table][key].items(), table
+    for key, job in before["tuner_jobs"].items():
+        now = after["tuner_jobs"][key]
+        kept = {name: value for name, value in job.items() if name not in ("priority", "spec")}
+        assert kept.items() <= now.items()
+        assert now["spec"] == {**job["spec"], "priority": CLASSES[job["priority"]]}
+        assert now["priority"] == Priority(CLASSES[job["priority"]]).rank
+
+
+def test_what_is_new_is_filled_in(released_url: str) -> None:
+    upgrade(released_url)
+    rows = all_rows(released_url)
+    for job in rows["tuner_jobs"].values():
+        assert (job["owner"], job["shared"], job["name"]) == (LOCAL.user, False, job["spec"]["name"])
+    for trial in rows["tuner_trials"].values():
+        assert trial["family"] == trial["schedule"]["family"]["name"]
+    for one in rows["tuner_runs"].values():
+        assert (one["queued_at"], one["device_seconds"]) == (one["created_at"], 0.0)
+    assert rows["tuner_accounts"].keys() == {(job["team"], LOCAL.user) for job in rows["tuner_jobs"].values()}
+    assert rows["tuner_workers"] == {}
+
+
+def test_the_store_reads_what_the_earlier_release_left(released_url: str) -> None:
+    old = all_rows(released_url)
+    upgrade(released_url)
+    with closing(Store.open(released_url)) as store:
+        jobs = {job.spec.name: job for job in store.jobs.list().items}
+        assert jobs["half done"].state is JobState.RUNNING
+        assert jobs["half done"].spec.priority is Priority.HIGH
+        assert jobs["can wait"].spec.priority is Priority.LOW
+        done = next(job for job in jobs.values() if job.state is JobState.COMPLETED)
+        assert store.jobs.report(done.id) == old["tuner_reports"][(done.id,)]["report"]
+        assert len(store.events.after(0, job_id=done.id, limit=1000)) > 50
+        study = optuna.load_study(study_name=done.id, storage=store.optuna_storage())
+        assert len(study.trials) == 4
+
+
+def test_a_job_that_was_half_done_goes_on(released_url: str) -> None:
+    upgrade(released_url)
+    half_done = job_named(all_rows(released_url), "half done")["id"]
+    with closing(Store.open(released_url)) as store:
+        assert store.queue.reap().requeued == 1
+    runs = [row for row in all_rows(released_url)["tuner_runs"].values() if row["job_id"] == half_done]
+    assert sorted(row["state"] for row in runs) == ["queued", "queued", "succeeded"]
+
+
+def test_new_rows_get_new_numbers(released_url: str) -> None:
+    upgrade(released_url)
+    with closing(Store.open(released_url)) as store:
+        spec = store.jobs.list().items[0].spec
+        job = store.jobs.submit(spec)
+        assert store.jobs.list().items[0].id == job.id
+        events = [event.id for event in store.events.after(0, limit=1000)]
+        assert events == sorted(set(events))
+
+
+def test_going_back_brings_back_what_was_there(released_url: str) -> None:
+    before = all_rows(released_url)
+    upgrade(released_url)
+    with engine_of(released_url) as engine:
+        run(engine, "downgrade", "0001")
+    after = all_rows(released_url)
+    assert without(after, "tuner_workers", "tuner_jobs") == without(before, "tuner_workers", "tuner_jobs")
+    for key, job in before["tuner_jobs"].items():
+        number = AS_NUMBER[CLASSES[job["priority"]]]
+        assert after["tuner_jobs"][key] == {**job, "priority": number, "spec": {**job["spec"], "priority": number}}
+    upgrade(released_url)
+    assert is_current(released_url)
+
+
+@pytest.mark.parametrize(("started", "state"), [("NULL", "queued"), ("1.0", "running")])
+def test_going_back_leaves_no_state_that_the_earlier_release_does_not_know(
+    released_url: str, started: str, state: str
+) -> None:
+    upgrade(released_url)
+    with engine_of(released_url) as engine:
+        with engine.begin() as connection:
+            connection.execute(text(f"UPDATE tuner_jobs SET state = 'paused', started_at = {started}"))
+        run(engine, "downgrade", "0001")
+    assert {job["state"] for job in all_rows(released_url)["tuner_jobs"].values()} == {state}
