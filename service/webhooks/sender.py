@@ -95,11 +95,11 @@ class Sender:
                 if parts.scheme == "https"
                 else plain
             )
-            with closing(connection), _cut_at(deadline, connection):
+            with closing(connection), _cut_at(deadline, connection) as cut:
                 if isinstance(connection, ssl.SSLSocket):
                     connection.do_handshake()
                 target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-                return _exchange(connection, host=parts.netloc, target=target, body=body, headers=headers)
+                return _exchange(connection, cut=cut, host=parts.netloc, target=target, body=body, headers=headers)
 
     def _allowed(self, host: str, port: int) -> Sequence[str]:
         addresses = self._resolve(host, port)
@@ -135,10 +135,16 @@ def _connected(addresses: Sequence[str], *, port: int, deadline: float) -> socke
 
 
 @contextmanager
-def _cut_at(deadline: float, connection: socket.socket) -> Iterator[None]:
-    """Cut a connection at a time: a time-out alone begins anew with every byte that a slow receiver sends."""
+def _cut_at(deadline: float, connection: socket.socket) -> Iterator[threading.Event]:
+    """Cut a connection at a time: a time-out alone begins anew with every byte that a slow receiver sends.
+
+    Yields:
+        Set when that was done: what was read may then be half an answer.
+    """
+    done = threading.Event()
 
     def cut() -> None:
+        done.set()
         with suppress(OSError):  # it has ended by itself
             # The plain socket's own way: that of TLS would take its state from under the thread that reads.
             socket.socket.shutdown(connection, socket.SHUT_RDWR)
@@ -147,7 +153,7 @@ def _cut_at(deadline: float, connection: socket.socket) -> Iterator[None]:
     watch.daemon = True
     watch.start()
     try:
-        yield
+        yield done
     finally:
         watch.cancel()
 
@@ -160,6 +166,8 @@ def _exchange(connection: socket.socket, *, host: str, target: str, body: bytes,
         own = {"Host": host, "User-Agent": f"schedule-tuner/{__version__}", "Connection": "close"}
         exchange.request("POST", target, body=body, headers=own | dict(headers))
         response = exchange.getresponse()
+        if cut.is_set():
+            raise TimeoutError
         with suppress(OSError, http.client.HTTPException):  # a receiver that is read to the end can close in peace
             response.read(_READ_BYTES)
         return response.status
