@@ -11,7 +11,6 @@ from service.problems import catalog
 from service.problems.rendering import declared
 from service.resources import Resources, ResourcesDep
 from tuner.errors import TunerError
-from tuner.store.migrate import is_current
 
 router = APIRouter(tags=["health"])
 
@@ -54,7 +53,7 @@ def readyz(resources: ResourcesDep) -> Readiness:
 def _database(resources: Resources) -> dict[str, str]:
     try:
         resources.store.now()
-        current = is_current(resources.settings.database)
+        current = resources.store.is_current()
     except TunerError as error:
         return {"database": str(error), "schema": "unknown"}
     return {"database": OK, "schema": OK if current else "of another version; run `tuner db upgrade`"}

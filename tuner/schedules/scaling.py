@@ -58,8 +58,7 @@ def scaled_to_batch(
         InvalidValue: A batch size is out of range, or the new peak would be no positive finite number.
     """
     for field, batch in (("from_batch", from_batch), ("to_batch", to_batch)):
-        if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= MAX_BATCH:
-            raise InvalidValue(field, value=batch, allowed=f"a whole number in [1, {MAX_BATCH}]")
+        _check_batch(field, batch)
     ratio = to_batch / from_batch
     factor = math.sqrt(ratio) if rule is ScalingRule.SQRT else ratio
     peak = schedule.peak_lr * factor
@@ -76,12 +75,17 @@ def scaled_to_batch(
     )
 
 
+def _check_batch(field: str, batch: object) -> None:
+    if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch <= MAX_BATCH:
+        raise InvalidValue(field, value=batch, allowed=f"a whole number in [1, {MAX_BATCH}]")
+
+
 def _caveats(schedule: Schedule, *, rule: ScalingRule, ratio: float, optimizer: ScaledFor | None) -> tuple[str, ...]:
     if ratio == 1:
         return ()
     found = [
         _on_the_rule(rule, optimizer=optimizer),
-        f"The same data makes {1 / ratio:.4g} times as many updates. The schedule's lengths are not changed: use it with "
+        f"The same data makes {1 / ratio:.4g} times as many updates. The schedule's lengths are unchanged: use it with "
         "the new run's total_steps, and compress it to them first if it holds lengths in updates.",
     ]
     if optimizer != "sgd":

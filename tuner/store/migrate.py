@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Engine, func, inspect, select
+from sqlalchemy import URL, Connection, Engine, func, inspect, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from tuner.errors import DatabaseUnavailable, InvalidValue, SchemaMismatch
@@ -69,10 +70,20 @@ def is_current(url: str) -> bool:
     parsed = parse_url(url)
     if _file(parsed) is not None and not Path(str(_file(parsed))).exists():
         return False
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     with _engine(parsed, writes=False) as engine, engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        return context.get_current_revision() == head and _OPTUNA_TABLES.issubset(inspect(connection).get_table_names())
+        return has_tables(connection)
+
+
+def has_tables(connection: Connection) -> bool:
+    """Whether a connection's database has exactly the tables that this version works with, Optuna's included."""
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision() == _head() and _OPTUNA_TABLES.issubset(inspect(connection).get_table_names())
+
+
+@cache
+def _head() -> str | None:
+    """The newest revision that this version knows."""
+    return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
 def alembic_config() -> Config:

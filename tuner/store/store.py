@@ -94,6 +94,10 @@ class Store:
         """Seconds since 1970 UTC by the database's clock."""
         return self._database.read(read_clock)
 
+    def is_current(self) -> bool:
+        """Whether the database still has exactly the tables that this version works with; cheap enough to ask often."""
+        return self._database.read(lambda session: migration.has_tables(session.connection()))
+
     def optuna_storage(self) -> BaseStorage:
         """Optuna's storage in the same database, opened once."""
         from tuner.store.optuna_storage import open_backend, with_cache
