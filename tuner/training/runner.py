@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from tuner.errors import InvalidValue, WorkloadError
 from tuner.training.devices import resolve_device
@@ -43,11 +44,14 @@ class Channel:
         self._writer = os.fdopen(write_fd, "wb")
 
     def send(self, message: FromRunner) -> None:
-        """Send a message.
+        """Send a message. What was printed before it is in the log before the worker hears it.
 
         Raises:
             WorkerGone: Nobody listens.
         """
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # on a full disk, or with its output closed, a run goes on
+                stream.flush()
         try:
             self._writer.write(message.model_dump_json().encode() + b"\n")
             self._writer.flush()
@@ -86,8 +90,6 @@ def serve(channel: Channel, *, device: str, workloads: dict[str, Workload]) -> N
 
     while isinstance(request := channel.receive(), Train):
         ended = execute(request, workloads=workloads, device=device, on_evaluation=channel.ask, on_snapshot=saved)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()  # what the run printed is in its log before the worker hears that it is over
         channel.send(ended)
 
 
