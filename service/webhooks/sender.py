@@ -158,8 +158,20 @@ def _cut_at(deadline: float, connection: socket.socket) -> Iterator[threading.Ev
         watch.cancel()
 
 
-def _exchange(connection: socket.socket, *, host: str, target: str, body: bytes, headers: Mapping[str, str]) -> int:
-    """Send the request, and read the status of its answer."""
+def _exchange(
+    connection: socket.socket,
+    *,
+    cut: threading.Event,
+    host: str,
+    target: str,
+    body: bytes,
+    headers: Mapping[str, str],
+) -> int:
+    """Send the request, and read the status of its answer.
+
+    Raises:
+        TimeoutError: The connection was cut before the answer was whole.
+    """
     with closing(http.client.HTTPConnection(host)) as exchange:
         exchange.sock = connection
         exchange.auto_open = 0

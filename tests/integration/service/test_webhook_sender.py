@@ -98,7 +98,7 @@ def test_a_name_that_leads_to_a_closed_address_is_refused(receiver: Receiver, ad
 
 
 @pytest.mark.parametrize(
-    "addresses", list(itertools.permutations([PUBLIC, "127.0.0.1"])) + [(PUBLIC, "2606:4700::1111", "fd00::1")]
+    "addresses", [*itertools.permutations([PUBLIC, "127.0.0.1"]), (PUBLIC, "2606:4700::1111", "fd00::1")]
 )
 def test_a_name_that_leads_to_open_and_closed_addresses_is_refused_before_anything_is_sent(
     receiver: Receiver, addresses: tuple[str, ...]
