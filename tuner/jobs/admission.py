@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from tuner.errors import InvalidValue
 from tuner.jobs.payloads import RefusedPayload, dotted, read_strictly, refusals, unknown_field
 from tuner.jobs.records import WorkloadInfo
-from tuner.jobs.spec import JobSpec
+from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.search.ladder import price
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
@@ -35,17 +35,27 @@ class SearchRequest(SearchSettings):
 class JobRequest(JobSpec):
     """A request to find the schedule for one workload: only the workload must be given."""
 
+    # Wider than the parent's, like the horizon above.
+    team: str | None = Field(  # type: ignore[assignment]
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="The team that it belongs to; that of whoever submits it when absent.",
+    )
     search: SearchRequest = Field(
         default_factory=SearchRequest, description="Horizon, budget, rungs and space of the search."
     )
 
 
-def admit(request: JobRequest | Mapping[str, Any], *, workloads: Sequence[WorkloadInfo]) -> JobSpec:
+def admit(
+    request: JobRequest | Mapping[str, Any], *, workloads: Sequence[WorkloadInfo], team: str | None = None
+) -> JobSpec:
     """Check a request against what the workers offer, and fill in every default.
 
     Args:
         request: What is asked for; a mapping is read as strictly as a request over HTTP.
         workloads: What the workers have announced.
+        team: The team of a request that names none; `DEFAULT_TEAM` when absent.
 
     Returns:
         A job that leaves nothing open: all options, the horizon and the search space are given.
@@ -61,8 +71,12 @@ def admit(request: JobRequest | Mapping[str, Any], *, workloads: Sequence[Worklo
         workload=info.name,
         options=options,
         name=asked.name,
-        team=asked.team,
+        notes=asked.notes,
+        team=asked.team or team or DEFAULT_TEAM,
+        shared=asked.shared,
         priority=asked.priority,
+        resources=asked.resources,
+        limits=asked.limits,
         search=_complete_search(asked.search, info=info, optimizer=_optimizer(info, options=options)),
     )
 
@@ -153,12 +167,26 @@ def _complete_search(asked: SearchRequest, *, info: WorkloadInfo, optimizer: Opt
     if asked.space is None:
         given["space"] = default_space(optimizer, peak_lr=info.peak_lr.get(optimizer.value))
     settings = SearchSettings(**given)
-    least = price(settings).least
+    check_max_updates(settings, field="search.max_updates")
+    return settings
+
+
+def check_max_updates(settings: SearchSettings, *, field: str, least: int = 0) -> None:
+    """Refuse a limit of updates that does not pay for an answer.
+
+    Args:
+        settings: The search with the limit.
+        field: What the limit is called where it was given.
+        least: What an answer takes from where the search stands.
+
+    Raises:
+        InvalidValue: The limit is below that, or below what the search takes in any case.
+    """
+    least = max(least, price(settings).least)
     if settings.max_updates is not None and settings.max_updates < least:
         raise InvalidValue(
-            "search.max_updates",
+            field,
             value=settings.max_updates,
             allowed=f"at least {least} with these settings",
             hint="With less, not even the controls and one rival reach the horizon. Give more, or a lower total_steps.",
         )
-    return settings

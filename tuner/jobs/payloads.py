@@ -6,6 +6,7 @@ rather than dropped. The service and `tuner.tune` refuse with the same words, be
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -72,6 +73,19 @@ def read_strictly(model: type[Model], payload: Any) -> Model:
     except PydanticSerializationError as error:
         raise InvalidValue("request", value=type(payload).__name__, allowed="made of JSON values") from error
     return model.model_validate_json(text, strict=True)
+
+
+def request_digest(payload: Mapping[str, Any]) -> str:
+    """What is remembered of a request for its idempotency key: equal for equal JSON, in whatever order its fields come.
+
+    Args:
+        payload: The request as it came, before anything was filled in.
+
+    Returns:
+        SHA-256 of its canonical JSON, in hexadecimal.
+    """
+    canonical = json.dumps(to_jsonable_python(payload), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def refusals(errors: Iterable[Mapping[str, Any]], *, model: type[BaseModel] | None = None) -> tuple[Refusal, ...]:

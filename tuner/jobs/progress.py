@@ -1,13 +1,12 @@
-"""How far a job is: counted from its records alone, without a clock or a database."""
+"""How far a job is: worked out from sums over its trials and runs, without a clock or a database."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tuner.jobs.records import JobRecord, RunKind, RunRecord, StudyRecord, TrialRecord
+from tuner.jobs.records import JobRecord, RunKind, RunRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.ladder import Price, price, rung_steps
 
@@ -71,7 +70,8 @@ class Progress:
     fraction: float
     """Share of the expected updates that are settled, in [0, 1]; exactly 1 for a completed job."""
     seconds_left: float | None
-    """At the pace of the runs that have succeeded; ``None`` until a few have, and once the job has ended."""
+    """Of the devices that train now, at the pace of the runs that have succeeded; as of one when none does. ``None``
+    until a few have, while the job is paused, and once it has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,22 +82,73 @@ class JobDetail(JobRecord):
     price: Price
 
 
-def detail(record: StudyRecord) -> JobDetail:
-    """A job as people look at it."""
-    return JobDetail(
-        **vars(record.job),
-        progress=progress(record.job, trials=record.trials, runs=record.runs),
-        price=price(record.job.spec.search),
+@dataclass(frozen=True, kw_only=True)
+class RunTally:
+    """The runs of one kind, rung and state, summed up."""
+
+    kind: RunKind
+    rung: int
+    state: RunState
+    runs: int
+    total_steps: int
+    """Updates that they take."""
+    steps: int
+    """Updates from the start of their schedules that they have come to."""
+    updates: int
+    """Updates executed for them, repeated ones included."""
+    device_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """A job's trials and runs, summed up: all that its progress is worked out from."""
+
+    trials: Mapping[TrialState, int]
+    """How many are in each state; those in which none is may be absent."""
+    runs: tuple[RunTally, ...]
+    """One for each kind, rung and state of which there are any."""
+    best: BestSoFar | None
+    devices: int
+    """How many devices train its runs just now."""
+
+
+def tally_of(*, trials: Sequence[TrialRecord], runs: Sequence[RunRecord], devices: int = 0) -> Tally:
+    """Sum up a job's trials and runs.
+
+    Args:
+        trials: All of them.
+        runs: All of them.
+        devices: How many devices train its runs just now.
+    """
+    groups: dict[tuple[RunKind, int, RunState], list[RunRecord]] = {}
+    for run in runs:
+        groups.setdefault((run.kind, run.rung, run.state), []).append(run)
+    return Tally(
+        trials=Counter(trial.state for trial in trials),
+        runs=tuple(
+            RunTally(
+                kind=kind,
+                rung=rung,
+                state=state,
+                runs=len(group),
+                total_steps=sum(run.total_steps for run in group),
+                steps=sum(run.step for run in group),
+                updates=sum(run.updates for run in group),
+                device_seconds=sum(run.device_seconds for run in group),
+            )
+            for (kind, rung, state), group in groups.items()
+        ),
+        best=_best(runs, trials=trials),
+        devices=devices,
     )
 
 
-def progress(job: JobRecord, *, trials: Sequence[TrialRecord], runs: Sequence[RunRecord]) -> Progress:
-    """Count how far a job is.
+def progress(job: JobRecord, *, tally: Tally) -> Progress:
+    """Work out how far a job is.
 
     Args:
         job: The job.
-        trials: All of its trials.
-        runs: All of its runs.
+        tally: Its trials and runs.
 
     Returns:
         The counts. ``updates_expected`` is an upper bound: schedules that diverge cost less than planned.
@@ -105,72 +156,69 @@ def progress(job: JobRecord, *, trials: Sequence[TrialRecord], runs: Sequence[Ru
     settings = job.spec.search
     cost = price(settings)
     steps = rung_steps(settings)
-    rung_runs = [run for run in runs if run.kind is RunKind.RUNG]
-    confirmations = [run for run in runs if run.kind is RunKind.CONFIRM]
     expected = max(1, cost.updates)
-    settled = sum(_settled(run) for run in runs)
-    states = Counter(trial.state for trial in trials)
+    settled = sum(map(_settled, tally.runs))
+    rungs = [
+        [runs for runs in tally.runs if runs.kind is RunKind.RUNG and runs.rung == rung] for rung in range(len(steps))
+    ]
+    confirmations = [runs for runs in tally.runs if runs.kind is RunKind.CONFIRM]
     return Progress(
         trials=TrialCounts(
             planned=settings.trials,
-            opened=len(trials),
-            pruned=states[TrialState.PRUNED],
-            completed=states[TrialState.COMPLETED],
-            failed=states[TrialState.FAILED],
+            opened=sum(tally.trials.values()),
+            pruned=tally.trials.get(TrialState.PRUNED, 0),
+            completed=tally.trials.get(TrialState.COMPLETED, 0),
+            failed=tally.trials.get(TrialState.FAILED, 0),
         ),
         rungs=tuple(
-            _counts([run for run in rung_runs if run.rung == rung], updates=updates, total=cost.rung_runs[rung])
-            for rung, updates in enumerate(steps)
+            _counts(runs, updates=updates, total=total)
+            for runs, updates, total in zip(rungs, steps, cost.rung_runs, strict=True)
         ),
         confirmations=_counts(confirmations, updates=steps[-1], total=cost.confirm_runs),
-        best=_best(rung_runs, trials=trials),
+        best=tally.best,
         updates_spent=job.updates_spent,
         updates_expected=expected,
         fraction=1.0 if job.state is JobState.COMPLETED else min(1.0, settled / expected),
-        seconds_left=_seconds_left(job, runs=runs, updates_left=max(0, expected - settled)),
+        seconds_left=_seconds_left(job, tally=tally, updates_left=max(0, expected - settled)),
     )
 
 
-def _counts(runs: Sequence[RunRecord], *, updates: int, total: int) -> RunCounts:
-    states = Counter(run.state for run in runs)
+def _counts(tallies: Sequence[RunTally], *, updates: int, total: int) -> RunCounts:
+    states: Counter[RunState] = Counter()
+    for tally in tallies:
+        states[tally.state] += tally.runs
     return RunCounts(
         updates=updates,
         done=sum(states[state] for state in _ENDED),
         running=states[RunState.LEASED],
         queued=states[RunState.QUEUED],
-        total=max(total, len(runs)),
+        total=max(total, states.total()),
     )
 
 
-def _settled(run: RunRecord) -> int:
+def _settled(runs: RunTally) -> int:
     """Updates that need not be waited for any more: all of an ended run's, however early it ended."""
-    return run.total_steps if run.state in _ENDED else run.step
+    return runs.total_steps if runs.state in _ENDED else runs.steps
 
 
-def _best(rung_runs: Sequence[RunRecord], *, trials: Sequence[TrialRecord]) -> BestSoFar | None:
-    scored = [(-run.rung, run.loss, run.trial_number, run) for run in rung_runs if run.loss is not None]
+def _best(runs: Sequence[RunRecord], *, trials: Sequence[TrialRecord]) -> BestSoFar | None:
+    scored = [
+        (-run.rung, run.loss, run.trial_number, run.total_steps)
+        for run in runs
+        if run.kind is RunKind.RUNG and run.loss is not None
+    ]
     if not scored:
         return None
-    _, loss, number, run = min(scored, key=lambda entry: entry[:3])
+    rung, loss, number, updates = min(scored)
     label = next(trial.schedule.label for trial in trials if trial.number == number)
-    return BestSoFar(trial=number, label=label, loss=loss, rung=run.rung, updates=run.total_steps)
+    return BestSoFar(trial=number, label=label, loss=loss, rung=-rung, updates=updates)
 
 
-def _seconds_left(job: JobRecord, *, runs: Sequence[RunRecord], updates_left: int) -> float | None:
-    """The rest at the pace of the runs that have succeeded.
-
-    Only time in which at least one of them was being trained counts, and time in which several were counts once: what
-    passed before the first, or while no worker was up, says nothing about the pace.
-    """
-    spans = [
-        (run.started_at, run.finished_at, run.total_steps)
-        for run in runs
-        if run.state is RunState.SUCCEEDED and run.started_at is not None and run.finished_at is not None
-    ]
-    if job.finished_at is not None or len(spans) < _RUNS_FOR_A_PACE:
+def _seconds_left(job: JobRecord, *, tally: Tally, updates_left: int) -> float | None:
+    if job.finished_at is not None or job.state is JobState.PAUSED:
         return None
-    busy, busy_until = 0.0, -math.inf
-    for start, end, _ in sorted(spans):
-        busy += max(0.0, end - max(start, busy_until))
-        busy_until = max(busy_until, end)
-    return updates_left * busy / sum(updates for _, _, updates in spans) if busy > 0 else None
+    done = [runs for runs in tally.runs if runs.state is RunState.SUCCEEDED]
+    updates, device_seconds = sum(runs.updates for runs in done), sum(runs.device_seconds for runs in done)
+    if sum(runs.runs for runs in done) < _RUNS_FOR_A_PACE or not (updates and device_seconds):
+        return None
+    return updates_left * device_seconds / updates / (tally.devices or job.spec.resources.devices)

@@ -14,6 +14,8 @@ MIN_HORIZON = 10
 MAX_RUNG_RATIO = 3.0
 """Above this, the ranking at a rung stops telling the ranking at the next (docs/architecture.md, "The rungs")."""
 
+MAX_TRIALS = 10_000
+
 
 class SearchSettings(BaseModel):
     """Horizon, budget, rungs and space of one search."""
@@ -23,7 +25,7 @@ class SearchSettings(BaseModel):
     total_steps: int = Field(
         ge=MIN_HORIZON, le=100_000_000, description="The horizon: optimizer updates of a full training run."
     )
-    trials: int = Field(default=24, ge=1, le=10_000, description="Schedules to try, the controls included. Exact.")
+    trials: int = Field(default=24, ge=1, le=MAX_TRIALS, description="Schedules to try, the controls included. Exact.")
     max_updates: int | None = Field(
         default=None,
         ge=10,

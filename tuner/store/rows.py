@@ -14,6 +14,7 @@ from tuner.jobs.records import (
     EventRecord,
     JobRecord,
     Level,
+    LogChunk,
     RunRecord,
     TrialRecord,
     WorkerRecord,
@@ -22,6 +23,7 @@ from tuner.jobs.records import (
 from tuner.jobs.spec import JobSpec
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
+from tuner.store import models
 from tuner.store.models import Event, Job, Point, Run, Trial, Worker, Workload
 
 MAX_TEXT = 20_000
@@ -115,6 +117,11 @@ def curve_point(point: Point) -> CurvePoint:
 def event_record(event: Event) -> EventRecord:
     """The record of an event."""
     return EventRecord(id=event.id, job_id=event.job_id, kind=event.kind, data=event.data, at=event.at)
+
+
+def log_chunk(chunk: models.LogChunk) -> LogChunk:
+    """The record of a piece of a run's log."""
+    return LogChunk(seq=chunk.seq, attempt=chunk.attempt, text=chunk.text, at=chunk.at)
 
 
 def worker_record(worker: Worker, *, runs: Sequence[str], alive_since: float) -> WorkerRecord:

@@ -1,0 +1,91 @@
+"""A job and how far it is, by sums that the database makes: no run or trial is loaded but the best."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from tuner.jobs.progress import BestSoFar, JobDetail, RunTally, Tally, progress
+from tuner.jobs.records import RunKind
+from tuner.jobs.states import RunState
+from tuner.schedules import Schedule
+from tuner.search.ladder import price
+from tuner.store.models import Job, Run, Trial, Worker
+from tuner.store.rows import job_record
+
+
+def read_detail(session: Session, job: Job) -> JobDetail:
+    """A job as people look at it."""
+    record = job_record(job)
+    return JobDetail(
+        **vars(record),
+        progress=progress(record, tally=_tally(session, job.id)),
+        price=price(record.spec.search),
+    )
+
+
+def _tally(session: Session, job_id: str) -> Tally:
+    states = select(Trial.state, func.count()).where(Trial.job_id == job_id).group_by(Trial.state)
+    return Tally(
+        trials=dict(session.execute(states).tuples().all()),
+        runs=_run_tallies(session, job_id),
+        best=_best(session, job_id),
+        devices=_devices(session, job_id),
+    )
+
+
+def _run_tallies(session: Session, job_id: str) -> tuple[RunTally, ...]:
+    group = (Run.kind, Run.rung, Run.state)
+    sums = select(
+        *group,
+        func.count(),
+        func.sum(Run.total_steps),
+        func.sum(Run.step),
+        func.sum(Run.updates),
+        func.sum(Run.device_seconds),
+    )
+    return tuple(
+        RunTally(
+            kind=kind,
+            rung=rung,
+            state=state,
+            runs=runs,
+            total_steps=int(total_steps),
+            steps=int(steps),
+            updates=int(updates),
+            device_seconds=float(device_seconds),
+        )
+        for kind, rung, state, runs, total_steps, steps, updates, device_seconds in session.execute(
+            sums.where(Run.job_id == job_id).group_by(*group)
+        )
+    )
+
+
+def _best(session: Session, job_id: str) -> BestSoFar | None:
+    scored = (
+        select(Run.trial_number, Run.loss, Run.rung, Run.total_steps, Trial.schedule)
+        .join(Trial, Trial.id == Run.trial_id)
+        .where(Run.job_id == job_id, Run.kind == RunKind.RUNG, Run.loss.is_not(None))
+        .order_by(Run.rung.desc(), Run.loss, Run.trial_number)
+        .limit(1)
+    )
+    found = session.execute(scored).one_or_none()
+    if found is None or found.loss is None:
+        return None
+    return BestSoFar(
+        trial=found.trial_number,
+        label=Schedule.model_validate(found.schedule).label,
+        loss=found.loss,
+        rung=found.rung,
+        updates=found.total_steps,
+    )
+
+
+def _devices(session: Session, job_id: str) -> int:
+    """How many devices train its runs: a run takes all of its worker's."""
+    training = (
+        select(func.coalesce(func.sum(Worker.devices), 0))
+        .join(Run, Run.worker == Worker.name)
+        .where(Run.job_id == job_id, Run.state == RunState.LEASED)
+    )
+    return int(session.scalar(training) or 0)
