@@ -242,6 +242,9 @@ def upgrade() -> None:
     with op.batch_alter_table("tuner_workers") as batch:
         batch.add_column(sa.Column("draining", sa.Boolean(), server_default=sa.false(), nullable=False))
     with op.batch_alter_table("tuner_jobs") as batch:
+        batch.add_column(sa.Column("needs_device", sa.String(length=16), server_default="any", nullable=False))
+        batch.add_column(sa.Column("needs_devices", sa.Integer(), server_default="1", nullable=False))
+        batch.add_column(sa.Column("needs_memory_bytes", sa.BigInteger(), nullable=True))
         batch.drop_index("ix_tuner_jobs_state_priority_seq")
         batch.create_index(
             "ix_tuner_jobs_shared", ["seq"], sqlite_where=sa.text("shared"), postgresql_where=sa.text("shared")
@@ -264,6 +267,9 @@ def downgrade() -> None:
         batch.drop_index("ix_tuner_jobs_state_seq")
         batch.drop_index("ix_tuner_jobs_shared")
         batch.create_index("ix_tuner_jobs_state_priority_seq", ["state", "priority", "seq"])
+        batch.drop_column("needs_memory_bytes")
+        batch.drop_column("needs_devices")
+        batch.drop_column("needs_device")
     with op.batch_alter_table("tuner_workers") as batch:
         batch.drop_column("draining")
     for table, columns in _NEW.items():

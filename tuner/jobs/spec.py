@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,6 +27,11 @@ class Resources(BaseModel):
         le=100_000,
         description="Memory that each device must have, in GiB; any when absent. Of a CPU worker, the machine's.",
     )
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Memory that each device must have, in bytes."""
+        return None if self.memory_gib is None else math.ceil(self.memory_gib * 2**30)
 
 
 class Limits(BaseModel):

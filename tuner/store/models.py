@@ -225,9 +225,12 @@ class Job(Base):
     """The rank of its class."""
     workload: Mapped[str] = mapped_column(Name)
     workload_version: Mapped[str] = mapped_column(Name)
+    needs_device: Mapped[str] = mapped_column(String(16), server_default="any")
+    needs_devices: Mapped[int] = mapped_column(Integer, server_default="1")
+    needs_memory_bytes: Mapped[int | None]
     name: Mapped[str] = mapped_column(Name)
     spec: Mapped[dict[str, Any]]
-    """The truth; team, priority, workload, name and shared stand beside it to be searched by."""
+    """The truth; team, priority, workload, resources, name and shared stand beside it to be searched by."""
     origin: Mapped[str | None] = mapped_column(Id)
     idempotency_key: Mapped[str | None] = mapped_column(Name)
     request_digest: Mapped[str | None] = mapped_column(String(64))
@@ -298,7 +301,7 @@ class Run(Base):
     accounted_at: Mapped[float | None]
     """Until when the present lease's device time is counted."""
     expected_seconds: Mapped[float | None]
-    """Device time that the present lease is expected to take in all: it counts in the shares before it is taken."""
+    """Device time that the present lease is still expected to take: it counts in the shares before it is taken."""
     stop_reason: Mapped[str | None]
     step: Mapped[int]
     updates: Mapped[int]

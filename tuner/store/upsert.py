@@ -27,6 +27,21 @@ def upsert(session: Session, table: type[Base], *, rows: Sequence[Mapping[str, A
     session.execute(insert.on_conflict_do_update(index_elements=key, set_=changed), list(rows))
 
 
+def add_up(session: Session, table: type[Base], *, row: Mapping[str, Any], adding: Sequence[str]) -> None:
+    """Insert a row; where one with the same primary key is there, add to its columns instead.
+
+    Args:
+        session: Of a writing transaction.
+        table: Where to.
+        row: Its columns.
+        adding: Those of them that are added up.
+    """
+    insert = _insert(session, table).values(**row)
+    key = [column.name for column in table.__table__.primary_key]
+    sums = {name: table.__table__.c[name] + insert.excluded[name] for name in adding}
+    session.execute(insert.on_conflict_do_update(index_elements=key, set_=sums))
+
+
 def insert_new(session: Session, table: type[Base], *, row: Mapping[str, Any], key: Sequence[str]) -> bool:
     """Insert a row unless one with the same unique key is there; tell whether it was inserted.
 
