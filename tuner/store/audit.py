@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from tuner.errors import InvalidValue
 from tuner.people.records import AuditRecord
 from tuner.store.database import Part, reads
-from tuner.store.jobs import Page
+from tuner.store.job_list import Page
 from tuner.store.models import Audit
 
 MAX_PAGE = 500

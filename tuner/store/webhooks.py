@@ -32,7 +32,7 @@ from tuner.jobs.webhooks import (
 )
 from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.store.database import Part, Tx, read_clock, reads, writes
-from tuner.store.jobs import MAX_PAGE, Page
+from tuner.store.job_list import MAX_PAGE, Page
 from tuner.store.models import Delivery, Event, Job, Team, Webhook
 from tuner.store.rows import plain_text
 
