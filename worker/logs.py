@@ -8,28 +8,24 @@ from typing import Any
 
 import structlog
 
-from worker.runner_environment import database_password
-
-_HIDDEN = "***"
+from worker.redaction import Redaction
 
 
 class Redact:
     """A structlog processor that blots a password out of every text of an event, tracebacks included.
 
     Args:
-        database_url: Holds the password, or none.
+        redaction: Knows the password.
     """
 
-    def __init__(self, database_url: str) -> None:
-        password = database_password(database_url)
-        self._secret = None if password is None else f":{password}@"
+    def __init__(self, redaction: Redaction) -> None:
+        self._redaction = redaction
 
     def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Return the event without the password."""
-        if self._secret is not None:
-            for key, value in event.items():
-                if isinstance(value, str):
-                    event[key] = value.replace(self._secret, f":{_HIDDEN}@")
+        for key, value in event.items():
+            if isinstance(value, str):
+                event[key] = self._redaction.hide(value)
         return event
 
 
@@ -42,7 +38,7 @@ def configure_logs(*, database_url: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            Redact(database_url),
+            Redact(Redaction(database_url)),
             structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer(),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

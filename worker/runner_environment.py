@@ -9,13 +9,13 @@ from urllib.parse import unquote
 _OURS = "TUNER_"
 _FOR_THE_RUNNER = frozenset({"TUNER_THREADS"})
 _CREDENTIALS = frozenset({"DATABASE_URL", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE"})
-_PASSWORD = re.compile(r"//[^:@/]*:(?P<password>.+)@")
+_PASSWORD = re.compile(r"//[^:@/?]*:(?P<password>.+)@|[?&]password=(?P<option>[^&]+)")
 
 
 def database_password(database_url: str) -> str | None:
     """The password in a database URL, as it is written there; ``None`` when it has none."""
     found = _PASSWORD.search(database_url)
-    return found["password"] if found else None
+    return found["password"] or found["option"] if found else None
 
 
 def runner_environment(
@@ -33,7 +33,7 @@ def runner_environment(
         extra: Set on top, for the device.
     """
     password = database_password(database_url)
-    within = [database_url] if password is None else [database_url, f":{password}@"]
+    within = [database_url] if password is None else [database_url, f":{password}@", f"password={password}"]
     equal = () if password is None else (password, unquote(password))
     kept = {
         name: value

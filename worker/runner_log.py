@@ -10,6 +10,8 @@ LIMIT_BYTES = 8 * 1024 * 1024
 """Size past which a file is cut down to its last half."""
 TAIL_LINES = 20
 TAIL_BYTES = 4_000
+FRESH_BYTES = 16 * 1024
+"""Most that `RunnerLog.fresh` returns of one file at a time."""
 
 
 class RunnerLog:
@@ -22,44 +24,111 @@ class RunnerLog:
 
     def __init__(self, folder: Path, *, limit_bytes: int = LIMIT_BYTES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._stdout = folder / "stdout.log"
-        self._stderr = folder / "stderr.log"
-        self._limit = limit_bytes
-        self._marked_at = 0
+        self._stdout = _Stream(folder / "stdout.log", limit_bytes=limit_bytes)
+        self._stderr = _Stream(folder / "stderr.log", limit_bytes=limit_bytes)
+        self._streams = (self._stdout, self._stderr)
 
     def open(self) -> tuple[IO[bytes], IO[bytes]]:
         """Both files, to be handed to a child process; the caller closes its copies."""
-        return self._stdout.open("ab"), self._stderr.open("ab")
+        return self._stdout.path.open("ab"), self._stderr.path.open("ab")
 
     def mark(self, what: str) -> None:
-        """Write a line between what was printed so far and what comes now; `tail` starts there."""
+        """Write a line between what was printed so far and what comes now; `tail` and `fresh` start there."""
         self.trim()
-        for path in (self._stdout, self._stderr):
-            with suppress(OSError), path.open("ab") as file:  # on a full disk a run is worth more than its log
-                file.write(f"=== {what}\n".encode())
-        self._marked_at = _size(self._stderr)
+        for stream in self._streams:
+            stream.mark(what)
 
     def trim(self) -> None:
         """Cut files that are past the limit down to their last half. What is printed during the cut may be lost."""
-        for path in (self._stdout, self._stderr):
-            if _size(path) > self._limit:
-                with suppress(OSError), path.open("r+b") as file:
-                    file.seek(-(self._limit // 2), 2)
-                    kept = file.read(self._limit // 2)
-                    file.truncate(0)
-                    file.seek(0)
-                    file.write(kept)
-                self._marked_at = 0
+        for stream in self._streams:
+            stream.trim()
 
     def tail(self) -> str:
         """The last lines of the error output since the mark, at most `TAIL_LINES` and `TAIL_BYTES`; may be empty."""
-        if not self._stderr.exists():
-            return ""
-        with self._stderr.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(self._marked_at if self._marked_at <= size else 0, size - TAIL_BYTES))
-            text = file.read(TAIL_BYTES).decode("utf-8", errors="replace")
+        text = self._stderr.since_mark(last_bytes=TAIL_BYTES).decode("utf-8", errors="replace")
         return "\n".join(text.strip().splitlines()[-TAIL_LINES:])
+
+    def fresh(self, *, to_the_end: bool) -> str:
+        """What was printed since the last call or the mark: the output, then the error output; may be empty.
+
+        Of much output the last `FRESH_BYTES` of each file, with a word on what is left out. Lines that were written
+        over, as progress bars are, come as they were last.
+
+        Args:
+            to_the_end: Include a last line that has not ended; else it is left to the next call.
+
+        Raises:
+            OSError: The files cannot be read.
+        """
+        return "".join(stream.fresh(to_the_end=to_the_end) for stream in self._streams)
+
+
+class _Stream:
+    """One of the two files, with the places in it from which the rest is of interest."""
+
+    def __init__(self, path: Path, *, limit_bytes: int) -> None:
+        self.path = path
+        self._limit = limit_bytes
+        self._marked_at = 0
+        self._read_to = _size(path)
+
+    def mark(self, what: str) -> None:
+        with suppress(OSError), self.path.open("ab") as file:  # on a full disk a run is worth more than its log
+            file.write(f"=== {what}\n".encode())
+        self._marked_at = self._read_to = _size(self.path)
+
+    def trim(self) -> None:
+        size, keep = _size(self.path), self._limit // 2
+        if size <= self._limit:
+            return
+        with suppress(OSError), self.path.open("r+b") as file:
+            file.seek(size - keep)
+            kept = file.read(keep)
+            file.truncate(0)
+            file.seek(0)
+            file.write(kept)
+        self._marked_at = max(0, self._marked_at - (size - keep))
+        self._read_to = max(0, self._read_to - (size - keep))
+
+    def since_mark(self, *, last_bytes: int) -> bytes:
+        if not self.path.exists():
+            return b""
+        with self.path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(self._marked_at if self._marked_at <= size else 0, size - last_bytes))
+            return file.read(last_bytes)
+
+    def fresh(self, *, to_the_end: bool) -> str:
+        size = _size(self.path)
+        begin = self._read_to if self._read_to <= size else 0
+        if size == begin:
+            return ""
+        skipped = max(0, size - begin - FRESH_BYTES)
+        with self.path.open("rb") as file:
+            file.seek(begin + skipped)
+            data = file.read(min(size - begin, FRESH_BYTES))
+        if not to_the_end:
+            data = _whole_lines(data)
+        self._read_to = begin + skipped + len(data)
+        if not skipped:
+            return _as_seen(data.decode("utf-8", errors="replace"))
+        # Lines are passed on whole or not at all, so that a secret in one is recognised.
+        rest = data.partition(b"\n")[2] or data
+        notice = f"[{skipped + len(data) - len(rest):,} bytes left out: they are in the worker's own file]\n"
+        return notice + _as_seen(rest.decode("utf-8", errors="replace"))
+
+
+def _whole_lines(data: bytes) -> bytes:
+    """Data up to the last end of a line; all of it where one line alone is as much as may be read at a time."""
+    end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+    return data if end == 0 and len(data) == FRESH_BYTES else data[:end]
+
+
+def _as_seen(text: str) -> str:
+    """Text as a terminal shows it in the end: what a carriage return took back is gone."""
+    ended = f"{text[:-1]}\n" if text.endswith("\r") else text
+    lines = ended.replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
 
 def _size(path: Path) -> int:

@@ -27,7 +27,7 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0)
 
 
 class WorkerSettings(BaseSettings):
-    """The settings of one worker, which serves one device.
+    """The settings of one worker, which serves one device, or several that each run gets together.
 
     Each can be given as an environment variable ``TUNER_<NAME>``. Durations are seconds, or ISO 8601 (``PT10M``).
     """
@@ -46,7 +46,10 @@ class WorkerSettings(BaseSettings):
         pattern=rf"^$|{_NAME}",
         description="Name, unique among the workers and the same after a restart; <host>-<device> when empty.",
     )
-    device: str = Field(default="auto", description="auto (the first CUDA device, else the CPU), cpu or cuda:<n>.")
+    device: str = Field(
+        default="auto",
+        description="auto (the first CUDA device, else the CPU), cpu, cuda:<n>, or several together: cuda:0,cuda:1.",
+    )
     workloads: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Workloads to offer besides the built-in ones, as module:Class, separated by commas."
     )
@@ -76,6 +79,14 @@ class WorkerSettings(BaseSettings):
         description="Address space of the runner in MiB; no limit when absent. CUDA reserves far more than it uses.",
     )
 
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Serve figures for Prometheus at this port, under /metrics; 0: do not."
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        description="Address to serve them at. They name workloads and devices, and ask for no login.",
+    )
+
     @field_validator("workloads", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -89,5 +100,5 @@ class WorkerSettings(BaseSettings):
         return self.database_url.get_secret_value() or f"sqlite:///{self.data_dir.resolve() / 'tuner.db'}"
 
     def name_on(self, device: str) -> str:
-        """The worker's name when it serves a device (``"cpu"``, ``"cuda:1"``)."""
-        return self.worker_name or f"{socket.gethostname()}-{device.replace(':', '')}"
+        """The worker's name when it serves a device (``"cpu"``, ``"cuda:1"``, ``"cuda:0,cuda:1"``)."""
+        return self.worker_name or f"{socket.gethostname()}-{device.replace(':', '').replace(',', '-')}"

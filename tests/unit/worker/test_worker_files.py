@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from worker.name_lock import NameTaken, held_name
-from worker.runner_log import TAIL_LINES, RunnerLog
+from worker.runner_log import FRESH_BYTES, TAIL_LINES, RunnerLog
 from worker.snapshot_folders import SnapshotFolders
 
 
@@ -18,6 +18,12 @@ def say(log: RunnerLog, text: str) -> None:
     stdout, stderr = log.open()
     with stdout, stderr:
         stderr.write(text.encode())
+
+
+def say_on_stdout(log: RunnerLog, data: bytes) -> None:
+    stdout, stderr = log.open()
+    with stdout, stderr:
+        stdout.write(data)
 
 
 class TestRunnerLog:
@@ -53,6 +59,66 @@ class TestRunnerLog:
         assert len(text) == 509
         assert text.endswith("xthe end and more")
         assert log.tail().endswith("the end and more")
+
+
+class TestFreshOutput:
+    def test_what_was_printed_since_the_mark_comes_once_the_output_first(self, tmp_path):
+        log = RunnerLog(tmp_path)
+        say(log, "of an earlier run\n")
+        log.mark("run 1")
+        assert log.fresh(to_the_end=True) == ""
+        say(log, "a warning\n")
+        say_on_stdout(log, b"epoch 1\n")
+        assert log.fresh(to_the_end=False) == "epoch 1\na warning\n"
+        assert log.fresh(to_the_end=False) == ""
+        say_on_stdout(log, b"epoch 2\n")
+        assert log.fresh(to_the_end=False) == "epoch 2\n"
+
+    def test_an_earlier_workers_output_is_not_of_this_run(self, tmp_path):
+        say(RunnerLog(tmp_path), "long ago\n")
+        assert RunnerLog(tmp_path).fresh(to_the_end=True) == ""
+
+    def test_a_line_comes_when_it_has_ended_or_when_there_is_no_more_to_come(self, tmp_path):
+        log = RunnerLog(tmp_path)
+        say_on_stdout(log, "whole\nhalf ä".encode()[:-1])
+        assert log.fresh(to_the_end=False) == "whole\n"
+        say_on_stdout(log, "ä".encode()[-1:])
+        assert log.fresh(to_the_end=False) == ""
+        assert log.fresh(to_the_end=True) == "half ä"
+
+    def test_of_a_line_that_is_written_over_the_last_state_comes(self, tmp_path):
+        log = RunnerLog(tmp_path)
+        say_on_stdout(log, b"10 %\r50 %\r100 %\ndone\r\n1 of 9\r2 of 9\r")
+        assert log.fresh(to_the_end=False) == "100 %\ndone\n2 of 9\n"
+
+    def test_of_much_output_whole_lines_of_the_end_come_with_a_word_on_the_rest(self, tmp_path):
+        log = RunnerLog(tmp_path)
+        lines = "".join(f"line {number:06}\n" for number in range(10_000))
+        say_on_stdout(log, lines.encode())
+        notice, _, rest = log.fresh(to_the_end=False).partition("\n")
+        assert lines.endswith(rest)
+        assert rest.startswith("line ")
+        assert FRESH_BYTES - 12 <= len(rest) <= FRESH_BYTES
+        assert notice == f"[{len(lines) - len(rest):,} bytes left out: they are in the worker's own file]"
+        assert log.fresh(to_the_end=True) == ""
+
+    def test_one_endless_line_does_not_hold_the_rest_back(self, tmp_path):
+        log = RunnerLog(tmp_path)
+        say_on_stdout(log, b"x" * (3 * FRESH_BYTES))
+        assert log.fresh(to_the_end=False).endswith("x" * FRESH_BYTES)
+        say_on_stdout(log, b"\nnext\n")
+        assert log.fresh(to_the_end=False) == "\nnext\n"
+
+    def test_a_file_that_is_cut_down_repeats_nothing(self, tmp_path):
+        log = RunnerLog(tmp_path, limit_bytes=100)
+        say_on_stdout(log, b"old line\n" * 20)
+        log.fresh(to_the_end=False)
+        say_on_stdout(log, b"new line\n" * 2)
+        log.trim()
+        assert log.fresh(to_the_end=False) == "new line\n" * 2
+        say_on_stdout(log, b"y" * 100)
+        log.trim()
+        assert log.fresh(to_the_end=True) == "y" * 50
 
 
 class TestSnapshotFolders:

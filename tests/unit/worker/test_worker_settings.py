@@ -49,6 +49,7 @@ def test_the_password_is_not_shown():
 def test_the_name_is_the_same_after_a_restart_and_fits_a_file_name():
     assert WorkerSettings().name_on("cuda:1") == WorkerSettings().name_on("cuda:1")
     assert WorkerSettings().name_on("cuda:1").endswith("-cuda1")
+    assert WorkerSettings().name_on("cuda:0,cuda:1").endswith("-cuda0-cuda1")
     assert WorkerSettings(worker_name="lab-3").name_on("cpu") == "lab-3"
     for name in ("../up", "a b", ".hidden", "x" * 101):
         with pytest.raises(ValidationError):

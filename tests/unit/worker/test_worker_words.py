@@ -9,6 +9,7 @@ import structlog
 
 from worker.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
 from worker.logs import Redact, configure_logs
+from worker.redaction import Redaction
 from worker.runner_process import RunnerCommand, how_it_ended
 
 URL = "postgresql://tuner:s3cret@db/tuner"
@@ -29,11 +30,11 @@ def test_an_exit_code_is_told_in_words(code, words):
 
 
 def test_the_password_is_blotted_out_of_every_text():
-    redact = Redact(URL)
+    redact = Redact(Redaction(URL))
     event = {"event": "database.away", "error": f"cannot connect to {URL}", "exception": f"...{URL}...", "count": 3}
     assert "s3cret" not in json.dumps(redact(None, "error", event))
     assert event["count"] == 3
-    assert Redact("sqlite:///x.db")(None, "info", {"event": "e", "path": ":x@"}) == {"event": "e", "path": ":x@"}
+    assert Redact(Redaction("sqlite:///x.db"))(None, "info", {"path": ":x@"}) == {"path": ":x@"}
 
 
 def test_a_log_line_is_json_with_what_was_bound(capsys):
