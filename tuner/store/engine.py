@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -13,6 +14,20 @@ from tuner.errors import InvalidValue
 
 BUSY_TIMEOUT_SECONDS = 30.0
 """How long a SQLite writer waits for another one."""
+CONNECT_SECONDS = 10
+"""How long PostgreSQL may take to answer a new connection."""
+LOCK_SECONDS = 10
+"""How long a PostgreSQL statement waits for a lock. The transaction is then tried again."""
+STATEMENT_SECONDS = 60
+"""How long a PostgreSQL statement may take. Ours take milliseconds."""
+IDLE_SECONDS = 30
+"""After this long without a statement an open PostgreSQL transaction is ended by the server, and its locks with it: that
+of a process that was stopped in the middle, say, which would keep the whole queue waiting."""
+KEPT_CONNECTIONS = 10
+MORE_CONNECTIONS = 30
+"""Beyond those that are kept; a service's requests run in at most 40 threads."""
+POOL_SECONDS = 15.0
+"""How long a thread waits for one of the pool's connections."""
 WRITES = "tuner_writes"
 """Execution option of an engine whose transactions write."""
 
@@ -45,15 +60,16 @@ def parse_url(url: str) -> URL:
             raise InvalidValue("database_url", value=shown, allowed=_FORMS)
 
 
-def connect(url: URL, *, foreign_keys: bool = True) -> Engine:
+def connect(url: URL, *, foreign_keys: bool = True, hurried: bool = True) -> Engine:
     """Make an engine; nothing is opened yet.
 
     Args:
         url: From `parse_url`.
         foreign_keys: Whether SQLite checks them. Off for migrations, which rebuild tables.
+        hurried: Whether PostgreSQL ends what takes long. Off for migrations, which may have much to rewrite.
     """
     if url.get_backend_name() == "postgresql":
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, **postgres_settings(url, hurried=hurried))
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
     set_sqlite_pragmas(engine, foreign_keys=foreign_keys)
 
@@ -69,6 +85,48 @@ def connect(url: URL, *, foreign_keys: bool = True) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def postgres_settings(url: URL, *, hurried: bool = True) -> dict[str, Any]:
+    """What `sqlalchemy.create_engine` is given for PostgreSQL.
+
+    A server or a network that went away without a word is noticed within a minute, and nothing waits or holds a lock
+    for ever. What the URL itself sets (``?connect_timeout=3``) holds instead; ``?options=`` goes on top of ours.
+
+    Args:
+        url: From `parse_url`.
+        hurried: As for `connect`.
+    """
+    limits = {
+        "statement_timeout": STATEMENT_SECONDS,
+        "lock_timeout": LOCK_SECONDS,
+        "idle_in_transaction_session_timeout": IDLE_SECONDS,
+    }
+    options = "".join(f"-c {name}={seconds * 1000} " for name, seconds in limits.items()) if hurried else ""
+    ours: Mapping[str, Any] = {
+        "application_name": "schedule-tuner",
+        "connect_timeout": CONNECT_SECONDS,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+    }
+    arguments = {name: value for name, value in ours.items() if name not in url.query}
+    arguments["options"] = f"{options}{_text(url, 'options')}".strip()
+    return {
+        "connect_args": arguments,
+        "pool_pre_ping": True,
+        "pool_size": KEPT_CONNECTIONS,
+        "max_overflow": MORE_CONNECTIONS,
+        "pool_timeout": POOL_SECONDS,
+        "pool_use_lifo": True,  # what is not needed any more grows old, and a load balancer's or server's limit ends it
+    }
+
+
+def _text(url: URL, name: str) -> str:
+    """A parameter of a URL's query; given twice, both."""
+    value = url.query.get(name, "")
+    return value if isinstance(value, str) else " ".join(value)
 
 
 def set_sqlite_pragmas(engine: Engine, *, foreign_keys: bool) -> None:

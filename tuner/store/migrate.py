@@ -40,7 +40,7 @@ def upgrade(url: str) -> None:
 
     Raises:
         InvalidValue: The URL is none that the store understands, or its folder is missing.
-        SchemaMismatch: A newer version of Schedule Tuner made these tables.
+        SchemaMismatch: A newer version of Schedule Tuner, or of Optuna, made these tables.
         DatabaseUnavailable: The database cannot be reached.
     """
     parsed = parse_url(url)
@@ -56,9 +56,9 @@ def upgrade(url: str) -> None:
                 raise SchemaMismatch(
                     f"the tables were made by another, newer version of Schedule Tuner; upgrade it here too ({error})"
                 ) from error
-        from tuner.store.optuna_storage import make_tables  # Optuna takes a second to import
+        from tuner.store.optuna_storage import bring_forward  # Optuna takes a second to import
 
-        make_tables(parsed)
+        bring_forward(parsed)
 
 
 def is_current(url: str) -> bool:
@@ -76,8 +76,12 @@ def is_current(url: str) -> bool:
 
 def has_tables(connection: Connection) -> bool:
     """Whether a connection's database has exactly the tables that this version works with, Optuna's included."""
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    return context.get_current_revision() == _head() and _OPTUNA_TABLES.issubset(inspect(connection).get_table_names())
+    ours = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    if ours.get_current_revision() != _head() or not _OPTUNA_TABLES.issubset(inspect(connection).get_table_names()):
+        return False
+    from tuner.store.optuna_storage import newest_revision
+
+    return MigrationContext.configure(connection).get_current_revision() == newest_revision()
 
 
 @cache
@@ -100,7 +104,7 @@ def is_ours(name: str | None, kind: str, parents: object) -> bool:
 
 @contextmanager
 def _engine(url: URL, *, writes: bool = True) -> Iterator[Engine]:
-    engine = connect(url, foreign_keys=False)
+    engine = connect(url, foreign_keys=False, hurried=False)
     try:
         yield engine.execution_options(**{WRITES: writes})
     except OperationalError as error:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
 import optuna
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import URL
 
-from tuner.store.engine import BUSY_TIMEOUT_SECONDS, parse_url, set_sqlite_pragmas
+from tuner.errors import SchemaMismatch
+from tuner.store.engine import BUSY_TIMEOUT_SECONDS, parse_url, postgres_settings, set_sqlite_pragmas
 
 
 def open_backend(url: str) -> RDBStorage:
@@ -25,7 +32,7 @@ def open_backend(url: str) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     parsed = parse_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return RDBStorage(_template(parsed), engine_kwargs={"pool_pre_ping": True}, skip_table_creation=True)
+        return RDBStorage(_template(parsed), engine_kwargs=postgres_settings(parsed), skip_table_creation=True)
     # IMMEDIATE: a transaction that writes waits for its turn at the beginning; later it could only fail.
     arguments = {"timeout": BUSY_TIMEOUT_SECONDS, "isolation_level": "IMMEDIATE"}
     storage = RDBStorage(_template(parsed), engine_kwargs={"connect_args": arguments}, skip_table_creation=True)
@@ -47,10 +54,50 @@ def delete_study(storage: BaseStorage, *, name: str) -> None:
         return
 
 
-def make_tables(url: URL) -> None:
-    """Make Optuna's tables and write down their version. What is there already is left as it is."""
-    engine_kwargs = {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}} if url.get_backend_name() == "sqlite" else {}
-    RDBStorage(_template(url), engine_kwargs=engine_kwargs).engine.dispose()
+def bring_forward(url: URL) -> None:
+    """Make Optuna's tables, or bring those that an earlier Optuna made to the installed one's.
+
+    Raises:
+        SchemaMismatch: A newer Optuna made them.
+    """
+    if url.get_backend_name() == "sqlite":
+        engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}}
+    else:
+        engine_kwargs = postgres_settings(url, hurried=False)
+    storage = RDBStorage(_template(url), engine_kwargs=engine_kwargs, skip_compatibility_check=True)
+    try:
+        present = storage.get_current_version()
+        if present not in storage.get_all_versions():
+            raise SchemaMismatch(
+                f"Optuna's tables are at {present}, which Optuna {optuna.__version__} does not know: "
+                f"a newer Optuna made them; install that one here too"
+            )
+        if present != storage.get_head_version():
+            with _logging_left_alone():
+                storage.upgrade()
+    finally:
+        storage.engine.dispose()
+
+
+@cache
+def newest_revision() -> str:
+    """The revision of Optuna's tables that the installed Optuna works with."""
+    storage = RDBStorage("sqlite://")  # in memory; its constructor is the only public way to ask
+    try:
+        return storage.get_head_version()
+    finally:
+        storage.engine.dispose()
+
+
+@contextmanager
+def _logging_left_alone() -> Iterator[None]:
+    """Keep Optuna's migrations from setting up the program's logging, as they do where it has no handler yet."""
+    handler = logging.NullHandler()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def _template(url: URL) -> str:
