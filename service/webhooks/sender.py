@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import cached_property
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -63,8 +64,13 @@ class Sender:
     ) -> None:
         self._allow_private = allow_private
         self._resolve = resolve
-        self._tls = tls or ssl.create_default_context()
+        self._given_tls = tls
         self._timeout = timeout_seconds
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # Only when it is needed: reading the system's authorities takes a while.
+        return self._given_tls or ssl.create_default_context()
 
     def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one request, and tell what came of it. Whatever the network does, it is told and not raised."""
