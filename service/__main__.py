@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.app import create_app
+from service.auth.first_start import make_first_admin
 from service.logs import configure_logs
 from service.server import Server
 from service.settings import Settings
@@ -49,22 +50,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not settings.database_url:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
-        store = Store.open(settings.database)
+        with closing(Store.open(settings.database)) as store:
+            return _serve(settings, store=store)
     except (TunerError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return FAILED
+
+
+def _serve(settings: Settings, *, store: Store) -> int:
     stopping = threading.Event()
-    with closing(store):
-        app = create_app(settings, store=store, closing=stopping)
-        server = Server(app, settings=settings, closing=stopping)
-        server.run()
+    app = create_app(settings, store=store, closing=stopping)
+    make_first_admin(settings, store=store, output=sys.stdout)
+    server = Server(app, settings=settings, closing=stopping)
+    server.run()
     return 0 if server.started else FAILED
 
 
 def _given(arguments: Sequence[str] | None) -> dict[str, Any]:
     """The settings that the command line gives; they go over the environment's."""
     parser = argparse.ArgumentParser(prog="python -m service", description="The service of Schedule Tuner.")
-    parser.add_argument("--host", help="loopback address to listen on (TUNER_HOST; 127.0.0.1)")
+    parser.add_argument("--host", help="address to listen on; off loopback a login is needed (TUNER_HOST; 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (TUNER_PORT; 8642)")
     parser.add_argument("--database-url", help="SQLAlchemy URL (TUNER_DATABASE_URL; tuner.db in the data folder)")
     parser.add_argument("--data-dir", type=Path, help="folder of the SQLite file (TUNER_DATA_DIR; tuner-data)")

@@ -53,3 +53,35 @@ class Forbidden(TunerError):
     def __init__(self, *, needed: str) -> None:
         self.needed = needed
         super().__init__(f"this takes {needed}")
+
+
+class Unauthenticated(TunerError):
+    """Nobody knows who asks.
+
+    Args:
+        why: What is missing or wrong; never the secret that was given.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+
+
+class ForgedRequest(TunerError):
+    """A change that a browser sends with its cookie, without what only a page of ours can know."""
+
+    def __init__(self) -> None:
+        super().__init__("a change with a session needs the header X-CSRF-Token, as GET /v1/me tells it")
+
+
+class TooManyRequests(TunerError):
+    """Somebody asks more often than is allowed.
+
+    Args:
+        rate: What is allowed, in words.
+        seconds: When asking again may help.
+    """
+
+    def __init__(self, rate: str, *, seconds: int) -> None:
+        self.rate = rate
+        self.seconds = seconds
+        super().__init__(f"only {rate} are allowed; try again in {seconds} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 import uuid
 from http import HTTPStatus
@@ -14,10 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.problems import catalog
 from service.problems.rendering import problem_response
+from service.settings import Settings
 from tuner.loopback import is_loopback
 
-MAX_BODY_BYTES = 2**20
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""These change nothing."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +47,9 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
         started = time.perf_counter()
@@ -61,18 +65,23 @@ class RequestContext:
             log.info("request.ended", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
 
 
-class LocalOnly:
-    """Refuses what a web page of another site can make a browser send to this machine.
+class OwnHost:
+    """Refuses what a web page of another site can make a browser send to this service.
 
-    A page may point its own name at 127.0.0.1 (DNS rebinding): then the Host header gives it away. Or it may post to
-    this service across origins: then the Origin header does.
+    A page may point its own name at this machine (DNS rebinding): then the Host header gives it away. Or it may post to
+    this service across origins: then the Origin header does. Off loopback an address is as good as a name: no page can
+    make one its own.
 
     Args:
         app: The application within.
+        settings: The names that the service goes by.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self._app = app
+        self._public_url = settings.public_url
+        self._names = frozenset(name.lower() for name in (*settings.allowed_hosts, _public_host(settings)) if name)
+        self._on_loopback = settings.on_loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI)."""
@@ -82,14 +91,14 @@ class LocalOnly:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
         request_id = scope["state"]["request_id"]
-        if not is_loopback(_name(host)):
+        if not self._is_own(_name(host)):
             refusal = problem_response(
                 catalog.UNKNOWN_HOST,
-                detail=f"The Host header must name this machine (127.0.0.1, localhost or [::1]), got {host!r}.",
+                detail=f"The Host header must name this service ({self._told}), got {host!r}.",
                 request_id=request_id,
                 members={"host": host},
             )
-        elif origin is not None and scope["method"] not in _SAFE_METHODS and _authority(origin) != host:
+        elif origin is not None and scope["method"] not in SAFE_METHODS and not self._is_same(origin, host=host):
             refusal = problem_response(
                 catalog.FOREIGN_ORIGIN,
                 detail=f"The Origin header must be absent or name this service ({host}), got {origin!r}.",
@@ -101,16 +110,29 @@ class LocalOnly:
             return
         await refusal(scope, receive, send)
 
+    def _is_own(self, name: str) -> bool:
+        return is_loopback(name) or name.lower() in self._names or (not self._on_loopback and _is_address(name))
+
+    def _is_same(self, origin: str, *, host: str) -> bool:
+        return _authority(origin) == host or (self._public_url != "" and origin == self._public_url)
+
+    @property
+    def _told(self) -> str:
+        # Not the configured names: whoever has to be told does not need to learn them.
+        return "127.0.0.1, localhost or [::1]" if self._on_loopback else "its address or a name in TUNER_ALLOWED_HOSTS"
+
 
 class BodyLimit:
     """Refuses request bodies that are larger than any request needs, before they are held in memory.
 
     Args:
         app: The application within.
+        limit: Bytes at most.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
         self._app = app
+        self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI)."""
@@ -120,13 +142,24 @@ class BodyLimit:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > MAX_BODY_BYTES:
-                raise HTTPException(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {MAX_BODY_BYTES} bytes"
-                )
+            if size > self._limit:
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {self._limit} bytes")
             return message
 
         await self._app(scope, receive_some if scope["type"] == "http" else receive, send)
+
+
+def _public_host(settings: Settings) -> str:
+    """The host of the URL where people reach the service; empty when there is none."""
+    return urlsplit(settings.public_url).hostname or ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _name(host: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from service.auth.guard import Guard
 from service.reaper import Reaper
 from service.settings import Settings
 from tuner.jobs.records import JobRecord
@@ -21,6 +22,10 @@ class Resources:
     settings: Settings
     store: Store
     reaper: Reaper
+    guard: Guard
+    """Decides who may come in."""
+    secret: bytes = field(repr=False)
+    """The service's own; keys are derived from it."""
     closing: threading.Event
     """Set once the service has been told to stop: open event streams end."""
 

@@ -34,7 +34,8 @@ class Settings(BaseSettings):
         default="", description="SQLAlchemy URL of the database; the file `tuner.db` in the data folder when empty."
     )
     auth: Literal["auto", "on", "off"] = Field(
-        default="auto", description="Whether a login is needed; `auto`: everywhere but on loopback with SQLite."
+        default="auto",
+        description="Whether a login is needed; `auto`: everywhere but on loopback with SQLite and no proxy.",
     )
     public_url: str = Field(
         default="", description="Where people reach the service, when a proxy stands before it: https://tuner.example."
@@ -121,11 +122,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Settings:
-        if self.auth == "off" and not self.on_loopback:
+        if self.auth == "off" and self.is_exposed:
             raise InvalidValue(
                 "auth",
                 value=self.auth,
-                allowed=f"on or auto where the service listens on {self.host}",
+                allowed="on or auto where other machines reach the service: it listens on more than loopback, or "
+                "public_url, allowed_hosts or trusted_proxies are set",
                 hint="Without a login whoever reaches the service may do everything: that is for loopback alone. "
                 "Else bind it to 127.0.0.1 and use an SSH tunnel: ssh -L 8642:127.0.0.1:8642 this-machine",
             )
@@ -142,10 +144,15 @@ class Settings(BaseSettings):
         return is_loopback(self.host)
 
     @property
+    def is_exposed(self) -> bool:
+        """Whether other machines reach the service, be it through a proxy."""
+        return not self.on_loopback or bool(self.public_url or self.allowed_hosts or self.trusted_proxies)
+
+    @property
     def login_needed(self) -> bool:
         """Whether every request must say who makes it."""
         if self.auth == "auto":
-            return not (self.on_loopback and self.database.startswith("sqlite"))
+            return self.is_exposed or not self.database.startswith("sqlite")
         return self.auth == "on"
 
     @property

@@ -14,12 +14,12 @@ from service.errors import Forbidden
 from service.resources import Id, StoreDep
 from tuner.errors import NotFound
 from tuner.jobs.records import JobRecord, RunRecord
-from tuner.people.roles import LOCAL, Actor, Principal, Role
+from tuner.people.roles import Actor, Principal, Role
 
 
 def principal(request: Request) -> Principal:
-    """Who makes this request; the authentication has put it there."""
-    found: Principal = getattr(request.state, "principal", LOCAL)
+    """Who makes this request; the authentication has put it there, and where it has not, nobody gets through."""
+    found: Principal = request.state.principal
     return found
 
 

@@ -52,6 +52,15 @@ BAD_REQUEST = ProblemType(
     meaning="The request is not well-formed HTTP or its body cannot be decoded.",
     remedy="Send well-formed JSON in UTF-8.",
 )
+UNAUTHENTICATED = ProblemType(
+    slug="unauthenticated",
+    status=401,
+    title="You must log in",
+    meaning="The request brings no token and no session, or one that is unknown, expired or revoked, or whose user may "
+    "do nothing any more.",
+    remedy="Send the header Authorization: Bearer <token>, or log in with a browser at /login; `tuner login` keeps a "
+    "token for the command line. An admin of your team makes tokens.",
+)
 FOREIGN_ORIGIN = ProblemType(
     slug="foreign-origin",
     status=403,
@@ -61,11 +70,20 @@ FOREIGN_ORIGIN = ProblemType(
     remedy="Use the service's own pages, the command line, or a client that sends no Origin header.",
     members={"origin": "The Origin header that was sent."},
 )
+CSRF = ProblemType(
+    slug="csrf",
+    status=403,
+    title="The change may not be yours",
+    meaning="A browser sent a change with its session's cookie, without what only a page of this service can know: a "
+    "page of another site could have sent it in your name.",
+    remedy="Send the header X-CSRF-Token with the csrf_token that GET /v1/me tells, or use a token instead of a "
+    "session. On the login page: load it again.",
+)
 FORBIDDEN = ProblemType(
     slug="forbidden",
     status=403,
     title="You may not do this",
-    meaning="You are known to the service, but your role does not include this, or the object belongs to somebody else.",
+    meaning="You are known to the service, but your role does not include this, or it belongs to somebody else.",
     remedy="Ask an admin of the team, or of the service, to do it or to change your role.",
     members={"needed": "What it takes."},
 )
@@ -76,7 +94,7 @@ NOT_FOUND = ProblemType(
     meaning="No object of this kind has this id or name, or the path is not one of the API's.",
     remedy="List the objects of that kind to see which exist; /openapi.json describes the paths.",
     members={
-        "kind": "What was looked for: job, run, trial, workload, path.",
+        "kind": "What was looked for: job, run, trial, workload, worker, team, user, token, path.",
         "key": "Its id or name.",
         "hint": "What exists instead, or how to list it.",
     },
@@ -111,6 +129,19 @@ IDEMPOTENCY_CONFLICT = ProblemType(
     remedy="Send the first body again to get its job, or use a fresh key for a new one.",
     members={"key": "The idempotency key.", "job_id": "The job it belongs to."},
 )
+LIMIT_REACHED = ProblemType(
+    slug="limit-reached",
+    status=409,
+    title="A limit of the team or the user is reached",
+    meaning="The team or the user may not have more than so many jobs, runs or device hours. Nothing was stored.",
+    remedy="Wait until jobs have ended or the month is over, or ask an admin of the service to raise the limit.",
+    members={
+        "limit": "The limit's name, as in the team's settings.",
+        "of": "Whose limit it is.",
+        "value": "What there is already, or what was asked for.",
+        "allowed": "What the limit allows.",
+    },
+)
 REPORT_NOT_READY = ProblemType(
     slug="report-not-ready",
     status=409,
@@ -124,7 +155,7 @@ BODY_TOO_LARGE = ProblemType(
     slug="body-too-large",
     status=413,
     title="The body is too large",
-    meaning="No request of this API needs a body of more than 1 MiB.",
+    meaning="No request of this API needs a body of more than 1 MiB, or what TUNER_BODY_LIMIT says.",
     remedy="Send less. Training code does not travel through the API: a job names a workload that the workers have.",
 )
 NOT_JSON = ProblemType(
@@ -138,10 +169,21 @@ UNKNOWN_HOST = ProblemType(
     slug="unknown-host",
     status=421,
     title="The request names another host",
-    meaning="The Host header is not a name of this machine's loopback address. A page elsewhere may have pointed its "
-    "own name at this machine to get through (DNS rebinding).",
-    remedy="Use http://127.0.0.1 or http://localhost with the service's port; from another machine, an SSH tunnel.",
+    meaning="The Host header is not a name that this service goes by. A page elsewhere may have pointed its own name "
+    "at this machine to get through (DNS rebinding).",
+    remedy="On the same machine use http://127.0.0.1 or http://localhost with the service's port. Whoever runs the "
+    "service adds other names with TUNER_ALLOWED_HOSTS or TUNER_PUBLIC_URL.",
     members={"host": "The Host header that was sent."},
+)
+TOO_MANY_REQUESTS = ProblemType(
+    slug="too-many-requests",
+    status=429,
+    title="Too many requests",
+    meaning="One token, or one address without a login, asks more often than the service allows; or too many refused "
+    "tokens came from one address.",
+    remedy="Wait the seconds that the Retry-After header names. To follow a job, read its events instead of asking "
+    "again and again.",
+    members={"rate": "What is allowed."},
 )
 INTERNAL_ERROR = ProblemType(
     slug="internal-error",
@@ -171,16 +213,20 @@ CATALOG: Mapping[str, ProblemType] = {
     for kind in (
         INVALID_REQUEST,
         BAD_REQUEST,
+        UNAUTHENTICATED,
         FOREIGN_ORIGIN,
+        CSRF,
         FORBIDDEN,
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
         STATE_CONFLICT,
         IDEMPOTENCY_CONFLICT,
+        LIMIT_REACHED,
         REPORT_NOT_READY,
         BODY_TOO_LARGE,
         NOT_JSON,
         UNKNOWN_HOST,
+        TOO_MANY_REQUESTS,
         INTERNAL_ERROR,
         DATABASE_UNAVAILABLE,
         NOT_READY,

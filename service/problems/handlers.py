@@ -13,11 +13,26 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from service.errors import Forbidden, NotJson, NotReady, ReportNotReady
+from service.errors import (
+    Forbidden,
+    ForgedRequest,
+    NotJson,
+    NotReady,
+    ReportNotReady,
+    TooManyRequests,
+    Unauthenticated,
+)
 from service.problems import catalog
 from service.problems.catalog import ProblemType
 from service.problems.rendering import problem_response
-from tuner.errors import DatabaseUnavailable, IdempotencyConflict, IllegalTransition, InvalidValue, NotFound
+from tuner.errors import (
+    DatabaseUnavailable,
+    IdempotencyConflict,
+    IllegalTransition,
+    InvalidValue,
+    LimitReached,
+    NotFound,
+)
 from tuner.jobs.payloads import Refusal, refusal_of, refusals
 
 RETRY_AFTER_SECONDS = 5
@@ -40,7 +55,11 @@ _ERRORS: Mapping[type[Exception], _Mapping] = {
     IllegalTransition: _Mapping(kind=catalog.STATE_CONFLICT, members=("kind", "key", "state", "wanted")),
     IdempotencyConflict: _Mapping(kind=catalog.IDEMPOTENCY_CONFLICT, members=("key", "job_id")),
     ReportNotReady: _Mapping(kind=catalog.REPORT_NOT_READY, members=("job_id", "state", "hint")),
+    LimitReached: _Mapping(kind=catalog.LIMIT_REACHED, members=("limit", "of", "value", "allowed")),
+    Unauthenticated: _Mapping(kind=catalog.UNAUTHENTICATED, headers={"WWW-Authenticate": 'Bearer realm="tuner"'}),
+    ForgedRequest: _Mapping(kind=catalog.CSRF),
     Forbidden: _Mapping(kind=catalog.FORBIDDEN, members=("needed",)),
+    TooManyRequests: _Mapping(kind=catalog.TOO_MANY_REQUESTS, members=("rate",)),
     NotJson: _Mapping(kind=catalog.NOT_JSON),
     NotReady: _Mapping(kind=catalog.NOT_READY, members=("checks",), headers=_RETRY),
     DatabaseUnavailable: _Mapping(kind=catalog.DATABASE_UNAVAILABLE, headers=_RETRY),
@@ -50,6 +69,8 @@ _WHERE_LISTED = {
     "job": "GET /v1/jobs lists them",
     "run": "GET /v1/jobs/{job_id}/runs lists those of a job",
     "workload": "GET /v1/workloads lists them",
+    "team": "GET /v1/teams lists yours",
+    "token": "GET /v1/tokens lists yours",
 }
 _BY_STATUS = {
     HTTPStatus.BAD_REQUEST: catalog.BAD_REQUEST,
@@ -82,6 +103,16 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_framework_error)
 
 
+def told(request: Request, error: Exception) -> Response:
+    """The answer to an error that is raised where no handler reaches: before the routes.
+
+    Args:
+        request: The request.
+        error: One of those in the table.
+    """
+    return _teller(_ERRORS[type(error)])(request, error)
+
+
 def request_id(request: Request) -> str:
     """The id that the middleware gave to this request."""
     found: str = request.state.request_id
@@ -100,7 +131,7 @@ def _teller(mapping: _Mapping) -> Callable[[Request, Exception], Response]:
             detail=_sentence(str(error)),
             request_id=request_id(request),
             members={name: getattr(error, name) for name in mapping.members},
-            headers=mapping.headers,
+            headers={"Retry-After": str(error.seconds)} if isinstance(error, TooManyRequests) else mapping.headers,
         )
 
     return tell
