@@ -3,7 +3,7 @@
 # ruff: noqa: D417 - the transaction that comes first is not the caller's to give
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue
@@ -41,3 +41,8 @@ class Events(Part):
         if job_id is not None:
             query = query.where(Event.job_id == job_id)
         return tuple(event_record(event) for event in session.scalars(query))
+
+    @reads
+    def latest(self, session: Session) -> int:
+        """Id of the last event so far, whosever job it tells of; 0 when there is none."""
+        return session.scalar(select(func.max(Event.id))) or 0

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tuner.errors import IdempotencyConflict, InvalidValue, NotFound
+from tuner.errors import IdempotencyConflict, InvalidValue, LimitReached, NotFound, TunerError
 from tuner.jobs.change import JobChange
 from tuner.jobs.curves import thinned
 from tuner.jobs.progress import JobDetail
@@ -92,6 +92,29 @@ class Jobs(Part):
         tx.audit(by, "job.submit", target=job_id, team=spec.team, name=spec.name, origin=origin)
         tx.tell(EventKind.JOB_SUBMITTED, job_id=job_id, name=spec.name, workload=spec.workload, team=spec.team)
         return job_record(find_job(tx.session, job_id))
+
+    @writes
+    def would_refuse(self, tx: Tx, spec: JobSpec, *, by: Actor = LOCAL_ACTOR) -> tuple[TunerError, ...]:
+        """What `submit` would refuse a job for just now: its team, its priority, a limit. Nothing is stored.
+
+        Args:
+            spec: The request, complete.
+            by: Who would submit it.
+        """
+        try:
+            settings = hold_team(tx, spec.team)
+        except NotFound as unknown:
+            return (unknown,)
+        found: list[TunerError] = []
+        try:
+            check_priority(settings, spec.priority)
+        except InvalidValue as refused:
+            found.append(refused)
+        try:
+            check_open_job(tx, settings, team=spec.team, owner=by.user)
+        except LimitReached as reached:
+            found.append(reached)
+        return tuple(found)
 
     @reads
     def replayed(self, session: Session, team: str, *, idempotency_key: str, request_digest: str) -> JobRecord | None:
@@ -419,9 +442,6 @@ def _new_row(tx: Tx, spec: JobSpec, *, by: Actor) -> dict[str, Any]:
         "priority": spec.priority.rank,
         "workload": spec.workload,
         "workload_version": fleet.find_workload(tx.session, spec.workload).version,
-        "needs_device": spec.resources.device,
-        "needs_devices": spec.resources.devices,
-        "needs_memory_bytes": spec.resources.memory_bytes,
         "needs_device": spec.resources.device,
         "needs_devices": spec.resources.devices,
         "needs_memory_bytes": spec.resources.memory_bytes,
