@@ -13,6 +13,7 @@ from service import openapi
 from service.auth.guard import Guard
 from service.auth.keys import secret_key
 from service.auth.middleware import Authentication
+from service.dashboard import routes as dashboard
 from service.health import routes as health
 from service.jobs import answers, events
 from service.jobs import routes as jobs
@@ -84,10 +85,11 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
         closing=closing or threading.Event(),
     )
     handlers.install(app)
-    for feature in (jobs, events, answers, runs, workloads, workers, schedules, people):
+    for feature in (jobs, events, answers, runs, workloads, workers, schedules, people, dashboard):
         app.include_router(feature.router, prefix="/v1")
     app.include_router(health.router)
     app.include_router(problems.router)
     app.include_router(web.router)
+    dashboard.install(app)
     openapi.install(app)
     return app
