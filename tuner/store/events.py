@@ -7,9 +7,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue
-from tuner.jobs.records import EventRecord
+from tuner.jobs.records import EVERYTHING, EventRecord, Visibility
 from tuner.store.database import Part, reads
-from tuner.store.models import Event
+from tuner.store.job_list import visible
+from tuner.store.models import Event, Job
 from tuner.store.rows import event_record
 
 MAX_EVENTS = 1_000
@@ -21,7 +22,13 @@ class Events(Part):
 
     @reads
     def after(
-        self, session: Session, event_id: int, *, job_id: str | None = None, limit: int = 200
+        self,
+        session: Session,
+        event_id: int,
+        *,
+        job_id: str | None = None,
+        visibility: Visibility = EVERYTHING,
+        limit: int = 200,
     ) -> tuple[EventRecord, ...]:
         """The next events after one, in the order of their ids.
 
@@ -30,6 +37,7 @@ class Events(Part):
         Args:
             event_id: The last one seen; 0 for the beginning.
             job_id: Only this job's; every job's when absent.
+            visibility: Only those of jobs that whoever asks may see.
             limit: How many at most, 1 to 1,000.
 
         Raises:
@@ -40,6 +48,8 @@ class Events(Part):
         query = select(Event).where(Event.id > min(event_id, _GREATEST_ID)).order_by(Event.id).limit(limit)
         if job_id is not None:
             query = query.where(Event.job_id == job_id)
+        if visibility.teams is not None:
+            query = query.join(Job, Job.id == Event.job_id).where(visible(visibility))
         return tuple(event_record(event) for event in session.scalars(query))
 
     @reads

@@ -6,14 +6,15 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, true, update
 from sqlalchemy.orm import Session
 
 from tuner.errors import NotFound
-from tuner.jobs.records import WorkerOffer, WorkerRecord, WorkloadInfo
+from tuner.jobs.records import EVERYTHING, Visibility, WorkerOffer, WorkerRecord, WorkloadInfo
 from tuner.jobs.states import RunState
 from tuner.store.database import Part, Tx, read_clock, reads, writes
-from tuner.store.models import Run, Worker, Workload
+from tuner.store.job_list import visible
+from tuner.store.models import Job, Run, Worker, Workload
 from tuner.store.rows import info_json, worker_record, workload_info
 from tuner.store.upsert import upsert
 
@@ -50,16 +51,29 @@ class Fleet(Part):
         tx.session.execute(update(Worker).where(Worker.name == name).values(left_at=tx.now))
 
     @reads
-    def workers(self, session: Session) -> tuple[WorkerRecord, ...]:
-        """All workers that were ever announced and not forgotten, by name."""
-        now = read_clock(session)
-        held = defaultdict(list)
-        for worker, run_id in session.execute(select(Run.worker, Run.id).where(Run.state == RunState.LEASED)):
-            held[worker].append(run_id)
-        return tuple(
-            worker_record(worker, runs=held[worker.name], alive_since=now - WORKER_TIMEOUT_SECONDS)
-            for worker in session.scalars(select(Worker).order_by(Worker.name))
-        )
+    def workers(self, session: Session, *, visibility: Visibility = EVERYTHING) -> tuple[WorkerRecord, ...]:
+        """All workers that were ever announced and not forgotten, by name.
+
+        Args:
+            visibility: Of the runs that they hold, only those of jobs that whoever asks may see are told.
+        """
+        return _read_workers(session, true(), visibility=visibility)
+
+    @reads
+    def worker(self, session: Session, name: str, *, visibility: Visibility = EVERYTHING) -> WorkerRecord:
+        """One worker.
+
+        Args:
+            name: The worker.
+            visibility: As for `workers`.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        found = _read_workers(session, Worker.name == name, visibility=visibility)
+        if not found:
+            raise NotFound("worker", key=name, hint="GET /v1/workers lists them")
+        return found[0]
 
     @reads
     def workloads(self, session: Session) -> tuple[WorkloadInfo, ...]:
@@ -74,6 +88,18 @@ class Fleet(Part):
             NotFound: No worker has announced it; the message lists those that are known.
         """
         return workload_info(find_workload(session, name))
+
+
+def _read_workers(session: Session, which: ColumnElement[bool], *, visibility: Visibility) -> tuple[WorkerRecord, ...]:
+    now = read_clock(session)
+    held = defaultdict(list)
+    seen = select(Run.worker, Run.id).join(Job, Job.id == Run.job_id).where(visible(visibility))
+    for worker, run_id in session.execute(seen.where(Run.state == RunState.LEASED).order_by(Run.seq)):
+        held[worker].append(run_id)
+    return tuple(
+        worker_record(worker, runs=held[worker.name], alive_since=now - WORKER_TIMEOUT_SECONDS)
+        for worker in session.scalars(select(Worker).where(which).order_by(Worker.name))
+    )
 
 
 def find_workload(session: Session, name: str) -> Workload:
