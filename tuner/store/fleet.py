@@ -1,5 +1,7 @@
 """Workers, and the workloads that they offer."""
 
+# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+
 from __future__ import annotations
 
 import dataclasses
