@@ -74,7 +74,7 @@ def test_a_planner_that_slept_past_its_lock_harms_no_trial_of_its_successor(stor
         with pytest.raises(StudyLockLost):
             advance(store, lock=stale)
     assert optuna_states(store, job) == ["RUNNING"] * 2
-    assert [trial.optuna_number for trial in store.jobs.trials(job.id)] == [0, 1]
+    assert [trial.optuna_number for trial in store.jobs.trials(job.id).items] == [0, 1]
 
 
 def test_a_failure_of_the_studys_tables_is_the_databases_and_passes(store, file, job):
@@ -85,7 +85,7 @@ def test_a_failure_of_the_studys_tables_is_the_databases_and_passes(store, file,
         advance(store, lock=failing)
     sql(file, "ALTER TABLE trials_away RENAME TO trials")
     advance(store, lock=failing)
-    assert len(store.jobs.trials(job.id)) == 2
+    assert len(store.jobs.trials(job.id).items) == 2
     assert store.jobs.get(job.id).state is JobState.RUNNING
 
 
@@ -94,7 +94,7 @@ def test_an_optuna_trial_without_a_run_is_given_up(store, job):
     optuna.load_study(study_name=job.id, storage=store.optuna_storage()).ask()
     advance(store, lock=lock(store))
     assert optuna_states(store, job) == ["RUNNING", "FAIL", "RUNNING"]
-    assert [trial.optuna_number for trial in store.jobs.trials(job.id)] == [0, 2]
+    assert [trial.optuna_number for trial in store.jobs.trials(job.id).items] == [0, 2]
 
 
 def test_each_step_asks_for_one_run_and_planning_stays_due_until_nothing_is_left(store, job):
@@ -103,4 +103,4 @@ def test_each_step_asks_for_one_run_and_planning_stays_due_until_nothing_is_left
         advance(store, lock=found)
         steps += 1
     assert steps == 5  # four trials, and one step that found nothing to do
-    assert [run.state for run in store.jobs.runs(job.id)] == [RunState.QUEUED] * 4
+    assert [run.state for run in store.jobs.runs(job.id).items] == [RunState.QUEUED] * 4

@@ -27,7 +27,7 @@ def read_detail(session: Session, job: Job) -> JobDetail:
 def _tally(session: Session, job_id: str) -> Tally:
     states = select(Trial.state, func.count()).where(Trial.job_id == job_id).group_by(Trial.state)
     return Tally(
-        trials=dict(session.execute(states).tuples().all()),
+        trials=dict(session.execute(states).all()),
         runs=_run_tallies(session, job_id),
         best=_best(session, job_id),
         devices=_devices(session, job_id),

@@ -121,9 +121,9 @@ class TestCancel:
         cancelled = store.jobs.cancel(job.id, reason="by ann")
         assert (cancelled.state, cancelled.error, cancelled.plan_due) == (JobState.CANCELLED, "by ann", False)
         assert cancelled.finished_at is not None
-        states = [run.state for run in store.jobs.runs(job.id)]
+        states = [run.state for run in store.jobs.runs(job.id).items]
         assert states == [RunState.SUCCEEDED, RunState.CANCELLED, RunState.CANCELLED]
-        assert {trial.state for trial in store.jobs.trials(job.id)} == {TrialState.CANCELLED}
+        assert {trial.state for trial in store.jobs.trials(job.id).items} == {TrialState.CANCELLED}
         assert store.jobs.run(done.run_id).loss == 0.5
         assert bench.kinds(job.id)[-1] == "job.cancelled"
         assert bench.nothing_to_claim()
@@ -205,12 +205,12 @@ class TestFleet:
 
     def test_workloads_outlive_their_workers(self, store: Store) -> None:
         store.fleet.retire("w1")
-        assert store.fleet.workers() == ()
+        assert [worker.alive for worker in store.fleet.workers()] == [False]
         assert store.fleet.workloads() == (OFFER,)
 
     def test_a_worker_is_alive_until_it_is_silent_for_too_long(self, store: Store, sql: Sql) -> None:
         (worker,) = store.fleet.workers()
-        assert (worker.name, worker.device, worker.workloads, worker.alive) == ("w1", "cpu", ("digits-mlp",), True)
+        assert (worker.name, worker.device, worker.workloads, worker.alive) == ("w1", "cpu", {"digits-mlp": "1"}, True)
         sql("UPDATE tuner_workers SET heartbeat_at = :at", at=store.now() - WORKER_TIMEOUT_SECONDS - 1.0)
         assert [worker.alive for worker in store.fleet.workers()] == [False]
         store.fleet.beat("w1")
@@ -220,7 +220,7 @@ class TestFleet:
         (before,) = store.fleet.workers()
         announce(store, "w1", device="cuda:0", workloads=[])
         (after,) = store.fleet.workers()
-        assert (after.device, after.workloads) == ("cuda:0", ())
+        assert (after.device, after.workloads) == ("cuda:0", {})
         assert after.started_at >= before.started_at
 
     def test_a_beat_of_a_stranger_is_nothing(self, store: Store) -> None:

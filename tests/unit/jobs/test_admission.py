@@ -8,6 +8,8 @@ import pytest
 from tests.integration.service.world import DIGITS
 from tuner.errors import InvalidValue
 from tuner.jobs.admission import JobRequest, SearchRequest, admit
+from tuner.jobs.priority import Priority
+from tuner.jobs.spec import Limits, Resources
 from tuner.search.ladder import price
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
@@ -43,11 +45,17 @@ class TestWhatIsLeftOut:
             options={"width": 3},
             name="n",
             team="t",
-            priority=7,
+            priority=Priority.HIGH,
+            notes="why",
+            shared=True,
+            resources=Resources(device="cuda", devices=2),
+            limits=Limits(patience=24),
             search=SearchRequest(total_steps=500, trials=5, space=space),
         )
         spec = admit(request, workloads=[DIGITS])
-        assert (spec.options["width"], spec.name, spec.team, spec.priority) == (3, "n", "t", 7)
+        assert (spec.options["width"], spec.name, spec.team, spec.priority) == (3, "n", "t", Priority.HIGH)
+        assert (spec.notes, spec.shared) == ("why", True)
+        assert (spec.resources, spec.limits) == (Resources(device="cuda", devices=2), Limits(patience=24))
         assert (spec.search.total_steps, spec.search.trials, spec.search.space) == (500, 5, space)
 
     def test_python_values_are_read_like_json(self):

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES
+from tuner.jobs import progress as counting
 from tuner.jobs.admission import admit
-from tuner.jobs.progress import detail, progress
-from tuner.jobs.records import JobRecord, RunKind, RunRecord, StudyRecord, TrialRecord
+from tuner.jobs.progress import Progress, tally_of
+from tuner.jobs.records import JobRecord, RunKind, RunRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.ladder import price, rung_steps
 
@@ -16,15 +18,23 @@ JOB = JobRecord(
     id="j",
     state=JobState.RUNNING,
     spec=admit(REQUEST, workloads=[DIGITS]),
+    owner="ann",
+    origin=None,
     created_at=0.0,
     started_at=100.0,
     finished_at=None,
     error=None,
     updates_spent=0,
+    device_seconds=0.0,
+    limit_reached=None,
     plan_due=False,
 )
 STEPS = rung_steps(JOB.spec.search)
 PRICE = price(JOB.spec.search)
+
+
+def progress(job: JobRecord, *, trials: Sequence[TrialRecord], runs: Sequence[RunRecord], devices: int = 0) -> Progress:
+    return counting.progress(job, tally=tally_of(trials=trials, runs=runs, devices=devices))
 
 
 def trial(number: int, *, state: TrialState = TrialState.ACTIVE) -> TrialRecord:
@@ -59,9 +69,12 @@ def run(number: int, **changes: Any) -> RunRecord:
         "worker": None,
         "step": 0,
         "updates": 0,
+        "device_seconds": 0.0,
         "loss": None,
         "error": None,
+        "stop_reason": None,
         "created_at": 100.0,
+        "queued_at": 100.0,
         "started_at": None,
         "finished_at": None,
     }
@@ -118,25 +131,36 @@ def test_the_best_is_the_lowest_loss_at_the_highest_rung():
     assert best.label == SCHEDULES[2].label
 
 
+def paced(number: int, **changes: Any) -> RunRecord:
+    """A run that took half a second of device time for each of its updates."""
+    return ended(number, **{"updates": STEPS[0], "device_seconds": STEPS[0] / 2} | changes)
+
+
 THREE = [trial(number) for number in range(3)]
+LEFT = PRICE.updates - 3 * STEPS[0]
 
 
-@pytest.mark.parametrize(
-    ("spans", "busy"),
-    [
-        ([(150, 160), (160, 170), (200, 205)], 25),  # neither the start-up before the first nor a pause counts
-        ([(150, 160), (152, 158), (155, 170)], 20),  # side by side
-    ],
-)
-def test_the_pace_of_the_runs_that_succeeded_tells_the_time_left(spans: list[tuple[float, float]], busy: float):
-    runs = [ended(number, started_at=start, at=end) for number, (start, end) in enumerate(spans)]
-    left = PRICE.updates - 3 * STEPS[0]
-    assert progress(JOB, trials=THREE, runs=runs).seconds_left == pytest.approx(left * busy / (3 * STEPS[0]))
+@pytest.mark.parametrize(("devices", "seconds"), [(0, LEFT / 2), (1, LEFT / 2), (4, LEFT / 8)])
+def test_the_pace_of_the_runs_that_succeeded_and_the_devices_that_train_tell_the_time_left(
+    devices: int, seconds: float
+):
+    found = progress(JOB, trials=THREE, runs=[paced(number) for number in range(3)], devices=devices)
+    assert found.seconds_left == pytest.approx(seconds)
+
+
+def test_updates_that_were_repeated_do_not_make_a_run_look_slower():
+    repeated = paced(2, updates=3 * STEPS[0], device_seconds=3 * STEPS[0] / 2)
+    assert progress(JOB, trials=THREE, runs=[paced(0), paced(1), repeated]).seconds_left == pytest.approx(LEFT / 2)
 
 
 def test_two_runs_and_those_that_diverged_are_too_few_to_tell_the_time_left():
-    runs = [ended(number, started_at=100.0) for number in range(2)]
-    assert progress(JOB, trials=THREE, runs=[*runs, ended(2, loss=None, started_at=100.0)]).seconds_left is None
+    runs = [paced(number) for number in range(2)]
+    assert progress(JOB, trials=THREE, runs=[*runs, paced(2, loss=None)]).seconds_left is None
+
+
+def test_nobody_knows_when_a_paused_job_ends():
+    job = replace(JOB, state=JobState.PAUSED)
+    assert progress(job, trials=THREE, runs=[paced(number) for number in range(3)]).seconds_left is None
 
 
 def test_a_completed_job_is_done_whatever_was_left_out():
@@ -146,14 +170,6 @@ def test_a_completed_job_is_done_whatever_was_left_out():
 
 
 def test_more_than_expected_never_exceeds_the_whole():
-    runs = [ended(0, rung=1, kind=RunKind.CONFIRM, seed=seed, started_at=100.0) for seed in range(100)]
+    runs = [paced(0, rung=1, kind=RunKind.CONFIRM, seed=seed) for seed in range(100)]
     found = progress(JOB, trials=[trial(0)], runs=runs)
     assert (found.fraction, found.seconds_left) == (1.0, 0.0)
-
-
-def test_a_detail_is_the_job_with_its_progress_and_price():
-    record = StudyRecord(job=JOB, trials=(trial(0),), runs=(ended(0),))
-    found = detail(record)
-    assert {name: getattr(found, name) for name in vars(JOB)} == vars(JOB)
-    assert found.progress == progress(JOB, trials=record.trials, runs=record.runs)
-    assert found.price == PRICE
