@@ -4,6 +4,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from subprocess import run
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -19,17 +20,77 @@ def test_loopback_is_taken(host: str):
     assert Settings(host=host).host == host
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.3", "example.org", "", "127.0.0.1.example.org"])
-def test_anything_else_is_refused_with_what_to_do(host: str):
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.3", "example.org", "127.0.0.1.example.org"])
+def test_off_loopback_a_login_is_needed(host: str):
+    assert Settings(host=host).login_needed
+    assert Settings(host=host, auth="on").login_needed
     with pytest.raises(ValidationError, match="SSH tunnel"):
-        Settings(host=host)
+        Settings(host=host, auth="off")
+
+
+def test_on_loopback_a_login_is_needed_when_a_database_is_shared():
+    assert not Settings().login_needed
+    assert Settings(auth="on").login_needed
+    assert Settings(database_url="postgresql://x/y").login_needed
+    assert not Settings(database_url="postgresql://x/y", auth="off").login_needed
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"public_url": "https://tuner.example"},
+        {"allowed_hosts": ("tuner.example",)},
+        {"trusted_proxies": ("127.0.0.1",)},
+    ],
+)
+def test_behind_a_proxy_a_login_is_needed(said: dict[str, Any]):
+    assert Settings(**said).login_needed
+    with pytest.raises(ValidationError, match="auth must be on or auto"):
+        Settings(auth="off", **said)
 
 
 def test_the_process_refuses_with_a_line_and_an_exit_code(capsys: pytest.CaptureFixture[str]):
-    assert main(["--host", "0.0.0.0"]) == REFUSED
-    said = capsys.readouterr().err
-    assert said.startswith("host must be a loopback address")
-    assert "ssh -L" in said
+    assert main(["--host", ""]) == REFUSED
+    assert capsys.readouterr().err == 'host must be text of at least 1 characters, got ""\n'
+
+
+def test_a_secret_that_is_refused_is_not_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TUNER_SECRET_KEY", "hunter2")
+    assert main([]) == REFUSED
+    assert "hunter2" not in capsys.readouterr().err
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TUNER_SECRET_KEY", "hunter2" * 8)
+    assert "hunter2" not in repr(Settings())
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("", ""), ("https://tuner.example", "https://tuner.example"), ("http://[::1]:8/", "http://[::1]:8")],
+)
+def test_the_public_url_is_an_origin(given: str, kept: str):
+    assert Settings(public_url=given).public_url == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["tuner.example", "ftp://x", "https://", "https://x/y", "https://a@x", "https://x?y", "https://x:y", "http://["],
+)
+def test_a_public_url_with_more_or_less_is_refused(url: str):
+    with pytest.raises(ValidationError, match="public_url must be"):
+        Settings(public_url=url)
+
+
+@pytest.mark.parametrize("rate", ["x", "1", "10 per fortnight", "-1/minute"])
+def test_a_rate_that_means_nothing_is_refused(rate: str):
+    with pytest.raises(ValidationError, match="number per second"):
+        Settings(rate_limit=rate)
+
+
+def test_names_are_given_with_commas(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TUNER_ALLOWED_HOSTS", "tuner.example, api")
+    assert Settings().allowed_hosts == ("tuner.example", "api")
 
 
 def test_the_database_is_a_file_in_the_data_folder_unless_named(tmp_path: Path):

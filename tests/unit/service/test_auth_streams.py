@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from starlette.responses import StreamingResponse
+from starlette.types import Message
+
+from service.auth.streams import Watched
+
+SCOPE: dict[str, Any] = {"type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "headers": []}
+OLD: dict[str, Any] = {**SCOPE, "asgi": {"spec_version": "2.3"}}
+CHUNKS = 5
+
+
+async def receive() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets it")
+
+
+def answered(*, rights: list[bool], scope: dict[str, Any] = SCOPE, every: float = 0.0) -> list[bytes]:
+    """What reaches the reader of five chunks, whose rights are looked at before each."""
+    sent: list[Message] = []
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for number in range(CHUNKS):
+            yield str(number).encode()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def still() -> bool:
+        return rights.pop(0)
+
+    async def run() -> None:
+        await Watched(send, still=still, every=every).run(StreamingResponse(chunks()), scope, receive)
+
+    asyncio.run(run())
+    bodies = [message for message in sent if message["type"] == "http.response.body"]
+    assert [message.get("more_body", False) for message in bodies] == [True] * (len(bodies) - 1) + [False]
+    return [message["body"] for message in bodies]
+
+
+def test_a_stream_goes_on_while_its_reader_may_read_it():
+    assert answered(rights=[True] * CHUNKS) == [b"0", b"1", b"2", b"3", b"4", b""]
+
+
+@pytest.mark.parametrize("scope", [SCOPE, OLD], ids=["2.4", "2.3"])
+def test_a_stream_ends_once_its_reader_may_not(scope: dict[str, Any]):
+    assert answered(rights=[True, True, False], scope=scope) == [b"0", b"1", b""]
+
+
+def test_rights_are_looked_at_now_and_then():
+    assert len(answered(rights=[], every=3600.0)) == CHUNKS + 1
+
+
+def test_a_reader_that_goes_away_is_told_as_before():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise OSError("gone")
+
+    async def still() -> bool:
+        return True
+
+    async def send(message: Message) -> None:
+        return
+
+    with pytest.raises(OSError, match="gone"):
+        asyncio.run(Watched(send, still=still).run(app, SCOPE, receive))
