@@ -6,27 +6,37 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 
 from service import openapi
 from service.auth.guard import Guard
-from service.auth.keys import secret_key
+from service.auth.keys import derived, secret_key
 from service.auth.middleware import Authentication
 from service.dashboard import routes as dashboard
+from service.events import routes as events
 from service.health import routes as health
-from service.jobs import answers, events
+from service.jobs import answers, steering, submission
 from service.jobs import routes as jobs
+from service.metrics import routes as metrics
+from service.metrics.latency import RequestLatency, latency_histogram
+from service.metrics.registry import new_registry
 from service.middleware import BodyLimit, OwnHost, RequestContext
 from service.people import routes as people
 from service.problems import handlers
 from service.problems import routes as problems
+from service.queries import only_known_parameters
+from service.queue import routes as queue
 from service.reaper import Reaper
 from service.resources import Resources
 from service.runs import routes as runs
 from service.schedules import routes as schedules
 from service.settings import Settings
 from service.web import routes as web
+from service.webhooks import routes as webhooks
+from service.webhooks.courier import Courier
+from service.webhooks.dispatcher import Dispatcher
+from service.webhooks.sender import Sender
 from service.workers import routes as workers
 from service.workloads import routes as workloads
 from tuner import __version__
@@ -56,9 +66,15 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
     guard = Guard(settings, accounts=store.people, secret=secret)
     reaper = Reaper(store, interval=settings.reap_interval)
 
+    courier = Courier(
+        secret=derived(secret, purpose="webhooks"), sender=Sender(allow_private=settings.webhooks_allow_private)
+    )
+    dispatcher = Dispatcher(store, courier=courier)
+    registry = new_registry(store)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with reaper:
+        with reaper, dispatcher:
             yield
 
     app = FastAPI(
@@ -67,6 +83,7 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
         description=_DESCRIPTION,
         lifespan=lifespan,
         middleware=[
+            Middleware(RequestLatency, histogram=latency_histogram(registry)),
             Middleware(RequestContext),
             Middleware(OwnHost, settings=settings),
             Middleware(Authentication, guard=guard),
@@ -84,10 +101,15 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
         secret=secret,
         closing=closing or threading.Event(),
     )
+    app.state.courier = courier
+    app.state.metrics = registry
     handlers.install(app)
-    for feature in (jobs, events, answers, runs, workloads, workers, schedules, people, dashboard):
-        app.include_router(feature.router, prefix="/v1")
+    known = [Depends(only_known_parameters)]
+    of_jobs = (submission, jobs, steering, answers, events)
+    for feature in (*of_jobs, runs, queue, workloads, workers, schedules, people, webhooks, dashboard):
+        app.include_router(feature.router, prefix="/v1", dependencies=known)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(problems.router)
     app.include_router(web.router)
     dashboard.install(app)

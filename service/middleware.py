@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.logs import logging_of
 from service.problems import catalog
 from service.problems.rendering import problem_response
 from service.settings import Settings
@@ -53,7 +54,7 @@ class RequestContext:
             await send(message)
 
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with logging_of(scope, request_id=request_id):
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:
