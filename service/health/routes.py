@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 
 from service.errors import NotReady
+from service.examples import answer
 from service.problems import catalog
 from service.problems.rendering import declared
 from service.resources import Resources, ResourcesDep
@@ -32,13 +33,18 @@ class Readiness:
     """What was looked at; all are ``"ok"``."""
 
 
-@router.get("/healthz", summary="Whether the service runs")
+@router.get("/healthz", summary="Whether the service runs", responses=answer(Health()))
 async def healthz() -> Health:
     """Answers as long as the process does; looks at nothing else."""
     return Health()
 
 
-@router.get("/readyz", summary="Whether the service can work", responses=declared(catalog.NOT_READY))
+@router.get(
+    "/readyz",
+    summary="Whether the service can work",
+    responses=declared(catalog.NOT_READY)
+    | answer(Readiness(checks=dict.fromkeys(("database", "schema", "reaper"), OK))),
+)
 def readyz(resources: ResourcesDep) -> Readiness:
     """The database answers, its schema is of this version, and the reaper runs."""
     checks = {

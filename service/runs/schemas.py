@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-from tuner.jobs.records import CurvePoint
+from tuner.jobs.records import CurvePoint, LogChunk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,18 @@ class CurveSample:
     def of(cls, point: CurvePoint) -> Self:
         """A point, with ``None`` for what is not finite."""
         return cls(step=point.step, lr=point.lr, train_loss=_finite(point.train_loss), val_loss=_finite(point.val_loss))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLog:
+    """A piece of what a run's code printed."""
+
+    chunks: tuple[LogChunk, ...]
+    """In the order in which they were printed, over all attempts."""
+    next: int
+    """Give it as ``after`` to get what follows."""
+    complete: bool
+    """Nothing more will come, unless the job is tried again."""
 
 
 def _finite(loss: float | None) -> float | None:
