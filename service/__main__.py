@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.app import create_app
-from service.auth.first_start import make_first_admin
+from service.auth.first_start import make_first_admin, write_new_token
 from service.logs import configure_logs
 from service.server import Server
 from service.settings import Settings
@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     try:
-        settings = Settings(**_given(arguments))
+        given = _given(arguments)
+        new_token = given.pop("new_admin_token", False)
+        settings = Settings(**given)
     except ValidationError as error:
         for refusal in refusals(error.errors(), model=Settings):
             sys.stderr.write(f"{refusal.message}\n")
@@ -51,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not settings.database_url:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         with closing(Store.open(settings.database)) as store:
+            if new_token:
+                write_new_token(store=store, output=sys.stdout)
+                return 0
             return _serve(settings, store=store)
     except (TunerError, OSError) as error:
         sys.stderr.write(f"{error}\n")
@@ -73,6 +78,12 @@ def _given(arguments: Sequence[str] | None) -> dict[str, Any]:
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (TUNER_PORT; 8642)")
     parser.add_argument("--database-url", help="SQLAlchemy URL (TUNER_DATABASE_URL; tuner.db in the data folder)")
     parser.add_argument("--data-dir", type=Path, help="folder of the SQLite file (TUNER_DATA_DIR; tuner-data)")
+    parser.add_argument(
+        "--new-admin-token",
+        action="store_true",
+        default=None,
+        help="make a token for the user admin, who may do everything, write it out, and end",
+    )
     return {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
 
 

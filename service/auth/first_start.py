@@ -12,6 +12,16 @@ from tuner.store import Store
 TOKEN_FILE = "admin-token"
 
 
+def write_new_token(*, store: Store, output: TextIO) -> None:
+    """Make another token for the user `admin`, for when nobody can log in any more, and write it out.
+
+    Raises:
+        DatabaseUnavailable: The database cannot be reached.
+    """
+    output.write(f"{store.people.rescue_admin()}\n")
+    output.flush()
+
+
 def make_first_admin(settings: Settings, *, store: Store, output: TextIO) -> None:
     """Make the first admin with a token, where a login is needed and nobody can log in yet.
 

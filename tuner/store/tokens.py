@@ -140,6 +140,16 @@ class Tokens(Part):
         """
         return self._database.write(_first_admin)
 
+    def rescue_admin(self) -> str:
+        """Make a token that may do everything for the user `admin`, who is made, enabled and made an admin if need be.
+
+        For whoever runs the service on its machine, when nobody can log in any more.
+
+        Returns:
+            The token's secret.
+        """
+        return self._database.write(_rescue_admin)
+
     def _admit(self, wanted: ColumnElement[bool]) -> Principal | None:
         found = self._database.read(lambda session: _principal(session, wanted=wanted))
         if found is None:
@@ -182,12 +192,28 @@ def _principal(session: Session, *, wanted: ColumnElement[bool]) -> tuple[Princi
 def _first_admin(tx: Tx) -> str | None:
     if tx.session.execute(select(func.count()).select_from(User)).scalar_one():
         return None
+    return _admin_token(tx, label="first start") if _made_admin(tx) else None
+
+
+def _rescue_admin(tx: Tx) -> str:
+    if not _made_admin(tx):
+        admin = locked_user(tx.session, FIRST_ADMIN)
+        admin.admin, admin.disabled = True, False
+        tx.audit(LOCAL_ACTOR, "user.change", target=FIRST_ADMIN, team=None, admin=True, disabled=False)
+    return _admin_token(tx, label="made on the service's machine")
+
+
+def _made_admin(tx: Tx) -> bool:
+    """Make the user `admin`, unless there is one."""
     row = {"name": FIRST_ADMIN, "admin": True, "disabled": False, "created_at": tx.now}
-    if not insert_new(tx.session, User, row=row, key=["name"]):
-        return None
-    by = Actor(user=FIRST_ADMIN)
-    tx.audit(by, "user.create", target=FIRST_ADMIN, team=None, admin=True, disabled=False)
-    _, secret = _add_token(tx, FIRST_ADMIN, team=None, role=Role.ADMIN, label="first start", lifetime=None, by=by)
+    made = insert_new(tx.session, User, row=row, key=["name"])
+    if made:
+        tx.audit(LOCAL_ACTOR, "user.create", target=FIRST_ADMIN, team=None, admin=True, disabled=False)
+    return made
+
+
+def _admin_token(tx: Tx, *, label: str) -> str:
+    _, secret = _add_token(tx, FIRST_ADMIN, team=None, role=Role.ADMIN, label=label, lifetime=None, by=LOCAL_ACTOR)
     return secret
 
 

@@ -250,6 +250,18 @@ def test_there_is_no_first_admin_where_somebody_is(people: Store):
     assert people.people.first_admin() is None
 
 
+def test_an_admin_is_rescued_on_the_machine(people: Store):
+    def admin() -> bool:
+        principal = people.people.authenticate(people.people.rescue_admin())
+        return principal is not None and principal.runs_the_service
+
+    assert admin()
+    people.people.put_user("admin", disabled=True)
+    people.people.put_user("admin", admin=False)
+    assert admin()
+    assert people.audit.page(actor="local", action="token.create").items
+
+
 def test_every_change_is_in_the_audit_log_with_who_made_it(people: Store):
     record, _ = people.people.create_token("ben", team="vision", role=Role.VIEWER, by=ROOT)
     people.people.revoke_token(record.id, by=ROOT)
