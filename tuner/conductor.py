@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tuner.jobs.records import NewRun, RunKind, RunRecord, StudyLock, StudyRecord, TrialRecord
+from tuner.jobs.records import JobRecord, NewRun, RunKind, RunRecord, StudyLock, StudyRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.report.build import build_report
 from tuner.report.study_result import StudyResult, TrialResult
@@ -29,6 +29,7 @@ from tuner.search.decisions import (
     Promote,
     Prune,
     RungResult,
+    Stop,
     StudyState,
     TrialStatus,
     TrialView,
@@ -36,6 +37,7 @@ from tuner.search.decisions import (
 from tuner.search.ladder import rung_schedule, rung_steps, search_seed
 from tuner.search.plan import plan
 from tuner.search.settings import SearchSettings
+from tuner.search.stopping import search_over
 from tuner.search.study import Study, StudyTrial
 from tuner.store import Store
 
@@ -92,7 +94,7 @@ def advance(store: Store, *, lock: StudyLock) -> None:
 def study_state(record: StudyRecord) -> StudyState:
     """What the plan may know of a stored study."""
     rung_runs, confirm_runs = _runs_by_trial(record.runs)
-    return StudyState(
+    state = StudyState(
         settings=record.job.spec.search,
         trials=tuple(_trial_view(trial, runs=rung_runs[trial.number]) for trial in record.trials),
         confirmations=tuple(
@@ -102,6 +104,15 @@ def study_state(record: StudyRecord) -> StudyState:
         ),
         updates_committed=sum(run.total_steps for run in record.runs if run.state is not RunState.CANCELLED),
     )
+    return replace(state, stop=_stop(record.job, state=state))
+
+
+def _stop(job: JobRecord, *, state: StudyState) -> Stop | None:
+    """Whether one of the job's limits ends its study."""
+    if job.limit_reached is not None:
+        return Stop.now(job.limit_reached)
+    limits = job.spec.limits
+    return search_over(state, target_loss=limits.target_loss, patience=limits.patience)
 
 
 def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from tuner.schedules import Schedule
 from tuner.search.settings import SearchSettings
@@ -76,6 +77,24 @@ class ConfirmView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Why a study should end before its budget is spent. Made by `search_over` or `now`."""
+
+    reason: str
+    at_once: bool
+
+    @classmethod
+    def search_over(cls, reason: str) -> Self:
+        """No new trials: those that are open are judged as ever, and the best of all are confirmed."""
+        return cls(reason=reason, at_once=False)
+
+    @classmethod
+    def now(cls, reason: str) -> Self:
+        """Nothing more is trained: the answer is made from what is there."""
+        return cls(reason=reason, at_once=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyState:
     """Everything that the plan decides from."""
 
@@ -85,6 +104,8 @@ class StudyState:
     confirmations: tuple[ConfirmView, ...]
     updates_committed: int
     """Updates that the runs asked for so far have cost or will cost (a whole run each, whatever its state)."""
+    stop: Stop | None = None
+    """Whether the study should end early, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)

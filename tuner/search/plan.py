@@ -3,7 +3,8 @@
 Trials are tried in cohorts. A cohort's trials run the lowest rung; when the last of its peers has its result, those
 among the best share of *all* results at that rung go on to the next, the others are pruned, and so on up to the full
 horizon. While a cohort waits for its last peers, free devices begin the next one. When every trial is decided, the best
-are confirmed on fresh seeds, together with the controls that the answer is measured against.
+are confirmed on fresh seeds, together with the controls that the answer is measured against. A study that should stop
+opens no more trials, or asks for nothing at all.
 
 The plan is pure: no clock, no chance, no database. It is a list of rules. The first rule that has something to say
 decides; its decisions are carried out on paper, and the rules are asked again. A rule that closes trials gives all the
@@ -46,7 +47,8 @@ def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
 
     Returns:
         The decisions in the order in which to carry them out; at most ``capacity`` of them ask for a run. Empty
-        when there is nothing to do but wait for runs to finish. `Finish` or `GiveUp` comes last, and ends the study.
+        when there is nothing to do but wait for runs to finish. `Finish` or `GiveUp` comes last, and ends the study:
+        what still runs then is not waited for.
 
     Raises:
         InvalidValue: The settings lack a search space.
@@ -65,9 +67,13 @@ def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
 
 
 def _controls(state: StudyState) -> tuple[ControlSchedule, ...]:
-    """The controls by trial number, as long as any of them may still have to be opened."""
+    """The controls by trial number, as long as any of them may still have to be opened.
+
+    They come first: trials that are added later, once the sampler has been asked, are all the sampler's.
+    """
     settings = state.settings
-    if len(state.trials) >= control_count(settings.trials):
+    sampled = any(trial.control is None for trial in state.trials)
+    if sampled or len(state.trials) >= control_count(settings.trials):
         return ()
     return controls(settings.searched_space, trials=settings.trials)
 
@@ -98,16 +104,20 @@ class _Situation:
         return bool(self.standings.active) or self.may_open
 
     def _may_open(self) -> bool:
-        if self.hopeless or len(self.state.trials) == self.settings.trials:
+        if self.hopeless or self.state.stop is not None or len(self.state.trials) >= self.settings.trials:
             return False
         return self.budget.allows_trial(None if self.next_control is None else self.next_control.control)
 
 
 def _next(situation: _Situation, *, free: bool) -> tuple[Decision, ...]:
     """The decisions of the first rule that has any."""
-    for closing in _CLOSING:
+    stop = situation.state.stop
+    at_once = stop is not None and stop.at_once
+    for closing in _CLOSING_AT_ONCE if at_once else _CLOSING:
         if decisions := tuple(closing(situation)):
             return decisions
+    if at_once:
+        return (_end_at_once(situation),)
     for rule in (*(_RUNNING if free else ()), *_ENDING):
         if (decision := rule(situation)) is not None:
             return (decision,)
@@ -181,6 +191,13 @@ def _give_up(situation: _Situation) -> Decision | None:
     return GiveUp(reason=_why_without_answer(situation))
 
 
+def _end_at_once(situation: _Situation) -> Decision:
+    """The end of a study that should stop now, whatever is out."""
+    if situation.standings.completed:
+        return Finish(reason=_why_finished(situation, cut_short=True))
+    return GiveUp(reason=_why_without_answer(situation))
+
+
 def _finish(situation: _Situation) -> Decision | None:
     out = any(not run.finished for run in situation.state.confirmations)
     missing = next(_missing_confirmations(situation), None)
@@ -190,6 +207,7 @@ def _finish(situation: _Situation) -> Decision | None:
 
 
 _CLOSING: Final[tuple[Callable[[_Situation], Iterator[Decision]], ...]] = (_prune_diverged, _complete, _prune_losers)
+_CLOSING_AT_ONCE: Final = (_prune_diverged, _complete)
 _RUNNING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_promote, _open, _promote_early, _confirm)
 _ENDING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_give_up, _finish)
 
@@ -228,27 +246,35 @@ def _missing_confirmations(situation: _Situation) -> Iterator[Confirm]:
 
 
 def _why_finished(situation: _Situation, *, cut_short: bool) -> str:
-    settings, runs = situation.settings, situation.state.confirmations
-    opened, candidates = len(situation.state.trials), len(_candidates(situation))
-    asked = candidates * settings.confirm_seeds
+    settings, stop = situation.settings, situation.state.stop
+    opened, candidates = len(situation.state.trials), _candidates(situation)
+    seeds = confirm_seeds(settings)
+    # Those that were confirmed before the search was told to go on may be candidates no more.
+    runs = [run for run in situation.state.confirmations if run.trial in candidates and run.seed in seeds]
+    asked = len(candidates) * settings.confirm_seeds
     with_loss = sum(run.loss is not None for run in runs)
     if cut_short or opened < settings.trials:
-        lost = "" if with_loss == len(runs) else f", of which {len(runs) - with_loss} failed or diverged"
+        unfinished = sum(not run.finished for run in runs)
+        without = len(runs) - unfinished - with_loss
+        lost = f", of which {without} failed or diverged" if without else ""
+        early = stop.reason if stop is not None else f"the limit of {settings.max_updates:,} updates is reached"
         return (
-            f"the limit of {settings.max_updates:,} updates is reached: {opened} of "
-            f"{_count(settings.trials, 'trial')} were tried, and {len(runs)} of {asked} confirmation runs made{lost}"
+            f"{early}: {opened} of {_count(settings.trials, 'trial')} were tried, and {len(runs) - unfinished} of "
+            f"{asked} confirmation runs made{lost}"
         )
     decided = f"all {_count(opened, 'trial')} are decided"
     if with_loss == asked:
-        return f"{decided} and {candidates} of them confirmed on {settings.confirm_seeds} fresh seeds"
+        return f"{decided} and {len(candidates)} of them confirmed on {settings.confirm_seeds} fresh seeds"
     return (
-        f"{decided}, and {with_loss} of {asked} confirmation runs ({_count(candidates, 'trial')} on "
+        f"{decided}, and {with_loss} of {asked} confirmation runs ({_count(len(candidates), 'trial')} on "
         f"{settings.confirm_seeds} fresh seeds) ended with a loss: the others failed or diverged"
     )
 
 
 def _why_without_answer(situation: _Situation) -> str:
-    trials = situation.state.trials
+    trials, stop = situation.state.trials, situation.state.stop
+    if stop is not None and stop.at_once:
+        return f"{stop.reason}, and no trial had reached the full horizon: raise the limit and try the job again"
     if not trials:
         return (
             f"max_updates ({situation.settings.max_updates:,}) does not pay for an answer: "

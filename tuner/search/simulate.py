@@ -17,6 +17,7 @@ from tuner.search.decisions import (
     NewTrial,
     Promote,
     RungResult,
+    Stop,
     StudyState,
     TrialStatus,
     TrialView,
@@ -25,6 +26,7 @@ from tuner.search.ladder import rung_steps, search_seed
 from tuner.search.plan import plan
 from tuner.search.settings import SearchSettings
 from tuner.search.standings import after, loss_at
+from tuner.search.stopping import search_over
 
 Loss = Callable[[Schedule, int, int], float | None]
 """Validation loss of a schedule (given at the full horizon) trained for so many updates with this seed.
@@ -72,7 +74,15 @@ class Simulation:
     """The completed trial with the lowest median over its confirmations; ``None`` when the search gave up."""
 
 
-def simulate(settings: SearchSettings, *, loss: Loss, ask: Ask, workers: int) -> Simulation:
+def simulate(
+    settings: SearchSettings,
+    *,
+    loss: Loss,
+    ask: Ask,
+    workers: int,
+    target_loss: float | None = None,
+    patience: int | None = None,
+) -> Simulation:
     """Carry out the plan of one search.
 
     Args:
@@ -80,6 +90,8 @@ def simulate(settings: SearchSettings, *, loss: Loss, ask: Ask, workers: int) ->
         loss: The oracle.
         ask: Asked once for every new trial, in order.
         workers: Devices, at least 1.
+        target_loss: See `tuner.search.stopping.search_over`.
+        patience: The same.
 
     Returns:
         What happened.
@@ -87,7 +99,8 @@ def simulate(settings: SearchSettings, *, loss: Loss, ask: Ask, workers: int) ->
     Raises:
         RuntimeError: The plan waits although nothing runs: a fault of the plan.
     """
-    return _Clock(settings, loss=loss, ask=ask, workers=workers).run()
+    clock = _Clock(settings, loss=loss, ask=ask, workers=workers)
+    return clock.run(lambda state: search_over(state, target_loss=target_loss, patience=patience))
 
 
 class _Clock:
@@ -103,8 +116,9 @@ class _Clock:
         self._decisions: list[Decision] = []
         self._now = 0
 
-    def run(self) -> Simulation:
+    def run(self, stop: Callable[[StudyState], Stop | None]) -> Simulation:
         while True:
+            self._state = replace(self._state, stop=stop(self._state))
             for decision in plan(self._state, capacity=len(self._free)):
                 self._carry_out(decision)
             if self._decisions and isinstance(self._decisions[-1], Finish | GiveUp):
