@@ -19,7 +19,7 @@ from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import held
 from tuner.jobs.admission import admit
 from tuner.jobs.progress import Progress, progress
-from tuner.jobs.records import JobRecord, LeasedRun, WorkerOffer, WorkloadInfo
+from tuner.jobs.records import JobRecord, LeasedRun, StudyLock, WorkerOffer
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.report.report import Report
@@ -67,7 +67,8 @@ def tune(
     Raises:
         InvalidValue: An argument is refused; the message names the field, the value and what is allowed.
         FileHeld: Another call works on the same ``database``.
-        StudyFailed: The workload failed or every schedule diverged.
+        StudyFailed: The workload failed or every schedule diverged; or somebody paused or cancelled the study in its
+            ``database``.
         KeyboardInterrupt: You stopped it; with a ``database`` the next call resumes.
     """
     from tuner.training.workload import describe
@@ -95,15 +96,15 @@ def tune(
         stack.enter_context(held(file.with_suffix(".lock")))
         store = Store.open(f"sqlite:///{file}")
         stack.callback(store.close)
-        store.fleet.announce(WorkerOffer.of(_WORKER, device=chosen, workloads=[info]), workloads=[info])
+        offer = WorkerOffer.of(_WORKER, device=chosen, workloads=[info])
+        store.fleet.announce(offer, workloads=[info])
         job = _unfinished_or_new(store, spec=spec, version=info.version)
         store.queue.take_back(_WORKER)
         seat = _Seat(
             store=store,
             job_id=job.id,
             workload=workload,
-            info=info,
-            device=chosen.name,
+            offer=offer,
             folder=file.with_suffix(".snapshots"),
         )
         return seat.work(on_progress)
@@ -126,8 +127,7 @@ class _Seat:
     store: Store
     job_id: str
     workload: Workload
-    info: WorkloadInfo
-    device: str
+    offer: WorkerOffer
     folder: Path
 
     def work(self, on_progress: Callable[[Progress], None] | None) -> Report:
@@ -137,18 +137,20 @@ class _Seat:
             if on_progress is not None:
                 on_progress(self._progress())
 
-        offers = {self.info.name: self.info.version}
         while (job := self.store.jobs.get(self.job_id)).state in {JobState.QUEUED, JobState.RUNNING}:
-            lease = self.store.queue.claim(_WORKER, workloads=offers, lease_seconds=_LEASE_SECONDS, job_id=self.job_id)
-            if lease is not None:
-                self._train(lease, moved=moved)
-                continue
-            lock = self.store.planning.lock_study(_WORKER, workloads=offers, seconds=LOCK_SECONDS, job_id=self.job_id)
-            if lock is None:
-                raise StudyFailed(f"job {self.job_id} has neither a run nor a plan left: please report this bug")
-            advance(self.store, lock=lock)
-            moved()
+            match self._take():
+                case LeasedRun() as lease:
+                    self._train(lease, moved=moved)
+                case StudyLock() as lock:
+                    advance(self.store, lock=lock)
+                    moved()
+                case None:
+                    raise StudyFailed(f"job {self.job_id} has neither a run nor a plan left: please report this bug")
         return self._report(job)
+
+    def _take(self) -> LeasedRun | StudyLock | None:
+        take = self.store.queue.take
+        return take(self.offer, lease_seconds=_LEASE_SECONDS, lock_seconds=LOCK_SECONDS, job_id=self.job_id)
 
     def _train(self, lease: LeasedRun, *, moved: Callable[[], None]) -> None:
         from tuner.training.execute import execute
@@ -156,9 +158,11 @@ class _Seat:
 
         def evaluated(message: Evaluated) -> Verdict:
             points = [message.point]
-            self.store.queue.heartbeat(lease, points=points, updates=message.updates, lease_seconds=_LEASE_SECONDS)
+            beat = self.store.queue.heartbeat
+            status = beat(lease, points=points, updates=message.updates, lease_seconds=_LEASE_SECONDS)
             moved()
-            return Verdict()
+            stop = status.stop is not None  # somebody paused the study from outside
+            return Verdict(stop=stop, snapshot=stop)
 
         def saved(message: SnapshotSaved) -> None:
             self.store.queue.save_snapshot(lease, message.snapshot, updates=message.updates)
@@ -177,14 +181,19 @@ class _Seat:
         ended = execute(
             request,
             workloads={lease.workload: self.workload},
-            device=self.device,
+            device=self.offer.device,
             on_evaluation=evaluated,
             on_snapshot=saved,
         )
-        if ended.outcome is Outcome.FAILED:
-            self.store.queue.fail(lease, reason=_failure(ended), retry=False, updates=ended.updates)
-        else:
-            self.store.queue.finish(lease, loss=ended.loss, step=ended.step, updates=ended.updates, reason=ended.reason)
+        match ended.outcome:
+            case Outcome.STOPPED:
+                self.store.queue.release(lease, updates=ended.updates)
+                return
+            case Outcome.FAILED:
+                self.store.queue.fail(lease, reason=_failure(ended), retry=False, updates=ended.updates)
+            case Outcome.SUCCEEDED | Outcome.DIVERGED:
+                finish = self.store.queue.finish
+                finish(lease, loss=ended.loss, step=ended.step, updates=ended.updates, reason=ended.reason)
         shutil.rmtree(self.folder / lease.run_id, ignore_errors=True)  # nobody takes this run up again
 
     def _progress(self) -> Progress:

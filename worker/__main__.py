@@ -20,9 +20,12 @@ from tuner.devices import Device, choose_device
 from tuner.errors import DatabaseUnavailable, InvalidValue, TunerError
 from tuner.store import Store
 from worker.backoff import Backoff
+from worker.log_shipper import LogShipper
 from worker.logs import configure_logs
 from worker.loop import RunnerWouldNotStart, WorkerLoop
+from worker.metrics import WorkerMetrics
 from worker.name_lock import held_name
+from worker.redaction import Redaction
 from worker.runner_environment import runner_environment
 from worker.runner_log import RunnerLog
 from worker.runner_process import RunnerCommand, RunnerProcess
@@ -125,8 +128,19 @@ def work(settings: WorkerSettings, *, device: Device) -> int:
                 memory_limit_mib=settings.memory_limit_mib,
             )
             log = RunnerLog(settings.data_dir / "logs" / name)
-            runner = RunnerProcess(command, log=log, stop=stop)
-            WorkerLoop(store, runner=runner, name=name, device=device, settings=settings, stop=stop).run()
+            metrics = WorkerMetrics(device)
+            loop = WorkerLoop(
+                store,
+                runner=RunnerProcess(command, log=log, stop=stop),
+                shipper=LogShipper(log, redaction=Redaction(settings.database)),
+                metrics=metrics,
+                name=name,
+                device=device,
+                settings=settings,
+                stop=stop,
+            )
+            with metrics.served(host=settings.metrics_host, port=settings.metrics_port):
+                loop.run()
         finally:
             store.close()
     return 0

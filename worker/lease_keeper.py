@@ -11,6 +11,7 @@ from tuner.errors import DatabaseUnavailable, LeaseLost
 from tuner.jobs.records import CurvePoint, LeasedRun, SnapshotRef
 from tuner.store import Store
 from worker.backoff import Backoff
+from worker.log_shipper import LogShipper
 from worker.sign_of_life import INTERVAL_SECONDS, SignOfLife
 
 _log = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ class LeaseKeeper:
         store: The database.
         lease: The lease.
         alive: Told with every heartbeat that the worker lives.
+        shipper: Passes on what the run prints, with the heartbeats.
         lease_seconds: How long each heartbeat extends the lease.
         patience_seconds: How long an outage may last before the lease is given up.
         clock: Monotonic seconds.
@@ -43,6 +45,7 @@ class LeaseKeeper:
         *,
         lease: LeasedRun,
         alive: SignOfLife,
+        shipper: LogShipper,
         lease_seconds: float,
         patience_seconds: float,
         clock: Callable[[], float] = time.monotonic,
@@ -51,6 +54,7 @@ class LeaseKeeper:
         self._store = store
         self._lease = lease
         self._alive = alive
+        self._shipper = shipper
         self._lease_seconds = lease_seconds
         self._patience = patience_seconds
         self._clock = clock
@@ -63,11 +67,17 @@ class LeaseKeeper:
         self._beat_seconds = min(lease_seconds / BEATS_PER_LEASE, INTERVAL_SECONDS)
         self._next_beat = clock() + self._beat_seconds
         self._lost = False
+        self._stop_reason: str | None = None
 
     @property
     def lost(self) -> bool:
         """Whether the run is no longer ours: nothing that is written would count."""
         return self._lost
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the run should stop at its next evaluation and be given back, as last heard; ``None``: train on."""
+        return self._stop_reason
 
     def seconds_to_beat(self) -> float:
         """Until the next heartbeat is due; 0 when it is overdue."""
@@ -115,6 +125,7 @@ class LeaseKeeper:
             if self._points:
                 self._beat()
             self._flush_snapshot()
+            self._ship_log(last=True)
             write()
 
         while not self._lost:
@@ -126,11 +137,16 @@ class LeaseKeeper:
 
     def _beat(self) -> None:
         points, updates = tuple(self._points), self._updates
-        self._store.queue.heartbeat(self._lease, points=points, updates=updates, lease_seconds=self._lease_seconds)
+        heartbeat = self._store.queue.heartbeat
+        status = heartbeat(self._lease, points=points, updates=updates, lease_seconds=self._lease_seconds)
+        if status.stop is not None and self._stop_reason is None:
+            _log.info("run.to_stop", reason=status.stop)
+        self._stop_reason = status.stop
         self._points.clear()
         self._updates = 0
         self._next_beat = self._clock() + self._beat_seconds
         self._flush_snapshot()
+        self._ship_log(last=False)
         self._alive.give()
 
     def _flush_snapshot(self) -> None:
@@ -138,6 +154,9 @@ class LeaseKeeper:
             self._store.queue.save_snapshot(self._lease, self._snapshot, updates=self._updates)
             self._snapshot = None
             self._updates = 0
+
+    def _ship_log(self, *, last: bool) -> None:
+        self._shipper.ship(lambda text: self._store.queue.append_log(self._lease, text), last=last)
 
     def _try_unless_away(self, write: Callable[[], None]) -> None:
         """Write once; in an outage leave it to the next heartbeat, so that the runner is not kept waiting."""

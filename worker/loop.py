@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -11,10 +13,12 @@ import structlog
 from tuner.conductor import LOCK_SECONDS
 from tuner.devices import Device
 from tuner.errors import DatabaseUnavailable, NotFound, TunerError
-from tuner.jobs.records import LeasedRun, WorkerOffer, WorkloadInfo
+from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer, WorkloadInfo
 from tuner.jobs.states import is_over
 from tuner.store import Store
 from worker.backoff import Backoff
+from worker.log_shipper import LogShipper
+from worker.metrics import WorkerMetrics
 from worker.planner import Planner
 from worker.runner_process import RunnerDied, RunnerProcess
 from worker.settings import WorkerSettings
@@ -46,12 +50,22 @@ class RunnerWouldNotStart(TunerError):
         super().__init__(f"the runner would not start: {reason}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """What people have decided about a worker."""
+
+    draining: bool = False
+    reserved_for: str | None = None
+
+
 class WorkerLoop:
-    """One worker: one device, one runner, one run at a time.
+    """One worker: one runner, and one run at a time, on one device or several together.
 
     Args:
         store: The database.
         runner: Started and restarted by the loop.
+        shipper: Passes on what runs print.
+        metrics: Counts.
         name: The worker's name.
         device: What it trains on.
         settings: Of the worker.
@@ -63,6 +77,8 @@ class WorkerLoop:
         store: Store,
         *,
         runner: RunnerProcess,
+        shipper: LogShipper,
+        metrics: WorkerMetrics,
         name: str,
         device: Device,
         settings: WorkerSettings,
@@ -70,6 +86,7 @@ class WorkerLoop:
     ) -> None:
         self._store = store
         self._runner = runner
+        self._metrics = metrics
         self._name = name
         self._device = device
         self._settings = settings
@@ -78,11 +95,19 @@ class WorkerLoop:
         self._planner = Planner(store)
         self._alive = SignOfLife(store, worker=name)
         self._supervisor = Supervisor(
-            store, runner=runner, alive=self._alive, settings=settings, snapshots=self._snapshots, stop=stop
+            store,
+            runner=runner,
+            alive=self._alive,
+            shipper=shipper,
+            metrics=metrics,
+            settings=settings,
+            snapshots=self._snapshots,
+            stop=stop,
         )
         self._workloads: tuple[WorkloadInfo, ...] = ()
         self._announced = False
         self._took_back = False
+        self._orders = Orders()
 
     def run(self) -> None:
         """Work until asked to stop; then leave nothing behind: no runner, no lease, no sign of life.
@@ -110,18 +135,36 @@ class WorkerLoop:
         """
         if not self._ready() or self._stop.requested:
             return False
-        offers = {info.name: info.version for info in self._workloads}
+        match self._take():
+            case LeasedRun() as lease:
+                self._train(lease)
+            case StudyLock() as lock:
+                self._planner.plan(lock)
+            case None:
+                if self._alive.give():
+                    self._note_orders()
+                return False
+        return True
+
+    def _take(self) -> LeasedRun | StudyLock | None:
+        asked_at = time.monotonic()
         lease_seconds = self._settings.lease_time.total_seconds()
-        lease = self._store.queue.claim(self._name, workloads=offers, lease_seconds=lease_seconds)
-        if lease is not None:
-            self._train(lease)
-            return True
-        lock = self._store.planning.lock_study(self._name, workloads=offers, seconds=LOCK_SECONDS)
-        if lock is not None:
-            self._planner.plan(lock)
-            return True
-        self._alive.give()
-        return False
+        work = self._store.queue.take(self._offer, lease_seconds=lease_seconds, lock_seconds=LOCK_SECONDS)
+        found = {LeasedRun: "run", StudyLock: "plan"}.get(type(work), "nothing")
+        self._metrics.claimed(time.monotonic() - asked_at, found=found)
+        return work
+
+    def _note_orders(self) -> None:
+        """Tell in the log what people have decided about this worker: it explains why a queue is left alone."""
+        try:
+            known = self._store.fleet.worker(self._name)
+        except NotFound:  # somebody took it for dead and had it forgotten
+            self._announced = False
+            return
+        orders = Orders(draining=known.draining, reserved_for=known.reserved_for)
+        if orders != self._orders:
+            _log.info("worker.orders", draining=orders.draining, reserved_for=orders.reserved_for)
+            self._orders = orders
 
     def _serve(self) -> None:
         away = Backoff()
@@ -147,10 +190,13 @@ class WorkerLoop:
             self._announced = False
             self._workloads = self._start_runner()
         if not self._announced and self._workloads:
-            offer = WorkerOffer.of(self._name, device=self._device, workloads=self._workloads)
-            self._store.fleet.announce(offer, workloads=self._workloads)
+            self._store.fleet.announce(self._offer, workloads=self._workloads)
             self._announced = True
         return self._announced
+
+    @property
+    def _offer(self) -> WorkerOffer:
+        return WorkerOffer.of(self._name, device=self._device, workloads=self._workloads)
 
     def _start_runner(self) -> tuple[WorkloadInfo, ...]:
         """Start a runner and return what it offers; nothing when asked to stop meanwhile."""

@@ -159,10 +159,6 @@ class RunnerProcess:
             if time.monotonic() >= deadline or (until_stop and self._stop.requested):
                 return None
 
-    def mark_log(self, what: str) -> None:
-        """Write a line into the runner's output; a later death quotes only what was printed after it."""
-        self._log.mark(what)
-
     def put_down(self, reason: str) -> RunnerDied:
         """Kill the process, and return an error that says why, with its last words, for the caller to raise."""
         self.kill()

@@ -12,6 +12,8 @@ from tuner.jobs.records import LeasedRun
 from tuner.store import Store
 from tuner.training.protocol import Ended, Evaluated, Hello, Outcome, SnapshotSaved, Train, Verdict
 from worker.lease_keeper import LeaseKeeper
+from worker.log_shipper import LogShipper
+from worker.metrics import WorkerMetrics
 from worker.run_watch import RunWatch
 from worker.runner_process import RunnerDied, RunnerProcess
 from worker.settings import WorkerSettings
@@ -28,7 +30,8 @@ class RunEnd(StrEnum):
     RECORDED = "recorded"
     """Its result, or its failure for good, is stored."""
     RETURNED = "returned"
-    """It may be claimed again: the worker stops, or the runner died."""
+    """It may be claimed again: it was told to stop (so was the worker, or the job is paused, or a more urgent one wants
+    the device), or the runner died."""
     LOST = "lost"
     """It was no longer ours; what was left of it here counts for nothing."""
 
@@ -40,6 +43,8 @@ class Supervisor:
         store: The database.
         runner: Up and idle whenever `train` is called.
         alive: Told while a run trains that the worker lives.
+        shipper: Passes on what runs print.
+        metrics: Counts.
         settings: Of the worker.
         snapshots: Where runs keep their snapshots.
         stop: Ends the run under way at its next evaluation, with a snapshot.
@@ -52,6 +57,8 @@ class Supervisor:
         *,
         runner: RunnerProcess,
         alive: SignOfLife,
+        shipper: LogShipper,
+        metrics: WorkerMetrics,
         settings: WorkerSettings,
         snapshots: SnapshotFolders,
         stop: StopRequest,
@@ -60,6 +67,8 @@ class Supervisor:
         self._store = store
         self._runner = runner
         self._alive = alive
+        self._shipper = shipper
+        self._metrics = metrics
         self._settings = settings
         self._snapshots = snapshots
         self._stop = stop
@@ -67,10 +76,15 @@ class Supervisor:
 
     def train(self, lease: LeasedRun) -> RunEnd:
         """Train a leased run and record how it ended. Afterwards the runner is idle, or dead."""
+        with self._metrics.training(waited_seconds=lease.waited_seconds):
+            return self._train(lease)
+
+    def _train(self, lease: LeasedRun) -> RunEnd:
         keeper = LeaseKeeper(
             self._store,
             lease=lease,
             alive=self._alive,
+            shipper=self._shipper,
             lease_seconds=self._settings.lease_time.total_seconds(),
             patience_seconds=self._settings.outage_patience.total_seconds(),
             clock=self._clock,
@@ -80,12 +94,13 @@ class Supervisor:
             kill_grace=self._settings.kill_grace.total_seconds(),
             now=self._clock(),
         )
-        self._runner.mark_log(f"run {lease.run_id}, attempt {lease.attempt}")
+        self._shipper.begin(f"run {lease.run_id}, attempt {lease.attempt}")
         try:
             self._runner.send(self._request(lease))
-            ended = self._follow(lease.run_id, keeper=keeper, watch=watch)
+            ended = self._follow(lease, keeper=keeper, watch=watch)
         except RunnerDied as death:
             return self._after_death(keeper, reason=str(death), asked_to_stop=watch.stopping)
+        self._metrics.updated(ended.updates, workload=lease.workload)
         return self._after_end(keeper, ended=ended)
 
     def _request(self, lease: LeasedRun) -> Train:
@@ -101,7 +116,7 @@ class Supervisor:
             resume=lease.snapshot,
         )
 
-    def _follow(self, run_id: str, *, keeper: LeaseKeeper, watch: RunWatch) -> Ended:
+    def _follow(self, lease: LeasedRun, *, keeper: LeaseKeeper, watch: RunWatch) -> Ended:
         """Pass messages both ways until the run ends.
 
         Raises:
@@ -115,28 +130,32 @@ class Supervisor:
             if message is not None:
                 watch.heard(now)
             match message:
-                case Evaluated() | SnapshotSaved() | Ended() if message.run_id != run_id:
+                case Evaluated() | SnapshotSaved() | Ended() if message.run_id != lease.run_id:
                     raise self._runner.put_down(f"it broke the protocol: it speaks of run {message.run_id}")
                 case None:
                     if reason := watch.overdue(now):
                         raise self._runner.put_down(reason)
                 case Evaluated(point=point, updates=updates):
+                    self._metrics.updated(updates, workload=lease.workload)
                     keeper.evaluated(point, updates=updates)
                     self._runner.send(self._verdict(keeper))
                 case SnapshotSaved(snapshot=snapshot, updates=updates):
+                    self._metrics.updated(updates, workload=lease.workload)
                     keeper.snapshot_saved(snapshot, updates=updates)
                 case Ended():
                     return message
                 case Hello():
                     raise self._runner.put_down("it broke the protocol: a second 'hello'")
             keeper.beat_if_due()
+            # A run that is paused or pre-empted has until its next evaluation, however long that takes: being killed
+            # would cost it all updates since its last snapshot.
             if keeper.lost or self._stop.requested:
                 watch.asked_to_stop(self._clock())
 
     def _verdict(self, keeper: LeaseKeeper) -> Verdict:
         if keeper.lost:
             return Verdict(stop=True)
-        if self._stop.requested:
+        if self._stop.requested or keeper.stop_reason is not None:
             return Verdict(stop=True, snapshot=True)
         return Verdict()
 
@@ -144,24 +163,27 @@ class Supervisor:
         match ended.outcome:
             case Outcome.SUCCEEDED | Outcome.DIVERGED:
                 _log.info("run.ended", outcome=ended.outcome.value, loss=ended.loss, step=ended.step)
-                recorded = keeper.finish(loss=ended.loss, step=ended.step, updates=ended.updates, reason=ended.reason)
-                return RunEnd.RECORDED if recorded else RunEnd.LOST
+                kept = keeper.finish(loss=ended.loss, step=ended.step, updates=ended.updates, reason=ended.reason)
+                return self._left(RunEnd.RECORDED, kept=kept, outcome=ended.outcome.value)
             case Outcome.FAILED:
                 _log.warning("run.failed", reason=ended.reason)
                 # An exception may leave a process behind that fails every later run (a CUDA context does).
                 self._runner.close()
                 reason = f"{ended.reason}\n{ended.traceback}".strip()
-                recorded = keeper.fail(reason=reason, retry=False, updates=ended.updates)
-                return RunEnd.RECORDED if recorded else RunEnd.LOST
+                kept = keeper.fail(reason=reason, retry=False, updates=ended.updates)
+                return self._left(RunEnd.RECORDED, kept=kept, outcome=ended.outcome.value)
             case Outcome.STOPPED:
-                _log.info("run.stopped", step=ended.step)
-                return RunEnd.RETURNED if keeper.release(updates=ended.updates) else RunEnd.LOST
+                _log.info("run.stopped", step=ended.step, reason=keeper.stop_reason or "the worker stops")
+                return self._left(RunEnd.RETURNED, kept=keeper.release(updates=ended.updates), outcome="returned")
 
     def _after_death(self, keeper: LeaseKeeper, *, reason: str, asked_to_stop: bool) -> RunEnd:
         if asked_to_stop:
             _log.warning("run.cut_off", reason=reason)
-            returned = keeper.release()
-        else:
-            _log.error("runner.died", reason=reason)
-            returned = keeper.fail(reason=reason, retry=True)
-        return RunEnd.RETURNED if returned else RunEnd.LOST
+            return self._left(RunEnd.RETURNED, kept=keeper.release(), outcome="returned")
+        _log.error("runner.died", reason=reason)
+        return self._left(RunEnd.RETURNED, kept=keeper.fail(reason=reason, retry=True), outcome="died")
+
+    def _left(self, end: RunEnd, *, kept: bool, outcome: str) -> RunEnd:
+        """Count a run that leaves this worker; it is lost where its end was not let in."""
+        self._metrics.run_left(outcome if kept else RunEnd.LOST.value)
+        return end if kept else RunEnd.LOST

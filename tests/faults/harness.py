@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.integration.store.builders import announce
+from tests.integration.store.builders import announce, offer, take_lock
 from tuner.jobs.records import NewRun, RunKind, RunRecord, WorkloadInfo
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import is_over
@@ -104,7 +104,7 @@ class Site:
         info = self.store.fleet.workload(workload)
         search = SearchSettings(total_steps=total_steps, trials=1, space=default_space(info.optimizer))
         self.store.jobs.submit(JobSpec(workload=workload, options=dict(options), search=search))
-        lock = self.store.planning.lock_study("test", workloads={workload: info.version}, seconds=3600)
+        lock = take_lock(self.store, offer("test", workloads={workload: info.version}), seconds=3600)
         assert lock is not None
         self.store.planning.start_job(lock)
         run = NewRun(

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.integration.store.builders import offer, take_run
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.records import CurvePoint, SnapshotRef
 from tuner.jobs.states import RunState
 from worker.lease_keeper import LeaseKeeper
+from worker.log_shipper import LogShipper
+from worker.redaction import Redaction
+from worker.runner_log import RunnerLog
 from worker.sign_of_life import SignOfLife
 
 LEASE_SECONDS = 30.0
@@ -67,16 +71,19 @@ class Away:
 class Bench:
     """A claimed run with its keeper."""
 
-    def __init__(self, site) -> None:
+    def __init__(self, site, *, folder) -> None:
         self.site = site
         self.run_id = site.enqueue("gated", options={})
         self.store = Away(site.store)
         self.clock = Clock()
-        lease = site.store.queue.claim("w1", workloads={"gated": "1"}, lease_seconds=LEASE_SECONDS)
+        lease = take_run(site.store, offer("w1", workloads={"gated": "1"}), lease_seconds=LEASE_SECONDS)
+        assert lease is not None
+        self.log = RunnerLog(folder)
         self.keeper = LeaseKeeper(
             self.store,
             lease=lease,
             alive=SignOfLife(site.store, worker="w1", clock=self.clock),
+            shipper=LogShipper(self.log, redaction=Redaction(site.url), clock=self.clock),
             lease_seconds=LEASE_SECONDS,
             patience_seconds=PATIENCE_SECONDS,
             clock=self.clock,
@@ -95,13 +102,22 @@ class Bench:
     def updates_spent(self):
         return self.site.store.jobs.get(self.run.job_id).updates_spent
 
+    @property
+    def printed(self):
+        return "".join(chunk.text for chunk in self.site.store.jobs.log(self.run_id))
+
+    def print(self, text: str) -> None:
+        stdout, stderr = self.log.open()
+        with stdout, stderr:
+            stdout.write(text.encode())
+
     def evaluate(self, step: int) -> None:
         self.keeper.evaluated(CurvePoint(step=step, lr=0.1, train_loss=1.0, val_loss=2.0), updates=10)
 
 
 @pytest.fixture
-def bench(site) -> Bench:
-    return Bench(site)
+def bench(site, tmp_path) -> Bench:
+    return Bench(site, folder=tmp_path / "printed")
 
 
 def test_an_evaluation_is_stored_and_extends_the_lease(bench):
@@ -226,3 +242,46 @@ def test_an_end_that_comes_after_the_loss_is_refused(bench):
     bench.site.store.queue.take_back("w1")
     assert not bench.keeper.finish(loss=0.5, step=60, updates=0, reason="")
     assert bench.run.state is RunState.QUEUED
+
+
+def test_what_the_run_printed_comes_with_the_heartbeats_and_the_rest_with_the_end(bench):
+    bench.print("epoch 1\nepoch")
+    bench.evaluate(10)
+    assert bench.printed == "epoch 1\n"
+    bench.print(" 2\nlast words")
+    bench.keeper.finish(loss=0.5, step=60, updates=5, reason="")
+    assert bench.printed == "epoch 1\nepoch 2\nlast words"
+
+
+def test_what_the_run_printed_in_an_outage_comes_when_it_is_over(bench):
+    bench.store.away = True
+    bench.print("epoch 1\n")
+    bench.evaluate(10)
+    bench.store.away = False
+    bench.clock.now += bench.keeper.seconds_to_beat()
+    bench.keeper.beat_if_due()
+    assert bench.printed == "epoch 1\n"
+
+
+def test_a_log_that_cannot_be_stored_costs_the_run_nothing(bench, monkeypatch):
+    def refuse(lease, text):
+        raise RuntimeError("the database refused a statement")
+
+    monkeypatch.setattr(bench.site.store.queue, "append_log", refuse)
+    bench.print("epoch 1\n")
+    bench.evaluate(10)
+    assert bench.keeper.finish(loss=0.5, step=60, updates=5, reason="")
+    assert bench.run.state is RunState.SUCCEEDED
+
+
+def test_a_pause_is_heard_with_the_next_evaluation_and_so_is_its_end(bench):
+    job_id = bench.run.job_id
+    bench.evaluate(10)
+    assert bench.keeper.stop_reason is None
+    bench.site.store.jobs.pause(job_id)
+    bench.evaluate(20)
+    assert "paused" in bench.keeper.stop_reason
+    bench.site.store.jobs.resume(job_id)
+    bench.evaluate(30)
+    assert bench.keeper.stop_reason is None
+    assert not bench.keeper.lost
