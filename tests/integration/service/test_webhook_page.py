@@ -1,0 +1,161 @@
+"""docs/webhooks.md: its code receives what is really sent, and what it says is so."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.webhooks.courier import Courier
+from service.webhooks.dispatcher import Dispatcher
+from service.webhooks.sender import TIMEOUT_SECONDS, Sender
+from tests.integration.service.receiver import Got, Receiver, receiving
+from tests.integration.service.world import World
+from tuner.jobs.webhooks import (
+    DEFAULT_EVENTS,
+    FIRST_WAIT_SECONDS,
+    MAX_ATTEMPTS,
+    WAIT_FACTOR,
+    NewWebhook,
+    WebhookEvent,
+    WebhookFormat,
+)
+from tuner.store import Store
+
+PAGE = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+SECRET = b"a secret of the service, 32 bytes"
+
+
+@pytest.fixture(scope="module")
+def code() -> dict[str, Any]:
+    """What the page's Python defines, run as one module."""
+    namespace: dict[str, Any] = {}
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    exec(compile("\n".join(blocks), "docs/webhooks.md", "exec"), namespace)
+    return namespace
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+def courier(clock: Callable[[], float] = time.time) -> Courier:
+    return Courier(secret=SECRET, sender=Sender(allow_private=True), clock=clock)
+
+
+def bring(receiver: Receiver, **changes: Any) -> Got:
+    """Send an event with letters that take several bytes, and give what came."""
+    event = {"id": "7", "type": "job.failed", "at": 1.5, "job": {"name": "größer"}, "data": {"reason": "✗"}}
+    values = {"webhook_id": "w", "url": receiver.url, "webhook_format": WebhookFormat.JSON, "key_version": 1}
+    assert courier(changes.pop("clock", time.time)).bring(event, **values | changes).error is None
+    return receiver.got[-1]
+
+
+def test_the_receivers_code_takes_what_is_sent(code: dict[str, Any], receiver: Receiver):
+    got = bring(receiver)
+    assert code["comes_from_tuner"](got.headers, got.body, key=courier().key("w", version=1))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda got: (got.headers, got.body + b" "),
+        lambda got: (got.headers, got.body.replace(b"failed", b"passed")),
+        lambda got: (got.headers | {"X-Tuner-Timestamp": str(int(got.headers["X-Tuner-Timestamp"]) + 1)}, got.body),
+        lambda got: (got.headers | {"X-Tuner-Timestamp": "soon"}, got.body),
+        lambda got: (got.headers | {"X-Tuner-Timestamp": ""}, got.body),
+        lambda got: (got.headers | {"X-Tuner-Signature": "v1=" + "0" * 64}, got.body),
+        lambda got: (got.headers | {"X-Tuner-Signature": "é"}, got.body),
+        lambda got: ({}, got.body),
+    ],
+)
+def test_it_refuses_what_somebody_has_touched(
+    code: dict[str, Any], receiver: Receiver, spoil: Callable[[Got], tuple[dict[str, str], bytes]]
+):
+    headers, body = spoil(bring(receiver))
+    assert not code["comes_from_tuner"](headers, body, key=courier().key("w", version=1))
+
+
+@pytest.mark.parametrize(("webhook_id", "version"), [("w", 2), ("other", 1)])
+def test_it_refuses_what_is_signed_with_another_key(
+    code: dict[str, Any], receiver: Receiver, webhook_id: str, version: int
+):
+    got = bring(receiver)
+    assert not code["comes_from_tuner"](got.headers, got.body, key=courier().key(webhook_id, version=version))
+
+
+@pytest.mark.parametrize("seconds", [-400, 400])
+def test_it_refuses_what_was_recorded_long_ago(code: dict[str, Any], receiver: Receiver, seconds: int):
+    got = bring(receiver, clock=lambda: time.time() + seconds)
+    assert not code["comes_from_tuner"](got.headers, got.body, key=courier().key("w", version=1))
+
+
+def test_a_receiver_written_as_the_page_says_takes_each_event_once_though_it_comes_twice(
+    code: dict[str, Any], receiver: Receiver, store: Store, world: World
+):
+    made = store.webhooks.create(NewWebhook.model_validate({"url": receiver.url, "events": ["job.submitted"]}))
+    key = courier().key(made.id, version=made.key_version)
+    seen, worked = code["Seen"](), []
+
+    def answer(got: Got) -> int:
+        if not code["comes_from_tuner"](got.headers, got.body, key=key):
+            return 403
+        if seen.is_new(got.event_id):
+            worked.append(got.event["job"]["id"])
+        return 204
+
+    receiver.answer = answer
+    jobs = [world.job().id for _ in range(3)]
+    dispatcher = Dispatcher(store, courier=courier())
+    dispatcher.look_once()
+    dispatcher.deliver_due()
+    for got in list(receiver.got):  # as after a crash between sending and noting it
+        bring_again = courier().bring(
+            got.event, webhook_id=made.id, url=made.url, webhook_format=made.format, key_version=1
+        )
+        assert bring_again.status == 204
+    assert worked == jobs
+    assert len(receiver.got) == 6
+
+
+def test_the_example_has_the_fields_of_what_is_sent(receiver: Receiver, store: Store, world: World):
+    store.webhooks.create(NewWebhook.model_validate({"url": receiver.url, "events": ["job.cancelled"]}))
+    store.jobs.cancel(world.job().id, reason="enough")
+    dispatcher = Dispatcher(store, courier=courier())
+    dispatcher.look_once()
+    dispatcher.deliver_due()
+    (got,) = receiver.got
+    blocks = map(json.loads, re.findall(r"^```json\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL))
+    (example,) = (block for block in blocks if "job" in block)
+    assert example.keys() == got.event.keys()
+    assert example["job"].keys() == got.event["job"].keys()
+    assert example["data"].keys() == got.event["data"].keys()
+    for name in re.findall(r"^(X-Tuner-[\w-]+):", PAGE, flags=re.MULTILINE):
+        assert got.headers[name]
+
+
+def test_the_request_on_the_page_is_one_that_is_taken():
+    first = re.search(r"^```json\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert first is not None
+    NewWebhook.model_validate(json.loads(first.group(1)))
+
+
+def test_the_page_lists_what_can_be_told():
+    section = PAGE.split("## What can be told")[1].split("## ")[0]
+    every, default = section.split("A webhook that names none")
+    assert re.findall(r"`(\w+\.\w+)`", every) == [event.value for event in WebhookEvent]
+    assert set(re.findall(r"`(\w+\.\w+)`", default)) == {event.value for event in DEFAULT_EVENTS}
+
+
+def test_the_waits_on_the_page_are_those_that_are_waited():
+    assert (FIRST_WAIT_SECONDS, WAIT_FACTOR, MAX_ATTEMPTS, TIMEOUT_SECONDS) == (10, 3, 10, 10)
+    assert "after 10\nseconds, 30 seconds, 90 seconds and so on" in PAGE
+    assert "ten times in all" in PAGE
