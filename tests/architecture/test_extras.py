@@ -1,0 +1,109 @@
+"""What an installation with some of the extras can import: everything that it is for, from what is declared alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+US = "schedule-tuner"
+
+# Everything else that is installed cannot be imported in there.
+PROGRAM = """
+import importlib, importlib.abc, pkgutil, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+for package in {packages!r}:
+    module = importlib.import_module(package)
+    for found in pkgutil.walk_packages(getattr(module, "__path__", []), prefix=package + "."):
+        if not found.name.startswith({skipped!r}):
+            importlib.import_module(found.name)
+{then}
+"""
+
+LIBRARY = ["tuner.schedules", "tuner.search", "tuner.jobs", "tuner.report", "tuner.store", "tuner.people", "tuner.cli"]
+NEEDS_TORCH = ("tuner.schedules.torch_adapter",)
+
+
+def declared(extras: Iterable[str]) -> set[str]:
+    """The distributions that an installation with these extras brings, in the end."""
+    found: set[str] = set()
+    waiting = [(US, frozenset(extras))]
+    seen = set()
+    while waiting:
+        name, wanted = waiting.pop()
+        if (name, wanted) in seen:
+            continue
+        seen.add((name, wanted))
+        found.add(name)
+        try:
+            requirements = [Requirement(text) for text in distribution(name).requires or ()]
+        except PackageNotFoundError:  # for another platform
+            continue
+        for requirement in requirements:
+            if requirement.marker is None or any(
+                requirement.marker.evaluate({"extra": extra}) for extra in ("", *wanted)
+            ):
+                waiting.append((canonicalize_name(requirement.name), frozenset(requirement.extras)))
+    return found
+
+
+def absent(extras: Iterable[str]) -> set[str]:
+    """The modules that are installed here and would not be there."""
+    there = declared(extras)
+    return {
+        module
+        for module, owners in packages_distributions().items()
+        if not {canonicalize_name(owner) for owner in owners} & there
+    } - {"tuner", "service", "worker", "migrations"}
+
+
+def run(extras: Iterable[str], packages: list[str], *, skipped: tuple[str, ...] = (), then: str = "") -> None:
+    program = PROGRAM.format(absent=absent(extras), packages=packages, skipped=skipped, then=then)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_torch_and_what_else_trains_comes_with_the_worker_alone() -> None:
+    assert {"torch", "scikit-learn", "nvidia-ml-py"} <= declared(["worker"])
+    assert not {"torch", "scikit-learn", "nvidia-ml-py"} & declared(["service", "postgres"])
+    assert not {"fastapi", "uvicorn", "optuna-dashboard"} & declared(["worker", "postgres"])
+    assert not {"fastapi", "torch", "psycopg"} & declared([])
+
+
+def test_all_is_everything_that_runs() -> None:
+    assert declared(["all"]) == declared(["service", "worker", "postgres"])
+    assert declared(["all"]) < declared(["dev"])
+
+
+@pytest.mark.parametrize("extras", [(), ("service",), ("worker",)], ids=" ".join)
+def test_the_library_the_client_and_the_commands_need_no_extra(extras) -> None:
+    run(extras, ["tuner.client", *LIBRARY, "migrations"], skipped=(*NEEDS_TORCH, "migrations.env"))
+
+
+def test_the_service_runs_without_what_the_workers_need(tmp_path) -> None:
+    database = f"sqlite:///{tmp_path / 'tuner.db'}"
+    then = f"""
+from tuner.store import Store
+store = Store.open({database!r})
+store.optuna_storage()
+store.close()
+"""
+    run(["service", "postgres"], ["service"], skipped=("service.__main__",), then=then)
+
+
+def test_a_worker_runs_without_the_web_framework() -> None:
+    then = "from tuner.workloads import builtin_workloads; builtin_workloads()"
+    run(["worker", "postgres"], ["worker", "tuner.training", "tuner.workloads"], then=then)
