@@ -99,8 +99,8 @@ class TestProgress:
         job = world.job()
         world.started(job)
         lease = world.train(loss=0.5)
-        trials = api.get(f"/v1/jobs/{job.id}/trials").json()
-        runs = api.get(f"/v1/jobs/{job.id}/runs").json()
+        trials = api.get(f"/v1/jobs/{job.id}/trials").json()["items"]
+        runs = api.get(f"/v1/jobs/{job.id}/runs").json()["items"]
         assert [trial["number"] for trial in trials] == [0, 1, 2]
         assert Schedule.model_validate(trials[2]["schedule"]) == SCHEDULES[2]
         assert [run["id"] for run in runs if run["state"] == "succeeded"] == [lease.run_id]

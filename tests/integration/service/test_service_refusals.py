@@ -24,7 +24,21 @@ REFUSED_JOBS: dict[str, tuple[dict[str, Any], str, Any, str]] = {
     "no workload": ({}, "workload", None, "given"),
     "empty workload": ({"workload": ""}, "workload", "", "at least 1"),
     "misspelled field": ({"workload": "digits-mlp", "prioritty": 1}, "prioritty", 1, "priority"),
-    "truth for a number": ({"workload": "digits-mlp", "priority": True}, "priority", True, "a whole number"),
+    "unknown class": ({"workload": "digits-mlp", "priority": "urgent"}, "priority", "urgent", "'low', 'normal'"),
+    "number for a class": ({"workload": "digits-mlp", "priority": 1}, "priority", 1, "'low', 'normal'"),
+    "truth for a number": (
+        {"workload": "digits-mlp", "search": {"trials": True}},
+        "search.trials",
+        True,
+        "a whole number",
+    ),
+    "no device so large": (
+        {"workload": "digits-mlp", "resources": {"devices": 65}},
+        "resources.devices",
+        65,
+        "at most 64",
+    ),
+    "limit of nothing": ({"workload": "digits-mlp", "limits": {"patience": 0}}, "limits.patience", 0, "at least 1"),
     "text for a number": (
         {"workload": "digits-mlp", "search": {"trials": "3"}},
         "search.trials",
@@ -155,7 +169,7 @@ def test_a_refused_schedule_names_field_value_and_what_is_allowed(still: TestCli
 
 
 def test_all_refusals_of_a_body_are_told_at_once(still: TestClient):
-    told = body_of(still.post("/v1/jobs", json={"workload": 1, "priority": 1000, "search": {"keep": 0}}))
+    told = body_of(still.post("/v1/jobs", json={"workload": 1, "priority": "urgent", "search": {"keep": 0}}))
     assert {error["field"] for error in told["errors"]} == {"workload", "priority", "search.keep"}
     assert "2 more" in told["detail"]
 
@@ -193,6 +207,9 @@ def test_a_body_above_the_limit_is_refused(still: TestClient):
         ("/v1/jobs?limit=0", "limit", "0"),
         ("/v1/jobs?state=done", "state.0", "done"),
         ("/v1/jobs?cursor=zz", "cursor", "zz"),
+        ("/v1/jobs?stat=running", "stat", "running"),
+        ("/v1/workers?alive=1", "alive", "1"),
+        ("/v1/jobs?limit=1&Limit=2", "Limit", "2"),
     ],
 )
 def test_refused_queries_name_the_parameter(still: TestClient, path: str, field: str, value: str):
@@ -200,9 +217,21 @@ def test_refused_queries_name_the_parameter(still: TestClient, path: str, field:
     assert (told["status"], told["field"], told["value"]) == (422, field, value)
 
 
+def test_a_misspelled_parameter_is_answered_with_the_right_ones(still: TestClient):
+    told = body_of(still.get("/v1/jobs?stat=running"))
+    assert "state, team, workload, owner, text, cursor, limit" in told["allowed"]
+    assert told["hint"] == "Did you mean 'state'?"
+
+
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("/v1/jobs/nope", "job"), ("/v1/runs/nope", "run"), ("/v1/workloads/nope", "workload"), ("/v2", "path")],
+    [
+        ("/v1/jobs/nope", "job"),
+        ("/v1/runs/nope", "run"),
+        ("/v1/workloads/nope", "workload"),
+        ("/v1/workers/nope", "worker"),
+        ("/v2", "path"),
+    ],
 )
 def test_what_is_not_there_is_named_with_where_to_look(still: TestClient, path: str, kind: str):
     told = body_of(still.get(path))
@@ -243,7 +272,7 @@ def test_our_own_pages_may_write(api: TestClient, world: World):
 
 
 def test_a_database_that_is_away_is_a_passing_problem(api: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch):
-    def away() -> None:
+    def away(**_: object) -> None:
         raise DatabaseUnavailable("the database does not answer: connection refused")
 
     monkeypatch.setattr(store.fleet, "workers", away)
@@ -256,7 +285,7 @@ def test_a_database_that_is_away_is_a_passing_problem(api: TestClient, store: St
 
 
 def test_a_mistake_of_ours_tells_nothing_of_its_insides(api: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch):
-    def broken() -> None:
+    def broken(**_: object) -> None:
         raise RuntimeError("password=hunter2")
 
     monkeypatch.setattr(store.fleet, "workers", broken)

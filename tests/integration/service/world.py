@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.integration.store.builders import announce
+from tests.integration.store.builders import announce, offer, take_lock, take_run
 from tuner.conductor import study_result
 from tuner.jobs.admission import admit
 from tuner.jobs.records import (
@@ -18,6 +18,7 @@ from tuner.jobs.records import (
     WorkloadInfo,
 )
 from tuner.jobs.states import TrialState
+from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.report.build import build_report
 from tuner.schedules import Constant, Cosine, Schedule, Warmup, Wsd
 from tuner.search.ladder import rung_schedule, rung_steps
@@ -72,9 +73,9 @@ class World:
         self.store = store
         announce(store, WORKER, device="cpu", workloads=[DIGITS])
 
-    def job(self, **changes: Any) -> JobRecord:
+    def job(self, *, by: Actor = LOCAL_ACTOR, **changes: Any) -> JobRecord:
         """A queued job."""
-        return self.store.jobs.submit(admit(REQUEST | changes, workloads=[DIGITS]))
+        return self.store.jobs.submit(admit(REQUEST | changes, workloads=[DIGITS]), by=by)
 
     def started(self, job: JobRecord) -> StudyLock:
         """Start a job, with its three trials at the first rung, one run queued for each."""
@@ -95,7 +96,7 @@ class World:
 
     def claim(self) -> LeasedRun:
         """The next run, leased for ten minutes."""
-        lease = self.store.queue.claim(WORKER, workloads={"digits-mlp": "1"}, lease_seconds=600)
+        lease = take_run(self.store, offer(WORKER), lease_seconds=600)
         if lease is None:
             raise AssertionError("no run is queued")
         return lease
@@ -109,9 +110,9 @@ class World:
         self.store.queue.finish(lease, loss=loss, step=step, updates=step - 10, reason="the loss is NaN")
         return lease
 
-    def completed(self) -> JobRecord:
+    def completed(self, *, by: Actor = LOCAL_ACTOR, **changes: Any) -> JobRecord:
         """A job from its submission to its report: all trials at both rungs, then two seeds of confirmation."""
-        job = self.job()
+        job = self.job(by=by, **changes)
         lock = self.started(job)
         for loss in LOSSES:
             self.train(loss=loss)
@@ -129,7 +130,7 @@ class World:
         return self.store.jobs.get(job.id)
 
     def _lock(self) -> StudyLock:
-        lock = self.store.planning.lock_study(WORKER, workloads={"digits-mlp": "1"}, seconds=600)
+        lock = take_lock(self.store, offer(WORKER), seconds=600)
         if lock is None:
             raise AssertionError("no planning is due")
         return lock
