@@ -18,7 +18,7 @@ from tuner.devices import choose_device
 from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import held
 from tuner.jobs.admission import admit
-from tuner.jobs.progress import Progress, progress
+from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, LeasedRun, StudyLock, WorkerOffer
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
@@ -197,8 +197,7 @@ class _Seat:
         shutil.rmtree(self.folder / lease.run_id, ignore_errors=True)  # nobody takes this run up again
 
     def _progress(self) -> Progress:
-        record = self.store.planning.load(self.job_id)
-        return progress(record.job, trials=record.trials, runs=record.runs)
+        return self.store.jobs.detail(self.job_id).progress
 
     def _report(self, job: JobRecord) -> Report:
         stored = self.store.jobs.report(job.id)

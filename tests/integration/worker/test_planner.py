@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.integration.store.builders import offer, take_lock
 from tuner.errors import DatabaseUnavailable, StudyLockLost
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
@@ -33,8 +34,11 @@ class Bench:
         search = SearchSettings(total_steps=60, trials=2, space=default_space(info.optimizer))
         self.job_id = site.store.jobs.submit(JobSpec(workload="gated", search=search)).id
 
+    def lock(self, worker: str = "w1"):
+        return take_lock(self.site.store, offer(worker, workloads={"gated": "1"}))
+
     def plan(self) -> None:
-        lock = self.site.store.planning.lock_study("w1", workloads={"gated": "1"}, seconds=60)
+        lock = self.lock()
         assert lock is not None
         self.planner.plan(lock)
 
@@ -53,9 +57,9 @@ def bench(site) -> Bench:
 
 def test_a_step_that_fails_leaves_the_lock_to_expire(bench):
     bench.plan()
-    assert bench.site.store.planning.lock_study("w2", workloads={"gated": "1"}, seconds=60) is None
+    assert bench.lock("w2") is None
     bench.let_the_lock_expire()
-    assert bench.site.store.planning.lock_study("w2", workloads={"gated": "1"}, seconds=60) is not None
+    assert bench.lock("w2") is not None
 
 
 def test_a_job_whose_planning_always_fails_ends_with_the_reason(bench):
