@@ -78,9 +78,7 @@ class Loads:
 
 def by_turn(waiting: Iterable[Waiting], *, loads: Loads) -> list[Waiting]:
     """Jobs in the order in which the next free device is offered to them, as the loads are now."""
-    return sorted(
-        waiting, key=lambda job: (-job.rank, loads.weighed(job.account.team), loads.of(job.account), job.seq)
-    )
+    return sorted(waiting, key=lambda job: (-job.rank, loads.weighed(job.account.team), loads.of(job.account), job.seq))
 
 
 def queue_order(waiting: Iterable[Waiting], *, loads: Loads) -> list[Waiting]:
@@ -109,9 +107,7 @@ def _class_order(jobs: Iterable[Waiting], *, loads: Loads) -> list[Waiting]:
         queues[job.account.team].setdefault(job.account.owner, deque()).append(job)
     # Of each team: its users, who has had least first. Of all: the teams, by what the take compares.
     users = {
-        team: [
-            (loads.of(Account(team=team, owner=owner)), queue[0].seq, owner) for owner, queue in by_owner.items()
-        ]
+        team: [(loads.of(Account(team=team, owner=owner)), queue[0].seq, owner) for owner, queue in by_owner.items()]
         for team, by_owner in queues.items()
     }
     had = {team: loads.of_team(team) for team in queues}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, and_, select, tuple_, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tuner.errors import LeaseLost, NotFound
@@ -27,6 +27,7 @@ from tuner.jobs.states import (
 from tuner.store.database import Tx
 from tuner.store.models import Job, Run, Trial
 from tuner.store.rows import finite_or_none, plain_text
+from tuner.store.usage import account
 
 State = TypeVar("State", JobState, TrialState, RunState)
 
@@ -43,6 +44,7 @@ class EventKind(StrEnum):
     JOB_RESUMED = "job.resumed"
     JOB_CHANGED = "job.changed"
     JOB_RETRIED = "job.retried"
+    JOB_LIMIT_REACHED = "job.limit_reached"
     TRIAL_STARTED = "trial.started"
     TRIAL_PRUNED = "trial.pruned"
     TRIAL_COMPLETED = "trial.completed"
@@ -54,6 +56,7 @@ class EventKind(StrEnum):
     RUN_DIVERGED = "run.diverged"
     RUN_FAILED = "run.failed"
     RUN_REQUEUED = "run.requeued"
+    RUN_STOPPING = "run.stopping"
 
 
 _JOB_ENDED = {
@@ -66,12 +69,6 @@ _RUN_ENDED = {
     RunState.DIVERGED: EventKind.RUN_DIVERGED,
     RunState.FAILED: EventKind.RUN_FAILED,
 }
-
-
-def for_worker(workloads: Mapping[str, str], *, job_id: str | None) -> ColumnElement[bool]:
-    """The jobs that a worker can work on: of exactly the versions that it offers, by name; or one of them alone."""
-    offered = tuple_(Job.workload, Job.workload_version).in_(list(workloads.items()))
-    return offered if job_id is None else and_(offered, Job.id == job_id)
 
 
 def find_job(session: Session, job_id: str) -> Job:
@@ -135,7 +132,7 @@ def end_run(
     run.loss = loss
     run.error = plain_text(error) if error else None
     run.finished_at = tx.now
-    run.lease_token = run.lease_expires_at = None
+    _end_lease(run)
     job.plan_due = True
     tell_run(tx, _RUN_ENDED[state], run, step=run.step, loss=finite_or_none(loss), reason=run.error)
 
@@ -144,7 +141,8 @@ def requeue_run(tx: Tx, run: Run, *, reason: str) -> None:
     """Put a leased run back into the queue, in its old place; it keeps its snapshot."""
     check_transition(RUN_TRANSITIONS, kind="run", key=run.id, state=run.state, to=RunState.QUEUED)
     run.state = RunState.QUEUED
-    run.worker = run.lease_token = run.lease_expires_at = run.stop_reason = None
+    run.worker = None
+    _end_lease(run)
     run.queued_at = tx.now
     tell_run(tx, EventKind.RUN_REQUEUED, run, attempt=run.attempts, reason=plain_text(reason))
 
@@ -166,9 +164,21 @@ def end_job(tx: Tx, job: Job, *, state: JobState, reason: str | None = None) -> 
     job.finished_at = tx.now
     job.plan_due = False
     unlock(job)
+    leased = select(Run).where(Run.job_id == job.id, Run.state == RunState.LEASED).order_by(Run.seq)
+    for run in tx.session.scalars(leased.with_for_update(key_share=True)):
+        account(tx, job, run, silent=True)
+        _end_lease(run)
+        run.state = RunState.CANCELLED
+        run.finished_at = tx.now
+    tx.session.flush()
+    # The rest at once. One may have been leased at this moment: it has taken no device time yet.
     runs = update(Run).where(Run.job_id == job.id, Run.state.in_(_sources(RUN_TRANSITIONS, RunState.CANCELLED)))
     tx.session.execute(
-        runs.values(state=RunState.CANCELLED, lease_token=None, lease_expires_at=None, finished_at=tx.now)
+        runs.values(
+            state=RunState.CANCELLED,
+            finished_at=tx.now,
+            **dict.fromkeys(("lease_token", "lease_expires_at", "accounted_at", "expected_seconds", "stop_reason")),
+        )
     )
     trials = update(Trial).where(
         Trial.job_id == job.id, Trial.state.in_(_sources(TRIAL_TRANSITIONS, TrialState.CANCELLED))
@@ -183,6 +193,10 @@ def start_job(tx: Tx, job: Job) -> None:
     job.state = JobState.RUNNING
     job.started_at = tx.now
     tx.tell(EventKind.JOB_STARTED, job_id=job.id)
+
+
+def _end_lease(run: Run) -> None:
+    run.lease_token = run.lease_expires_at = run.accounted_at = run.expected_seconds = run.stop_reason = None
 
 
 def unlock(job: Job) -> None:

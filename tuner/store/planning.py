@@ -10,74 +10,26 @@ whatever happens to the job's runs sets it. So what happens while a plan is bein
 # ruff: noqa: D417 - the transaction that comes first is not the caller's to give
 from __future__ import annotations
 
-import math
 import uuid
-from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
 from tuner.jobs.records import NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
-from tuner.jobs.states import JobState, RunState, TrialState, is_over
+from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.schedules import Schedule
-from tuner.store.clock import expired
 from tuner.store.database import Part, Tx, reads, writes
 from tuner.store.jobs import read_runs, read_trials
-from tuner.store.lifecycle import EventKind, end_job, end_trial, find_job, for_worker, start_job, tell_run, unlock
+from tuner.store.lifecycle import EventKind, end_job, end_trial, find_job, start_job, tell_run, unlock
 from tuner.store.models import Job, Report, Run, Trial
 from tuner.store.rows import as_json, job_record, plain_text, run_record, trial_record
-
-_OPEN = tuple(state for state in JobState if not is_over(state))
 
 
 class Planning(Part):
     """What the worker that plans a study may do."""
-
-    @writes
-    def lock_study(
-        self, tx: Tx, worker: str, *, workloads: Mapping[str, str], seconds: float, job_id: str | None = None
-    ) -> StudyLock | None:
-        """Take the study lock of a job whose planning is due: the highest priority first, then the oldest.
-
-        A lock that has expired may be taken, and makes planning due: nobody knows how far its holder came.
-
-        Args:
-            worker: Who asks.
-            workloads: Version by name of the workloads whose jobs it plans: what it plans it can train.
-            seconds: How long the lock lasts, above 0.
-            job_id: Look at this job alone.
-
-        Returns:
-            The lock, or ``None`` when no planning is due.
-        """
-        if not (math.isfinite(seconds) and seconds > 0):
-            raise InvalidValue("seconds", value=seconds, allowed="finite and above 0")
-        due = (
-            select(Job)
-            .where(
-                Job.state.in_(_OPEN),
-                for_worker(workloads, job_id=job_id),
-                or_(
-                    Job.plan_due & Job.lock_token.is_(None),
-                    expired(Job.lock_expires_at, now=tx.now),
-                ),
-            )
-            .order_by(Job.priority.desc(), Job.seq)
-            .limit(1)
-            .with_for_update(skip_locked=True, key_share=True)
-        )
-        job = tx.session.scalar(due)
-        if job is None:
-            return None
-        token = str(uuid.uuid4())
-        job.plan_due = False
-        job.lock_token = token
-        job.lock_owner = worker
-        job.lock_expires_at = expires_at = tx.now + seconds
-        return StudyLock(job_id=job.id, token=token, expires_at=expires_at)
 
     @writes
     def extend(self, tx: Tx, lock: StudyLock, *, seconds: float) -> None:

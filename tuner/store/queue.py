@@ -9,32 +9,26 @@ write is refused. So a run's result is recorded once or not at all, whoever come
 from __future__ import annotations
 
 import math
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue
-from tuner.jobs.records import CurvePoint, LeasedRun, SnapshotRef
-from tuner.jobs.states import RUN_TRANSITIONS, RunState, check_transition
-from tuner.schedules import Schedule
+from tuner.jobs.records import CurvePoint, LeasedRun, LeaseStatus, SnapshotRef, StudyLock, WorkerOffer
+from tuner.jobs.states import RunState
 from tuner.store.clock import Now, expired
-from tuner.store.database import Part, Tx, reads, writes
-from tuner.store.lifecycle import (
-    EventKind,
-    end_run,
-    for_worker,
-    lock_job,
-    lock_leased,
-    requeue_run,
-    tell_run,
-    unlock,
-)
+from tuner.store.database import Part, Tx, read_clock, reads, writes
+from tuner.store.leasing import Terms, hold_market, take_turn
+from tuner.store.lifecycle import EventKind, end_run, lock_job, lock_leased, requeue_run, tell_run, unlock
+from tuner.store.limits import note_limit, why_stop
 from tuner.store.models import Job, Point, Run, Snapshot
 from tuner.store.rows import finite_or_none, point_row
+from tuner.store.run_logs import append
+from tuner.store.turns import Asking, turns
 from tuner.store.upsert import upsert
+from tuner.store.usage import account, measure
 
 MAX_ATTEMPTS = 3
 """How often a run is begun before its failure counts as the workload's."""
@@ -52,60 +46,42 @@ class Reaped:
 class Queue(Part):
     """Runs on their way from the plan to a result."""
 
-    @writes
-    def claim(
-        self, tx: Tx, worker: str, *, workloads: Mapping[str, str], lease_seconds: float, job_id: str | None = None
-    ) -> LeasedRun | None:
-        """Lease the next run: of the job with the highest priority, then of the oldest job, then the oldest run.
+    def take(
+        self, offer: WorkerOffer, *, lease_seconds: float, lock_seconds: float, job_id: str | None = None
+    ) -> LeasedRun | StudyLock | None:
+        """Give a worker something to do: a run to train, or a study to plan.
+
+        Whose turn it is: the highest class first; in it the team that has had the least device time for its weight,
+        of it the user who has had the least, then the oldest job, then its oldest run. Its study is planned when no
+        run of it is ready.
 
         Args:
-            worker: Who asks.
-            workloads: Version by name of the workloads it offers; only jobs submitted for exactly these are looked at.
-            lease_seconds: How long the lease lasts without a heartbeat, above 0.
+            offer: Who asks, and what it can do. Only jobs are looked at whose workload it offers in the very version
+                and whose needs its devices meet; where it is reserved, only its team's. Nothing is given to a worker
+                that is to drain.
+            lease_seconds: How long a lease lasts without a heartbeat, above 0.
+            lock_seconds: How long a study lock lasts, above 0.
             job_id: Look at this job alone.
 
         Returns:
-            The run, or ``None`` when none is ready.
+            A lease, a lock, or ``None`` when there is nothing to do.
         """
         _check_positive("lease_seconds", lease_seconds)
-        ready = (
-            select(Run, Job)
-            .join(Job, Job.id == Run.job_id)
-            .where(Run.state == RunState.QUEUED, for_worker(workloads, job_id=job_id))
-            .order_by(Job.priority.desc(), Job.seq, Run.seq)
-            .limit(1)
-            # On PostgreSQL a run that another worker is claiming is passed over; on SQLite writers come one by one.
-            .with_for_update(of=Run, skip_locked=True, key_share=True)
-        )
-        found = tx.session.execute(ready).one_or_none()
-        if found is None:
+        _check_positive("lock_seconds", lock_seconds)
+        # A worker that has nothing to do should not keep the others from deciding.
+        if not self._has_work(offer, job_id=job_id):
             return None
-        run, job = found
-        check_transition(RUN_TRANSITIONS, kind="run", key=run.id, state=run.state, to=RunState.LEASED)
-        token = str(uuid.uuid4())
-        run.state = RunState.LEASED
-        run.worker = worker
-        run.lease_token = token
-        run.lease_expires_at = expires_at = tx.now + lease_seconds
-        run.attempts += 1
-        run.started_at = run.started_at or tx.now
-        tell_run(tx, EventKind.RUN_STARTED, run, worker=worker, attempt=run.attempts)
-        snapshot = tx.session.get(Snapshot, run.id)
-        return LeasedRun(
-            run_id=run.id,
-            job_id=run.job_id,
-            token=token,
-            attempt=run.attempts,
-            expires_at=expires_at,
-            workload=job.workload,
-            workload_version=job.workload_version,
-            options=job.spec["options"],
-            schedule=Schedule.model_validate(run.schedule),
-            total_steps=run.total_steps,
-            seed=run.seed,
-            snapshot=None if snapshot is None else SnapshotRef(step=snapshot.step, path=snapshot.path),
-            waited_seconds=tx.now - run.queued_at,
-        )
+        return self._take(offer, terms=Terms(lease_seconds=lease_seconds, lock_seconds=lock_seconds), job_id=job_id)
+
+    @reads
+    def _has_work(self, session: Session, offer: WorkerOffer, *, job_id: str | None) -> bool:
+        asking = Asking(offer=offer, now=read_clock(session), job_id=job_id)
+        return next(turns(session, asking, passed=()), None) is not None
+
+    @writes
+    def _take(self, tx: Tx, offer: WorkerOffer, *, terms: Terms, job_id: str | None) -> LeasedRun | StudyLock | None:
+        hold_market(tx)  # before the clock is read: the wait may be long
+        return take_turn(tx, Asking(offer=offer, now=tx.now, job_id=job_id), terms=terms)
 
     @writes
     def heartbeat(
@@ -116,8 +92,8 @@ class Queue(Part):
         points: Sequence[CurvePoint] = (),
         updates: int = 0,
         lease_seconds: float,
-    ) -> float:
-        """Store evaluations and extend the lease.
+    ) -> LeaseStatus:
+        """Store evaluations, count the device time and extend the lease.
 
         Args:
             lease: The claim.
@@ -127,15 +103,17 @@ class Queue(Part):
             lease_seconds: How long the lease lasts from now, above 0.
 
         Returns:
-            When the lease expires.
+            When the lease expires, and whether the run has to stop: its job was paused or has reached a limit, or
+            something more urgent needs the device.
 
         Raises:
             LeaseLost: The lease is no longer held; nothing was stored.
         """
         _check_positive("lease_seconds", lease_seconds)
         job, run = lock_leased(tx, lease)
-        _spend(job, run, updates=updates)
         run.lease_expires_at = expires_at = tx.now + lease_seconds
+        account(tx, job, run, updates=updates)
+        note_limit(tx, job)
         upsert(tx.session, Point, rows=[point_row(point, run_id=run.id) for point in points])
         for point in points:
             run.step = _checked_step(point.step, run=run)
@@ -149,7 +127,7 @@ class Queue(Part):
                 train_loss=finite_or_none(point.train_loss),
                 val_loss=finite_or_none(point.val_loss),
             )
-        return expires_at
+        return LeaseStatus(expires_at=expires_at, stop=why_stop(job, run))
 
     @writes
     def save_snapshot(self, tx: Tx, lease: LeasedRun, snapshot: SnapshotRef, *, updates: int = 0) -> None:
@@ -165,9 +143,22 @@ class Queue(Part):
             LeaseLost: The lease is no longer held; nothing was stored.
         """
         job, run = lock_leased(tx, lease)
-        _spend(job, run, updates=updates)
+        account(tx, job, run, updates=updates)
         step = _checked_step(snapshot.step, run=run)
         upsert(tx.session, Snapshot, rows=[{"run_id": run.id, "step": step, "path": snapshot.path, "saved_at": tx.now}])
+
+    @writes
+    def append_log(self, tx: Tx, lease: LeasedRun, text: str) -> None:
+        """Keep what the run's code printed, up to 256 KiB for all attempts together; then that there is more.
+
+        Args:
+            lease: The claim.
+            text: Of any origin; what no database can store is escaped. Empty text is not stored.
+
+        Raises:
+            LeaseLost: The lease is no longer held; nothing was stored.
+        """
+        append(tx, lease, text=text)
 
     @writes
     def finish(
@@ -189,9 +180,10 @@ class Queue(Part):
         if loss is not None and not math.isfinite(loss):
             raise InvalidValue("loss", value=loss, allowed="finite, or None for a run that diverged")
         job, run = lock_leased(tx, lease)
-        _spend(job, run, updates=updates)
+        account(tx, job, run, updates=updates)
         run.step = _checked_step(step, run=run)
         state = RunState.DIVERGED if loss is None else RunState.SUCCEEDED
+        measure(tx, job, run)
         end_run(tx, job, run, state=state, loss=loss, error=reason if loss is None else None)
 
     @writes
@@ -209,7 +201,7 @@ class Queue(Part):
             LeaseLost: The lease is no longer held; nothing was recorded.
         """
         job, run = lock_leased(tx, lease)
-        _spend(job, run, updates=updates)
+        account(tx, job, run, updates=updates)
         if retry:
             _requeue_or_fail(tx, job, run, reason=reason)
         else:
@@ -223,7 +215,7 @@ class Queue(Part):
             LeaseLost: The lease is no longer held.
         """
         job, run = lock_leased(tx, lease)
-        _spend(job, run, updates=updates)
+        account(tx, job, run, updates=updates)
         run.attempts -= 1
         requeue_run(tx, run, reason=f"worker {run.worker} gave it back")
 
@@ -263,6 +255,7 @@ class Queue(Part):
         leased = select(Run).where(Run.job_id == job_id, Run.state == RunState.LEASED, which).order_by(Run.seq)
         requeued = failed = 0
         for run in tx.session.scalars(leased.with_for_update(key_share=True)).all():
+            account(tx, job, run, silent=True)
             if _requeue_or_fail(tx, job, run, reason=f"{reason} (worker {run.worker}, update {run.step})"):
                 requeued += 1
             else:
@@ -285,13 +278,6 @@ def _requeue_or_fail(tx: Tx, job: Job, run: Run, *, reason: str) -> bool:
         return True
     end_run(tx, job, run, state=RunState.FAILED, error=f"given up after {run.attempts} attempts: {reason}")
     return False
-
-
-def _spend(job: Job, run: Run, *, updates: int) -> None:
-    if updates < 0:
-        raise InvalidValue("updates", value=updates, allowed="at least 0")
-    job.updates_spent += updates
-    run.updates += updates
 
 
 def _checked_step(step: int, *, run: Run) -> int:

@@ -176,11 +176,16 @@ def finite_or_none(value: float | None) -> float | None:
 
 
 def plain_text(text: str) -> str:
-    """Text of any origin, such as a user's traceback, as both databases can store it: no NUL, no half characters."""
-    clean = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+    """Text of any origin, such as a user's traceback, as it is stored; of a long one, the beginning and the end."""
+    clean = storable(text)
     if len(clean) <= MAX_TEXT:
         return clean
     return f"{clean[: MAX_TEXT // 2]}\n[...]\n{clean[-MAX_TEXT // 2 :]}"
+
+
+def storable(text: str) -> str:
+    """Text of any origin as both databases can store it: no NUL, no half characters."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def _not_nan(value: float | None) -> float | None:

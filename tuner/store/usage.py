@@ -34,14 +34,15 @@ def first_hour_of_month(now: float) -> int:
     return hour_of(first.timestamp())
 
 
-def account(tx: Tx, job: Job, run: Run, *, updates: int = 0) -> None:
+def account(tx: Tx, job: Job, run: Run, *, updates: int = 0, silent: bool = False) -> None:
     """Count a lease's device time since it was last counted, and the updates executed meanwhile.
 
     Args:
         tx: Holds both rows.
         job: The run's.
-        run: Leased. Past its lease's end no device time is counted.
+        run: Leased.
         updates: At least 0.
+        silent: Its worker has not been heard: past the lease's end no device time is counted.
 
     Raises:
         InvalidValue: The updates are negative.
@@ -49,7 +50,7 @@ def account(tx: Tx, job: Job, run: Run, *, updates: int = 0) -> None:
     if updates < 0:
         raise InvalidValue("updates", value=updates, allowed="at least 0")
     since = tx.now if run.accounted_at is None else run.accounted_at
-    until = tx.now if run.lease_expires_at is None else min(tx.now, run.lease_expires_at)
+    until = min(tx.now, run.lease_expires_at) if silent and run.lease_expires_at is not None else tx.now
     seconds = max(0.0, until - since) * _devices(tx, run)
     run.accounted_at = max(since, until)
     run.expected_seconds = max(0.0, (run.expected_seconds or 0.0) - seconds)
@@ -87,17 +88,17 @@ def expected_seconds(session: Session, job: Job, *, offer: WorkerOffer, updates:
     ).one_or_none()
     if pace is None:
         return UNMEASURED_SECONDS * offer.devices
-    return updates * pace.device_seconds / pace.updates
+    return float(updates * pace.device_seconds / pace.updates)
 
 
 def used_since(session: Session, *, hour: int, team: str) -> dict[str, float]:
     """Device seconds that a team's users have had since the beginning of an hour, by user."""
     sums = (
-        select(Usage.owner, func.sum(Usage.device_seconds))
+        select(Usage.owner, func.sum(Usage.device_seconds).label("seconds"))
         .where(Usage.team == team, Usage.hour >= hour)
         .group_by(Usage.owner)
     )
-    return {owner: seconds for owner, seconds in session.execute(sums)}
+    return {row.owner: row.seconds for row in session.execute(sums)}
 
 
 def _devices(tx: Tx, run: Run) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,54 @@ def spec(**changes: Any) -> JobSpec:
     return JobSpec(**{"workload": "digits-mlp", "options": {"width": 64}, "name": "a job", "search": search} | changes)
 
 
+def offer(
+    name: str = "w1",
+    *,
+    workloads: Mapping[str, str] = WORKLOADS,
+    kind: DeviceKind = DeviceKind.CPU,
+    devices: int = 1,
+    memory_bytes: int | None = None,
+) -> WorkerOffer:
+    """What a worker can do."""
+    return WorkerOffer(
+        name=name,
+        device=kind.value,
+        device_kind=kind,
+        device_model=kind.value,
+        devices=devices,
+        memory_bytes=memory_bytes,
+        workloads=dict(workloads),
+    )
+
+
+def take_run(store: Store, asked: WorkerOffer, *, lease_seconds: float = 60.0) -> LeasedRun | None:
+    """The next run for a worker. Planning that comes before it is put off, and due again afterwards."""
+    put_off: list[StudyLock] = []
+    try:
+        while True:
+            taken = store.queue.take(asked, lease_seconds=lease_seconds, lock_seconds=60.0)
+            if not isinstance(taken, StudyLock):
+                return taken
+            put_off.append(taken)
+    finally:
+        for lock in put_off:
+            store.planning.release(lock, again=True)
+
+
+def take_lock(store: Store, asked: WorkerOffer, *, seconds: float = 60.0) -> StudyLock | None:
+    """The next study lock for a worker. Runs that come before it are given back, in their old place."""
+    put_off: list[LeasedRun] = []
+    try:
+        while True:
+            taken = store.queue.take(asked, lease_seconds=60.0, lock_seconds=seconds)
+            if not isinstance(taken, LeasedRun):
+                return taken
+            put_off.append(taken)
+    finally:
+        for lease in put_off:
+            store.queue.release(lease)
+
+
 def announce(store: Store, name: str, *, device: str = "cpu", workloads: Sequence[WorkloadInfo] = (OFFER,)) -> None:
     """Have a worker say what it offers."""
     kind = DeviceKind.CUDA if device.startswith("cuda") else DeviceKind.CPU
@@ -78,7 +126,7 @@ class Bench:
     store: Store
 
     def lock(self, worker: str = "w1", *, seconds: float = 60.0) -> StudyLock:
-        lock = self.store.planning.lock_study(worker, workloads=WORKLOADS, seconds=seconds)
+        lock = take_lock(self.store, offer(worker), seconds=seconds)
         if lock is None:
             raise AssertionError("no planning is due")
         return lock
@@ -108,13 +156,13 @@ class Bench:
         return self.store.jobs.get(job.id)
 
     def claim(self, worker: str = "w1", *, lease_seconds: float = 60.0) -> LeasedRun:
-        lease = self.store.queue.claim(worker, workloads=WORKLOADS, lease_seconds=lease_seconds)
+        lease = take_run(self.store, offer(worker), lease_seconds=lease_seconds)
         if lease is None:
             raise AssertionError("no run is ready")
         return lease
 
     def nothing_to_claim(self) -> bool:
-        return self.store.queue.claim("w1", workloads=WORKLOADS, lease_seconds=60.0) is None
+        return take_run(self.store, offer()) is None
 
     def kinds(self, job_id: str) -> list[str]:
         """What has been told of a job, in order."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import event, text
 
-from tests.integration.store.builders import OFFER, STEPS, WORKLOADS, Bench, announce, point, spec
+from tests.integration.store.builders import OFFER, STEPS, Bench, announce, offer, point, spec, take_lock, take_run
 from tuner.errors import LeaseLost
 from tuner.jobs.records import EventRecord
 from tuner.jobs.states import JobState, RunState
@@ -58,7 +58,7 @@ def test_processes_that_claim_at_once_get_every_run_once(bench: Bench, store: St
         outputs.append(claimer.communicate(timeout=120)[0].split())
         assert claimer.returncode == 0
     claimed = [run_id for output in outputs for run_id in output]
-    runs = [run for job in jobs for run in store.jobs.runs(job.id)]
+    runs = [run for job in jobs for run in store.jobs.runs(job.id).items]
     assert Counter(claimed) == {run.id: 1 for run in runs}
     assert all(run.state is RunState.SUCCEEDED and run.attempts == 1 for run in runs)
     assert [store.jobs.get(job.id).updates_spent for job in jobs] == [20 * STEPS] * 2
@@ -66,14 +66,14 @@ def test_processes_that_claim_at_once_get_every_run_once(bench: Bench, store: St
 
 def test_threads_that_claim_at_once_get_distinct_runs(bench: Bench, store: Store) -> None:
     bench.running_job(runs=THREADS - 1)
-    leases = at_once(lambda number: store.queue.claim(f"t{number}", workloads=WORKLOADS, lease_seconds=60.0))
+    leases = at_once(lambda number: take_run(store, offer(f"t{number}")))
     claimed = [lease.run_id for lease in leases if lease is not None]
     assert len(claimed) == len(set(claimed)) == THREADS - 1
 
 
 def test_one_of_many_planners_gets_the_study(bench: Bench, store: Store) -> None:
     store.jobs.submit(spec())
-    locks = at_once(lambda number: store.planning.lock_study(f"t{number}", workloads=WORKLOADS, seconds=60.0))
+    locks = at_once(lambda number: take_lock(store, offer(f"t{number}")))
     assert sum(lock is not None for lock in locks) == 1
 
 
@@ -129,7 +129,7 @@ def test_a_follower_of_the_events_misses_none(bench: Bench, store: Store) -> Non
     follower.start()
 
     def work(number: int) -> None:
-        while lease := store.queue.claim(f"t{number}", workloads=WORKLOADS, lease_seconds=60.0):
+        while lease := take_run(store, offer(f"t{number}")):
             store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
 
     at_once(work)
@@ -172,7 +172,7 @@ def test_everybody_at_once_on_the_same_jobs_neither_locks_up_nor_loses_a_run(
     jobs = [bench.running_job(runs=6).id for _ in range(3)]
 
     def work(number: int) -> None:
-        while lease := store.queue.claim(f"t{number}", workloads=WORKLOADS, lease_seconds=60.0):
+        while lease := take_run(store, offer(f"t{number}")):
             try:
                 store.queue.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
                 store.queue.finish(lease, loss=0.5, step=STEPS, updates=60)
@@ -194,7 +194,7 @@ def test_everybody_at_once_on_the_same_jobs_neither_locks_up_nor_loses_a_run(
     work(0)
     final = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
     for job_id in jobs:
-        runs = store.jobs.runs(job_id)
+        runs = store.jobs.runs(job_id).items
         assert {run.state for run in runs} <= final
         told = Counter(
             event.data["run"] for event in store.events.after(0, limit=1_000) if event.kind == "run.succeeded"
@@ -209,7 +209,7 @@ def test_a_cancel_and_many_claims_leave_no_run_behind(bench: Bench, store: Store
     def act(number: int) -> Sequence[object]:
         if number == 0:
             return [store.jobs.cancel(job.id, reason="now")]
-        return [store.queue.claim(f"t{number}", workloads=WORKLOADS, lease_seconds=60.0)]
+        return [take_run(store, offer(f"t{number}"))]
 
     at_once(act)
-    assert {run.state for run in store.jobs.runs(job.id)} == {RunState.CANCELLED}
+    assert {run.state for run in store.jobs.runs(job.id).items} == {RunState.CANCELLED}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.store.builders import STEPS, WORKLOADS, Bench, new_run, point, schedule, spec
+from tests.integration.store.builders import STEPS, Bench, new_run, offer, point, schedule, spec, take_lock
 from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
 from tuner.jobs.records import RunKind, StudyLock
 from tuner.jobs.states import JobState, RunState, TrialState
@@ -19,7 +19,7 @@ EXPIRE_LOCKS = "UPDATE tuner_jobs SET lock_expires_at = 1.0 WHERE lock_token IS 
 
 
 def nothing_due(store: Store) -> bool:
-    return store.planning.lock_study("w9", workloads=WORKLOADS, seconds=60.0) is None
+    return take_lock(store, offer("w9")) is None
 
 
 class TestStudyLock:
@@ -33,14 +33,14 @@ class TestStudyLock:
         assert nothing_due(store)
 
     def test_the_highest_priority_is_planned_first_then_the_oldest(self, bench: Bench, store: Store) -> None:
-        jobs = [store.jobs.submit(spec(priority=priority)).id for priority in (0, 5, 5)]
+        jobs = [store.jobs.submit(spec(priority=priority)).id for priority in ("normal", "high", "high")]
         assert [bench.lock().job_id for _ in jobs] == [jobs[1], jobs[2], jobs[0]]
 
     def test_only_jobs_of_the_workers_workloads_are_planned(self, store: Store) -> None:
         store.jobs.submit(spec())
-        assert store.planning.lock_study("w1", workloads={"letters": "1"}, seconds=60.0) is None
-        assert store.planning.lock_study("w1", workloads={}, seconds=60.0) is None
-        assert store.planning.lock_study("w1", workloads={"digits-mlp": "2"}, seconds=60.0) is None
+        assert take_lock(store, offer(workloads={"letters": "1"})) is None
+        assert take_lock(store, offer(workloads={})) is None
+        assert take_lock(store, offer(workloads={"digits-mlp": "2"})) is None
 
     def test_a_plan_that_found_nothing_to_do_leaves_the_job_alone(self, bench: Bench, store: Store) -> None:
         store.jobs.submit(spec())
@@ -74,7 +74,7 @@ class TestStudyLock:
     @pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
     def test_a_lock_without_end_is_refused(self, store: Store, seconds: float) -> None:
         with pytest.raises(InvalidValue, match="seconds must be finite and above 0"):
-            store.planning.lock_study("w1", workloads=WORKLOADS, seconds=seconds)
+            store.queue.take(offer(), lease_seconds=60.0, lock_seconds=seconds)
 
 
 class TestWakeUps:
@@ -156,7 +156,7 @@ class TestWrites:
         told = bench.kinds(job.id)
         with pytest.raises(InvalidValue, match="number must be new to the job"):
             bench.add_trial(lock, 9, **twin)
-        assert len(store.jobs.runs(job.id)) == len(store.jobs.trials(job.id)) == 1
+        assert len(store.jobs.runs(job.id).items) == len(store.jobs.trials(job.id).items) == 1
         assert bench.kinds(job.id) == told
 
     def test_a_run_planned_twice_is_refused(self, bench: Bench, store: Store) -> None:
@@ -168,7 +168,7 @@ class TestWrites:
             store.planning.add_run(lock, trial_number=0, run=new_run())
         store.planning.add_run(lock, trial_number=0, run=new_run(kind=RunKind.CONFIRM))
         store.planning.add_run(lock, trial_number=0, run=new_run(seed=8))
-        assert len(store.jobs.runs(job.id)) == 3
+        assert len(store.jobs.runs(job.id).items) == 3
 
     def test_a_trial_that_does_not_exist_is_named(self, bench: Bench, store: Store) -> None:
         job = store.jobs.submit(spec())
@@ -183,7 +183,7 @@ class TestWrites:
         store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
         lock = bench.lock()
         store.planning.close_trial(lock, number=0, state=state, reason="third of three")
-        trial = store.jobs.trials(job.id)[0]
+        trial = store.jobs.trials(job.id).items[0]
         assert (trial.state, trial.reason) == (state, "trial 0; third of three")
         assert bench.kinds(job.id)[-1] == f"trial.{state.value}"
         with pytest.raises(IllegalTransition):

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.integration.store.builders import OFFER, STEPS, WORKLOADS, Bench, announce, new_run, point, spec
+from tests.integration.store.builders import (
+    OFFER,
+    STEPS,
+    Bench,
+    announce,
+    new_run,
+    offer,
+    point,
+    spec,
+    take_lock,
+    take_run,
+)
 from tuner.errors import InvalidValue, LeaseLost
 from tuner.jobs.records import LeasedRun, SnapshotRef
 from tuner.jobs.states import RunState
@@ -40,7 +51,7 @@ class TestClaim:
         assert bench.nothing_to_claim()
 
     def test_a_higher_priority_goes_first_and_equal_ones_by_age(self, bench: Bench) -> None:
-        jobs = [bench.running_job(priority=priority).id for priority in (0, -1, 5, 5, 0)]
+        jobs = [bench.running_job(priority=priority).id for priority in ("normal", "low", "high", "high", "normal")]
         assert [bench.claim().job_id for _ in jobs] == [jobs[2], jobs[3], jobs[0], jobs[4], jobs[1]]
 
     @pytest.mark.parametrize(
@@ -50,8 +61,8 @@ class TestClaim:
         self, bench: Bench, store: Store, offered: dict[str, str]
     ) -> None:
         bench.running_job()
-        assert store.queue.claim("w1", workloads=offered, lease_seconds=60.0) is None
-        assert store.queue.claim("w1", workloads={"letters": "1", "digits-mlp": "1"}, lease_seconds=60.0) is not None
+        assert take_run(store, offer(workloads=offered)) is None
+        assert take_run(store, offer(workloads={"letters": "1", "digits-mlp": "1"})) is not None
 
     def test_every_claim_of_a_run_gets_a_fresh_token(self, bench: Bench, store: Store) -> None:
         bench.running_job()
@@ -62,14 +73,16 @@ class TestClaim:
     @pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
     def test_a_lease_that_never_or_always_expires_is_refused(self, store: Store, seconds: float) -> None:
         with pytest.raises(InvalidValue, match="lease_seconds must be finite and above 0"):
-            store.queue.claim("w1", workloads=WORKLOADS, lease_seconds=seconds)
+            store.queue.take(offer(), lease_seconds=seconds, lock_seconds=60.0)
 
 
 class TestHeartbeat:
     def test_it_extends_the_lease_from_now(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         lease = bench.claim(lease_seconds=1.0)
-        assert store.queue.heartbeat(lease, lease_seconds=500.0) > lease.expires_at + 400.0
+        status = store.queue.heartbeat(lease, lease_seconds=500.0)
+        assert status.expires_at > lease.expires_at + 400.0
+        assert status.stop is None
         assert store.queue.reap() == Reaped(requeued=0, failed=0)
 
     def test_points_and_updates_are_kept(self, bench: Bench, store: Store) -> None:
@@ -234,7 +247,7 @@ class TestReleaseAndTakeBack:
         assert store.queue.take_back("w1") == 2
         assert [bench.claim("w1").run_id for _ in held] == [lease.run_id for lease in held]
         assert [store.jobs.run(lease.run_id).attempts for lease in held] == [2, 2]
-        assert store.queue.heartbeat(other, lease_seconds=60.0) > 0
+        assert store.queue.heartbeat(other, lease_seconds=60.0).expires_at > 0
         for lease in held:
             with pytest.raises(LeaseLost):
                 store.queue.heartbeat(lease, lease_seconds=60.0)
@@ -242,7 +255,7 @@ class TestReleaseAndTakeBack:
     def test_a_restarted_worker_lets_go_of_its_study_lock_too(self, bench: Bench, store: Store) -> None:
         job = store.jobs.submit(spec())
         bench.lock("w1")
-        assert store.planning.lock_study("w2", workloads=WORKLOADS, seconds=60.0) is None
+        assert take_lock(store, offer("w2")) is None
         assert store.queue.take_back("w1") == 0
         assert bench.lock("w2").job_id == job.id
 
@@ -261,7 +274,7 @@ class TestReap:
         bench.running_job()
         lease = bench.claim()
         assert store.queue.reap() == Reaped(requeued=0, failed=0)
-        assert store.queue.heartbeat(lease, lease_seconds=60.0) > 0
+        assert store.queue.heartbeat(lease, lease_seconds=60.0).expires_at > 0
 
     def test_a_run_whose_lease_expired_is_claimed_again_in_its_old_place(
         self, bench: Bench, store: Store, expire: Expire
@@ -378,5 +391,5 @@ def test_a_job_keeps_the_version_that_was_offered_when_it_was_submitted(bench: B
     bench.running_job()
     newer = OFFER.__class__(**{**OFFER.__dict__, "version": "2"})
     announce(store, "w2", device="cpu", workloads=[newer])
-    assert store.queue.claim("w2", workloads={"digits-mlp": "2"}, lease_seconds=60.0) is None
+    assert take_run(store, offer("w2", workloads={"digits-mlp": "2"})) is None
     assert bench.claim("w1").workload_version == "1"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
 
-from tests.integration.store.builders import OFFER, STEPS, WORKLOADS, Bench, announce, point
+from tests.integration.store.builders import OFFER, STEPS, Bench, announce, offer, point, take_run
 from tuner.errors import LeaseLost
 from tuner.jobs.records import LeasedRun, SnapshotRef
 from tuner.jobs.states import JobState, RunState
@@ -72,9 +72,9 @@ class Machine(RuleBasedStateMachine):
         announce(self.store, "w1", device="cpu", workloads=[OFFER])
         bench = Bench(self.store)
         # In the order of the queue: the second job has the higher priority.
-        ids = [bench.running_job(runs=RUNS_PER_JOB, priority=priority).id for priority in (0, 1)][::-1]
+        ids = [bench.running_job(runs=RUNS_PER_JOB, priority=priority).id for priority in ("normal", "high")][::-1]
         self.jobs = {
-            job_id: ModelJob(runs={run.id: ModelRun() for run in self.store.jobs.runs(job_id)}) for job_id in ids
+            job_id: ModelJob(runs={run.id: ModelRun() for run in self.store.jobs.runs(job_id).items}) for job_id in ids
         }
 
     def teardown(self) -> None:
@@ -94,7 +94,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(worker=WORKERS)
     def claim(self, worker: str) -> None:
-        lease = self.store.queue.claim(worker, workloads=WORKLOADS, lease_seconds=1e6)
+        lease = take_run(self.store, offer(worker), lease_seconds=1e6)
         ready = [(run_id, run) for _, run_id, run in self.all_runs() if run.state is RunState.QUEUED]
         if lease is None:
             assert not ready
