@@ -57,8 +57,12 @@ class RequestLatency:
 
 def route_of(scope: Scope) -> str:
     """The template of the route that a request took, as ``/v1/jobs/{job_id}``: never what a client made up."""
-    path: str = getattr(scope.get("route"), "path", "") or UNMATCHED
-    return path
+    template: str = getattr(scope.get("route"), "path", "")
+    if not template:
+        return UNMATCHED
+    # A route knows its path within its router. What stands before that is where the router was included, and fixed.
+    before, found, _ = scope["path"].partition(template.partition("{")[0])
+    return f"{before}{template}" if found else template
 
 
 def _method(scope: Scope) -> str:
