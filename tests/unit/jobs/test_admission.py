@@ -9,7 +9,7 @@ from tests.integration.service.world import DIGITS
 from tuner.errors import InvalidValue
 from tuner.jobs.admission import JobRequest, SearchRequest, admit
 from tuner.jobs.priority import Priority
-from tuner.jobs.spec import Limits, Resources
+from tuner.jobs.spec import DEFAULT_TEAM, Limits, Resources
 from tuner.search.ladder import price
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
@@ -135,3 +135,14 @@ class TestRefusals:
     )
     def test_a_mapping_is_read_as_strictly_as_a_request_over_http(self, request_: dict[str, Any], field: str):
         assert refused(request_).field == field
+
+
+class TestTheTeam:
+    @pytest.mark.parametrize(
+        ("named", "own", "found"), [(None, None, DEFAULT_TEAM), (None, "mine", "mine"), ("theirs", "mine", "theirs")]
+    )
+    def test_a_request_that_names_none_is_for_that_of_whoever_sends_it(
+        self, named: str | None, own: str | None, found: str
+    ):
+        request = {"workload": "digits-mlp"} | ({} if named is None else {"team": named})
+        assert admit(request, workloads=[DIGITS], team=own).team == found

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tuner.errors import InvalidValue
-from tuner.jobs.payloads import MAX_DEPTH, Refusal, read_strictly, refusal_of, refusals, shown
+from tuner.jobs.payloads import MAX_DEPTH, Refusal, read_strictly, refusal_of, refusals, request_digest, shown
 
 
 class Apple(BaseModel):
@@ -136,3 +136,15 @@ def test_whatever_comes_is_read_or_refused_with_words(payload: Any):
     except ValidationError as error:
         found = refusals(error.errors(), model=Basket)
     assert all(one.field and one.message and one.allowed for one in found)
+
+
+class TestTheDigestOfARequest:
+    def test_the_order_of_fields_does_not_matter(self):
+        assert request_digest({"a": 1, "b": {"c": 2, "d": 3}}) == request_digest({"b": {"d": 3, "c": 2}, "a": 1})
+
+    @pytest.mark.parametrize("other", [{"a": 2}, {"a": "1"}, {"a": [1]}, {"a": 1, "b": None}, {"b": 1}, {}])
+    def test_everything_else_does(self, other: dict[str, object]):
+        assert request_digest({"a": 1}) != request_digest(other)
+
+    def test_any_text_has_one(self):
+        assert len(request_digest({"a": "\ud800 é \0"})) == 64

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.integration.service.world import DIGITS
+from tuner.errors import InvalidValue
+from tuner.jobs.admission import admit
+from tuner.jobs.change import Course, JobChange, changed
+from tuner.jobs.payloads import read_strictly
+from tuner.jobs.priority import Priority
+from tuner.jobs.spec import JobSpec, Limits
+from tuner.search.ladder import price, reserved_trials, rung_steps
+
+SPEC = admit(
+    {"workload": "digits-mlp", "name": "old", "limits": {"patience": 24, "wall_hours": 2.0}}, workloads=[DIGITS]
+)
+FRESH = Course(opened=0, asked=0, answered=False)
+LEAST = price(SPEC.search).least
+WAY = reserved_trials(SPEC.search) * sum(rung_steps(SPEC.search))
+
+
+def after(course: Course = FRESH, **fields: Any) -> JobSpec:
+    return changed(SPEC, read_strictly(JobChange, fields), course=course)
+
+
+def refused(course: Course, **fields: Any) -> str:
+    with pytest.raises(InvalidValue) as caught:
+        after(course, **fields)
+    return str(caught.value)
+
+
+class TestWhatIsGiven:
+    def test_nothing_given_changes_nothing(self):
+        assert after() == SPEC
+        assert JobChange().given == {}
+
+    def test_it_alone_changes(self):
+        found = after(name="new", notes="why", shared=True, priority="low")
+        assert (found.name, found.notes, found.shared, found.priority) == ("new", "why", True, Priority.LOW)
+        assert found.search == SPEC.search
+        assert found.limits == SPEC.limits
+
+    def test_of_the_limits_too(self):
+        assert after(limits={"wall_hours": 3.0}).limits == Limits(patience=24, wall_hours=3.0)
+
+    def test_null_lifts_a_limit(self):
+        assert after(limits={"patience": None}).limits == Limits(wall_hours=2.0)
+        assert after(max_updates=None).search.max_updates is None
+
+    def test_it_is_told_as_it_was_given(self):
+        change = JobChange(max_updates=None, limits=Limits(patience=None), priority=Priority.LOW)
+        assert change.given == {"max_updates": None, "limits": {"patience": None}, "priority": "low"}
+        assert change.of_the_training == {"max_updates", "limits", "priority"}
+
+    @pytest.mark.parametrize("fields", [{"name": None}, {"trials": None}, {"workload": "x"}, {"trials": 0}])
+    def test_what_cannot_be_is_refused(self, fields: dict[str, Any]):
+        with pytest.raises(ValueError, match=next(iter(fields))):
+            after(**fields)
+
+
+class TestTheBudget:
+    def test_trials_stay_above_those_opened(self):
+        course = Course(opened=7, asked=700, answered=False)
+        assert after(course, trials=7).search.trials == 7
+        assert "trials must be at least 7: so many were opened already, got 6" in refused(course, trials=6)
+
+    def test_updates_pay_for_an_answer_from_the_start(self):
+        assert after(max_updates=LEAST).search.max_updates == LEAST
+        assert f"max_updates must be at least {LEAST}" in refused(FRESH, max_updates=LEAST - 1)
+
+    def test_updates_pay_for_what_was_asked_for_and_the_way_to_an_answer(self):
+        course = Course(opened=20, asked=5_000, answered=False)
+        assert after(course, max_updates=5_000 + WAY).search.max_updates == 5_000 + WAY
+        assert f"at least {5_000 + WAY}" in refused(course, max_updates=5_000 + WAY - 1)
+
+    def test_once_there_is_an_answer_what_was_asked_for_is_enough(self):
+        course = Course(opened=20, asked=5_000, answered=True)
+        assert after(course, max_updates=5_000).search.max_updates == 5_000
+        assert "at least 5000" in refused(course, max_updates=4_999)
+
+
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.text(max_size=20),
+        "shared": st.booleans(),
+        "priority": st.sampled_from(Priority),
+        "trials": st.integers(1, 100),
+        "max_updates": st.none() | st.integers(LEAST, 10**6),
+        "limits": st.fixed_dictionaries({}, optional={"patience": st.none() | st.integers(1, 9)}),
+    },
+)
+
+
+@given(fields=CHANGES)
+def test_a_change_can_be_made_twice_and_leaves_a_job_that_can_be_stored(fields: dict[str, Any]):
+    change = JobChange.model_validate(fields)
+    once = changed(SPEC, change, course=FRESH)
+    assert changed(once, change, course=FRESH) == once
+    assert JobSpec.model_validate_json(once.model_dump_json()) == once
+    for name in {"name", "shared", "priority"} - fields.keys():
+        assert getattr(once, name) == getattr(SPEC, name)
