@@ -71,6 +71,7 @@ def list_webhooks(asking: PrincipalDep, store: StoreDep) -> tuple[WebhookRecord,
     responses={
         **_MISSING,
         **_BODY,
+        **declared(catalog.LIMIT_REACHED),
         **_example(schemas.KEY_EXAMPLE, status=HTTPStatus.CREATED),
     },
 )

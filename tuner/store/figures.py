@@ -112,7 +112,7 @@ class FiguresPart(Part):
             .where(since, Event.kind == EventKind.TRIAL_PRUNED.value)
             .group_by(Trial.family)
         )
-        waited = Event.at - Run.queued_at
+        waited = Event.data["waited_seconds"].as_float()
         waits = (
             select(
                 Job.team,
@@ -121,10 +121,9 @@ class FiguresPart(Part):
                 *(func.sum(case((waited <= bound, 1), else_=0)) for bound in WAIT_BUCKETS),
             )
             .select_from(Event)
-            .join(Run, Run.id == Event.data["run"].as_string())
             .join(Job, Job.id == Event.job_id)
-            # A run that came back into the queue since then has lost the time at which this wait began.
-            .where(since, Event.kind == EventKind.RUN_STARTED.value, waited >= 0)
+            # Runs that an earlier release started do not tell how long they had waited.
+            .where(since, Event.kind == EventKind.RUN_STARTED.value, waited.is_not(None))
             .group_by(Job.team)
         )
         return Happened(

@@ -98,7 +98,8 @@ def _lease(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float) ->
     run.expected_seconds = expected_seconds(tx.session, job, offer=offer, updates=left)
     run.attempts += 1
     run.started_at = run.started_at or tx.now
-    tell_run(tx, EventKind.RUN_STARTED, run, worker=offer.name, attempt=run.attempts)
+    waited = tx.now - run.queued_at
+    tell_run(tx, EventKind.RUN_STARTED, run, worker=offer.name, attempt=run.attempts, waited_seconds=waited)
     return LeasedRun(
         run_id=run.id,
         job_id=run.job_id,
@@ -112,7 +113,7 @@ def _lease(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float) ->
         total_steps=run.total_steps,
         seed=run.seed,
         snapshot=None if snapshot is None else SnapshotRef(step=snapshot.step, path=snapshot.path),
-        waited_seconds=tx.now - run.queued_at,
+        waited_seconds=waited,
     )
 
 

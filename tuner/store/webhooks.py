@@ -31,9 +31,10 @@ from tuner.jobs.webhooks import (
     WebhookRecord,
 )
 from tuner.people.roles import LOCAL_ACTOR, Actor
+from tuner.store.accounts import locked_team
 from tuner.store.database import Part, Tx, read_clock, reads, writes
 from tuner.store.job_list import MAX_PAGE, Page
-from tuner.store.models import Delivery, Event, Job, Team, Webhook
+from tuner.store.models import Delivery, Event, Job, Webhook
 from tuner.store.rows import plain_text
 
 MAX_WEBHOOKS = 50
@@ -61,8 +62,8 @@ class Webhooks(Part):
             NotFound: There is no such team.
             LimitReached: The team has as many webhooks as a team can have.
         """
-        if new.team is not None and tx.session.get(Team, new.team) is None:
-            raise NotFound("team", key=new.team)
+        if new.team is not None:
+            locked_team(tx.session, new.team)
         there = tx.session.scalar(select(func.count()).select_from(Webhook).where(_of_team(new.team))) or 0
         if there >= MAX_WEBHOOKS:
             of = "the service" if new.team is None else f"team {new.team}"
@@ -151,7 +152,8 @@ class Webhooks(Part):
         """
         webhook = _lock(tx, webhook_id)
         tx.audit(by, "webhook.delete", target=webhook.id, team=webhook.team, host=_host(webhook.url))
-        _remove(tx, [webhook.id])
+        tx.session.execute(delete(Delivery).where(Delivery.webhook_id == webhook.id))
+        tx.session.execute(delete(Webhook).where(Webhook.id == webhook.id))
 
     @reads
     def deliveries(
@@ -325,16 +327,6 @@ class Webhooks(Part):
             key_version=webhook.key_version,
             body=delivery.body,
         )
-
-
-def forget_team(tx: Tx, team: str) -> None:
-    """Remove a team's webhooks and their deliveries, with the team."""
-    _remove(tx, tx.session.scalars(select(Webhook.id).where(Webhook.team == team)).all())
-
-
-def _remove(tx: Tx, ids: Sequence[str]) -> None:
-    tx.session.execute(delete(Delivery).where(Delivery.webhook_id.in_(ids)))
-    tx.session.execute(delete(Webhook).where(Webhook.id.in_(ids)))
 
 
 def _lock(tx: Tx, webhook_id: str) -> Webhook:
