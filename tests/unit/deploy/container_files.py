@@ -65,7 +65,15 @@ def compose(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     def fill(match: re.Match[str]) -> str:
         return given.get(match["name"]) or match["default"] or ""
 
-    text = (ROOT / "docker-compose.yml").read_text()
-    filled = re.sub(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}", fill, text)
-    loaded: dict[str, Any] = yaml.safe_load(filled)
+    def filled(value: Any) -> Any:
+        match value:
+            case str():
+                return re.sub(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}", fill, value)
+            case list():
+                return [filled(part) for part in value]
+            case dict():
+                return {key: filled(part) for key, part in value.items()}
+        return value
+
+    loaded: dict[str, Any] = filled(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
     return loaded
