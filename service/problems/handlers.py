@@ -71,6 +71,7 @@ _WHERE_LISTED = {
     "workload": "GET /v1/workloads lists them",
     "team": "GET /v1/teams lists yours",
     "token": "GET /v1/tokens lists yours",
+    "webhook": "GET /v1/webhooks lists yours",
 }
 _BY_STATUS = {
     HTTPStatus.BAD_REQUEST: catalog.BAD_REQUEST,
