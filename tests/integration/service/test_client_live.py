@@ -12,7 +12,6 @@ from tests.integration.service.live import served
 from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES, World
 from tuner.client import ApiProblem, Client
 from tuner.jobs.admission import JobRequest
-from tuner.jobs.progress import detail
 from tuner.jobs.records import CurvePoint
 from tuner.jobs.states import JobState
 from tuner.report.report import Report
@@ -28,11 +27,11 @@ def client(settings: Settings, store: Store) -> Iterator[Client]:
 
 def test_it_gives_what_the_store_has(client: Client, world: World, store: Store):
     job = world.completed()
-    run = store.jobs.runs(job.id)[0]
+    run = store.jobs.runs(job.id).items[0]
     stored = Report.model_validate(store.jobs.report(job.id))
-    assert client.job(job.id) == detail(store.planning.load(job.id))
-    assert client.trials(job.id) == store.jobs.trials(job.id)
-    assert client.runs(job.id) == store.jobs.runs(job.id)
+    assert client.job(job.id) == store.jobs.detail(job.id)
+    assert client.trials(job.id) == store.jobs.trials(job.id).items
+    assert client.runs(job.id) == store.jobs.runs(job.id).items
     assert client.run(run.id) == run
     assert client.curve(run.id) == store.jobs.curve(run.id)
     assert client.report(job.id) == stored

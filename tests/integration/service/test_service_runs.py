@@ -1,0 +1,67 @@
+"""Runs over HTTP: pages of them, thinned curves, and what they printed."""
+
+from __future__ import annotations
+
+import math
+
+from fastapi.testclient import TestClient
+
+from tests.integration.service.world import World
+from tuner.jobs.records import CurvePoint
+from tuner.store import Store
+
+
+def test_pages_hold_every_run_once_in_order(api: TestClient, world: World, store: Store):
+    job = world.completed()
+    for path, everything in (("runs", store.jobs.runs(job.id)), ("trials", store.jobs.trials(job.id))):
+        seen, cursor = [], {}
+        while True:
+            page = api.get(f"/v1/jobs/{job.id}/{path}", params={"limit": 2, **cursor}).json()
+            assert len(page["items"]) <= 2
+            seen += [one["id"] for one in page["items"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+        assert seen == [one.id for one in everything.items]
+
+
+def test_runs_can_be_asked_for_by_trial_and_state(api: TestClient, world: World):
+    job = world.job()
+    world.started(job)
+    done = world.train(loss=0.5)
+    by_state = api.get(f"/v1/jobs/{job.id}/runs", params={"state": "succeeded"}).json()["items"]
+    by_trial = api.get(f"/v1/jobs/{job.id}/runs", params={"trial": 1}).json()["items"]
+    assert [run["id"] for run in by_state] == [done.run_id]
+    assert [run["trial_number"] for run in by_trial] == [1]
+
+
+def test_a_curve_is_thinned_and_keeps_what_matters(api: TestClient, world: World, store: Store):
+    world.started(world.job())
+    lease = world.claim()
+    losses = [1.0 - step / 100 for step in range(28)] + [math.nan, math.nan]
+    points = [CurvePoint(step=step, lr=0.1, train_loss=1.0, val_loss=loss) for step, loss in enumerate(losses)]
+    store.queue.heartbeat(lease, points=points, updates=30, lease_seconds=60)
+    whole = api.get(f"/v1/runs/{lease.run_id}/curve").json()
+    thin = api.get(f"/v1/runs/{lease.run_id}/curve", params={"points": 6}).json()
+    assert (len(whole), len(thin)) == (30, 6)
+    assert {0, 27, 28, 29} <= {point["step"] for point in thin}
+    assert whole[28]["val_loss"] is None
+    assert all(point in whole for point in thin)
+
+
+def test_a_log_is_read_piece_by_piece_to_its_end(api: TestClient, world: World, store: Store):
+    world.started(world.job())
+    lease = world.claim()
+    path = f"/v1/runs/{lease.run_id}/log"
+    assert api.get(path).json() == {"chunks": [], "next": -1, "complete": False}
+    for text in ("one\n", "two\n", "three\n"):
+        store.queue.append_log(lease, text)
+    first = api.get(path, params={"limit": 2}).json()
+    assert [chunk["text"] for chunk in first["chunks"]] == ["one\n", "two\n"]
+    assert first["complete"] is False
+    rest = api.get(path, params={"after": first["next"]}).json()
+    assert [chunk["text"] for chunk in rest["chunks"]] == ["three\n"]
+    assert rest["complete"] is False
+    store.queue.finish(lease, loss=0.5, step=lease.total_steps, updates=lease.total_steps)
+    end = api.get(path, params={"after": rest["next"]}).json()
+    assert end == {"chunks": [], "next": rest["next"], "complete": True}

@@ -1,0 +1,66 @@
+"""Schedules over HTTP: drawn, written, and fitted to other runs; what is answered is what the library computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.integration.service.world import SCHEDULES
+from tuner.report.exports import paste_in_code
+from tuner.schedules import Schedule, Updates, Warmup, Wsd
+from tuner.schedules.scaling import ScalingRule, scaled_to_batch
+
+SCHEDULE = Schedule(
+    peak_lr=0.1, family=Wsd(cooldown=Updates(updates=600)), warmup=Warmup(shape="linear", updates=300), floor=0.1
+)
+
+
+def plain(schedule: Schedule) -> Any:
+    return schedule.model_dump(mode="json", exclude_none=True)
+
+
+def test_compression_is_the_librarys(still: TestClient):
+    body = {"schedule": plain(SCHEDULE), "from_steps": 3000, "to_steps": 1000, "min_warmup": 150}
+    answer = still.post("/v1/schedules/compress", json=body)
+    assert Schedule.model_validate(answer.json()) == SCHEDULE.compressed(1000, from_steps=3000, min_warmup=150)
+
+
+@pytest.mark.parametrize("rule", ScalingRule)
+def test_scaling_is_the_librarys(still: TestClient, rule: ScalingRule):
+    body = {"schedule": plain(SCHEDULE), "rule": rule, "from_batch": 64, "to_batch": 256, "optimizer": "adam"}
+    told = still.post("/v1/schedules/scale", json=body).json()
+    scaled = scaled_to_batch(SCHEDULE, rule=rule, from_batch=64, to_batch=256, optimizer="adam")
+    assert Schedule.model_validate(told["schedule"]) == scaled.schedule
+    assert (told["factor"], told["caveats"]) == (scaled.factor, list(scaled.caveats))
+
+
+def test_a_schedule_is_written_in_each_format(still: TestClient):
+    body = {"schedule": plain(SCHEDULES[1]), "total_steps": 100}
+    as_json = still.post("/v1/schedules/export", json=body)
+    as_csv = still.post("/v1/schedules/export", json=body | {"format": "csv"})
+    as_code = still.post("/v1/schedules/export", json=body | {"format": "torch"})
+    assert Schedule.from_json(as_json.text) == SCHEDULES[1]
+    assert [float(row.split(",")[1]) for row in as_csv.text.splitlines()[1:]] == SCHEDULES[1].lrs(100).tolist()
+    assert as_code.text == paste_in_code(SCHEDULES[1], total_steps=100)
+    endings = [
+        answer.headers["content-disposition"].rsplit(".", 1)[1].strip('"') for answer in (as_json, as_csv, as_code)
+    ]
+    assert endings == ["json", "csv", "py"]
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "field"),
+    [
+        ("compress", {"from_steps": 200, "to_steps": 100}, "warmup.updates"),
+        ("compress", {"from_steps": 3000, "to_steps": 0}, "to_steps"),
+        ("export", {"total_steps": 100}, "warmup.updates"),
+        ("export", {"total_steps": 3000, "format": "xml"}, "format"),
+        ("scale", {"rule": "cubic", "from_batch": 1, "to_batch": 2}, "rule"),
+        ("scale", {"rule": "sqrt", "from_batch": 0, "to_batch": 2}, "from_batch"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(still: TestClient, path: str, changes: dict[str, Any], field: str):
+    answer = still.post(f"/v1/schedules/{path}", json={"schedule": plain(SCHEDULE)} | changes)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
