@@ -67,7 +67,7 @@ def demo(
     from tuner.jobs.admission import read_request
 
     folder = (data_dir or output / time.strftime("data-%Y%m%d-%H%M%S")).resolve()
-    stack = Stack(data_dir=folder, host=_HOST, port=free_port(_HOST))
+    stack = Stack(data_dir=folder, host=_HOST, port=free_port(_HOST), auth="off")
     search = {"trials": trials, "seed": seed} | ({} if total_steps is None else {"total_steps": total_steps})
     request = {"workload": workload, "name": "demo", "search": search}
     read_request(request)  # refused before anything starts; whether the workload is offered, only the worker knows

@@ -1,14 +1,13 @@
-"""``tuner workloads``, ``tuner workers``: what can be tuned, and who does the work."""
+"""``tuner workloads``: what can be tuned."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuner.cli.options import DEFAULT_URL, AsJson, Url
-from tuner.cli.output import ago, say, show, show_json, show_table
+from tuner.cli.options import CURRENT_URL, AsJson, Url
+from tuner.cli.output import say, show, show_json, show_table
 from tuner.errors import NotFound
 
 if TYPE_CHECKING:
@@ -28,12 +27,12 @@ def workloads(
         str, typer.Argument(metavar="[WORKLOAD]", show_default=False, help="Tell all about this one.")
     ] = "",
     as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
+    url: Url = CURRENT_URL,
 ) -> None:
     """List what the workers offer to tune; with a name, its options."""
     from tuner.client import Client
 
-    with Client(url) as client:
+    with Client.from_profile(url) as client:
         offered = sorted(client.workloads(), key=lambda info: info.name)
     if name:
         chosen = next((info for info in offered if info.name == name), None)
@@ -51,33 +50,6 @@ def workloads(
     else:
         rows = [(info.name, f"{info.default_steps:,}", info.description) for info in offered]
         show_table(("WORKLOAD", "UPDATES", "DESCRIPTION"), rows)
-
-
-def workers(as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
-    """List the workers, those included that went silent without leaving."""
-    from tuner.client import Client
-
-    with Client(url) as client:
-        known = client.workers()
-    if as_json:
-        show_json(known)
-    elif not known:
-        say(NO_WORKER)
-    else:
-        now = time.time()
-        show_table(
-            ("WORKER", "DEVICE", "STATE", "LAST HEARD OF", "WORKLOADS"),
-            [
-                (
-                    worker.name,
-                    worker.device,
-                    "alive" if worker.alive else "silent",
-                    f"{ago(now - worker.heartbeat_at)} ago",
-                    ", ".join(worker.workloads),
-                )
-                for worker in known
-            ],
-        )
 
 
 def _describe(info: WorkloadInfo) -> None:

@@ -57,7 +57,7 @@ def follow(url: str, *, job_id: str, view: View, check: Callable[[], None] = lam
     """
     from tuner.client import Client
 
-    with Client(url) as client:
+    with Client.from_profile(url) as client:
         job = client.job(job_id)
         feed = _Feed(url, job_id=job_id)
         notice, looked_at = _wants(client, job=job), time.monotonic()
@@ -125,7 +125,7 @@ class _Feed:
         from tuner.client import Client
 
         try:
-            with Client(self._url) as client:
+            with Client.from_profile(self._url) as client:
                 for event in client.events(self._job_id, patience=math.inf):
                     self._events.put(event)
         except Exception as error:  # raised where it can be handled: in the thread that takes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,32 @@ def assignments(texts: Sequence[str], *, option: str) -> dict[str, Any]:
             raise InvalidValue(option, value=text, allowed=f"given once per name; {name} is there twice")
         values[name] = _json_or_text(value)
     return values
+
+
+def amounts(texts: Mapping[str, str | None]) -> dict[str, float | None]:
+    """Read numbers that may be lifted: ``none`` becomes ``None``. What was not given is left out.
+
+    Args:
+        texts: As given, by the name of the field; its option has dashes instead of underscores.
+
+    Raises:
+        InvalidValue: One is neither a number nor ``none``.
+    """
+    return {name: _amount(text, name=name) for name, text in texts.items() if text is not None}
+
+
+def _amount(text: str, *, name: str) -> float | None:
+    if text.lower() == "none":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        option = f"--{name.replace('_', '-')}"
+        raise InvalidValue(option, value=text, allowed="a number, or none to lift it") from None
 
 
 def document(source: str, *, option: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``tuner jobs``, ``tuner show``, ``tuner cancel``, ``tuner report``: what became of jobs."""
+"""``tuner jobs``, ``tuner show``, ``tuner report``: what became of jobs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import typer
 
 from tuner.cli.fleet import NO_WORKER, has_worker
 from tuner.cli.naming import find_job
-from tuner.cli.options import DEFAULT_URL, AsJson, Job, Url
-from tuner.cli.output import say, show, show_json, show_table
+from tuner.cli.options import CURRENT_URL, AsJson, Job, Limit, Url
+from tuner.cli.output import hours, say, show, show_json, show_table
 from tuner.jobs.states import JobState, is_over
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tuner.jobs.records import RunRecord, TrialRecord
+    from tuner.jobs.progress import JobDetail
+    from tuner.jobs.records import QueueEntry, RunRecord, TrialRecord
     from tuner.report.report import Report
 
 
@@ -25,28 +26,42 @@ def jobs(
         list[JobState] | None,
         typer.Option("--state", show_default=False, help="Only jobs in this state. Repeatable."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
+    team: Annotated[str | None, typer.Option("--team", show_default=False, help="Only this team's.")] = None,
+    owner: Annotated[
+        str | None, typer.Option("--owner", metavar="USER", show_default=False, help="Only this user's.")
+    ] = None,
+    workload: Annotated[
+        str | None, typer.Option("--workload", metavar="NAME", show_default=False, help="Only those on this workload.")
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", show_default=False, help="Only those with this in their name, notes, workload or id."),
+    ] = None,
+    limit: Limit = 20,
     as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
+    url: Url = CURRENT_URL,
 ) -> None:
     """List jobs, the latest first."""
     from itertools import islice
 
     from tuner.client import Client
 
-    with Client(url) as client:
-        found = list(islice(client.jobs(states=state or ()), limit))
+    with Client.from_profile(url) as client:
+        filters = {"team": team, "owner": owner, "workload": workload, "text": text}
+        found = list(islice(client.jobs(states=state or (), **filters), limit))
     if as_json:
         show_json(found)
     elif not found:
-        say("No jobs. `tuner submit` adds one.")
+        say("No such jobs." if state or any(filters.values()) else "No jobs. `tuner submit` adds one.")
     else:
         show_table(
-            ("ID", "STATE", "WORKLOAD", "TRIALS", "UPDATES", "NAME"),
+            ("ID", "STATE", "TEAM", "OWNER", "WORKLOAD", "TRIALS", "UPDATES", "NAME"),
             [
                 (
                     job.id,
                     job.state.value,
+                    job.spec.team,
+                    job.owner,
                     job.spec.workload,
                     str(job.spec.search.trials),
                     f"{job.updates_spent:,}",
@@ -57,14 +72,16 @@ def jobs(
         )
 
 
-def show_job(job: Job, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     """Show one job: how far it is, and its trials."""
     from tuner.client import Client
 
-    with Client(url) as client:
+    with Client.from_profile(url) as client:
         job_id = find_job(client, text=job)
         detail, trials, runs = client.job(job_id), client.trials(job_id), client.runs(job_id)
-        is_waiting = not is_over(detail.state) and not has_worker(client)
+        is_open = not is_over(detail.state)
+        place = next((entry for entry in client.queue() if entry.job_id == job_id), None) if is_open else None
+        is_waiting = is_open and not has_worker(client)
     if is_waiting:
         say(NO_WORKER)
     if as_json:
@@ -74,28 +91,12 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
 
     from tuner.cli.live import screen
 
-    Console(highlight=False).print(screen(detail))
+    console = Console(highlight=False)
+    console.print(screen(detail))
+    console.print(about(detail, place=place), markup=False)
     if trials:
         show("")
         show_table(("TRIAL", "STATE", "LOSS PER RUNG", "SCHEDULE"), _trial_rows(trials, runs=runs))
-
-
-def cancel(
-    job: Job,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept with the job.")] = "",
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-) -> None:
-    """Stop a job; what it has found so far is kept."""
-    from tuner.client import Client
-
-    with Client(url) as client:
-        job_id = find_job(client, text=job)
-        cancelled = client.cancel(job_id, reason=reason)
-    if as_json:
-        show_json(cancelled)
-    else:
-        say(f"Cancelled job {job_id}.")
 
 
 def report(
@@ -105,12 +106,12 @@ def report(
         typer.Option("--output", metavar="DIR", show_default=False, help="Write the files of the report there, too."),
     ] = None,
     as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
+    url: Url = CURRENT_URL,
 ) -> None:
     """Show the answer of a finished job."""
     from tuner.client import Client
 
-    with Client(url) as client:
+    with Client.from_profile(url) as client:
         answer = client.report(find_job(client, text=job))
     if as_json:
         show_json(answer)
@@ -135,6 +136,30 @@ def write_files(answer: Report, *, folder: Path) -> None:
 
     written = write_report(answer, folder)
     say("\n".join([f"Wrote to {folder}:", *(f"  {path.name}" for path in written)]))
+
+
+def about(job: JobDetail, *, place: QueueEntry | None) -> str:
+    """Whose a job is, where it stands in the queue, and what people noted about it, in lines.
+
+    Args:
+        job: The job.
+        place: Where it stands; ``None`` once it is over.
+    """
+    spec = job.spec
+    shared = ", shared with all teams" if spec.shared else ""
+    lines = [
+        f"Of {job.owner}, team {spec.team}{shared}; priority {spec.priority.value}; "
+        f"{hours(job.device_seconds)} of device time"
+    ]
+    if place is not None and place.reason:
+        lines.append(f"Queue: {place.reason}")
+    if job.limit_reached is not None:
+        lines.append(f"Limit reached: {job.limit_reached}")
+    if job.origin is not None:
+        lines.append(f"Cloned from job {job.origin}")
+    if spec.notes:
+        lines.append(f"Notes: {spec.notes}")
+    return "\n".join(lines)
 
 
 def _trial_rows(trials: Sequence[TrialRecord], *, runs: Sequence[RunRecord]) -> list[tuple[str, ...]]:

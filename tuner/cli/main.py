@@ -10,7 +10,23 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tuner.cli import database, demo, fleet, jobs, schedule, submit, up, watch
+from tuner.cli import (
+    admin,
+    database,
+    demo,
+    fleet,
+    inspect,
+    jobs,
+    login,
+    queue,
+    schedule,
+    steer,
+    submit,
+    up,
+    watch,
+    webhook,
+    workers,
+)
 from tuner.cli.failures import ExitCode, explain, in_our_words
 from tuner.cli.output import say, show
 
@@ -85,15 +101,32 @@ app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("serve")(up.serve)
 app.command("worker")(up.worker)
+app.command("login")(login.login)
+app.command("logout")(login.logout)
+app.command("whoami")(login.whoami)
 app.command("submit")(submit.submit)
 app.command("jobs")(jobs.jobs)
 app.command("show")(jobs.show_job)
 app.command("watch")(watch.watch)
-app.command("cancel")(jobs.cancel)
 app.command("report")(jobs.report)
+app.command("trials")(inspect.trials)
+app.command("runs")(inspect.runs)
+app.command("logs")(inspect.logs)
+app.command("events")(inspect.events)
+app.command("pause")(steer.pause)
+app.command("resume")(steer.resume)
+app.command("cancel")(steer.cancel)
+app.command("retry")(steer.retry)
+app.command("clone")(steer.clone)
+app.command("set")(steer.set_job)
+app.command("delete")(steer.delete)
+app.command("queue")(queue.queue)
+app.command("shares")(queue.shares)
 app.command("workloads")(fleet.workloads)
-app.command("workers")(fleet.workers)
+app.add_typer(workers.app, name="workers")
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(webhook.app, name="webhook")
+app.add_typer(admin.app, name="admin")
 app.add_typer(database.app, name="db")
 
 

@@ -31,7 +31,7 @@ def find_job(client: Client, *, text: str) -> str:
         for job in client.jobs():
             return job.id
         raise NotFound("job", key=text, hint="No job has been submitted yet; `tuner submit` does")
-    found = [job.id for job in client.jobs() if job.id.startswith(text.lower())]
+    found = [job.id for job in client.jobs(text=text or None) if job.id.startswith(text.lower())]
     if not found:
         raise NotFound("job", key=text, hint="`tuner jobs` lists them")
     if len(found) > 1:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import typer
+
+from tuner.errors import InvalidValue
 
 
 def say(message: str) -> None:
@@ -39,6 +42,34 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     for cells in (headings, *rows):
         show("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+
+
+def moment(seconds: float | None) -> str:
+    """A time in seconds since 1970 UTC as people read it; empty for none."""
+    return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
+
+
+def hours(seconds: float) -> str:
+    """Device time in hours: ``"12.3 h"``."""
+    return f"{seconds / 3_600:,.1f} h"
+
+
+def check_meant(question: str, *, yes: bool) -> None:
+    """Ask whether something is meant that cannot be undone.
+
+    Args:
+        question: What would happen.
+        yes: Whether it was said on the command line already.
+
+    Raises:
+        InvalidValue: Nobody can be asked.
+        typer.Abort: It is not meant.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidValue("--yes", value="", allowed="given where nobody can be asked", hint=question)
+    typer.confirm(question, abort=True, err=True)
 
 
 def is_terminal() -> bool:

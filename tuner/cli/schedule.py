@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.cli.options import DEFAULT_URL, AsJson, Url
+from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show_json
 from tuner.cli.schedule_source import Source
 
@@ -101,7 +101,7 @@ def preview(
     total_steps: TotalSteps = None,
     log: Annotated[bool, typer.Option("--log", help="Logarithmic axis for the rate.")] = False,
     as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
+    url: Url = CURRENT_URL,
 ) -> None:
     """Draw a schedule in the terminal."""
     schedule, steps = Source(
@@ -146,7 +146,7 @@ def export(
     output: Annotated[
         str, typer.Option("--output", metavar="FILE|-", help="Where to write it; - is standard output.")
     ] = "-",
-    url: Url = DEFAULT_URL,
+    url: Url = CURRENT_URL,
 ) -> None:
     """Write a schedule as JSON, or the rate of every update as CSV."""
     schedule, steps = Source(

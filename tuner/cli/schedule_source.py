@@ -67,7 +67,7 @@ class Source:
     def _of_job(self, *, url: str) -> tuple[Schedule, int]:
         from tuner.client import Client
 
-        with Client(url) as client:
+        with Client.from_profile(url) as client:
             job = client.job(find_job(client, text=self.job))
             schedule = client.export(job.id, trial=self.trial, total_steps=self.total_steps)
         return schedule, self.total_steps or job.spec.search.total_steps

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ from tuner.cli.processes import Child, RestartPolicy, Supervisor
 from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import FileHeld, held
 
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses that stand for all of this machine's, and one that reaches a service listening there."""
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.5
 
@@ -77,14 +79,25 @@ class Stack:
     devices: tuple[str, ...] = ("auto",)
     workloads: tuple[str, ...] = ()
     """Offered besides the built-in ones, as ``module:Class``."""
+    auth: str = "auto"
+    """``"auto"``, ``"on"`` or ``"off"``, as the service takes it."""
+    public_url: str = ""
+    """Where people reach the service, when a proxy stands before it."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Further names under which others reach the service."""
     log_files: bool = True
     """Whether the processes log to files in the data folder, else to the standard error of this process."""
 
     @property
     def url(self) -> str:
-        """Where the service answers."""
-        name = self.host.strip("[]")
+        """Where the service answers on this machine."""
+        name = _EVERYWHERE.get(self.host.strip("[]"), self.host.strip("[]"))
         return f"http://[{name}]:{self.port}" if ":" in name else f"http://{name}:{self.port}"
+
+    @property
+    def admin_token_file(self) -> Path:
+        """Where the service leaves the token of the first admin when nobody watches its output."""
+        return self.data_dir / "admin-token"
 
     @property
     def log_dir(self) -> Path:
@@ -94,7 +107,12 @@ class Stack:
     def service(self) -> Child:
         """The service's process."""
         where = ("--host", self.host, "--port", str(self.port), "--data-dir", str(self.data_dir))
-        return self._child("service", module="service", arguments=where)
+        access = {
+            "TUNER_AUTH": self.auth,
+            "TUNER_PUBLIC_URL": self.public_url,
+            "TUNER_ALLOWED_HOSTS": ",".join(self.allowed_hosts),
+        }
+        return self._child("service", module="service", arguments=where, environment=access)
 
     def workers(self) -> tuple[Child, ...]:
         """The workers' processes, one per device."""
@@ -108,14 +126,19 @@ class Stack:
             for device in self.devices
         )
 
-    def _child(self, name: str, *, module: str, arguments: tuple[str, ...]) -> Child:
+    def _child(
+        self, name: str, *, module: str, arguments: tuple[str, ...], environment: Mapping[str, str] | None = None
+    ) -> Child:
         log = self.log_dir / f"{name.replace(' ', '-').replace(':', '')}.log"
         return Child(
             name=name,
             # -P: a folder named "service" or "worker" where the command is typed must not be taken for ours.
             command=(sys.executable, "-P", "-m", module, *arguments),
             # Not an argument: everybody on the machine may read those, and the URL may hold a password.
-            environment={"TUNER_DATABASE_URL": self.database_url or database_in(self.data_dir)},
+            environment={
+                "TUNER_DATABASE_URL": self.database_url or database_in(self.data_dir),
+                **(environment or {}),
+            },
             log=log if self.log_files else None,
         )
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tuner.cli.fleet import NO_WORKER, has_worker
-from tuner.cli.given import assignments, document
-from tuner.cli.options import DEFAULT_URL, AsJson, Url
+from tuner.cli.given import amounts, assignments, document
+from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show, show_json
+from tuner.cli.price import tell_price
+from tuner.cli.steer import DeviceHours, Name, Notes, Patience, Shared, TargetLoss, Urgency, WallHours
 from tuner.errors import InvalidValue
-from tuner.jobs.priority import Priority
 
 if TYPE_CHECKING:
     from tuner.jobs.progress import JobDetail
@@ -39,9 +40,24 @@ def submit(
         int | None, typer.Option("--max-updates", metavar="UPDATES", help="Upper limit for the whole job.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the search and of its runs.")] = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="What people call the job.")] = None,
-    team: Annotated[str | None, typer.Option("--team", metavar="TEXT", help="The team it belongs to.")] = None,
-    priority: Annotated[Priority | None, typer.Option("--priority", help="A higher class goes first.")] = None,
+    name: Name = None,
+    notes: Notes = None,
+    team: Annotated[
+        str | None, typer.Option("--team", metavar="TEAM", help="The team it belongs to; yours when absent.")
+    ] = None,
+    shared: Shared = None,
+    priority: Urgency = None,
+    device: Annotated[
+        Literal["any", "cpu", "cuda"] | None, typer.Option("--device", help="Kind of device to train on.")
+    ] = None,
+    devices: Annotated[int | None, typer.Option("--devices", help="Devices that each run needs.")] = None,
+    memory_gib: Annotated[
+        float | None, typer.Option("--memory-gib", metavar="GIB", help="Memory that each device must have.")
+    ] = None,
+    device_hours: DeviceHours = None,
+    wall_hours: WallHours = None,
+    target_loss: TargetLoss = None,
+    patience: Patience = None,
     spec: Annotated[
         str,
         typer.Option(
@@ -51,9 +67,12 @@ def submit(
             help="The request as JSON, as `POST /v1/jobs` takes it; other options go over what it says.",
         ),
     ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Submit nothing: tell what it would cost, and what would refuse it.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay and watch it, as `tuner watch` does.")] = False,
     as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
+    url: Url = CURRENT_URL,
 ) -> None:
     """Submit a tuning job; prints its id on standard output.
 
@@ -61,17 +80,27 @@ def submit(
     """
     from tuner.client import Client
 
-    if watch and as_json:
-        raise InvalidValue("--json", value="with --watch", allowed="given without --watch")
+    if watch and (as_json or dry_run):
+        other = "--json" if as_json else "--dry-run"
+        raise InvalidValue(other, value="with --watch", allowed="given without --watch")
+    limits = {"device_hours": device_hours, "wall_hours": wall_hours, "target_loss": target_loss, "patience": patience}
+    top = {"workload": workload or None, "name": name, "notes": notes, "team": team, "shared": shared}
     request = merged(
         document(spec, option="--spec") if spec else {},
-        top={"workload": workload or None, "name": name, "team": team, "priority": priority},
-        options=assignments(option or (), option="--option"),
-        search={"total_steps": total_steps, "trials": trials, "max_updates": max_updates, "seed": seed},
+        top=_given(top | {"priority": priority}),
+        parts={
+            "options": assignments(option or (), option="--option"),
+            "search": _given({"total_steps": total_steps, "trials": trials, "max_updates": max_updates, "seed": seed}),
+            "resources": _given({"device": device, "devices": devices, "memory_gib": memory_gib}),
+            "limits": amounts(limits),
+        },
     )
     if "workload" not in request:
         raise InvalidValue("WORKLOAD", value="", allowed="given", hint="`tuner workloads` lists them")
-    with Client(url) as client:
+    if dry_run:
+        tell_price(request, url=url, as_json=as_json)
+        return
+    with Client.from_profile(url) as client:
         job = client.submit(request)
         if not watch:
             _tell(job, as_json=as_json)
@@ -93,25 +122,20 @@ def _tell(job: JobDetail, *, as_json: bool) -> None:
 
 
 def merged(
-    document: Mapping[str, Any],
-    *,
-    top: Mapping[str, Any],
-    options: Mapping[str, Any],
-    search: Mapping[str, Any],
+    document: Mapping[str, Any], *, top: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """A request: the document, overlaid by what the command line gives.
 
     Args:
         document: The request as JSON; may be empty. Parts of a wrong type are left for the service to refuse.
-        top: Fields of the request itself; ``None`` is not given.
-        options: The workload's options.
-        search: Fields of its search settings; ``None`` is not given.
+        top: Fields of the request itself.
+        parts: Fields of its parts, by the part's name: ``"options"``, ``"search"``, ...
     """
-    request = {**document, **_given(top)}
-    for field, values in (("options", options), ("search", _given(search))):
-        present = request.get(field, {})
+    request = {**document, **top}
+    for name, values in parts.items():
+        present = request.get(name, {})
         if values and isinstance(present, Mapping):
-            request[field] = {**present, **values}
+            request[name] = {**present, **values}
     return request
 
 

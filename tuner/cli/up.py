@@ -10,10 +10,24 @@ from typing import Annotated
 
 import typer
 
-from tuner.cli.options import DEFAULT_DATA_DIR, DEFAULT_HOST, DEFAULT_PORT, DatabaseUrl, DataDir, Host, Port, Workloads
+from tuner.cli.options import (
+    DEFAULT_DATA_DIR,
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    DEFAULT_URL,
+    AllowedHosts,
+    Auth,
+    DatabaseUrl,
+    DataDir,
+    Host,
+    Port,
+    PublicUrl,
+    Workloads,
+)
 from tuner.cli.output import say
 from tuner.cli.stack import Stack, free_port, running
 from tuner.errors import InvalidValue
+from tuner.loopback import is_loopback
 
 _CHECK_SECONDS = 0.2
 
@@ -33,6 +47,9 @@ def up(
         ),
     ] = None,
     workload: Workloads = None,
+    auth: Auth = "auto",
+    public_url: PublicUrl = "",
+    allowed_host: AllowedHosts = None,
     logs: Annotated[
         bool, typer.Option("--logs", help="Log to the terminal instead of to files in the data folder.")
     ] = False,
@@ -42,14 +59,13 @@ def up(
     A process that dies is started again. Runs that were being trained go on from their last snapshot.
     """
     from tuner.devices import training_devices
-    from tuner.loopback import is_loopback
 
-    if not is_loopback(host):
+    if auth == "off" and not is_loopback(host):
         raise InvalidValue(
-            "--host",
-            value=host,
-            allowed="a loopback address: 127.0.0.1, ::1 or localhost",
-            hint="The service cannot tell users apart yet. From elsewhere, reach it through an SSH tunnel",
+            "--auth",
+            value=auth,
+            allowed=f"on or auto where the service listens on {host}",
+            hint="Without a login whoever reaches it may do everything: that is for a loopback --host alone",
         )
     stack = Stack(
         data_dir=data_dir.resolve(),
@@ -58,12 +74,16 @@ def up(
         port=free_port(host, wanted=port),
         devices=tuple(device or training_devices(os.environ)),
         workloads=tuple(workload or ()),
+        auth=auth,
+        public_url=public_url,
+        allowed_hosts=tuple(allowed_host or _listed(os.environ.get("TUNER_ALLOWED_HOSTS", ""))),
         log_files=not logs,
     )
     interrupt_on_termination()
     try:
         with running(stack, tell=say) as supervisor:
             say(f"The service is at {stack.url}" + ("" if logs else f", the logs are in {stack.log_dir}") + ".")
+            _tell_how_to_reach(stack)
             say("Ctrl-C stops everything.")
             forever = threading.Event()
             while True:
@@ -71,6 +91,28 @@ def up(
                 forever.wait(_CHECK_SECONDS)
     except KeyboardInterrupt:
         say("Stopped.")
+
+
+def _tell_how_to_reach(stack: Stack) -> None:
+    """Say who may use the service, and what to type, where that is not plain."""
+    from tuner.client import Client, NotLoggedIn, Profiles, canonical
+
+    current = Profiles.default().current()
+    with Client(stack.url) as client:
+        try:
+            client.people.me()
+        except NotLoggedIn:
+            known = f" < {stack.admin_token_file}" if stack.admin_token_file.exists() else ""
+            say(f"It asks for a login: `tuner login {stack.url}{known}`.")
+            if is_loopback(stack.host) and stack.auth == "auto":
+                say("If you are alone on this machine, `tuner up --auth off` does without.")
+            return
+    if not os.environ.get("TUNER_URL") and canonical(stack.url) != (current or DEFAULT_URL):
+        say(f"Commands go to {current or DEFAULT_URL}; add `--url {stack.url}`, or set TUNER_URL, to use this one.")
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def interrupt_on_termination() -> None:
@@ -84,13 +126,20 @@ def serve(
     database_url: DatabaseUrl = "",
     host: Host = DEFAULT_HOST,
     port: Port = DEFAULT_PORT,
+    auth: Auth = "auto",
+    public_url: PublicUrl = "",
+    allowed_host: AllowedHosts = None,
+    new_admin_token: Annotated[
+        bool,
+        typer.Option("--new-admin-token", help="Make a token for the user admin, print it, and end: it was lost."),
+    ] = False,
 ) -> None:
     """Run the service alone, in this process."""
-    _become(
-        "service",
-        ("--host", host, "--port", str(port), "--data-dir", str(data_dir)),
-        database_url=database_url,
-    )
+    arguments = ("--host", host, "--port", str(port), "--data-dir", str(data_dir))
+    names = ",".join(allowed_host or ())
+    given = {"TUNER_AUTH": auth, "TUNER_PUBLIC_URL": public_url, "TUNER_ALLOWED_HOSTS": names}
+    os.environ |= {name: value for name, value in given.items() if value}
+    _become("service", (*arguments, *(["--new-admin-token"] if new_admin_token else ())), database_url=database_url)
 
 
 def worker(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tuner.cli.failures import ExitCode
-from tuner.cli.options import DEFAULT_URL, AsJson, Job, Url
+from tuner.cli.options import CURRENT_URL, AsJson, Job, Url
 from tuner.cli.output import is_terminal, say, show
 from tuner.jobs.states import JobState, is_over
 
@@ -27,7 +27,7 @@ _NEWS_LINES = 5
 _STEP = 0.05  # plain lines tell the progress each time it has grown by this much
 
 
-def watch(job: Job, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
+def watch(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     """Follow a job until it has ended; Ctrl-C leaves the job running.
 
     On a terminal a screen is redrawn, elsewhere lines are printed. With --json, each event is one line of JSON.
@@ -35,7 +35,7 @@ def watch(job: Job, as_json: AsJson = False, url: Url = DEFAULT_URL) -> None:
     from tuner.cli.naming import find_job
     from tuner.client import Client
 
-    with Client(url) as client:
+    with Client.from_profile(url) as client:
         job_id = find_job(client, text=job)
     follow_to_the_end(url, job_id=job_id, as_json=as_json)
 
@@ -48,7 +48,7 @@ def follow_to_the_end(url: str, *, job_id: str, as_json: bool = False) -> None:
     """
     from tuner.cli.follow import follow
 
-    at = "" if url == DEFAULT_URL else f" --url {url}"
+    at = f" --url {url}" if url else ""
     try:
         if as_json:
             job = follow(url, job_id=job_id, view=_JsonLines())

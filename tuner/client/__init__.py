@@ -8,14 +8,13 @@ from tuner.client.answers import (
     PreviewPoint,
     Refusal,
     RunLog,
-    ScaledSchedule,
     WebhookTest,
     WebhookWithKey,
 )
 from tuner.client.client import Client
 from tuner.client.errors import ApiProblem, NotLoggedIn, ServiceUnreachable
-from tuner.client.fleet import Keep
-from tuner.client.profiles import DEFAULT_URL, Profiles
+from tuner.client.profiles import DEFAULT_URL, Profiles, canonical
+from tuner.client.transport import Keep
 
 __all__ = [
     "DEFAULT_URL",
@@ -31,8 +30,8 @@ __all__ = [
     "Profiles",
     "Refusal",
     "RunLog",
-    "ScaledSchedule",
     "ServiceUnreachable",
     "WebhookTest",
     "WebhookWithKey",
+    "canonical",
 ]

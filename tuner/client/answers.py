@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from tuner.jobs.pricing import Estimate
 from tuner.jobs.records import LogChunk, QueueEntry
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.webhooks import WebhookRecord
-from tuner.people.records import TokenRecord
+from tuner.people.records import Member, TokenRecord
 from tuner.people.roles import Role
-from tuner.schedules import Schedule
 from tuner.search.ladder import Price
 
 
@@ -18,9 +17,9 @@ from tuner.search.ladder import Price
 class Refusal:
     """Something for which the service would refuse a job."""
 
-    field: str | None = None
-    """What of the request; ``None`` when it is a limit."""
-    limit: str | None = None
+    field: str | None
+    """What of the request, dotted; ``None`` when it is a limit."""
+    limit: str | None
     """Which limit of the team or of the user; ``None`` when it is the request itself."""
     message: str
 
@@ -33,8 +32,8 @@ class JobPreview:
     """The job with every default filled in; ``None`` when the request itself would be refused."""
     price: Price | None
     """Runs and updates, at most."""
-    estimate: dict[str, Any] | None
-    """Device time, from what the workload measured so far."""
+    estimate: Estimate | None
+    """Runs of each rung, and device time from what the workload measured so far."""
     would_refuse: tuple[Refusal, ...]
     queue_ahead: int
     """Jobs that would go first."""
@@ -77,14 +76,6 @@ class Preview:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScaledSchedule:
-    """A schedule for another batch size, and what to mind about it."""
-
-    schedule: Schedule
-    caveats: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Me:
     """Who the service takes its caller for, and with which rights."""
 
@@ -94,6 +85,10 @@ class Me:
     role: Role
     token_id: str | None
     """``None`` where nobody logs in."""
+    runs_the_service: bool
+    """Whether everything is allowed."""
+    memberships: tuple[Member, ...]
+    """All teams of the user; the token may be for one of them alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Any
 
 from tuner.client.answers import Queue
-from tuner.client.transport import Transport, part
+from tuner.client.transport import Keep, Transport, part
 from tuner.jobs.records import QueueEntry, TeamShare, WorkerRecord, WorkloadInfo
-
-
-class Keep(Enum):
-    """Stands for a value that stays as it is, where ``None`` means something."""
-
-    KEEP = "keep"
 
 
 class FleetCalls:

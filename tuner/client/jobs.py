@@ -128,7 +128,12 @@ class JobCalls:
         return tuple(self._http.pages(RunRecord, f"/v1/jobs/{part(job_id)}/runs", params=filters))
 
     def events(
-        self, job_id: str | None = None, *, after: int | None = None, patience: float = 60.0
+        self,
+        job_id: str | None = None,
+        *,
+        after: int | None = None,
+        patience: float = 60.0,
+        quiet: float | None = None,
     ) -> Iterator[EventRecord]:
         """What happens, as it happens. Survives a restart of the service: nothing is lost or told twice.
 
@@ -137,12 +142,13 @@ class JobCalls:
                 without an end, when absent.
             after: Id of the last event already seen; 0 for all.
             patience: Seconds without any service after which to give up.
+            quiet: Seconds without an event after which to stop; follow for ever, or to the job's end, when absent.
 
         Raises:
             ServiceUnreachable: No service answered for so long.
         """
         path = "/v1/events" if job_id is None else f"/v1/jobs/{part(job_id)}/events"
-        return self._http.events(path, after=after, patience=patience)
+        return self._http.events(path, after=after, patience=patience, quiet=quiet)
 
     def report(self, job_id: str) -> Report:
         """A completed job's answer."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from tuner.client.answers import Me, NewToken
-from tuner.client.transport import Transport, given, part
+from tuner.client.transport import Keep, Transport, given, part
 from tuner.people.records import AuditRecord, Member, TeamRecord, TeamSettings, TokenRecord, UserRecord
 from tuner.people.roles import Role
 
@@ -32,18 +33,22 @@ class People:
         """One team."""
         return self._http.get(TeamRecord, f"/v1/teams/{part(name)}")
 
-    def put_team(self, name: str, settings: TeamSettings) -> TeamRecord:
+    def put_team(self, name: str, settings: TeamSettings | Mapping[str, Any]) -> TeamRecord:
         """Make a team, or change one.
 
         Args:
             name: The team.
-            settings: All of its settings.
+            settings: All of its settings; those left out take their defaults.
         """
-        return self._http.send(TeamRecord, "PUT", f"/v1/teams/{part(name)}", body=settings.model_dump(mode="json"))
+        return self._http.send(TeamRecord, "PUT", f"/v1/teams/{part(name)}", body=settings)
 
     def delete_team(self, name: str) -> None:
         """Delete a team that has no jobs, members and tokens."""
         self._http.ask("DELETE", f"/v1/teams/{part(name)}")
+
+    def members(self, team: str) -> tuple[Member, ...]:
+        """Who is in a team."""
+        return self._http.get(tuple[Member, ...], f"/v1/teams/{part(team)}/members")
 
     def put_member(self, team: str, user: str, *, role: Role) -> Member:
         """Take a user into a team, or give another role in it."""
@@ -73,9 +78,18 @@ class People:
         body = given({"admin": admin, "disabled": disabled})
         return self._http.send(UserRecord, "PUT", f"/v1/users/{part(name)}", body=body)
 
-    def tokens(self) -> tuple[TokenRecord, ...]:
-        """The tokens that may be seen: one's own, and for admins those of the team."""
-        return self._http.get(tuple[TokenRecord, ...], "/v1/tokens")
+    def tokens(
+        self, *, team: str | None = None, user: str | None = None, good: bool = False
+    ) -> tuple[TokenRecord, ...]:
+        """The tokens that may be seen: one's own, and for admins those of the team.
+
+        Args:
+            team: Only those for this team.
+            user: Only this user's.
+            good: Only those that are neither revoked nor expired.
+        """
+        params = {"team": team, "user": user, "good": good or None}
+        return self._http.get(tuple[TokenRecord, ...], "/v1/tokens", params=params)
 
     def create_token(
         self,
@@ -84,7 +98,7 @@ class People:
         team: str | None = None,
         role: Role | None = None,
         label: str | None = None,
-        lifetime_days: float | None = None,
+        lifetime_days: float | Keep | None = Keep.KEEP,
     ) -> NewToken:
         """Make a token. Its secret is in the answer, and nowhere else ever after.
 
@@ -93,10 +107,12 @@ class People:
             team: For which team; one's own when absent.
             role: What it allows at most.
             label: What it is for.
-            lifetime_days: Days after which it is no longer good.
+            lifetime_days: Days after which it is no longer good; the service's usual when absent, never when ``None``.
         """
-        asked = {"user": user, "team": team, "role": role, "label": label, "lifetime_days": lifetime_days}
-        return self._http.send(NewToken, "POST", "/v1/tokens", body=given(asked))
+        asked = given({"user": user, "team": team, "role": role, "label": label})
+        if lifetime_days is not Keep.KEEP:
+            asked["lifetime_days"] = lifetime_days
+        return self._http.send(NewToken, "POST", "/v1/tokens", body=asked)
 
     def revoke_token(self, token_id: str) -> None:
         """Make a token no longer good."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from tuner.client.answers import Preview, ScaledSchedule
+from tuner.client.answers import Preview
 from tuner.client.transport import Transport, given
 from tuner.schedules import Schedule
+from tuner.schedules.scaling import ScaledSchedule
 
 
 class ScheduleCalls:
@@ -26,8 +27,8 @@ class ScheduleCalls:
         body = {"schedule": _plain(schedule), "total_steps": total_steps, "points": points}
         return self._http.send(Preview, "POST", "/v1/schedules/preview", body=body)
 
-    def export_schedule(self, schedule: Schedule, *, total_steps: int, format: Literal["json", "csv"]) -> str:
-        """A schedule as a file: its JSON, or the learning rate of every update as CSV.
+    def export_schedule(self, schedule: Schedule, *, total_steps: int, format: Literal["json", "csv", "torch"]) -> str:
+        """A schedule as a file: its JSON, the learning rate of every update as CSV, or code for PyTorch.
 
         Args:
             schedule: The schedule.
@@ -37,15 +38,19 @@ class ScheduleCalls:
         body = {"schedule": _plain(schedule), "total_steps": total_steps, "format": format}
         return self._http.ask("POST", "/v1/schedules/export", json=body).text
 
-    def compress(self, schedule: Schedule, *, from_steps: int, to_steps: int) -> Schedule:
+    def compress(
+        self, schedule: Schedule, *, from_steps: int, to_steps: int, min_warmup: int | None = None
+    ) -> Schedule:
         """The schedule of the same shape for a run of another length.
 
         Args:
             schedule: The schedule.
             from_steps: Updates of the run that it was made for.
             to_steps: Updates of the run that it is wanted for.
+            min_warmup: Updates that the warm-up keeps where it had them; the service's usual when absent.
         """
-        body = {"schedule": _plain(schedule), "from_steps": from_steps, "to_steps": to_steps}
+        steps = {"from_steps": from_steps, "to_steps": to_steps, "min_warmup": min_warmup}
+        body = given({"schedule": _plain(schedule), **steps})
         return Schedule.from_json(self._http.ask("POST", "/v1/schedules/compress", json=body).text)
 
     def scale(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -33,6 +34,12 @@ _BACKOFF_SECONDS = (0.1, 2.0)
 _SHORTEST_WAIT_SECONDS = 0.1
 
 T = TypeVar("T")
+
+
+class Keep(Enum):
+    """Stands for a value that is not said, where ``None`` means something."""
+
+    KEEP = "keep"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +121,16 @@ class Transport:
                 return
             query["cursor"] = page.next_cursor
 
-    def events(self, path: str, *, after: int | None, patience: float) -> Iterator[EventRecord]:
+    def events(
+        self, path: str, *, after: int | None, patience: float, quiet: float | None = None
+    ) -> Iterator[EventRecord]:
         """What a stream tells, to its end. A stream that is cut is taken up again: nothing is lost or told twice.
 
         Args:
             path: Of the stream.
             after: Id of the last event already seen; where the service begins by itself when ``None``.
             patience: Seconds without any service after which to give up.
+            quiet: Seconds without an event after which to stop; follow to the stream's end when ``None``.
 
         Raises:
             ServiceUnreachable: No service answered for so long.
@@ -129,7 +139,7 @@ class Transport:
         seen, silent_since, wait = after, time.monotonic(), _BACKOFF_SECONDS[0]
         while True:
             try:
-                for message in self._stream(path, after=seen):
+                for message in self._stream(path, after=seen, silence=_SILENCE_SECONDS if quiet is None else quiet):
                     silent_since, wait = time.monotonic(), _BACKOFF_SECONDS[0]
                     if message.event == _END:
                         return
@@ -138,6 +148,8 @@ class Transport:
                     yield event
                     silent_since = time.monotonic()
             except httpx2.TransportError as error:
+                if quiet is not None and isinstance(error, httpx2.ReadTimeout):
+                    return
                 if time.monotonic() - silent_since > patience:
                     raise ServiceUnreachable(self.url, reason=reason_of(error)) from error
             except ApiProblem as problem:
@@ -147,9 +159,9 @@ class Transport:
             time.sleep(wait)
             wait = min(wait * 2, _BACKOFF_SECONDS[1])
 
-    def _stream(self, path: str, *, after: int | None) -> Iterator[httpx2.ServerSentEvent]:
-        """One connection's worth of messages."""
-        timeout = httpx2.Timeout(self._timeout, read=_SILENCE_SECONDS)
+    def _stream(self, path: str, *, after: int | None, silence: float) -> Iterator[httpx2.ServerSentEvent]:
+        """One connection's worth of messages, until none comes for so many seconds."""
+        timeout = httpx2.Timeout(self._timeout, read=silence)
         headers = {"Accept": "text/event-stream"} | ({} if after is None else {"Last-Event-ID": str(after)})
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             if response.is_error:
