@@ -36,7 +36,8 @@ def schedule_svg(schedule: Schedule, *, total_steps: int) -> str:
     )
     bottom = _TOP + height
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" role="img" '
+        f'viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'font-family="sans-serif" font-size="12"><title>{escape(schedule.label)}</title>'
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>'
         f'<path d="M{_LEFT} {_TOP}V{bottom}H{_WIDTH - _RIGHT}" fill="none" stroke="#888"/>'
