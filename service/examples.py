@@ -30,6 +30,9 @@ from tuner.schedules import Schedule, Warmup, Wsd
 from tuner.search.ladder import price, rung_schedule, rung_steps
 from tuner.search.space import OptimizerKind
 
+NULL: Final = "\N{SYMBOL FOR NULL}"
+"""Stands for ``null`` in examples until the document is made: the framework leaves out what is ``None``."""
+
 _JOB_ID: Final = "0197a3c2-5f1e-7c64-9d0b-8a4f2f6e1b3d"
 _TRIAL_ID: Final = "0197a3c2-61aa-7f02-8e35-0c9d1c6a7e42"
 _RUN_ID: Final = "0197a3c2-61ab-7b11-b1f7-52d3a9e4c8f0"
@@ -177,7 +180,28 @@ def answer(value: Any, *, status: HTTPStatus = HTTPStatus.OK) -> dict[int | str,
         value: The example, as the operation returns it.
         status: Of the answer.
     """
-    return {int(status): {"content": {"application/json": {"example": jsonable_encoder(value)}}}}
+    return {int(status): {"content": {"application/json": {"example": _marked(jsonable_encoder(value))}}}}
+
+
+def with_nulls(example: Any) -> Any:
+    """An example as it was meant: `NULL` within it stands for ``null``."""
+    match example:
+        case dict():
+            return {name: with_nulls(value) for name, value in example.items()}
+        case list():
+            return [with_nulls(value) for value in example]
+        case _:
+            return None if example == NULL else example
+
+
+def _marked(example: Any) -> Any:
+    match example:
+        case dict():
+            return {name: _marked(value) for name, value in example.items()}
+        case list():
+            return [_marked(value) for value in example]
+        case _:
+            return NULL if example is None else example
 
 
 def in_words(event: EventRecord) -> str:

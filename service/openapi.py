@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.examples import with_nulls
 from service.problems import catalog
 from service.problems.catalog import ProblemType
 from service.problems.rendering import MEDIA_TYPE, Problem, declared
@@ -58,6 +59,9 @@ def document(app: FastAPI) -> dict[str, Any]:
     for path, method, operation in operations(made):
         if path not in OPEN_PATHS:
             operation["security"] = [{_TOKEN: []}]
+        _restore_nulls(operation.get("requestBody", {}))
+        for response in operation["responses"].values():
+            _restore_nulls(response)
         _declare(operation["responses"], kinds=_common(path, method=method))
     return made
 
@@ -80,6 +84,13 @@ def _common(path: str, *, method: str) -> Iterator[ProblemType]:
         yield from _OF_WRITERS
         if path not in OPEN_PATHS:
             yield from _OF_WRITERS_BEHIND_LOGIN
+
+
+def _restore_nulls(body: dict[str, Any]) -> None:
+    for content in body.get("content", {}).values():
+        for name in ("example", "examples"):
+            if name in content:
+                content[name] = with_nulls(content[name])
 
 
 def _declare(responses: dict[str, Any], *, kinds: Iterator[ProblemType]) -> None:

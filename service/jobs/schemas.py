@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.examples import NULL
 from tuner.jobs.pricing import Estimate
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import JobRecord, RunRecord, TrialRecord
@@ -32,14 +33,14 @@ SUBMIT_EXAMPLES: dict[str, Any] = {
     },
 }
 CHANGE_EXAMPLES: dict[str, Any] = {
-    "budget": {"summary": "More trials, and no limit of updates", "value": {"trials": 40, "max_updates": None}},
+    "budget": {"summary": "More trials, and no limit of updates", "value": {"trials": 40, "max_updates": NULL}},
     "words": {"summary": "Another name, seen by every team", "value": {"name": "second look", "shared": True}},
 }
 CLONE_EXAMPLES: dict[str, Any] = {
     "same": {"summary": "The same once more", "value": {}},
     "longer": {
         "summary": "With a longer horizon and the workload's default space",
-        "value": {"name": "longer", "search": {"total_steps": 1200, "space": None}},
+        "value": {"name": "longer", "search": {"total_steps": 1200, "space": NULL}},
     },
 }
 CANCEL_EXAMPLES: dict[str, Any] = {"reason": {"summary": "With a reason", "value": {"reason": "wrong data"}}}
