@@ -29,6 +29,7 @@ def break_it(url: str, statement: str) -> None:
         connection.execute(text(statement))
 
 
+on_sqlite = pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
 KNOWN = {"study"}
 """The job that the fixture left half done was made by hand, without a study."""
 
@@ -81,9 +82,8 @@ def test_a_finding_counts_and_gives_examples(current_url: str) -> None:
     assert all(len(example) == 36 for example in finding.examples)
 
 
+@on_sqlite  # PostgreSQL does not let it happen
 def test_rows_without_what_they_refer_to_are_counted(current_url: str) -> None:
-    if not current_url.startswith("sqlite"):
-        pytest.skip("PostgreSQL does not let it happen")
     break_it(current_url, "DELETE FROM tuner_trials")  # on a connection that checks no foreign keys
     (finding,) = (finding for finding in check(current_url) if finding.name == "orphan")
     assert (finding.count, finding.message) == (
@@ -92,9 +92,8 @@ def test_rows_without_what_they_refer_to_are_counted(current_url: str) -> None:
     )
 
 
+@on_sqlite
 def test_a_damaged_file_is_named(current_url: str) -> None:
-    if not current_url.startswith("sqlite"):
-        pytest.skip("of SQLite's files")
     with engine_of(current_url) as engine, engine.connect() as connection:
         raw = connection.connection.driver_connection
         raw.execute("PRAGMA writable_schema=ON")

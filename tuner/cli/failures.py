@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import typer
 
-from tuner.errors import TunerError
+from tuner.errors import DatabaseUnavailable, TunerError
 
 _SERVER_ERRORS = 500
 
@@ -67,4 +67,6 @@ def in_our_words(refused: typer.BadParameter) -> str:
 def _is_outage(error: TunerError) -> bool:
     from tuner.client import ApiProblem, ServiceUnreachable
 
-    return isinstance(error, ServiceUnreachable) or (isinstance(error, ApiProblem) and error.status >= _SERVER_ERRORS)
+    if isinstance(error, ServiceUnreachable | DatabaseUnavailable):
+        return True
+    return isinstance(error, ApiProblem) and error.status >= _SERVER_ERRORS
