@@ -12,6 +12,7 @@ from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JOB_TRANSITIONS, JobState, RunState, TrialState, check_transition, is_over
 from tuner.store.database import Tx
 from tuner.store.lifecycle import EventKind, unlock
+from tuner.store.limits import note_limit
 from tuner.store.models import Event, Job, LogChunk, Point, Report, Run, Snapshot, Trial
 from tuner.store.quotas import check_priority, hold_team
 
@@ -38,6 +39,7 @@ def change_job(tx: Tx, job: Job, *, change: JobChange) -> None:
     job.name, job.shared, job.priority = spec.name, spec.shared, spec.priority.rank
     if "limits" in trains:
         job.limit_reached = None
+        note_limit(tx, job)
     if trains - {"priority"} and not is_over(job.state):
         unlock(job)
         job.plan_due = True

@@ -196,8 +196,8 @@ class Jobs(Part):
     def change(self, tx: Tx, job_id: str, change: JobChange, *, by: Actor = LOCAL_ACTOR) -> JobRecord:
         """Change what is given, and leave the rest.
 
-        Whoever plans the job just now loses the study lock: he decides on what no longer holds. Changing its limits
-        clears the one that was reached; one that still is will be found reached again.
+        Whoever plans the job just now loses the study lock: it decides on what no longer holds. A limit that was
+        reached and no longer is lets the job go on.
 
         Raises:
             NotFound: There is no such job.
