@@ -19,11 +19,9 @@ from optuna_dashboard import get_note
 from service.app import create_app
 from service.dashboard import story
 from service.settings import Settings
-from tests.integration.service.world import DIGITS, World
-from tuner.conductor import advance
-from tuner.devices import Device
+from tests.integration.service.world import World
 from tuner.errors import TunerError
-from tuner.jobs.records import JobRecord, StudyLock, WorkerOffer
+from tuner.jobs.records import JobRecord
 from tuner.jobs.states import JobState
 from tuner.people.roles import Principal, Role
 from tuner.store import Store
@@ -33,24 +31,12 @@ OTHER = Principal(user="eve", team="others", role=Role.SUBMITTER, token_id=None)
 NAME = "a <b>job</b> [x](javascript:alert(1))"
 
 
-def worked_off(store: Store, job: JobRecord) -> JobRecord:
-    """The job after a worker that trains nothing: each run's loss is its learning rate's distance from 0.1."""
-    offer = WorkerOffer.of("w1", device=Device(name="cpu", torch_name="cpu"), workloads=[DIGITS])
-    while (taken := store.queue.take(offer, lease_seconds=600, lock_seconds=600, job_id=job.id)) is not None:
-        if isinstance(taken, StudyLock):
-            advance(store, lock=taken)
-        else:
-            loss = 0.3 + abs(taken.schedule.peak_lr - 0.1) + taken.seed % 7 / 1000
-            store.queue.finish(taken, loss=loss, step=taken.total_steps, updates=taken.total_steps)
-    return store.jobs.get(job.id)
-
-
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Store, JobRecord]]:
     settings = Settings(data_dir=tmp_path_factory.mktemp("dashboard"))
     with closing(Store.open(settings.database)) as store:
         world = World(store)
-        job = worked_off(store, world.job(name=NAME, notes="tried *again*"))
+        job = world.worked_off(world.job(name=NAME, notes="tried *again*"))
         assert job.state is JobState.COMPLETED
         world.job(name="not planned yet")
         yield settings, store, job

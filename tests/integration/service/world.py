@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.integration.store.builders import announce, offer, take_lock, take_run
-from tuner.conductor import study_result
+from tuner.conductor import advance, study_result
 from tuner.jobs.admission import admit
 from tuner.jobs.records import (
     CurvePoint,
@@ -127,6 +127,17 @@ class World:
                 self.train(loss=LOSSES[number] - 0.1 + seed / 1000)
         report = build_report(study_result(self.store.planning.load(job.id), why_ended="all trials are done"))
         self.store.planning.complete_job(lock, report=report.model_dump(mode="json"))
+        return self.store.jobs.get(job.id)
+
+    def worked_off(self, job: JobRecord) -> JobRecord:
+        """The job after a worker that plans and trains nothing: a run's loss tells how far its peak is from 0.1."""
+        queue = self.store.queue
+        while (taken := queue.take(offer(WORKER), lease_seconds=600, lock_seconds=600, job_id=job.id)) is not None:
+            if isinstance(taken, StudyLock):
+                advance(self.store, lock=taken)
+            else:
+                loss = 0.3 + abs(taken.schedule.peak_lr - 0.1) + taken.seed % 7 / 1000
+                queue.finish(taken, loss=loss, step=taken.total_steps, updates=taken.total_steps)
         return self.store.jobs.get(job.id)
 
     def _lock(self) -> StudyLock:
