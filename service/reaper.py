@@ -1,17 +1,22 @@
-"""Takes back the leases of workers that went silent. It runs in the service, so that it runs when no worker does."""
+"""Keeps the queue in order: it takes back the leases of workers that went silent, ends jobs at their limits, makes room
+for urgent ones and deletes old events. It runs in the service, so that it runs when no worker does.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 import structlog
 
-from tuner.store import Store
+from tuner.store import Reaped, Store
 
 _STOP_SECONDS = 5.0  # a look that hangs longer, on a database that is away, ends with the process
+
+EVENT_RETENTION = timedelta(days=30)
 
 log = structlog.get_logger(__name__)
 
@@ -22,11 +27,13 @@ class Reaper:
     Args:
         store: The database.
         interval: Time between two looks.
+        event_retention: For how long events are kept.
     """
 
-    def __init__(self, store: Store, *, interval: timedelta) -> None:
+    def __init__(self, store: Store, *, interval: timedelta, event_retention: timedelta = EVENT_RETENTION) -> None:
         self._store = store
         self._interval = interval.total_seconds()
+        self._event_retention = event_retention.total_seconds()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -49,17 +56,29 @@ class Reaper:
         return self._thread is not None and self._thread.is_alive()
 
     def reap_once(self) -> None:
-        """Take back what has expired now. An outage of the database is logged and borne: the next look may succeed."""
+        """Take one look at everything. What fails is logged and borne, and keeps nothing else: the next look may do."""
+        queue, events = self._store.queue, self._store.events
+        self._try("reaper.reaped", lambda: _counts(queue.reap()))
+        self._try("reaper.limits_enforced", lambda: {"jobs": queue.enforce_limits()})
+        self._try("reaper.preempted", lambda: {"runs": queue.preempt()})
+        self._try("reaper.events_pruned", lambda: {"events": events.prune(self._event_retention)})
+
+    def _try(self, what: str, act: Callable[[], Mapping[str, int]]) -> None:
+        """Do one thing; tell what was done where anything was."""
         try:
-            reaped = self._store.queue.reap()
+            counts = act()
         except Exception:
             # Whatever it is, a dead reaper would leave runs leased for ever, and nobody would notice.
-            log.exception("reaper.failed")
+            log.exception("reaper.failed", at=what)
             return
-        if reaped.requeued or reaped.failed:
-            log.info("reaper.reaped", requeued=reaped.requeued, failed=reaped.failed)
+        if any(counts.values()):
+            log.info(what, **counts)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.reap_once()
             self._stopping.wait(self._interval)
+
+
+def _counts(reaped: Reaped) -> Mapping[str, int]:
+    return {"requeued": reaped.requeued, "failed": reaped.failed}

@@ -3,17 +3,19 @@
 # ruff: noqa: D417 - the transaction that comes first is not the caller's to give
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue
 from tuner.jobs.records import EVERYTHING, EventRecord, Visibility
-from tuner.store.database import Part, reads
+from tuner.store.database import Part, Tx, reads, writes
 from tuner.store.job_list import visible
 from tuner.store.models import Event, Job
 from tuner.store.rows import event_record
 
 MAX_EVENTS = 1_000
+PRUNED_AT_A_TIME = 5_000
+"""Events deleted in one transaction, so that none is long."""
 _GREATEST_ID = 2**63 - 1
 
 
@@ -56,3 +58,25 @@ class Events(Part):
     def latest(self, session: Session) -> int:
         """Id of the last event so far, whosever job it tells of; 0 when there is none."""
         return session.scalar(select(func.max(Event.id))) or 0
+
+    def prune(self, older_than_seconds: float) -> int:
+        """Delete the events that are older than so many seconds; whoever follows from before then misses them.
+
+        Returns:
+            How many were deleted.
+        """
+        pruned = 0
+        while True:
+            deleted = self._prune_some(older_than_seconds)
+            pruned += deleted
+            if deleted < PRUNED_AT_A_TIME:
+                return pruned
+
+    @writes
+    def _prune_some(self, tx: Tx, older_than_seconds: float) -> int:
+        # The oldest are those with the smallest ids: nothing else needs to be looked at.
+        oldest = select(Event.id, Event.at).order_by(Event.id).limit(PRUNED_AT_A_TIME)
+        old = [row.id for row in tx.session.execute(oldest) if row.at < tx.now - older_than_seconds]
+        if old:
+            tx.session.execute(delete(Event).where(Event.id <= old[-1], Event.at < tx.now - older_than_seconds))
+        return len(old)

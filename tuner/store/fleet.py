@@ -7,21 +7,29 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
+from enum import Enum
 
-from sqlalchemy import ColumnElement, select, true, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from tuner.errors import NotFound
+from tuner.errors import IllegalTransition, NotFound
 from tuner.jobs.records import EVERYTHING, Visibility, WorkerOffer, WorkerRecord, WorkloadInfo
 from tuner.jobs.states import RunState
+from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.store.database import Part, Tx, read_clock, reads, writes
 from tuner.store.job_list import visible
-from tuner.store.models import Job, Run, Worker, Workload
+from tuner.store.models import Job, Run, Team, Worker, Workload
 from tuner.store.rows import info_json, worker_record, workload_info
 from tuner.store.upsert import upsert
 
 WORKER_TIMEOUT_SECONDS = 60.0
 """A worker that has not been heard of for longer is taken for dead."""
+
+
+class Keep(Enum):
+    """Says that something stays as it is, where ``None`` says something else."""
+
+    KEEP = "keep"
 
 
 class Fleet(Part):
@@ -57,25 +65,71 @@ class Fleet(Part):
         """All workers that were ever announced and not forgotten, by name.
 
         Args:
-            visibility: Of the runs that they hold, only those of jobs that whoever asks may see are told.
+            visibility: Of the runs that they hold, only those of these jobs are named.
         """
-        return _read_workers(session, true(), visibility=visibility)
+        return read_workers(session, now=read_clock(session), visibility=visibility)
 
     @reads
     def worker(self, session: Session, name: str, *, visibility: Visibility = EVERYTHING) -> WorkerRecord:
         """One worker.
 
         Args:
-            name: The worker.
-            visibility: As for `workers`.
+            name: Its name.
+            visibility: Of the runs that it holds, only those of these jobs are named.
 
         Raises:
-            NotFound: There is none of that name.
+            NotFound: No worker of this name was ever announced, or it was forgotten.
         """
-        found = _read_workers(session, Worker.name == name, visibility=visibility)
-        if not found:
-            raise NotFound("worker", key=name, hint="GET /v1/workers lists them")
-        return found[0]
+        return _worker(session, name, visibility=visibility)
+
+    @writes
+    def set_worker(
+        self,
+        tx: Tx,
+        name: str,
+        *,
+        draining: bool | None = None,
+        reserved_for: str | Keep | None = Keep.KEEP,
+        by: Actor = LOCAL_ACTOR,
+    ) -> WorkerRecord:
+        """Decide about a worker; it holds until it is decided otherwise, also when the worker starts anew.
+
+        Args:
+            name: Its name.
+            draining: Whether it ends the run that it has and takes no further one; ``None``: as it is.
+            reserved_for: The only team whose jobs it takes, ``None`` for everybody's; as it is when absent.
+            by: Who decides.
+
+        Raises:
+            NotFound: There is no such worker; or there are teams, and the one named is none of them.
+        """
+        row = _lock_worker(tx, name)
+        changed: dict[str, bool | str | None] = {}
+        if draining is not None:
+            changed["draining"] = row.draining = draining
+        if not isinstance(reserved_for, Keep):
+            if reserved_for is not None:
+                _check_team(tx, reserved_for)
+            changed["reserved_for"] = row.reserved_for = reserved_for
+        tx.audit(by, "worker.change", target=name, team=row.reserved_for, **changed)
+        tx.session.flush()
+        return _worker(tx.session, name)
+
+    @writes
+    def forget(self, tx: Tx, name: str, *, by: Actor = LOCAL_ACTOR) -> None:
+        """Take a worker that is gone off the list.
+
+        Raises:
+            NotFound: There is no such worker.
+            IllegalTransition: It is alive, or holds runs that nobody has freed yet.
+        """
+        row = _lock_worker(tx, name)
+        record = _worker(tx.session, name)
+        if record.alive or record.runs:
+            state = "alive" if record.alive else "holding runs"
+            raise IllegalTransition("worker", key=name, state=state, wanted="forgotten")
+        tx.session.delete(row)
+        tx.audit(by, "worker.forget", target=name, team=row.reserved_for)
 
     @reads
     def workloads(self, session: Session) -> tuple[WorkloadInfo, ...]:
@@ -92,16 +146,49 @@ class Fleet(Part):
         return workload_info(find_workload(session, name))
 
 
-def _read_workers(session: Session, which: ColumnElement[bool], *, visibility: Visibility) -> tuple[WorkerRecord, ...]:
-    now = read_clock(session)
-    held = defaultdict(list)
-    seen = select(Run.worker, Run.id).join(Job, Job.id == Run.job_id).where(visible(visibility))
-    for worker, run_id in session.execute(seen.where(Run.state == RunState.LEASED).order_by(Run.seq)):
-        held[worker].append(run_id)
+def read_workers(
+    session: Session, *, now: float, visibility: Visibility = EVERYTHING, name: str | None = None
+) -> tuple[WorkerRecord, ...]:
+    """Workers by name, or the one of a name.
+
+    Args:
+        session: Of the transaction.
+        now: By the database's clock.
+        visibility: Of the runs that they hold, only those of these jobs are named.
+        name: Of the only one wanted.
+    """
+    held = select(Run.worker, Run.id).join(Job, Job.id == Run.job_id)
+    held = held.where(Run.state == RunState.LEASED, visible(visibility)).order_by(Run.seq)
+    query = select(Worker).order_by(Worker.name)
+    if name is not None:
+        held, query = held.where(Run.worker == name), query.where(Worker.name == name)
+    runs = defaultdict(list)
+    for worker, run_id in session.execute(held):
+        runs[worker].append(run_id)
     return tuple(
-        worker_record(worker, runs=held[worker.name], alive_since=now - WORKER_TIMEOUT_SECONDS)
-        for worker in session.scalars(select(Worker).where(which).order_by(Worker.name))
+        worker_record(worker, runs=runs[worker.name], alive_since=now - WORKER_TIMEOUT_SECONDS)
+        for worker in session.scalars(query)
     )
+
+
+def _worker(session: Session, name: str, *, visibility: Visibility = EVERYTHING) -> WorkerRecord:
+    for worker in read_workers(session, now=read_clock(session), visibility=visibility, name=name):
+        return worker
+    raise NotFound("worker", key=name, hint="GET /v1/workers lists them")
+
+
+def _lock_worker(tx: Tx, name: str) -> Worker:
+    row = tx.session.scalar(select(Worker).where(Worker.name == name).with_for_update())
+    if row is None:
+        raise NotFound("worker", key=name, hint="GET /v1/workers lists them")
+    return row
+
+
+def _check_team(tx: Tx, team: str) -> None:
+    """Refuse a team that is none of those there are. Where there are none at all, every name will do."""
+    known = tx.session.scalars(select(Team.name)).all()
+    if known and team not in known:
+        raise NotFound("team", key=team, hint="GET /v1/teams lists them")
 
 
 def find_workload(session: Session, name: str) -> Workload:

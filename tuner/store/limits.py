@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from tuner.jobs.limits import limit_reached
+from sqlalchemy import ColumnElement, and_, or_
+
+from tuner.jobs.limits import HOUR_SECONDS, limit_reached
 from tuner.jobs.spec import Limits
 from tuner.jobs.states import JobState
 from tuner.store.database import Tx
 from tuner.store.lifecycle import EventKind
 from tuner.store.models import Job, Run
+
+
+def may_be_past_limits(now: float) -> ColumnElement[bool]:
+    """The jobs that `note_limit` would mark."""
+    limits = Job.spec["limits"]
+    device_seconds = limits["device_hours"].as_float() * HOUR_SECONDS
+    wall_seconds = limits["wall_hours"].as_float() * HOUR_SECONDS
+    return and_(
+        Job.state == JobState.RUNNING,
+        Job.limit_reached.is_(None),
+        or_(Job.device_seconds >= device_seconds, now - Job.started_at >= wall_seconds),
+    )
 
 
 def note_limit(tx: Tx, job: Job) -> bool:

@@ -16,14 +16,28 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue
-from tuner.jobs.records import CurvePoint, LeasedRun, LeaseStatus, SnapshotRef, StudyLock, WorkerOffer
+from tuner.jobs.records import (
+    EVERYTHING,
+    CurvePoint,
+    LeasedRun,
+    LeaseStatus,
+    Pace,
+    QueueEntry,
+    SnapshotRef,
+    StudyLock,
+    TeamShare,
+    Visibility,
+    WorkerOffer,
+)
 from tuner.jobs.states import RunState
 from tuner.store.clock import Now, expired
 from tuner.store.database import Part, Tx, read_clock, reads, writes
 from tuner.store.leasing import Terms, hold_market, take_turn
 from tuner.store.lifecycle import EventKind, end_run, lock_job, lock_leased, requeue_run, tell_run, unlock
-from tuner.store.limits import note_limit, why_stop
+from tuner.store.limits import may_be_past_limits, note_limit, why_stop
 from tuner.store.models import Job, Point, Run, Snapshot
+from tuner.store.overview import read_overview, read_paces, read_shares
+from tuner.store.preempting import tell_to_stop, victims
 from tuner.store.rows import finite_or_none, point_row
 from tuner.store.run_logs import append
 from tuner.store.turns import Asking, turns
@@ -112,8 +126,7 @@ class Queue(Part):
         _check_positive("lease_seconds", lease_seconds)
         job, run = lock_leased(tx, lease)
         run.lease_expires_at = expires_at = tx.now + lease_seconds
-        account(tx, job, run, updates=updates)
-        note_limit(tx, job)
+        _count(tx, job, run, updates=updates)
         upsert(tx.session, Point, rows=[point_row(point, run_id=run.id) for point in points])
         for point in points:
             run.step = _checked_step(point.step, run=run)
@@ -143,7 +156,7 @@ class Queue(Part):
             LeaseLost: The lease is no longer held; nothing was stored.
         """
         job, run = lock_leased(tx, lease)
-        account(tx, job, run, updates=updates)
+        _count(tx, job, run, updates=updates)
         step = _checked_step(snapshot.step, run=run)
         upsert(tx.session, Snapshot, rows=[{"run_id": run.id, "step": step, "path": snapshot.path, "saved_at": tx.now}])
 
@@ -180,7 +193,7 @@ class Queue(Part):
         if loss is not None and not math.isfinite(loss):
             raise InvalidValue("loss", value=loss, allowed="finite, or None for a run that diverged")
         job, run = lock_leased(tx, lease)
-        account(tx, job, run, updates=updates)
+        _count(tx, job, run, updates=updates)
         run.step = _checked_step(step, run=run)
         state = RunState.DIVERGED if loss is None else RunState.SUCCEEDED
         measure(tx, job, run)
@@ -201,7 +214,7 @@ class Queue(Part):
             LeaseLost: The lease is no longer held; nothing was recorded.
         """
         job, run = lock_leased(tx, lease)
-        account(tx, job, run, updates=updates)
+        _count(tx, job, run, updates=updates)
         if retry:
             _requeue_or_fail(tx, job, run, reason=reason)
         else:
@@ -215,7 +228,7 @@ class Queue(Part):
             LeaseLost: The lease is no longer held.
         """
         job, run = lock_leased(tx, lease)
-        account(tx, job, run, updates=updates)
+        _count(tx, job, run, updates=updates)
         run.attempts -= 1
         requeue_run(tx, run, reason=f"worker {run.worker} gave it back")
 
@@ -234,6 +247,64 @@ class Queue(Part):
     def reap(self) -> Reaped:
         """Free the runs whose leases have expired: back to the queue, or failed when their attempts are used up."""
         return self._free(expired(Run.lease_expires_at, now=Now()), reason="its lease expired")
+
+    def enforce_limits(self) -> int:
+        """Mark the running jobs that have used up their device or wall hours; the next planning ends them.
+
+        Heartbeats see to it too; this does for jobs of which nothing is being trained.
+
+        Returns:
+            How many were marked.
+        """
+        return sum(self._note_limit(job_id) for job_id in self._jobs_past_limits())
+
+    def preempt(self) -> int:
+        """Have runs of lower classes stop where jobs of the highest class wait and no idle worker can take them.
+
+        A run that is told to stop ends at its next evaluation, with a snapshot, and goes back into the queue; the
+        attempt does not count.
+
+        Returns:
+            How many were told to stop.
+        """
+        return self._preempt() if self._somebody_must_stop() else 0
+
+    @reads
+    def overview(self, session: Session, *, visibility: Visibility = EVERYTHING) -> tuple[QueueEntry, ...]:
+        """Where each open job stands, and why: in the order of their turns, then those of which nothing waits.
+
+        Args:
+            visibility: Only jobs that may be seen are told of; positions count everybody's.
+        """
+        return read_overview(session, visibility=visibility)
+
+    @reads
+    def shares(self, session: Session) -> tuple[TeamShare, ...]:
+        """What each team that there is, or that has submitted, has had of the devices; by name."""
+        return read_shares(session)
+
+    @reads
+    def paces(self, session: Session, workload: str, version: str) -> tuple[Pace, ...]:
+        """How fast a workload was measured to train, by model of device; empty when nobody has measured it."""
+        return read_paces(session, workload=workload, version=version)
+
+    @reads
+    def _jobs_past_limits(self, session: Session) -> Sequence[str]:
+        return session.scalars(select(Job.id).where(may_be_past_limits(read_clock(session))).order_by(Job.seq)).all()
+
+    @writes
+    def _note_limit(self, tx: Tx, job_id: str) -> bool:
+        job = tx.session.scalar(select(Job).where(Job.id == job_id).with_for_update(key_share=True))
+        return job is not None and note_limit(tx, job)
+
+    @reads
+    def _somebody_must_stop(self, session: Session) -> bool:
+        return bool(victims(session, now=read_clock(session)))
+
+    @writes
+    def _preempt(self, tx: Tx) -> int:
+        hold_market(tx)
+        return sum(tell_to_stop(tx, victim) for victim in victims(tx.session, now=tx.now))
 
     def _free(self, which: ColumnElement[bool], *, reason: str) -> Reaped:
         requeued = failed = 0
@@ -268,6 +339,12 @@ class Queue(Part):
         for job in tx.session.scalars(locked):
             unlock(job)
             job.plan_due = True
+
+
+def _count(tx: Tx, job: Job, run: Run, *, updates: int) -> None:
+    """Count what was taken and done since the last report, and see whether the job may go on."""
+    account(tx, job, run, updates=updates)
+    note_limit(tx, job)
 
 
 def _requeue_or_fail(tx: Tx, job: Job, run: Run, *, reason: str) -> bool:

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import structlog
 
 from service.reaper import Reaper
 from tests.integration.service.world import World
+from tests.integration.store.builders import offer
 from tuner.errors import DatabaseUnavailable
+from tuner.jobs.records import LeasedRun
 from tuner.jobs.states import RunState
 from tuner.store import Reaped, Store
 
@@ -20,18 +23,44 @@ PATIENCE_SECONDS = 30.0
 
 
 class Queue:
-    """A queue whose database is away at the first look, and which counts the looks."""
+    """A queue, and events, of a database that is away when some things are done for the first time."""
 
-    def __init__(self) -> None:
-        self.looks = 0
+    def __init__(self, *, away: Sequence[str] = ("reap",)) -> None:
+        self.done: list[str] = []
+        self.away = set(away)
         self.looked_again = threading.Event()
+        self.retention: float | None = None
+
+    def _do(self, what: str) -> None:
+        if what in self.away:
+            self.away.remove(what)
+            raise DatabaseUnavailable("connection refused")
+        self.done.append(what)
 
     def reap(self) -> Reaped:
-        self.looks += 1
-        if self.looks == 1:
-            raise DatabaseUnavailable("connection refused")
+        self._do("reap")
         self.looked_again.set()
         return Reaped(requeued=0, failed=0)
+
+    def enforce_limits(self) -> int:
+        self._do("enforce_limits")
+        return 1
+
+    def preempt(self) -> int:
+        self._do("preempt")
+        return 0
+
+    def prune(self, older_than_seconds: float) -> int:
+        self._do("prune")
+        self.retention = older_than_seconds
+        return 7
+
+
+DUTIES = ["reap", "enforce_limits", "preempt", "prune"]
+
+
+def a_store(queue: Queue) -> Any:
+    return SimpleNamespace(queue=queue, events=queue)
 
 
 @contextmanager
@@ -42,17 +71,38 @@ def quiet() -> Iterator[list[Any]]:
 
 def test_it_outlives_an_outage_of_the_database():
     queue = Queue()
-    store: Any = SimpleNamespace(queue=queue)
-    with quiet() as lines, Reaper(store, interval=timedelta(milliseconds=1)) as reaper:
+    with quiet() as lines, Reaper(a_store(queue), interval=timedelta(milliseconds=1)) as reaper:
         assert queue.looked_again.wait(PATIENCE_SECONDS)
         assert reaper.alive
     assert not reaper.alive
     assert [line["event"] for line in lines if line["log_level"] == "error"] == ["reaper.failed"]
 
 
+@pytest.mark.parametrize("failing", DUTIES)
+def test_what_fails_keeps_nothing_else_from_being_done(failing: str):
+    queue = Queue(away=[failing])
+    with quiet() as lines:
+        Reaper(a_store(queue), interval=timedelta(seconds=1)).reap_once()
+    assert queue.done == [duty for duty in DUTIES if duty != failing]
+    assert sum(line["event"] == "reaper.failed" for line in lines) == 1
+
+
+def test_it_tells_what_it_did_and_nothing_of_what_there_was_not_to_do():
+    with quiet() as lines:
+        Reaper(a_store(Queue(away=())), interval=timedelta(seconds=1)).reap_once()
+    told = [(line["event"], line.get("jobs"), line.get("events")) for line in lines]
+    assert told == [("reaper.limits_enforced", 1, None), ("reaper.events_pruned", None, 7)]
+
+
+def test_events_are_kept_for_as_long_as_it_is_told():
+    queue = Queue(away=())
+    with quiet():
+        Reaper(a_store(queue), interval=timedelta(seconds=1), event_retention=timedelta(hours=2)).reap_once()
+    assert queue.retention == 7200.0
+
+
 def test_it_does_not_wait_out_its_interval_when_told_to_stop():
-    store: Any = SimpleNamespace(queue=Queue())
-    with quiet(), Reaper(store, interval=timedelta(days=1)) as reaper:
+    with quiet(), Reaper(a_store(Queue()), interval=timedelta(days=1)) as reaper:
         pass
     assert not reaper.alive
 
@@ -63,8 +113,8 @@ def test_it_frees_the_runs_of_a_worker_that_went_silent(tmp_path: Path):
         world = World(store)
         job = world.job()
         world.started(job)
-        lease = store.queue.claim("w1", workloads={"digits-mlp": "1"}, lease_seconds=0.001)
-        assert lease is not None
+        lease = store.queue.take(offer(), lease_seconds=0.001, lock_seconds=60.0)
+        assert isinstance(lease, LeasedRun)
         reaper = Reaper(store, interval=timedelta(seconds=1))
         with quiet() as lines:
             while store.jobs.run(lease.run_id).state is RunState.LEASED:
