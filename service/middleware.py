@@ -63,7 +63,8 @@ class RequestContext:
                 if not status:
                     await _internal_error(request_id)(scope, receive, send_with_id)
             milliseconds = round((time.perf_counter() - started) * 1000, 1)
-            log.info("request.ended", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
+            who = getattr(scope["state"].get("principal"), "user", None)
+            log.info("request.ended", method=scope["method"], path=scope["path"], status=status, ms=milliseconds, user=who)
 
 
 class OwnHost:
