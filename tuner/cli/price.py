@@ -43,8 +43,7 @@ def tell_price(request: Mapping[str, Any], *, url: str, as_json: bool) -> None:
 def _tell(preview: JobPreview) -> None:
     if preview.estimate is not None:
         _tell_estimate(preview.estimate)
-    ahead = preview.queue_ahead
-    show(f"Jobs that would go first: {ahead}.")
+        show(f"Jobs that would go first: {preview.queue_ahead}.")
 
 
 def _tell_estimate(estimate: Estimate) -> None:

@@ -125,8 +125,8 @@ def remove(webhook: Webhook, yes: Yes = False, url: Url = CURRENT_URL) -> None:
     say(f"Removed webhook {webhook}.")
 
 
-@app.command()
-def test(webhook: Webhook, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
+@app.command("test")
+def try_out(webhook: Webhook, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     """Send a try at once, and tell what came of it; the exit code is 1 when it was not delivered."""
     from tuner.client import Client
 

@@ -20,7 +20,7 @@ def commands() -> dict[str, object]:
 
     def collect(command, name):
         children = getattr(command, "commands", {})
-        if not children or name == "tuner":
+        if not children or name == "tuner" or command.invoke_without_command:
             found[name] = command
         for child, sub in children.items():
             collect(sub, f"{name} {child}")
@@ -33,7 +33,8 @@ COMMANDS = commands()
 
 
 def options(command) -> set[str]:
-    return {flag for parameter in command.params for flag in parameter.opts if flag.startswith("-")} - {"--help"}
+    flags = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+    return {flag for flag in flags if flag.startswith("-")} - {"--help"}
 
 
 def documented() -> dict[str, set[str]]:
@@ -143,7 +144,10 @@ class TestErrors:
         [
             (("demo", "--trials", "0"), "search.trials must be at least 1, got 0"),
             (("demo", "--total-steps", "3"), "search.total_steps must be at least 10, got 3"),
-            (("up", "--host", "0.0.0.0"), "--host must be a loopback address: 127.0.0.1, ::1 or localhost, got"),
+            (
+                ("up", "--host", "0.0.0.0", "--auth", "off"),
+                "--auth must be on or auto where the service listens on 0.0.0.0, got 'off'. Without a login",
+            ),
         ],
     )
     def test_what_can_be_refused_at_once_is_refused_before_anything_starts(self, arguments, message, tmp_path):

@@ -23,13 +23,25 @@ class TestStack:
     def test_the_database_url_is_in_the_environment_and_not_on_the_command_line(self, tmp_path):
         stack = Stack(data_dir=tmp_path, database_url="postgresql://me:secret@db/tuner")
         for child in (stack.service(), *stack.workers()):
-            assert child.environment == {"TUNER_DATABASE_URL": "postgresql://me:secret@db/tuner"}
+            assert child.environment["TUNER_DATABASE_URL"] == "postgresql://me:secret@db/tuner"
             assert not any("secret" in word for word in child.command)
 
     def test_without_a_database_url_it_is_a_file_in_the_data_folder(self, tmp_path):
-        assert Stack(data_dir=tmp_path).service().environment == {
-            "TUNER_DATABASE_URL": f"sqlite:///{tmp_path}/tuner.db"
+        assert Stack(data_dir=tmp_path).service().environment["TUNER_DATABASE_URL"] == f"sqlite:///{tmp_path}/tuner.db"
+
+    def test_who_may_use_it_is_for_the_service_to_know_and_for_no_worker(self, tmp_path):
+        stack = Stack(
+            data_dir=tmp_path, auth="on", public_url="https://tuner.example", allowed_hosts=("tuner.lan", "10.0.0.2")
+        )
+        told = {
+            "TUNER_AUTH": "on",
+            "TUNER_PUBLIC_URL": "https://tuner.example",
+            "TUNER_ALLOWED_HOSTS": "tuner.lan,10.0.0.2",
         }
+        assert told.items() <= stack.service().environment.items()
+        assert not told.keys() & stack.workers()[0].environment.keys()
+        settings = Settings(auth="on", public_url="https://tuner.example", allowed_hosts="tuner.lan,10.0.0.2")
+        assert settings.allowed_hosts == stack.allowed_hosts
 
     def test_there_is_one_worker_per_device_and_each_has_its_log(self, tmp_path):
         first, second = Stack(data_dir=tmp_path, devices=("cuda:0", "cuda:1"), workloads=("mine:W",)).workers()
@@ -40,7 +52,15 @@ class TestStack:
         assert (first.name, first.log) == ("worker cuda:0", tmp_path / "logs" / "worker-cuda0.log")
         assert (second.name, second.log) == ("worker cuda:1", tmp_path / "logs" / "worker-cuda1.log")
 
-    @pytest.mark.parametrize(("host", "url"), [("127.0.0.1", "http://127.0.0.1:80"), ("::1", "http://[::1]:80")])
+    @pytest.mark.parametrize(
+        ("host", "url"),
+        [
+            ("127.0.0.1", "http://127.0.0.1:80"),
+            ("::1", "http://[::1]:80"),
+            ("0.0.0.0", "http://127.0.0.1:80"),
+            ("::", "http://[::1]:80"),
+        ],
+    )
     def test_the_url_is_where_the_service_listens(self, host, url, tmp_path):
         assert Stack(data_dir=tmp_path, host=host, port=80).url == url
 

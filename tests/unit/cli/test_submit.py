@@ -9,9 +9,8 @@ def test_the_command_line_goes_over_the_document():
     document = {"workload": "a", "name": "n", "options": {"x": 1, "y": 2}, "search": {"trials": 9, "seed": 1}}
     assert merged(
         document,
-        top={"workload": "b", "name": None, "priority": "low"},
-        options={"y": 3},
-        search={"trials": 4, "seed": None, "total_steps": None},
+        top={"workload": "b", "priority": "low"},
+        parts={"options": {"y": 3}, "search": {"trials": 4}, "limits": {}},
     ) == {
         "workload": "b",
         "name": "n",
@@ -22,11 +21,11 @@ def test_the_command_line_goes_over_the_document():
 
 
 def test_what_nobody_gave_is_left_out_for_the_service_to_fill_in():
-    assert merged({}, top={"workload": "a", "name": None}, options={}, search={"trials": None}) == {"workload": "a"}
+    assert merged({}, top={"workload": "a"}, parts={"options": {}, "search": {}}) == {"workload": "a"}
 
 
 def test_a_part_of_a_wrong_type_is_left_for_the_service_to_refuse():
-    assert merged({"options": 3}, top={}, options={"x": 1}, search={}) == {"options": 3}
+    assert merged({"options": 3}, top={}, parts={"options": {"x": 1}}) == {"options": 3}
 
 
 @pytest.mark.parametrize(
@@ -36,6 +35,8 @@ def test_a_part_of_a_wrong_type_is_left_for_the_service_to_refuse():
         (["digits-mlp", "-o", "width"], "--option must be NAME=VALUE, got 'width'"),
         (["digits-mlp", "--spec", "/nowhere"], "--spec must be a file that can be read"),
         (["digits-mlp", "--watch", "--json"], "--json must be given without --watch"),
+        (["digits-mlp", "--watch", "--dry-run"], "--dry-run must be given without --watch"),
+        (["digits-mlp", "--device-hours", "many"], "--device-hours must be a number, or none to lift it, got 'many'"),
     ],
 )
 def test_a_senseless_command_line_is_refused_before_anything_is_sent(arguments, message):
