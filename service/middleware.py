@@ -62,9 +62,14 @@ class RequestContext:
                 log.exception("request.failed", method=scope["method"], path=scope["path"])
                 if not status:
                     await _internal_error(request_id)(scope, receive, send_with_id)
-            milliseconds = round((time.perf_counter() - started) * 1000, 1)
-            who = getattr(scope["state"].get("principal"), "user", None)
-            log.info("request.ended", method=scope["method"], path=scope["path"], status=status, ms=milliseconds, user=who)
+            ended = {
+                "method": scope["method"],
+                "path": scope["path"],
+                "user": getattr(scope["state"].get("principal"), "user", None),
+                "status": status,
+                "ms": round((time.perf_counter() - started) * 1000, 1),
+            }
+            log.info("request.ended", **ended)
 
 
 class OwnHost:
