@@ -64,7 +64,7 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
     """
     secret = secret_key(settings)
     guard = Guard(settings, accounts=store.people, secret=secret)
-    reaper = Reaper(store, interval=settings.reap_interval)
+    reaper = Reaper(store, interval=settings.reap_interval, event_retention=settings.event_retention)
 
     courier = Courier(
         secret=derived(secret, purpose="webhooks"), sender=Sender(allow_private=settings.webhooks_allow_private)
