@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.migrations.revisions import Rows, all_rows, engine_of, run
+from tuner.errors import DatabaseUnavailable
 from tuner.jobs.priority import Priority
 from tuner.jobs.states import JobState
 from tuner.people.roles import LOCAL
@@ -129,3 +130,17 @@ def test_going_back_leaves_no_state_that_the_earlier_release_does_not_know(
             connection.execute(text(f"UPDATE tuner_jobs SET state = 'paused', started_at = {started}"))
         run(engine, "downgrade", "0001")
     assert {job["state"] for job in all_rows(released_url)["tuner_jobs"].values()} == {state}
+
+
+@pytest.mark.pg
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_an_upgrade_gives_up_where_somebody_holds_a_table_and_changes_nothing(released_url: str) -> None:
+    before = all_rows(released_url)
+    with engine_of(released_url) as engine, engine.connect() as holder:
+        holder.execute(text("LOCK TABLE tuner_jobs IN ACCESS SHARE MODE"))  # as any reader does
+        with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+            upgrade(released_url)
+        holder.rollback()
+    assert all_rows(released_url) == before
+    upgrade(released_url)
+    assert is_current(released_url)
