@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from service.auth.access import ActorDep, PrincipalDep, require
 from service.bodies import strictly
 from service.errors import Forbidden
+from service.examples import answer
 from service.problems import catalog
 from service.problems.rendering import declared
 from service.resources import Id, ResourcesDep, StoreDep
@@ -54,11 +55,7 @@ def managed_webhook(webhook_id: Id, asking: PrincipalDep, store: StoreDep) -> We
 ManagedWebhook = Annotated[WebhookRecord, Depends(managed_webhook)]
 
 
-def _example(value: Any, *, status: HTTPStatus = HTTPStatus.OK) -> dict[int | str, dict[str, Any]]:
-    return {int(status): {"content": {"application/json": {"example": value}}}}
-
-
-@router.get("", summary="List webhooks", responses=_example([schemas.WEBHOOK_EXAMPLE]))
+@router.get("", summary="List webhooks", responses=answer([schemas.WEBHOOK_EXAMPLE]))
 def list_webhooks(asking: PrincipalDep, store: StoreDep) -> tuple[WebhookRecord, ...]:
     """Your team's webhooks, the oldest first; every one for admins of the whole service."""
     return store.webhooks.list(visibility=asking.visibility)
@@ -72,7 +69,7 @@ def list_webhooks(asking: PrincipalDep, store: StoreDep) -> tuple[WebhookRecord,
         **_MISSING,
         **_BODY,
         **declared(catalog.LIMIT_REACHED),
-        **_example(schemas.KEY_EXAMPLE, status=HTTPStatus.CREATED),
+        **answer(schemas.KEY_EXAMPLE, status=HTTPStatus.CREATED),
     },
 )
 def create_webhook(
@@ -98,7 +95,7 @@ def create_webhook(
     return WebhookWithKey.of(webhook, courier=courier)
 
 
-@router.get("/{webhook_id}", summary="Show a webhook", responses=_MISSING | _example(schemas.WEBHOOK_EXAMPLE))
+@router.get("/{webhook_id}", summary="Show a webhook", responses=_MISSING | answer(schemas.WEBHOOK_EXAMPLE))
 def show_webhook(webhook: ManagedWebhook) -> WebhookRecord:
     """Where it sends, what, and whose. Its key is not shown again; make a new one with `rotate-key`."""
     return webhook
@@ -107,7 +104,7 @@ def show_webhook(webhook: ManagedWebhook) -> WebhookRecord:
 @router.patch(
     "/{webhook_id}",
     summary="Change a webhook",
-    responses=_MISSING | _BODY | _example(schemas.WEBHOOK_EXAMPLE),
+    responses=_MISSING | _BODY | answer(schemas.WEBHOOK_EXAMPLE),
 )
 def change_webhook(
     webhook: ManagedWebhook,
@@ -131,7 +128,7 @@ def delete_webhook(webhook: ManagedWebhook, by: ActorDep, store: StoreDep) -> No
     store.webhooks.delete(webhook.id, by=by)
 
 
-@router.post("/{webhook_id}/test", summary="Try a webhook out", responses=_MISSING | _example(schemas.TEST_EXAMPLE))
+@router.post("/{webhook_id}/test", summary="Try a webhook out", responses=_MISSING | answer(schemas.TEST_EXAMPLE))
 def test_webhook(webhook: ManagedWebhook, store: StoreDep, courier: CourierDep) -> TestAnswer:
     """Send an event of type `webhook.test` at once, and tell what came of it. It is not tried again.
 
@@ -151,7 +148,7 @@ def test_webhook(webhook: ManagedWebhook, store: StoreDep, courier: CourierDep) 
 @router.post(
     "/{webhook_id}/rotate-key",
     summary="Make a new key",
-    responses=_MISSING | _example(schemas.KEY_EXAMPLE),
+    responses=_MISSING | answer(schemas.KEY_EXAMPLE),
 )
 def rotate_key(webhook: ManagedWebhook, by: ActorDep, store: StoreDep, courier: CourierDep) -> WebhookWithKey:
     """Sign everything from now on with a new key, shown this once.
@@ -164,7 +161,7 @@ def rotate_key(webhook: ManagedWebhook, by: ActorDep, store: StoreDep, courier: 
 @router.get(
     "/{webhook_id}/deliveries",
     summary="List deliveries",
-    responses=_MISSING | _example(schemas.DELIVERIES_EXAMPLE),
+    responses=_MISSING | answer(schemas.DELIVERIES_EXAMPLE),
 )
 def list_deliveries(
     webhook: ManagedWebhook,

@@ -6,6 +6,8 @@ import json
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import httpx2
@@ -14,10 +16,13 @@ from fastapi.testclient import TestClient
 
 from service.settings import Settings
 from tests.integration.service.live import PATIENCE_SECONDS, served, service_process, wait_until
+from tests.integration.service.team import SPEECH, VISION, as_user, settle
 from tests.integration.service.world import World
 from tuner.client import Client
 from tuner.errors import DatabaseUnavailable
+from tuner.jobs.change import JobChange
 from tuner.jobs.records import EventRecord
+from tuner.people.roles import Actor
 from tuner.store import Store
 
 
@@ -138,3 +143,73 @@ def test_a_signal_ends_the_service_in_order_with_a_stream_open(
             assert list(said) == []
             assert service.process.wait(timeout=PATIENCE_SECONDS) == 0
     assert "graceful" not in (tmp_path / "service.log").read_text()  # the stream ended by itself, it was not cut
+
+
+class TestTheStreamOfAllJobs:
+    def test_it_tells_of_every_job_from_now_on_and_ends_with_the_service(
+        self, settings: Settings, store: Store, world: World
+    ):
+        world.job()
+        with served(settings.model_copy(update={"port": 0}), store=store) as server:
+            watcher = Watcher(taken(Client(server.address).events(), 2))
+            # Nothing tells when a stream has begun: jobs are made until it has told of two.
+            made = []
+            wait_until(lambda: bool(made.append(world.job().id)) or len(watcher.seen) >= 2, what="two events")
+            seen = watcher.join()
+        assert [event.kind for event in seen] == ["job.submitted"] * 2
+        assert {event.job_id for event in seen} <= set(made)
+
+    def test_it_resumes_after_any_event(self, settings: Settings, store: Store, world: World):
+        jobs = [world.job().id for _ in range(4)]
+        first = store.events.after(0)[0].id
+        with served(settings.model_copy(update={"port": 0}), store=store) as server:
+            seen = list(taken(Client(server.address).events(after=first), 3))
+        assert [event.job_id for event in seen] == jobs[1:]
+
+
+def test_a_stream_ends_when_its_job_is_deleted(settings: Settings, store: Store, world: World):
+    job = world.job()
+    events = f"/v1/jobs/{job.id}/events"
+    with (
+        served(settings.model_copy(update={"port": 0}), store=store) as server,
+        httpx2.stream("GET", f"{server.address}{events}") as answer,
+    ):
+        said = iter(httpx2.EventSource(answer))
+        assert next(said).event == "job.submitted"
+        store.jobs.cancel(job.id, reason="no")
+        store.jobs.delete(job.id)
+        assert {one.event for one in said} <= {"job.cancelled", "end"}
+    with served(settings.model_copy(update={"port": 0}), store=store) as server:
+        assert httpx2.get(f"{server.address}{events}").status_code == 404
+
+
+def test_a_stream_ends_when_its_job_is_shared_no_longer(settings: Settings, store: Store, world: World):
+    people = settle(store)
+    job = world.job(by=Actor(user="cleo"), team=VISION, shared=True)
+    guarded = settings.model_copy(update={"port": 0, "auth": "on"})
+    with served(guarded, store=store) as server:
+        path = f"{server.address}/v1/jobs/{job.id}/events"
+        with httpx2.stream("GET", path, headers=as_user(people.eve)) as answer:
+            said = iter(httpx2.EventSource(answer))
+            assert next(said).event == "job.submitted"
+            store.jobs.change(job.id, JobChange(shared=False))
+            assert "end" not in [one.event for one in said]
+
+
+def test_another_teams_events_are_not_among_those_of_all_jobs(settings: Settings, store: Store, world: World):
+    people = settle(store)
+    begin = store.events.latest()
+    private = world.job(by=Actor(user="cleo"), team=VISION)
+    shared = world.job(by=Actor(user="cleo"), team=VISION, shared=True)
+    own = world.job(by=Actor(user="eve"), team=SPEECH)
+    guarded = settings.model_copy(update={"port": 0, "auth": "on"})
+    with served(guarded, store=store) as server, Client(server.address, token=people.eve) as client:
+        seen = [event.job_id for event in taken(client.events(after=begin), 2)]
+    assert seen == [shared.id, own.id]
+    assert private.id not in seen
+
+
+def taken(events: Iterator[EventRecord], count: int) -> Iterator[EventRecord]:
+    """The first events of a stream that may have no end; the stream is closed after them."""
+    with closing(events):  # type: ignore[type-var] # a generator
+        yield from islice(events, count)

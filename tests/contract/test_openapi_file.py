@@ -1,0 +1,14 @@
+"""The document in the repository is the one that the service publishes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+_SCRIPT = Path(__file__).parents[2] / "scripts" / "write_openapi.py"
+
+
+def test_the_committed_document_is_the_published_one():
+    done = subprocess.run([sys.executable, str(_SCRIPT), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
