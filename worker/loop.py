@@ -141,8 +141,8 @@ class WorkerLoop:
             case StudyLock() as lock:
                 self._planner.plan(lock)
             case None:
-                if self._alive.give():
-                    self._note_orders()
+                self._alive.give()
+                self._note_orders()
                 return False
         return True
 

@@ -26,15 +26,13 @@ class SignOfLife:
         self._clock = clock
         self._next = 0.0
 
-    def give(self) -> bool:
-        """Tell it, unless that was done a moment ago; whether it was told.
+    def give(self) -> None:
+        """Tell it, unless that was done a moment ago.
 
         Raises:
             DatabaseUnavailable: The database is away.
         """
         now = self._clock()
-        if now < self._next:
-            return False
-        self._store.fleet.beat(self._worker)
-        self._next = now + INTERVAL_SECONDS
-        return True
+        if now >= self._next:
+            self._store.fleet.beat(self._worker)
+            self._next = now + INTERVAL_SECONDS

@@ -144,6 +144,11 @@ def write_on_the_pipe() -> None:
     time.sleep(_LONGEST_WAIT_SECONDS)
 
 
+def tell_secrets() -> None:
+    worker = Path(f"/proc/{os.getppid()}/environ").read_text()
+    print(worker.replace("\0", "\n"))
+
+
 def hang() -> None:
     time.sleep(_LONGEST_WAIT_SECONDS)
 
@@ -157,5 +162,6 @@ MISDEEDS = {
     "print_garbage": print_garbage,
     "close_everything": close_everything,
     "write_on_the_pipe": write_on_the_pipe,
+    "tell_secrets": tell_secrets,
     "hang": hang,
 }

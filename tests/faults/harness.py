@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.store.builders import announce, offer, take_lock
+from tuner.jobs.priority import Priority
 from tuner.jobs.records import NewRun, RunKind, RunRecord, WorkloadInfo
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import is_over
@@ -80,9 +81,9 @@ class Gate:
 class Site:
     """A database with a data folder, and the workers on it."""
 
-    def __init__(self, folder: Path, *, infos: tuple[WorkloadInfo, ...]) -> None:
+    def __init__(self, folder: Path, *, infos: tuple[WorkloadInfo, ...], url: str | None = None) -> None:
         self.folder = folder
-        self.url = f"sqlite:///{folder / 'tuner.db'}"
+        self.url = url or f"sqlite:///{folder / 'tuner.db'}"
         self.store = Store.open(self.url)
         self.workers: list[WorkerProcess] = []
         announce(self.store, "setting-up", device="cpu", workloads=infos)
@@ -99,13 +100,23 @@ class Site:
         self.workers.append(worker)
         return worker
 
-    def enqueue(self, workload: str, *, options: Mapping[str, Any], total_steps: int = 60, seed: int = 1) -> str:
+    def enqueue(
+        self,
+        workload: str,
+        *,
+        options: Mapping[str, Any],
+        total_steps: int = 60,
+        seed: int = 1,
+        priority: Priority = Priority.NORMAL,
+    ) -> str:
         """Queue one run of a job of its own, and keep the study lock, so that nobody plans more; the run's id."""
         info = self.store.fleet.workload(workload)
         search = SearchSettings(total_steps=total_steps, trials=1, space=default_space(info.optimizer))
-        self.store.jobs.submit(JobSpec(workload=workload, options=dict(options), search=search))
+        spec = JobSpec(workload=workload, options=dict(options), search=search, priority=priority)
+        job = self.store.jobs.submit(spec)
         lock = take_lock(self.store, offer("test", workloads={workload: info.version}), seconds=3600)
         assert lock is not None
+        assert lock.job_id == job.id
         self.store.planning.start_job(lock)
         run = NewRun(
             kind=RunKind.RUNG, rung=0, seed=seed, total_steps=total_steps, schedule=SCHEDULE, reason="a test wants it"
@@ -224,9 +235,9 @@ def undisturbed(
 
 
 @contextmanager
-def site_in(folder: Path, *, infos: tuple[WorkloadInfo, ...]) -> Iterator[Site]:
-    """A site that leaves no process behind."""
-    site = Site(folder, infos=infos)
+def site_in(folder: Path, *, infos: tuple[WorkloadInfo, ...], url: str | None = None) -> Iterator[Site]:
+    """A site that leaves no process behind, over a SQLite database of its own when no other is named."""
+    site = Site(folder, infos=infos, url=url)
     try:
         yield site
     finally:

@@ -96,7 +96,7 @@ def test_an_interrupted_study_resumes_and_ends_in_the_same_answer(tmp_path, undi
     assert answer(report) == answer(undisturbed)
     store = Store.open(f"sqlite:///{file}")
     try:
-        runs = store.jobs.runs(report.job_id)
+        runs = store.jobs.runs(report.job_id).items
         spent = store.jobs.get(report.job_id).updates_spent
     finally:
         store.close()

@@ -56,6 +56,8 @@ QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_con
 """For tests, which keep nothing."""
 DURABLE = ("max_connections=120", "shared_buffers=256MB")
 """As a team would run it, for figures."""
+RESTARTED = ("fsync=off", "full_page_writes=off", "max_connections=50", "shared_buffers=32MB")
+"""For a server that is stopped and started again: what it has confirmed survives its own death, not the machine's."""
 
 
 @contextmanager
@@ -65,39 +67,67 @@ def running_server(settings: Sequence[str] = QUICK) -> Iterator[PostgresServer]:
     if given:
         yield PostgresServer(make_url(given).set(drivername="postgresql+psycopg"))
         return
-    folder = Path(tempfile.mkdtemp(prefix="tuner-pg-", dir="/tmp"))  # a socket's path must stay under 108 bytes
-    try:
-        with _private_server(folder, settings=settings) as admin:
-            yield PostgresServer(admin)
-    finally:
-        shutil.rmtree(folder)
+    with private_server(settings) as server:
+        yield PostgresServer(server.admin)
+
+
+class PrivateServer:
+    """A server of our own, which can be stopped and started again; it listens on a socket in its folder alone.
+
+    Args:
+        folder: Empty; the server's data comes under it.
+        settings: For ``-c``.
+    """
+
+    def __init__(self, folder: Path, *, settings: Sequence[str]) -> None:
+        self._folder = folder
+        self._as_whom = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        self._process: subprocess.Popen[bytes] | None = None
+        binaries = _binaries(folder)
+        if self._as_whom:
+            os.chown(folder, NOBODY, NOBODY)
+        data = folder / "data"
+        kind = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        initdb = [binaries / "initdb", "-D", data, *kind]
+        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **self._as_whom)
+        options = [part for setting in settings for part in ("-c", setting)]
+        self._command = [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", *options]
+
+    @property
+    def admin(self) -> URL:
+        """Of the superuser's database."""
+        query = {"host": str(self._folder)}
+        return URL.create("postgresql+psycopg", username="postgres", database="postgres", query=query)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, cwd=self._folder, start_new_session=True, **self._as_whom
+            )
+        _wait_until_up(self._process, self._folder)
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """Stop it, and wait until it has: SIGINT closes all connections in order, SIGQUIT leaves a crash behind."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(timeout=30)
+            self._process = None
 
 
 @contextmanager
-def _private_server(folder: Path, *, settings: Sequence[str]) -> Iterator[URL]:
-    binaries = _binaries(folder)
-    as_whom = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-    if as_whom:
-        os.chown(folder, NOBODY, NOBODY)
-    data = folder / "data"
-    initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_whom)
-    options = [part for setting in settings for part in ("-c", setting)]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", *options],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            start_new_session=True,
-            **as_whom,
-        )
+def private_server(settings: Sequence[str]) -> Iterator[PrivateServer]:
+    """A server of our own that runs, and is gone with the context."""
+    folder = Path(tempfile.mkdtemp(prefix="tuner-pg-", dir="/tmp"))  # a socket's path must stay under 108 bytes
     try:
-        _wait_until_up(server, folder)
-        yield URL.create("postgresql+psycopg", username="postgres", database="postgres", query={"host": str(folder)})
+        server = PrivateServer(folder, settings=settings)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
     finally:
-        server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
-        server.wait(timeout=30)
+        shutil.rmtree(folder)
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], folder: Path) -> None:

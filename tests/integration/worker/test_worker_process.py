@@ -37,12 +37,13 @@ def test_a_worker_trains_queued_runs_records_them_once_and_leaves_in_good_order(
     alone = undisturbed(builtin, options={"width": 16}, total_steps=40, seed=3, folder=tmp_path)
     assert (run.state, run.loss) == (RunState.SUCCEEDED, alone.loss)
 
-    (announced,) = site.store.fleet.workers()
-    assert (announced.name, announced.device, announced.alive) == ("lab-1", "cpu", True)
+    announced = site.store.fleet.worker("lab-1")
+    assert (announced.device, announced.device_model, announced.devices, announced.alive) == ("cpu", "cpu", 1, True)
+    assert announced.memory_bytes is not None
     assert {"gated", "hostile", "digits-mlp"} <= set(announced.workloads)
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
-    assert site.store.fleet.workers() == ()
+    assert not site.store.fleet.worker("lab-1").alive
     assert site.snapshots_on_disk() == ["notes"]
     claimed = worker.logged("run.claimed")
     assert [entry["run_id"] for entry in claimed] == [gated, digits]
@@ -63,8 +64,8 @@ def test_a_worker_plans_and_trains_a_whole_job(site):
     assert ended.error is None
     assert ended.state is JobState.COMPLETED
     assert site.store.jobs.report(job.id) is not None
-    assert len(site.store.jobs.trials(job.id)) == 6
-    runs = site.store.jobs.runs(job.id)
+    assert len(site.store.jobs.trials(job.id).items) == 6
+    runs = site.store.jobs.runs(job.id).items
     assert {run.state for run in runs} <= {RunState.SUCCEEDED, RunState.DIVERGED}
     assert all(run.attempts == 1 for run in runs)
     assert worker.alive
