@@ -75,8 +75,8 @@ class Dispatcher:
 
     def look_once(self) -> None:
         """Make deliveries of what has happened; as new ones come, old ones are forgotten."""
-        if self._store.webhooks.enqueue():
-            self._store.webhooks.prune(older_than_seconds=self._retention)
+        if self._store.deliveries.enqueue():
+            self._store.deliveries.prune(older_than_seconds=self._retention)
 
     def deliver_due(self) -> None:
         """Send what is due, one after the other, until nothing is or the dispatcher is told to stop."""
@@ -85,7 +85,7 @@ class Dispatcher:
 
     def deliver_once(self) -> bool:
         """Make one attempt at the next delivery that is due; tell whether there was one."""
-        due = self._store.webhooks.claim(hold_seconds=HOLD_SECONDS)
+        due = self._store.deliveries.claim(hold_seconds=HOLD_SECONDS)
         if due is None:
             return False
         answer = self._courier.bring(
@@ -96,7 +96,7 @@ class Dispatcher:
             key_version=due.key_version,
         )
         outcome = judge(answer, attempt=due.attempt, chance=self._chance())
-        noted = self._store.webhooks.record(due, answer=answer, outcome=outcome)
+        noted = self._store.deliveries.record(due, answer=answer, outcome=outcome)
         say = log.info if outcome.state is DeliveryState.DELIVERED else log.warning
         say(
             "webhooks.attempted",

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from tuner.jobs.states import JobState, RunState
 from tuner.store.database import Part, read_clock, reads
+from tuner.store.deliveries import latest_event
 from tuner.store.fleet import WORKER_TIMEOUT_SECONDS
 from tuner.store.lifecycle import EventKind
 from tuner.store.models import Delivery, Event, Job, Run, Trial, Usage, Worker
@@ -90,12 +91,12 @@ class FiguresPart(Part):
     @reads
     def last_event(self, session: Session) -> int:
         """Id of the latest event; 0 when there is none."""
-        return _last_event(session)
+        return latest_event(session)
 
     @reads
     def happened(self, session: Session, *, after: int) -> Happened:
         """What happened after an event. Asked again with the last event that it names, it counts nothing twice."""
-        last = _last_event(session)
+        last = latest_event(session)
         since = and_(Event.id > after, Event.id <= last)
         expiries = (
             select(Job.team, func.count())
@@ -197,7 +198,3 @@ def _waits(count: int, seconds: float, within: Sequence[int]) -> Waits:
 
 def _pairs(session: Session, query: Select[str, int]) -> dict[str, int]:
     return {key: int(count) for key, count in session.execute(query).all()}
-
-
-def _last_event(session: Session) -> int:
-    return session.scalar(select(func.max(Event.id))) or 0

@@ -10,6 +10,7 @@ from tuner.errors import SchemaMismatch
 from tuner.store import migrate as migration
 from tuner.store.audit import AuditLog
 from tuner.store.database import Database, read_clock
+from tuner.store.deliveries import Deliveries
 from tuner.store.engine import parse_url
 from tuner.store.events import Events
 from tuner.store.figures import FiguresPart
@@ -38,6 +39,7 @@ class Store:
     fleet: Fleet
     events: Events
     webhooks: Webhooks
+    deliveries: Deliveries
     figures: FiguresPart
     people: People
     audit: AuditLog
@@ -56,6 +58,7 @@ class Store:
         self.fleet = Fleet(self._database)
         self.events = Events(self._database)
         self.webhooks = Webhooks(self._database)
+        self.deliveries = Deliveries(self._database)
         self.figures = FiguresPart(self._database)
         self.people = People(self._database)
         self.audit = AuditLog(self._database)

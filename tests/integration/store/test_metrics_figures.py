@@ -178,8 +178,8 @@ def test_deliveries_to_webhooks_are_counted_by_state(scrape: Scraper, store: Sto
     store.webhooks.create(NewWebhook.model_validate({"url": "https://example.org/", "events": ["job.submitted"]}))
     for _ in range(2):
         store.jobs.submit(spec())
-    store.webhooks.enqueue()
-    store.webhooks.claim(hold_seconds=60)
+    store.deliveries.enqueue()
+    store.deliveries.claim(hold_seconds=60)
     assert scrape()["tuner_webhook_deliveries"] == {by(state="pending"): 1, by(state="sending"): 1}
 
 

@@ -44,13 +44,13 @@ def submit(store: Store, count: int = 1, **changes: Any) -> None:
 
 
 def claim(store: Store) -> DueDelivery:
-    due = store.webhooks.claim(hold_seconds=60.0)
+    due = store.deliveries.claim(hold_seconds=60.0)
     assert due is not None
     return due
 
 
 def record(store: Store, due: DueDelivery, answer: Answer) -> bool:
-    return store.webhooks.record(due, answer=answer, outcome=judge(answer, attempt=due.attempt, chance=0.5))
+    return store.deliveries.record(due, answer=answer, outcome=judge(answer, attempt=due.attempt, chance=0.5))
 
 
 @pytest.fixture
@@ -117,12 +117,12 @@ class TestWebhooks:
     def test_a_removed_one_takes_its_deliveries_with_it(self, store: Store):
         made = store.webhooks.create(new())
         submit(store, 2)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         due = claim(store)
         store.webhooks.delete(made.id)
         assert store.webhooks.list() == ()
         assert not record(store, due, TAKEN)
-        assert store.webhooks.claim(hold_seconds=60) is None
+        assert store.deliveries.claim(hold_seconds=60) is None
 
     def test_who_did_what_is_noted_without_the_secret_part_of_the_url(self, store: Store, sql: Sql):
         made = store.webhooks.create(new(url="https://hooks.example.org/T0/secret"), by=ADA)
@@ -140,8 +140,8 @@ class TestEnqueue:
     def test_every_event_of_a_wanted_kind_becomes_one_delivery(self, store: Store):
         made = store.webhooks.create(new())
         submit(store, 3)
-        assert store.webhooks.enqueue() == 3
-        assert store.webhooks.enqueue() == 0
+        assert store.deliveries.enqueue() == 3
+        assert store.deliveries.enqueue() == 0
         page = store.webhooks.deliveries(made.id)
         assert [one.type for one in page.items] == ["job.submitted"] * 3
         assert {one.state for one in page.items} == {DeliveryState.PENDING}
@@ -149,7 +149,7 @@ class TestEnqueue:
     def test_the_body_tells_the_event_and_the_job(self, store: Store):
         store.webhooks.create(new())
         job = store.jobs.submit(spec(name="first look"))
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         (event,) = store.events.after(0, job_id=job.id)
         assert dict(claim(store).body) == {
             "id": str(event.id),
@@ -170,7 +170,7 @@ class TestEnqueue:
     def test_what_happened_before_is_not_told(self, store: Store):
         submit(store)
         store.webhooks.create(new())
-        assert store.webhooks.enqueue() == 0
+        assert store.deliveries.enqueue() == 0
 
     def test_other_kinds_and_other_teams_are_not_told(
         self, store: Store, bench: Bench, add_team: Callable[[str], None]
@@ -180,45 +180,45 @@ class TestEnqueue:
         store.webhooks.create(new(team="vision"))
         bench.running_job(runs=2, team="speech", shared=True)
         submit(store, team="vision")
-        assert store.webhooks.enqueue() == 1
+        assert store.deliveries.enqueue() == 1
 
     def test_more_events_than_a_batch_are_all_told(self, store: Store, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("tuner.store.webhooks._BATCH", 3)
+        monkeypatch.setattr("tuner.store.deliveries._BATCH", 3)
         store.webhooks.create(new())
         submit(store, 7)
-        assert store.webhooks.enqueue() == 7
+        assert store.deliveries.enqueue() == 7
 
     def test_dispatchers_that_look_together_make_each_delivery_once(self, store: Store):
         webhooks = [store.webhooks.create(new()) for _ in range(3)]
         submit(store, 20)
         made: list[int] = []
-        threads = [threading.Thread(target=lambda: made.append(store.webhooks.enqueue())) for _ in range(4)]
+        threads = [threading.Thread(target=lambda: made.append(store.deliveries.enqueue())) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        store.webhooks.enqueue()  # one that passed over a webhook which another one held has told nothing
+        store.deliveries.enqueue()  # one that passed over a webhook which another one held has told nothing
         for webhook in webhooks:
             assert len(store.webhooks.deliveries(webhook.id, limit=500).items) == 20
 
     def test_a_disabled_one_is_told_nothing_of_what_happens_meanwhile(self, store: Store):
         made = store.webhooks.create(new())
         submit(store)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         store.webhooks.change(made.id, WebhookChange(enabled=False))
         submit(store)
-        assert store.webhooks.enqueue() == 0
-        assert store.webhooks.claim(hold_seconds=60) is None
+        assert store.deliveries.enqueue() == 0
+        assert store.deliveries.claim(hold_seconds=60) is None
         (given_up,) = store.webhooks.deliveries(made.id).items
         assert (given_up.state, given_up.last_error) == (DeliveryState.FAILED, "the webhook was disabled")
         store.webhooks.change(made.id, WebhookChange(enabled=True))
         submit(store)
-        assert store.webhooks.enqueue() == 1
+        assert store.deliveries.enqueue() == 1
 
     def test_a_job_that_is_deleted_meanwhile_is_still_told_of(self, store: Store, sql: Sql):
         store.webhooks.create(new())
         job = store.jobs.submit(spec())
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         sql("DELETE FROM tuner_events")
         sql("DELETE FROM tuner_jobs")
         assert claim(store).body["job"]["id"] == job.id
@@ -227,15 +227,15 @@ class TestEnqueue:
 class TestClaim:
     def test_nothing_is_due_without_events(self, store: Store):
         store.webhooks.create(new())
-        assert store.webhooks.claim(hold_seconds=60) is None
+        assert store.deliveries.claim(hold_seconds=60) is None
 
     def test_events_of_one_webhook_go_out_in_their_order_one_at_a_time(self, store: Store):
         store.webhooks.create(new())
         submit(store, 3)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         ids = []
-        while due := store.webhooks.claim(hold_seconds=60):
-            assert store.webhooks.claim(hold_seconds=60) is None
+        while due := store.deliveries.claim(hold_seconds=60):
+            assert store.deliveries.claim(hold_seconds=60) is None
             ids.append(int(due.body["id"]))
             record(store, due, TAKEN)
         assert len(ids) == 3
@@ -245,16 +245,16 @@ class TestClaim:
         store.webhooks.create(new())
         store.webhooks.create(new())
         submit(store)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         first, second = claim(store), claim(store)
         assert first.webhook_id != second.webhook_id
 
     def test_a_delivered_one_is_over(self, store: Store):
         made = store.webhooks.create(new())
         submit(store)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         assert record(store, claim(store), TAKEN)
-        assert store.webhooks.claim(hold_seconds=60) is None
+        assert store.deliveries.claim(hold_seconds=60) is None
         (one,) = store.webhooks.deliveries(made.id).items
         assert (one.state, one.attempts, one.last_status, one.last_error) == (DeliveryState.DELIVERED, 1, 204, None)
         assert one.finished_at is not None
@@ -265,17 +265,17 @@ class TestClaim:
     ):
         made = store.webhooks.create(new())
         submit(store)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         waits = []
         while True:
             due = claim(store)
             outcome = judge(REFUSED, attempt=due.attempt, chance=0.5)
-            store.webhooks.record(due, answer=REFUSED, outcome=outcome)
+            store.deliveries.record(due, answer=REFUSED, outcome=outcome)
             if outcome.wait_seconds is None:
                 break
             waits.append(outcome.wait_seconds)
             pass_time(outcome.wait_seconds - 5.0)
-            assert store.webhooks.claim(hold_seconds=60) is None
+            assert store.deliveries.claim(hold_seconds=60) is None
             pass_time(5.0)
         assert waits == [10.0 * 3**n for n in range(9)]
         (one,) = store.webhooks.deliveries(made.id).items
@@ -287,10 +287,10 @@ class TestClaim:
     ):
         store.webhooks.create(new())
         submit(store)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         lost = claim(store)
         pass_time(59.0)
-        assert store.webhooks.claim(hold_seconds=60) is None
+        assert store.deliveries.claim(hold_seconds=60) is None
         pass_time(2.0)
         again = claim(store)
         assert again.id == lost.id
@@ -302,7 +302,7 @@ class TestClaim:
     ):
         made = store.webhooks.create(new())
         submit(store)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         slow = claim(store)
         pass_time(61.0)
         quick = claim(store)
@@ -314,10 +314,10 @@ class TestClaim:
     def test_a_receiver_that_is_gone_is_told_nothing_more(self, store: Store, sql: Sql):
         made = store.webhooks.create(new())
         submit(store, 3)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         record(store, claim(store), Answer(status=410, error="the receiver answered 410"))
         assert not store.webhooks.get(made.id).enabled
-        assert store.webhooks.claim(hold_seconds=60) is None
+        assert store.deliveries.claim(hold_seconds=60) is None
         assert [one.state for one in store.webhooks.deliveries(made.id).items] == [DeliveryState.FAILED] * 3
         assert sql("SELECT actor FROM tuner_audit WHERE action = 'webhook.disable'") == [("service",)]
 
@@ -325,13 +325,13 @@ class TestClaim:
         for _ in range(4):
             store.webhooks.create(new())
         submit(store, 5)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         held: list[tuple[str, int]] = []
         barrier = threading.Barrier(4)
 
         def work() -> None:
             barrier.wait()
-            while due := store.webhooks.claim(hold_seconds=60):
+            while due := store.deliveries.claim(hold_seconds=60):
                 held.append((due.id, due.attempt))
                 record(store, due, TAKEN)
 
@@ -341,7 +341,7 @@ class TestClaim:
         for thread in threads:
             thread.join()
         work_left = []
-        while due := store.webhooks.claim(hold_seconds=60):
+        while due := store.deliveries.claim(hold_seconds=60):
             work_left.append((due.id, due.attempt))
             record(store, due, TAKEN)
         taken = held + work_left
@@ -353,7 +353,7 @@ class TestDeliveries:
     def test_pages_hold_every_delivery_once_newest_first(self, store: Store):
         made = store.webhooks.create(new())
         submit(store, 5)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         seen: list[int] = []
         cursor = None
         while True:
@@ -368,7 +368,7 @@ class TestDeliveries:
     def test_states_filter(self, store: Store):
         made = store.webhooks.create(new())
         submit(store, 3)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         record(store, claim(store), TAKEN)
         assert len(store.webhooks.deliveries(made.id, state=DeliveryState.DELIVERED).items) == 1
         assert len(store.webhooks.deliveries(made.id, state=DeliveryState.PENDING).items) == 2
@@ -381,18 +381,18 @@ class TestDeliveries:
     def test_only_what_ended_long_ago_is_forgotten(self, store: Store, pass_time: Callable[[float], None]):
         made = store.webhooks.create(new())
         submit(store, 2)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         record(store, claim(store), TAKEN)
         pass_time(3_600.0)
-        assert store.webhooks.prune(older_than_seconds=7_200.0) == 0
-        assert store.webhooks.prune(older_than_seconds=1_800.0) == 1
+        assert store.deliveries.prune(older_than_seconds=7_200.0) == 0
+        assert store.deliveries.prune(older_than_seconds=1_800.0) == 1
         (left,) = store.webhooks.deliveries(made.id).items
         assert left.state is DeliveryState.PENDING
 
     def test_an_outcome_with_text_that_no_database_stores_is_noted_all_the_same(self, store: Store):
         made = store.webhooks.create(new())
         submit(store)
-        store.webhooks.enqueue()
+        store.deliveries.enqueue()
         failed = Outcome(state=DeliveryState.FAILED, wait_seconds=None, disable=False)
-        assert store.webhooks.record(claim(store), answer=Answer(status=None, error="\0 no \ud800"), outcome=failed)
+        assert store.deliveries.record(claim(store), answer=Answer(status=None, error="\0 no \ud800"), outcome=failed)
         assert "no" in str(store.webhooks.deliveries(made.id).items[0].last_error)

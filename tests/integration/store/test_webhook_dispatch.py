@@ -185,7 +185,7 @@ def test_a_dispatcher_that_dies_between_sending_and_recording_costs_a_repetition
         raise DatabaseUnavailable("the process is gone")
 
     with monkeypatch.context() as patched:
-        patched.setattr(store.webhooks, "record", die)
+        patched.setattr(store.deliveries, "record", die)
         with pytest.raises(DatabaseUnavailable):
             dies.deliver_once()
     assert len(receiver.got) == 1
@@ -204,7 +204,7 @@ def test_a_running_dispatcher_outlives_an_outage_of_the_database(
 ):
     webhook(store, receiver)
     looks = threading.Event()
-    real = store.webhooks.enqueue
+    real = store.deliveries.enqueue
 
     def away_at_first() -> int:
         if looks.is_set():
@@ -212,7 +212,7 @@ def test_a_running_dispatcher_outlives_an_outage_of_the_database(
         looks.set()
         raise DatabaseUnavailable("connection refused")
 
-    monkeypatch.setattr(store.webhooks, "enqueue", away_at_first)
+    monkeypatch.setattr(store.deliveries, "enqueue", away_at_first)
     submit(store, 3)
     with dispatcher(store):
         wait_until(lambda: len(receiver.got) == 3, what="all events to arrive")
