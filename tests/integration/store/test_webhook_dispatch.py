@@ -254,9 +254,15 @@ def test_a_dispatcher_stops_when_told_and_leaves_the_rest_to_others(store: Store
 
     receiver.answer = answer
     submit(store, 5)
-    with dispatcher(store):
+    sends = dispatcher(store)
+
+    def answer_once_it_stops() -> None:
+        sends._stopping.wait(PATIENCE_SECONDS)
+        go_on.set()
+
+    with sends:
         assert begun.wait(PATIENCE_SECONDS)
-        threading.Timer(0.05, go_on.set).start()
+        threading.Thread(target=answer_once_it_stops).start()
     assert len(receiver.got) < 5
     states = Counter(one.state for one in store.webhooks.deliveries(made.id).items)
     assert DeliveryState.SENDING not in states
