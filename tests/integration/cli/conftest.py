@@ -35,10 +35,12 @@ class Cli:
     """Runs `tuner`: in this process, because a start takes half a second, or in one of its own where that matters."""
 
     url: str
+    logins: Path | None = None
+    """Folder of the tokens that it has; none."""
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"TUNER_URL": self.url, "COLUMNS": "160"}
+        return {"TUNER_URL": self.url, "COLUMNS": "160", "XDG_CONFIG_HOME": str(self.logins or "/nowhere")}
 
     def __call__(self, *arguments: str, stdin: str = "") -> Done:
         done = CliRunner().invoke(app, arguments, input=stdin, env=self.environment)

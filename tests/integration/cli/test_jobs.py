@@ -78,13 +78,13 @@ class TestReads:
         assert found[0]["id"] == job_id
         assert len(found) == 2
         lines = cli("jobs").stdout.splitlines()
-        assert lines[0].split() == ["ID", "STATE", "WORKLOAD", "TRIALS", "UPDATES", "NAME"]
-        assert lines[1].split() == [job_id, "queued", "tiny", "8", "0", "mine"]
+        assert lines[0].split() == ["ID", "STATE", "TEAM", "OWNER", "WORKLOAD", "TRIALS", "UPDATES", "NAME"]
+        assert lines[1].split() == [job_id, "queued", "default", "local", "tiny", "8", "0", "mine"]
 
     def test_jobs_can_be_picked_by_state(self, cli, job_id):
         assert job_id in {job["id"] for job in cli.json("jobs", "--state", "queued", "--state", "running")}
         done = cli("jobs", "--state", "failed")
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "No jobs. `tuner submit` adds one.\n")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "No such jobs.\n")
 
     @pytest.mark.parametrize("name", [lambda job_id: job_id, lambda job_id: job_id[:12], lambda _: "latest"])
     def test_a_job_is_found_by_its_id_the_start_of_it_and_as_the_latest(self, cli, job_id, name):

@@ -7,6 +7,14 @@ from typing import Any
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def nobody_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the person who runs the tests has stored or set is not looked at."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
+    for name in ("TUNER_URL", "TUNER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def until() -> Callable[..., Any]:
     """Poll ``condition`` until it is truthy and return what it returned; fail after ``seconds``."""
