@@ -98,7 +98,6 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
         store=store,
         reaper=reaper,
         guard=guard,
-        secret=secret,
         closing=closing or threading.Event(),
     )
     app.state.courier = courier

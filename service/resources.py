@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
@@ -11,7 +11,6 @@ from fastapi import Depends, Path, Request
 from service.auth.guard import Guard
 from service.reaper import Reaper
 from service.settings import Settings
-from tuner.jobs.records import JobRecord
 from tuner.store import Store
 
 
@@ -24,8 +23,6 @@ class Resources:
     reaper: Reaper
     guard: Guard
     """Decides who may come in."""
-    secret: bytes = field(repr=False)
-    """The service's own; keys are derived from it."""
     closing: threading.Event
     """Set once the service has been told to stop: open event streams end."""
 
@@ -48,15 +45,3 @@ StoreDep = Annotated[Store, Depends(store)]
 
 Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9-]+$")]
 """Ids are UUIDs; anything else that looks like a name is answered with 404."""
-
-
-def existing_job(job_id: Id, store: StoreDep) -> JobRecord:
-    """The job that the path names.
-
-    Raises:
-        NotFound: There is none.
-    """
-    return store.jobs.get(job_id)
-
-
-ExistingJob = Annotated[JobRecord, Depends(existing_job)]

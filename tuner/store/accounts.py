@@ -26,6 +26,18 @@ def find_team(session: Session, name: str) -> Team:
     return team
 
 
+def kept_team(session: Session, name: str) -> Team:
+    """The same, which cannot be deleted until the transaction ends.
+
+    Raises:
+        NotFound: There is none of this name.
+    """
+    team = session.scalar(select(Team).where(Team.name == name).with_for_update(read=True, key_share=True))
+    if team is None:
+        raise NotFound("team", key=name)
+    return team
+
+
 def locked_team(session: Session, name: str) -> Team:
     """The same, held until the transaction ends.
 

@@ -11,7 +11,16 @@ from sqlalchemy.orm import Session
 from tuner.errors import IllegalTransition, InvalidValue, NotFound
 from tuner.people.records import TEAM_NAME, USER_NAME, Member, TeamRecord, TeamSettings, UserRecord
 from tuner.people.roles import LOCAL_ACTOR, LOCAL_USER, Actor, Role
-from tuner.store.accounts import find_team, good_tokens, locked_team, locked_user, member, team_record, user_records
+from tuner.store.accounts import (
+    find_team,
+    good_tokens,
+    kept_team,
+    locked_team,
+    locked_user,
+    member,
+    team_record,
+    user_records,
+)
 from tuner.store.database import Tx, reads, writes
 from tuner.store.models import Job, Membership, Team, Token, User, Webhook
 from tuner.store.tokens import Tokens
@@ -98,7 +107,7 @@ class People(Tokens):
             NotFound: There is no such team, or no such user.
         """
         locked_user(tx.session, user)
-        locked_team(tx.session, team)
+        kept_team(tx.session, team)
         upsert(tx.session, Membership, rows=[{"team": team, "user": user, "role": role}])
         tx.audit(by, "member.put", target=user, team=team, role=role.value)
         return Member(team=team, user=user, role=role)

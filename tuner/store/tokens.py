@@ -12,7 +12,7 @@ from tuner.errors import DatabaseUnavailable, InvalidValue, NotFound
 from tuner.people.records import TokenRecord
 from tuner.people.roles import LOCAL_ACTOR, Actor, Principal, Role, least
 from tuner.people.tokens import digest, new_token
-from tuner.store.accounts import find_team, good_tokens, locked_user, role_in, token_record
+from tuner.store.accounts import good_tokens, kept_team, locked_user, role_in, token_record
 from tuner.store.database import Part, Tx, read_clock, reads, writes
 from tuner.store.models import Membership, Token, User
 from tuner.store.upsert import insert_new
@@ -64,7 +64,7 @@ class Tokens(Part):
         if lifetime is not None and not 0 < lifetime <= MAX_LIFETIME_SECONDS:
             raise InvalidValue("lifetime", value=lifetime, allowed=f"in (0, {MAX_LIFETIME_SECONDS:.0f}] seconds")
         if team is not None:
-            find_team(tx.session, team)
+            kept_team(tx.session, team)
         _check_role(tx.session, owner=owner, team=team, role=role)
         return _add_token(tx, owner.name, team=team, role=role, label=label, lifetime=lifetime, by=by)
 

@@ -229,6 +229,44 @@ def test_a_team_is_deleted_once_nothing_belongs_to_it(people: Store):
     assert [team.name for team in people.people.teams()] == ["speech"]
 
 
+def test_no_token_outlives_its_member(people: Store):
+    def make(_: int) -> str | None:
+        try:
+            return people.people.create_token("ben", team="vision", role=Role.VIEWER)[1]
+        except InvalidValue:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        made = pool.map(make, range(12))
+        people.people.remove_member("vision", "ben")
+        secrets = [secret for secret in made if secret is not None]
+    assert not [secret for secret in secrets if people.people.authenticate(secret)]
+
+
+def test_nobody_joins_a_team_that_is_deleted_meanwhile(people: Store):
+    def join(user: str) -> bool:
+        try:
+            people.people.put_member("robots", user, Role.VIEWER)
+        except NotFound:
+            return False
+        return True
+
+    def leave() -> bool:
+        try:
+            people.people.delete_team("robots")
+        except IllegalTransition:
+            return False
+        return True
+
+    for _ in range(5):
+        people.people.put_team("robots", TeamSettings())
+        with ThreadPoolExecutor(3) as pool:
+            joined, left = pool.map(join, ("ben", "cleo")), pool.submit(leave)
+            assert any(joined) is not left.result()
+        for user in ("ben", "cleo") if not left.result() else ():
+            people.people.remove_member("robots", user)
+
+
 def test_a_team_with_jobs_is_not_deleted(people: Store):
     people.people.put_team("robots", TeamSettings())
     people.jobs.submit(spec(team="robots"))
