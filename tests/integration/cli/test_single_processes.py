@@ -17,10 +17,15 @@ class TestServe:
         serve.send_signal(signal.SIGTERM)
         assert serve.wait(timeout=60) == 0
 
-    def test_an_address_that_others_could_reach_is_refused(self, world, tmp_path):
-        serve = world.start("serve", "--data-dir", str(tmp_path), "--host", "0.0.0.0")
+    def test_an_address_that_others_could_reach_is_refused_without_a_login(self, world, tmp_path):
+        serve = world.start("serve", "--data-dir", str(tmp_path), "--host", "0.0.0.0", "--auth", "off")
         assert serve.wait(timeout=60) == 2
-        assert "host must be a loopback address" in world.said_by(serve)
+        assert "auth must be on or auto" in world.said_by(serve)
+
+    def test_a_lost_token_of_the_admin_is_replaced(self, world, tmp_path):
+        serve = world.start("serve", "--data-dir", str(tmp_path), "--auth", "on", "--new-admin-token")
+        assert serve.wait(timeout=60) == 0
+        assert "stt_" in world.said_by(serve)
 
 
 class TestWorker:
