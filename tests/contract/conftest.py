@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import structlog
@@ -20,6 +21,8 @@ from tests.integration.service.world import World
 from tuner.people.roles import Actor
 from tuner.store import Store
 
+CLEO, EVE = Actor(user="cleo"), Actor(user="eve")
+
 
 @dataclass(frozen=True)
 class Service:
@@ -30,6 +33,26 @@ class Service:
     address: str
     headers: dict[str, dict[str, str]]
     """Of the requests of an ``admin``, of a ``submitter`` of team vision, and of ``nobody``."""
+    world: World
+
+    completed: str
+    """Id of a job that stays."""
+
+    def real_things(self, *, lasting: bool) -> dict[str, list[Any]]:
+        """Values of path parameters that name something: jobs in several states and of either team, a run, a worker.
+
+        Args:
+            lasting: Whether the job that stays is among them.
+        """
+        cancelled, queued = (self.world.job(by=CLEO, team=VISION) for _ in range(2))
+        self.store.jobs.cancel(cancelled.id, reason="to be tried again")
+        theirs = self.world.job(by=EVE, team=SPEECH)
+        return {
+            "job_id": [cancelled.id, queued.id, theirs.id, *([self.completed] if lasting else [])],
+            "run_id": [run.id for run in self.store.jobs.runs(self.completed, limit=3).items],
+            "name": ["w1", "digits-mlp"],
+            "number": [0],
+        }
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +72,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         resources: Resources = app.state.resources
         people = settle(store)
         world = World(store)
-        world.completed(by=Actor(user="cleo"), team=VISION)
-        world.job(by=Actor(user="cleo"), team=VISION)
-        world.job(by=Actor(user="eve"), team=SPEECH)
+        completed = world.completed(by=CLEO, team=VISION)
+        world.job(by=EVE, team=SPEECH)
         with served(resources.settings, store=store) as server:
             yield Service(
                 app=app,
                 store=store,
                 address=server.address,
+                world=world,
+                completed=completed.id,
                 headers={"admin": as_user(people.ada), "submitter": as_user(people.cleo), "nobody": {}},
             )
     structlog.reset_defaults()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,12 +11,14 @@ import schemathesis
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from service.openapi import OPEN_PATHS
 from service.openapi import operations as operations_of
 from tests.contract.conftest import Service
+from tests.integration.service.team import VISION
 
 BASE_URL = "http://127.0.0.1:8642"
 EXAMPLES = 6
@@ -84,6 +87,8 @@ OPERATIONS = {
 }
 ENDLESS = {"GET /v1/events", "GET /v1/jobs/{job_id}/events"}
 """Their streams have tests of their own."""
+REAL = re.compile(r"/v1/jobs|\{(run_id|name)\}")
+"""Operations that are about jobs, runs, workers or workloads."""
 CALLERS = ("admin", "submitter", "nobody")
 
 
@@ -175,17 +180,32 @@ def test_the_examples_of_a_job_and_of_schedules_are_taken(service: Service, docu
             assert answer.status_code in {200, 201}, answer.text
 
 
-def hammer(service: Service, operation: str, *, caller: str, mode: schemathesis.GenerationMode) -> None:
-    """Send an operation what its schemas allow, or forbid, and hold the answers to the document."""
+def hammer(
+    service: Service, operation: str, *, caller: str, mode: schemathesis.GenerationMode, real: bool = False
+) -> None:
+    """Send an operation what its schemas allow, or forbid, and hold the answers to the document.
+
+    Args:
+        service: Who answers.
+        operation: Method and path.
+        caller: Who asks.
+        mode: Whether what is sent fits the schemas.
+        real: Whether it is about things that there are, which chance would not find.
+    """
     method, path = operation.split()
     promised = schemathesis.openapi.from_dict(service.app.openapi())[path][method]
     # Whether valid data are accepted depends on what is stored, and on who asks: no schema can tell. That a token is
     # needed has a test of its own, with fewer requests.
     excluded = [positive_data_acceptance, ignored_auth]
+    there = service.real_things(lasting=method != "DELETE") if real else {}
 
     @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
-    @given(case=promised.as_strategy(generation_mode=mode))
-    def ask(case: schemathesis.Case) -> None:
+    @given(case=promised.as_strategy(generation_mode=mode), data=st.data())
+    def ask(case: schemathesis.Case, data: st.DataObject) -> None:
+        for name in case.path_parameters.keys() & there.keys():
+            case.path_parameters[name] = data.draw(st.sampled_from(there[name]))
+        if real and isinstance(case.body, dict) and "workload" in case.body:
+            case.body |= {"workload": "digits-mlp", "options": {}, "team": VISION}
         answer = case.call_and_validate(
             base_url=service.address, headers=service.headers[caller], excluded_checks=excluded, allow_redirects=False
         )
@@ -199,6 +219,12 @@ def hammer(service: Service, operation: str, *, caller: str, mode: schemathesis.
 @pytest.mark.parametrize("caller", CALLERS)
 def test_every_answer_is_one_that_the_document_promises(service: Service, caller: str, operation: str):
     hammer(service, operation, caller=caller, mode=schemathesis.GenerationMode.POSITIVE)
+
+
+@pytest.mark.parametrize("operation", sorted(operation for operation in OPERATIONS - ENDLESS if REAL.search(operation)))
+@pytest.mark.parametrize("caller", ["admin", "submitter"])
+def test_so_is_every_answer_about_what_there_is(service: Service, caller: str, operation: str):
+    hammer(service, operation, caller=caller, mode=schemathesis.GenerationMode.POSITIVE, real=True)
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS - ENDLESS - {"GET /healthz", "GET /readyz"}))
