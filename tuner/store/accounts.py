@@ -69,7 +69,7 @@ def role_in(session: Session, *, user: User, team: str) -> Role | None:
     return session.scalar(select(Membership.role).where(Membership.user == user.name, Membership.team == team))
 
 
-def good_tokens(*, now: float) -> Select[tuple[Token]]:
+def good_tokens(*, now: float) -> Select[Token]:
     """Tokens that are neither revoked nor expired."""
     return select(Token).where(Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > now))
 
