@@ -35,7 +35,7 @@ from tuner.search.decisions import (
     TrialView,
 )
 from tuner.search.ladder import rung_schedule, rung_steps, search_seed
-from tuner.search.plan import plan
+from tuner.search.plan import leading_ends, plan
 from tuner.search.settings import SearchSettings
 from tuner.search.stopping import search_over
 from tuner.search.study import Study, StudyTrial
@@ -71,16 +71,18 @@ def advance(store: Store, *, lock: StudyLock) -> None:
     if record.job.state is JobState.QUEUED:
         store.planning.start_job(lock)
     record = _close_failed_trials(store, lock=lock, record=record)
-    decisions = plan(study_state(record), capacity=1)
-    closing = [decision for decision in decisions if isinstance(decision, Prune | CompleteTrial)]
-    opening = [decision for decision in decisions if not isinstance(decision, Prune | CompleteTrial)]
-    for ended in closing:
-        state = TrialState.PRUNED if isinstance(ended, Prune) else TrialState.COMPLETED
-        store.planning.close_trial(lock, number=ended.trial, state=state, reason=ended.reason)
-    if closing:
+    decisions, closed = plan(study_state(record), capacity=1), False
+    while closing := leading_ends(decisions):
+        for ended in closing:
+            state = TrialState.PRUNED if isinstance(ended, Prune) else TrialState.COMPLETED
+            store.planning.close_trial(lock, number=ended.trial, state=state, reason=ended.reason)
+        # Their ends may be what the search stops for: the rest is planned anew.
         record = store.planning.load(lock.job_id)
+        decisions, closed = plan(study_state(record), capacity=1), True
+    # Trials that end only because of what is opened here are left to the next step.
+    opening = [decision for decision in decisions if not isinstance(decision, Prune | CompleteTrial)]
     # Confirmation tells the sampler nothing, and opening the study takes longer than everything else here.
-    if not decisions or any(not isinstance(decision, Confirm) for decision in decisions):
+    if closed or not opening or any(not isinstance(decision, Confirm) for decision in opening):
         study = _study_in_step(store, lock=lock, record=record)
         for decision in opening:
             if isinstance(decision, NewTrial):

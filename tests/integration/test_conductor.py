@@ -8,7 +8,7 @@ from contextlib import closing
 import optuna
 import pytest
 
-from tests.integration.store.builders import announce
+from tests.integration.store.builders import announce, offer, take_lock
 from tuner.conductor import advance
 from tuner.errors import DatabaseUnavailable, StudyLockLost
 from tuner.jobs.admission import admit
@@ -50,7 +50,7 @@ def job(store):
 
 
 def lock(store):
-    return store.planning.lock_study("w", workloads=OFFER, seconds=60.0)
+    return take_lock(store, offer("w", workloads=OFFER))
 
 
 def optuna_states(store, job):

@@ -66,6 +66,16 @@ def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
     return tuple(decisions)
 
 
+def leading_ends(decisions: Sequence[Decision]) -> tuple[Prune | CompleteTrial, ...]:
+    """The ends of trials that a plan begins with: they are carried out whatever else is, and may end the search."""
+    ends: list[Prune | CompleteTrial] = []
+    for decision in decisions:
+        if not isinstance(decision, Prune | CompleteTrial):
+            break
+        ends.append(decision)
+    return tuple(ends)
+
+
 def _controls(state: StudyState) -> tuple[ControlSchedule, ...]:
     """The controls by trial number, as long as any of them may still have to be opened.
 

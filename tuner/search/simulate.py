@@ -23,7 +23,7 @@ from tuner.search.decisions import (
     TrialView,
 )
 from tuner.search.ladder import rung_steps, search_seed
-from tuner.search.plan import plan
+from tuner.search.plan import leading_ends, plan
 from tuner.search.settings import SearchSettings
 from tuner.search.standings import after, loss_at
 from tuner.search.stopping import search_over
@@ -119,8 +119,12 @@ class _Clock:
     def run(self, stop: Callable[[StudyState], Stop | None]) -> Simulation:
         while True:
             self._state = replace(self._state, stop=stop(self._state))
-            for decision in plan(self._state, capacity=len(self._free)):
+            decisions = plan(self._state, capacity=len(self._free))
+            ends = leading_ends(decisions)
+            for decision in ends or decisions:
                 self._carry_out(decision)
+            if ends:
+                continue
             if self._decisions and isinstance(self._decisions[-1], Finish | GiveUp):
                 return self._result()
             if not self._running:
