@@ -52,11 +52,11 @@ def declared(extras: Iterable[str]) -> set[str]:
             requirements = [Requirement(text) for text in distribution(name).requires or ()]
         except PackageNotFoundError:  # for another platform
             continue
-        for requirement in requirements:
-            if requirement.marker is None or any(
-                requirement.marker.evaluate({"extra": extra}) for extra in ("", *wanted)
-            ):
-                waiting.append((canonicalize_name(requirement.name), frozenset(requirement.extras)))
+        waiting += [
+            (canonicalize_name(each.name), frozenset(each.extras))
+            for each in requirements
+            if each.marker is None or any(each.marker.evaluate({"extra": extra}) for extra in ("", *wanted))
+        ]
     return found
 
 

@@ -21,8 +21,8 @@ LOCK_SECONDS = 10
 STATEMENT_SECONDS = 60
 """How long a PostgreSQL statement may take. Ours take milliseconds."""
 IDLE_SECONDS = 30
-"""After this long without a statement an open PostgreSQL transaction is ended by the server, and its locks with it: that
-of a process that was stopped in the middle, say, which would keep the whole queue waiting."""
+"""After this long without a statement the server ends an open PostgreSQL transaction, and with it its locks: that of a
+process that was stopped in the middle, say, which would keep the whole queue waiting."""
 KEPT_CONNECTIONS = 10
 MORE_CONNECTIONS = 30
 """Beyond those that are kept; a service's requests run in at most 40 threads."""
