@@ -173,6 +173,8 @@ class WorkerLoop:
                 busy = self.turn()
             except DatabaseUnavailable as error:
                 _log.warning("database.away", error=str(error))
+                # A claim may have been made whose answer was lost, or a plan left in the middle with its study locked.
+                self._took_back = False
                 self._stop.wait(away.pause())
                 continue
             away.reset()
@@ -185,7 +187,8 @@ class WorkerLoop:
             freed = self._store.queue.take_back(self._name)
             self._sweep()
             self._took_back = True
-            _log.info("worker.started", worker=self._name, device=self._device.name, runs_taken_back=freed)
+            event = "database.back" if self._workloads else "worker.started"
+            _log.info(event, worker=self._name, device=self._device.name, runs_taken_back=freed)
         if not self._runner.alive:
             self._announced = False
             self._workloads = self._start_runner()
