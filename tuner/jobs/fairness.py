@@ -27,9 +27,8 @@ class Account:
 class Waiting:
     """A job of which something waits for a device."""
 
-    job_id: str
     seq: int
-    """Its place in the order of arrival."""
+    """Its place in the order of arrival, and what it is known by."""
     rank: int
     """Of its class; greater goes first."""
     account: Account

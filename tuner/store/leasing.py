@@ -44,7 +44,7 @@ def take_turn(tx: Tx, asking: Asking, *, terms: Terms) -> LeasedRun | StudyLock 
 
     The market must be held.
     """
-    passed: set[str] = set()
+    passed: set[int] = set()
     while True:
         looked_at = len(passed)
         for turn in turns(tx.session, asking, passed=frozenset(passed)):
@@ -52,7 +52,7 @@ def take_turn(tx: Tx, asking: Asking, *, terms: Terms) -> LeasedRun | StudyLock 
             if given is not None:
                 return given
             # Somebody changes it at this moment; the next in turn should not wait for that.
-            passed.add(turn.job_id)
+            passed.add(turn.seq)
         if len(passed) == looked_at:
             return None
 
@@ -63,7 +63,7 @@ def _give(tx: Tx, asking: Asking, *, turn: Turn, terms: Terms) -> LeasedRun | St
             select(Run, Job)
             .join(Job, Job.id == Run.job_id)
             .where(
-                Run.job_id == turn.job_id,
+                Job.seq == turn.seq,
                 Run.state == RunState.QUEUED,
                 Job.state == JobState.RUNNING,
                 Job.limit_reached.is_(None),
@@ -78,7 +78,7 @@ def _give(tx: Tx, asking: Asking, *, turn: Turn, terms: Terms) -> LeasedRun | St
             return _lease(tx, job, run, offer=asking.offer, seconds=terms.lease_seconds)
     due = (
         select(Job)
-        .where(Job.id == turn.job_id, Job.state.in_(_OPEN), planning_is_due(asking.now))
+        .where(Job.seq == turn.seq, Job.state.in_(_OPEN), planning_is_due(asking.now))
         .with_for_update(skip_locked=True, key_share=True)
     )
     planned = tx.session.scalar(due)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from functools import cached_property
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from tuner.jobs.fairness import Account, Loads
@@ -14,9 +16,22 @@ from tuner.people.records import TeamSettings
 from tuner.store.models import Job, Run, Team, Usage
 from tuner.store.usage import WINDOW_HOURS, first_hour_of_month, hour_of, used_since
 
+_HAD = (
+    select(Usage.team, Usage.owner, func.sum(Usage.device_seconds))
+    .where(Usage.hour > bindparam("since"))
+    .group_by(Usage.team, Usage.owner)
+)
+_LEASED = (
+    select(Job.team, Job.owner, func.count(), func.sum(func.coalesce(Run.expected_seconds, 0.0)))
+    .join(Run, Run.job_id == Job.id)
+    .where(Run.state == RunState.LEASED)
+    .group_by(Job.team, Job.owner)
+)
+_TEAMS = select(Team.name, Team.settings)
+
 
 class Market:
-    """The teams' loads and limits as one transaction sees them.
+    """The teams' loads and limits as one transaction sees them; read when first asked for.
 
     Args:
         session: Of the transaction.
@@ -25,31 +40,32 @@ class Market:
 
     def __init__(self, session: Session, *, now: float) -> None:
         self._session = session
+        self._now = now
         self._month = first_hour_of_month(now)
         self._used: dict[str, dict[str, float]] = {}
-        teams = session.execute(select(Team.name, Team.settings))
-        self.settings = {name: TeamSettings.model_validate(settings) for name, settings in teams}
-        self.running: dict[Account, int] = {}
+        self.settings = {name: TeamSettings.model_validate(settings) for name, settings in session.execute(_TEAMS)}
+
+    @cached_property
+    def running(self) -> Mapping[Account, int]:
+        """Runs that workers hold, by account."""
+        return {account: runs for account, (runs, _) in self._leased.items()}
+
+    @cached_property
+    def loads(self) -> Loads:
+        """What accounts have had in the window, with what their running runs are expected to take."""
         seconds = defaultdict[Account, float](float)
-        window = (
-            select(Usage.team, Usage.owner, func.sum(Usage.device_seconds))
-            .where(Usage.hour > hour_of(now) - WINDOW_HOURS)
-            .group_by(Usage.team, Usage.owner)
-        )
-        for team, owner, had in session.execute(window):
+        for team, owner, had in self._session.execute(_HAD, {"since": hour_of(self._now) - WINDOW_HOURS}):
             seconds[Account(team=team, owner=owner)] += had
-        leased = (
-            select(Job.team, Job.owner, func.count(), func.sum(func.coalesce(Run.expected_seconds, 0.0)))
-            .join(Run, Run.job_id == Job.id)
-            .where(Run.state == RunState.LEASED)
-            .group_by(Job.team, Job.owner)
-        )
-        for team, owner, runs, expected in session.execute(leased):
-            account = Account(team=team, owner=owner)
+        for account, (_, expected) in self._leased.items():
             seconds[account] += expected
-            self.running[account] = runs
-        weights = {name: settings.weight for name, settings in self.settings.items()}
-        self.loads = Loads(seconds, weights=weights)
+        return Loads(seconds, weights={name: settings.weight for name, settings in self.settings.items()})
+
+    @cached_property
+    def _leased(self) -> dict[Account, tuple[int, float]]:
+        return {
+            Account(team=team, owner=owner): (runs, expected)
+            for team, owner, runs, expected in self._session.execute(_LEASED)
+        }
 
     def of(self, team: str) -> TeamSettings:
         """A team's settings; the usual ones where nobody has set any."""
@@ -72,11 +88,18 @@ class Market:
     def waits_for(self, account: Account) -> str | None:
         """Which limit keeps an account's runs from being begun, in words; ``None`` when none does."""
         settings = self.of(account.team)
-        team, user = self.running_of(account.team), self.running.get(account, 0)
-        if settings.max_running_runs is not None and team >= settings.max_running_runs:
-            return f"its team runs {team} of its {settings.max_running_runs}"
-        if settings.user_max_running_runs is not None and user >= settings.user_max_running_runs:
-            return f"its owner runs {user} of the {settings.user_max_running_runs} that the team allows each user"
+        return self._runs_enough(account, settings=settings) or self._used_up(account, settings=settings)
+
+    def _runs_enough(self, account: Account, *, settings: TeamSettings) -> str | None:
+        allowed = settings.max_running_runs
+        if allowed is not None and (runs := self.running_of(account.team)) >= allowed:
+            return f"its team runs {runs} of its {allowed}"
+        allowed = settings.user_max_running_runs
+        if allowed is not None and (runs := self.running.get(account, 0)) >= allowed:
+            return f"its owner runs {runs} of the {allowed} that the team allows each user"
+        return None
+
+    def _used_up(self, account: Account, *, settings: TeamSettings) -> str | None:
         hours = settings.device_hours_per_month
         if hours is not None and sum(self._used_by(account.team).values()) >= hours * HOUR_SECONDS:
             return f"its team has used up its {hours:g} device hours of this month"

@@ -55,8 +55,7 @@ def read_overview(session: Session, *, visibility: Visibility) -> tuple[QueueEnt
     places = _places(session, market=market, now=now)
     paces = _mean_paces(session)
     waiting = {
-        place.row.id: Waiting(
-            job_id=place.row.id,
+        place.row.seq: Waiting(
             seq=place.row.seq,
             rank=place.row.priority,
             account=Account(team=place.row.team, owner=place.row.owner),
@@ -65,23 +64,22 @@ def read_overview(session: Session, *, visibility: Visibility) -> tuple[QueueEnt
         for place in places.values()
         if place.waits
     }
-    free = [job for job in waiting.values() if places[job.job_id].obstacle is None]
-    kept = [job for job in waiting.values() if places[job.job_id].obstacle is not None]
-    order = [job.job_id for part in (free, kept) for job in queue_order(part, loads=market.loads)]
-    rest = sorted(places.keys() - waiting.keys(), key=lambda key: (-places[key].row.priority, places[key].row.seq))
+    free = [job for job in waiting.values() if places[job.seq].obstacle is None]
+    kept = [job for job in waiting.values() if places[job.seq].obstacle is not None]
+    order = [job.seq for part in (free, kept) for job in queue_order(part, loads=market.loads)]
+    rest = sorted(places.keys() - waiting.keys(), key=lambda key: (-places[key].row.priority, key))
     ahead: Counter[str] = Counter()
     entries = []
-    for position, job_id in enumerate(order, start=1):
-        place = places[job_id]
+    for position, seq in enumerate(order, start=1):
+        place = places[seq]
         reason = "; ".join(part for part in (_behind(ahead, team=place.row.team), place.obstacle) if part)
         entries.append(_entry(place, position=position, reason=reason, now=now))
         ahead[place.row.team] += 1
-    entries += [_entry(places[job_id], position=None, reason=_why_not(places[job_id]), now=now) for job_id in rest]
-    return tuple(
-        entry
-        for entry in entries
-        if visibility.teams is None or entry.team in visibility.teams or places[entry.job_id].row.shared
-    )
+    entries += [_entry(places[seq], position=None, reason=_why_not(places[seq]), now=now) for seq in rest]
+    if visibility.teams is None:
+        return tuple(entries)
+    shared = {place.row.id for place in places.values() if place.row.shared}
+    return tuple(entry for entry in entries if entry.team in visibility.teams or entry.job_id in shared)
 
 
 def read_shares(session: Session) -> tuple[TeamShare, ...]:
@@ -124,7 +122,7 @@ def read_paces(session: Session, *, workload: str, version: str) -> tuple[Pace, 
     )
 
 
-def _places(session: Session, *, market: Market, now: float) -> Mapping[str, _Place]:
+def _places(session: Session, *, market: Market, now: float) -> Mapping[int, _Place]:
     workers = [worker for worker in read_workers(session, now=now) if worker.alive and not worker.draining]
     runs = _live_runs(session)
     open_jobs = select(
@@ -144,7 +142,7 @@ def _places(session: Session, *, market: Market, now: float) -> Mapping[str, _Pl
             fits[needs] = _who_is_missing(needs, workers=workers)
         live = runs.get(row.id, _Runs())
         ready = live.ready > 0 and row.state is JobState.RUNNING and row.limit_reached is None
-        places[row.id] = _Place(
+        places[row.seq] = _Place(
             row=row,
             runs=live,
             waits=ready or (bool(row.due) and row.state is not JobState.PAUSED),

@@ -40,7 +40,7 @@ from tuner.store.overview import read_overview, read_paces, read_shares
 from tuner.store.preempting import tell_to_stop, victims
 from tuner.store.rows import finite_or_none, point_row
 from tuner.store.run_logs import append
-from tuner.store.turns import Asking, turns
+from tuner.store.turns import Asking, is_any_turn
 from tuner.store.upsert import upsert
 from tuner.store.usage import account, measure
 
@@ -90,7 +90,7 @@ class Queue(Part):
     @reads
     def _has_work(self, session: Session, offer: WorkerOffer, *, job_id: str | None) -> bool:
         asking = Asking(offer=offer, now=read_clock(session), job_id=job_id)
-        return next(turns(session, asking, passed=()), None) is not None
+        return is_any_turn(session, asking)
 
     @writes
     def _take(self, tx: Tx, offer: WorkerOffer, *, terms: Terms, job_id: str | None) -> LeasedRun | StudyLock | None:
