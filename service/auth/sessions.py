@@ -81,8 +81,7 @@ class Sessions:
             What the browser is to remember, and what the form must bring back.
         """
         nonce = secrets.token_urlsafe(16)
-        signed = self._forms.dumps(nonce)
-        return nonce, signed if isinstance(signed, str) else signed.decode()
+        return nonce, self._forms.dumps(nonce)
 
     def remember_form(self, response: Response, *, nonce: str) -> None:
         """Have the browser remember a form."""
