@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from tuner.errors import InvalidValue
@@ -22,6 +23,7 @@ from tuner.jobs.records import (
 )
 from tuner.jobs.spec import JobSpec
 from tuner.schedules import Schedule
+from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind
 from tuner.store import models
 from tuner.store.models import Event, Job, Point, Run, Trial, Worker, Workload
@@ -35,7 +37,7 @@ def job_record(job: Job) -> JobRecord:
     return JobRecord(
         id=job.id,
         state=job.state,
-        spec=JobSpec.model_validate(job.spec),
+        spec=job_spec(job.spec),
         owner=job.owner,
         origin=job.origin,
         created_at=job.created_at,
@@ -47,6 +49,20 @@ def job_record(job: Job) -> JobRecord:
         limit_reached=job.limit_reached,
         plan_due=job.plan_due,
     )
+
+
+def job_spec(stored: dict[str, Any]) -> JobSpec:
+    """A job's request, from what was stored."""
+    return JobSpec.model_validate({**stored, "search": _search(json.dumps(stored["search"]))})
+
+
+@lru_cache(maxsize=1024)
+def _search(stored: str) -> SearchSettings:
+    """The search of a request; frozen, so that jobs that are looked at again and again share it.
+
+    Checking a search space builds schedules, which takes longer than all the rest of reading a job.
+    """
+    return SearchSettings.model_validate_json(stored)
 
 
 def trial_record(trial: Trial) -> TrialRecord:
