@@ -32,14 +32,15 @@ def workers(context: typer.Context, as_json: AsJson = False, url: Url = CURRENT_
         known = client.workers()
     if as_json:
         show_json(known)
-    elif not known:
-        say(NO_WORKER)
-    else:
+        return
+    if known:
         now = time.time()
         show_table(
             ("WORKER", "DEVICE", "MODEL", "MEMORY", "STATE", "RUNS", "FOR TEAM", "LAST HEARD OF", "WORKLOADS"),
             [_row(worker, now=now) for worker in known],
         )
+    if not any(worker.alive for worker in known):
+        say(NO_WORKER)
 
 
 @app.command()

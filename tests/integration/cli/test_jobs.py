@@ -130,7 +130,9 @@ class TestReads:
 
     def test_workers_are_listed(self, cli):
         assert [worker["name"] for worker in cli.json("workers")] == ["far-away"]
-        assert cli("workers").stdout.splitlines()[1].split()[:3] == ["far-away", "cuda:0", "alive"]
+        row = cli("workers").stdout.splitlines()[1].split()
+        assert row[:2] == ["far-away", "cuda:0"]
+        assert "alive" in row
 
 
 class TestCancel:
