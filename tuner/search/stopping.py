@@ -1,0 +1,70 @@
+"""When a search has seen enough: a loss that was good enough, or many trials without a better one. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from tuner.search.decisions import Stop, StudyState, TrialStatus, TrialView
+from tuner.search.ladder import rung_steps
+
+
+def search_over(state: StudyState, *, target_loss: float | None, patience: int | None) -> Stop | None:
+    """Whether the search should end here, by what its trials have shown.
+
+    Trials count in the order of their numbers, and only up to the first that is still active: it may yet bring a new
+    best. So whether the search is over depends on results alone, not on the order in which they came in, and once it is
+    over it stays so.
+
+    Args:
+        state: The study.
+        target_loss: The search ends once a trial has reached this loss at the full horizon; ``None``: whatever it
+            reaches.
+        patience: The search ends once so many trials in a row have ended without a new best at the full horizon;
+            ``None``: however many. Those before the first trial at the horizon do not count.
+
+    Returns:
+        Why the search is over; ``None`` while it is not.
+    """
+    top = len(rung_steps(state.settings)) - 1
+    if target_loss is not None:
+        for trial in state.trials:
+            loss = _loss_at_horizon(trial, top=top)
+            if loss <= target_loss:
+                return Stop.search_over(
+                    f"the target loss {target_loss:g} is reached: trial {trial.number} has {loss:.6g}"
+                )
+    if patience is not None and (best := _best_of_a_drought(state, top=top, patience=patience)) is not None:
+        return Stop.search_over(
+            f"{patience} trials in a row brought no better loss at the full horizon than trial {best.number}"
+        )
+    return None
+
+
+def _best_of_a_drought(state: StudyState, *, top: int, patience: int) -> TrialView | None:
+    """The best trial that ``patience`` trials after it did not better; ``None`` when there is none such."""
+    best: TrialView | None = None
+    without = 0
+    for trial in _ended(state):
+        loss = _loss_at_horizon(trial, top=top)
+        if loss < (math.inf if best is None else _loss_at_horizon(best, top=top)):
+            best, without = trial, 0
+        elif best is not None:
+            without += 1
+            if without == patience:
+                return best
+    return None
+
+
+def _ended(state: StudyState) -> Iterator[TrialView]:
+    """The trials by number, up to the first that has not ended."""
+    for trial in state.trials:
+        if trial.status is TrialStatus.ACTIVE:
+            return
+        yield trial
+
+
+def _loss_at_horizon(trial: TrialView, *, top: int) -> float:
+    """Its loss at the full horizon; infinite where it has none."""
+    loss = trial.results[top].loss if len(trial.results) > top else None
+    return math.inf if loss is None else loss
