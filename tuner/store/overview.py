@@ -85,8 +85,8 @@ def read_overview(session: Session, *, visibility: Visibility) -> tuple[QueueEnt
 def read_shares(session: Session) -> tuple[TeamShare, ...]:
     """What each team that there is, or that has submitted, has had in the window; by name."""
     market = Market(session, now=read_clock(session))
-    counted = select(Job.team, func.count()).where(Job.state.in_(_OPEN)).group_by(Job.team)
-    open_jobs: dict[str, int] = dict(session.execute(counted).tuples().all())
+    counted = select(Job.team, func.count().label("jobs")).where(Job.state.in_(_OPEN)).group_by(Job.team)
+    open_jobs = {row.team: row.jobs for row in session.execute(counted)}
     submitted = session.scalars(select(models.Account.team).distinct())
     names = sorted({*market.settings, *submitted})
     total = sum(market.loads.of_team(name) for name in names)
