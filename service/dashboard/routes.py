@@ -51,7 +51,12 @@ def open_dashboard(job: VisibleJob, store: StoreDep) -> RedirectResponse:
     | {
         200: {
             "description": "The learning rate by update.",
-            "content": {"image/svg+xml": {"schema": {"type": "string"}}},
+            "content": {
+                "image/svg+xml": {
+                    "schema": {"type": "string"},
+                    "example": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 240">...</svg>',
+                }
+            },
         }
     },
 )
