@@ -76,7 +76,7 @@ def token(url: str) -> str:
     try:
         store.people.put_user("watcher", admin=True, disabled=False, by=LOCAL_ACTOR)
         _, secret = store.people.create_token(
-            user="watcher", team=None, role=Role.ADMIN, label="benchmark", expires_at=None, by=LOCAL_ACTOR
+            user="watcher", team=None, role=Role.ADMIN, label="benchmark", by=LOCAL_ACTOR
         )
     finally:
         store.close()

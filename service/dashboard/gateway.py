@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from a2wsgi import WSGIMiddleware
 from fastapi.concurrency import run_in_threadpool
@@ -27,7 +27,10 @@ from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.records import Visibility
 from tuner.report.report import Report
 from tuner.store import Store
-from tuner.store.study_view import Look, StudyView, looking
+from tuner.store.look import Look, looking
+
+if TYPE_CHECKING:
+    from tuner.store.study_view import StudyView
 
 PATHS = ("/dashboard{rest:path}", "/static/{file:path}", "/favicon.ico", "/api/{rest:path}", "/csv/{study:int}")
 """Where the dashboard's page looks for itself and its data."""

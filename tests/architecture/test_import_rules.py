@@ -40,7 +40,7 @@ def test_the_import_rules_of_the_design_hold():
         ("import tuner.search.plan, tuner.search.space", set()),
         ("import tuner.training.protocol", set()),
         ("import tuner.store", {"sqlalchemy"}),
-        ("import service.app", {"fastapi", "optuna", "sqlalchemy"}),
+        ("import service.app", {"fastapi", "sqlalchemy"}),
         ("import worker.loop", {"optuna", "sqlalchemy"}),
     ],
 )

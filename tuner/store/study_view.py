@@ -6,10 +6,7 @@ added here to what is read, and stored nowhere a second time.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
 from typing import Any, NoReturn
 
 from optuna.distributions import BaseDistribution
@@ -19,6 +16,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import TunerError
+from tuner.store.look import Look, present_look
 
 
 class ReadOnlyStudies(TunerError):
@@ -26,31 +24,6 @@ class ReadOnlyStudies(TunerError):
 
     def __init__(self) -> None:
         super().__init__("the studies are read-only here; change the job through the API instead")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """What one request may see."""
-
-    titles: Mapping[str, str]
-    """What to call each study, by its name in the storage; those that are not among them are not seen."""
-    study: str | None = None
-    """Only this one; the others need not be read then."""
-    attributes: Mapping[str, Any] | None = None
-    """Added to that study's system attributes."""
-
-
-_LOOK: ContextVar[Look] = ContextVar("look")
-
-
-@contextmanager
-def looking(look: Look) -> Iterator[None]:
-    """Have the view show this to whatever runs inside the block, also in the threads that it is handed on to."""
-    token = _LOOK.set(look)
-    try:
-        yield
-    finally:
-        _LOOK.reset(token)
 
 
 class StudyView(BaseStorage):
@@ -79,7 +52,7 @@ class StudyView(BaseStorage):
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """The studies that may be seen, under the names that people know."""
-        look = _LOOK.get()
+        look = present_look()
         if look.study is not None:
             return [self._one(look, study_id=self._inner.get_study_id_from_name(look.study))]
         seen = [study for study in self._inner.get_all_studies() if study.study_name in look.titles]

@@ -25,7 +25,8 @@ from tuner.jobs.records import JobRecord
 from tuner.jobs.states import JobState
 from tuner.people.roles import Principal, Role
 from tuner.store import Store
-from tuner.store.study_view import Look, ReadOnlyStudies, looking
+from tuner.store.look import Look, looking
+from tuner.store.study_view import ReadOnlyStudies
 
 OTHER = Principal(user="eve", team="others", role=Role.SUBMITTER, token_id=None)
 NAME = "a <b>job</b> [x](javascript:alert(1))"

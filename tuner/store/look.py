@@ -1,0 +1,43 @@
+"""Which studies one request may see, carried along to the view that it reads through. Knows no Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one request may see."""
+
+    titles: Mapping[str, str]
+    """What to call each study, by its name in the storage; those that are not among them are not seen."""
+    study: str | None = None
+    """Only this one; the others need not be read then."""
+    attributes: Mapping[str, Any] | None = None
+    """Added to that study's system attributes."""
+
+
+_LOOK: ContextVar[Look] = ContextVar("look")
+
+
+@contextmanager
+def looking(look: Look) -> Iterator[None]:
+    """Have the view show this to whatever runs inside the block, also in the threads that it is handed on to."""
+    token = _LOOK.set(look)
+    try:
+        yield
+    finally:
+        _LOOK.reset(token)
+
+
+def present_look() -> Look:
+    """What may be seen here and now.
+
+    Raises:
+        LookupError: It is asked for outside of `looking`.
+    """
+    return _LOOK.get()
