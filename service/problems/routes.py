@@ -18,7 +18,8 @@ router = APIRouter(tags=["problems"])
     "/problems/{slug}",
     summary="Explain a kind of problem",
     response_class=HTMLResponse,
-    responses=declared(catalog.NOT_FOUND, catalog.INVALID_REQUEST),
+    responses=declared(catalog.NOT_FOUND, catalog.INVALID_REQUEST)
+    | {200: {"content": {"text/html": {"example": "<!doctype html><title>There is no such thing</title>..."}}}},
 )
 def explain_problem(slug: Annotated[str, Path(max_length=100, description="Last part of a problem's `type`.")]) -> str:
     """A page for people: why this kind of problem happens, what to do, and what its members hold."""
