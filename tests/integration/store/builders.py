@@ -19,6 +19,7 @@ from tuner.jobs.records import (
     WorkloadInfo,
 )
 from tuner.jobs.spec import JobSpec
+from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.schedules import Cosine, Schedule, Warmup
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
@@ -149,6 +150,25 @@ class Bench:
         lock = self.lock()
         if lock.job_id != job.id:
             raise AssertionError("planning of another job was due")
+        self.store.planning.start_job(lock)
+        for number in range(runs):
+            self.add_trial(lock, number)
+        self.store.planning.release(lock, again=False)
+        return self.store.jobs.get(job.id)
+
+    def ready_job(self, *, runs: int = 1, by: str = LOCAL_ACTOR.user, **changes: Any) -> JobRecord:
+        """A running job of somebody, with so many ready runs and planning not due, whatever else is in the queue."""
+        job = self.store.jobs.submit(spec(**changes), by=Actor(user=by))
+        needs = job.spec.resources
+        asked = offer(
+            "planner",
+            kind=DeviceKind.CUDA if needs.device == "cuda" else DeviceKind.CPU,
+            devices=needs.devices,
+            memory_bytes=needs.memory_bytes,
+        )
+        lock = self.store.queue.take(asked, lease_seconds=60.0, lock_seconds=60.0, job_id=job.id)
+        if not isinstance(lock, StudyLock):
+            raise AssertionError("planning of the job is not due")
         self.store.planning.start_job(lock)
         for number in range(runs):
             self.add_trial(lock, number)
