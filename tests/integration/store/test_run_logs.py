@@ -1,0 +1,72 @@
+"""What the code of runs printed, and how long events are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.integration.store.builders import Bench
+from tuner.errors import LeaseLost
+from tuner.jobs.records import Visibility
+from tuner.store import Store
+from tuner.store.run_logs import MAX_LOG_CHARACTERS, MORE
+
+Sql = Callable[..., list[Any]]
+
+
+def text_of(store: Store, run_id: str) -> list[tuple[int, int, str]]:
+    return [(chunk.seq, chunk.attempt, chunk.text) for chunk in store.jobs.log(run_id)]
+
+
+def test_pieces_are_kept_in_order_over_all_attempts(bench: Bench, store: Store) -> None:
+    bench.ready_job()
+    first = bench.claim()
+    store.queue.append_log(first, "epoch 1\n")
+    store.queue.append_log(first, "")
+    store.queue.fail(first, reason="it broke", retry=True)
+    store.queue.append_log(bench.claim(), "epoch 1\x00 again \ud800\n")
+    assert text_of(store, first.run_id) == [(0, 1, "epoch 1\n"), (1, 2, "epoch 1\\x00 again \\ud800\n")]
+
+
+def test_nothing_is_kept_of_a_worker_that_lost_its_lease(bench: Bench, store: Store) -> None:
+    bench.ready_job()
+    late = bench.claim()
+    store.queue.release(late)
+    with pytest.raises(LeaseLost):
+        store.queue.append_log(late, "late")
+    assert text_of(store, late.run_id) == []
+
+
+@pytest.mark.parametrize("rest", [0, 1, 1_000])
+def test_a_log_without_end_ends_and_says_so_once(bench: Bench, store: Store, rest: int) -> None:
+    bench.ready_job()
+    lease = bench.claim()
+    for _ in range(4):
+        store.queue.append_log(lease, "x" * (MAX_LOG_CHARACTERS // 4))
+    if rest:
+        store.queue.append_log(lease, "y" * rest)
+        store.queue.append_log(lease, "z")
+    kept = "".join(text for _, _, text in text_of(store, lease.run_id))
+    assert kept == "x" * MAX_LOG_CHARACTERS + (MORE if rest else "")
+
+
+def test_old_events_are_deleted_and_younger_ones_stay(
+    bench: Bench, store: Store, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuner.store.events.PRUNED_AT_A_TIME", 2)
+    bench.ready_job(runs=3)
+    assert store.events.prune(3600.0) == 0
+    before = store.events.after(0)
+    sql("UPDATE tuner_events SET at = at - 7200 WHERE id <= :id", id=before[4].id)
+    assert store.events.prune(3600.0) == 5
+    assert store.events.after(0) == before[5:]
+
+
+def test_events_of_jobs_that_may_not_be_seen_are_not_told(bench: Bench, store: Store) -> None:
+    bench.ready_job(team="vision")
+    shared = bench.ready_job(team="vision", shared=True)
+    ours = bench.ready_job(team="speech")
+    seen = store.events.after(0, visibility=Visibility(teams=frozenset({"speech"})))
+    assert {event.job_id for event in seen} == {shared.id, ours.id}
