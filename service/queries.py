@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from tuner.jobs.payloads import RefusedPayload, unknown_field
 
 
-def only_known_parameters(request: Request) -> None:
+async def only_known_parameters(request: Request) -> None:
     """A dependency for every operation.
 
     Raises:

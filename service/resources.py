@@ -1,4 +1,7 @@
-"""What the routes are given: built where the process starts, held by the application, handed out by dependencies."""
+"""What the routes are given: built where the process starts, held by the application, handed out by dependencies.
+
+Dependencies that wait for nothing are coroutines: the framework would send each plain function to another thread.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class Resources:
     """Set once the service has been told to stop: open event streams end."""
 
 
-def resources(request: Request) -> Resources:
+async def resources(request: Request) -> Resources:
     """The application's resources."""
     found: Resources = request.app.state.resources
     return found
@@ -36,7 +39,7 @@ def resources(request: Request) -> Resources:
 ResourcesDep = Annotated[Resources, Depends(resources)]
 
 
-def store(resources: ResourcesDep) -> Store:
+async def store(resources: ResourcesDep) -> Store:
     """The database."""
     return resources.store
 

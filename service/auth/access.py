@@ -5,7 +5,7 @@ What somebody may not see is answered as if it were not there; what they may see
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -17,7 +17,7 @@ from tuner.jobs.records import JobRecord, RunRecord
 from tuner.people.roles import Actor, Principal, Role
 
 
-def principal(request: Request) -> Principal:
+async def principal(request: Request) -> Principal:
     """Who makes this request; the authentication has put it there, and where it has not, nobody gets through."""
     found: Principal = request.state.principal
     return found
@@ -26,7 +26,7 @@ def principal(request: Request) -> Principal:
 PrincipalDep = Annotated[Principal, Depends(principal)]
 
 
-def actor(request: Request, asking: PrincipalDep) -> Actor:
+async def actor(request: Request, asking: PrincipalDep) -> Actor:
     """The same, for the audit log."""
     return Actor(user=asking.user, token_id=asking.token_id, request_id=request.state.request_id)
 
@@ -34,21 +34,21 @@ def actor(request: Request, asking: PrincipalDep) -> Actor:
 ActorDep = Annotated[Actor, Depends(actor)]
 
 
-def require(role: Role) -> Callable[[Principal], None]:
+def require(role: Role) -> Callable[[Principal], Awaitable[None]]:
     """A dependency that forbids a route to those whose role is below.
 
     Args:
         role: The least role, in whatever team.
     """
 
-    def check(asking: PrincipalDep) -> None:
+    async def check(asking: PrincipalDep) -> None:
         if not asking.role.includes(role):
             raise Forbidden(needed=f"the role {role.value}")
 
     return check
 
 
-def running_the_service(asking: PrincipalDep) -> None:
+async def running_the_service(asking: PrincipalDep) -> None:
     """A dependency that leaves a route to those who run the service.
 
     Raises:
@@ -73,7 +73,7 @@ def visible_job(job_id: Id, asking: PrincipalDep, store: StoreDep) -> JobRecord:
 VisibleJob = Annotated[JobRecord, Depends(visible_job)]
 
 
-def changeable_job(job: VisibleJob, asking: PrincipalDep) -> JobRecord:
+async def changeable_job(job: VisibleJob, asking: PrincipalDep) -> JobRecord:
     """The job that the path names, for those who may change it.
 
     Raises:

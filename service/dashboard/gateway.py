@@ -18,13 +18,13 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.auth.access import principal
 from service.dashboard import story
 from service.problems import catalog
 from service.problems.rendering import problem_response
 from service.resources import Resources
 from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.records import Visibility
+from tuner.people.roles import Principal
 from tuner.report.report import Report
 from tuner.store import Store
 from tuner.store.look import Look, looking
@@ -73,7 +73,7 @@ class Gateway:
             )
             await refusal(scope, receive, send)
             return
-        path, seen = request.url.path, principal(request).visibility
+        path, seen = request.url.path, _asking(request).visibility
         look = await run_in_threadpool(self._look, resources.store, path=path, visibility=seen)
         dashboard = await run_in_threadpool(self._ready, resources.store)
         with looking(look):
@@ -120,6 +120,11 @@ class Gateway:
             self._told = {key: one for key, one in self._told.items() if now - one.at <= _TOLD_SECONDS}
             self._told[job_id] = told
         return told.look
+
+
+def _asking(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
 
 
 def _titles(store: Store, *, visibility: Visibility) -> dict[str, str]:

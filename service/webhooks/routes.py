@@ -31,7 +31,7 @@ _BODY = declared(catalog.INVALID_REQUEST, catalog.BODY_TOO_LARGE, catalog.NOT_JS
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], dependencies=[Depends(require(Role.ADMIN))], responses=_ADMIN)
 
 
-def courier(request: Request) -> Courier:
+async def courier(request: Request) -> Courier:
     """What signs and sends."""
     found: Courier = request.app.state.courier
     return found

@@ -62,7 +62,7 @@ def page(database: tuple[Settings, Store, JobRecord]) -> Iterator[TestClient]:
 
 @pytest.fixture
 def as_another_team(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.dashboard.gateway.principal", lambda _: OTHER)
+    monkeypatch.setattr("service.dashboard.gateway._asking", lambda _: OTHER)
 
 
 def study_path(page: TestClient, job: JobRecord) -> str:
