@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from service.app import create_app
 from service.resources import Resources
 from service.settings import Settings
+from service.webhooks.dispatcher import Dispatcher
 from tests.integration.service.live import served
 from tests.integration.service.team import SPEECH, VISION, as_user, settle
 from tests.integration.service.world import World
@@ -67,7 +68,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         event_poll_interval=timedelta(milliseconds=20),
         port=0,
     )
-    with closing(Store.open(settings.database)) as store:
+    with closing(Store.open(settings.database)) as store, pytest.MonkeyPatch.context() as patch:
+        # Webhooks to made-up addresses are made here, and nobody is to be called.
+        patch.setattr(Dispatcher, "_repeat", lambda self, task: None)
         app = create_app(settings, store=store)
         resources: Resources = app.state.resources
         people = settle(store)
