@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
@@ -75,15 +76,24 @@ class Market:
         """Runs of a team that workers hold."""
         return sum(runs for account, runs in self.running.items() if account.team == team)
 
-    def free_slots(self, account: Account) -> int | None:
-        """How many more runs an account may have at a time; ``None``: any number."""
+    def free_slots(self, account: Account, *, promised: Mapping[Account, int]) -> float:
+        """How many more runs an account may have at a time; infinite where nothing limits it.
+
+        Args:
+            account: The account.
+            promised: Runs that accounts are about to get.
+        """
         settings = self.of(account.team)
-        free = []
+        of_team = self.running_of(account.team) + sum(
+            runs for other, runs in promised.items() if other.team == account.team
+        )
+        of_user = self.running.get(account, 0) + promised.get(account, 0)
+        free = math.inf
         if settings.max_running_runs is not None:
-            free.append(settings.max_running_runs - self.running_of(account.team))
+            free = settings.max_running_runs - of_team
         if settings.user_max_running_runs is not None:
-            free.append(settings.user_max_running_runs - self.running.get(account, 0))
-        return max(0, min(free)) if free else None
+            free = min(free, settings.user_max_running_runs - of_user)
+        return max(0.0, free)
 
     def waits_for(self, account: Account) -> str | None:
         """Which limit keeps an account's runs from being begun, in words; ``None`` when none does."""

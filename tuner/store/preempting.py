@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
@@ -84,18 +86,16 @@ def _demands(session: Session, *, now: float) -> list[Demand]:
     if not rows:
         return []
     market = Market(session, now=now)
-    used: dict[str, int] = {}
+    promised = Counter[Account]()
     demands = []
     for row in rows:
         account = Account(team=row.team, owner=row.owner)
         if market.waits_for(account) is not None:
             continue
-        slots = market.free_slots(account)
-        wanted = max(1, row.ready)
-        runs = wanted if slots is None else min(wanted, slots - used.get(row.team, 0))
-        if runs <= 0:
+        runs = int(min(max(1, row.ready), market.free_slots(account, promised=promised)))
+        if runs == 0:
             continue
-        used[row.team] = used.get(row.team, 0) + runs
+        promised[account] += runs
         needs = Needs(
             team=row.team,
             workload=row.workload,
