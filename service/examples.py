@@ -11,7 +11,7 @@ from fastapi.encoders import jsonable_encoder
 from tuner.devices import DeviceKind
 from tuner.jobs.admission import admit
 from tuner.jobs.priority import Priority
-from tuner.jobs.progress import BestSoFar, JobDetail, Progress, RunCounts, TrialCounts
+from tuner.jobs.progress import BestSoFar, JobDetail, Progress, RunCounts, TrialCounts, links
 from tuner.jobs.records import (
     EventRecord,
     JobRecord,
@@ -102,6 +102,7 @@ DETAIL: Final = JobDetail(
         seconds_left=None,
     ),
     price=_PRICE,
+    links=links(JOB.id),
 )
 TRIAL: Final = TrialRecord(
     id=_TRIAL_ID,

@@ -93,7 +93,7 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
 
     console = Console(highlight=False)
     console.print(screen(detail))
-    console.print(about(detail, place=place), markup=False)
+    console.print(about(detail, place=place, address=client.url), markup=False)
     if trials:
         show("")
         show_table(("TRIAL", "STATE", "LOSS PER RUNG", "SCHEDULE"), _trial_rows(trials, runs=runs))
@@ -138,12 +138,13 @@ def write_files(answer: Report, *, folder: Path) -> None:
     say("\n".join([f"Wrote to {folder}:", *(f"  {path.name}" for path in written)]))
 
 
-def about(job: JobDetail, *, place: QueueEntry | None) -> str:
+def about(job: JobDetail, *, place: QueueEntry | None, address: str) -> str:
     """Whose a job is, where it stands in the queue, and what people noted about it, in lines.
 
     Args:
         job: The job.
         place: Where it stands; ``None`` once it is over.
+        address: Of the service.
     """
     spec = job.spec
     shared = ", shared with all teams" if spec.shared else ""
@@ -155,6 +156,7 @@ def about(job: JobDetail, *, place: QueueEntry | None) -> str:
         lines.append(f"Queue: {place.reason}")
     if job.limit_reached is not None:
         lines.append(f"Limit reached: {job.limit_reached}")
+    lines.append(f"Dashboard: {address}{job.links['dashboard']}")
     if job.origin is not None:
         lines.append(f"Cloned from job {job.origin}")
     if spec.notes:

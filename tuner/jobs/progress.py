@@ -80,6 +80,15 @@ class JobDetail(JobRecord):
 
     progress: Progress
     price: Price
+    links: dict[str, str]
+    """Where its parts are, as paths of the service: ``events``, ``trials``, ``runs``, ``report``, ``export``, and
+    ``dashboard``, its study's page in the Optuna dashboard."""
+
+
+def links(job_id: str) -> dict[str, str]:
+    """Where the parts of a job are, as paths of the service."""
+    parts = ("events", "trials", "runs", "report", "export", "dashboard")
+    return {part: f"/v1/jobs/{job_id}/{part}" for part in parts}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tuner.jobs.progress import BestSoFar, JobDetail, RunTally, Tally, progress
+from tuner.jobs.progress import BestSoFar, JobDetail, RunTally, Tally, links, progress
 from tuner.jobs.records import RunKind
 from tuner.jobs.states import RunState
 from tuner.schedules import Schedule
@@ -21,6 +21,7 @@ def read_detail(session: Session, job: Job) -> JobDetail:
         **vars(record),
         progress=progress(record, tally=_tally(session, job.id)),
         price=price(record.spec.search),
+        links=links(job.id),
     )
 
 

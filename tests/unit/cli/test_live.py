@@ -41,6 +41,7 @@ def job(*, state: JobState = JobState.RUNNING, best: bool = True, error: str | N
         plan_due=False,
         progress=progress,
         price=price(search),
+        links={},
     )
 
 
