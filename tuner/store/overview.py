@@ -225,11 +225,9 @@ def _behind(ahead: Counter[str], *, team: str) -> str:
     """``"behind 3 jobs of team vision and 1 job of its own team"``."""
     if not ahead:
         return "next in the queue"
-    named = [
-        f"{_jobs(jobs)} of {'its own team' if name == team else f'team {name}'}"
-        for name, jobs in ahead.most_common(_TEAMS_NAMED)
-    ]
-    others = ahead.total() - sum(jobs for _, jobs in ahead.most_common(_TEAMS_NAMED))
+    most = ahead.most_common(_TEAMS_NAMED)
+    named = [f"{_jobs(jobs)} of {'its own team' if name == team else f'team {name}'}" for name, jobs in most]
+    others = ahead.total() - sum(jobs for _, jobs in most)
     if others:
         named.append(f"{_jobs(others)} of other teams")
     return f"behind {_listed(named)}"

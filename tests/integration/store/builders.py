@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from tuner.devices import Device, DeviceKind
+from tuner.errors import LeaseLost, StudyLockLost
 from tuner.jobs.records import (
     CurvePoint,
     JobRecord,
@@ -76,7 +78,8 @@ def take_run(store: Store, asked: WorkerOffer, *, lease_seconds: float = 60.0) -
             put_off.append(taken)
     finally:
         for lock in put_off:
-            store.planning.release(lock, again=True)
+            with suppress(StudyLockLost):  # taken away meanwhile, by a test that does such things at once
+                store.planning.release(lock, again=True)
 
 
 def take_lock(store: Store, asked: WorkerOffer, *, seconds: float = 60.0) -> StudyLock | None:
@@ -90,7 +93,8 @@ def take_lock(store: Store, asked: WorkerOffer, *, seconds: float = 60.0) -> Stu
             put_off.append(taken)
     finally:
         for lease in put_off:
-            store.queue.release(lease)
+            with suppress(LeaseLost):
+                store.queue.release(lease)
 
 
 def announce(store: Store, name: str, *, device: str = "cpu", workloads: Sequence[WorkloadInfo] = (OFFER,)) -> None:
