@@ -3,9 +3,10 @@
     python -m benchmarks.queue [--quick]
 
 First 64 workers empty a queue of 2,000 runs in 20 jobs of four teams with the weights 1 to 4: every run must be
-recorded once, and while every team still has work waiting, each has its share. Then claims are timed, with 1 to 64
-workers and with 10 to 10,000 jobs, and the list, the detail and the queue's overview with as many jobs. The server
-writes to disk as it would for a team. Workers are threads with a store of their own, over two processes.
+recorded once, and while every team still has work waiting, each has its share. There a run holds its worker for half a
+second, so that device time is a matter of runs; where claims are timed it ends at once. Then claims are timed, with 1
+to 64 workers and with 10 to 10,000 jobs, and the list, the detail and the queue's overview with as many jobs. The
+server writes to disk as it would for a team. Workers are threads with a store of their own, over two processes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import json
 import statistics
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
@@ -34,6 +35,7 @@ from tuner.store.migrate import upgrade
 WEIGHTS = (1.0, 2.0, 3.0, 4.0)
 PROCESSES = 2
 LEASE_SECONDS = 60.0
+HOLD_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Claim:
     job_id: str
 
 
-def work(url: str, name: str, *, most: int) -> list[Claim]:
-    """Claim and finish runs until there are none, or so many were."""
+def work(url: str, name: str, *, most: int, hold: float) -> list[Claim]:
+    """Claim runs, hold each for some seconds, and finish them, until there are none or so many were."""
     claims: list[Claim] = []
     with closing(Store.open(url)) as store:
         mine = offer(name)
@@ -59,17 +61,18 @@ def work(url: str, name: str, *, most: int) -> list[Claim]:
                 break
             if isinstance(taken, LeasedRun):
                 claims.append(Claim(at=time.time(), seconds=seconds, run_id=taken.run_id, job_id=taken.job_id))
+                time.sleep(hold)
                 store.queue.finish(taken, loss=0.5, step=STEPS // 9, updates=STEPS // 9)
             else:  # no-op workers plan nothing
                 store.planning.release(taken, again=False)
     return claims
 
 
-def crowd(url: str, first: int, *, workers: int, most: int) -> list[Claim]:
+def crowd(url: str, first: int, *, workers: int, most: int, hold: float) -> list[Claim]:
     """So many workers as threads of this process."""
     results: list[list[Claim]] = []
     threads = [
-        threading.Thread(target=lambda name=f"w{first + number}": results.append(work(url, name, most=most)))
+        threading.Thread(target=lambda name=f"w{first + number}": results.append(work(url, name, most=most, hold=hold)))
         for number in range(workers)
     ]
     for thread in threads:
@@ -81,13 +84,13 @@ def crowd(url: str, first: int, *, workers: int, most: int) -> list[Claim]:
     return [claim for result in results for claim in result]
 
 
-def together(url: str, *, workers: int, most: int) -> list[Claim]:
+def together(url: str, *, workers: int, most: int, hold: float = 0.0) -> list[Claim]:
     """So many workers over the processes."""
     processes = min(PROCESSES, workers)
     shares = [workers // processes + (number < workers % processes) for number in range(processes)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         futures = [
-            pool.submit(crowd, url, sum(shares[:number]), workers=share, most=most)
+            pool.submit(crowd, url, sum(shares[:number]), workers=share, most=most, hold=hold)
             for number, share in enumerate(shares)
         ]
         return sorted((claim for future in futures for claim in future.result()), key=lambda claim: claim.at)
@@ -99,17 +102,20 @@ def exactness(server: PostgresServer, *, jobs: int, runs_per_job: int, workers: 
     upgrade(url)
     fill(url, weights=WEIGHTS, jobs=jobs, ready_runs=runs_per_job)
     began = time.perf_counter()
-    claims = together(url, workers=workers, most=10**9)
+    claims = together(url, workers=workers, most=10**9, hold=HOLD_SECONDS)
     seconds = time.perf_counter() - began
     with closing(Store.open(url)) as store:
         team_of = {job.id: job.spec.team for job in store.jobs.list(limit=jobs).items}
         records = [run for job_id in team_of for run in _all_runs(store, job_id)]
     server.drop(url)
+    seconds_of = {run.id: run.device_seconds for run in records}
     left = Counter({team: runs_per_job * sum(t == team for t in team_of.values()) for team in set(team_of.values())})
     had: Counter[str] = Counter()
+    device: defaultdict[str, float] = defaultdict(float)
     for claim in claims:
         team = team_of[claim.job_id]
         had[team] += 1
+        device[team] += seconds_of[claim.run_id]
         left[team] -= 1
         if left[team] == 0:
             break
@@ -124,8 +130,9 @@ def exactness(server: PostgresServer, *, jobs: int, runs_per_job: int, workers: 
         "seconds": seconds,
         "claims_counted_for_shares": whole,
         "shares": {team: had[team] / whole for team in sorted(had)},
+        "shares_of_device_time": {team: device[team] / sum(device.values()) for team in sorted(device)},
         "wanted": wanted,
-        "worst_deviation": max(abs(had[team] / whole / wanted[team] - 1) for team in wanted),
+        "worst_deviation": max(abs(device[team] / sum(device.values()) / wanted[team] - 1) for team in wanted),
     }
 
 
@@ -192,6 +199,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(
             ", ".join(f"{team} {share:.1%} of {exact['wanted'][team]:.0%}" for team, share in exact["shares"].items())
         )
+        device = exact["shares_of_device_time"]
+        print("of device time:", ", ".join(f"{team} {share:.1%}" for team, share in device.items()), end="; ")
         print(f"worst deviation from the weights: {exact['worst_deviation']:.1%}")
         cases = dict.fromkeys([(workers, 100) for workers in crowds] + [(8, jobs) for jobs in sizes])
         results = [speed(server, workers=workers, jobs=jobs, claims=800) for workers, jobs in cases]
