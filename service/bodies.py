@@ -26,6 +26,6 @@ def strictly(model: type[BaseModel]) -> BeforeValidator:
         try:
             return read_strictly(model, value)
         except ValidationError as error:
-            raise PayloadRefused(error.errors(), model=model) from None
+            raise PayloadRefused(error.errors(include_url=False), model=model) from None
 
     return BeforeValidator(read)

@@ -42,7 +42,7 @@ INVALID_REQUEST = ProblemType(
     remedy="Change the named field to what is allowed and send the request again.",
     members={
         **_FIELD_MEMBERS,
-        "errors": "All refusals found at once, each with loc, field, msg, input, allowed and hint.",
+        "errors": "The refusals found at once, the first 50, each with loc, field, msg, input, allowed and hint.",
     },
 )
 BAD_REQUEST = ProblemType(

@@ -36,6 +36,8 @@ from tuner.errors import (
 from tuner.jobs.payloads import Refusal, refusal_of, refusals
 
 RETRY_AFTER_SECONDS = 5
+MAX_TOLD = 50
+"""Refused values that one answer tells of: a body can hold tens of thousands, and each costs more to tell than to send."""
 
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
@@ -139,22 +141,31 @@ def _teller(mapping: _Mapping) -> Callable[[Request, Exception], Response]:
 
 
 def _invalid_value(request: Request, error: InvalidValue) -> Response:
-    return _refused([refusal_of(error)], request=request)
+    return _refused([refusal_of(error)], of=1, request=request)
 
 
 def _payload_refused(request: Request, error: PayloadRefused) -> Response:
-    return _refused(refusals(error.errors, model=error.model), request=request)
+    return _refused(refusals(error.errors[:MAX_TOLD], model=error.model), of=len(error.errors), request=request)
 
 
 def _parameters_refused(request: Request, error: RequestValidationError) -> Response:
     """Query parameters, headers and paths; their locations begin with which of these it is."""
-    stripped = [{**one, "loc": () if one["type"] == "json_invalid" else one["loc"][1:]} for one in error.errors()]
-    return _refused(refusals(stripped), request=request)
+    found = error.errors()
+    told = found[:MAX_TOLD]
+    stripped = [{**one, "loc": () if one["type"] == "json_invalid" else one["loc"][1:]} for one in told]
+    return _refused(refusals(stripped), of=len(found), request=request)
 
 
-def _refused(found: Sequence[Refusal], *, request: Request) -> Response:
-    first, more = found[0], len(found) - 1
-    rest = f" ({more} more in `errors`)" if more else ""
+def _refused(found: Sequence[Refusal], *, of: int, request: Request) -> Response:
+    """What is refused, the first in the words of the detail.
+
+    Args:
+        found: What is told; at least one.
+        of: How much was found altogether.
+        request: The request.
+    """
+    first, more = found[0], of - 1
+    rest = f" ({more} more{'' if of > len(found) else ' in `errors`'})" if more else ""
     return problem_response(
         catalog.INVALID_REQUEST,
         detail=_sentence(first.message) + rest,

@@ -301,3 +301,10 @@ def test_every_problem_has_a_page_for_people(still: TestClient, slug: str):
     assert answer.headers["content-type"].startswith("text/html")
     assert CATALOG[slug].title in answer.text
     assert all(name in answer.text for name in CATALOG[slug].members)
+
+
+def test_a_body_of_thousands_of_mistakes_is_told_the_first_of_them(still: TestClient):
+    wrong = {f"field{number}": number for number in range(5_000)}
+    problem = still.post("/v1/jobs", json={"workload": "digits-mlp"} | wrong).json()
+    assert [one["field"] for one in problem["errors"]] == [f"field{number}" for number in range(50)]
+    assert problem["detail"].endswith(" (4999 more)")
