@@ -37,7 +37,7 @@ from tuner.jobs.payloads import Refusal, refusal_of, refusals
 
 RETRY_AFTER_SECONDS = 5
 MAX_TOLD = 50
-"""Refused values that one answer tells of: a body can hold tens of thousands, and each costs more to tell than to send."""
+"""Refused values that one answer tells of: there can be tens of thousands, each costing more to tell than to send."""
 
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
