@@ -45,6 +45,8 @@ class _Look:
     events: tuple[EventRecord, ...]
     end: JobState | None = None
     """The state that the job has ended in, when nothing will follow these events."""
+    through: int = 0
+    """Nothing else is to be told of the events up to this one."""
 
 
 @router.get(
@@ -87,7 +89,7 @@ async def watch_all(
     """
 
     def look(after: int) -> _Look:
-        return _Look(events=resources.store.events.after(after, visibility=asking.visibility, limit=_BATCH))
+        return _of_all(resources.store, asking=asking, after=after)
 
     async for message in _told(look, resources=resources, after=start):
         yield message
@@ -107,6 +109,7 @@ async def _told(look: Callable[[int], _Look], *, resources: Resources, after: in
         for event in found.events:
             yield ServerSentEvent(event=event.kind, id=str(event.id), data=event)
             seen = event.id
+        seen = max(seen, found.through)
         if not found.events:
             if found.end is not None:
                 yield ServerSentEvent(event=END, data={"state": found.end})
@@ -125,3 +128,15 @@ def _of_job(store: Store, *, job_id: str, asking: Principal, after: int) -> _Loo
         raise NotFound("job", key=job_id)
     events = store.events.after(after, job_id=job_id, limit=_BATCH)
     return _Look(events=events, end=job.state if is_over(job.state) else None)
+
+
+def _of_all(store: Store, *, asking: Principal, after: int) -> _Look:
+    """What is new of the jobs that may be seen, and how far everything has been looked through.
+
+    Without the latter a team to which nothing happens would have all that happens to the others read again and again.
+    """
+    latest = store.events.latest()  # first: events become visible in the order of their ids
+    if latest <= after:
+        return _Look(events=())
+    events = store.events.after(after, visibility=asking.visibility, limit=_BATCH)
+    return _Look(events=events, through=latest if len(events) < _BATCH else 0)

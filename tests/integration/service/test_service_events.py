@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -207,6 +208,30 @@ def test_another_teams_events_are_not_among_those_of_all_jobs(settings: Settings
         seen = [event.job_id for event in taken(client.events(after=begin), 2)]
     assert seen == [shared.id, own.id]
     assert private.id not in seen
+
+
+def test_what_happens_to_others_is_read_once(
+    settings: Settings, store: Store, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    people = settle(store)
+    begin = store.events.latest()
+    world.job(by=Actor(user="cleo"), team=VISION)
+    last_of_others = store.events.latest()
+    read, starts = store.events.after, list[int]()
+
+    def noted(event_id: int, **given: Any) -> tuple[EventRecord, ...]:
+        starts.append(event_id)
+        return read(event_id, **given)
+
+    monkeypatch.setattr(store.events, "after", noted)
+    guarded = settings.model_copy(update={"port": 0, "auth": "on"})
+    with served(guarded, store=store) as server, Client(server.address, token=people.eve) as client:
+        watcher = Watcher(taken(client.events(after=begin), 1))
+        wait_until(lambda: bool(starts), what="the first look")
+        own = world.job(by=Actor(user="eve"), team=SPEECH)
+        assert [event.job_id for event in watcher.join()] == [own.id]
+    assert starts[0] == begin
+    assert all(start >= last_of_others for start in starts[1:])
 
 
 def taken(events: Iterator[EventRecord], count: int) -> Iterator[EventRecord]:
