@@ -12,6 +12,7 @@ import pytest
 from tests.integration.store.builders import announce, offer
 from tests.integration.test_conductor import INFO, OFFER
 from tuner.conductor import advance
+from tuner.errors import InvalidValue
 from tuner.jobs.admission import admit
 from tuner.jobs.change import JobChange
 from tuner.jobs.records import JobRecord, LeasedRun, RunKind
@@ -161,6 +162,19 @@ class TestBudget:
         assert sum(run.total_steps for run in done) <= 12 * 90
         assert any(run.kind is RunKind.CONFIRM for run in done)
         assert report(store, job).why_ended.startswith("the limit of 1,080 updates is reached")
+
+    def test_what_was_cancelled_and_will_be_trained_when_it_is_tried_again_counts(self, store: Store) -> None:
+        job = submit(store, **ONE_RUNG, trials=20)
+        leased = 0
+        while leased < 14:
+            taken = store.queue.take(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
+            if isinstance(taken, LeasedRun):
+                leased += 1
+            elif taken is not None:
+                advance(store, lock=taken)
+        store.jobs.cancel(job.id, reason="a mistake")
+        with pytest.raises(InvalidValue, match="max_updates must be at least"):
+            store.jobs.change(job.id, JobChange(max_updates=12 * 90))
 
 
 class TestPause:

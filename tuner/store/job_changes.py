@@ -10,18 +10,25 @@ from tuner.errors import IllegalTransition
 from tuner.jobs.change import Course, JobChange, changed
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JOB_TRANSITIONS, JobState, RunState, TrialState, check_transition, is_over
+from tuner.people.records import TeamSettings
 from tuner.store.database import Tx
 from tuner.store.lifecycle import EventKind, unlock
 from tuner.store.limits import note_limit
 from tuner.store.models import Event, Job, LogChunk, Point, Report, Run, Snapshot, Trial
-from tuner.store.quotas import check_priority, hold_team
+from tuner.store.quotas import check_priority
 
 _AGAIN = (RunState.FAILED, RunState.CANCELLED)
 _TRIALS_AGAIN = (TrialState.FAILED, TrialState.CANCELLED)
 
 
-def change_job(tx: Tx, job: Job, *, change: JobChange) -> None:
+def change_job(tx: Tx, job: Job, *, change: JobChange, settings: TeamSettings | None) -> None:
     """Change a job's request.
+
+    Args:
+        tx: The transaction.
+        job: The job.
+        change: What to change.
+        settings: The team's, as it is held; needed for a change of the priority.
 
     Raises:
         IllegalTransition: It has completed, and the change concerns its training.
@@ -33,7 +40,7 @@ def change_job(tx: Tx, job: Job, *, change: JobChange) -> None:
             "job", key=job.id, state=job.state.value, wanted=f"changed in {', '.join(sorted(trains))}"
         )
     if "priority" in trains:
-        check_priority(hold_team(tx, job.team), change.priority)
+        check_priority(settings, change.priority)
     spec = changed(JobSpec.model_validate(job.spec), change, course=_course(tx, job))
     job.spec = spec.model_dump(mode="json")
     job.name, job.shared, job.priority = spec.name, spec.shared, spec.priority.rank
@@ -141,7 +148,8 @@ def _move(job: Job, *, to: JobState) -> None:
 
 def _course(tx: Tx, job: Job) -> Course:
     opened = select(func.count()).select_from(Trial).where(Trial.job_id == job.id)
-    asked = select(func.sum(Run.total_steps)).where(Run.job_id == job.id, Run.state != RunState.CANCELLED)
+    # Runs are cancelled with their job alone: when it is tried again, so are they, and their updates are due.
+    asked = select(func.sum(Run.total_steps)).where(Run.job_id == job.id)
     answered = select(Trial.id).where(Trial.job_id == job.id, Trial.state == TrialState.COMPLETED).limit(1)
     return Course(
         opened=tx.session.scalar(opened) or 0,

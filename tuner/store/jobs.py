@@ -23,7 +23,7 @@ from tuner.store.database import Part, Tx, reads, writes
 from tuner.store.job_changes import change_job, delete_job, pause_job, resume_job, retry_job
 from tuner.store.job_detail import read_detail
 from tuner.store.job_list import Page, check_limit, matching, page_of, place_of, visible
-from tuner.store.lifecycle import EventKind, end_job, find_job, lock_job
+from tuner.store.lifecycle import EventKind, end_job, find_job, lock_job, team_of
 from tuner.store.models import Account, Job, Point, Report, Run, Trial
 from tuner.store.quotas import check_open_job, check_priority, hold_team
 from tuner.store.rows import as_json, curve_point, job_record, log_chunk, run_record, trial_record
@@ -205,8 +205,10 @@ class Jobs(Part):
             InvalidValue: The priority is above what the team may use, ``trials`` is below those that were opened, or
                 ``max_updates`` below what an answer takes from here.
         """
+        # The team before the job, like everywhere.
+        settings = hold_team(tx, team_of(tx.session, job_id)) if "priority" in change.model_fields_set else None
         job = lock_job(tx, job_id)
-        change_job(tx, job, change=change)
+        change_job(tx, job, change=change, settings=settings)
         tx.audit(by, "job.change", target=job.id, team=job.team, **change.given)
         return job_record(job)
 
@@ -252,8 +254,7 @@ class Jobs(Part):
             IllegalTransition: It has neither failed nor been cancelled.
             LimitReached: It would be one open job too many, or the month's device hours are used up.
         """
-        found = find_job(tx.session, job_id)
-        settings = hold_team(tx, found.team)
+        settings = hold_team(tx, team_of(tx.session, job_id))
         job = lock_job(tx, job_id)
         retry_job(tx, job, allowed=lambda: check_open_job(tx, settings, team=job.team, owner=job.owner))
         tx.audit(by, "job.retry", target=job.id, team=job.team)

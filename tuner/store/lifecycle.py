@@ -1,7 +1,8 @@
 """How jobs, trials and runs change state inside a transaction: checked against the tables, told as events.
 
-Rows are locked in one order everywhere, job before run, so that two transactions never wait for each other. Events
-refer to the job's row, and PostgreSQL locks its key for that: hence ``FOR NO KEY UPDATE``, which permits it.
+Rows are locked in one order everywhere, team before job before run, so that two transactions never wait for each
+other. Events refer to the job's row, and PostgreSQL locks its key for that: hence ``FOR NO KEY UPDATE``, which permits
+it.
 """
 
 from __future__ import annotations
@@ -81,6 +82,20 @@ def find_job(session: Session, job_id: str) -> Job:
     if job is None:
         raise NotFound("job", key=job_id)
     return job
+
+
+def team_of(session: Session, job_id: str) -> str:
+    """The team of a job, which never changes.
+
+    Nothing else of its row is read: the session would go on showing that, also once the row is locked.
+
+    Raises:
+        NotFound: There is no such job.
+    """
+    team = session.scalar(select(Job.team).where(Job.id == job_id))
+    if team is None:
+        raise NotFound("job", key=job_id)
+    return team
 
 
 def lock_job(tx: Tx, job_id: str) -> Job:

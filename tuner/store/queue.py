@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from tuner.errors import InvalidValue
+from tuner.errors import InvalidValue, NotFound
 from tuner.jobs.records import (
     EVERYTHING,
     CurvePoint,
@@ -322,7 +322,10 @@ class Queue(Part):
 
     @writes
     def _free_in_job(self, tx: Tx, job_id: str, *, which: ColumnElement[bool], reason: str) -> Reaped:
-        job = lock_job(tx, job_id)
+        try:
+            job = lock_job(tx, job_id)
+        except NotFound:  # cancelled and deleted since it was looked up
+            return Reaped(requeued=0, failed=0)
         leased = select(Run).where(Run.job_id == job_id, Run.state == RunState.LEASED, which).order_by(Run.seq)
         requeued = failed = 0
         for run in tx.session.scalars(leased.with_for_update(key_share=True)).all():

@@ -9,17 +9,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import event, text
 
 from tests.integration.store.builders import OFFER, STEPS, Bench, announce, offer, point, spec, take_lock, take_run
-from tuner.errors import LeaseLost
+from tuner.errors import IllegalTransition, LeaseLost
+from tuner.jobs.change import JobChange
+from tuner.jobs.priority import Priority
 from tuner.jobs.records import EventRecord
 from tuner.jobs.states import JobState, RunState
-from tuner.store import Store
+from tuner.people.records import TeamSettings
+from tuner.store import Store, database
 from tuner.store.database import Tx
 
 Sql = Callable[..., list[Any]]
@@ -213,3 +216,38 @@ def test_a_cancel_and_many_claims_leave_no_run_behind(bench: Bench, store: Store
 
     at_once(act)
     assert {run.state for run in store.jobs.runs(job.id).items} == {RunState.CANCELLED}
+
+
+def test_a_job_that_many_try_again_at_once_is_tried_again_once(bench: Bench, store: Store) -> None:
+    store.people.put_team("speech", TeamSettings())
+    job = bench.ready_job(team="speech")
+    store.jobs.cancel(job.id, reason="a mistake")
+
+    def retry(number: int) -> bool:
+        try:
+            store.jobs.retry(job.id)
+        except IllegalTransition:
+            return False
+        return True
+
+    assert sum(at_once(retry)) == 1
+    assert bench.kinds(job.id).count("job.retried") == 1
+
+
+def test_trying_again_and_another_priority_do_not_wait_for_each_other(
+    bench: Bench, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PAUSES_SECONDS", ())  # a deadlock would pass unseen
+    store.people.put_team("speech", TeamSettings())
+    job = bench.ready_job(team="speech")
+    store.jobs.cancel(job.id, reason="a mistake")
+
+    def disturb(number: int) -> None:
+        for _ in range(20):
+            if number % 2:
+                store.jobs.change(job.id, JobChange(priority=Priority.LOW))
+                continue
+            with suppress(IllegalTransition):
+                store.jobs.retry(job.id)
+
+    at_once(disturb)
