@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     login_rate_limit: str = Field(
         default="20/minute", description="Refused tokens and logins of one address; empty for none."
     )
+    stream_limit: int = Field(default=100, ge=1, description="Event streams of one token that are open at a time.")
     body_limit: int = Field(default=2**20, ge=1024, description="Bytes of a request's body at most.")
     event_retention: timedelta = Field(
         default=timedelta(days=30), gt=timedelta(0), description="How long events are kept."

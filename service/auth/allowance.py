@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
@@ -36,3 +40,41 @@ class Allowance:
             return
         reset_at = self._limiter.get_window_stats(self._item, who).reset_time
         raise TooManyRequests(str(self._item), seconds=max(1, math.ceil(reset_at - time.time())))
+
+
+class AtOnce:
+    """How much of what takes long may be under way at a time, for each who asks for it.
+
+    Args:
+        most: So much.
+        what: What it is, in the plural.
+        again_in: Seconds after which asking again may help.
+    """
+
+    def __init__(self, most: int, *, what: str, again_in: int) -> None:
+        self._most = most
+        self._what = what
+        self._again_in = again_in
+        self._lock = threading.Lock()
+        self._under_way: Counter[str] = Counter()
+
+    @contextmanager
+    def one(self, who: str) -> Iterator[None]:
+        """Count one as under way while the block runs.
+
+        Args:
+            who: Who asks for it.
+
+        Raises:
+            TooManyRequests: There are as many as there may be.
+        """
+        with self._lock:
+            if self._under_way[who] >= self._most:
+                raise TooManyRequests(f"{self._most} {self._what} at a time", seconds=self._again_in)
+            self._under_way[who] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way[who] -= 1
+                self._under_way += Counter()  # forgets those who have none

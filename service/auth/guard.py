@@ -10,7 +10,7 @@ from typing import Protocol
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from service.auth.allowance import Allowance
+from service.auth.allowance import Allowance, AtOnce
 from service.auth.sessions import Session, Sessions
 from service.errors import Unauthenticated
 from service.settings import Settings
@@ -20,6 +20,7 @@ from tuner.people.tokens import digest
 REMEMBERED_SECONDS = 5.0
 """So long a revoked token may still be good at a service that has just served it."""
 _REMEMBERED = 10_000
+_STREAM_AGAIN_SECONDS = 10
 
 
 class Accounts(Protocol):
@@ -63,6 +64,7 @@ class Guard:
         self.sessions = Sessions(secret, lifetime=settings.session_lifetime, secure=settings.secure_cookies)
         self.requests = Allowance(settings.rate_limit)
         self.refusals = Allowance(settings.login_rate_limit)
+        self.streams = AtOnce(settings.stream_limit, what="event streams", again_in=_STREAM_AGAIN_SECONDS)
         self._accounts = accounts
         self._clock = clock
         self._remembered: dict[str, tuple[Principal, float]] = {}

@@ -49,10 +49,24 @@ class _Look:
     """Nothing else is to be told of the events up to this one."""
 
 
+async def one_stream(asking: PrincipalDep, resources: ResourcesDep) -> AsyncIterator[None]:
+    """A dependency that counts a stream for as long as it is open: each asks the database several times a second.
+
+    Raises:
+        TooManyRequests: Whoever asks has too many open.
+    """
+    with resources.guard.streams.one(asking.token_id or asking.user):
+        yield
+
+
+_COUNTED = [Depends(one_stream)]
+
+
 @router.get(
     "/jobs/{job_id}/events",
     summary="Watch a job",
     response_class=EventSourceResponse,
+    dependencies=_COUNTED,
     responses=declared(catalog.NOT_FOUND) | _STREAM,
 )
 async def watch_job(
@@ -78,7 +92,13 @@ def _start(store: StoreDep, last_event_id: LastEventId = None) -> int:
     return store.events.latest() if last_event_id is None else last_event_id
 
 
-@router.get("/events", summary="Watch all jobs", response_class=EventSourceResponse, responses=_STREAM)
+@router.get(
+    "/events",
+    summary="Watch all jobs",
+    response_class=EventSourceResponse,
+    dependencies=_COUNTED,
+    responses=_STREAM,
+)
 async def watch_all(
     asking: PrincipalDep, resources: ResourcesDep, start: Annotated[int, Depends(_start)]
 ) -> AsyncIterator[ServerSentEvent]:

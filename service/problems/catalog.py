@@ -180,7 +180,8 @@ TOO_MANY_REQUESTS = ProblemType(
     status=429,
     title="Too many requests",
     meaning="One token, or one address without a login, asks more often than the service allows; or too many refused "
-    "tokens came from one address.",
+    "tokens came from one address; or too much of what takes long is under way: open event streams of one token, "
+    "tries of webhooks.",
     remedy="Wait the seconds that the Retry-After header names. To follow a job, read its events instead of asking "
     "again and again.",
     members={"rate": "What is allowed."},

@@ -234,6 +234,25 @@ def test_what_happens_to_others_is_read_once(
     assert all(start >= last_of_others for start in starts[1:])
 
 
+def test_a_token_has_so_many_streams_open_and_no_more(settings: Settings, store: Store, world: World):
+    people = settle(store)
+    guarded = settings.model_copy(update={"port": 0, "auth": "on", "stream_limit": 1})
+    job = world.job(by=Actor(user="eve"), team=SPEECH)
+    with served(guarded, store=store) as server:
+
+        def status(path: str, secret: str) -> int:
+            with httpx2.stream("GET", f"{server.address}{path}", headers=as_user(secret)) as answer:
+                return answer.status_code
+
+        of_job = f"/v1/jobs/{job.id}/events"
+        with httpx2.stream("GET", f"{server.address}{of_job}", headers=as_user(people.eve)) as answer:
+            said = iter(httpx2.EventSource(answer))  # the stream closes with it
+            assert next(said).event == "job.submitted"
+            assert [status(path, people.eve) for path in (of_job, "/v1/events")] == [429, 429]
+            assert status("/v1/events", people.ada) == 200, "each has their own"
+        wait_until(lambda: status(of_job, people.eve) == 200, what="the closed stream to count no more")
+
+
 def taken(events: Iterator[EventRecord], count: int) -> Iterator[EventRecord]:
     """The first events of a stream that may have no end; the stream is closed after them."""
     with closing(events):  # type: ignore[type-var] # a generator

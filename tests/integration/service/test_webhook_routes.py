@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,8 +15,8 @@ from service.app import create_app
 from service.auth.access import principal
 from service.settings import Settings
 from service.webhooks.signing import signature
-from tests.integration.service.live import wait_until
-from tests.integration.service.receiver import Receiver, receiving
+from tests.integration.service.live import PATIENCE_SECONDS, wait_until
+from tests.integration.service.receiver import Got, Receiver, receiving
 from tests.integration.service.world import World
 from tuner.people.records import TeamSettings
 from tuner.people.roles import LOCAL_ACTOR, Principal, Role
@@ -242,3 +244,22 @@ class TestTeams:
         answer = api.post("/v1/webhooks", json={"url": "https://example.org/", "team": "nobody"})
         assert answer.status_code == 404
         assert answer.json()["kind"] == "team"
+
+
+def test_tries_that_hang_leave_the_service_its_threads(api: TestClient, receiver: Receiver):
+    let_go = threading.Event()
+
+    def hang(_: Got) -> int:
+        let_go.wait(PATIENCE_SECONDS)
+        return 204
+
+    receiver.answer = hang
+    where = f"/v1/webhooks/{create(api, receiver.url)['webhook']['id']}/test"
+    with ThreadPoolExecutor(4) as tries:
+        hanging = [tries.submit(api.post, where) for _ in range(4)]
+        wait_until(lambda: len(receiver.got) == 4, what="four tries under way")
+        refused = api.post(where)
+        let_go.set()
+        assert [one.result().json()["delivered"] for one in hanging] == [True] * 4
+    assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-requests")
+    assert api.post(where).status_code == 200
