@@ -60,7 +60,10 @@ def in_our_words(refused: typer.BadParameter) -> str:
 
     if not isinstance(refused.__cause__, ValidationError):
         return refused.message
-    first = refusals(refused.__cause__.errors())[0]
+    errors = refused.__cause__.errors()
+    if errors[0]["type"] == "value_error":  # a choice: the parser's own words tell value and choices
+        return str(errors[0]["ctx"]["error"]).rstrip(".")
+    first = refusals(errors)[0]
     return f"it must be {first.allowed}, got {first.value!r}"
 
 

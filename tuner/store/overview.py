@@ -72,7 +72,8 @@ def read_overview(session: Session, *, visibility: Visibility) -> tuple[QueueEnt
     entries = []
     for position, seq in enumerate(order, start=1):
         place = places[seq]
-        reason = "; ".join(part for part in (_behind(ahead, team=place.row.team), place.obstacle) if part)
+        turn = _behind(ahead, team=place.row.team) if ahead or place.obstacle is None else None
+        reason = "; ".join(part for part in (turn, place.obstacle) if part)
         entries.append(_entry(place, position=position, reason=reason, now=now))
         ahead[place.row.team] += 1
     entries += [_entry(places[seq], position=None, reason=_why_not(places[seq]), now=now) for seq in rest]

@@ -82,7 +82,7 @@ class People(Tokens):
         }
         held = {what: tx.session.execute(count).scalar_one() for what, count in counts.items()}
         if any(held.values()):
-            told = ", ".join(f"{count} {what}" for what, count in held.items() if count)
+            told = ", ".join(f"{count} {what if count > 1 else what[:-1]}" for what, count in held.items() if count)
             raise IllegalTransition("team", key=name, state=f"in use ({told})", wanted="deleted")
         tx.session.execute(delete(Token).where(Token.team == name))
         tx.session.execute(delete(Team).where(Team.name == name))

@@ -56,6 +56,13 @@ def test_the_first_is_the_job_that_the_next_claim_gives(bench: Bench, store: Sto
     assert {entry.position for entry in store.queue.overview()} == {None}
 
 
+def test_what_nothing_is_ahead_of_but_a_limit_holds_is_not_called_next(bench: Bench, store: Store) -> None:
+    team(store, "vision", max_running_runs=1)
+    held = bench.ready_job(team="vision", runs=2)
+    bench.claim()
+    assert entry_of(store, held.id).reason == "its team runs 1 of its 1"
+
+
 def test_a_limit_is_told_as_the_reason_and_goes_behind_those_without(bench: Bench, store: Store) -> None:
     team(store, "speech")
     team(store, "vision", max_running_runs=1)

@@ -219,10 +219,10 @@ def test_a_lifetime_out_of_range_is_refused(people: Store, lifetime: float):
 
 def test_a_team_is_deleted_once_nothing_belongs_to_it(people: Store):
     record, _ = people.people.create_token("ada", team="vision", role=Role.VIEWER)
-    with pytest.raises(IllegalTransition, match=r"1 members, 1 tokens"):
+    with pytest.raises(IllegalTransition, match=r"1 member, 1 token"):
         people.people.delete_team("vision")
     people.people.remove_member("vision", "ben")
-    with pytest.raises(IllegalTransition, match=r"in use \(1 tokens\)"):
+    with pytest.raises(IllegalTransition, match=r"in use \(1 token\)"):
         people.people.delete_team("vision")
     people.people.revoke_token(record.id)
     people.people.delete_team("vision", by=ROOT)
@@ -270,7 +270,7 @@ def test_nobody_joins_a_team_that_is_deleted_meanwhile(people: Store):
 def test_a_team_with_jobs_is_not_deleted(people: Store):
     people.people.put_team("robots", TeamSettings())
     people.jobs.submit(spec(team="robots"))
-    with pytest.raises(IllegalTransition, match="1 jobs"):
+    with pytest.raises(IllegalTransition, match="1 job"):
         people.people.delete_team("robots")
 
 

@@ -110,6 +110,7 @@ class TestErrors:
             (("submit", "--trials", "abc"), "'--trials': it must be a whole number, got 'abc'"),
             (("up", "--port", "99999"), "it must be at most 65535, got '99999'"),
             (("schedule", "export", "--floor", "low"), "'--floor': it must be a number, got 'low'"),
+            (("submit", "--priority", "urgent"), "'--priority': 'urgent' is not one of 'low', 'normal', 'high'"),
         ],
     )
     def test_a_refused_option_names_itself_its_value_and_what_is_allowed_in_one_line(self, arguments, message):
