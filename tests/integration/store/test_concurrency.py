@@ -251,3 +251,18 @@ def test_trying_again_and_another_priority_do_not_wait_for_each_other(
                 store.jobs.retry(job.id)
 
     at_once(disturb)
+
+
+def test_a_job_that_is_deleted_while_its_runs_are_freed_keeps_no_worker_from_starting(
+    bench: Bench, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = bench.running_job()
+    bench.claim("w1")
+    kept = bench.running_job()
+    look = store.queue._jobs_to_free
+    found = (job.id, kept.id)
+    store.jobs.cancel(job.id, reason="enough")
+    store.jobs.delete(job.id)
+    bench.claim("w1")
+    monkeypatch.setattr(store.queue, "_jobs_to_free", lambda which: found if kept.id in look(which) else ())
+    assert store.queue.take_back("w1") == 1
