@@ -60,6 +60,7 @@ def test_the_commands_of_the_readme_run(service, tmp_path):
     script = block_with("tuner submit", language="sh")
     small = '{"search": {"rungs": 2, "cohort": 2, "finalists": 1, "confirm_seeds": 2, "total_steps": 60}}'
     script = script.replace("--trials 20", "--trials 3 --spec -").replace("--watch", f"--watch <<< '{small}'")
+    script = script.replace("--dry-run", f"--dry-run <<< '{small}'")
     assert script.startswith("tuner up")
     printed = shell(script.split("\n", 1)[1], environment=service, folder=tmp_path)
     assert "Against what you would have used" in printed
