@@ -58,7 +58,7 @@ class IllegalTransition(TunerError):
         self.key = key
         self.state = state
         self.wanted = wanted
-        super().__init__(f"{kind} {key} is {state} and cannot become {wanted}")
+        super().__init__(f"{kind} {key} is {state} and cannot be {wanted}")
 
 
 class LeaseLost(TunerError):

@@ -87,15 +87,19 @@ def logs(
     """Print what a run's code printed. With --json, each piece is one line of JSON."""
     from tuner.client import Client
 
+    silent = True
     with Client.from_profile(url) as client:
         try:
             for chunk in client.log_chunks(run, follow=follow):
+                silent = False
                 if as_json:
                     show(json.dumps(vars(chunk), ensure_ascii=False))
                 else:
                     typer.echo(chunk.text, nl=False)
         except KeyboardInterrupt:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if silent:
+        say("The run has printed nothing.")
 
 
 def events(

@@ -50,8 +50,8 @@ def moment(seconds: float | None) -> str:
 
 
 def hours(seconds: float) -> str:
-    """Device time in hours: ``"12.3 h"``."""
-    return f"{seconds / 3_600:,.1f} h"
+    """Device time in hours, ``"12.3 h"``, and below one in its largest unit: ``"42 s"``, ``"3 min"``."""
+    return ago(seconds) if seconds < 3_600 else f"{seconds / 3_600:,.1f} h"
 
 
 def check_meant(question: str, *, yes: bool) -> None:

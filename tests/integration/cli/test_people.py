@@ -126,7 +126,7 @@ class TestSteering:
         clone = ada("clone", job_id, "--name", "again").stdout.strip()
         shown = ada("show", clone).stdout
         assert f"Cloned from job {job_id}" in shown
-        assert "Of ada, team vision; priority normal; 0.0 h of device time" in shown
+        assert "Of ada, team vision; priority normal; 0 s of device time" in shown
         assert "Notes: look here" in shown
 
     def test_deleting_asks_first_and_needs_an_end(self, ada, job_id):

@@ -67,7 +67,7 @@ class TestChange:
         store.planning.complete_job(bench.lock(), report={})
         assert store.jobs.change(job.id, JobChange(name="x", notes="y", shared=True)).spec.name == "x"
         for refused in (JobChange(priority=Priority.LOW), JobChange(trials=99), JobChange(limits=Limits(patience=3))):
-            with pytest.raises(IllegalTransition, match="is completed and cannot become changed in"):
+            with pytest.raises(IllegalTransition, match="is completed and cannot be changed in"):
                 store.jobs.change(job.id, refused)
 
     def test_the_limits_of_a_job_that_failed_can_be_raised_before_it_is_tried_again(
@@ -132,7 +132,7 @@ class TestPause:
     def test_a_job_that_is_over_is_refused(self, store: Store, move: str) -> None:
         job = store.jobs.submit(spec())
         store.jobs.cancel(job.id, reason="enough")
-        with pytest.raises(IllegalTransition, match="is cancelled and cannot become"):
+        with pytest.raises(IllegalTransition, match="is cancelled and cannot be"):
             getattr(store.jobs, move)(job.id)
 
     def test_a_paused_job_can_be_cancelled(self, store: Store) -> None:
@@ -197,11 +197,11 @@ class TestRetry:
 
     def test_only_what_failed_or_was_cancelled_is_tried_again(self, bench: Bench, store: Store) -> None:
         job = bench.running_job()
-        with pytest.raises(IllegalTransition, match="is running and cannot become tried again"):
+        with pytest.raises(IllegalTransition, match="is running and cannot be tried again"):
             store.jobs.retry(job.id)
         store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
         store.planning.complete_job(bench.lock(), report={})
-        with pytest.raises(IllegalTransition, match="is completed and cannot become tried again"):
+        with pytest.raises(IllegalTransition, match="is completed and cannot be tried again"):
             store.jobs.retry(job.id)
 
 
@@ -232,7 +232,7 @@ class TestDelete:
 
     def test_a_job_that_is_not_over_is_refused(self, store: Store) -> None:
         job = store.jobs.submit(spec())
-        with pytest.raises(IllegalTransition, match="is queued and cannot become deleted before it is over"):
+        with pytest.raises(IllegalTransition, match="is queued and cannot be deleted before it is over"):
             store.jobs.delete(job.id)
         assert store.jobs.get(job.id) == job
 

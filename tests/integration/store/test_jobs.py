@@ -138,7 +138,7 @@ class TestCancel:
         job = bench.running_job()
         store.queue.fail(bench.claim(), reason="it broke", retry=False)
         store.planning.fail_job(bench.lock(), error="it broke")
-        with pytest.raises(IllegalTransition, match=f"job {job.id} is failed and cannot become cancelled"):
+        with pytest.raises(IllegalTransition, match=f"job {job.id} is failed and cannot be cancelled"):
             store.jobs.cancel(job.id, reason="by ann")
 
 

@@ -78,5 +78,5 @@ def test_every_step_is_allowed_or_refused_as_the_table_says(name: str) -> None:
             if to in table[state]:
                 check_transition(table, kind="thing", key="k", state=state, to=to)
             else:
-                with pytest.raises(IllegalTransition, match=f"thing k is {state.value} and cannot become {to.value}"):
+                with pytest.raises(IllegalTransition, match=f"thing k is {state.value} and cannot be {to.value}"):
                     check_transition(table, kind="thing", key="k", state=state, to=to)

@@ -1,0 +1,21 @@
+"""What commands print."""
+
+import pytest
+from typer.testing import CliRunner
+
+from tuner.cli.main import app
+from tuner.cli.output import hours
+from tuner.client import Client
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.0, "0 s"), (42.4, "42 s"), (200.0, "3 min"), (3_600.0, "1.0 h"), (4.5e6, "1,250.0 h")]
+)
+def test_device_time_is_in_hours_and_short_ones_are_not_told_as_nothing(seconds, told):
+    assert hours(seconds) == told
+
+
+def test_a_run_that_printed_nothing_says_so_beside_the_output(monkeypatch):
+    monkeypatch.setattr(Client, "log_chunks", lambda self, run, *, follow: iter(()))
+    result = CliRunner().invoke(app, ["logs", "r", "--url", "http://127.0.0.1:1"])
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "The run has printed nothing.\n")
