@@ -90,7 +90,9 @@ def advance(store: Store, *, lock: StudyLock) -> None:
     for decision in opening:
         _carry_out(store, lock=lock, record=record, decision=decision)
     if not any(isinstance(decision, Finish | GiveUp) for decision in opening):
-        store.planning.release(lock, again=bool(opening))
+        # Planning that is due for nothing would have a run pre-empted for an urgent job that only waits for its own.
+        again = bool(opening) and bool(plan(study_state(store.planning.load(lock.job_id)), capacity=1))
+        store.planning.release(lock, again=again)
 
 
 def study_state(record: StudyRecord) -> StudyState:

@@ -216,3 +216,21 @@ class TestRetry:
         study = optuna.load_study(study_name=job.id, storage=store.optuna_storage())
         states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
         assert (states[:failed], "FAIL" in states[failed:]) == (["FAIL"] * failed, False)
+
+
+def test_an_urgent_job_that_waits_for_its_own_run_has_no_other_stopped(store: Store) -> None:
+    def take(worker: str) -> LeasedRun:
+        while True:
+            taken = store.queue.take(offer(worker, workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
+            if isinstance(taken, LeasedRun):
+                return taken
+            assert taken is not None
+            advance(store, lock=taken)
+
+    announce(store, "w2", workloads=[INFO])
+    submit(store, **ONE_RUNG)
+    take("w2")
+    request = {"workload": INFO.name, "priority": "high", "search": {**ONE_RUNG, "trials": 1}}
+    urgent = store.jobs.submit(admit(request, workloads=[INFO]))
+    assert take("w").job_id == urgent.id
+    assert store.queue.preempt() == 0
