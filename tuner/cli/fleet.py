@@ -46,7 +46,7 @@ def workloads(
     elif as_json:
         show_json(offered)
     elif not offered:
-        say("No worker has announced a workload yet. `tuner worker` starts one.")
+        say("No worker has announced a workload yet. `tuner worker` starts one, and needs some seconds.")
     else:
         rows = [(info.name, f"{info.default_steps:,}", info.description) for info in offered]
         show_table(("WORKLOAD", "UPDATES", "DESCRIPTION"), rows)

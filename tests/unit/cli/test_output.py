@@ -19,3 +19,10 @@ def test_a_run_that_printed_nothing_says_so_beside_the_output(monkeypatch):
     monkeypatch.setattr(Client, "log_chunks", lambda self, run, *, follow: iter(()))
     result = CliRunner().invoke(app, ["logs", "r", "--url", "http://127.0.0.1:1"])
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "The run has printed nothing.\n")
+
+
+def test_without_workloads_a_worker_that_is_still_starting_is_thought_of(monkeypatch):
+    monkeypatch.setattr(Client, "workloads", lambda self: ())
+    result = CliRunner().invoke(app, ["workloads", "--url", "http://127.0.0.1:1"])
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "and needs some seconds" in result.stderr
