@@ -197,3 +197,13 @@ def test_upgrading_leaves_the_programs_logging_alone(tmp_path: Path) -> None:
     before = (root.level, list(root.handlers), mine.disabled, mine.level)
     upgrade(f"sqlite:///{tmp_path / 'tuner.db'}")
     assert (root.level, list(root.handlers), mine.disabled, mine.level) == before
+
+
+def test_a_new_file_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
+    with closing(Store.open(f"sqlite:///{tmp_path / 'tuner.db'}")) as store:
+        store.people.put_user("ada")
+        assert {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {
+            "tuner.db": 0o600,
+            "tuner.db-shm": 0o600,
+            "tuner.db-wal": 0o600,
+        }

@@ -10,7 +10,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -47,6 +47,7 @@ def upgrade(url: str) -> None:
     with upgrading_alone(parsed):
         if is_current(url):
             return
+        _make_privately(_file(parsed))
         with open_engine(parsed) as engine, engine.begin() as connection:
             config = alembic_config()
             config.attributes["connection"] = connection
@@ -145,6 +146,17 @@ def upgrading_alone(url: URL) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
+
+
+def _make_privately(file: Path | None) -> None:
+    """Make a SQLite file that only its owner may read, if there is none: it holds every team's jobs and webhooks.
+
+    What SQLite keeps beside it gets the same mode. Where it cannot be made, SQLite says why.
+    """
+    if file is not None:
+        with suppress(OSError):
+            # Never one that is there: to close it would take SQLite's locks from the rest of the process.
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _file(url: URL) -> Path | None:
