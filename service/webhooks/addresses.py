@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from tuner.errors import InvalidValue
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NOBODYS = (ipaddress.IPv4Network("192.88.99.0/24"), ipaddress.IPv6Network("3fff::/20"))
+"""Relays of 6to4, and documentation: Python 3.11 does not know that these are not of the open internet."""
 _TUNNELS = (ipaddress.IPv6Network("2002::/16"), ipaddress.IPv6Network("2001::/32"))
 """6to4 and Teredo: such an address stands for an IPv4 address, which may be private."""
 
@@ -25,7 +27,7 @@ def is_public(address: str) -> bool:
         ValueError: It is no address.
     """
     found = ipaddress.ip_address(address)
-    if not found.is_global or found.is_multicast or found.is_reserved:
+    if not found.is_global or found.is_multicast or found.is_reserved or any(found in one for one in _NOBODYS):
         return False
     if isinstance(found, ipaddress.IPv4Address):
         return True
