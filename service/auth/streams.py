@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOK_SECONDS = 15.0
@@ -32,7 +31,8 @@ class Watched:
         """Have an application answer a request (ASGI)."""
         try:
             await app(scope, receive, self._send)
-        except (ClientDisconnect, OSError):
+        except Exception:
+            # Ours, however the framework has wrapped it: an event stream's comes in a group of a group.
             if not self._cut:
                 raise
 

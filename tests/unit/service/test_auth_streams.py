@@ -68,3 +68,24 @@ def test_a_reader_that_goes_away_is_told_as_before():
 
     with pytest.raises(OSError, match="gone"):
         asyncio.run(Watched(send, still=still).run(app, SCOPE, receive))
+
+
+def test_a_cut_that_the_framework_has_wrapped_is_no_mistake():
+    """As an event stream's is, whose sender runs in a group of tasks."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await send({"type": "http.response.body", "body": b"0", "more_body": True})
+        except OSError as error:
+            raise ExceptionGroup("unhandled errors in a task group", [error]) from None
+
+    async def still() -> bool:
+        return False
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(Watched(send, still=still, every=0.0).run(app, SCOPE, receive))
+    assert sent == [{"type": "http.response.body", "body": b"", "more_body": False}]
