@@ -16,6 +16,8 @@ _log = structlog.get_logger(__name__)
 
 PLANNING_ATTEMPTS = 3
 """Planning steps in a row that may go wrong before the job is failed: a passing fault is over by then."""
+PAUSE_SECONDS = 5.0
+"""How long the job rests after the first of them; after the second twice as long."""
 
 Advance = Callable[..., None]
 
@@ -54,13 +56,18 @@ class Planner:
             self._failures.pop(lock.job_id, None)
 
     def _give_up_if_hopeless(self, lock: StudyLock, *, error: Exception) -> None:
-        """Fail the job after too many failures. Until then the lock is left to expire, as a pause."""
-        if self._failures[lock.job_id] < PLANNING_ATTEMPTS:
-            return
+        """Fail the job after too many failures. Until then the lock is left to expire soon, as a pause.
+
+        Soon, because a step may fail for no fault of the study: its predecessor, whose lock somebody took away by
+        changing the job, was still writing.
+        """
+        failures = self._failures[lock.job_id]
         reason = f"planning failed {PLANNING_ATTEMPTS} times in a row, last with {type(error).__name__}: {error}"
         try:
-            self._store.planning.fail_job(lock, error=reason)
+            if failures < PLANNING_ATTEMPTS:
+                self._store.planning.extend(lock, seconds=failures * PAUSE_SECONDS)
+            else:
+                self._store.planning.fail_job(lock, error=reason)
+                del self._failures[lock.job_id]
         except StudyLockLost:
             _log.warning("plan.lock_lost", job_id=lock.job_id)
-        else:
-            del self._failures[lock.job_id]

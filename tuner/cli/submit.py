@@ -106,6 +106,8 @@ def submit(
             _tell(job, as_json=as_json)
             if not has_worker(client):
                 say(NO_WORKER)
+            elif (place := next((entry for entry in client.queue() if entry.job_id == job.id), None)) is not None:
+                say(f"Queue: {place.reason}.")
             return
     from tuner.cli.watch import follow_to_the_end
 

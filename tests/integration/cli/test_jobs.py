@@ -48,6 +48,11 @@ class TestSubmit:
         assert re.fullmatch(r"[0-9a-f-]{36}\n", done.stdout)
         assert f"tuner watch {done.stdout[:8]}" in done.stderr
 
+    def test_it_says_so_when_no_worker_could_ever_take_it(self, cli):
+        done = cli("submit", "tiny", "--memory-gib", "9999")
+        assert done.returncode == 0
+        assert "Queue: no live worker that offers tiny has" in done.stderr
+
     def test_what_is_given_is_asked_for_and_the_rest_is_filled_in(self, cli):
         spec = json.dumps({"workload": "tiny", "options": {"width": 4}, "search": {"rungs": 2, "seed": 5}})
         job = cli.json("submit", "--spec", "-", "-o", "optimizer=adam", "--seed", "7", "--priority", "low", stdin=spec)

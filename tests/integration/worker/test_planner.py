@@ -10,7 +10,7 @@ from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.search.settings import SearchSettings
 from tuner.search.space import default_space
-from worker.planner import PLANNING_ATTEMPTS, Planner
+from worker.planner import PAUSE_SECONDS, PLANNING_ATTEMPTS, Planner
 
 
 class Step:
@@ -55,9 +55,17 @@ def bench(site) -> Bench:
     return Bench(site)
 
 
-def test_a_step_that_fails_leaves_the_lock_to_expire(bench):
+def test_a_step_that_fails_leaves_the_lock_to_expire_soon(bench):
+    for failures in (1, 2):
+        bench.plan()
+        ((left,),) = bench.site.sql("SELECT lock_expires_at FROM tuner_jobs")
+        assert left <= bench.site.store.now() + failures * PAUSE_SECONDS
+        assert bench.lock("w2") is None
+        bench.let_the_lock_expire()
+
+
+def test_a_step_that_fails_leaves_the_job_to_others(bench):
     bench.plan()
-    assert bench.lock("w2") is None
     bench.let_the_lock_expire()
     assert bench.lock("w2") is not None
 
