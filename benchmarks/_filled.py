@@ -18,9 +18,10 @@ from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 from tuner.store import Store
 from tuner.store.engine import connect, parse_url
-from tuner.store.models import Account, Job, Run, Team, Trial
+from tuner.store.models import Account, Job, Pace, Run, Team, Trial
 
 STEPS = 900
+RUN_STEPS = 100
 WORKLOAD = WorkloadInfo(
     name="no-op",
     version="1",
@@ -42,12 +43,12 @@ def offer(name: str) -> WorkerOffer:
 
 
 def fill(url: str, *, weights: Sequence[float], jobs: int, ready_runs: int, points: int = 0) -> list[str]:
-    """Fill an upgraded database.
+    """Fill an upgraded database. The workload's pace is known, as it is from its first finished run on.
 
     Args:
         url: The database's.
         weights: One team of this weight for each.
-        jobs: Running jobs, dealt out to the teams in turn.
+        jobs: Running jobs, dealt out to the teams in turn; completed ones when there are points.
         ready_runs: Queued runs of each job, or finished ones when there are points.
         points: Curve points of each run, which has then succeeded.
 
@@ -59,7 +60,7 @@ def fill(url: str, *, weights: Sequence[float], jobs: int, ready_runs: int, poin
     store.close()
     engine = connect(parse_url(url))
     teams = [f"team{number}" for number in range(len(weights))]
-    made = [_job(team=teams[number % len(teams)]) for number in range(jobs)]
+    made = [_job(team=teams[number % len(teams)], finished=points > 0) for number in range(jobs)]
     trials = [_trial(job["id"], number=number) for job in made for number in range(ready_runs)]
     runs = [_run(trial, finished=points > 0) for trial in trials]
     with engine.begin() as connection:
@@ -67,6 +68,8 @@ def fill(url: str, *, weights: Sequence[float], jobs: int, ready_runs: int, poin
         rows = [{"name": name, "settings": of, "created_at": 0.0} for name, of in zip(teams, settings, strict=True)]
         connection.execute(insert(Team), rows)
         connection.execute(insert(Account), [{"team": team, "owner": "user"} for team in teams])
+        pace = {"workload": WORKLOAD.name, "version": WORKLOAD.version, "device_model": "cpu"}
+        connection.execute(insert(Pace), {**pace, "updates": 2 * RUN_STEPS, "device_seconds": 1.0})
         for model, filling in ((Job, made), (Trial, trials), (Run, runs)):
             for begin in range(0, len(filling), _BATCH):
                 connection.execute(insert(model), filling[begin : begin + _BATCH])
@@ -91,10 +94,10 @@ _SPEC = JobSpec(
 ).model_dump(mode="json")
 
 
-def _job(*, team: str) -> dict[str, Any]:
+def _job(*, team: str, finished: bool) -> dict[str, Any]:
     return {
         "id": str(uuid.uuid4()),
-        "state": JobState.RUNNING,
+        "state": JobState.COMPLETED if finished else JobState.RUNNING,
         "team": team,
         "owner": "user",
         "shared": False,
@@ -105,6 +108,7 @@ def _job(*, team: str) -> dict[str, Any]:
         "spec": {**_SPEC, "team": team},
         "created_at": 0.0,
         "started_at": 0.0,
+        "finished_at": 1.0 if finished else None,
         "updates_spent": 0,
         "device_seconds": 0.0,
         "plan_due": False,
@@ -134,7 +138,7 @@ def _run(trial: dict[str, Any], *, finished: bool) -> dict[str, Any]:
         "kind": RunKind.RUNG,
         "rung": 0,
         "seed": 7,
-        "total_steps": STEPS // 9,
+        "total_steps": RUN_STEPS,
         "schedule": trial["schedule"],
         "state": RunState.SUCCEEDED if finished else RunState.QUEUED,
         "reason": "filled",

@@ -25,7 +25,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks._filled import STEPS, fill, offer
+from benchmarks._filled import RUN_STEPS, fill, offer
 from tests.integration.store.postgres_server import DURABLE, PostgresServer, running_server
 from tuner.jobs.records import LeasedRun, RunRecord
 from tuner.jobs.states import RunState
@@ -62,7 +62,7 @@ def work(url: str, name: str, *, most: int, hold: float) -> list[Claim]:
             if isinstance(taken, LeasedRun):
                 claims.append(Claim(at=time.time(), seconds=seconds, run_id=taken.run_id, job_id=taken.job_id))
                 time.sleep(hold)
-                store.queue.finish(taken, loss=0.5, step=STEPS // 9, updates=STEPS // 9)
+                store.queue.finish(taken, loss=0.5, step=RUN_STEPS, updates=RUN_STEPS)
             else:  # no-op workers plan nothing
                 store.planning.release(taken, again=False)
     return claims

@@ -44,6 +44,7 @@ class JobChange(BaseModel):
     max_updates: int | None = Field(
         default_factory=lambda: None,
         ge=10,
+        le=10**15,
         description="Upper limit of updates for the whole job, those already asked for included; `null` lifts it.",
     )
 

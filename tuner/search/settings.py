@@ -29,6 +29,7 @@ class SearchSettings(BaseModel):
     max_updates: int | None = Field(
         default=None,
         ge=10,
+        le=10**15,
         description="Upper limit of updates for the whole job, confirmation included; none when absent.",
     )
     rungs: int = Field(default=3, ge=1, le=6, description="Budgets that a schedule passes, the full horizon included.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from tuner.jobs.progress import BestSoFar, JobDetail, RunTally, Tally, links, progress
@@ -12,6 +12,37 @@ from tuner.schedules import Schedule
 from tuner.search.ladder import price
 from tuner.store.models import Job, Run, Trial, Worker
 from tuner.store.rows import job_record
+
+
+# Made once: making a statement costs as much as running it, and this is what everybody polls.
+_JOB = bindparam("job_id", type_=Run.job_id.type)
+_STATES = select(Trial.state, func.count()).where(Trial.job_id == _JOB).group_by(Trial.state)
+_SUMS = (
+    select(
+        Run.kind,
+        Run.rung,
+        Run.state,
+        func.count(),
+        func.sum(Run.total_steps),
+        func.sum(Run.step),
+        func.sum(Run.updates),
+        func.sum(Run.device_seconds),
+    )
+    .where(Run.job_id == _JOB)
+    .group_by(Run.kind, Run.rung, Run.state)
+)
+_BEST = (
+    select(Run.trial_number, Run.loss, Run.rung, Run.total_steps, Trial.schedule)
+    .join(Trial, Trial.id == Run.trial_id)
+    .where(Run.job_id == _JOB, Run.kind == RunKind.RUNG, Run.loss.is_not(None))
+    .order_by(Run.rung.desc(), Run.loss, Run.trial_number)
+    .limit(1)
+)
+_DEVICES = (
+    select(func.coalesce(func.sum(Worker.devices), 0))
+    .join(Run, Run.worker == Worker.name)
+    .where(Run.job_id == _JOB, Run.state == RunState.LEASED)
+)
 
 
 def read_detail(session: Session, job: Job) -> JobDetail:
@@ -26,25 +57,16 @@ def read_detail(session: Session, job: Job) -> JobDetail:
 
 
 def _tally(session: Session, job_id: str) -> Tally:
-    states = select(Trial.state, func.count()).where(Trial.job_id == job_id).group_by(Trial.state)
+    runs = _run_tallies(session, job_id)
     return Tally(
-        trials=dict(session.execute(states).all()),
-        runs=_run_tallies(session, job_id),
+        trials=dict(session.execute(_STATES, {"job_id": job_id}).all()),
+        runs=runs,
         best=_best(session, job_id),
-        devices=_devices(session, job_id),
+        devices=_devices(session, job_id) if any(tally.state is RunState.LEASED for tally in runs) else 0,
     )
 
 
 def _run_tallies(session: Session, job_id: str) -> tuple[RunTally, ...]:
-    group = (Run.kind, Run.rung, Run.state)
-    sums = select(
-        *group,
-        func.count(),
-        func.sum(Run.total_steps),
-        func.sum(Run.step),
-        func.sum(Run.updates),
-        func.sum(Run.device_seconds),
-    )
     return tuple(
         RunTally(
             kind=kind,
@@ -57,20 +79,13 @@ def _run_tallies(session: Session, job_id: str) -> tuple[RunTally, ...]:
             device_seconds=float(device_seconds),
         )
         for kind, rung, state, runs, total_steps, steps, updates, device_seconds in session.execute(
-            sums.where(Run.job_id == job_id).group_by(*group)
+            _SUMS, {"job_id": job_id}
         )
     )
 
 
 def _best(session: Session, job_id: str) -> BestSoFar | None:
-    scored = (
-        select(Run.trial_number, Run.loss, Run.rung, Run.total_steps, Trial.schedule)
-        .join(Trial, Trial.id == Run.trial_id)
-        .where(Run.job_id == job_id, Run.kind == RunKind.RUNG, Run.loss.is_not(None))
-        .order_by(Run.rung.desc(), Run.loss, Run.trial_number)
-        .limit(1)
-    )
-    found = session.execute(scored).one_or_none()
+    found = session.execute(_BEST, {"job_id": job_id}).one_or_none()
     if found is None or found.loss is None:
         return None
     return BestSoFar(
@@ -84,9 +99,4 @@ def _best(session: Session, job_id: str) -> BestSoFar | None:
 
 def _devices(session: Session, job_id: str) -> int:
     """How many devices train its runs: a run takes all of its worker's."""
-    training = (
-        select(func.coalesce(func.sum(Worker.devices), 0))
-        .join(Run, Run.worker == Worker.name)
-        .where(Run.job_id == job_id, Run.state == RunState.LEASED)
-    )
-    return int(session.scalar(training) or 0)
+    return int(session.scalar(_DEVICES, {"job_id": job_id}) or 0)

@@ -51,7 +51,7 @@ class TestSubmit:
     def test_it_says_so_when_no_worker_could_ever_take_it(self, cli):
         done = cli("submit", "tiny", "--memory-gib", "9999")
         assert done.returncode == 0
-        assert "Queue: no live worker that offers tiny has" in done.stderr
+        assert "no live worker that offers tiny has 1 device with 9999 GiB" in done.stderr
 
     def test_what_is_given_is_asked_for_and_the_rest_is_filled_in(self, cli):
         spec = json.dumps({"workload": "tiny", "options": {"width": 4}, "search": {"rungs": 2, "seed": 5}})
