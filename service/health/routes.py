@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import structlog
 from fastapi import APIRouter
 
 from service.errors import NotReady
@@ -13,6 +14,7 @@ from service.problems.rendering import declared
 from service.resources import Resources, ResourcesDep
 from tuner.errors import TunerError
 
+log = structlog.get_logger(__name__)
 router = APIRouter(tags=["health"])
 
 OK = "ok"
@@ -61,5 +63,6 @@ def _database(resources: Resources) -> dict[str, str]:
         resources.store.now()
         current = resources.store.is_current()
     except TunerError as error:
-        return {"database": str(error), "schema": "unknown"}
+        log.warning("readiness.database", reason=str(error))  # anybody may ask, and it names hosts
+        return {"database": "it does not answer; the service's log tells why", "schema": "unknown"}
     return {"database": OK, "schema": OK if current else "of another version; run `tuner db upgrade`"}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
@@ -36,9 +37,12 @@ from tuner.errors import (
 from tuner.jobs.payloads import Refusal, refusal_of, refusals
 
 RETRY_AFTER_SECONDS = 5
+
+log = structlog.get_logger(__name__)
 MAX_TOLD = 50
 """Refused values that one answer tells of: there can be tens of thousands, each costing more to tell than to send."""
 
+_AWAY = "The database does not answer. The service's log tells why"
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
@@ -50,6 +54,8 @@ class _Mapping:
     members: tuple[str, ...] = ()
     """Attributes of the error that become extension members."""
     headers: Mapping[str, str] | None = None
+    said: str | None = None
+    """Told in place of the error's own words, which then go to the log: whoever asks may be nobody."""
 
 
 _ERRORS: Mapping[type[Exception], _Mapping] = {
@@ -64,7 +70,7 @@ _ERRORS: Mapping[type[Exception], _Mapping] = {
     TooManyRequests: _Mapping(kind=catalog.TOO_MANY_REQUESTS, members=("rate",)),
     NotJson: _Mapping(kind=catalog.NOT_JSON),
     NotReady: _Mapping(kind=catalog.NOT_READY, members=("checks",), headers=_RETRY),
-    DatabaseUnavailable: _Mapping(kind=catalog.DATABASE_UNAVAILABLE, headers=_RETRY),
+    DatabaseUnavailable: _Mapping(kind=catalog.DATABASE_UNAVAILABLE, headers=_RETRY, said=_AWAY),
 }
 
 _WHERE_LISTED = {
@@ -129,9 +135,11 @@ def _not_found(request: Request, error: NotFound) -> Response:
 
 def _teller(mapping: _Mapping) -> Callable[[Request, Exception], Response]:
     def tell(request: Request, error: Exception) -> Response:
+        if mapping.said is not None:
+            log.warning("request.unanswered", reason=str(error))
         return problem_response(
             mapping.kind,
-            detail=_sentence(str(error)),
+            detail=_sentence(mapping.said or str(error)),
             request_id=request_id(request),
             members={name: getattr(error, name) for name in mapping.members},
             headers={"Retry-After": str(error.seconds)} if isinstance(error, TooManyRequests) else mapping.headers,

@@ -13,7 +13,6 @@ from tuner.search.ladder import price
 from tuner.store.models import Job, Run, Trial, Worker
 from tuner.store.rows import job_record
 
-
 # Made once: making a statement costs as much as running it, and this is what everybody polls.
 _JOB = bindparam("job_id", type_=Run.job_id.type)
 _STATES = select(Trial.state, func.count()).where(Trial.job_id == _JOB).group_by(Trial.state)
