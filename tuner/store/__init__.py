@@ -1,8 +1,8 @@
 """The database: jobs, the queue with its leases, the plan's writes. The only place with SQL."""
 
 from tuner.store.fleet import WORKER_TIMEOUT_SECONDS
-from tuner.store.job_list import Page
 from tuner.store.lifecycle import EventKind
+from tuner.store.pages import Page
 from tuner.store.queue import MAX_ATTEMPTS, Reaped
 from tuner.store.store import Store
 

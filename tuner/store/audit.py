@@ -6,13 +6,10 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tuner.errors import InvalidValue
 from tuner.people.records import AuditRecord
 from tuner.store.database import Part, reads
-from tuner.store.job_list import Page
 from tuner.store.models import Audit
-
-MAX_PAGE = 500
+from tuner.store.pages import Page, check_limit, page_of, place_of
 
 
 class AuditLog(Part):
@@ -41,8 +38,7 @@ class AuditLog(Part):
         Raises:
             InvalidValue: The cursor is not one of ours, or the limit is out of range.
         """
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidValue("limit", value=limit, allowed=f"in [1, {MAX_PAGE}]")
+        check_limit(limit)
         query = select(Audit).order_by(Audit.id.desc()).limit(limit + 1)
         if team is not None:
             query = query.where(Audit.team == team)
@@ -51,17 +47,9 @@ class AuditLog(Part):
         if action is not None:
             query = query.where((Audit.action == action) | Audit.action.startswith(f"{action}.", autoescape=True))
         if cursor is not None:
-            query = query.where(Audit.id < _entry_id(cursor))
+            query = query.where(Audit.id < place_of(cursor))
         rows = session.scalars(query).all()
-        shown = tuple(_record(row) for row in rows[:limit])
-        return Page(items=shown, next_cursor=str(shown[-1].id) if len(rows) > limit else None)
-
-
-def _entry_id(cursor: str) -> int:
-    # 18 digits: no id has more, and every such number fits the column
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
-        raise InvalidValue("cursor", value=cursor, allowed="the next_cursor of a page before")
-    return int(cursor)
+        return page_of(rows, limit=limit, record=_record, place=lambda row: row.id)
 
 
 def _record(row: Audit) -> AuditRecord:

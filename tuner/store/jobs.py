@@ -22,9 +22,10 @@ from tuner.store import fleet, models
 from tuner.store.database import Part, Tx, reads, writes
 from tuner.store.job_changes import change_job, delete_job, pause_job, resume_job, retry_job
 from tuner.store.job_detail import read_detail
-from tuner.store.job_list import Page, check_limit, matching, page_of, place_of, visible
+from tuner.store.job_list import matching, visible
 from tuner.store.lifecycle import EventKind, end_job, find_job, lock_job, team_of
 from tuner.store.models import Account, Job, Point, Report, Run, Trial
+from tuner.store.pages import Page, check_limit, page_of, place_of
 from tuner.store.quotas import check_open_job, check_priority, hold_team
 from tuner.store.rows import as_json, curve_point, job_record, log_chunk, run_record, trial_record
 from tuner.store.upsert import insert_new

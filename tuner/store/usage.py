@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue
 from tuner.jobs.fairness import UNMEASURED_SECONDS
+from tuner.jobs.limits import HOUR_SECONDS
 from tuner.jobs.records import WorkerOffer
 from tuner.store.database import Tx
 from tuner.store.models import Job, Pace, Run, Usage, Worker
 from tuner.store.upsert import add_up
 
-HOUR_SECONDS = 3600
 WINDOW_HOURS = 24
 """The shares are counted over the present hour and so many before it, less one."""
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
-from tuner.errors import InvalidValue, LimitReached, NotFound
+from tuner.errors import LimitReached, NotFound
 from tuner.jobs.records import EVERYTHING, Visibility
 from tuner.jobs.webhooks import (
     DeliveryRecord,
@@ -24,8 +24,8 @@ from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.store.accounts import locked_team
 from tuner.store.database import Part, Tx, reads, writes
 from tuner.store.deliveries import OVER, disable, latest_event
-from tuner.store.job_list import MAX_PAGE, Page
 from tuner.store.models import Delivery, Webhook
+from tuner.store.pages import Page, check_limit, page_of, place_of
 
 MAX_WEBHOOKS = 50
 """Of one team, and of the whole service besides."""
@@ -160,19 +160,14 @@ class Webhooks(Part):
         Raises:
             InvalidValue: The limit is out of range, or the cursor is none of ours.
         """
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidValue("limit", value=limit, allowed=f"in [1, {MAX_PAGE}]")
+        check_limit(limit)
         query = select(Delivery).where(Delivery.webhook_id == webhook_id).order_by(Delivery.event_id.desc())
         if state is not None:
             query = query.where(Delivery.state == state.value)
         if cursor is not None:
-            query = query.where(Delivery.event_id < _place(cursor))
+            query = query.where(Delivery.event_id < place_of(cursor))
         found = session.scalars(query.limit(limit + 1)).all()
-        more = len(found) > limit
-        return Page(
-            items=tuple(_delivery_record(delivery) for delivery in found[:limit]),
-            next_cursor=str(found[limit - 1].event_id) if more else None,
-        )
+        return page_of(found, limit=limit, record=_delivery_record, place=lambda delivery: delivery.event_id)
 
 
 def _lock(tx: Tx, webhook_id: str) -> Webhook:
@@ -188,12 +183,6 @@ def _of_team(team: str | None) -> ColumnElement[bool]:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
-
-
-def _place(cursor: str) -> int:
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
-        raise InvalidValue("cursor", value=cursor, allowed="`next_cursor` of the page before")
-    return int(cursor)
 
 
 def _record(webhook: Webhook) -> WebhookRecord:
