@@ -93,7 +93,7 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
 
     console = Console(highlight=False)
     console.print(screen(detail))
-    console.print(about(detail, place=place, address=client.url), markup=False)
+    console.print(about(detail, place=place, address=client.url), markup=False, soft_wrap=True)
     if trials:
         show("")
         show_table(("TRIAL", "STATE", "LOSS PER RUNG", "SCHEDULE"), _trial_rows(trials, runs=runs))

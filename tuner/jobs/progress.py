@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tuner.jobs.records import JobRecord, RunKind, RunRecord, TrialRecord
+from tuner.jobs.records import JobRecord, RunKind
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.ladder import Price, price, rung_steps
 
@@ -121,37 +121,6 @@ class Tally:
     """How many devices train its runs just now."""
 
 
-def tally_of(*, trials: Sequence[TrialRecord], runs: Sequence[RunRecord], devices: int = 0) -> Tally:
-    """Sum up a job's trials and runs.
-
-    Args:
-        trials: All of them.
-        runs: All of them.
-        devices: How many devices train its runs just now.
-    """
-    groups: dict[tuple[RunKind, int, RunState], list[RunRecord]] = {}
-    for run in runs:
-        groups.setdefault((run.kind, run.rung, run.state), []).append(run)
-    return Tally(
-        trials=Counter(trial.state for trial in trials),
-        runs=tuple(
-            RunTally(
-                kind=kind,
-                rung=rung,
-                state=state,
-                runs=len(group),
-                total_steps=sum(run.total_steps for run in group),
-                steps=sum(run.step for run in group),
-                updates=sum(run.updates for run in group),
-                device_seconds=sum(run.device_seconds for run in group),
-            )
-            for (kind, rung, state), group in groups.items()
-        ),
-        best=_best(runs, trials=trials),
-        devices=devices,
-    )
-
-
 def progress(job: JobRecord, *, tally: Tally) -> Progress:
     """Work out how far a job is.
 
@@ -208,19 +177,6 @@ def _counts(tallies: Sequence[RunTally], *, updates: int, total: int) -> RunCoun
 def _settled(runs: RunTally) -> int:
     """Updates that need not be waited for any more: all of an ended run's, however early it ended."""
     return runs.total_steps if runs.state in _ENDED else runs.steps
-
-
-def _best(runs: Sequence[RunRecord], *, trials: Sequence[TrialRecord]) -> BestSoFar | None:
-    scored = [
-        (-run.rung, run.loss, run.trial_number, run.total_steps)
-        for run in runs
-        if run.kind is RunKind.RUNG and run.loss is not None
-    ]
-    if not scored:
-        return None
-    rung, loss, number, updates = min(scored)
-    label = next(trial.schedule.label for trial in trials if trial.number == number)
-    return BestSoFar(trial=number, label=label, loss=loss, rung=-rung, updates=updates)
 
 
 def _seconds_left(job: JobRecord, *, tally: Tally, updates_left: int) -> float | None:

@@ -35,11 +35,15 @@ def announced(store):
     announce(store, "far-away", device="cuda:0", workloads=[TINY])
 
 
-@pytest.fixture
-def job_id(cli):
+def submitted(cli):
     done = cli("submit", "tiny", "--name", "mine", "--trials", "8", "-o", "width=16")
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+@pytest.fixture
+def job_id(cli):
+    return submitted(cli)
 
 
 class TestSubmit:
@@ -78,10 +82,10 @@ class TestSubmit:
 
 
 class TestReads:
-    def test_jobs_are_listed_the_latest_first(self, cli, job_id):
+    def test_jobs_are_listed_the_latest_first(self, cli):
+        older, job_id = (submitted(cli) for _ in range(2))
         found = cli.json("jobs", "--limit", "2")
-        assert found[0]["id"] == job_id
-        assert len(found) == 2
+        assert [job["id"] for job in found] == [job_id, older]
         lines = cli("jobs").stdout.splitlines()
         assert lines[0].split() == ["ID", "STATE", "TEAM", "OWNER", "WORKLOAD", "TRIALS", "UPDATES", "NAME"]
         assert lines[1].split() == [job_id, "queued", "default", "local", "tiny", "8", "0", "mine"]
@@ -111,6 +115,7 @@ class TestReads:
 
     def test_show_says_how_far_the_job_is(self, cli, job_id):
         text = cli("show", job_id).stdout
+        assert re.search(rf"^Dashboard: http://\S+/v1/jobs/{job_id}/dashboard$", text, re.MULTILINE)
         assert text.startswith(f"tiny (mine)  job {job_id[:8]}  queued, time left unknown yet\n")
         assert "0 of 8 opened" in text
         assert "Best so far   none yet" in text

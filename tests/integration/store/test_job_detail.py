@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.integration.store.builders import STEPS, Bench
-from tuner.jobs.progress import progress, tally_of
+from tests.unit.jobs.tallies import tally_of
+from tuner.jobs.progress import progress
 from tuner.store import Store
 
 

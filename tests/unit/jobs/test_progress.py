@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES
+from tests.unit.jobs.tallies import tally_of
 from tuner.jobs import progress as counting
 from tuner.jobs.admission import admit
-from tuner.jobs.progress import Progress, tally_of
+from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, RunKind, RunRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.ladder import price, rung_steps
