@@ -36,6 +36,7 @@ from tuner.search.decisions import (
 )
 from tuner.search.ladder import rung_schedule, rung_steps, search_seed
 from tuner.search.plan import leading_ends, plan
+from tuner.search.proposals import schedule_for
 from tuner.search.settings import SearchSettings
 from tuner.search.stopping import search_over
 from tuner.search.study import Study, StudyTrial
@@ -86,7 +87,7 @@ def advance(store: Store, *, lock: StudyLock) -> None:
         study = _study_in_step(store, lock=lock, record=record)
         for decision in opening:
             if isinstance(decision, NewTrial):
-                _open_trial(store, lock=lock, settings=record.job.spec.search, study=study, decision=decision)
+                _open_trial(store, lock=lock, state=study_state(record), study=study, decision=decision)
     for decision in opening:
         _carry_out(store, lock=lock, record=record, decision=decision)
     if not any(isinstance(decision, Finish | GiveUp) for decision in opening):
@@ -151,17 +152,17 @@ def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
     )
 
 
-def _open_trial(store: Store, *, lock: StudyLock, settings: SearchSettings, study: Study, decision: NewTrial) -> None:
-    asked = study.ask(number=decision.number, schedule=decision.schedule)
+def _open_trial(store: Store, *, lock: StudyLock, state: StudyState, study: Study, decision: NewTrial) -> None:
+    schedule = schedule_for(decision, state=state)
     store.planning.add_trial(
         lock,
         number=decision.number,
-        optuna_number=asked.optuna_number,
+        optuna_number=study.ask(schedule, number=decision.number, control=decision.control),
         cohort=decision.cohort,
         control=decision.control,
-        schedule=asked.schedule,
+        schedule=schedule,
         reason=decision.reason,
-        run=_rung_run(asked.schedule, settings=settings, rung=0, reason=decision.reason),
+        run=_rung_run(schedule, settings=state.settings, rung=0, reason=decision.reason),
     )
 
 

@@ -8,11 +8,11 @@ from functools import cached_property
 
 from tuner.search.decisions import MEASURED_AGAINST, Control, TrialStatus, TrialView
 from tuner.search.ladder import reserved_seeds, reserved_trials
+from tuner.search.settings import SearchSettings
 from tuner.search.standings import Standings, has_diverged, last_rung, loss_at
 
 Role = Control | None
 """Who is needed for an answer: a trial of each measured group of controls, and (``None``) one of all others."""
-_ROLES: tuple[Role, ...] = (Control.DEFAULT, Control.CONSTANT, None)
 
 
 class Budget:
@@ -28,17 +28,19 @@ class Budget:
     def __init__(self, standings: Standings) -> None:
         self._standings = standings
         self._steps = standings.steps
-        self._roles = _ROLES[: reserved_trials(standings.settings)]
+        self._roles = _roles(standings.settings)
         limit = standings.settings.max_updates
         self.left: float = math.inf if limit is None else limit - standings.state.updates_committed
         """Updates that may still be asked for; infinite without a limit."""
 
     def allows_trial(self, control: Control | None) -> bool:
-        """Whether a new trial may be opened, and could be trained in full without touching the reserve."""
-        if self.left == math.inf:
-            return True
-        others = (role for role in self._roles if role != _role(control))
-        return sum(self._steps) + self._way_of(others) + self._confirmation <= self.left
+        """Whether a new trial may be opened: its first run is paid for without touching the reserve.
+
+        Where it is the first in its role, the reserve is for all of its runs.
+        """
+        first = not any(_role(trial.control) == _role(control) for trial in self._standings.trials)
+        own = 0 if first and _role(control) in self._roles else self._steps[0]
+        return self.left == math.inf or own + self._promotions_due + self._reserve <= self.left
 
     def allows_promotion(self, trial: TrialView) -> bool:
         """Whether the next rung of a trial may be run: always out of the reserve for those that it is kept for."""
@@ -51,9 +53,26 @@ class Budget:
         """Whether a part of the reserve is kept for this trial; never without a limit."""
         return self.left < math.inf and trial in self._leaders.values()
 
+    def allows_audit(self) -> bool:
+        """Whether a pruned trial may be trained to the horizon, without touching what confirmation takes."""
+        return self._steps[-1] + self._confirmation <= self.left
+
     def allows_confirmation(self) -> bool:
         """Whether one more run at the horizon may be asked for."""
         return self._steps[-1] <= self.left
+
+    @property
+    def _promotions_due(self) -> int:
+        """Updates that it takes to promote the share of the trials that goes on, were there one trial more.
+
+        The way of the leader is in the reserve.
+        """
+        if len(self._steps) == 1:
+            return 0
+        trials = self._standings.trials
+        due = self._standings.settings.keep * (len(trials) + 1)
+        gone_on = sum(len(trial.results) + trial.running > 1 for trial in trials)
+        return max(0, math.floor((due - max(gone_on, 1)) * sum(self._steps[1:])))
 
     @cached_property
     def _reserve(self) -> int:
@@ -92,6 +111,12 @@ class Budget:
             and not has_diverged(trial)
         )
         return min(hopefuls, key=_by_lead, default=None)
+
+
+def _roles(settings: SearchSettings) -> tuple[Role, ...]:
+    if not settings.controls:
+        return (None,)
+    return (Control.DEFAULT, Control.CONSTANT, None)[: reserved_trials(settings)]
 
 
 def _role(control: Control | None) -> Role:

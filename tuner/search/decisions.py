@@ -11,20 +11,18 @@ from tuner.search.settings import SearchSettings
 
 
 class Control(StrEnum):
-    """Groups of well-known schedules that every study contains, to measure the answer against."""
+    """Groups of trials whose schedules are not the search's free choice."""
 
     CONSTANT = "constant"
     """A constant rate: whether a schedule is worth it at all."""
     DEFAULT = "default"
     """Linear warm-up and cosine to zero: what everybody uses."""
-    LINEAR = "linear"
-    """Linear decay to zero: the strongest simple rival."""
-    WSD = "wsd"
-    """Warm-up, hold, cooldown."""
+    START = "start"
+    """Given: by whoever asked, or by an earlier job on the workload."""
 
 
 MEASURED_AGAINST = (Control.CONSTANT, Control.DEFAULT)
-"""The controls whose best member always reaches the full horizon and is confirmed with the finalists."""
+"""The groups whose best member always reaches the full horizon and is confirmed with the finalists."""
 
 
 class TrialStatus(StrEnum):
@@ -77,6 +75,16 @@ class ConfirmView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuditView:
+    """The run of a pruned trial at the full horizon, as the plan sees it."""
+
+    trial: int
+    finished: bool
+    loss: float | None
+    """``None`` while it runs, and when it diverged or failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stop:
     """Why a study should end before its budget is spent. Made by `search_over` or `now`."""
 
@@ -104,6 +112,7 @@ class StudyState:
     confirmations: tuple[ConfirmView, ...]
     updates_committed: int
     """Updates that the runs asked for so far have cost or will cost (a whole run each, whatever its state)."""
+    audits: tuple[AuditView, ...] = ()
     stop: Stop | None = None
     """Whether the study should end early, and why."""
 
@@ -116,7 +125,7 @@ class NewTrial:
     cohort: int
     control: Control | None
     schedule: Schedule | None
-    """Given for a control; ``None``: ask the sampler."""
+    """Given for a start; ``None``: to be proposed, within the group of controls where there is one."""
     reason: str
 
 
@@ -158,6 +167,14 @@ class Confirm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Audit:
+    """Train a pruned trial at the full horizon, with the search's seed: to see what pruning lost."""
+
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finish:
     """The study is over: make the report."""
 
@@ -171,4 +188,4 @@ class GiveUp:
     reason: str
 
 
-Decision = NewTrial | Promote | Prune | CompleteTrial | Confirm | Finish | GiveUp
+Decision = NewTrial | Promote | Prune | CompleteTrial | Confirm | Audit | Finish | GiveUp

@@ -76,6 +76,8 @@ class Judge:
             reason = f"{result}; the best {places} go on"
         elif standings.is_best_measured(trial, rung):
             reason = f"{result}; the best {trial.control} control goes on, to measure the answer against"
+        elif self._has_updates_left:
+            reason = f"{result}; no new trial can be paid for, and what is left of the updates pays for this one"
         else:
             goes_on = False
             taken = ", and as many have" if in_rank else ""
@@ -84,6 +86,17 @@ class Judge:
             goes_on = False
             reason = f"{result}; what is left of the {standings.settings.max_updates:,} updates is kept for the best"
         return Judgment(trial=trial, goes_on=goes_on, reason=reason)
+
+    @property
+    def _has_updates_left(self) -> bool:
+        """Whether the limit of updates alone keeps the search from opening trials: what is left of it goes to the best.
+
+        Whether that pays for a run is another question.
+        """
+        standings = self._standings
+        return (
+            not self._more_trials and standings.state.stop is None and len(standings.trials) < standings.settings.trials
+        )
 
     def _is_full(self, cohort: int) -> bool:
         """Whether no more trials will join a cohort."""

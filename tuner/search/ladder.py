@@ -13,8 +13,11 @@ from tuner.search.settings import SearchSettings
 
 MIN_RUNG_STEPS: Final = 10
 """Updates below which a run tells nothing, so that a shorter rung is left out."""
-_WARMUP_FLOOR: Final = 100
-_WARMUP_FLOOR_SHARE: Final = 20
+TELLING_RUNG_STEPS: Final = 2_000
+"""Updates below which a run tells little of one three times as long: the best peaks are others (docs/benchmarks.md).
+Rungs are this long at least, unless their number is given."""
+_MOST_RUNGS: Final = 3
+_WARMUP_SHARE: Final = 10
 _SEEDS: Final = 2**31
 
 
@@ -24,6 +27,7 @@ class Price:
 
     rung_runs: tuple[int, ...]
     """Runs at each rung, from rung 0 up."""
+    audit_runs: int
     confirm_runs: int
     updates: int
     """Updates of all runs; never above ``max_updates`` where that is set."""
@@ -46,9 +50,10 @@ def rung_steps(settings: SearchSettings) -> tuple[int, ...]:
         Strictly ascending; the last is the horizon. At least one.
     """
     steps = [settings.total_steps]
-    while len(steps) < settings.rungs:
+    most, least = (_MOST_RUNGS, TELLING_RUNG_STEPS) if settings.rungs is None else (settings.rungs, MIN_RUNG_STEPS)
+    while len(steps) < most:
         below = math.ceil(steps[-1] / settings.ratio)
-        if below < MIN_RUNG_STEPS or below == steps[-1]:
+        if below < least or below == steps[-1]:
             break
         steps.append(below)
     return tuple(reversed(steps))
@@ -57,8 +62,9 @@ def rung_steps(settings: SearchSettings) -> tuple[int, ...]:
 def rung_schedule(schedule: Schedule, *, settings: SearchSettings, rung: int) -> Schedule:
     """The schedule that is trained at a rung: the whole of it, compressed.
 
-    Its warm-up shrinks with it, but not below 100 updates or a twentieth of the rung, whichever is less. It never
-    grows.
+    Its warm-up keeps its length in updates as far as that is a tenth of the rung or less, and never becomes a smaller
+    fraction of it. So schedules that hold their peak begin alike at all rungs, and what they have in common is trained
+    once.
 
     Args:
         schedule: At the full horizon.
@@ -71,8 +77,7 @@ def rung_schedule(schedule: Schedule, *, settings: SearchSettings, rung: int) ->
     steps = rung_steps(settings)[rung]
     if steps == settings.total_steps:
         return schedule
-    floor = min(_WARMUP_FLOOR, steps // _WARMUP_FLOOR_SHARE)
-    return schedule.compressed(steps, from_steps=settings.total_steps, min_warmup=floor)
+    return schedule.compressed(steps, from_steps=settings.total_steps, min_warmup=steps // _WARMUP_SHARE)
 
 
 def search_seed(settings: SearchSettings) -> int:
@@ -90,9 +95,14 @@ def places(results: int, *, keep: float) -> int:
     return math.ceil(keep * results - 1e-9)
 
 
+def audits(pruned: int, *, share: float) -> int:
+    """How many of so many pruned trials are trained to the horizon all the same: a share of them, rounded up."""
+    return math.ceil(share * pruned - 1e-9)
+
+
 def reserved_trials(settings: SearchSettings) -> int:
     """For how many trials the way to the top and a confirmation is kept free: the measured controls and the best."""
-    return min(len(MEASURED_AGAINST) + 1, settings.trials)
+    return min(len(MEASURED_AGAINST) + 1, settings.trials) if settings.controls else 1
 
 
 def reserved_seeds(settings: SearchSettings) -> int:
@@ -116,17 +126,21 @@ def price(settings: SearchSettings) -> Price:
         The bound. A run that fails or diverges is counted whole.
     """
     steps = rung_steps(settings)
-    extra = len(MEASURED_AGAINST) * math.ceil(control_count(settings.trials) / settings.cohort)
+    extra = min(control_count(settings), len(MEASURED_AGAINST) * math.ceil(settings.trials / settings.cohort))
     runs = [settings.trials]
     while len(runs) < len(steps):
         runs.append(min(runs[-1], places(runs[-1], keep=settings.keep) + extra))
-    candidates = min(runs[-1], settings.finalists + len(MEASURED_AGAINST))
+    measured = len(MEASURED_AGAINST) if settings.controls else 0
+    audit_runs = audits(settings.trials - 1, share=settings.audit) if len(steps) > 1 else 0
+    candidates = min(runs[-1] + audit_runs, settings.finalists + measured)
     confirm_runs = candidates * settings.confirm_seeds
-    updates = sum(n * cost for n, cost in zip(runs, steps, strict=True)) + confirm_runs * settings.total_steps
+    updates = sum(n * cost for n, cost in zip(runs, steps, strict=True))
+    updates += (audit_runs + confirm_runs) * settings.total_steps
     return Price(
         rung_runs=tuple(runs),
+        audit_runs=audit_runs,
         confirm_runs=confirm_runs,
         updates=updates if settings.max_updates is None else min(updates, settings.max_updates),
         updates_all_full=settings.trials * settings.total_steps,
-        least=reserved_trials(settings) * (sum(steps) + settings.total_steps),
+        least=reserved_trials(settings) * (sum(steps) + min(settings.confirm_seeds, 1) * settings.total_steps),
     )

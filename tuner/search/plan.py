@@ -2,9 +2,10 @@
 
 Trials are tried in cohorts. A cohort's trials run the lowest rung; when the last of its peers has its result, those
 among the best share of *all* results at that rung go on to the next, the others are pruned, and so on up to the full
-horizon. While a cohort waits for its last peers, free devices begin the next one. When every trial is decided, the best
-are confirmed on fresh seeds, together with the controls that the answer is measured against. A study that should stop
-opens no more trials, or asks for nothing at all.
+horizon. While a cohort waits for its last peers, free devices begin the next one. When every trial is decided, some
+of the pruned are trained to the end, to see what pruning lost, and the best are confirmed on fresh seeds, together
+with the controls that the answer is measured against. A study that should stop opens no more trials, or asks for
+nothing at all.
 
 The plan is pure: no clock, no chance, no database. It is a list of rules. The first rule that has something to say
 decides; its decisions are carried out on paper, and the rules are asked again. A rule that closes trials gives all the
@@ -18,11 +19,12 @@ from functools import cached_property
 from typing import Final
 
 from tuner.search.budget import Budget
-from tuner.search.controls import ControlSchedule, control_count, controls
+from tuner.search.controls import control_of
 from tuner.search.decisions import (
-    MEASURED_AGAINST,
+    Audit,
     CompleteTrial,
     Confirm,
+    Control,
     Decision,
     Finish,
     GiveUp,
@@ -31,11 +33,17 @@ from tuner.search.decisions import (
     Prune,
     StudyState,
 )
+from tuner.search.finals import SETTLING_SEEDS, candidates, missing_audits, missing_confirmations
 from tuner.search.judging import Judge, Judgment
 from tuner.search.ladder import confirm_seeds
 from tuner.search.standings import Standings, after, has_diverged, has_failed, last_rung, loss_at
 
 _HOPELESS_FAILURES: Final = 3
+_WHY_OPENED: Final = {
+    Control.START: "given to start from",
+    Control.DEFAULT: "control: linear warm-up and cosine to zero, which most people use",
+    Control.CONSTANT: "control: a constant rate, to see whether a schedule is worth it",
+}
 
 
 def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
@@ -55,14 +63,13 @@ def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
     """
     decisions: list[Decision] = []
     free = capacity
-    given = _controls(state)
-    while taken := _next(_Situation(state, given=given), free=free > 0):
+    while taken := _next(_Situation(state), free=free > 0):
         decisions.extend(taken)
         if isinstance(taken[-1], Finish | GiveUp):
             break
         for decision in taken:
             state = after(state, decision)
-            free -= isinstance(decision, NewTrial | Promote | Confirm)
+            free -= isinstance(decision, NewTrial | Promote | Confirm | Audit)
     return tuple(decisions)
 
 
@@ -76,30 +83,17 @@ def leading_ends(decisions: Sequence[Decision]) -> tuple[Prune | CompleteTrial, 
     return tuple(ends)
 
 
-def _controls(state: StudyState) -> tuple[ControlSchedule, ...]:
-    """The controls by trial number, as long as any of them may still have to be opened.
-
-    They come first: trials that are added later, once the sampler has been asked, are all the sampler's.
-    """
-    settings = state.settings
-    sampled = any(trial.control is None for trial in state.trials)
-    if sampled or len(state.trials) >= control_count(settings.trials):
-        return ()
-    return controls(settings.searched_space, trials=settings.trials)
-
-
 class _Situation:
     """A state, with what the rules ask of it."""
 
-    def __init__(self, state: StudyState, *, given: Sequence[ControlSchedule]) -> None:
+    def __init__(self, state: StudyState) -> None:
         self.state = state
         self.settings = state.settings
         self.standings = Standings(state)
         self.budget = Budget(self.standings)
         self.failed = sum(map(has_failed, state.trials))
         self.hopeless = self.failed >= _HOPELESS_FAILURES and not any(trial.results for trial in state.trials)
-        number = len(state.trials)
-        self.next_control = given[number] if number < len(given) else None
+        self.next_control = control_of(len(state.trials), settings=self.settings)
         self.may_open = self._may_open()
         self.judge = Judge(self.standings, budget=self.budget, more_trials=self.may_open)
 
@@ -116,7 +110,7 @@ class _Situation:
     def _may_open(self) -> bool:
         if self.hopeless or self.state.stop is not None or len(self.state.trials) >= self.settings.trials:
             return False
-        return self.budget.allows_trial(None if self.next_control is None else self.next_control.control)
+        return self.budget.allows_trial(self.next_control)
 
 
 def _next(situation: _Situation, *, free: bool) -> tuple[Decision, ...]:
@@ -171,17 +165,12 @@ def _promote(situation: _Situation) -> Decision | None:
 def _open(situation: _Situation) -> Decision | None:
     if not situation.may_open:
         return None
-    number = len(situation.state.trials)
+    number, control = len(situation.state.trials), situation.next_control
+    given = situation.settings.start[number] if control is Control.START else None
+    results = _count(len(situation.standings.order(0)), "result")
+    reason = f"the most promising after {results}" if control is None else _WHY_OPENED[control]
     cohort = number // situation.settings.cohort
-    match situation.next_control:
-        case None:
-            results = _count(len(situation.standings.order(0)), "result")
-            reason = f"the sampler's choice, with {results} in"
-            return NewTrial(number=number, cohort=cohort, control=None, schedule=None, reason=reason)
-        case given:
-            return NewTrial(
-                number=number, cohort=cohort, control=given.control, schedule=given.schedule, reason=given.reason
-            )
+    return NewTrial(number=number, cohort=cohort, control=control, schedule=given, reason=reason)
 
 
 def _promote_early(situation: _Situation) -> Decision | None:
@@ -192,7 +181,15 @@ def _promote_early(situation: _Situation) -> Decision | None:
 def _confirm(situation: _Situation) -> Decision | None:
     if situation.searching or not situation.budget.allows_confirmation():
         return None
-    return next(_missing_confirmations(situation), None)
+    if any(not audit.finished for audit in situation.state.audits):
+        return None  # it may turn out to be one of the best
+    return next(missing_confirmations(situation.standings), None)
+
+
+def _audit(situation: _Situation) -> Decision | None:
+    if situation.searching or not situation.standings.completed or not situation.budget.allows_audit():
+        return None
+    return next(missing_audits(situation.standings), None)
 
 
 def _give_up(situation: _Situation) -> Decision | None:
@@ -209,8 +206,9 @@ def _end_at_once(situation: _Situation) -> Decision:
 
 
 def _finish(situation: _Situation) -> Decision | None:
-    out = any(not run.finished for run in situation.state.confirmations)
-    missing = next(_missing_confirmations(situation), None)
+    state = situation.state
+    out = not all(run.finished for run in state.confirmations) or not all(run.finished for run in state.audits)
+    missing = next(missing_confirmations(situation.standings), None)
     if situation.searching or out or (missing is not None and situation.budget.allows_confirmation()):
         return None
     return Finish(reason=_why_finished(situation, cut_short=missing is not None))
@@ -218,7 +216,13 @@ def _finish(situation: _Situation) -> Decision | None:
 
 _CLOSING: Final[tuple[Callable[[_Situation], Iterator[Decision]], ...]] = (_prune_diverged, _complete, _prune_losers)
 _CLOSING_AT_ONCE: Final = (_prune_diverged, _complete)
-_RUNNING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_promote, _open, _promote_early, _confirm)
+_RUNNING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (
+    _promote,
+    _open,
+    _promote_early,
+    _audit,
+    _confirm,
+)
 _ENDING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_give_up, _finish)
 
 
@@ -226,42 +230,13 @@ def _promotion(judgment: Judgment) -> Promote:
     return Promote(trial=judgment.trial.number, rung=last_rung(judgment.trial) + 1, reason=judgment.reason)
 
 
-def _candidates(situation: _Situation) -> dict[int, str]:
-    """The trials to confirm, by number, each with the reason why: the best, the measured controls, the runners-up."""
-    completed = situation.standings.completed
-    top = situation.standings.top
-    finalists = {
-        trial.number: f"number {place} at the full horizon (loss {loss_at(trial, top):.4g})"
-        for place, trial in enumerate(completed[: situation.settings.finalists], start=1)
-    }
-    chosen = dict(list(finalists.items())[:1])
-    for control in MEASURED_AGAINST:
-        best = next((trial for trial in completed if trial.control is control), None)
-        if best is not None:
-            chosen.setdefault(best.number, f"the best {control} control, to measure the answer against")
-    for number, why in finalists.items():
-        chosen.setdefault(number, why)
-    return chosen
-
-
-def _missing_confirmations(situation: _Situation) -> Iterator[Confirm]:
-    """The confirmation runs that were not asked for yet: every candidate on one seed before any on the next."""
-    asked = {(run.trial, run.seed) for run in situation.state.confirmations}
-    candidates = _candidates(situation)
-    seeds = confirm_seeds(situation.settings)
-    for place, seed in enumerate(seeds, start=1):
-        for trial, why in candidates.items():
-            if (trial, seed) not in asked:
-                yield Confirm(trial=trial, seed=seed, reason=f"{why}: fresh seed {place} of {len(seeds)}")
-
-
 def _why_finished(situation: _Situation, *, cut_short: bool) -> str:
     settings, stop = situation.settings, situation.state.stop
-    opened, candidates = len(situation.state.trials), _candidates(situation)
+    opened, chosen = len(situation.state.trials), candidates(situation.standings)
     seeds = confirm_seeds(settings)
     # Those that were confirmed before the search was told to go on may be candidates no more.
-    runs = [run for run in situation.state.confirmations if run.trial in candidates and run.seed in seeds]
-    asked = len(candidates) * settings.confirm_seeds
+    runs = [run for run in situation.state.confirmations if run.trial in chosen and run.seed in seeds]
+    asked = len(chosen) * settings.confirm_seeds if cut_short else len(runs)
     with_loss = sum(run.loss is not None for run in runs)
     if cut_short or opened < settings.trials:
         unfinished = sum(not run.finished for run in runs)
@@ -273,12 +248,19 @@ def _why_finished(situation: _Situation, *, cut_short: bool) -> str:
             f"{asked} confirmation runs made{lost}"
         )
     decided = f"all {_count(opened, 'trial')} are decided"
+    if not seeds:
+        return f"{decided}; nothing was to be confirmed"
     if with_loss == asked:
-        return f"{decided} and {len(candidates)} of them confirmed on {settings.confirm_seeds} fresh seeds"
+        return f"{decided} and {len(chosen)} of them confirmed on {_fresh_seeds(settings.confirm_seeds)}"
     return (
-        f"{decided}, and {with_loss} of {asked} confirmation runs ({_count(len(candidates), 'trial')} on "
-        f"{settings.confirm_seeds} fresh seeds) ended with a loss: the others failed or diverged"
+        f"{decided}, and {with_loss} of {asked} confirmation runs ({_count(len(chosen), 'trial')} on "
+        f"{_fresh_seeds(settings.confirm_seeds)}) ended with a loss: the others failed or diverged"
     )
+
+
+def _fresh_seeds(most: int) -> str:
+    """Candidates that are settled are left out of the later ones."""
+    return f"up to {most} fresh seeds" if most > SETTLING_SEEDS else f"{_count(most, 'fresh seed')}"
 
 
 def _why_without_answer(situation: _Situation) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 from tuner.schedules import Schedule
 from tuner.search.decisions import (
+    Audit,
+    AuditView,
     Confirm,
     ConfirmView,
     Decision,
@@ -24,6 +26,7 @@ from tuner.search.decisions import (
 )
 from tuner.search.ladder import rung_steps, search_seed
 from tuner.search.plan import leading_ends, plan
+from tuner.search.proposals import schedule_for
 from tuner.search.settings import SearchSettings
 from tuner.search.standings import after, loss_at
 from tuner.search.stopping import search_over
@@ -33,8 +36,10 @@ Loss = Callable[[Schedule, int, int], float | None]
 
 ``None`` when it diverges; raises `RunFailed` when the workload fails.
 """
+Executed = Callable[[Schedule, int, int], int]
+"""Updates that such a run really takes, where a part of it was trained for another run already."""
 Ask = Callable[[StudyState, NewTrial], Schedule]
-"""The schedule of a new trial: usually ``decision.schedule`` where that is given, else a suggestion."""
+"""The schedule of a new trial."""
 
 
 class RunFailed(Exception):
@@ -65,7 +70,7 @@ class Simulation:
     runs: tuple[SimulatedRun, ...]
     """In the order of their start."""
     updates: int
-    """Updates of all runs."""
+    """Updates that all runs executed."""
     duration: int
     """Virtual time from start to end."""
     idle: int
@@ -78,8 +83,9 @@ def simulate(
     settings: SearchSettings,
     *,
     loss: Loss,
-    ask: Ask,
     workers: int,
+    ask: Ask | None = None,
+    executed: Executed | None = None,
     target_loss: float | None = None,
     patience: int | None = None,
 ) -> Simulation:
@@ -88,8 +94,9 @@ def simulate(
     Args:
         settings: The search; its space must be given.
         loss: The oracle.
-        ask: Asked once for every new trial, in order.
         workers: Devices, at least 1.
+        ask: Asked once for every new trial, in order; `schedule_for`, as jobs have it, when absent.
+        executed: Asked once for every run, when it ends; whole runs are trained when absent.
         target_loss: See `tuner.search.stopping.search_over`.
         patience: The same.
 
@@ -99,16 +106,26 @@ def simulate(
     Raises:
         RuntimeError: The plan waits although nothing runs: a fault of the plan.
     """
-    clock = _Clock(settings, loss=loss, ask=ask, workers=workers)
+    clock = _Clock(settings, loss=loss, ask=ask or _propose, executed=executed or _whole, workers=workers)
     return clock.run(lambda state: search_over(state, target_loss=target_loss, patience=patience))
 
 
+def _whole(schedule: Schedule, steps: int, seed: int) -> int:
+    return steps
+
+
+def _propose(state: StudyState, decision: NewTrial) -> Schedule:
+    return schedule_for(decision, state=state)
+
+
 class _Clock:
-    def __init__(self, settings: SearchSettings, *, loss: Loss, ask: Ask, workers: int) -> None:
+    def __init__(self, settings: SearchSettings, *, loss: Loss, ask: Ask, executed: Executed, workers: int) -> None:
         self._state = StudyState(settings=settings, trials=(), confirmations=(), updates_committed=0)
         self._steps = rung_steps(settings)
         self._loss = loss
         self._ask = ask
+        self._executed = executed
+        self._shared = 0
         self._workers = workers
         self._free = list(range(workers))
         self._running: list[tuple[int, int, SimulatedRun]] = []
@@ -143,6 +160,8 @@ class _Clock:
                 self._start(decision.trial, rung=decision.rung, seed=search_seed(self._state.settings))
             case Confirm():
                 self._start(decision.trial, rung=len(self._steps) - 1, seed=decision.seed)
+            case Audit():
+                self._start(decision.trial, rung=len(self._steps) - 1, seed=search_seed(self._state.settings))
 
     def _start(self, trial: int, *, rung: int, seed: int) -> None:
         steps = self._steps[rung]
@@ -170,6 +189,9 @@ class _Clock:
         trial = self._state.trials[run.trial]
         if trial.schedule is None:
             raise RuntimeError(f"trial {trial.number} runs without a schedule")
+        shared = run.steps - self._executed(trial.schedule, run.steps, run.seed)
+        self._shared += shared
+        self._state = replace(self._state, updates_committed=self._state.updates_committed - shared)
         failed = False
         loss: float | None = None
         try:
@@ -180,6 +202,11 @@ class _Clock:
             ended = ConfirmView(trial=run.trial, seed=run.seed, finished=True, loss=loss)
             others = (one for one in self._state.confirmations if (one.trial, one.seed) != (run.trial, run.seed))
             self._state = replace(self._state, confirmations=(*others, ended))
+            return
+        if trial.status is TrialStatus.PRUNED:
+            audit = AuditView(trial=run.trial, finished=True, loss=loss)
+            audits = (*(one for one in self._state.audits if one.trial != run.trial), audit)
+            self._state = replace(self._state, audits=audits)
             return
         if failed:
             trial = replace(trial, running=False, status=TrialStatus.FAILED)
@@ -194,7 +221,7 @@ class _Clock:
             state=self._state,
             decisions=tuple(self._decisions),
             runs=tuple(self._runs),
-            updates=updates,
+            updates=updates - self._shared,
             duration=self._now,
             idle=self._now * self._workers - updates,
             winner=self._winner(),

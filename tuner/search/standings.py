@@ -9,6 +9,8 @@ from functools import cached_property
 
 from tuner.search.decisions import (
     MEASURED_AGAINST,
+    Audit,
+    AuditView,
     CompleteTrial,
     Confirm,
     ConfirmView,
@@ -43,6 +45,11 @@ class Standings:
     def active(self) -> tuple[TrialView, ...]:
         """The trials that are not decided."""
         return tuple(trial for trial in self.trials if trial.status is TrialStatus.ACTIVE)
+
+    @cached_property
+    def pruned(self) -> tuple[TrialView, ...]:
+        """The trials that lost at a rung, without those that diverged."""
+        return tuple(trial for trial in self.trials if trial.status is TrialStatus.PRUNED and not has_diverged(trial))
 
     @cached_property
     def completed(self) -> tuple[TrialView, ...]:
@@ -153,6 +160,9 @@ def after(state: StudyState, decision: Decision) -> StudyState:
         case Confirm():
             run = ConfirmView(trial=decision.trial, seed=decision.seed, finished=False, loss=None)
             return _spend(replace(state, confirmations=(*state.confirmations, run)), steps[-1])
+        case Audit():
+            audit = AuditView(trial=decision.trial, finished=False, loss=None)
+            return _spend(replace(state, audits=(*state.audits, audit)), steps[-1])
         case _:
             return state
 

@@ -1,42 +1,35 @@
-"""The Optuna study of a job: who suggests schedules, and how it is told what became of them.
+"""The Optuna study of a job: every trial with its parameters, its losses and what became of it.
 
-The only module that knows Optuna's API. Our tables are the truth; everything here can be repeated, and whatever a crash
-left undone is done by the next call. It must be called under the study lock: Optuna sees one process at a time.
+The only module that knows Optuna's API. Our own sampler (`tuner.search.proposals`) decides what is tried. Our tables
+are the truth; everything here can be repeated, and whatever a crash left undone is done by the next call. It must be
+called under the study lock: Optuna sees one process at a time.
 """
 
 from __future__ import annotations
 
-import math
 import sys
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self, cast
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import NopPruner
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import DatabaseUnavailable, InvalidValue
 from tuner.schedules import Schedule
-from tuner.search.decisions import TrialStatus
-from tuner.search.ladder import places
+from tuner.search.decisions import Control, TrialStatus
 from tuner.search.settings import SearchSettings
 from tuner.search.space import Choice, FloatRange, IntRange, Parameter, SearchSpace, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events tell of studies and trials
 
 _SPACE: Final = "tuner:space"
-_CONTROL: Final = "control"
-_STARTUP_TRIALS: Final = 10
-_NOT_AN_EXAMPLE: Final = "tuner: not an example to follow"
-"""Name of the constraint that trials break which the sampler must rank behind all others."""
 
 
 @contextmanager
@@ -45,14 +38,6 @@ def _database_errors_named() -> Iterator[None]:
         yield
     except StorageInternalError as error:
         raise DatabaseUnavailable(f"the study's tables cannot be used: {error.__cause__ or error}") from error
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What the study suggests."""
-
-    optuna_number: int
-    schedule: Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +58,6 @@ class Study:
 
     def __init__(self, study: optuna.Study, *, settings: SearchSettings) -> None:
         self._study = study
-        self._seed = settings.seed
-        self._keep = settings.keep
         self._space = settings.searched_space
 
     @classmethod
@@ -107,34 +90,35 @@ class Study:
         return cls(study, settings=settings)
 
     @_database_errors_named()
-    def ask(self, *, number: int, schedule: Schedule | None) -> Asked:
+    def ask(self, schedule: Schedule, *, number: int, control: Control | None) -> int:
         """Open an Optuna trial.
 
-        The suggestion depends on the seed of the search, the number of the trial and what the study was told, and on
-        nothing else: asked again after a crash, it is the same.
-
         Args:
+            schedule: What it tries, at the full horizon. One that the space does not contain becomes a trial without
+                parameters.
             number: Our number of the trial.
-            schedule: What to try, or ``None`` to let the sampler choose. A schedule that the space does not contain is
-                tried too, as a trial without parameters from which the sampler learns nothing.
+            control: Its group of controls.
 
         Returns:
-            The schedule to try, at the full horizon.
+            Optuna's number of the trial.
         """
-        trial, chosen = self._sampled(number) if schedule is None else self._given(schedule)
+        values = self._space.values_of(schedule)
+        self._study.sampler = _Given(values or {})
+        trial = self._study.ask()
+        if values is not None:
+            _suggest(trial, space=self._space)
         trial.set_user_attr("trial", number)
-        trial.set_user_attr(_CONTROL, schedule is not None)
-        trial.set_user_attr("label", chosen.label)
-        trial.set_user_attr("schedule", chosen.to_json())
-        return Asked(optuna_number=trial.number, schedule=chosen)
+        trial.set_user_attr("control", control)
+        trial.set_user_attr("label", schedule.label)
+        trial.set_user_attr("schedule", schedule.to_json())
+        return trial.number
 
     @_database_errors_named()
     def sync(self, trials: Sequence[StudyTrial]) -> None:
         """Tell Optuna whatever it does not know yet. Trials that it knows as finished are left alone.
 
-        A rung's loss is reported at ``step`` = the updates of the rung. A divergence is reported as a finite value far
-        above all others (Optuna drops trials told NaN, and its pages cannot draw infinity), and marked, so that the
-        sampler ranks it last of all, however far it came.
+        A rung's loss is reported at ``step`` = the updates of the rung, a divergence as a finite value far above all
+        others: Optuna drops trials told NaN, and its pages cannot draw infinity.
 
         Args:
             trials: All trials of the study.
@@ -144,8 +128,6 @@ class Study:
         for trial in trials:
             frozen = told[trial.optuna_number]
             if not frozen.state.is_finished():
-                if frozen.user_attrs.get(_CONTROL) and self._is_guest(trial, trials=trials):
-                    _mark(self._reopened(frozen))
                 self._report(trial, frozen=frozen, bad=bad)
                 self._close(trial)
 
@@ -168,40 +150,13 @@ class Study:
             self._study.tell(number, state=TrialState.FAIL)
         return len(orphans)
 
-    def _sampled(self, number: int) -> tuple[optuna.Trial, Schedule]:
-        self._study.sampler = _tpe(seed=self._seed, number=number)
-        trial = self._study.ask()
-        return trial, self._space.build(_suggest(trial, space=self._space))
-
-    def _given(self, schedule: Schedule) -> tuple[optuna.Trial, Schedule]:
-        values = self._space.values_of(schedule)
-        self._study.sampler = _Given(values or {})
-        trial = self._study.ask()
-        if values is None:
-            _mark(trial)
-        else:
-            _suggest(trial, space=self._space)
-        return trial, schedule
-
     def _report(self, trial: StudyTrial, *, frozen: FrozenTrial, bad: float) -> None:
         news = [(step, loss) for step, loss in trial.steps_results if step not in frozen.intermediate_values]
         if not news:
             return
-        open_trial = self._reopened(frozen)  # reads the trial anew
+        open_trial = optuna.Trial(self._study, frozen._trial_id)  # reads the trial anew
         for step, loss in news:
-            if loss is None:
-                _mark(open_trial)  # first: what is reported is never looked at again
             open_trial.report(bad if loss is None else loss, step)
-
-    def _reopened(self, frozen: FrozenTrial) -> optuna.Trial:
-        return optuna.Trial(self._study, frozen._trial_id)
-
-    def _is_guest(self, trial: StudyTrial, *, trials: Sequence[StudyTrial]) -> bool:
-        """Whether it reached the horizon without being among the best share at the lowest rung."""
-        if trial.status is not TrialStatus.COMPLETED:
-            return False
-        first = sorted(_first_loss(other) for other in trials if other.steps_results)
-        return _first_loss(trial) > first[places(len(first), keep=self._keep) - 1]
 
     def _close(self, trial: StudyTrial) -> None:
         match trial.status:
@@ -235,16 +190,6 @@ class _Given(BaseSampler):
         return self._values[param_name]
 
 
-def _tpe(*, seed: int, number: int) -> TPESampler:
-    """A sampler for one trial: its seed is that of the search and the trial's number, mixed."""
-    mixed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # group=True
-        return TPESampler(
-            multivariate=True, group=True, constant_liar=True, n_startup_trials=_STARTUP_TRIALS, seed=mixed
-        )
-
-
 def _suggest(trial: optuna.Trial, *, space: SearchSpace) -> dict[str, Value]:
     family = trial.suggest_categorical("family", [one.name for one in space.families])
     values: dict[str, Value] = {"family": family}
@@ -261,17 +206,6 @@ def _suggest_one(trial: optuna.Trial, *, name: str, parameter: Parameter) -> Val
             return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
         case Choice():
             return cast(Value, trial.suggest_categorical(name, parameter.values))
-
-
-def _mark(trial: optuna.Trial) -> None:
-    """Have the sampler rank a trial last: it breaks a constraint, and the others do not."""
-    if _NOT_AN_EXAMPLE not in trial.constraints:
-        trial.set_constraint(_NOT_AN_EXAMPLE, 1.0)
-
-
-def _first_loss(trial: StudyTrial) -> float:
-    loss = trial.steps_results[0][1]
-    return math.inf if loss is None else loss
 
 
 def _far_above(trials: Sequence[StudyTrial]) -> float:

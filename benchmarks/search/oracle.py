@@ -1,0 +1,81 @@
+"""Real training as a function: a schedule, a length and a seed give validation losses. No worker, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from tuner.errors import InvalidValue
+from tuner.schedules import Schedule
+from tuner.search.space import SearchSpace, default_space
+from tuner.training.engine import divergence_limit, evaluation_steps
+from tuner.training.randomness import seed_everything
+from tuner.training.workload import Workload
+from tuner.workloads import builtin_workloads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A workload with its horizon: what is tuned."""
+
+    name: str
+    kind: str
+    workload: str
+    total_steps: int
+
+
+TASKS = (
+    Task(name="digits", kind="image", workload="digits-mlp", total_steps=1000),
+    Task(name="charlm", kind="language model", workload="pydoc-charlm", total_steps=360),
+    Task(name="terrain", kind="tabular", workload="terrain-mlp", total_steps=1200),
+)
+
+
+@lru_cache(maxsize=1)
+def _workloads() -> dict[str, Workload]:
+    torch.set_num_threads(1)
+    return builtin_workloads()
+
+
+def space_of(task: Task) -> SearchSpace:
+    """The default space of the task's workload: what a user gets who says nothing."""
+    workload = _workloads()[task.workload]
+    return default_space(workload.optimizer, peak_lr=workload.peak_lr.get(workload.optimizer))
+
+
+def curve(task: Task, schedule: Schedule, *, steps: int, seed: int) -> Iterator[tuple[int, float | None]]:
+    """Train, and give (updates done, validation loss) at each evaluation; the last one at the end.
+
+    As the engine has it: evaluated at `evaluation_steps`, ended by a loss that is not finite or far above the start
+    (``None``). Whoever stops asking stops the training.
+    """
+    workload = _workloads()[task.workload]
+    seed_everything(seed)
+    training = workload.start(workload.Options(), seed=seed, device=torch.device("cpu"))
+    limit = divergence_limit(float(training.validate()))
+    evaluations = frozenset(evaluation_steps(steps))
+    for step, lr in enumerate(schedule.lrs(steps).tolist()):
+        train_loss = float(training.train_step(step, lr))
+        if not train_loss < float("inf"):
+            yield step, None
+            return
+        if step + 1 in evaluations:
+            with torch.random.fork_rng(devices=[]):
+                loss = float(training.validate())
+            if not loss <= limit:
+                yield step + 1, None
+                return
+            yield step + 1, loss
+
+
+def final_loss(task: Task, schedule: Schedule, *, steps: int, seed: int) -> tuple[float | None, int]:
+    """Validation loss at the end of a run (``None`` when it diverged), and the updates that it took."""
+    end: tuple[int, float | None] | None = None
+    for end in curve(task, schedule, steps=steps, seed=seed):
+        pass
+    if end is None:
+        raise InvalidValue("steps", value=steps, allowed="at least 1")
+    return end[1], end[0]

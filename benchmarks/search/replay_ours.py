@@ -1,0 +1,83 @@
+"""Our search, as jobs have it, over the recorded runs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from random import Random
+
+from benchmarks.search.table import HORIZON, SPACE, Config, recorded
+from tuner.schedules import Schedule
+from tuner.search.controls import control_of
+from tuner.search.decisions import NewTrial, StudyState, TrialStatus
+from tuner.search.proposals import most_promising
+from tuner.search.settings import SearchSettings
+from tuner.search.simulate import simulate
+
+RUNG = HORIZON // 2
+"""The shortest length at which every configuration was recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a search over the table came to."""
+
+    config: Config
+    cost: float
+    """In full runs."""
+    best_asked_trained: bool
+    """Whether the best of the configurations that it asked for was trained to the horizon."""
+    trials: int
+
+
+def search(configs: list[Config], *, budget: float, seed: int, **changes: object) -> Found:
+    """One search that may spend so many full runs."""
+    table = recorded()
+    by_schedule = {config.schedule: config for config in configs}
+    settings = SearchSettings.model_validate(
+        {
+            "total_steps": HORIZON,
+            "trials": len(configs),
+            "max_updates": int(budget * HORIZON),
+            "rungs": 2,
+            "ratio": 2.0,
+            "controls": False,
+            "audit": 0.0,
+            "confirm_seeds": 0,
+            "seed": seed,
+            "space": SPACE,
+            **changes,
+        }
+    )
+    trunks: defaultdict[float, int] = defaultdict(int)
+    order = list(by_schedule)
+    Random(seed).shuffle(order)  # the first of equals is taken
+
+    def loss(schedule: Schedule, steps: int, _: int) -> float:
+        return table.loss(by_schedule[schedule], steps)
+
+    def ask(state: StudyState, decision: NewTrial) -> Schedule:
+        return most_promising(order, state=state)
+
+    def executed(schedule: Schedule, steps: int, _: int) -> int:
+        config = by_schedule[schedule]
+        shared = min(config.hold(steps), trunks[config.peak_lr])
+        trunks[config.peak_lr] = max(config.hold(steps), trunks[config.peak_lr])
+        return steps - shared
+
+    result = simulate(settings, loss=loss, ask=ask, executed=executed, workers=1)
+    asked = [by_schedule[trial.schedule] for trial in result.state.trials if trial.schedule is not None]
+    trained = {
+        by_schedule[trial.schedule]
+        for trial in result.state.trials
+        if trial.schedule is not None and trial.status is TrialStatus.COMPLETED
+    }
+    best = min(asked, key=lambda config: table.loss(config, HORIZON))
+    if result.winner is None or result.winner.schedule is None:
+        raise RuntimeError("the search found nothing")
+    return Found(
+        config=by_schedule[result.winner.schedule],
+        cost=result.updates / HORIZON,
+        best_asked_trained=best in trained,
+        trials=len(asked),
+    )

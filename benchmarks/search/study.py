@@ -1,0 +1,204 @@
+"""One study of one method on one task: what it answers, and after how many updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import optuna
+
+from benchmarks.search.oracle import Task, curve, final_loss, space_of
+from tuner.schedules import Cosine, Linear, Schedule, Warmup
+from tuner.search.settings import SearchSettings
+from tuner.search.simulate import simulate
+from tuner.search.space import Choice, FloatRange, Parameter, SearchSpace, Value
+from tuner.search.stages import shared_prefix
+
+BUDGET = 6
+"""Full runs that every method may spend."""
+MORE = 15
+MANY = 60
+"""Random search with these many full runs, and ours with a quarter of them."""
+WARMUP = Warmup(shape="linear", fraction=0.05)
+
+
+@dataclass(kw_only=True)
+class Answers:
+    """What a method would have answered, as its updates are spent. Every method may finish the run that it is at."""
+
+    total_steps: int
+    updates: int = 0
+    best: float = float("inf")
+    by_runs: dict[int, Schedule] = field(default_factory=dict)
+    """By budget in full runs, the answer."""
+
+    def spend(self, updates: int) -> None:
+        self.updates += updates
+
+    def tell(self, schedule: Schedule, loss: float | None, *, budgets: tuple[int, ...]) -> None:
+        """A run of the full horizon has ended; the budgets that were not exceeded when it began take note."""
+        if loss is not None and loss < self.best:
+            self.best = loss
+            for budget in budgets:
+                self.by_runs[budget] = schedule
+
+
+def _open(answers: Answers, budgets: tuple[int, ...]) -> tuple[int, ...]:
+    """The budgets that still allow a run."""
+    return tuple(budget for budget in budgets if answers.updates < budget * answers.total_steps)
+
+
+def random_search(task: Task, seed: int) -> dict[int, Schedule]:
+    """Points of the whole space, each trained in full."""
+    rng = np.random.default_rng(seed)
+    space = space_of(task)
+    answers, budgets = Answers(total_steps=task.total_steps), (BUDGET, MANY)
+    while still := _open(answers, budgets):
+        schedule = space.build(_random_point(space, rng=rng))
+        loss, updates = final_loss(task, schedule, steps=task.total_steps, seed=seed)
+        answers.spend(updates)
+        answers.tell(schedule, loss, budgets=still)
+    return answers.by_runs
+
+
+def optuna_search(
+    sampler: Callable[[int], optuna.samplers.BaseSampler], pruner: Callable[[], optuna.pruners.BasePruner]
+) -> Callable[[Task, int], dict[int, Schedule]]:
+    """An Optuna study as its users have it: the validation loss is reported as it comes, and bad trials are stopped."""
+
+    def search(task: Task, seed: int) -> dict[int, Schedule]:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        study = optuna.create_study(sampler=sampler(seed), pruner=pruner())
+        space = space_of(task)
+        answers, budgets = Answers(total_steps=task.total_steps), (BUDGET,)
+        while still := _open(answers, budgets):
+            trial = study.ask()
+            schedule = space.build(suggest(trial, space=space))
+            done, last = 0, None
+            state: optuna.trial.TrialState | None = None
+            for index, (step, last) in enumerate(curve(task, schedule, steps=task.total_steps, seed=seed), start=1):
+                done = step
+                if last is not None:
+                    trial.report(last, index)
+                if last is None or (step < task.total_steps and trial.should_prune()):
+                    state = optuna.trial.TrialState.PRUNED
+                    break
+            answers.spend(done)
+            if state is None:
+                study.tell(trial, last)
+                answers.tell(schedule, last, budgets=still)
+            else:
+                study.tell(trial, state=state)
+        return answers.by_runs
+
+    return search
+
+
+def default_with_tuned_peak(family: Cosine | Linear) -> Callable[[Task, int], dict[int, Schedule]]:
+    """A schedule that people know, at peaks spread evenly over the range (where the first lies is left to chance)."""
+
+    def search(task: Task, seed: int) -> dict[int, Schedule]:
+        answers = Answers(total_steps=task.total_steps)
+        peaks = space_of(task).peak_lr
+        place = np.random.default_rng(seed).uniform()
+        for index in range(BUDGET):
+            peak = peaks.low * (peaks.high / peaks.low) ** ((index + place) / BUDGET)
+            schedule = Schedule(peak_lr=float(peak), family=family, warmup=WARMUP)
+            loss, updates = final_loss(task, schedule, steps=task.total_steps, seed=seed)
+            answers.spend(updates)
+            answers.tell(schedule, loss, budgets=(BUDGET,))
+        return answers.by_runs
+
+    return search
+
+
+def ours(*budgets: int, **changes: object) -> Callable[[Task, int], dict[int, Schedule]]:
+    """Our search as a job has it, without the controls, which no rival trains."""
+
+    def search(task: Task, seed: int) -> dict[int, Schedule]:
+        return {budget: _ours(task, seed, budget=budget, changes=changes) for budget in budgets}
+
+    return search
+
+
+def _ours(task: Task, seed: int, *, budget: int, changes: dict[str, object]) -> Schedule:
+    settings = SearchSettings.model_validate(
+        {
+            "total_steps": task.total_steps,
+            "trials": 8 * budget,
+            "max_updates": budget * task.total_steps,
+            "controls": False,
+            "audit": 0.0,
+            "confirm_seeds": 0,
+            "seed": seed,
+            "space": space_of(task),
+            **changes,
+        }
+    )
+    trained: dict[tuple[Schedule, int, int], tuple[float | None, int]] = {}
+    lrs: dict[int, list[np.ndarray]] = {}
+
+    def run(schedule: Schedule, steps: int, run_seed: int) -> tuple[float | None, int]:
+        key = (schedule, steps, run_seed)
+        if key not in trained:
+            loss, updates = final_loss(task, schedule, steps=steps, seed=run_seed)
+            rates = schedule.lrs(steps)
+            shared = max((shared_prefix(rates, other) for other in lrs.setdefault(run_seed, [])), default=0)
+            lrs[run_seed].append(rates)
+            trained[key] = loss, max(0, updates - shared)
+        return trained[key]
+
+    result = simulate(
+        settings,
+        loss=lambda schedule, steps, run_seed: run(schedule, steps, run_seed)[0],
+        executed=lambda schedule, steps, run_seed: run(schedule, steps, run_seed)[1],
+        workers=1,
+    )
+    if result.winner is None or result.winner.schedule is None:
+        raise RuntimeError(f"nothing was found on {task.name} with seed {seed}")
+    return result.winner.schedule
+
+
+def suggest(trial: optuna.Trial, *, space: SearchSpace) -> dict[str, Value]:
+    """A point of the space, suggested parameter by parameter."""
+    family = trial.suggest_categorical("family", [one.name for one in space.families])
+    return {"family": family, **{name: _suggest(trial, name, one) for name, one in space.parameters(family).items()}}
+
+
+def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
+    match parameter:
+        case FloatRange():
+            return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+        case Choice():
+            value: Value = trial.suggest_categorical(name, parameter.values)
+            return value
+    raise ValueError(f"{name} is no parameter of these spaces")
+
+
+def _random_point(space: SearchSpace, *, rng: np.random.Generator) -> dict[str, Value]:
+    family = str(rng.choice([one.name for one in space.families]))
+    return {"family": family, **dict(_random_values(space, family, rng=rng))}
+
+
+def _random_values(space: SearchSpace, family: str, *, rng: np.random.Generator) -> Iterator[tuple[str, Value]]:
+    for name, parameter in space.parameters(family).items():
+        if isinstance(parameter, Choice):
+            yield name, parameter.values[rng.integers(len(parameter.values))]
+        elif parameter.log:
+            yield name, float(np.exp(rng.uniform(np.log(parameter.low), np.log(parameter.high))))
+        else:
+            yield name, float(rng.uniform(parameter.low, parameter.high))
+
+
+METHODS: dict[str, Callable[[Task, int], dict[int, Schedule]]] = {
+    "ours": ours(BUDGET, MORE),
+    "random": random_search,
+    "tpe-median": optuna_search(lambda seed: optuna.samplers.TPESampler(seed=seed), optuna.pruners.MedianPruner),
+    "tpe-hyperband": optuna_search(
+        lambda seed: optuna.samplers.TPESampler(seed=seed),
+        lambda: optuna.pruners.HyperbandPruner(min_resource=1, max_resource=20, reduction_factor=3),
+    ),
+    "cosine": default_with_tuned_peak(Cosine()),
+    "linear": default_with_tuned_peak(Linear()),
+}

@@ -1,0 +1,98 @@
+"""A schedule as the few numbers by which the surrogate compares it with others, whatever its family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.schedules import Schedule
+from tuner.search.bound import shape_bound
+
+Array = NDArray[np.float64]
+
+_RESOLUTION: Final = 256
+"""Updates that a schedule is looked at with."""
+_CURVE: Final = 16
+"""Points of the curve after the warm-up."""
+_NO_WARMUP: Final = 0.005
+"""Added to the warm-up's fraction before its logarithm is taken: below, one length is as good as another."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """What the surrogate knows of some schedules, one per row."""
+
+    peak: Array
+    """``[n]``, logarithm of the peak rate over the one that convex theory calls best for the shape, at D = G = 1 and
+    256 updates."""
+    bound: Array
+    """``[n]``, logarithm of the shape's convex bound at that peak, about 0 for a linear decay to zero."""
+    warmup: Array
+    """``[n]``, logarithm of the warm-up's fraction of the run."""
+    curve: Array
+    """``[n, 16]``, the rate after the warm-up as a fraction of the peak, at evenly spaced progress."""
+    rate: Array
+    """``[n]``, logarithm of the peak rate itself."""
+
+    @classmethod
+    def of(cls, schedules: Sequence[Schedule], *, total_steps: int) -> Self:
+        """The features of schedules.
+
+        Args:
+            schedules: At the full horizon.
+            total_steps: The horizon in updates, at least 10.
+        """
+        rows = [_row(schedule, total_steps=total_steps) for schedule in schedules]
+        table = np.array(rows, dtype=np.float64).reshape(len(rows), 3 + _CURVE)
+        rate = np.log([schedule.peak_lr for schedule in schedules])
+        return cls(
+            peak=rate + table[:, 0], bound=table[:, 1], warmup=table[:, 2], curve=table[:, 3:], rate=np.asarray(rate)
+        )
+
+    def joined(self, other: Self) -> Self:
+        """These rows, then those of ``other``."""
+        return type(self)(
+            peak=np.concatenate((self.peak, other.peak)),
+            bound=np.concatenate((self.bound, other.bound)),
+            warmup=np.concatenate((self.warmup, other.warmup)),
+            curve=np.concatenate((self.curve, other.curve)),
+            rate=np.concatenate((self.rate, other.rate)),
+        )
+
+    def only(self, row: int) -> Self:
+        """One of these rows."""
+        return type(self)(
+            peak=self.peak[[row]],
+            bound=self.bound[[row]],
+            warmup=self.warmup[[row]],
+            curve=self.curve[[row]],
+            rate=self.rate[[row]],
+        )
+
+
+def _row(schedule: Schedule, *, total_steps: int) -> tuple[float, ...]:
+    """All but the peak rate, which most schedules of a search differ by alone."""
+    return _shape_row(schedule.model_copy(update={"peak_lr": 1.0}), total_steps)
+
+
+@lru_cache(maxsize=16_384)
+def _shape_row(shape: Schedule, total_steps: int) -> tuple[float, ...]:
+    steps = min(total_steps, _RESOLUTION)
+    short = shape.compressed(steps, from_steps=total_steps, min_warmup=0)
+    rates = short.lrs(steps)
+    bound = shape_bound(rates)
+    warmup = short.warmup.length(steps)
+    places = warmup + ((np.arange(_CURVE) + 0.5) * (steps - warmup) / _CURVE).astype(np.int64)
+    return (
+        # The best peak falls with the square root of the updates, and so does the bound.
+        -math.log(bound.best_peak) + 0.5 * math.log(_RESOLUTION / steps),
+        math.log(bound.bound * math.sqrt(steps) / 2.0),
+        math.log(shape.warmup.length(total_steps) / total_steps + _NO_WARMUP),
+        *rates[places].tolist(),
+    )

@@ -1,0 +1,128 @@
+"""What is trained once the search is over: pruned trials, to see what pruning lost, and the best on fresh seeds."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from scipy.stats import t as student
+
+from tuner.search.decisions import MEASURED_AGAINST, Audit, Confirm, TrialView
+from tuner.search.ladder import audits, confirm_seeds
+from tuner.search.standings import Standings, loss_at
+
+SETTLING_SEEDS: Final = 3
+"""Fresh seeds after which a candidate that is clearly behind is trained no more."""
+_SETTLED: Final = 0.995
+"""How sure that must be: well above what the report asks for, so that further seeds would not change its verdict."""
+
+
+def missing_audits(standings: Standings) -> Iterator[Audit]:
+    """The pruned trials that are still to be trained to the horizon, drawn by the search's seed."""
+    state = standings.state
+    pruned = [trial.number for trial in standings.pruned]
+    wanted = audits(len(pruned), share=standings.settings.audit)
+    asked = {audit.trial for audit in state.audits}
+    random.Random(standings.settings.seed).shuffle(pruned)
+    left = [number for number in pruned if number not in asked]
+    for number in left[: max(0, wanted - len(asked))]:
+        reason = f"audit: it was pruned, and {wanted} of {len(pruned)} pruned trials show what that lost"
+        yield Audit(trial=number, reason=reason)
+
+
+def candidates(standings: Standings) -> dict[int, str]:
+    """The trials to confirm, by number, each with the reason why: the best, the measured controls, the runners-up.
+
+    A pruned trial whose audit brought it among the best is one of them.
+    """
+    ranked = _ranked(standings)
+    finalists = {
+        number: f"number {place} at the full horizon (loss {loss:.4g})"
+        for place, (loss, number) in enumerate(ranked[: standings.settings.finalists], start=1)
+    }
+    chosen = dict(list(finalists.items())[:1])
+    for control in MEASURED_AGAINST if standings.settings.controls else ():
+        best = next((trial for trial in standings.completed if trial.control is control), None)
+        if best is not None:
+            chosen.setdefault(best.number, f"the best {control} control, to measure the answer against")
+    for number, why in finalists.items():
+        chosen.setdefault(number, why)
+    return chosen
+
+
+def missing_confirmations(standings: Standings) -> Iterator[Confirm]:
+    """The confirmation runs that were not asked for yet: every candidate on one seed before any on the next.
+
+    From the fourth seed on, those that are settled are left out; with nobody left to tell from the best, so is the
+    best.
+    """
+    chosen = candidates(standings)
+    seeds = confirm_seeds(standings.settings)
+    asked = {(run.trial, run.seed) for run in standings.state.confirmations}
+    for place, seed in enumerate(seeds, start=1):
+        open_ones: Sequence[int] = list(chosen)
+        if place > SETTLING_SEEDS:
+            earlier = _losses(standings, chosen, seeds=seeds[: place - 1])
+            if earlier is None:
+                return  # what is still out may settle more
+            open_ones = unsettled(earlier)
+        for trial in open_ones:
+            if (trial, seed) not in asked:
+                yield Confirm(trial=trial, seed=seed, reason=f"{chosen[trial]}: fresh seed {place} of {len(seeds)}")
+
+
+def unsettled(losses: Mapping[int, Sequence[float | None]]) -> list[int]:
+    """The candidates that more seeds could still tell apart; none when there is at most one.
+
+    A candidate is settled when its losses, paired by seed, lie above the best's beyond doubt (Student's t, one-sided,
+    at 99.5 %), or when it diverged. Candidates with fewer losses than the best were settled before.
+
+    Args:
+        losses: By trial, its losses on the first fresh seeds, in the order of the seeds; ``None`` where it diverged or
+            failed. At least one trial.
+
+    Returns:
+        Trial numbers, in the order given, the best among them.
+    """
+    most = max(map(len, losses.values()))
+    alive = {trial: row for trial, row in losses.items() if len(row) == most}
+    whole = {trial: [loss for loss in row if loss is not None] for trial, row in alive.items() if None not in row}
+    if not whole:
+        return []
+    best = min(whole, key=lambda trial: (statistics.median(whole[trial]), trial))
+    left = [trial for trial, row in whole.items() if trial == best or not _is_behind(row, best=whole[best])]
+    return left if len(left) > 1 else []
+
+
+def _is_behind(row: Sequence[float], *, best: Sequence[float]) -> bool:
+    apart = [own - other for own, other in zip(row, best, strict=True)]
+    mean = statistics.fmean(apart)
+    if len(apart) < SETTLING_SEEDS or mean <= 0:
+        return False
+    error = statistics.stdev(apart) / math.sqrt(len(apart))
+    return mean > float(student.ppf(_SETTLED, len(apart) - 1)) * error
+
+
+def _losses(
+    standings: Standings, chosen: Mapping[int, str], *, seeds: Sequence[int]
+) -> dict[int, list[float | None]] | None:
+    """Each candidate's losses on these seeds, as far as it was asked for; ``None`` while one of them is out."""
+    runs = {(run.trial, run.seed): run for run in standings.state.confirmations}
+    rows: dict[int, list[float | None]] = {}
+    for trial in chosen:
+        row = [runs[trial, seed] for seed in seeds if (trial, seed) in runs]
+        if not all(run.finished for run in row):
+            return None
+        rows[trial] = [run.loss for run in row]
+    return rows
+
+
+def _ranked(standings: Standings) -> list[tuple[float, int]]:
+    """Loss and number of the trials that have a loss at the horizon, audits included, the best first."""
+    completed: Sequence[TrialView] = standings.completed
+    ends = [(loss_at(trial, standings.top), trial.number) for trial in completed]
+    ends += [(audit.loss, audit.trial) for audit in standings.state.audits if audit.loss is not None]
+    return sorted(ends)

@@ -1,0 +1,211 @@
+"""Which schedule to try next, given what all trials have shown. Pure but for the numbers that chance gives it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup
+from tuner.search.candidates import PEAK_RATIO, Grid, grid
+from tuner.search.controls import CONTROL_WARMUP
+from tuner.search.decisions import Control, NewTrial, StudyState, TrialStatus, TrialView
+from tuner.search.features import Features
+from tuner.search.ladder import rung_steps
+from tuner.search.space import SearchSpace, Value
+from tuner.search.stability import chance_to_last
+from tuner.search.surrogate import Observation, Surrogate, likeness
+
+Array = NDArray[np.float64]
+
+_SAMPLED: Final = 256
+_LEADERS: Final = 4
+"""Best trials whose neighbors are looked at."""
+_OPENING: Final = (0.5, 0.75, 0.25, 0.1)
+"""Places in the log range of peaks where a search begins, ..."""
+_LEAST_LOSSES: Final = 2
+"""... while it has fewer losses to learn from than these."""
+_OPENING_LOSSES: Final = 3
+"""So many losses are of one good shape: which peaks are good is what matters most, and is learned first."""
+_SHARING: Final = 0.3
+"""How much better a beginning it is to hold the peak: other shapes can begin alike, and are cheaper then."""
+_USUAL_WARMUP: Final = 0.03
+_GOOD_SHAPE: Final = 0.01
+"""How far from the best shape to begin with another may be to be as good a beginning."""
+_CAUTION: Final = 0.5
+"""What the deviation of a belief is multiplied by: few runs are left to make good for a bold one."""
+
+
+def schedule_for(decision: NewTrial, *, state: StudyState) -> Schedule:
+    """The schedule of a new trial: the one that it was given, else a proposal.
+
+    It depends on the state, the seed of the search and the number of the trial alone: asked again after a crash, it
+    is the same.
+
+    Args:
+        decision: The plan's.
+        state: The study that it was decided on.
+    """
+    if decision.schedule is not None:
+        return decision.schedule
+    rng = np.random.default_rng((state.settings.seed, decision.number))
+    return propose(state, control=decision.control, rng=rng)
+
+
+def propose(state: StudyState, *, control: Control | None, rng: np.random.Generator) -> Schedule:
+    """The schedule to try next: the one whose expected improvement at the horizon is largest.
+
+    Args:
+        state: The study. Trials that run count as tried, and what is like them is left to them.
+        control: The group of controls that it must belong to; ``None``: anything in the space.
+        rng: The source of chance.
+
+    Returns:
+        A schedule at the full horizon that no trial of the study has.
+    """
+    history = _History(state)
+    return _most_promising(_choices(history, control=control, rng=rng), history=history)
+
+
+def most_promising(choices: Sequence[Schedule], *, state: StudyState) -> Schedule:
+    """The one of some schedules that is the most worth trying next.
+
+    Args:
+        choices: Schedules at the full horizon, at least one of which no trial of the study has.
+        state: The study, as for `propose`.
+    """
+    return _most_promising(choices, history=_History(state))
+
+
+def _most_promising(choices: Sequence[Schedule], *, history: _History) -> Schedule:
+    new = [one for one in choices if one not in history.tried]
+    found = len(history.losses)
+    if found < _OPENING_LOSSES:
+        new = _good_to_begin_with(new, history=history)
+    merit = _opening_merit(new, history=history) if found < _LEAST_LOSSES else _merit(new, history=history)
+    return new[int(np.argmax(merit))]
+
+
+class _History:
+    """What the trials of a study have shown."""
+
+    def __init__(self, state: StudyState) -> None:
+        settings = state.settings
+        self.total_steps = settings.total_steps
+        self.space = settings.searched_space
+        self.peaks = (self.space.peak_lr.low, self.space.peak_lr.high)
+        steps = rung_steps(settings)
+        trials = [(trial, trial.schedule) for trial in state.trials if trial.schedule is not None]
+        self.tried = {schedule for _, schedule in trials}
+        self.losses = [
+            Observation(schedule=schedule, steps=length, loss=result.loss)
+            for trial, schedule in trials
+            for length, result in zip(steps, trial.results, strict=False)
+            if result.loss is not None
+        ]
+        self.diverged = [schedule.peak_lr for trial, schedule in trials if _diverged(trial)]
+        self.lasted = [one.schedule.peak_lr for one in self.losses]
+        self.pending = [schedule for trial, schedule in trials if trial.running and not trial.results]
+        self.leaders = _leaders(trials)
+
+
+def _diverged(trial: TrialView) -> bool:
+    return any(result.diverged for result in trial.results)
+
+
+def _leaders(trials: Sequence[tuple[TrialView, Schedule]]) -> list[Schedule]:
+    """Those that came furthest, and of these the best."""
+    alive = [
+        (-len(trial.results), trial.results[-1].loss, trial.number, schedule)
+        for trial, schedule in trials
+        if trial.results and trial.results[-1].loss is not None and trial.status is not TrialStatus.FAILED
+    ]
+    return [schedule for *_, schedule in sorted(alive, key=lambda row: row[:3])[:_LEADERS]]
+
+
+def _choices(history: _History, *, control: Control | None, rng: np.random.Generator) -> list[Schedule]:
+    """What may be tried: points of the grid at random and around the leaders, or all that a group of controls has."""
+    space = history.space
+    if control is not None:
+        return list(_group(control, space=space))
+    points = Grid(space)
+    near = (neighbor for leader in history.leaders for neighbor in points.neighbors(leader))
+    found = dict.fromkeys((*points.sample(_SAMPLED, rng=rng), *near))
+    if len(history.losses) < _OPENING_LOSSES:
+        good = _good_to_begin_with(list(found), history=history)
+        found |= dict.fromkeys(one for peak in grid(space.peak_lr, ratio=PEAK_RATIO) for one in _with_peak(good, peak))
+    if history.tried.issuperset(found):  # a small space, and all of its grid was tried
+        low, high = np.log(space.peak_lr.low), np.log(space.peak_lr.high)
+        found |= dict.fromkeys(
+            one for peak in np.exp(rng.uniform(low, high, size=8)) for one in _with_peak(found, peak)
+        )
+    return list(found)
+
+
+def _with_peak(schedules: Iterable[Schedule], peak: Value) -> list[Schedule]:
+    return [schedule.model_copy(update={"peak_lr": float(peak)}) for schedule in schedules]
+
+
+def _group(control: Control, *, space: SearchSpace) -> Iterator[Schedule]:
+    """The schedules of a group of controls, whether the space has them or not."""
+    for peak in grid(space.peak_lr, ratio=PEAK_RATIO):
+        family = Constant() if control is Control.CONSTANT else Cosine()
+        yield Schedule(peak_lr=float(peak), family=family, warmup=Warmup(shape="linear", fraction=CONTROL_WARMUP))
+
+
+def _good_to_begin_with(choices: Sequence[Schedule], *, history: _History) -> list[Schedule]:
+    """Those of a shape that theory calls good, and that others can begin like: so that they cost less later."""
+    rows = Features.of(choices, total_steps=history.total_steps)
+    hold = np.mean(rows.curve == 1.0, axis=1)
+    unusual = np.square(rows.warmup - math.log(_USUAL_WARMUP))
+    score = 4.0 * rows.bound + 0.05 * unusual - _SHARING * hold
+    return [one for one, own in zip(choices, score, strict=True) if own <= score.min() + _GOOD_SHAPE]
+
+
+def _opening_merit(choices: Sequence[Schedule], *, history: _History) -> Array:
+    """High for a peak near one of a few places of the range, while there is too little to learn from."""
+    rows = Features.of([*choices, *_range_ends(history)], total_steps=history.total_steps)
+    low, high = rows.peak[-2:]
+    place = low + (high - low) * _OPENING[min(len(history.tried), len(_OPENING) - 1)]
+    merit: Array = -np.abs(rows.peak[:-2] - place) + np.log(_chances(choices, history=history))
+    return merit
+
+
+def _range_ends(history: _History) -> tuple[Schedule, Schedule]:
+    """A linear decay at both ends of the range of peaks, to measure other shapes' peaks by."""
+    low, high = history.peaks
+    return Schedule(peak_lr=low, family=Linear()), Schedule(peak_lr=high, family=Linear())
+
+
+def _merit(choices: Sequence[Schedule], *, history: _History) -> Array:
+    """The expected improvement on the best so far, as far as it is not left to a trial that runs."""
+    surrogate = Surrogate(history.losses, total_steps=history.total_steps, peaks=history.peaks)
+    belief = surrogate.belief(choices)
+    deviation = _CAUTION * belief.deviation
+    ahead = -belief.gap / deviation
+    density = np.exp(-0.5 * np.square(ahead)) / math.sqrt(2.0 * math.pi)
+    merit: Array = deviation * (ahead * ndtr(ahead) + density) * _chances(choices, history=history)
+    merit = merit / np.sqrt(1.0 - _shared(choices, history=history))
+    if history.pending:
+        merit = merit * np.prod(1.0 - likeness(choices, history.pending, total_steps=history.total_steps), axis=1)
+    return merit
+
+
+def _shared(choices: Sequence[Schedule], *, history: _History) -> Array:
+    """The share of each one's updates that the trials so far have trained already; below 1."""
+    tried = sorted(history.tried, key=lambda schedule: schedule.digest)
+    new = Features.of(choices, total_steps=history.total_steps)
+    old = Features.of(tried, total_steps=history.total_steps)
+    begin_alike = np.equal.outer(new.rate, old.rate) & np.equal.outer(new.warmup, old.warmup)
+    equal = np.cumprod(new.curve[:, None, :] == old.curve[None, :, :], axis=2).mean(axis=2)
+    shares: Array = np.max(np.where(begin_alike, equal, 0.0), axis=1)
+    return np.minimum(shares, 0.9)
+
+
+def _chances(choices: Sequence[Schedule], *, history: _History) -> Array:
+    rates = [schedule.peak_lr for schedule in choices]
+    return chance_to_last(rates, lasted=history.lasted, diverged=history.diverged, peaks=history.peaks)

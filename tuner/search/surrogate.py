@@ -1,0 +1,254 @@
+"""A model of the loss over schedules of every family, learned from runs at every rung.
+
+Families share what they teach: schedules are compared by their peak rate, their warm-up and the curve that they draw,
+not by the names of their parameters. What convex theory says (`tuner.search.bound`) is the model's first guess, and
+runs correct it. For a schedule s at a rung of T_r of T updates, on a scale on which bad losses lie close together::
+
+    z(s, r) = offset + offset_r + beta bound(s) + gamma log cosh(peak(s) - x0 - delta log(T / T_r)) + f(s, r) + noise
+
+``bound`` and ``peak`` are relative to the theory's best (`tuner.search.features`), ``x0`` says where the best peaks
+of this workload lie, and ``delta`` how much higher they lie in shorter runs. Offsets, beta and gamma are Gaussian, f
+is a Gaussian process over peak, curve, warm-up and rung. All of it is worked out exactly but for x0, delta and the
+sizes of f and of the noise: those are averaged over a grid, weighted by how well each explains the runs. How the
+settings below were chosen: docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.errors import InvalidValue
+from tuner.schedules import Linear, Schedule
+from tuner.search.features import Features
+
+Array = NDArray[np.float64]
+
+_PEAK_SCALE: Final = 1.0
+"""Distance at which two schedules tell little of each other: a factor e of the peak, ..."""
+_CURVE_SCALE: Final = 0.3
+"""... a third of the peak over the whole curve, ..."""
+_WARMUP_SCALE: Final = 1.5
+"""... a factor 4.5 of the warm-up."""
+_RUNG_CORRELATION: Final = 0.95
+"""Of f between two rungs, one three times as long as the other."""
+_BETA: Final = (4.0, 4.0)
+_GAMMA: Final = (1.0, 1.0)
+"""Mean and standard deviation, in standard deviations of z."""
+_OFFSET: Final = 0.8
+_RUNG_OFFSET: Final = 4.0
+"""Variances, in variances of z."""
+_PLACES: Final = 21
+"""Values of x0, over the range of the peaks."""
+_PLACE_SPREAD: Final = 0.35
+"""Standard deviation of x0 around the middle of that range, in widths of it."""
+_SHIFTS: Final = (0.0, 0.25, 0.5)
+"""Values of delta. Convex theory has 0.5."""
+_SIZES: Final = tuple((size, noise) for size in (0.02, 0.1, 0.4) for noise in (0.0005, 0.005, 0.05))
+"""Variances of f and of the noise, in variances of z."""
+_MOST: Final = 96
+"""Runs that are learned from at most. What is far from the best tells little about it."""
+_KEPT: Final = 40
+_LEAST_WEIGHT: Final = 0.002
+"""Models of the grid that beliefs are averaged over: so many at most, and none below this share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """How a schedule did in a run that did not diverge."""
+
+    schedule: Schedule
+    """At the full horizon."""
+    steps: int
+    """Updates of the run, at most the horizon."""
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Belief:
+    """What is believed of some schedules at the horizon, compared with the best of those that were tried."""
+
+    gap: Array
+    """``[n]``, expected z above that of the best; below 0: better."""
+    deviation: Array
+    """``[n]``, its standard deviation; above 0."""
+
+
+class Surrogate:
+    """The model, fitted to runs.
+
+    Args:
+        observations: At least one.
+        total_steps: The horizon.
+        peaks: Lowest and highest peak rate of the search.
+
+    Raises:
+        InvalidValue: There are no observations.
+    """
+
+    def __init__(self, observations: Sequence[Observation], *, total_steps: int, peaks: tuple[float, float]) -> None:
+        if not observations:
+            raise InvalidValue("observations", value=0, allowed="at least one")
+        self._total_steps = total_steps
+        seen = _most_telling(observations)
+        self._seen = Features.of([one.schedule for one in seen], total_steps=total_steps)
+        self._depth = np.log([total_steps / one.steps for one in seen])
+        z = _compressed_gaps(seen)
+        self._variance = max(float(z.var()), 0.05)
+        self._places, self._shifts, log_prior = _grid(peaks, total_steps=total_steps)
+        self._solve(z - z.mean(), log_prior=log_prior)
+
+    def _solve(self, z: Array, *, log_prior: Array) -> None:
+        """Condition every model of the grid on the runs, and weigh it by its evidence."""
+        rows, count = self._seen, len(z)
+        deviation = math.sqrt(self._variance)
+        slopes = self._peak_slopes(rows, depth=self._depth)  # [places x shifts, n]
+        common = self._variance * (
+            _BETA[1] ** 2 * np.outer(rows.bound, rows.bound)
+            + _GAMMA[1] ** 2 * slopes[:, :, None] * slopes[:, None, :]
+            + _OFFSET
+            + _RUNG_OFFSET * np.equal.outer(self._depth, self._depth)
+        )
+        kernel = _kernel(rows, rows) * _rung_correlation(self._depth, self._depth)
+        covariances = np.concatenate(
+            [common + self._variance * (size * kernel + (noise + 1e-8) * np.eye(count)) for size, noise in _SIZES]
+        )
+        expected = deviation * (_BETA[0] * rows.bound + _GAMMA[0] * slopes)
+        roots = np.linalg.cholesky(covariances)
+        residuals = np.tile(z - expected, (len(_SIZES), 1))
+        solved = np.linalg.solve(roots, residuals[:, :, None])[:, :, 0]
+        evidence = -0.5 * np.sum(np.square(solved), axis=1)
+        evidence -= np.sum(np.log(np.diagonal(roots, axis1=1, axis2=2)), axis=1)
+        evidence += np.tile(log_prior, len(_SIZES))
+        weights = np.exp(evidence - evidence.max())
+        weights /= weights.sum()
+        kept = np.argsort(-weights, kind="stable")[:_KEPT]
+        self._kept = kept[weights[kept] >= _LEAST_WEIGHT * weights[kept[0]]]
+        self._weights = weights[self._kept] / weights[self._kept].sum()
+        self._roots, self._solved = roots[self._kept], solved[self._kept]
+
+    def belief(self, schedules: Sequence[Schedule]) -> Belief:
+        """What is believed of schedules at the horizon.
+
+        Args:
+            schedules: At the full horizon; any number.
+        """
+        rows = Features.of(schedules, total_steps=self._total_steps).joined(self._seen)
+        at_horizon = np.zeros(len(rows.peak))
+        kernel = _kernel(rows, self._seen) * _rung_correlation(at_horizon, self._depth)
+        same_rung = np.equal.outer(at_horizon, self._depth)
+        new_slopes = self._peak_slopes(rows, depth=at_horizon)
+        old_slopes = self._peak_slopes(self._seen, depth=self._depth)
+        means, spreads = [], []
+        for model, root, solved in zip(self._kept.tolist(), self._roots, self._solved, strict=True):
+            size, place = _SIZES[model // len(self._places)][0], model % len(self._places)
+            new, old = new_slopes[place], old_slopes[place]
+            cross = self._variance * (
+                _BETA[1] ** 2 * np.outer(rows.bound, self._seen.bound)
+                + _GAMMA[1] ** 2 * np.outer(new, old)
+                + _OFFSET
+                + _RUNG_OFFSET * same_rung
+                + size * kernel
+            )
+            explained = np.linalg.solve(root, cross.T)  # [runs, rows]
+            means.append(math.sqrt(self._variance) * (_BETA[0] * rows.bound + _GAMMA[0] * new) + explained.T @ solved)
+            spreads.append((size, new, explained))
+        best = len(schedules) + int(np.argmin(np.average(means, axis=0, weights=self._weights)[len(schedules) :]))
+        to_best = _kernel(rows, rows.only(best))[:, 0]
+        gaps = np.array([mean - mean[best] for mean in means])
+        variances = np.array(
+            [
+                self._variance
+                * (
+                    _BETA[1] ** 2 * np.square(rows.bound - rows.bound[best])
+                    + _GAMMA[1] ** 2 * np.square(new - new[best])
+                    + 2.0 * size * (1.0 - to_best)
+                )
+                - np.sum(np.square(explained - explained[:, [best]]), axis=0)
+                for size, new, explained in spreads
+            ]
+        )
+        gap = np.average(gaps, axis=0, weights=self._weights)
+        second = np.average(np.maximum(variances, 0.0) + np.square(gaps), axis=0, weights=self._weights)
+        deviation = np.sqrt(np.maximum(second - np.square(gap), 1e-9))
+        return Belief(gap=gap[: len(schedules)], deviation=deviation[: len(schedules)])
+
+    def _peak_slopes(self, rows: Features, *, depth: Array) -> Array:
+        """``[places x shifts, n]``, what gamma multiplies."""
+        away = rows.peak - self._places[:, None] - self._shifts[:, None] * depth
+        clipped = np.clip(away, -7.0, 7.0)  # nobody searches further, and cosh would overflow
+        slopes: Array = np.log(np.cosh(clipped))
+        return slopes
+
+
+def likeness(some: Sequence[Schedule], others: Sequence[Schedule], *, total_steps: int) -> Array:
+    """How much schedules tell of each other, before any run: 1 for the same, near 0 for unlike ones.
+
+    Args:
+        some: ``n`` schedules at the full horizon.
+        others: ``m`` more.
+        total_steps: The horizon.
+
+    Returns:
+        ``[n, m]``, each in [0, 1].
+    """
+    return _kernel(Features.of(some, total_steps=total_steps), Features.of(others, total_steps=total_steps))
+
+
+def _grid(peaks: tuple[float, float], *, total_steps: int) -> tuple[Array, Array, Array]:
+    """x0, delta and the logarithm of the prior, each ``[places x shifts]``."""
+    low, high = math.log(peaks[0]), math.log(peaks[1])
+    unit = Features.of([Schedule(peak_lr=1.0, family=Linear())], total_steps=total_steps).peak[0]
+    share = np.linspace(-0.5, 0.5, _PLACES)
+    places, shifts = np.meshgrid(share, np.array(_SHIFTS), indexing="ij")
+    prior = -0.5 * np.square(places / _PLACE_SPREAD)
+    width = max(high - low, 1e-6)
+    return (unit + 0.5 * (low + high) + width * places).ravel(), shifts.ravel(), prior.ravel()
+
+
+def _most_telling(observations: Sequence[Observation]) -> list[Observation]:
+    """The best of each rung, as many as are learned from."""
+    if len(observations) <= _MOST:
+        return list(observations)
+    places: dict[int, int] = {}
+    ranked = []
+    for one in sorted(observations, key=lambda one: one.loss):
+        places[one.steps] = places.get(one.steps, 0) + 1
+        ranked.append((places[one.steps], one))
+    return [one for _, one in sorted(ranked, key=lambda pair: pair[0])[:_MOST]]
+
+
+def _compressed_gaps(seen: Sequence[Observation]) -> Array:
+    """``[n]``, z: 0 for the best of each rung, and the logarithm of the gap to it far from it.
+
+    The scale is the median gap among the better half of the shortest rung's.
+    """
+    best: dict[int, float] = {}
+    for one in seen:
+        best[one.steps] = min(one.loss, best.get(one.steps, math.inf))
+    gaps = np.array([one.loss - best[one.steps] for one in seen])
+    shortest = min(best)
+    ahead = np.sort([gap for one, gap in zip(seen, gaps, strict=True) if one.steps == shortest and gap > 0])
+    scale = float(np.median(ahead[: len(ahead) // 2 + 1])) if len(ahead) else 1.0
+    z: Array = np.log1p(gaps / scale)
+    return z
+
+
+def _kernel(one: Features, other: Features) -> Array:
+    """``[n, m]``, correlation of f between schedules at one rung."""
+    peak = np.subtract.outer(one.peak, other.peak) / _PEAK_SCALE
+    warmup = np.subtract.outer(one.warmup, other.warmup) / _WARMUP_SCALE
+    apart = np.mean(np.square(one.curve[:, None, :] - other.curve[None, :, :]), axis=2) / _CURVE_SCALE**2
+    correlation: Array = np.exp(-0.5 * (np.square(peak) + np.square(warmup) + apart))
+    return correlation
+
+
+def _rung_correlation(one: Array, other: Array) -> Array:
+    """``[n, m]``, correlation of f between rungs, by the logarithms of T / T_r."""
+    correlation: Array = _RUNG_CORRELATION ** (np.abs(np.subtract.outer(one, other)) / math.log(3.0))
+    return correlation
