@@ -106,7 +106,9 @@ def study_state(record: StudyRecord) -> StudyState:
             for number, runs in sorted(confirm_runs.items())
             for run in runs
         ),
-        updates_committed=sum(run.total_steps for run in record.runs if run.state is not RunState.CANCELLED),
+        updates_committed=sum(
+            run.total_steps - run.shared_updates for run in record.runs if run.state is not RunState.CANCELLED
+        ),
     )
     return replace(state, stop=_stop(record.job, state=state))
 
@@ -146,6 +148,7 @@ def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
             for number, runs in sorted(confirm_runs.items())
         },
         updates_spent=record.job.updates_spent,
+        updates_saved=record.job.updates_saved,
         confirm_updates=sum(run.updates for runs in confirm_runs.values() for run in runs),
         why_ended=why_ended,
     )
@@ -258,10 +261,15 @@ def _rung_results(runs: Sequence[RunRecord]) -> tuple[RungResult, ...]:
 def _runs_by_trial(
     runs: Sequence[RunRecord],
 ) -> tuple[Mapping[int, Sequence[RunRecord]], Mapping[int, Sequence[RunRecord]]]:
-    """Rung runs by rung and confirmation runs by seed, each by trial number."""
+    """Rung runs by rung and confirmation runs by seed, each by trial number; audits are neither."""
     rung_runs: defaultdict[int, list[RunRecord]] = defaultdict(list)
     confirm_runs: defaultdict[int, list[RunRecord]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.rung, run.seed)):
-        by_trial = rung_runs if run.kind is RunKind.RUNG else confirm_runs
-        by_trial[run.trial_number].append(run)
+        match run.kind:
+            case RunKind.RUNG:
+                rung_runs[run.trial_number].append(run)
+            case RunKind.CONFIRM:
+                confirm_runs[run.trial_number].append(run)
+            case RunKind.AUDIT:
+                pass
     return rung_runs, confirm_runs

@@ -108,6 +108,7 @@ class WorkerLoop:
         self._announced = False
         self._took_back = False
         self._orders = Orders()
+        self._trunk: str | None = None
 
     def run(self) -> None:
         """Work until asked to stop; then leave nothing behind: no runner, no lease, no sign of life.
@@ -149,7 +150,8 @@ class WorkerLoop:
     def _take(self) -> LeasedRun | StudyLock | None:
         asked_at = time.monotonic()
         lease_seconds = self._settings.lease_time.total_seconds()
-        work = self._store.queue.take(self._offer, lease_seconds=lease_seconds, lock_seconds=LOCK_SECONDS)
+        take = self._store.queue.take
+        work = take(self._offer, lease_seconds=lease_seconds, lock_seconds=LOCK_SECONDS, trunk=self._trunk)
         found = {LeasedRun: "run", StudyLock: "plan"}.get(type(work), "nothing")
         self._metrics.claimed(time.monotonic() - asked_at, found=found)
         return work
@@ -225,6 +227,7 @@ class WorkerLoop:
         with structlog.contextvars.bound_contextvars(job_id=lease.job_id, run_id=lease.run_id):
             _log.info("run.claimed", attempt=lease.attempt, workload=lease.workload, total_steps=lease.total_steps)
             end = self._supervisor.train(lease)
+            self._trunk = lease.trunk
             if end is RunEnd.RECORDED:
                 self._snapshots.discard(lease.run_id)
             else:

@@ -8,9 +8,11 @@ from enum import StrEnum
 
 import structlog
 
+from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.records import LeasedRun
+from tuner.jobs.sharing import branch_points_of
 from tuner.store import Store
-from tuner.training.protocol import Ended, Evaluated, Hello, Outcome, SnapshotSaved, Train, Verdict
+from tuner.training.protocol import Branched, Ended, Evaluated, Hello, Outcome, SnapshotSaved, Train, Verdict
 from worker.lease_keeper import LeaseKeeper
 from worker.log_shipper import LogShipper
 from worker.metrics import WorkerMetrics
@@ -114,7 +116,17 @@ class Supervisor:
             snapshot_dir=str(self._snapshots.of(lease.run_id, attempt=lease.attempt)),
             snapshot_seconds=self._settings.snapshot_interval.total_seconds(),
             resume=lease.snapshot,
+            branch_points=self._branch_points(lease),
         )
+
+    def _branch_points(self, lease: LeasedRun) -> tuple[int, ...]:
+        if not self._settings.branch_memory_mb:
+            return ()
+        try:
+            relatives = self._store.queue.relatives(lease)
+        except (DatabaseUnavailable, NotFound):  # what is not kept for others costs updates, and no more
+            return ()
+        return branch_points_of(lease, relatives=relatives)
 
     def _follow(self, lease: LeasedRun, *, keeper: LeaseKeeper, watch: RunWatch) -> Ended:
         """Pass messages both ways until the run ends.
@@ -130,11 +142,14 @@ class Supervisor:
             if message is not None:
                 watch.heard(now)
             match message:
-                case Evaluated() | SnapshotSaved() | Ended() if message.run_id != lease.run_id:
+                case Branched() | Evaluated() | SnapshotSaved() | Ended() if message.run_id != lease.run_id:
                     raise self._runner.put_down(f"it broke the protocol: it speaks of run {message.run_id}")
                 case None:
                     if reason := watch.overdue(now):
                         raise self._runner.put_down(reason)
+                case Branched(step=step, points=points):
+                    _log.info("run.branched", step=step)
+                    keeper.branched(points)
                 case Evaluated(point=point, updates=updates):
                     self._metrics.updated(updates, workload=lease.workload)
                     keeper.evaluated(point, updates=updates)
@@ -163,7 +178,13 @@ class Supervisor:
         match ended.outcome:
             case Outcome.SUCCEEDED | Outcome.DIVERGED:
                 _log.info("run.ended", outcome=ended.outcome.value, loss=ended.loss, step=ended.step)
-                kept = keeper.finish(loss=ended.loss, step=ended.step, updates=ended.updates, reason=ended.reason)
+                kept = keeper.finish(
+                    loss=ended.loss,
+                    step=ended.step,
+                    updates=ended.updates,
+                    shared_updates=ended.shared_updates,
+                    reason=ended.reason,
+                )
                 return self._left(RunEnd.RECORDED, kept=kept, outcome=ended.outcome.value)
             case Outcome.FAILED:
                 _log.warning("run.failed", reason=ended.reason)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def tree_size(runs: Sequence[Array]) -> int:
     """
     # In an order in which those that begin alike stand together, each shares the most with its neighbor.
     ordered = sorted(runs, key=lambda lrs: lrs.tobytes())
-    shared = sum(shared_prefix(a, b) for a, b in zip(ordered, ordered[1:], strict=False))
+    shared = sum(shared_prefix(a, b) for a, b in pairwise(ordered))
     return sum(map(len, runs)) - shared
 
 
