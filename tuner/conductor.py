@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tuner.jobs.records import JobRecord, NewRun, RunKind, RunRecord, StudyLock, StudyRecord, TrialRecord
+from tuner.jobs.records import JobRecord, LeasedRun, NewRun, RunKind, RunRecord, StudyLock, StudyRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.report.build import build_report
 from tuner.report.study_result import StudyResult, TrialResult
@@ -54,14 +54,16 @@ _LIVE = frozenset({RunState.QUEUED, RunState.LEASED})
 _HAS_RESULT = frozenset({RunState.SUCCEEDED, RunState.DIVERGED})
 
 
-def advance(store: Store, *, lock: StudyLock) -> None:
+def advance(store: Store, *, lock: StudyLock, ahead: bool = False) -> None:
     """Take one planning step for the job whose study is locked, and let go of the lock.
 
-    At most one run is asked for: a worker plans when it has nothing to train.
+    At most one run is asked for: a worker plans when it has nothing to train, or for when it will have.
 
     Args:
         store: The database.
         lock: The study lock; released on return, also when there was nothing to do.
+        ahead: A run is being trained whose result nobody need wait for. No cohort is begun then: it should know what
+            the one before it came to.
 
     Raises:
         StudyLockLost: The lock expired on the way; what was written until then stands, and another worker goes on.
@@ -81,6 +83,9 @@ def advance(store: Store, *, lock: StudyLock) -> None:
         decisions, closed = plan(study_state(record), capacity=1), True
     # Trials that end only because of what is opened here are left to the next step.
     opening = [decision for decision in decisions if not isinstance(decision, Prune | CompleteTrial)]
+    if ahead and any(_begins_cohort(decision, record=record) for decision in opening):
+        store.planning.release(lock, again=True)
+        return
     # Confirmation tells the sampler nothing, and opening the study takes longer than everything else here.
     if closed or not opening or any(not isinstance(decision, Confirm) for decision in opening):
         study = _study_in_step(store, lock=lock, record=record)
@@ -93,6 +98,23 @@ def advance(store: Store, *, lock: StudyLock) -> None:
         # Planning that is due for nothing would have a run pre-empted for an urgent job that only waits for its own.
         again = bool(opening) and bool(plan(study_state(store.planning.load(lock.job_id)), capacity=1))
         store.planning.release(lock, again=again)
+
+
+def advance_beside(store: Store, *, lease: LeasedRun) -> None:
+    """Plan what follows a run that is about to be trained, if that can be said yet.
+
+    Raises:
+        LeaseLost: The lease is no longer held.
+        StudyLockLost, DatabaseUnavailable: As `advance`.
+    """
+    lock = store.queue.lock_beside(lease, lock_seconds=LOCK_SECONDS)
+    if lock is not None:
+        advance(store, lock=lock, ahead=True)
+
+
+def _begins_cohort(decision: Decision, *, record: StudyRecord) -> bool:
+    begun = max((trial.cohort for trial in record.trials), default=-1)
+    return isinstance(decision, NewTrial) and decision.cohort > begun
 
 
 def study_state(record: StudyRecord) -> StudyState:

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuner.conductor import LOCK_SECONDS, advance
+from tuner.conductor import LOCK_SECONDS, advance, advance_beside
 from tuner.devices import choose_device
 from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import held
@@ -146,6 +146,8 @@ class _Seat:
         while (job := self.store.jobs.get(self.job_id)).state in {JobState.QUEUED, JobState.RUNNING}:
             match self._take(trunk=trunk):
                 case LeasedRun() as lease:
+                    # As a worker does while it trains: the same request then has the same answer.
+                    advance_beside(self.store, lease=lease)
                     self._train(lease, moved=moved)
                     trunk = lease.trunk
                 case StudyLock() as lock:

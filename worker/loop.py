@@ -19,6 +19,7 @@ from tuner.store import Store
 from worker.backoff import Backoff
 from worker.log_shipper import LogShipper
 from worker.metrics import WorkerMetrics
+from worker.plan_ahead import PlanAhead
 from worker.planner import Planner
 from worker.runner_process import RunnerDied, RunnerProcess
 from worker.settings import WorkerSettings
@@ -93,6 +94,7 @@ class WorkerLoop:
         self._stop = stop
         self._snapshots = SnapshotFolders(settings.data_dir / "snapshots")
         self._planner = Planner(store)
+        self._ahead = PlanAhead(store, planner=self._planner)
         self._alive = SignOfLife(store, worker=name)
         self._supervisor = Supervisor(
             store,
@@ -102,6 +104,7 @@ class WorkerLoop:
             metrics=metrics,
             settings=settings,
             snapshots=self._snapshots,
+            ahead=self._ahead,
             stop=stop,
         )
         self._workloads: tuple[WorkloadInfo, ...] = ()
@@ -118,6 +121,7 @@ class WorkerLoop:
             KeyboardInterrupt: Asked to stop twice; the runner is dead, the lease is left to be taken back.
         """
         with ExitStack() as stack:
+            stack.callback(self._ahead.close)
             stack.callback(self._runner.kill)
             try:
                 self._serve()
@@ -228,6 +232,8 @@ class WorkerLoop:
             _log.info("run.claimed", attempt=lease.attempt, workload=lease.workload, total_steps=lease.total_steps)
             end = self._supervisor.train(lease)
             self._trunk = lease.trunk
+            if self._ahead.broke_off:
+                self._ahead.broke_off, self._took_back = False, False  # the study may still be locked in our name
             if end is RunEnd.RECORDED:
                 self._snapshots.discard(lease.run_id)
             else:

@@ -16,6 +16,7 @@ from tuner.training.protocol import Branched, Ended, Evaluated, Hello, Outcome, 
 from worker.lease_keeper import LeaseKeeper
 from worker.log_shipper import LogShipper
 from worker.metrics import WorkerMetrics
+from worker.plan_ahead import PlanAhead
 from worker.run_watch import RunWatch
 from worker.runner_process import RunnerDied, RunnerProcess
 from worker.settings import WorkerSettings
@@ -49,6 +50,7 @@ class Supervisor:
         metrics: Counts.
         settings: Of the worker.
         snapshots: Where runs keep their snapshots.
+        ahead: Plans what follows a run while it is being trained.
         stop: Ends the run under way at its next evaluation, with a snapshot.
         clock: Monotonic seconds.
     """
@@ -63,6 +65,7 @@ class Supervisor:
         metrics: WorkerMetrics,
         settings: WorkerSettings,
         snapshots: SnapshotFolders,
+        ahead: PlanAhead,
         stop: StopRequest,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -73,6 +76,7 @@ class Supervisor:
         self._metrics = metrics
         self._settings = settings
         self._snapshots = snapshots
+        self._ahead = ahead
         self._stop = stop
         self._clock = clock
 
@@ -96,13 +100,17 @@ class Supervisor:
             kill_grace=self._settings.kill_grace.total_seconds(),
             now=self._clock(),
         )
+        self._ahead.forget()
         self._shipper.begin(f"run {lease.run_id}, attempt {lease.attempt}")
         try:
             self._runner.send(self._request(lease))
             ended = self._follow(lease, keeper=keeper, watch=watch)
         except RunnerDied as death:
+            self._wait_for_plan(keeper)
             return self._after_death(keeper, reason=str(death), asked_to_stop=watch.stopping)
         self._metrics.updated(ended.updates, workload=lease.workload)
+        self._ahead.begin(lease)  # where it said nothing before its end
+        self._wait_for_plan(keeper)
         return self._after_end(keeper, ended=ended)
 
     def _request(self, lease: LeasedRun) -> Train:
@@ -150,10 +158,12 @@ class Supervisor:
                 case Branched(step=step, points=points):
                     _log.info("run.branched", step=step)
                     keeper.branched(points)
+                    self._ahead.begin(lease)
                 case Evaluated(point=point, updates=updates):
                     self._metrics.updated(updates, workload=lease.workload)
                     keeper.evaluated(point, updates=updates)
-                    self._runner.send(self._verdict(keeper))
+                    self._runner.send(self._verdict(lease, keeper=keeper))
+                    self._ahead.begin(lease)  # not before: the device would wait for what the plan keeps busy
                 case SnapshotSaved(snapshot=snapshot, updates=updates):
                     self._metrics.updated(updates, workload=lease.workload)
                     keeper.snapshot_saved(snapshot, updates=updates)
@@ -167,12 +177,17 @@ class Supervisor:
             if keeper.lost or self._stop.requested:
                 watch.asked_to_stop(self._clock())
 
-    def _verdict(self, keeper: LeaseKeeper) -> Verdict:
+    def _verdict(self, lease: LeasedRun, *, keeper: LeaseKeeper) -> Verdict:
         if keeper.lost:
             return Verdict(stop=True)
         if self._stop.requested or keeper.stop_reason is not None:
             return Verdict(stop=True, snapshot=True)
-        return Verdict()
+        return Verdict(branch_points=self._branch_points(lease) if self._ahead.has_planned() else ())
+
+    def _wait_for_plan(self, keeper: LeaseKeeper) -> None:
+        """Let the plan that was begun beside the run end before the run does; the lease is kept meanwhile."""
+        while not self._ahead.is_over(timeout=keeper.seconds_to_beat()):
+            keeper.beat_if_due()
 
     def _after_end(self, keeper: LeaseKeeper, *, ended: Ended) -> RunEnd:
         match ended.outcome:

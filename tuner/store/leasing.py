@@ -13,8 +13,8 @@ from tuner.jobs.records import LeasedRun, SnapshotRef, StudyLock, WorkerOffer
 from tuner.jobs.states import RUN_TRANSITIONS, JobState, RunState, check_transition
 from tuner.schedules import Schedule
 from tuner.store.database import Tx
-from tuner.store.lifecycle import EventKind, tell_run
-from tuner.store.models import Job, Run, Snapshot
+from tuner.store.lifecycle import EventKind, lock_leased, tell_run
+from tuner.store.models import Job, Run, Snapshot, Worker
 from tuner.store.turns import Asking, Turn, planning_is_due, turns
 from tuner.store.usage import expected_seconds
 
@@ -123,6 +123,27 @@ def _lease(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float) ->
         snapshot=None if snapshot is None else SnapshotRef(step=snapshot.step, path=snapshot.path),
         waited_seconds=waited,
     )
+
+
+def lock_beside(tx: Tx, lease: LeasedRun, *, seconds: float) -> StudyLock | None:
+    """The lock on the study of a leased run, where nothing of it waits and planning may find what comes next.
+
+    Raises:
+        LeaseLost: The lease is no longer held.
+    """
+    job, run = lock_leased(tx, lease)
+    waiting = select(Run.seq).where(Run.job_id == job.id, Run.state == RunState.QUEUED).limit(1)
+    draining = select(Worker.name).where(Worker.name == run.worker, Worker.draining)
+    if (
+        job.state is not JobState.RUNNING
+        or job.limit_reached is not None
+        or not job.plan_due
+        or job.lock_token is not None
+        or tx.session.scalar(waiting) is not None
+        or tx.session.scalar(draining) is not None
+    ):
+        return None
+    return _lock(tx, job, worker=str(run.worker), seconds=seconds)
 
 
 def _lock(tx: Tx, job: Job, *, worker: str, seconds: float) -> StudyLock:

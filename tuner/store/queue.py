@@ -33,7 +33,7 @@ from tuner.jobs.records import (
 from tuner.jobs.states import RunState
 from tuner.store.clock import Now, expired
 from tuner.store.database import Part, Tx, read_clock, reads, writes
-from tuner.store.leasing import Terms, hold_market, take_turn
+from tuner.store.leasing import Terms, hold_market, lock_beside, take_turn
 from tuner.store.lifecycle import EventKind, end_run, lock_job, lock_leased, requeue_run, tell_run, unlock
 from tuner.store.limits import may_be_past_limits, note_limit, why_stop
 from tuner.store.models import Job, Point, Run, Snapshot
@@ -96,6 +96,20 @@ class Queue(Part):
             return None
         terms = Terms(lease_seconds=lease_seconds, lock_seconds=lock_seconds)
         return self._take(offer, terms=terms, job_id=job_id, trunk=trunk)
+
+    @writes
+    def lock_beside(self, tx: Tx, lease: LeasedRun, *, lock_seconds: float) -> StudyLock | None:
+        """The lock on the study of a leased run, to plan its next run while this one is being trained.
+
+        Returns:
+            ``None`` where a run of the job waits already, planning is not due or under way, the job is to end, or the
+            worker is to drain.
+
+        Raises:
+            LeaseLost: The lease is no longer held.
+        """
+        _check_positive("lock_seconds", lock_seconds)
+        return lock_beside(tx, lease, seconds=lock_seconds)
 
     @reads
     def relatives(self, session: Session, lease: LeasedRun) -> tuple[Relative, ...]:

@@ -125,7 +125,7 @@ class Engine:
         self._progress = progress
         self._device = device
         self._listener = listener
-        self._branch_points = frozenset(branch_points)
+        self._branch_points = set(branch_points)
         self._evaluations = frozenset(evaluation_steps(len(lrs)))
         self._guard_window = GUARD_WINDOW if device.type == "cuda" else 1
         self._unsettled: list[float | Tensor] = []  # losses not looked at yet, oldest first
@@ -220,6 +220,7 @@ class Engine:
         progress.points.append(point)
         verdict = self._listener.evaluated(point, updates=progress.unreported)
         progress.loss_sum, progress.loss_count, progress.unreported = 0.0, 0, 0
+        self._branch_points.update(verdict.branch_points)
         if verdict.snapshot and progress.step < len(self._lrs):
             self._save()
         return verdict.stop

@@ -117,6 +117,7 @@ class _Run:
         self._on_snapshot = on_snapshot
         self._on_branch = on_branch
         self._branches = branches
+        self._shares = False
         self._lrs: Array = np.empty(0)
         self._progress = Progress()
         self._fingerprint = ""
@@ -142,8 +143,8 @@ class _Run:
         if not isinstance(training, StepwiseTraining):
             raise WorkloadError(f"{workload.name} must give a StepwiseTraining, got a {type(training).__name__}")
         self._take_up(training)
-        branching = workload.level is not Level.OPAQUE
-        if branching:
+        self._shares = workload.level is not Level.OPAQUE and self._branches.is_open
+        if self._shares:
             self._branch_off(training)
         engine = Engine(
             training,
@@ -151,7 +152,7 @@ class _Run:
             progress=self._progress,
             device=self._device,
             listener=self,
-            branch_points=request.branch_points if branching and self._branches.is_open else (),
+            branch_points=request.branch_points,
         )
         return engine.run()
 
@@ -185,7 +186,8 @@ class _Run:
 
     def branch_reached(self, training: StepwiseTraining, *, progress: Progress) -> None:
         """Keep the state for the runs that branch off here."""
-        self._branches.put(self._lrs, step=progress.step, content=self._state(training, progress=progress))
+        if self._shares:
+            self._branches.put(self._lrs, step=progress.step, content=self._state(training, progress=progress))
 
     def ended(self, result: Result) -> Ended:
         return Ended(

@@ -93,6 +93,8 @@ class Verdict(_Message):
     stop: bool = False
     snapshot: bool = False
     """Write a snapshot before stopping, so that the run can be taken up again."""
+    branch_points: tuple[int, ...] = ()
+    """Further ones, of runs that were planned since the run began; those that it has passed are passed over."""
 
 
 class SnapshotSaved(_Message):
