@@ -80,9 +80,8 @@ def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_answer
         "families": [{"name": "constant"}, {"name": "wsd"}],
     }
     search = {
-        "total_steps": 60,
+        "total_steps": 90,
         "trials": 3,
-        "rungs": 2,
         "keep": 1.0,
         "cohort": 3,
         "finalists": 1,
@@ -94,7 +93,7 @@ def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_answer
     job = site.store.jobs.submit(admit(spec, workloads=[describe(Gated())]))
     worker = site.worker()
 
-    os.kill(gate.wait_for_runner(), signal.SIGKILL)  # in the first run beyond update 25, of the upper rung
+    os.kill(gate.wait_for_runner(), signal.SIGKILL)  # in the first run of the middle rung
     gate.open()
     wait_until(lambda: is_over(site.store.jobs.get(job.id).state), what="the end of the job")
 
