@@ -40,20 +40,21 @@ class WaitingTraining:
         self.trace = Path(options.trace).open("a", buffering=1)  # noqa: SIM115 - until the training is over
         self.target = torch.linspace(-1.0, 1.0, 16)
         self.weights = torch.randn(16)
-        self._note("run", began=time.time())
+        self.untold = f"run {time.time():.6f} {time.time():.6f}\n"
 
     def train_step(self, step: int, lr: float) -> float:
-        began = time.time()
+        began = self._begin()
         error = self.weights - self.target + 0.1 * torch.randn(16)
         self.weights = self.weights - lr * error
         time.sleep(max(0.0, began + self.seconds - time.time()))
-        self._note("update", began=began)
+        self.untold = f"update {began:.6f} {time.time():.6f}\n"
         return float((error**2).mean())
 
     def validate(self) -> float:
-        began = time.time()
+        began = self._begin()
         loss = float(((self.weights - self.target) ** 2).mean())
-        self._note("evaluation", began=began)
+        self.trace.write(f"{self.untold}evaluation {began:.6f} {time.time():.6f}\n")
+        self.untold = ""
         return loss
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,5 +63,9 @@ class WaitingTraining:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.weights = state["weights"]
 
-    def _note(self, what: str, *, began: float) -> None:
-        self.trace.write(f"{what} {began:.6f} {time.time():.6f}\n")
+    def _begin(self) -> float:
+        """Now; what the last work was is written down within the present one, which waits anyway."""
+        began = time.time()
+        self.trace.write(self.untold)
+        self.untold = ""
+        return began

@@ -161,8 +161,9 @@ class Supervisor:
                     self._ahead.begin(lease)
                 case Evaluated(point=point, updates=updates):
                     self._metrics.updated(updates, workload=lease.workload)
-                    keeper.evaluated(point, updates=updates)
+                    keeper.look()
                     self._runner.send(self._verdict(lease, keeper=keeper))
+                    keeper.evaluated(point, updates=updates)
                     self._ahead.begin(lease)  # not before: the device would wait for what the plan keeps busy
                 case SnapshotSaved(snapshot=snapshot, updates=updates):
                     self._metrics.updated(updates, workload=lease.workload)

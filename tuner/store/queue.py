@@ -12,10 +12,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
-from tuner.errors import InvalidValue, NotFound
+from tuner.errors import InvalidValue, LeaseLost, NotFound
 from tuner.jobs.records import (
     EVERYTHING,
     CurvePoint,
@@ -46,6 +46,11 @@ from tuner.store.turns import Asking, is_any_turn
 from tuner.store.upsert import upsert
 from tuner.store.usage import account, measure
 
+_HELD = (
+    select(Job, Run)
+    .join(Run, Run.job_id == Job.id)
+    .where(Run.id == bindparam("run_id"), Run.lease_token == bindparam("token"))
+)
 MAX_ATTEMPTS = 3
 """How often a run is begun before its failure counts as the workload's."""
 
@@ -179,6 +184,18 @@ class Queue(Part):
                 val_loss=finite_or_none(point.val_loss),
             )
         return LeaseStatus(expires_at=expires_at, stop=why_stop(job, run))
+
+    @reads
+    def look(self, session: Session, lease: LeasedRun) -> str | None:
+        """Why a run should stop, as `heartbeat` tells it, and without its writing: a run's device waits for this alone.
+
+        Raises:
+            LeaseLost: The lease is no longer held.
+        """
+        found = session.execute(_HELD, {"run_id": lease.run_id, "token": lease.token}).one_or_none()
+        if found is None:
+            raise LeaseLost(lease.run_id)
+        return why_stop(*found)
 
     @writes
     def save_snapshot(self, tx: Tx, lease: LeasedRun, snapshot: SnapshotRef, *, updates: int = 0) -> None:

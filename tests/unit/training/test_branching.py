@@ -38,6 +38,7 @@ class Told:
         self.branched: list[Branched] = []
         self.evaluated: list[Evaluated] = []
         self.final_state: dict[str, Any] = {}
+        self.verdicts: dict[int, Verdict] = {}
 
     def train(self, schedule: Schedule, total_steps: int, *, points: tuple[int, ...] = (), **changes: Any) -> Ended:
         self.branched, self.evaluated = [], []
@@ -55,7 +56,7 @@ class Told:
 
         def evaluated(message: Evaluated) -> Verdict:
             self.evaluated.append(message)
-            return Verdict()
+            return self.verdicts.get(message.point.step, Verdict())
 
         started = self.workload.start
 
@@ -159,6 +160,16 @@ def test_a_branch_between_the_evaluations_of_the_run_that_left_it_is_evaluated_w
     ended = sharing.train(HOLD, 30)
     assert (ended.shared_updates, ended.loss) == (30, 1.030)
     assert [message.point.step for message in sharing.evaluated] == [30]
+
+
+def test_branch_points_that_come_with_a_verdict_count_from_there_on(tmp_path, counting):
+    cache = BranchCache(limit_bytes=2**20)
+    sharing = Told(tmp_path, counting(), branches=cache)
+    sharing.verdicts = {20: Verdict(branch_points=(15, 20, 25, 40))}
+    sharing.train(HOLD, 40)
+    lrs = HOLD.lrs(40)
+    kept = [step for step in range(1, 41) if cache.deepest(lrs[:step], beyond=step - 1) is not None]
+    assert kept == [20, 25, 40]
 
 
 class Tally(StepwiseWorkload):
