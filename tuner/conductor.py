@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tuner.jobs.records import JobRecord, NewRun, RunKind, RunRecord, StudyLock, StudyRecord, TrialRecord
+from tuner.jobs.records import JobRecord, LeasedRun, NewRun, RunKind, RunRecord, StudyLock, StudyRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.report.build import build_report
 from tuner.report.study_result import StudyResult, TrialResult
@@ -55,14 +55,16 @@ _LIVE = frozenset({RunState.QUEUED, RunState.LEASED})
 _HAS_RESULT = frozenset({RunState.SUCCEEDED, RunState.DIVERGED})
 
 
-def advance(store: Store, *, lock: StudyLock) -> None:
+def advance(store: Store, *, lock: StudyLock, ahead: bool = False) -> None:
     """Take one planning step for the job whose study is locked, and let go of the lock.
 
-    At most one run is asked for: a worker plans when it has nothing to train.
+    At most one run is asked for: a worker plans when it has nothing to train, or for when it will have.
 
     Args:
         store: The database.
         lock: The study lock; released on return, also when there was nothing to do.
+        ahead: A run is being trained whose result nobody need wait for. No cohort is begun then: it should know what
+            the one before it came to.
 
     Raises:
         StudyLockLost: The lock expired on the way; what was written until then stands, and another worker goes on.
@@ -82,6 +84,9 @@ def advance(store: Store, *, lock: StudyLock) -> None:
         decisions, closed = plan(study_state(record), capacity=1), True
     # Trials that end only because of what is opened here are left to the next step.
     opening = [decision for decision in decisions if not isinstance(decision, Prune | CompleteTrial)]
+    if ahead and any(_begins_cohort(decision, record=record) for decision in opening):
+        store.planning.release(lock, again=True)
+        return
     # Confirmation tells the sampler nothing, and opening the study takes longer than everything else here.
     if closed or not opening or any(not isinstance(decision, Confirm) for decision in opening):
         study = _study_in_step(store, lock=lock, record=record)
@@ -96,6 +101,23 @@ def advance(store: Store, *, lock: StudyLock) -> None:
         store.planning.release(lock, again=again)
 
 
+def advance_beside(store: Store, *, lease: LeasedRun) -> None:
+    """Plan what follows a run that is about to be trained, if that can be said yet.
+
+    Raises:
+        LeaseLost: The lease is no longer held.
+        StudyLockLost, DatabaseUnavailable: As `advance`.
+    """
+    lock = store.queue.lock_beside(lease, lock_seconds=LOCK_SECONDS)
+    if lock is not None:
+        advance(store, lock=lock, ahead=True)
+
+
+def _begins_cohort(decision: Decision, *, record: StudyRecord) -> bool:
+    begun = max((trial.cohort for trial in record.trials), default=-1)
+    return isinstance(decision, NewTrial) and decision.cohort > begun
+
+
 def study_state(record: StudyRecord) -> StudyState:
     """What the plan may know of a stored study."""
     rung_runs, confirm_runs = _runs_by_trial(record.runs)
@@ -107,7 +129,9 @@ def study_state(record: StudyRecord) -> StudyState:
             for number, runs in sorted(confirm_runs.items())
             for run in runs
         ),
-        updates_committed=sum(run.total_steps for run in record.runs if run.state is not RunState.CANCELLED),
+        updates_committed=sum(
+            run.total_steps - run.shared_updates for run in record.runs if run.state is not RunState.CANCELLED
+        ),
     )
     return replace(state, stop=_stop(record.job, state=state))
 
@@ -147,6 +171,7 @@ def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
             for number, runs in sorted(confirm_runs.items())
         },
         updates_spent=record.job.updates_spent,
+        updates_saved=record.job.updates_saved,
         confirm_updates=sum(run.updates for runs in confirm_runs.values() for run in runs),
         why_ended=why_ended,
     )
@@ -259,10 +284,15 @@ def _rung_results(runs: Sequence[RunRecord]) -> tuple[RungResult, ...]:
 def _runs_by_trial(
     runs: Sequence[RunRecord],
 ) -> tuple[Mapping[int, Sequence[RunRecord]], Mapping[int, Sequence[RunRecord]]]:
-    """Rung runs by rung and confirmation runs by seed, each by trial number."""
+    """Rung runs by rung and confirmation runs by seed, each by trial number; audits are neither."""
     rung_runs: defaultdict[int, list[RunRecord]] = defaultdict(list)
     confirm_runs: defaultdict[int, list[RunRecord]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.rung, run.seed)):
-        by_trial = rung_runs if run.kind is RunKind.RUNG else confirm_runs
-        by_trial[run.trial_number].append(run)
+        match run.kind:
+            case RunKind.RUNG:
+                rung_runs[run.trial_number].append(run)
+            case RunKind.CONFIRM:
+                confirm_runs[run.trial_number].append(run)
+            case RunKind.AUDIT:
+                pass
     return rung_runs, confirm_runs

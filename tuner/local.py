@@ -13,20 +13,22 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuner.conductor import LOCK_SECONDS, advance
+from tuner.conductor import LOCK_SECONDS, advance, advance_beside
 from tuner.devices import choose_device
 from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import held
 from tuner.jobs.admission import admit
 from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, LeasedRun, StudyLock, WorkerOffer
+from tuner.jobs.sharing import branch_points_of
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.report.report import Report
 from tuner.store import Store
 
 if TYPE_CHECKING:
-    from tuner.training.protocol import Ended, Evaluated, SnapshotSaved, Verdict
+    from tuner.training.branches import BranchCache
+    from tuner.training.protocol import Branched, Ended, Evaluated, SnapshotSaved, Verdict
     from tuner.training.workload import Workload
 
 _WORKER = "in-process"
@@ -71,6 +73,7 @@ def tune(
             ``database``.
         KeyboardInterrupt: You stopped it; with a ``database`` the next call resumes.
     """
+    from tuner.training.branches import BranchCache, branch_memory
     from tuner.training.workload import describe
     from tuner.workloads import builtin_workloads
 
@@ -106,6 +109,7 @@ def tune(
             workload=workload,
             offer=offer,
             folder=file.with_suffix(".snapshots"),
+            branches=BranchCache(limit_bytes=branch_memory()),
         )
         return seat.work(on_progress)
 
@@ -129,6 +133,7 @@ class _Seat:
     workload: Workload
     offer: WorkerOffer
     folder: Path
+    branches: BranchCache
 
     def work(self, on_progress: Callable[[Progress], None] | None) -> Report:
         """Claim, train and plan until the job has ended; return its report."""
@@ -137,10 +142,14 @@ class _Seat:
             if on_progress is not None:
                 on_progress(self._progress())
 
+        trunk = None
         while (job := self.store.jobs.get(self.job_id)).state in {JobState.QUEUED, JobState.RUNNING}:
-            match self._take():
+            match self._take(trunk=trunk):
                 case LeasedRun() as lease:
+                    # As a worker does while it trains: the same request then has the same answer.
+                    advance_beside(self.store, lease=lease)
                     self._train(lease, moved=moved)
+                    trunk = lease.trunk
                 case StudyLock() as lock:
                     advance(self.store, lock=lock)
                     moved()
@@ -148,9 +157,10 @@ class _Seat:
                     raise StudyFailed(f"job {self.job_id} has neither a run nor a plan left: please report this bug")
         return self._report(job)
 
-    def _take(self) -> LeasedRun | StudyLock | None:
-        take = self.store.queue.take
-        return take(self.offer, lease_seconds=_LEASE_SECONDS, lock_seconds=LOCK_SECONDS, job_id=self.job_id)
+    def _take(self, *, trunk: str | None) -> LeasedRun | StudyLock | None:
+        return self.store.queue.take(
+            self.offer, lease_seconds=_LEASE_SECONDS, lock_seconds=LOCK_SECONDS, job_id=self.job_id, trunk=trunk
+        )
 
     def _train(self, lease: LeasedRun, *, moved: Callable[[], None]) -> None:
         from tuner.training.execute import execute
@@ -167,6 +177,9 @@ class _Seat:
         def saved(message: SnapshotSaved) -> None:
             self.store.queue.save_snapshot(lease, message.snapshot, updates=message.updates)
 
+        def branched(message: Branched) -> None:
+            self.store.queue.heartbeat(lease, points=message.points, lease_seconds=_LEASE_SECONDS)
+
         request = Train(
             run_id=lease.run_id,
             workload=lease.workload,
@@ -177,6 +190,7 @@ class _Seat:
             snapshot_dir=str(self.folder / lease.run_id / str(lease.attempt)),
             snapshot_seconds=10.0,
             resume=lease.snapshot,
+            branch_points=branch_points_of(lease, relatives=self.store.queue.relatives(lease)),
         )
         ended = execute(
             request,
@@ -184,6 +198,8 @@ class _Seat:
             device=self.offer.device,
             on_evaluation=evaluated,
             on_snapshot=saved,
+            on_branch=branched,
+            branches=self.branches,
         )
         match ended.outcome:
             case Outcome.STOPPED:
@@ -192,8 +208,14 @@ class _Seat:
             case Outcome.FAILED:
                 self.store.queue.fail(lease, reason=_failure(ended), retry=False, updates=ended.updates)
             case Outcome.SUCCEEDED | Outcome.DIVERGED:
-                finish = self.store.queue.finish
-                finish(lease, loss=ended.loss, step=ended.step, updates=ended.updates, reason=ended.reason)
+                self.store.queue.finish(
+                    lease,
+                    loss=ended.loss,
+                    step=ended.step,
+                    updates=ended.updates,
+                    shared_updates=ended.shared_updates,
+                    reason=ended.reason,
+                )
         shutil.rmtree(self.folder / lease.run_id, ignore_errors=True)  # nobody takes this run up again
 
     def _progress(self) -> Progress:

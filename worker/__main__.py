@@ -123,7 +123,11 @@ def work(settings: WorkerSettings, *, device: Device) -> int:
         try:
             command = RunnerCommand(
                 device=device.torch_name,
-                environment=runner_environment(os.environ, database_url=settings.database, extra=device.environment),
+                environment=runner_environment(
+                    os.environ,
+                    database_url=settings.database,
+                    extra={**device.environment, "TUNER_BRANCH_MEMORY_MB": str(settings.branch_memory_mb)},
+                ),
                 workloads=settings.workloads,
                 memory_limit_mib=settings.memory_limit_mib,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -89,6 +89,15 @@ class LeaseKeeper:
         self._updates += updates
         self._try_unless_away(self._beat)
 
+    def look(self) -> None:
+        """Hear whether the run should go on, so that it need not wait for what it told to be stored."""
+        self._try_unless_away(self._hear)
+
+    def branched(self, points: Sequence[CurvePoint]) -> None:
+        """Store the beginning of the curve, which another run has drawn, and extend the lease."""
+        self._points.extend(points)
+        self._try_unless_away(self._beat)
+
     def snapshot_saved(self, snapshot: SnapshotRef, *, updates: int) -> None:
         """Store where the run can be taken up again, and the updates since the last message."""
         self._snapshot = snapshot
@@ -100,11 +109,15 @@ class LeaseKeeper:
         if not self._lost and self._clock() >= self._next_beat:
             self._try(self._beat)
 
-    def finish(self, *, loss: float | None, step: int, updates: int, reason: str) -> bool:
+    def finish(self, *, loss: float | None, step: int, updates: int, shared_updates: int = 0, reason: str = "") -> bool:
         """Record the result; whether it was let in."""
         self._updates += updates
         queue, lease = self._store.queue, self._lease
-        return self._conclude(lambda: queue.finish(lease, loss=loss, step=step, updates=self._updates, reason=reason))
+        return self._conclude(
+            lambda: queue.finish(
+                lease, loss=loss, step=step, updates=self._updates, shared_updates=shared_updates, reason=reason
+            )
+        )
 
     def fail(self, *, reason: str, retry: bool, updates: int = 0) -> bool:
         """Record that the run failed, for good or for this time; whether it was let in."""
@@ -139,15 +152,21 @@ class LeaseKeeper:
         points, updates = tuple(self._points), self._updates
         heartbeat = self._store.queue.heartbeat
         status = heartbeat(self._lease, points=points, updates=updates, lease_seconds=self._lease_seconds)
-        if status.stop is not None and self._stop_reason is None:
-            _log.info("run.to_stop", reason=status.stop)
-        self._stop_reason = status.stop
+        self._note_stop(status.stop)
         self._points.clear()
         self._updates = 0
         self._next_beat = self._clock() + self._beat_seconds
         self._flush_snapshot()
         self._ship_log(last=False)
         self._alive.give()
+
+    def _hear(self) -> None:
+        self._note_stop(self._store.queue.look(self._lease))
+
+    def _note_stop(self, reason: str | None) -> None:
+        if reason is not None and self._stop_reason is None:
+            _log.info("run.to_stop", reason=reason)
+        self._stop_reason = reason
 
     def _flush_snapshot(self) -> None:
         if self._snapshot is not None:

@@ -19,6 +19,7 @@ from tuner.store import Store
 from worker.backoff import Backoff
 from worker.log_shipper import LogShipper
 from worker.metrics import WorkerMetrics
+from worker.plan_ahead import PlanAhead
 from worker.planner import Planner
 from worker.runner_process import RunnerDied, RunnerProcess
 from worker.settings import WorkerSettings
@@ -93,6 +94,7 @@ class WorkerLoop:
         self._stop = stop
         self._snapshots = SnapshotFolders(settings.data_dir / "snapshots")
         self._planner = Planner(store)
+        self._ahead = PlanAhead(store, planner=self._planner)
         self._alive = SignOfLife(store, worker=name)
         self._supervisor = Supervisor(
             store,
@@ -102,12 +104,14 @@ class WorkerLoop:
             metrics=metrics,
             settings=settings,
             snapshots=self._snapshots,
+            ahead=self._ahead,
             stop=stop,
         )
         self._workloads: tuple[WorkloadInfo, ...] = ()
         self._announced = False
         self._took_back = False
         self._orders = Orders()
+        self._trunk: str | None = None
 
     def run(self) -> None:
         """Work until asked to stop; then leave nothing behind: no runner, no lease, no sign of life.
@@ -117,6 +121,7 @@ class WorkerLoop:
             KeyboardInterrupt: Asked to stop twice; the runner is dead, the lease is left to be taken back.
         """
         with ExitStack() as stack:
+            stack.callback(self._ahead.close)
             stack.callback(self._runner.kill)
             try:
                 self._serve()
@@ -149,7 +154,8 @@ class WorkerLoop:
     def _take(self) -> LeasedRun | StudyLock | None:
         asked_at = time.monotonic()
         lease_seconds = self._settings.lease_time.total_seconds()
-        work = self._store.queue.take(self._offer, lease_seconds=lease_seconds, lock_seconds=LOCK_SECONDS)
+        take = self._store.queue.take
+        work = take(self._offer, lease_seconds=lease_seconds, lock_seconds=LOCK_SECONDS, trunk=self._trunk)
         found = {LeasedRun: "run", StudyLock: "plan"}.get(type(work), "nothing")
         self._metrics.claimed(time.monotonic() - asked_at, found=found)
         return work
@@ -225,6 +231,9 @@ class WorkerLoop:
         with structlog.contextvars.bound_contextvars(job_id=lease.job_id, run_id=lease.run_id):
             _log.info("run.claimed", attempt=lease.attempt, workload=lease.workload, total_steps=lease.total_steps)
             end = self._supervisor.train(lease)
+            self._trunk = lease.trunk
+            if self._ahead.broke_off:
+                self._ahead.broke_off, self._took_back = False, False  # the study may still be locked in our name
             if end is RunEnd.RECORDED:
                 self._snapshots.discard(lease.run_id)
             else:

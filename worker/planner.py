@@ -35,15 +35,15 @@ class Planner:
         self._step = step
         self._failures: Counter[str] = Counter()
 
-    def plan(self, lock: StudyLock) -> None:
-        """Take one step.
+    def plan(self, lock: StudyLock, *, ahead: bool = False) -> None:
+        """Take one step; ``ahead`` as for `tuner.conductor.advance`.
 
         Raises:
             DatabaseUnavailable: The database went away; what was written stands, the next step mends the rest.
         """
         log = _log.bind(job_id=lock.job_id)
         try:
-            self._step(self._store, lock=lock)
+            self._step(self._store, lock=lock, ahead=ahead)
         except StudyLockLost:
             log.warning("plan.lock_lost", hint="another worker plans this job now")
         except DatabaseUnavailable:

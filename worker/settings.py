@@ -78,6 +78,11 @@ class WorkerSettings(BaseSettings):
         ge=256,
         description="Address space of the runner in MiB; no limit when absent. CUDA reserves far more than it uses.",
     )
+    branch_memory_mb: int = Field(
+        default=1024,
+        ge=0,
+        description="Memory in MiB for states that runs with a common beginning go on from; 0: each trains it itself.",
+    )
 
     metrics_port: int = Field(
         default=0, ge=0, le=65535, description="Serve figures for Prometheus at this port, under /metrics; 0: do not."

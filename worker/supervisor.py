@@ -8,12 +8,15 @@ from enum import StrEnum
 
 import structlog
 
+from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.records import LeasedRun
+from tuner.jobs.sharing import branch_points_of
 from tuner.store import Store
-from tuner.training.protocol import Ended, Evaluated, Hello, Outcome, SnapshotSaved, Train, Verdict
+from tuner.training.protocol import Branched, Ended, Evaluated, Hello, Outcome, SnapshotSaved, Train, Verdict
 from worker.lease_keeper import LeaseKeeper
 from worker.log_shipper import LogShipper
 from worker.metrics import WorkerMetrics
+from worker.plan_ahead import PlanAhead
 from worker.run_watch import RunWatch
 from worker.runner_process import RunnerDied, RunnerProcess
 from worker.settings import WorkerSettings
@@ -47,6 +50,7 @@ class Supervisor:
         metrics: Counts.
         settings: Of the worker.
         snapshots: Where runs keep their snapshots.
+        ahead: Plans what follows a run while it is being trained.
         stop: Ends the run under way at its next evaluation, with a snapshot.
         clock: Monotonic seconds.
     """
@@ -61,6 +65,7 @@ class Supervisor:
         metrics: WorkerMetrics,
         settings: WorkerSettings,
         snapshots: SnapshotFolders,
+        ahead: PlanAhead,
         stop: StopRequest,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -71,6 +76,7 @@ class Supervisor:
         self._metrics = metrics
         self._settings = settings
         self._snapshots = snapshots
+        self._ahead = ahead
         self._stop = stop
         self._clock = clock
 
@@ -94,13 +100,17 @@ class Supervisor:
             kill_grace=self._settings.kill_grace.total_seconds(),
             now=self._clock(),
         )
+        self._ahead.forget()
         self._shipper.begin(f"run {lease.run_id}, attempt {lease.attempt}")
         try:
             self._runner.send(self._request(lease))
             ended = self._follow(lease, keeper=keeper, watch=watch)
         except RunnerDied as death:
+            self._wait_for_plan(keeper)
             return self._after_death(keeper, reason=str(death), asked_to_stop=watch.stopping)
         self._metrics.updated(ended.updates, workload=lease.workload)
+        self._ahead.begin(lease)  # where it said nothing before its end
+        self._wait_for_plan(keeper)
         return self._after_end(keeper, ended=ended)
 
     def _request(self, lease: LeasedRun) -> Train:
@@ -114,7 +124,17 @@ class Supervisor:
             snapshot_dir=str(self._snapshots.of(lease.run_id, attempt=lease.attempt)),
             snapshot_seconds=self._settings.snapshot_interval.total_seconds(),
             resume=lease.snapshot,
+            branch_points=self._branch_points(lease),
         )
+
+    def _branch_points(self, lease: LeasedRun) -> tuple[int, ...]:
+        if not self._settings.branch_memory_mb:
+            return ()
+        try:
+            relatives = self._store.queue.relatives(lease)
+        except (DatabaseUnavailable, NotFound):  # what is not kept for others costs updates, and no more
+            return ()
+        return branch_points_of(lease, relatives=relatives)
 
     def _follow(self, lease: LeasedRun, *, keeper: LeaseKeeper, watch: RunWatch) -> Ended:
         """Pass messages both ways until the run ends.
@@ -130,15 +150,21 @@ class Supervisor:
             if message is not None:
                 watch.heard(now)
             match message:
-                case Evaluated() | SnapshotSaved() | Ended() if message.run_id != lease.run_id:
+                case Branched() | Evaluated() | SnapshotSaved() | Ended() if message.run_id != lease.run_id:
                     raise self._runner.put_down(f"it broke the protocol: it speaks of run {message.run_id}")
                 case None:
                     if reason := watch.overdue(now):
                         raise self._runner.put_down(reason)
+                case Branched(step=step, points=points):
+                    _log.info("run.branched", step=step)
+                    keeper.branched(points)
+                    self._ahead.begin(lease)
                 case Evaluated(point=point, updates=updates):
                     self._metrics.updated(updates, workload=lease.workload)
+                    keeper.look()
+                    self._runner.send(self._verdict(lease, keeper=keeper))
                     keeper.evaluated(point, updates=updates)
-                    self._runner.send(self._verdict(keeper))
+                    self._ahead.begin(lease)  # not before: the device would wait for what the plan keeps busy
                 case SnapshotSaved(snapshot=snapshot, updates=updates):
                     self._metrics.updated(updates, workload=lease.workload)
                     keeper.snapshot_saved(snapshot, updates=updates)
@@ -152,18 +178,29 @@ class Supervisor:
             if keeper.lost or self._stop.requested:
                 watch.asked_to_stop(self._clock())
 
-    def _verdict(self, keeper: LeaseKeeper) -> Verdict:
+    def _verdict(self, lease: LeasedRun, *, keeper: LeaseKeeper) -> Verdict:
         if keeper.lost:
             return Verdict(stop=True)
         if self._stop.requested or keeper.stop_reason is not None:
             return Verdict(stop=True, snapshot=True)
-        return Verdict()
+        return Verdict(branch_points=self._branch_points(lease) if self._ahead.has_planned() else ())
+
+    def _wait_for_plan(self, keeper: LeaseKeeper) -> None:
+        """Let the plan that was begun beside the run end before the run does; the lease is kept meanwhile."""
+        while not self._ahead.is_over(timeout=keeper.seconds_to_beat()):
+            keeper.beat_if_due()
 
     def _after_end(self, keeper: LeaseKeeper, *, ended: Ended) -> RunEnd:
         match ended.outcome:
             case Outcome.SUCCEEDED | Outcome.DIVERGED:
                 _log.info("run.ended", outcome=ended.outcome.value, loss=ended.loss, step=ended.step)
-                kept = keeper.finish(loss=ended.loss, step=ended.step, updates=ended.updates, reason=ended.reason)
+                kept = keeper.finish(
+                    loss=ended.loss,
+                    step=ended.step,
+                    updates=ended.updates,
+                    shared_updates=ended.shared_updates,
+                    reason=ended.reason,
+                )
                 return self._left(RunEnd.RECORDED, kept=kept, outcome=ended.outcome.value)
             case Outcome.FAILED:
                 _log.warning("run.failed", reason=ended.reason)

@@ -16,6 +16,7 @@ from tuner.report.wording import gain_text, interval_text, loss_text
 MAX_NOTES = 300
 """Trials that have a note: those that came furthest. The page asks for all of them again every few seconds."""
 _CURVES = 10
+_KINDS = {RunKind.CONFIRM: "confirmation", RunKind.AUDIT: "audit"}
 
 # How optuna-dashboard keeps notes and figures in a study's system attributes; a test reads them back with its own API.
 _NOTE, _NOTE_VERSION = "dashboard:note_str:0", "dashboard:note_ver"
@@ -75,7 +76,7 @@ def trial_note(job: JobRecord, trial: TrialRecord, *, runs: Sequence[RunRecord])
     kind = f" ({trial.control} control)" if trial.control else ""
     rows = [
         f"| {_what(run)} | {run.total_steps:,} | {run.seed} | {_result(run)} |"
-        for run in sorted(runs, key=lambda run: (run.kind is RunKind.CONFIRM, run.rung, run.seed))
+        for run in sorted(runs, key=lambda run: (run.kind is not RunKind.RUNG, run.kind.value, run.rung, run.seed))
     ]
     return "\n".join(
         [
@@ -123,7 +124,7 @@ def _rival_row(name: str, comparison: Comparison) -> str:
 
 
 def _what(run: RunRecord) -> str:
-    return "confirmation" if run.kind is RunKind.CONFIRM else f"rung {run.rung}"
+    return f"rung {run.rung}" if run.kind is RunKind.RUNG else _KINDS[run.kind]
 
 
 def _result(run: RunRecord) -> str:

@@ -7,9 +7,12 @@ import signal
 
 import pytest
 
+import tuner
 from tests.faults.fault_workloads import Gated, Hostile
 from tests.faults.harness import site_in, wait_until
-from tuner.jobs.states import RunState
+from tuner.jobs.admission import admit
+from tuner.jobs.states import RunState, is_over
+from tuner.report.report import Report
 from tuner.training.workload import describe
 
 pytestmark = pytest.mark.faults
@@ -67,6 +70,42 @@ def test_after_all_that_the_worker_trains_the_next_run_and_nothing_is_left_on_th
     assert (run.state, run.attempts) == (RunState.SUCCEEDED, 1)
     assert site.workers[0].alive
     wait_until(lambda: site.snapshots_on_disk() == [], what="the snapshots to go")
+
+
+def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_answer(site, gate):
+    space = {
+        "peak_lr": {"kind": "float", "low": 0.01, "high": 0.3, "log": True},
+        "warmup": [0.0],
+        "floor": [0.0],
+        "families": [{"name": "constant"}, {"name": "wsd"}],
+    }
+    search = {
+        "total_steps": 90,
+        "trials": 3,
+        "keep": 1.0,
+        "cohort": 3,
+        "finalists": 1,
+        "confirm_seeds": 2,
+        "space": space,
+    }
+    undisturbed = tuner.tune(Gated(), search=search, device="cpu")
+    spec = {"workload": "gated", "options": gate.options, "search": search}
+    job = site.store.jobs.submit(admit(spec, workloads=[describe(Gated())]))
+    worker = site.worker()
+
+    os.kill(gate.wait_for_runner(), signal.SIGKILL)  # in the first run of the middle rung
+    gate.open()
+    wait_until(lambda: is_over(site.store.jobs.get(job.id).state), what="the end of the job")
+
+    report = Report.model_validate(site.store.jobs.report(job.id))
+    apart = {"job_id", "cost", "summary", "options"}
+    assert report.model_dump(exclude=apart) == undisturbed.model_dump(exclude=apart)
+    runs = site.store.jobs.runs(job.id).items
+    assert sorted(run.attempts for run in runs) == [*[1] * (len(runs) - 1), 2]
+    assert 0 < report.cost.updates_saved <= undisturbed.cost.updates_saved
+    assert len(worker.logged("runner.died")) == 1
+    branched = [entry["step"] for entry in worker.logged("run.branched")]
+    assert sum(branched) >= report.cost.updates_saved
 
 
 def test_a_run_whose_runner_is_killed_goes_on_from_its_snapshot_to_the_same_loss(site, gate, undisturbed_loss):

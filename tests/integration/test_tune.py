@@ -105,6 +105,33 @@ def test_an_interrupted_study_resumes_and_ends_in_the_same_answer(tmp_path, undi
     assert len({(run.trial_number, run.kind, run.rung, run.seed) for run in runs}) == len(runs)
 
 
+SHARING = SEARCH | {
+    "trials": 3,
+    "keep": 1.0,
+    "finalists": 1,
+    "confirm_seeds": 2,
+    "space": {
+        "peak_lr": {"kind": "float", "low": 0.02, "high": 1.0, "log": True},
+        "warmup": [0.0],
+        "floor": [0.0],
+        "families": [
+            {"name": "constant"},
+            {"name": "wsd", "params": {"cooldown": {"kind": "float", "low": 0.2, "high": 0.6}}},
+        ],
+    },
+}
+"""Holds without a warm-up: a promoted run begins like the one of the rung below."""
+
+
+def test_what_runs_share_is_trained_once_and_the_answer_is_the_same(monkeypatch):
+    sharing = tuner.tune(NoisyQuadratic(), search=SHARING, device="cpu")
+    monkeypatch.setenv("TUNER_BRANCH_MEMORY_MB", "0")
+    alone = tuner.tune(NoisyQuadratic(), search=SHARING, device="cpu")
+    assert answer(sharing) == answer(alone)
+    assert alone.cost.updates_saved == 0 < sharing.cost.updates_saved
+    assert sharing.cost.updates_spent + sharing.cost.updates_saved == alone.cost.updates_spent
+
+
 def test_progress_rises_to_the_end():
     seen = []
     tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", on_progress=lambda progress: seen.append(progress))

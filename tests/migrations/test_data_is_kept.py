@@ -68,6 +68,8 @@ def test_what_is_new_is_filled_in(released_url: str) -> None:
         assert trial["family"] == trial["schedule"]["family"]["name"]
     for one in rows["tuner_runs"].values():
         assert (one["queued_at"], one["device_seconds"]) == (one["created_at"], 0.0)
+        assert (one["shared_updates"], one["trunk"]) == (0, None)
+    assert {job["updates_saved"] for job in rows["tuner_jobs"].values()} == {0}
     assert rows["tuner_accounts"].keys() == {(job["team"], LOCAL.user) for job in rows["tuner_jobs"].values()}
     assert rows["tuner_workers"] == {}
 
@@ -116,6 +118,32 @@ def test_going_back_brings_back_what_was_there(released_url: str) -> None:
     for key, job in before["tuner_jobs"].items():
         number = AS_NUMBER[CLASSES[job["priority"]]]
         assert after["tuner_jobs"][key] == {**job, "priority": number, "spec": {**job["spec"], "priority": number}}
+    upgrade(released_url)
+    assert is_current(released_url)
+
+
+def test_going_back_one_revision_drops_what_was_shared_and_the_audits_and_keeps_the_rest(released_url: str) -> None:
+    with engine_of(released_url) as engine:
+        run(engine, "upgrade", "0002")
+    before = all_rows(released_url)
+    upgrade(released_url)
+    with engine_of(released_url) as engine:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE tuner_jobs SET updates_saved = 30"))
+            connection.execute(text("UPDATE tuner_runs SET shared_updates = 30, trunk = 'abc'"))
+            audited = connection.execute(
+                text("SELECT run_id FROM tuner_curve_points ORDER BY run_id, step LIMIT 1")
+            ).scalar_one()
+            connection.execute(text("UPDATE tuner_runs SET kind = 'audit' WHERE id = :id"), {"id": audited})
+        run(engine, "downgrade", "0002")
+    after = all_rows(released_url)
+    assert audited not in {row["id"] for row in after["tuner_runs"].values()}
+    assert audited not in {row["run_id"] for row in after["tuner_curve_points"].values()}
+    for table in ("tuner_runs", "tuner_curve_points", "tuner_snapshots"):
+        key = "id" if table == "tuner_runs" else "run_id"
+        assert after[table] == {at: row for at, row in before[table].items() if row[key] != audited}
+    of_runs = ("tuner_runs", "tuner_curve_points", "tuner_snapshots", VERSION_TABLE)
+    assert without(after, *of_runs) == without(before, *of_runs)
     upgrade(released_url)
     assert is_current(released_url)
 

@@ -34,7 +34,7 @@ def screen(
     lines: list[RenderableType] = [
         _headline(job, elapsed=elapsed),
         _bar(job.progress, has_ended=has_ended),
-        _figures(job.progress, has_ended=has_ended),
+        _figures(job, has_ended=has_ended),
     ]
     if job.error:
         reason = job.error.strip().splitlines()[0]
@@ -84,15 +84,17 @@ def _bar(progress: Progress, *, has_ended: bool) -> Table:
     return row
 
 
-def _figures(progress: Progress, *, has_ended: bool) -> Table:
+def _figures(job: JobDetail, *, has_ended: bool) -> Table:
     table = Table.grid(padding=(0, 2))
-    trials = progress.trials
+    progress, trials = job.progress, job.progress.trials
     opened = f"{trials.opened}" if has_ended else f"{trials.opened} of {trials.planned}"
     counts = f"{opened} opened, {trials.pruned} pruned, {trials.completed} completed"
     table.add_row("Trials", counts + (f", {trials.failed} failed" if trials.failed else ""))
     for number, rung in enumerate(progress.rungs):
         table.add_row("Rungs" if number == 0 else "", _counts_text(rung, has_ended=has_ended))
     table.add_row("Confirmation", _counts_text(progress.confirmations, has_ended=has_ended))
+    if job.updates_saved:
+        table.add_row("Shared", f"{job.updates_saved:,} updates, which runs did not have to repeat")
     none = "none" if has_ended else "none yet"
     table.add_row("Best" if has_ended else "Best so far", none if progress.best is None else _best_text(progress))
     return table

@@ -7,6 +7,8 @@ from typing import Any
 
 from tuner.jobs.records import EventRecord, RunKind
 
+_KINDS = {RunKind.CONFIRM.value: " confirmation", RunKind.AUDIT.value: " audit"}
+
 
 def headline(event: EventRecord, *, rungs: Sequence[int]) -> str:
     """An event in a line; empty for one that is not worth a line (evaluations, runs that only wait).
@@ -44,5 +46,5 @@ def _run_line(what: str, data: dict[str, Any], *, rungs: Sequence[int]) -> str:
 def _run_name(data: dict[str, Any], *, rungs: Sequence[int]) -> str:
     rung = data.get("rung")
     updates = f", {rungs[rung]:,} updates" if isinstance(rung, int) and rung < len(rungs) else ""
-    confirmation = " confirmation" if data.get("kind_of_run") == RunKind.CONFIRM else ""
-    return f"trial {data.get('trial')}{confirmation}{updates}"
+    kind = _KINDS.get(str(data.get("kind_of_run")), "")
+    return f"trial {data.get('trial')}{kind}{updates}"

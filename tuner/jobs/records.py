@@ -25,6 +25,8 @@ class RunKind(StrEnum):
     """A complete schedule compressed to the rung's updates; its loss is compared with its peers'."""
     CONFIRM = "confirm"
     """A finalist at the full horizon on a fresh seed."""
+    AUDIT = "audit"
+    """A pruned trial at the full horizon, with the search's seed: what pruning cost."""
 
 
 class Level(StrEnum):
@@ -73,6 +75,8 @@ class JobRecord:
     """Why it failed or who cancelled it."""
     updates_spent: int
     """Updates that runs of this job have executed and reported, repeated ones included."""
+    updates_saved: int
+    """Updates that its finished runs did not execute, because they went on from where another run had come."""
     device_seconds: float
     """Device time that its runs have taken: seconds under a lease times devices."""
     limit_reached: str | None
@@ -110,7 +114,7 @@ class RunRecord:
     trial_number: int
     kind: RunKind
     rung: int
-    """Index of the rung for kind `RUNG`; the top rung's index for `CONFIRM`."""
+    """Index of the rung for kind `RUNG`; the top rung's index for `CONFIRM` and `AUDIT`."""
     seed: int
     total_steps: int
     schedule: Schedule
@@ -124,6 +128,9 @@ class RunRecord:
     """Updates done from the start of its schedule, as last reported."""
     updates: int
     """Updates executed for it, as reported: those that a lost attempt made and a later one repeated count twice."""
+    shared_updates: int
+    """Updates of its schedule that it did not execute, because it went on from where another run had come; 0 until it
+    has finished."""
     device_seconds: float
     """Device time that it has taken: seconds under a lease times devices, over all attempts."""
     loss: float | None
@@ -200,9 +207,21 @@ class LeasedRun:
     schedule: Schedule
     total_steps: int
     seed: int
+    trunk: str | None
+    """Key of the runs that are likely to begin alike (`tuner.search.stages.trunk_key`); ``None`` for one that was
+    planned before there were keys."""
     snapshot: SnapshotRef | None
     waited_seconds: float
     """How long it was in the queue."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relative:
+    """A run that may begin like another one: of the same job and seed, waiting in the queue or likely to come."""
+
+    schedule: Schedule
+    """Compressed to ``total_steps``."""
+    total_steps: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,6 +74,7 @@ def _cost(result: StudyResult) -> Cost:
     updates_all_full = len(result.trials) * result.total_steps
     return Cost(
         updates_spent=result.updates_spent,
+        updates_saved=result.updates_saved,
         search_updates=search_updates,
         confirm_updates=result.confirm_updates,
         updates_all_full=updates_all_full,

@@ -105,6 +105,9 @@ class Cost(_Part):
 
     updates_spent: int
     """By all runs, repeated ones included: search and confirmation."""
+    updates_saved: int = 0
+    """What they did not execute, because they went on from where another run had come; in neither of the figures that
+    follow. 0 in reports of releases that shared nothing."""
     search_updates: int
     confirm_updates: int
     updates_all_full: int

@@ -51,6 +51,8 @@ class StudyResult:
     finished, or failed for another reason, are absent."""
     updates_spent: int
     """Updates that all runs of the job have executed, repeated ones included."""
+    updates_saved: int
+    """Updates that they did not execute, because they went on from where another run had come."""
     confirm_updates: int
     """How many of them went into confirmation runs."""
     why_ended: str
@@ -72,6 +74,8 @@ class StudyResult:
             _check_finite(f"trials.{trial.number}.losses", losses=trial.losses)
         for number, losses in self.confirmations.items():
             _check_finite(f"confirmations.{number}", losses=losses.values())
+        if self.updates_saved < 0:
+            raise InvalidValue("updates_saved", value=self.updates_saved, allowed="at least 0")
         if not 0 <= self.confirm_updates <= self.updates_spent:
             raise InvalidValue("confirm_updates", value=self.confirm_updates, allowed=f"in [0, {self.updates_spent}]")
 

@@ -222,7 +222,7 @@ def _promises() -> Iterator[tuple[str, str, Select[Any]]]:
     yield (
         "spent",
         "counts of updates, attempts or device time are below nothing",
-        _runs(or_(Run.updates < 0, Run.attempts < 0, Run.device_seconds < 0)),
+        _runs(or_(Run.updates < 0, Run.shared_updates < 0, Run.attempts < 0, Run.device_seconds < 0)),
     )
     studies = table("studies", column("study_name", String))
     yield (

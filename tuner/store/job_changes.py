@@ -149,7 +149,7 @@ def _move(job: Job, *, to: JobState) -> None:
 def _course(tx: Tx, job: Job) -> Course:
     opened = select(func.count()).select_from(Trial).where(Trial.job_id == job.id)
     # Runs are cancelled with their job alone: when it is tried again, so are they, and their updates are due.
-    asked = select(func.sum(Run.total_steps)).where(Run.job_id == job.id)
+    asked = select(func.sum(Run.total_steps - Run.shared_updates)).where(Run.job_id == job.id)
     answered = select(Trial.id).where(Trial.job_id == job.id, Trial.state == TrialState.COMPLETED).limit(1)
     return Course(
         opened=tx.session.scalar(opened) or 0,

@@ -450,6 +450,7 @@ def _new_row(tx: Tx, spec: JobSpec, *, by: Actor) -> dict[str, Any]:
         "spec": spec.model_dump(mode="json"),
         "created_at": tx.now,
         "updates_spent": 0,
+        "updates_saved": 0,
         "device_seconds": 0.0,
         "plan_due": True,
     }

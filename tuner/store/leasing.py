@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from tuner.jobs.records import LeasedRun, SnapshotRef, StudyLock, WorkerOffer
 from tuner.jobs.states import RUN_TRANSITIONS, JobState, RunState, check_transition
 from tuner.schedules import Schedule
 from tuner.store.database import Tx
-from tuner.store.lifecycle import EventKind, tell_run
-from tuner.store.models import Job, Run, Snapshot
+from tuner.store.lifecycle import EventKind, lock_leased, tell_run
+from tuner.store.models import Job, Run, Snapshot, Worker
 from tuner.store.turns import Asking, Turn, planning_is_due, turns
 from tuner.store.usage import expected_seconds
 
@@ -68,7 +70,7 @@ def _give(tx: Tx, asking: Asking, *, turn: Turn, terms: Terms) -> LeasedRun | St
                 Job.state == JobState.RUNNING,
                 Job.limit_reached.is_(None),
             )
-            .order_by(Run.seq)
+            .order_by(*_best_first(asking.trunk))
             .limit(1)
             .with_for_update(of=Run, skip_locked=True, key_share=True)
         )
@@ -83,6 +85,11 @@ def _give(tx: Tx, asking: Asking, *, turn: Turn, terms: Terms) -> LeasedRun | St
     )
     planned = tx.session.scalar(due)
     return None if planned is None else _lock(tx, planned, worker=asking.offer.name, seconds=terms.lock_seconds)
+
+
+def _best_first(trunk: str | None) -> Sequence[ColumnElement[int] | InstrumentedAttribute[int]]:
+    """The runs that are likely to begin like the one that the worker has trained last, then the oldest."""
+    return [Run.seq] if trunk is None else [case((Run.trunk == trunk, 0), else_=1), Run.seq]
 
 
 def _lease(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float) -> LeasedRun:
@@ -112,9 +119,31 @@ def _lease(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float) ->
         schedule=Schedule.model_validate(run.schedule),
         total_steps=run.total_steps,
         seed=run.seed,
+        trunk=run.trunk,
         snapshot=None if snapshot is None else SnapshotRef(step=snapshot.step, path=snapshot.path),
         waited_seconds=waited,
     )
+
+
+def lock_beside(tx: Tx, lease: LeasedRun, *, seconds: float) -> StudyLock | None:
+    """The lock on the study of a leased run, where nothing of it waits and planning may find what comes next.
+
+    Raises:
+        LeaseLost: The lease is no longer held.
+    """
+    job, run = lock_leased(tx, lease)
+    waiting = select(Run.seq).where(Run.job_id == job.id, Run.state == RunState.QUEUED).limit(1)
+    draining = select(Worker.name).where(Worker.name == run.worker, Worker.draining)
+    if (
+        job.state is not JobState.RUNNING
+        or job.limit_reached is not None
+        or not job.plan_due
+        or job.lock_token is not None
+        or tx.session.scalar(waiting) is not None
+        or tx.session.scalar(draining) is not None
+    ):
+        return None
+    return _lock(tx, job, worker=str(run.worker), seconds=seconds)
 
 
 def _lock(tx: Tx, job: Job, *, worker: str, seconds: float) -> StudyLock:

@@ -240,6 +240,7 @@ class Job(Base):
     finished_at: Mapped[float | None]
     error: Mapped[str | None]
     updates_spent: Mapped[int]
+    updates_saved: Mapped[int] = mapped_column(server_default="0")
     device_seconds: Mapped[float]
     limit_reached: Mapped[str | None]
     plan_due: Mapped[bool]
@@ -292,6 +293,8 @@ class Run(Base):
     seed: Mapped[int]
     total_steps: Mapped[int]
     schedule: Mapped[dict[str, Any]]
+    trunk: Mapped[str | None] = mapped_column(String(16))
+    """Equal for runs that are likely to begin alike."""
     state: Mapped[RunState] = mapped_column(_member(RunState))
     reason: Mapped[str]
     attempts: Mapped[int] = mapped_column(Integer)
@@ -305,6 +308,7 @@ class Run(Base):
     stop_reason: Mapped[str | None]
     step: Mapped[int]
     updates: Mapped[int]
+    shared_updates: Mapped[int] = mapped_column(server_default="0")
     device_seconds: Mapped[float]
     loss: Mapped[float | None]
     error: Mapped[str | None]

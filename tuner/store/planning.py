@@ -21,6 +21,7 @@ from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLos
 from tuner.jobs.records import NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.schedules import Schedule
+from tuner.search.stages import trunk_key
 from tuner.store.database import Part, Tx, reads, writes
 from tuner.store.jobs import read_runs, read_trials
 from tuner.store.lifecycle import EventKind, end_job, end_trial, find_job, start_job, tell_run, unlock
@@ -201,11 +202,13 @@ def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
         seed=run.seed,
         total_steps=run.total_steps,
         schedule=run.schedule.model_dump(mode="json"),
+        trunk=trunk_key(run.schedule, total_steps=run.total_steps, seed=run.seed),
         state=RunState.QUEUED,
         reason=plain_text(run.reason),
         attempts=0,
         step=0,
         updates=0,
+        shared_updates=0,
         device_seconds=0.0,
         created_at=tx.now,
         queued_at=tx.now,

@@ -12,10 +12,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
-from tuner.errors import InvalidValue, NotFound
+from tuner.errors import InvalidValue, LeaseLost, NotFound
 from tuner.jobs.records import (
     EVERYTHING,
     CurvePoint,
@@ -23,6 +23,7 @@ from tuner.jobs.records import (
     LeaseStatus,
     Pace,
     QueueEntry,
+    Relative,
     SnapshotRef,
     StudyLock,
     TeamShare,
@@ -32,18 +33,24 @@ from tuner.jobs.records import (
 from tuner.jobs.states import RunState
 from tuner.store.clock import Now, expired
 from tuner.store.database import Part, Tx, read_clock, reads, writes
-from tuner.store.leasing import Terms, hold_market, take_turn
+from tuner.store.leasing import Terms, hold_market, lock_beside, take_turn
 from tuner.store.lifecycle import EventKind, end_run, lock_job, lock_leased, requeue_run, tell_run, unlock
 from tuner.store.limits import may_be_past_limits, note_limit, why_stop
 from tuner.store.models import Job, Point, Run, Snapshot
 from tuner.store.overview import read_overview, read_paces, read_shares
 from tuner.store.preempting import tell_to_stop, victims
+from tuner.store.relatives import read_relatives
 from tuner.store.rows import finite_or_none, point_row
 from tuner.store.run_logs import append
 from tuner.store.turns import Asking, is_any_turn
 from tuner.store.upsert import upsert
 from tuner.store.usage import account, measure
 
+_HELD = (
+    select(Job, Run)
+    .join(Run, Run.job_id == Job.id)
+    .where(Run.id == bindparam("run_id"), Run.lease_token == bindparam("token"))
+)
 MAX_ATTEMPTS = 3
 """How often a run is begun before its failure counts as the workload's."""
 
@@ -61,13 +68,19 @@ class Queue(Part):
     """Runs on their way from the plan to a result."""
 
     def take(
-        self, offer: WorkerOffer, *, lease_seconds: float, lock_seconds: float, job_id: str | None = None
+        self,
+        offer: WorkerOffer,
+        *,
+        lease_seconds: float,
+        lock_seconds: float,
+        job_id: str | None = None,
+        trunk: str | None = None,
     ) -> LeasedRun | StudyLock | None:
         """Give a worker something to do: a run to train, or a study to plan.
 
         Whose turn it is: the highest class first; in it the team that has had the least device time for its weight,
-        of it the user who has had the least, then the oldest job, then its oldest run. Its study is planned when no
-        run of it is ready.
+        of it the user who has had the least, then the oldest job; of its runs one on the worker's trunk, else the
+        oldest. Its study is planned when no run of it is ready.
 
         Args:
             offer: Who asks, and what it can do. Only jobs are looked at whose workload it offers in the very version
@@ -76,6 +89,7 @@ class Queue(Part):
             lease_seconds: How long a lease lasts without a heartbeat, above 0.
             lock_seconds: How long a study lock lasts, above 0.
             job_id: Look at this job alone.
+            trunk: That of the run which the worker has trained last, so that it goes on where it can share updates.
 
         Returns:
             A lease, a lock, or ``None`` when there is nothing to do.
@@ -85,7 +99,34 @@ class Queue(Part):
         # A worker that has nothing to do should not keep the others from deciding.
         if not self._has_work(offer, job_id=job_id):
             return None
-        return self._take(offer, terms=Terms(lease_seconds=lease_seconds, lock_seconds=lock_seconds), job_id=job_id)
+        terms = Terms(lease_seconds=lease_seconds, lock_seconds=lock_seconds)
+        return self._take(offer, terms=terms, job_id=job_id, trunk=trunk)
+
+    @writes
+    def lock_beside(self, tx: Tx, lease: LeasedRun, *, lock_seconds: float) -> StudyLock | None:
+        """The lock on the study of a leased run, to plan its next run while this one is being trained.
+
+        Returns:
+            ``None`` where a run of the job waits already, planning is not due or under way, the job is to end, or the
+            worker is to drain.
+
+        Raises:
+            LeaseLost: The lease is no longer held.
+        """
+        _check_positive("lock_seconds", lock_seconds)
+        return lock_beside(tx, lease, seconds=lock_seconds)
+
+    @reads
+    def relatives(self, session: Session, lease: LeasedRun) -> tuple[Relative, ...]:
+        """The runs of the lease's job that may begin like its run: those that wait, and those that are likely to come.
+
+        They are those in the queue with the same seed, and, for a run on the search's seed, the higher rungs of the
+        trials that are still active, its own included. Of each kind the 64 oldest are looked at.
+
+        Raises:
+            NotFound: The job is gone.
+        """
+        return read_relatives(session, lease)
 
     @reads
     def _has_work(self, session: Session, offer: WorkerOffer, *, job_id: str | None) -> bool:
@@ -93,9 +134,11 @@ class Queue(Part):
         return is_any_turn(session, asking)
 
     @writes
-    def _take(self, tx: Tx, offer: WorkerOffer, *, terms: Terms, job_id: str | None) -> LeasedRun | StudyLock | None:
+    def _take(
+        self, tx: Tx, offer: WorkerOffer, *, terms: Terms, job_id: str | None, trunk: str | None
+    ) -> LeasedRun | StudyLock | None:
         hold_market(tx)  # before the clock is read: the wait may be long
-        return take_turn(tx, Asking(offer=offer, now=tx.now, job_id=job_id), terms=terms)
+        return take_turn(tx, Asking(offer=offer, now=tx.now, job_id=job_id, trunk=trunk), terms=terms)
 
     @writes
     def heartbeat(
@@ -142,6 +185,18 @@ class Queue(Part):
             )
         return LeaseStatus(expires_at=expires_at, stop=why_stop(job, run))
 
+    @reads
+    def look(self, session: Session, lease: LeasedRun) -> str | None:
+        """Why a run should stop, as `heartbeat` tells it, and without its writing: a run's device waits for this alone.
+
+        Raises:
+            LeaseLost: The lease is no longer held.
+        """
+        found = session.execute(_HELD, {"run_id": lease.run_id, "token": lease.token}).one_or_none()
+        if found is None:
+            raise LeaseLost(lease.run_id)
+        return why_stop(*found)
+
     @writes
     def save_snapshot(self, tx: Tx, lease: LeasedRun, snapshot: SnapshotRef, *, updates: int = 0) -> None:
         """Remember where the run can be taken up again; an earlier snapshot is forgotten.
@@ -175,7 +230,15 @@ class Queue(Part):
 
     @writes
     def finish(
-        self, tx: Tx, lease: LeasedRun, *, loss: float | None, step: int, updates: int, reason: str = ""
+        self,
+        tx: Tx,
+        lease: LeasedRun,
+        *,
+        loss: float | None,
+        step: int,
+        updates: int,
+        shared_updates: int = 0,
+        reason: str = "",
     ) -> None:
         """Record the result of a run, once.
 
@@ -184,17 +247,23 @@ class Queue(Part):
             loss: Validation loss at the end, finite; ``None`` when the run diverged.
             step: Updates done from the start of the schedule.
             updates: Updates executed since the last report, at least 0.
+            shared_updates: Updates of the ``step`` that were never executed for it, because another run had made them.
             reason: How it diverged.
 
         Raises:
             LeaseLost: The lease is no longer held; nothing was recorded.
-            InvalidValue: The loss is NaN or infinite: that is a diverged run.
+            InvalidValue: The loss is NaN or infinite: that is a diverged run. Or the shared updates are not in
+                [0, step].
         """
         if loss is not None and not math.isfinite(loss):
             raise InvalidValue("loss", value=loss, allowed="finite, or None for a run that diverged")
         job, run = lock_leased(tx, lease)
         _count(tx, job, run, updates=updates)
         run.step = _checked_step(step, run=run)
+        if not 0 <= shared_updates <= step:
+            raise InvalidValue("shared_updates", value=shared_updates, allowed=f"in [0, {step}]")
+        run.shared_updates = shared_updates
+        job.updates_saved += shared_updates
         state = RunState.DIVERGED if loss is None else RunState.SUCCEEDED
         measure(tx, job, run)
         end_run(tx, job, run, state=state, loss=loss, error=reason if loss is None else None)

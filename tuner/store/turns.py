@@ -36,6 +36,8 @@ class Asking:
     """By the database's clock."""
     job_id: str | None
     """The only job that it asks for."""
+    trunk: str | None = None
+    """Of the run that it has trained last: of a job's runs, those with the same come first."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ The engine knows nothing about models, files or messages: it drives a `StepwiseT
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -45,15 +46,20 @@ def divergence_limit(start_loss: float) -> float:
 
 @dataclass(kw_only=True)
 class Progress:
-    """Where a run stands. All but ``unreported`` is part of its snapshots."""
+    """Where a run stands: ``unreported`` is no part of its snapshots, nor ``shared`` of what other runs go on from."""
 
     step: int = 0
     """Updates done from the start of the schedule."""
     start_loss: float | None = None
     """Validation loss before the first update; ``None`` until it was taken."""
     loss_sum: float = 0.0
-    """Of the training losses since the last evaluation."""
+    """Of the training losses since the last evaluation; after a branch, since the last one of the run that was left. So
+    the first mean after a branch may cover other updates than that of a run that was trained from its start."""
     loss_count: int = 0
+    points: list[CurvePoint] = field(default_factory=list)
+    """The evaluations so far."""
+    shared: int = 0
+    """Updates done by another run, and never executed for this one."""
     unreported: int = 0
     """Updates executed since the listener was last told."""
 
@@ -70,7 +76,7 @@ class Result:
 
 
 class Listener(Protocol):
-    """Hears about a run and decides about its snapshots."""
+    """Hears about a run, decides about its snapshots, and keeps its state for others."""
 
     def evaluated(self, point: CurvePoint, *, updates: int) -> Verdict:
         """An evaluation, and the updates not told before; training waits for the verdict."""
@@ -80,6 +86,9 @@ class Listener(Protocol):
 
     def save_snapshot(self, training: StepwiseTraining, *, progress: Progress) -> None:
         """Write a snapshot; once it is told, ``progress.unreported`` is 0."""
+
+    def branch_reached(self, training: StepwiseTraining, *, progress: Progress) -> None:
+        """The run stands at one of its branch points."""
 
 
 class _Diverged(Exception):
@@ -92,11 +101,13 @@ class Engine:
     """Trains one run to its end.
 
     Args:
-        training: Built, and loaded with the snapshot's state when the run is taken up again.
+        training: Built, and loaded with a state when the run is taken up again or goes on from another one.
         lrs: Learning rate of every update, from the first one of the schedule.
         progress: Where to start; kept up to date while training, also when an error ends it.
         device: Where the training lives.
-        listener: Told about evaluations, asked for snapshots.
+        listener: Told about evaluations and branch points, asked for snapshots.
+        branch_points: After how many updates the listener is told that they are reached, each in [1, total_steps]. An
+            evaluation that falls there comes before it.
     """
 
     def __init__(
@@ -107,12 +118,14 @@ class Engine:
         progress: Progress,
         device: torch.device,
         listener: Listener,
+        branch_points: Collection[int] = (),
     ) -> None:
         self._training = training
         self._lrs = lrs
         self._progress = progress
         self._device = device
         self._listener = listener
+        self._branch_points = set(branch_points)
         self._evaluations = frozenset(evaluation_steps(len(lrs)))
         self._guard_window = GUARD_WINDOW if device.type == "cuda" else 1
         self._unsettled: list[float | Tensor] = []  # losses not looked at yet, oldest first
@@ -131,25 +144,37 @@ class Engine:
 
     def _run(self) -> Result:
         progress, total = self._progress, len(self._lrs)
-        loss = math.nan
         if progress.start_loss is None:
-            progress.start_loss = loss = self._first_validation()
-            if self._told_to_stop(loss):
+            progress.start_loss = self._first_validation()
+            if self._told_to_stop(progress.start_loss):
                 return Result(outcome=Outcome.STOPPED, step=0)
+        elif not self._is_evaluated() and self._stopped_at_evaluation():  # the run that was left had none here
+            return Result(outcome=Outcome.STOPPED, step=progress.step)
         for step in range(progress.step, total):
             self._unsettled.append(self._training.train_step(step, float(self._lrs[step])))
             progress.step = step + 1
             progress.unreported += 1
             if len(self._unsettled) >= self._guard_window:
                 self._settle()
-            if progress.step in self._evaluations:
+            if self._stopped_at_evaluation():
+                return Result(outcome=Outcome.STOPPED, step=progress.step)
+            if progress.step in self._branch_points:
                 self._settle()
-                loss = self._guarded_validation()
-                if self._told_to_stop(loss) and progress.step < total:
-                    return Result(outcome=Outcome.STOPPED, step=progress.step)
+                self._listener.branch_reached(self._training, progress=progress)
             if progress.step < total and self._listener.snapshot_due():
                 self._save()
-        return Result(outcome=Outcome.SUCCEEDED, step=total, loss=loss)
+        return Result(outcome=Outcome.SUCCEEDED, step=total, loss=progress.points[-1].val_loss)
+
+    def _stopped_at_evaluation(self) -> bool:
+        """Evaluate, where the run is due for it; whether it is told to stop. At its end that comes too late."""
+        if self._progress.step not in self._evaluations:
+            return False
+        self._settle()
+        return self._told_to_stop(self._guarded_validation()) and self._progress.step < len(self._lrs)
+
+    def _is_evaluated(self) -> bool:
+        points = self._progress.points
+        return bool(points) and points[-1].step == self._progress.step
 
     def _settle(self) -> None:
         """Look at the losses not looked at yet: add them to the running mean, end the run at one that is not finite."""
@@ -192,8 +217,10 @@ class Engine:
             train_loss=progress.loss_sum / progress.loss_count if progress.loss_count else None,
             val_loss=val_loss,
         )
+        progress.points.append(point)
         verdict = self._listener.evaluated(point, updates=progress.unreported)
         progress.loss_sum, progress.loss_count, progress.unreported = 0.0, 0, 0
+        self._branch_points.update(verdict.branch_points)
         if verdict.snapshot and progress.step < len(self._lrs):
             self._save()
         return verdict.stop

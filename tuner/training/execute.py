@@ -6,16 +6,21 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from tuner.errors import NotFound, WorkloadError
-from tuner.jobs.records import CurvePoint
+from tuner.jobs.records import CurvePoint, Level
+from tuner.schedules.values import Array
+from tuner.training.branches import BranchCache
 from tuner.training.devices import free_memory, repeatable, resolve_device
 from tuner.training.engine import Engine, Progress, Result
 from tuner.training.options import parse_options
-from tuner.training.protocol import Ended, Evaluated, Outcome, SnapshotSaved, Train, Verdict
+from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, SnapshotSaved, Train, Verdict
 from tuner.training.randomness import random_state, random_state_kept, restore_random_state, seed_everything
 from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
 from tuner.training.stepwise import StepwiseTraining
@@ -33,6 +38,8 @@ def execute(
     device: str,
     on_evaluation: Callable[[Evaluated], Verdict],
     on_snapshot: Callable[[SnapshotSaved], None],
+    on_branch: Callable[[Branched], None] = lambda _: None,
+    branches: BranchCache | None = None,
     threads: int | None = None,
 ) -> Ended:
     """Train one run in this process.
@@ -41,21 +48,35 @@ def execute(
     random generators and torch's settings are as before when this returns, and nothing of the training is left on the
     device. A snapshot that cannot be used is logged, and the run then starts from the beginning.
 
+    With ``branches`` the run goes on from the furthest state there that it would come to itself, unless its snapshot is
+    further, and leaves its own states there for others. On CPU it then ends as if trained from its start, bit for bit.
+    The one exception: evaluations fall on other updates in runs of other lengths, so that a divergence which only an
+    evaluation before the branch would have seen, and which had healed by then, is not seen.
+
     Args:
         request: What to train.
         workloads: By name.
         device: As torch names it.
         on_evaluation: Told about each evaluation; training waits for what it returns. Called on this thread.
         on_snapshot: Told about each snapshot once it is on the disk.
+        on_branch: Told when the run goes on from another one's state.
+        branches: The states of earlier runs; none are taken or kept when absent. One for all runs of a process.
         threads: Threads of one operation on CPU; ``TUNER_THREADS``, else 1, when absent.
 
     Raises:
         InvalidValue: There is no such device.
         KeyboardInterrupt: From the terminal.
-        BaseException: Whatever the two callbacks raise.
+        BaseException: Whatever the callbacks raise.
     """
     where = resolve_device(device)
-    run = _Run(request, device=where, on_evaluation=on_evaluation, on_snapshot=on_snapshot)
+    run = _Run(
+        request,
+        device=where,
+        on_evaluation=on_evaluation,
+        on_snapshot=on_snapshot,
+        on_branch=on_branch,
+        branches=BranchCache(limit_bytes=0) if branches is None else branches,
+    )
     try:
         with repeatable(where, threads=threads), random_state_kept(where):
             result = run.train(workloads)
@@ -87,11 +108,17 @@ class _Run:
         device: torch.device,
         on_evaluation: Callable[[Evaluated], Verdict],
         on_snapshot: Callable[[SnapshotSaved], None],
+        on_branch: Callable[[Branched], None],
+        branches: BranchCache,
     ) -> None:
         self._request = request
         self._device = device
         self._on_evaluation = on_evaluation
         self._on_snapshot = on_snapshot
+        self._on_branch = on_branch
+        self._branches = branches
+        self._shares = False
+        self._lrs: Array = np.empty(0)
         self._progress = Progress()
         self._fingerprint = ""
         self._last_snapshot = time.monotonic()
@@ -102,21 +129,32 @@ class _Run:
         if workload is None:
             raise NotFound("workload", key=request.workload, hint=f"There are {', '.join(sorted(workloads))}")
         options = parse_options(workload.Options, request.options)
-        lrs = request.schedule.lrs(request.total_steps)
-        self._fingerprint = fingerprint(
-            workload=workload.name,
-            version=workload.version,
-            options=options.model_dump(mode="json"),
-            schedule=request.schedule.digest,
-            total_steps=request.total_steps,
-            seed=request.seed,
-        )
+        self._lrs = request.schedule.lrs(request.total_steps)
+        context = {
+            "workload": workload.name,
+            "version": workload.version,
+            "options": options.model_dump(mode="json"),
+            "seed": request.seed,
+        }
+        self._fingerprint = fingerprint(**context, schedule=request.schedule.digest, total_steps=request.total_steps)
+        self._branches.enter(fingerprint(**context, device=str(self._device)))
         seed_everything(request.seed)
         training = workload.start(options, seed=request.seed, device=self._device)
         if not isinstance(training, StepwiseTraining):
             raise WorkloadError(f"{workload.name} must give a StepwiseTraining, got a {type(training).__name__}")
         self._take_up(training)
-        return Engine(training, lrs=lrs, progress=self._progress, device=self._device, listener=self).run()
+        self._shares = workload.level is not Level.OPAQUE and self._branches.is_open
+        if self._shares:
+            self._branch_off(training)
+        engine = Engine(
+            training,
+            lrs=self._lrs,
+            progress=self._progress,
+            device=self._device,
+            listener=self,
+            branch_points=request.branch_points,
+        )
+        return engine.run()
 
     def evaluated(self, point: CurvePoint, *, updates: int) -> Verdict:
         message = Evaluated(run_id=self._request.run_id, point=point, updates=updates)
@@ -130,13 +168,7 @@ class _Run:
 
     def save_snapshot(self, training: StepwiseTraining, *, progress: Progress) -> None:
         """Write a snapshot. A disk that does not take it costs repeated updates later, not the run."""
-        content = {
-            "training": training.state_dict(),
-            "random": random_state(self._device),
-            "start_loss": progress.start_loss,
-            "loss_sum": progress.loss_sum,
-            "loss_count": progress.loss_count,
-        }
+        content = {**self._state(training, progress=progress), "shared": progress.shared}
         folder = Path(self._request.snapshot_dir)
         try:
             reference = write_snapshot(folder, step=progress.step, run=self._fingerprint, content=content)
@@ -152,12 +184,18 @@ class _Run:
             raise _CallbackFailed(error) from error
         progress.unreported = 0
 
+    def branch_reached(self, training: StepwiseTraining, *, progress: Progress) -> None:
+        """Keep the state for the runs that branch off here."""
+        if self._shares:
+            self._branches.put(self._lrs, step=progress.step, content=self._state(training, progress=progress))
+
     def ended(self, result: Result) -> Ended:
         return Ended(
             run_id=self._request.run_id,
             outcome=result.outcome,
             step=result.step,
             updates=self._progress.unreported,
+            shared_updates=self._progress.shared,
             loss=result.loss,
             reason=result.reason,
         )
@@ -183,11 +221,44 @@ class _Run:
             _log.warning("run %s starts from the beginning: no snapshot is usable", self._request.run_id)
             return
         step, content = found
+        self._load(training, step=step, content=content)
+        self._progress.shared = content["shared"]
+        # A snapshot past the requested one was written, but nobody may have heard of it.
+        self._progress.unreported = max(0, step - self._request.resume.step)
+
+    def _branch_off(self, training: StepwiseTraining) -> None:
+        """Put the training where another run left it, if one came further on the same learning rates."""
+        progress = self._progress
+        branch = self._branches.deepest(self._lrs, beyond=progress.step)
+        if branch is None:
+            return
+        progress.shared += branch.step - progress.step
+        self._load(training, step=branch.step, content=branch.content)
+        message = Branched(run_id=self._request.run_id, step=branch.step, points=tuple(progress.points))
+        try:
+            self._on_branch(message)
+        except BaseException as error:
+            raise _CallbackFailed(error) from error
+
+    def _state(self, training: StepwiseTraining, *, progress: Progress) -> dict[str, Any]:
+        """All that this run, or another one on the same learning rates, needs to go on from here."""
+        return {
+            "training": training.state_dict(),
+            "random": random_state(self._device),
+            "start_loss": progress.start_loss,
+            "loss_sum": progress.loss_sum,
+            "loss_count": progress.loss_count,
+            "points": [astuple(point) for point in progress.points],
+        }
+
+    def _load(self, training: StepwiseTraining, *, step: int, content: dict[str, Any]) -> None:
         training.load_state_dict(content["training"])
         restore_random_state(content["random"], device=self._device)
         self._progress.step = step
-        # A snapshot past the requested one was written, but nobody may have heard of it.
-        self._progress.unreported = max(0, step - self._request.resume.step)
         self._progress.start_loss = content["start_loss"]
         self._progress.loss_sum = content["loss_sum"]
         self._progress.loss_count = content["loss_count"]
+        self._progress.points = [
+            CurvePoint(step=at, lr=lr, train_loss=train_loss, val_loss=val_loss)
+            for at, lr, train_loss, val_loss in content["points"]
+        ]

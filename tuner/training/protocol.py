@@ -6,6 +6,7 @@ another; its standard output and error belong to the user's code. It has no data
     worker                     runner
       |  <------- Hello           | once, after import: what it offers
       |  Train ------------->     |
+      |  <------- Branched        | at most once, before all else; not answered
       |  <------- Evaluated       | any number; each is answered by a Verdict
       |  Verdict ----------->     |
       |  <------- SnapshotSaved   | not answered
@@ -13,7 +14,8 @@ another; its standard output and error belong to the user's code. It has no data
       |  (closes the pipe)        | the runner exits
 
 Whatever the runner says about a run tells how many updates it executed since it last said something about it, so a run
-that is cut off has reported all updates that led to its last snapshot.
+that is cut off has reported all updates that led to its last snapshot. Updates that another run has made for it are not
+among them.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from tuner.jobs.records import CurvePoint, SnapshotRef, WorkloadInfo
 from tuner.schedules import Schedule
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 class _Message(BaseModel):
@@ -59,6 +61,19 @@ class Train(_Message):
     snapshot_seconds: float = Field(gt=0)
     """The least time between two snapshots."""
     resume: SnapshotRef | None = None
+    branch_points: tuple[int, ...] = ()
+    """After how many updates other runs are likely to leave this one, ascending: its state there is worth keeping."""
+
+
+class Branched(_Message):
+    """The run goes on from where another one had come, whose learning rates were the same until there."""
+
+    type: Literal["branched"] = "branched"
+    run_id: str
+    step: int = Field(ge=1)
+    """Updates done from the start of the schedule."""
+    points: tuple[CurvePoint, ...]
+    """The evaluations until there, by the other run. Of a run of another length they stand at other updates."""
 
 
 class Evaluated(_Message):
@@ -78,6 +93,8 @@ class Verdict(_Message):
     stop: bool = False
     snapshot: bool = False
     """Write a snapshot before stopping, so that the run can be taken up again."""
+    branch_points: tuple[int, ...] = ()
+    """Further ones, of runs that were planned since the run began; those that it has passed are passed over."""
 
 
 class SnapshotSaved(_Message):
@@ -111,6 +128,8 @@ class Ended(_Message):
     """Updates done from the start of the schedule."""
     updates: int = Field(ge=0)
     """Updates executed since the last message of this run."""
+    shared_updates: int = Field(default=0, ge=0)
+    """Updates of the ``step`` that were never executed for this run, because another one had made them."""
     loss: float | None = None
     """Validation loss at the end, for `SUCCEEDED` alone."""
     reason: str = ""
@@ -119,7 +138,7 @@ class Ended(_Message):
     """For `FAILED`: the traceback, cut to 8,000 characters."""
 
 
-FromRunner = Annotated[Hello | Evaluated | SnapshotSaved | Ended, Field(discriminator="type")]
+FromRunner = Annotated[Hello | Branched | Evaluated | SnapshotSaved | Ended, Field(discriminator="type")]
 ToRunner = Annotated[Train | Verdict, Field(discriminator="type")]
 
 from_runner: TypeAdapter[FromRunner] = TypeAdapter(FromRunner)

@@ -21,9 +21,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tuner.errors import InvalidValue, WorkloadError
+from tuner.training.branches import BranchCache, branch_memory
 from tuner.training.devices import resolve_device
 from tuner.training.execute import execute
-from tuner.training.protocol import Evaluated, FromRunner, Hello, SnapshotSaved, Train, Verdict, to_runner
+from tuner.training.protocol import Branched, Evaluated, FromRunner, Hello, SnapshotSaved, Train, Verdict, to_runner
 from tuner.training.workload import Workload, describe
 
 BUILTIN = "tuner.workloads:builtin_workloads"
@@ -83,13 +84,22 @@ def serve(channel: Channel, *, device: str, workloads: dict[str, Workload]) -> N
         WorkerGone: It closed the pipe in the middle of a run.
     """
     infos = tuple(describe(workload) for workload in workloads.values())
+    branches = BranchCache(limit_bytes=branch_memory())
     channel.send(Hello(pid=os.getpid(), device=device, workloads=infos))
 
-    def saved(message: SnapshotSaved) -> None:
+    def tell(message: Branched | SnapshotSaved) -> None:
         channel.send(message)
 
     while isinstance(request := channel.receive(), Train):
-        ended = execute(request, workloads=workloads, device=device, on_evaluation=channel.ask, on_snapshot=saved)
+        ended = execute(
+            request,
+            workloads=workloads,
+            device=device,
+            on_evaluation=channel.ask,
+            on_snapshot=tell,
+            on_branch=tell,
+            branches=branches,
+        )
         channel.send(ended)
 
 

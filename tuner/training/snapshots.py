@@ -22,7 +22,7 @@ import torch
 from tuner.errors import TunerError, WorkloadError
 from tuner.jobs.records import SnapshotRef
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 """Newest snapshots that stay in a folder: the second is there should the first prove unreadable."""
 
@@ -52,7 +52,7 @@ def write_snapshot(folder: Path, *, step: int, run: str, content: dict[str, Any]
         WorkloadError: ``content`` holds a value of another type, which could be written but never read again.
         OSError: The disk is full or not writable; what was there before is untouched.
     """
-    _check_plain(content, where="state_dict()")
+    check_plain(content, where="state_dict()")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:012d}.pt"
     unfinished = path.with_suffix(".tmp")
@@ -117,8 +117,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _check_plain(value: object, *, where: str) -> None:
-    for place, leaf in _leaves(value, where=where):
+def check_plain(value: object, *, where: str) -> None:
+    """See to it that a snapshot can hold a value.
+
+    Raises:
+        WorkloadError: It holds something else than tensors, numbers, strings and containers of those.
+    """
+    for place, leaf in leaves(value, where=where):
         if type(leaf) not in _PLAIN and not isinstance(leaf, torch.Tensor):
             raise WorkloadError(
                 f"{place} is a {type(leaf).__module__}.{type(leaf).__name__}; "
@@ -126,12 +131,13 @@ def _check_plain(value: object, *, where: str) -> None:
             )
 
 
-def _leaves(value: Any, *, where: str) -> Iterator[tuple[str, object]]:
+def leaves(value: Any, *, where: str) -> Iterator[tuple[str, object]]:
+    """What is in a value that is no container, each with its place in it."""
     if type(value) in (dict, OrderedDict):
         for key, item in value.items():
-            yield from _leaves(item, where=f"{where}[{key!r}]")
+            yield from leaves(item, where=f"{where}[{key!r}]")
     elif type(value) in (list, tuple):
         for index, item in enumerate(value):
-            yield from _leaves(item, where=f"{where}[{index}]")
+            yield from leaves(item, where=f"{where}[{index}]")
     else:
         yield where, value

@@ -120,6 +120,15 @@ def bench(site, tmp_path) -> Bench:
     return Bench(site, folder=tmp_path / "printed")
 
 
+def test_the_curve_of_a_branched_run_begins_with_that_of_the_run_it_left(bench):
+    points = [CurvePoint(step=step, lr=0.1, train_loss=None, val_loss=2.0) for step in (0, 10, 20)]
+    bench.keeper.branched(points)
+    assert (bench.curve, bench.updates_spent) == ([0, 10, 20], 0)
+    assert bench.keeper.finish(loss=1.0, step=60, updates=35, shared_updates=25, reason="")
+    assert (bench.run.updates, bench.run.shared_updates) == (35, 25)
+    assert bench.site.store.jobs.get(bench.run.job_id).updates_saved == 25
+
+
 def test_an_evaluation_is_stored_and_extends_the_lease(bench):
     bench.site.sql("UPDATE tuner_runs SET lease_expires_at = 5")
     bench.evaluate(10)

@@ -19,7 +19,7 @@ class Step:
     def __init__(self) -> None:
         self.error: Exception | None = ZeroDivisionError("float division by zero")
 
-    def __call__(self, store, *, lock) -> None:
+    def __call__(self, store, *, lock, ahead) -> None:
         if self.error is not None:
             raise self.error
         store.planning.release(lock, again=True)

@@ -21,7 +21,7 @@ import os, sys, time
 out = int(sys.argv[1]); inn = int(sys.argv[2])
 def say(text): os.write(out, text.encode() + b"\\n")
 HELLO = '{"type": "hello", "protocol": %d, "pid": %d, "device": "cpu", "workloads": []}'
-def hello(protocol=1): say(HELLO % (protocol, os.getpid()))
+def hello(protocol=2): say(HELLO % (protocol, os.getpid()))
 def ended(): say('{"type": "ended", "run_id": "r", "outcome": "succeeded", "step": 1, "updates": 1, "loss": 1.0}')
 """
 
@@ -89,7 +89,7 @@ def test_a_runner_sees_the_given_environment_and_nothing_else(runner_of):
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("hello(protocol=99)", "it speaks version 99 of the protocol, not 1"),
+        ("hello(protocol=99)", "it speaks version 99 of the protocol, not 2"),
         ("ended()", "its first message was 'ended', not 'hello'"),
         ("say('good morning')", "it broke the protocol: it sent b'good morning', which is no message"),
         ("print('no GPU', file=sys.stderr); sys.exit(4)", "with exit code 4 and no result\nLast .* output:\nno GPU"),

@@ -10,7 +10,9 @@ from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 
 
-def job(*, state: JobState = JobState.RUNNING, best: bool = True, error: str | None = None) -> JobDetail:
+def job(
+    *, state: JobState = JobState.RUNNING, best: bool = True, error: str | None = None, saved: int = 0
+) -> JobDetail:
     search = SearchSettings(total_steps=900, trials=24, space=default_space(OptimizerKind.SGD))
     progress = Progress(
         trials=TrialCounts(planned=24, opened=18, pruned=9, completed=2, failed=0),
@@ -36,6 +38,7 @@ def job(*, state: JobState = JobState.RUNNING, best: bool = True, error: str | N
         finished_at=None,
         error=error,
         updates_spent=4_200,
+        updates_saved=saved,
         device_seconds=0.0,
         limit_reached=None,
         plan_due=False,
@@ -69,6 +72,10 @@ class TestScreen:
     def test_it_shows_what_happened_last_and_that_the_service_is_away(self):
         lines = drawn(job(), news=["trial 3 pruned", "trial 4 pruned"], notice="waiting").splitlines()
         assert lines[-3:] == ["  trial 3 pruned", "  trial 4 pruned", "waiting"]
+
+    def test_it_shows_what_sharing_saved_once_it_has(self):
+        assert "1,234 updates, which runs did not have to repeat" in drawn(job(saved=1_234))
+        assert "Shared" not in drawn(job())
 
     def test_before_the_first_result_it_says_so(self):
         text = drawn(job(best=False))

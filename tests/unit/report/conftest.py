@@ -60,6 +60,7 @@ class Studies:
             trials=tuple(trials),
             confirmations=confirmations,
             updates_spent=updates_spent,
+            updates_saved=1_500,
             confirm_updates=confirm_updates,
             why_ended="every finalist is confirmed",
         )

@@ -55,6 +55,7 @@ class TestTypicalStudy:
     def test_the_cost_keeps_confirmation_apart(self, report):
         cost = report.cost
         assert (cost.updates_spent, cost.search_updates, cost.confirm_updates) == (24_000, 6_000, 18_000)
+        assert cost.updates_saved == 1_500
         assert cost.updates_all_full == 9 * 900
         assert cost.ratio == pytest.approx(6_000 / 8_100)
 

@@ -54,6 +54,7 @@ def study_results(draw) -> StudyResult:
         trials=tuple(trials),
         confirmations=confirmations,
         updates_spent=1_000,
+        updates_saved=0,
         confirm_updates=400,
         why_ended="drawn",
     )

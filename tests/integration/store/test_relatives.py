@@ -1,0 +1,143 @@
+"""Which runs a worker is told of when it begins one, and which it is given next."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.store.builders import STEPS, Bench, new_run, offer, schedule
+from tuner.conductor import study_result, study_state
+from tuner.errors import InvalidValue
+from tuner.jobs.records import LeasedRun, RunKind, StudyLock
+from tuner.jobs.sharing import branch_points_of
+from tuner.jobs.states import RunState, TrialState
+from tuner.schedules import Constant, Schedule, Warmup, Wsd
+from tuner.search.ladder import rung_schedule, rung_steps
+from tuner.store import Store
+from tuner.store.relatives import LOOKED_AT
+
+HOLD = Schedule(peak_lr=0.1, family=Constant(), warmup=Warmup(shape="linear", updates=5))
+COOLDOWN = Schedule(peak_lr=0.1, family=Wsd(cooldown=0.5), warmup=Warmup(shape="linear", updates=5))
+SEARCH_SEED = 0
+
+
+def take(store: Store, *, trunk: str | None = None, worker: str = "w1") -> LeasedRun:
+    found = store.queue.take(offer(worker), lease_seconds=60.0, lock_seconds=60.0, trunk=trunk)
+    assert isinstance(found, LeasedRun)
+    return found
+
+
+def planning(bench: Bench, job_id: str) -> StudyLock:
+    """The study lock of a job for which planning is made due."""
+    bench.store.jobs.pause(job_id)
+    bench.store.jobs.resume(job_id)
+    return bench.lock()
+
+
+def started(bench: Bench, *runs: dict) -> str:
+    """A running job with a trial for each run."""
+    job = bench.running_job(runs=0)
+    lock = planning(bench, job.id)
+    for number, changes in enumerate(runs):
+        run = new_run(**changes)
+        bench.add_trial(lock, number, run=run, schedule=run.schedule)
+    bench.store.planning.release(lock, again=False)
+    return job.id
+
+
+class TestRelatives:
+    def test_they_are_the_runs_in_the_queue_with_the_same_seed(self, bench: Bench, store: Store) -> None:
+        started(bench, {"schedule": HOLD}, {"schedule": COOLDOWN}, {"schedule": schedule(), "seed": 8})
+        lease = take(store)
+        found = store.queue.relatives(lease)
+        assert [(one.schedule, one.total_steps) for one in found] == [(COOLDOWN, STEPS)]
+        assert branch_points_of(lease, relatives=found) == (48,)  # the first rate of the cooldown is still the peak
+
+    def test_a_run_that_another_worker_has_is_none(self, bench: Bench, store: Store) -> None:
+        started(bench, {"schedule": HOLD}, {"schedule": COOLDOWN})
+        take(store, worker="w2")
+        assert store.queue.relatives(take(store)) == ()
+
+    def test_on_the_searchs_seed_they_are_the_rungs_to_come_as_well(self, bench: Bench, store: Store) -> None:
+        job_id = started(
+            bench,
+            {"schedule": HOLD, "seed": SEARCH_SEED, "total_steps": 100},
+            {"schedule": COOLDOWN, "seed": SEARCH_SEED, "total_steps": 100},
+            {"schedule": COOLDOWN, "seed": SEARCH_SEED, "total_steps": 100},
+        )
+        take(store)
+        lock = planning(bench, job_id)
+        store.planning.close_trial(lock, number=2, state=TrialState.PRUNED, reason="it lost")
+        store.planning.release(lock, again=False)
+        lease = take(store)
+        settings = store.jobs.get(job_id).spec.search
+        assert rung_steps(settings) == (100, 300, 900)
+        found = store.queue.relatives(lease)
+        expected = [(COOLDOWN, 100)] + [
+            (rung_schedule(whole, settings=settings, rung=rung), steps)
+            for whole in (HOLD, COOLDOWN)
+            for rung, steps in ((1, 300), (2, 900))
+        ]
+        assert [(one.schedule, one.total_steps) for one in found] == expected
+
+    def test_only_so_many_are_looked_at(self, bench: Bench, store: Store) -> None:
+        started(bench, *[{"schedule": schedule(0.001 * number)} for number in range(1, LOOKED_AT + 10)])
+        found = store.queue.relatives(take(store))
+        assert [one.schedule.peak_lr for one in found] == [0.001 * number for number in range(2, LOOKED_AT + 2)]
+
+
+class TestPreference:
+    def test_a_worker_stays_on_its_trunk_and_else_takes_the_oldest(self, bench: Bench, store: Store) -> None:
+        started(
+            bench, {"schedule": schedule()}, {"schedule": HOLD}, {"schedule": schedule(0.2)}, {"schedule": COOLDOWN}
+        )
+        first = take(store, worker="w2")
+        second = take(store)
+        assert [first.schedule, second.schedule] == [schedule(), HOLD]
+        third = take(store, trunk=second.trunk)
+        assert third.schedule == COOLDOWN
+        assert take(store, trunk=third.trunk).schedule == schedule(0.2)
+
+    def test_a_run_planned_before_there_were_trunks_is_taken_in_its_turn(self, bench: Bench, store: Store, sql) -> None:
+        started(bench, {"schedule": HOLD}, {"schedule": schedule()}, {"schedule": COOLDOWN})
+        sql("UPDATE tuner_runs SET trunk = NULL WHERE trial_number < 2")
+        lease = take(store)
+        assert (lease.trunk, lease.schedule) == (None, HOLD)
+        assert take(store).schedule == schedule()
+
+    def test_another_job_of_the_same_trunk_does_not_come_before_its_turn(self, bench: Bench, store: Store) -> None:
+        started(bench, {"schedule": HOLD}, {"schedule": schedule()})
+        lease = take(store)
+        other = bench.ready_job(runs=1)
+        assert take(store, trunk=lease.trunk).job_id == lease.job_id != other.id
+
+
+class TestAccount:
+    def test_shared_updates_are_kept_with_the_result_and_counted_for_the_job(self, bench: Bench, store: Store) -> None:
+        job = bench.running_job(runs=2)
+        for _ in range(2):
+            store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS - 30, shared_updates=30)
+        run = store.jobs.runs(job.id).items[0]
+        assert (run.updates, run.shared_updates) == (STEPS - 30, 30)
+        found = store.jobs.detail(job.id)
+        assert (found.updates_spent, found.updates_saved) == (2 * (STEPS - 30), 60)
+        study = store.planning.load(job.id)
+        assert study_state(study).updates_committed == 2 * (STEPS - 30)
+        assert study_result(study, why_ended="").updates_saved == 60
+
+    @pytest.mark.parametrize("shared", [-1, STEPS + 1])
+    def test_more_than_was_trained_cannot_be_shared(self, bench: Bench, store: Store, shared: int) -> None:
+        job = bench.running_job()
+        with pytest.raises(InvalidValue, match="shared_updates"):
+            store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=0, shared_updates=shared)
+        assert store.jobs.get(job.id).updates_saved == 0
+
+    def test_an_audit_is_committed_and_is_neither_a_rungs_result_nor_a_confirmation(
+        self, bench: Bench, store: Store
+    ) -> None:
+        job_id = started(bench, {"kind": RunKind.AUDIT, "rung": 2, "total_steps": 900})
+        lease = take(store)
+        store.queue.finish(lease, loss=0.5, step=900, updates=900)
+        assert store.jobs.run(lease.run_id).state is RunState.SUCCEEDED
+        state = study_state(store.planning.load(job_id))
+        assert (state.updates_committed, state.trials[0].results, state.confirmations) == (900, (), ())
+        assert store.jobs.detail(job_id).progress.best is None

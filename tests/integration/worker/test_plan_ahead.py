@@ -1,0 +1,147 @@
+"""A worker plans what follows a run while the run is being trained."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.integration.store.builders import offer
+from tuner.conductor import advance
+from tuner.errors import DatabaseUnavailable
+from tuner.jobs.admission import admit
+from tuner.jobs.records import LeasedRun, StudyLock
+from tuner.jobs.states import RunState, TrialState
+from worker.plan_ahead import PlanAhead
+from worker.planner import Planner
+
+
+class Bench:
+    def __init__(self, site) -> None:
+        self.site, self.store = site, site.store
+        search = {"total_steps": 40, "trials": 4, "cohort": 2, "rungs": 1, "finalists": 1, "confirm_seeds": 2}
+        spec = admit({"workload": "gated", "search": search}, workloads=[self.store.fleet.workload("gated")])
+        self.job_id = self.store.jobs.submit(spec).id
+        self.ahead = PlanAhead(self.store, planner=Planner(self.store))
+
+    def take(self) -> LeasedRun | StudyLock | None:
+        asked = offer("w1", workloads={"gated": "1"})
+        return self.store.queue.take(asked, lease_seconds=60.0, lock_seconds=60.0)
+
+    def lease(self) -> LeasedRun:
+        """The next run, planned first where it must be."""
+        while isinstance(found := self.take(), StudyLock):
+            advance(self.store, lock=found)
+        assert isinstance(found, LeasedRun)
+        return found
+
+    def plan_beside(self, lease: LeasedRun) -> bool:
+        self.ahead.forget()
+        self.ahead.begin(lease)
+        assert self.ahead.is_over(timeout=60.0)
+        return self.ahead.has_planned()
+
+    def finish(self, lease: LeasedRun) -> None:
+        self.store.queue.finish(lease, loss=0.5, step=40, updates=40)
+
+    @property
+    def states(self) -> list[RunState]:
+        return [run.state for run in self.store.jobs.runs(self.job_id).items]
+
+
+@pytest.fixture
+def bench(site):
+    bench = Bench(site)
+    yield bench
+    bench.ahead.close()
+
+
+def test_the_next_run_is_ready_when_the_present_one_ends(bench):
+    first = bench.lease()
+    assert bench.plan_beside(first)
+    assert bench.states == [RunState.LEASED, RunState.QUEUED]
+    bench.finish(first)
+    assert isinstance(bench.take(), LeasedRun)
+
+
+def test_one_run_is_planned_ahead_and_no_more(bench):
+    first = bench.lease()
+    bench.plan_beside(first)
+    assert not bench.plan_beside(first)
+    assert bench.states == [RunState.LEASED, RunState.QUEUED]
+
+
+def test_a_step_is_told_once_and_begun_once_for_a_run(bench):
+    first = bench.lease()
+    assert bench.plan_beside(first)
+    bench.ahead.begin(first)
+    assert not bench.ahead.has_planned()
+
+
+def test_a_cohort_is_not_begun_before_the_one_before_it_is_known(bench):
+    first = bench.lease()
+    bench.plan_beside(first)
+    bench.finish(first)
+    second = bench.lease()
+    bench.plan_beside(second)
+    assert bench.states == [RunState.SUCCEEDED, RunState.LEASED]
+    assert bench.store.jobs.get(bench.job_id).plan_due
+    bench.finish(second)
+    third = bench.lease()
+    trials = bench.store.jobs.trials(bench.job_id).items
+    assert [trial.cohort for trial in trials] == [0, 0, 1]
+    assert third.run_id == bench.store.jobs.runs(bench.job_id).items[2].id
+    assert trials[0].state is TrialState.COMPLETED
+
+
+def test_a_worker_that_is_to_drain_plans_nothing(bench):
+    first = bench.lease()
+    bench.store.fleet.announce(offer("w1", workloads={"gated": "1"}), workloads=bench.store.fleet.workloads())
+    bench.store.fleet.set_worker("w1", draining=True)
+    assert not bench.plan_beside(first)
+    assert bench.states == [RunState.LEASED]
+
+
+def test_a_lost_lease_plans_nothing(bench):
+    first = bench.lease()
+    bench.store.jobs.pause(bench.job_id)
+    bench.store.queue.release(first)
+    assert not bench.plan_beside(first)
+    assert not bench.ahead.broke_off
+
+
+def test_a_paused_job_is_not_planned(bench):
+    first = bench.lease()
+    bench.store.jobs.pause(bench.job_id)
+    assert not bench.plan_beside(first)
+
+
+def test_an_outage_is_remembered_for_the_lock_may_be_ours_still(bench):
+    def away(store, *, lock, ahead):
+        raise DatabaseUnavailable("gone")
+
+    first = bench.lease()
+    bench.ahead.close()
+    bench.ahead = PlanAhead(bench.store, planner=Planner(bench.store, step=away))
+    assert not bench.plan_beside(first)
+    assert bench.ahead.broke_off
+    assert bench.site.sql("SELECT lock_owner FROM tuner_jobs") == [("w1",)]
+
+
+def test_the_run_does_not_wait_for_its_beginning(bench):
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(store, *, lock, ahead):
+        began.set()
+        assert go_on.wait(60)
+        store.planning.release(lock, again=True)
+
+    first = bench.lease()
+    bench.ahead.close()
+    bench.ahead = PlanAhead(bench.store, planner=Planner(bench.store, step=slow))
+    bench.ahead.begin(first)
+    assert began.wait(60)
+    assert not bench.ahead.is_over()
+    assert not bench.ahead.has_planned()
+    go_on.set()
+    assert bench.ahead.is_over(timeout=60.0)

@@ -1,0 +1,85 @@
+"""The stage tree: where runs whose learning rates begin alike part from each other. Pure.
+
+Runs of one workload, with the same options and seed, are equal, update for update, as long as their learning rates are:
+a stretch that several of them have at their beginning is trained once, and each goes on from there. Rates are compared
+bit for bit, for the smallest difference is one in the weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from tuner.schedules import Schedule
+from tuner.schedules.values import Array
+
+_KEY_CHARACTERS = 16
+
+
+def shared_prefix(a: Array, b: Array) -> int:
+    """How many updates two runs have in common, from the first on.
+
+    Args:
+        a: Learning rates, float64 ``[updates]``.
+        b: Those of the other run; another length is allowed.
+
+    Returns:
+        In [0, the shorter length].
+    """
+    length = min(len(a), len(b))
+    if length == 0 or _bits(a[:1]) != _bits(b[:1]):
+        return 0  # what nearly all pairs come to, without a look at the rest
+    differs = np.flatnonzero(_bits(a[:length]) != _bits(b[:length]))
+    return int(differs[0]) if len(differs) else length
+
+
+def branch_points(lrs: Array, *, others: Iterable[Array]) -> tuple[int, ...]:
+    """After how many updates of a run its state is of use to another run.
+
+    Args:
+        lrs: The run's learning rates, float64 ``[updates]``.
+        others: Those of the other runs.
+
+    Returns:
+        Ascending, each in [1, updates], without repetition. The run's own length is among them where another run
+        begins with the whole of it, or is the same; a shorter run that this one begins with counts at its end.
+    """
+    return tuple(sorted({shared for other in others if (shared := shared_prefix(lrs, other)) > 0}))
+
+
+def tree_size(runs: Sequence[Array]) -> int:
+    """Updates that runs take when each stretch that several have at their beginning is trained once.
+
+    Args:
+        runs: Learning rates of each, float64 ``[updates]``.
+
+    Returns:
+        At most the sum of their lengths. Equal runs count once.
+    """
+    # In an order in which those that begin alike stand together, each shares the most with its neighbor.
+    ordered = sorted(runs, key=lambda lrs: lrs.tobytes())
+    shared = sum(shared_prefix(a, b) for a, b in pairwise(ordered))
+    return sum(map(len, runs)) - shared
+
+
+def trunk_key(schedule: Schedule, *, total_steps: int, seed: int) -> str:
+    """What runs have in common that are likely to share their beginning: equal for equal warm-ups to an equal rate.
+
+    A hint, cheap to compute however long the run, and no promise: runs with one key may part at once.
+
+    Args:
+        schedule: What the run trains.
+        total_steps: Its updates, at least 1.
+        seed: Its seed.
+    """
+    warmup = schedule.warmup.length(total_steps)
+    rates = (schedule.peak_lr, *(schedule.lr(step, total_steps=total_steps) for step in (0, warmup)))
+    return hashlib.sha256(struct.pack("<QQ3d", seed, warmup, *rates)).hexdigest()[:_KEY_CHARACTERS]
+
+
+def _bits(lrs: Array) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    return np.ascontiguousarray(lrs).view(np.uint64)

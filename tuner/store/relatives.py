@@ -1,0 +1,60 @@
+"""Which runs may begin like one that is being trained: what a worker keeps states for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from tuner.jobs.records import LeasedRun, Relative, RunKind
+from tuner.jobs.states import RunState, TrialState
+from tuner.schedules import Schedule
+from tuner.search.ladder import rung_schedule, rung_steps, search_seed
+from tuner.store.lifecycle import find_job
+from tuner.store.models import Run, Trial
+from tuner.store.rows import job_spec
+
+LOOKED_AT = 64
+"""The oldest so many of each kind: a worker should not compare learning rates while its device waits."""
+
+
+def read_relatives(session: Session, lease: LeasedRun) -> tuple[Relative, ...]:
+    """The runs in the queue with the seed of a leased one, and the rungs to come of the trials that are active."""
+    return (*_waiting(session, lease), *_to_come(session, lease))
+
+
+def _waiting(session: Session, lease: LeasedRun) -> Iterator[Relative]:
+    queued = (
+        select(Run.schedule, Run.total_steps)
+        .where(Run.job_id == lease.job_id, Run.state == RunState.QUEUED, Run.seed == lease.seed)
+        .order_by(Run.seq)
+        .limit(LOOKED_AT)
+    )
+    for schedule, total_steps in session.execute(queued):
+        yield Relative(schedule=Schedule.model_validate(schedule), total_steps=total_steps)
+
+
+def _to_come(session: Session, lease: LeasedRun) -> Iterator[Relative]:
+    settings = job_spec(find_job(session, lease.job_id).spec).search
+    if lease.seed != search_seed(settings):
+        return
+    steps = rung_steps(settings)
+    reached = (
+        select(Run.trial_id, func.max(Run.rung).label("rung"))
+        .where(Run.job_id == lease.job_id, Run.kind == RunKind.RUNG)
+        .group_by(Run.trial_id)
+        .subquery()
+    )
+    active = (
+        select(Trial.schedule, reached.c.rung)
+        .join(reached, reached.c.trial_id == Trial.id)
+        .where(Trial.job_id == lease.job_id, Trial.state == TrialState.ACTIVE)
+        .order_by(Trial.number)
+        .limit(LOOKED_AT)
+    )
+    for stored, rung in session.execute(active):
+        schedule = Schedule.model_validate(stored)
+        for higher in range(rung + 1, len(steps)):
+            compressed = rung_schedule(schedule, settings=settings, rung=higher)
+            yield Relative(schedule=compressed, total_steps=steps[higher])
