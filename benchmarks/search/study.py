@@ -15,7 +15,7 @@ from tuner.search.simulate import simulate
 from tuner.search.space import Choice, FloatRange, Parameter, SearchSpace, Value
 from tuner.search.stages import shared_prefix
 
-BUDGET = 6
+BUDGET = 8
 """Full runs that every method may spend."""
 MORE = 15
 MANY = 60
@@ -130,7 +130,8 @@ def _ours(task: Task, seed: int, *, budget: int, changes: dict[str, object]) -> 
             "max_updates": budget * task.total_steps,
             "controls": False,
             "audit": 0.0,
-            "confirm_seeds": 0,
+            "finalists": 1,
+            "confirm_seeds": 1,
             "seed": seed,
             "space": space_of(task),
             **changes,

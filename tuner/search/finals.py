@@ -36,13 +36,10 @@ def missing_audits(standings: Standings) -> Iterator[Audit]:
 def candidates(standings: Standings) -> dict[int, str]:
     """The trials to confirm, by number, each with the reason why: the best, the measured controls, the runners-up.
 
-    A pruned trial whose audit brought it among the best is one of them.
+    A pruned trial whose audit brought it among the best is one of them. A finalist that diverged on a fresh seed
+    stays one, and the next best with a lower peak joins it.
     """
-    ranked = _ranked(standings)
-    finalists = {
-        number: f"number {place} at the full horizon (loss {loss:.4g})"
-        for place, (loss, number) in enumerate(ranked[: standings.settings.finalists], start=1)
-    }
+    finalists = _finalists(standings)
     chosen = dict(list(finalists.items())[:1])
     for control in MEASURED_AGAINST if standings.settings.controls else ():
         best = next((trial for trial in standings.completed if trial.control is control), None)
@@ -51,6 +48,23 @@ def candidates(standings: Standings) -> dict[int, str]:
     for number, why in finalists.items():
         chosen.setdefault(number, why)
     return chosen
+
+
+def _finalists(standings: Standings) -> dict[int, str]:
+    confirmed = {run.trial for run in standings.state.confirmations if run.finished}
+    diverged = {run.trial for run in standings.state.confirmations if run.finished and run.loss is None}
+    limit = min((_peak(standings.trials[number]) for number in diverged), default=math.inf)
+    finalists: dict[int, str] = {}
+    for place, (loss, number) in enumerate(_ranked(standings), start=1):
+        if len(finalists.keys() - diverged) == standings.settings.finalists:
+            break
+        if number in confirmed or _peak(standings.trials[number]) < limit:
+            finalists[number] = f"number {place} at the full horizon (loss {loss:.4g})"
+    return finalists
+
+
+def _peak(trial: TrialView) -> float:
+    return 0.0 if trial.schedule is None else trial.schedule.peak_lr
 
 
 def missing_confirmations(standings: Standings) -> Iterator[Confirm]:

@@ -231,11 +231,9 @@ class _Clock:
         completed = [trial for trial in self._state.trials if trial.status is TrialStatus.COMPLETED]
         return min(completed, key=self._merit, default=None)
 
-    def _merit(self, trial: TrialView) -> tuple[bool, float, float]:
-        """Confirmed trials first, by the median of their confirmations; then the loss of the search."""
-        losses = [
-            float("inf") if run.loss is None else run.loss
-            for run in self._state.confirmations
-            if run.trial == trial.number
-        ]
-        return (not losses, statistics.median(losses) if losses else 0.0, loss_at(trial, len(self._steps) - 1))
+    def _merit(self, trial: TrialView) -> tuple[bool, bool, float, float]:
+        """Those that diverged on a fresh seed last; confirmed trials first, by their median; then the search's loss."""
+        runs = [run for run in self._state.confirmations if run.trial == trial.number]
+        losses = [run.loss for run in runs if run.loss is not None]
+        median = statistics.median(losses) if losses else 0.0
+        return (len(losses) < len(runs), not losses, median, loss_at(trial, len(self._steps) - 1))
