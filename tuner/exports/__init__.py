@@ -1,16 +1,15 @@
 """Schedules as text for other programs: data, functions, and code for the libraries that people train with.
 
-Generated code is text; nothing here imports what it is for. Every export gives the rates of ``schedule.lrs``, update for
-update, to 1e-9 of the rate (and 1e-12 of the peak where the rate is nearly 0). Where a library has schedules of its own
-that say exactly the same, they are used; where it has none, the export says why and brings a function. docs/exports.md
-tells which library can say what, and with which version that was checked.
+Generated code is text; nothing here imports what it is for. Every export gives the rates of ``schedule.lrs``, update
+for update, to 1e-9 of the rate (1e-12 of the peak where the rate is nearly 0). Where a library has schedules of its
+own that say exactly the same, they are used; where it has none, the export says why and brings a function.
+docs/exports.md tells which library can say what, and with which version that was checked.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from tuner.errors import InvalidValue
 from tuner.exports import (
     composer,
     deepspeed,
@@ -25,6 +24,7 @@ from tuner.exports import (
     torch_builtin,
 )
 from tuner.exports.exporter import Exporter, Run, Written
+from tuner.exports.formats import ExportFormat
 from tuner.exports.plain import schedule_csv, schedule_json
 from tuner.exports.pytorch import paste_in_code
 from tuner.schedules import Schedule
@@ -42,23 +42,33 @@ _MODULES: Final = (
     deepspeed,
     megatron,
 )
-EXPORTERS: Final[dict[str, Exporter]] = {each.name: each for module in _MODULES for each in module.EXPORTERS}
+EXPORTERS: Final[dict[ExportFormat, Exporter]] = {
+    ExportFormat(each.name): each for module in _MODULES for each in module.EXPORTERS
+}
 """Every format by its name."""
 
-__all__ = ["EXPORTERS", "Exporter", "Run", "Written", "export", "paste_in_code", "schedule_csv", "schedule_json"]
+__all__ = [
+    "EXPORTERS",
+    "ExportFormat",
+    "Exporter",
+    "Run",
+    "Written",
+    "export",
+    "paste_in_code",
+    "schedule_csv",
+    "schedule_json",
+]
 
 
-def export(schedule: Schedule, *, format: str, run: Run) -> Written:
+def export(schedule: Schedule, *, format: ExportFormat, run: Run) -> Written:
     """Write a schedule in a format.
 
     Args:
         schedule: The schedule.
-        format: A name of `EXPORTERS`.
+        format: Any of them.
         run: The run that it is written for.
 
     Raises:
-        InvalidValue: There is no such format, or the schedule does not fit into so few updates.
+        InvalidValue: The schedule does not fit into so few updates.
     """
-    if format not in EXPORTERS:
-        raise InvalidValue("format", value=format, allowed=f"one of {', '.join(EXPORTERS)}")
     return EXPORTERS[format].write(schedule, run)

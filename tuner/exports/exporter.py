@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from tuner.errors import InvalidValue
 from tuner.exports.shape import Inexpressible
 from tuner.schedules import Epochs, Schedule, Updates
 from tuner.schedules.families.base import Part
@@ -17,20 +19,33 @@ RULES: Final = (
     "peak * new / old with SGD. Neither happens by itself: `tuner schedule scale`, then tune around it."
 )
 _WIDTH: Final = 97
+_NAME: Final = re.compile(r"[A-Za-z0-9 ._()-]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The training run that a schedule is written for."""
+    """The training run that a schedule is written for.
+
+    Raises:
+        InvalidValue: The optimizer's name could be something else than a name.
+    """
 
     total_steps: int
     """Its optimizer updates, at least 1."""
     batch_size: int | None = None
     """Samples of one update, over all devices and accumulated micro-batches, where known."""
     optimizer: str = ""
-    """What trains, where known."""
+    """What trains, where known: a name, which stands in comments of the code."""
     fitted_from: int | None = None
     """Updates of the run that the schedule was found with, where it was fitted to this one."""
+
+    def __post_init__(self) -> None:
+        if self.optimizer and not _NAME.fullmatch(self.optimizer):
+            raise InvalidValue(
+                "optimizer",
+                value=self.optimizer,
+                allowed="a name: letters, digits, blanks and any of . _ - ( ), at most 64",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

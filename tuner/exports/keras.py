@@ -80,10 +80,7 @@ def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
     if isinstance(call, Inexpressible):
         return call
     imports = "import keras\n\n" if call.startswith(_MODULE) else ""
-    return (
-        f"{comment(_USAGE)}\n{imports}{constants(schedule, total_steps=total_steps)}"
-        f"LEARNING_RATE = {call}\n"
-    )
+    return f"{comment(_USAGE)}\n{imports}{constants(schedule, total_steps=total_steps)}LEARNING_RATE = {call}\n"
 
 
 def _function(schedule: Schedule, *, total_steps: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from tuner.exports.formula import MAX_LEVELS, formula_of
 from tuner.schedules import Constant, Cosine, Linear, MultiStep, Schedule, Step, Wsd
 from tuner.schedules.families.descents import CooldownShape
 from tuner.schedules.spans import ROUNDING, fitting
+
+_LOOKED_AT_WHOLE: Final = 20_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ramp:
@@ -108,10 +111,19 @@ def drops_of(levels: tuple[tuple[int, float], ...], *, gamma: float) -> list[int
 
 
 def gap(schedule: Schedule, other: Schedule, *, total_steps: int) -> tuple[float, int]:
-    """The largest difference of two schedules in a run, as a fraction of the first one's peak, and its update."""
-    apart = np.abs(schedule.lrs(total_steps) - other.lrs(total_steps)) / schedule.peak_lr
+    """The largest difference of two schedules in a run, as a fraction of the first one's peak, and its update.
+
+    A run of more than 20,000 updates is looked at in 1,001 places.
+    """
+    if total_steps <= _LOOKED_AT_WHOLE:
+        updates = np.arange(total_steps)
+        apart = np.abs(schedule.lrs(total_steps) - other.lrs(total_steps))
+    else:
+        updates = np.linspace(0, total_steps - 1, num=1_001).round().astype(int)
+        both = ((one.lr(int(u), total_steps=total_steps) for u in updates) for one in (schedule, other))
+        apart = np.abs(np.subtract(*(np.fromiter(each, dtype=float) for each in both)))
     worst = int(apart.argmax())
-    return float(apart[worst]), worst
+    return float(apart[worst]) / schedule.peak_lr, int(updates[worst])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.integration.service.world import SCHEDULES
-from tuner.report.exports import paste_in_code
+from tuner.exports import paste_in_code
 from tuner.schedules import Schedule, Updates, Warmup, Wsd
 from tuner.schedules.scaling import ScalingRule, scaled_to_batch
 

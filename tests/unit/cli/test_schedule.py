@@ -51,7 +51,7 @@ class TestExport:
             yield "update,lr\n"
             raise OSError("No space left on device")
 
-        monkeypatch.setattr("tuner.report.exports.schedule_csv", broken)
+        monkeypatch.setattr("tuner.exports.plain.schedule_csv", broken)
         (tmp_path / "rates.csv").write_text("former")
         result = invoke("export", *FLAGS, "--format", "csv", "--output", str(tmp_path / "rates.csv"))
         assert result.exit_code == 2
