@@ -83,7 +83,7 @@ def formula_of(schedule: Schedule, *, total_steps: int, single_precision: bool =
     schedule.lr(0, total_steps=total_steps)
     warmup_steps = schedule.warmup.length(total_steps)
     n = total_steps - warmup_steps
-    write = _drops if single_precision and isinstance(schedule.family, Step) else _PIECES[type(schedule.family)]
+    write = _drops if single_precision and schedule.family.name == "step" else _PIECES[type(schedule.family)]
     found = list(write(schedule.family, n, schedule.floor))
     ends = [*(piece.first for piece in found[1:]), n + 1]
     shown = [piece for piece, end in zip(found, ends, strict=True) if piece.first < end]
@@ -212,7 +212,7 @@ def _step(family: Step, n: int, floor: float) -> Iterator[Piece]:
     yield Piece(first=0, lines=lines, value=_at_least(f"{family.gamma!r} ** drops", floor))
 
 
-def _drops(family: Step, n: int, floor: float) -> Iterator[Piece]:
+def _drops(family: Any, n: int, floor: float) -> Iterator[Piece]:
     """As `_step`, level by level, unless there are too many to write out."""
     factors = family.factors(np.arange(n + 1.0), n=n, floor=floor)
     changes = (np.flatnonzero(np.diff(factors)) + 1).tolist()

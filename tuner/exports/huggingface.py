@@ -14,9 +14,8 @@ import numpy as np
 
 from tuner.exports.exporter import Exporter, Run, Written, code, comment
 from tuner.exports.pytorch import constants, lambda_code
-from tuner.exports.shape import Descent, Inexpressible, Ramp, descent_of, floor_cuts, ramp_of
-from tuner.schedules import Constant, Cosine, InverseSqrt, Linear, Polynomial, Schedule, Sgdr, Warmup
-from tuner.schedules.spans import in_updates
+from tuner.exports.shape import Descent, Inexpressible, Ramp, descent_of, ramp_of
+from tuner.schedules import Constant, Cosine, InverseSqrt, Linear, Polynomial, Schedule, Sgdr
 
 _ARGUMENTS: Final = (
     "Use: TrainingArguments(output_dir=..., **ARGUMENTS). They read the same in transformers 4 and 5: version 5 has no "
@@ -29,7 +28,6 @@ _CALLABLE: Final = (
     "steps the scheduler once per optimizer update, and saves and loads its state."
 )
 _SHAPES: Final = ("linear", "cosine", "1-sqrt")
-_NO_WARMUP: Final = {"warmup": Warmup()}
 _Named = tuple[str, int, dict[str, Any]]
 
 
@@ -63,6 +61,8 @@ def _named(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> _Named | Inex
         plain = plain or ("warmup_stable_decay", {})
     if plain is not None:
         return _one_behind(schedule, ramp=ramp, nearest=plain[0])
+    if isinstance(schedule.family, InverseSqrt):
+        return Inexpressible(reason="Its inverse_sqrt takes no time scale before version 5.")
     floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
     return Inexpressible(reason=f"It has no schedule for {schedule.family.label}{floor}.")
 
@@ -83,8 +83,6 @@ def _after_warmup(schedule: Schedule, *, n: int) -> tuple[str, dict[str, Any]] |
             return ("cosine_with_min_lr", {"min_lr_rate": floor}) if floor else ("cosine", {})
         case Sgdr(cycles=cycles) if not floor and _restarts_equally(schedule.family, n=n):
             return "cosine_with_restarts", {"num_cycles": cycles}
-        case InverseSqrt(timescale=timescale) if not floor_cuts(schedule.model_copy(update=_NO_WARMUP), total_steps=n):
-            return "inverse_sqrt", {"timescale": in_updates(timescale, of=n)}
     return None
 
 
@@ -109,8 +107,9 @@ def _one_behind(schedule: Schedule, *, ramp: Ramp, nearest: str) -> Inexpressibl
     apart = max(abs(ramp.start - lowest), (1 - lowest) / ramp.updates)
     return Inexpressible(
         reason=f"Its warm-up goes from {lowest:g} at update 0 to the peak at update {ramp.updates}, this one from "
-        f'{ramp.start:.4g} to the peak at update {ramp.updates - 1}. The nearest keywords, lr_scheduler_type="{nearest}" '
-        f"with warmup_steps={ramp.updates}, are off by up to {apart:.3g} of the peak in the warm-up, and equal after it."
+        f"{ramp.start:.4g} to the peak at update {ramp.updates - 1}. The nearest keywords, "
+        f'lr_scheduler_type="{nearest}" with warmup_steps={ramp.updates}, are off by up to {apart:.3g} of the peak in '
+        "the warm-up, and equal after it."
     )
 
 
@@ -136,7 +135,7 @@ EXPORTERS: Final = (
     Exporter(
         name="huggingface",
         description="Hugging Face transformers 4 and 5: keywords of TrainingArguments.",
-        own="constant, linear, cosine, polynomial, inverse_sqrt, wsd (linear, cosine, 1-sqrt) and most sgdr, without a "
+        own="constant, linear, cosine, polynomial, wsd (linear, cosine, 1-sqrt) and most sgdr, without a "
         "warm-up; with a linear one constant, and what comes down to where the warm-up begins.",
         needs="transformers",
         media_type="text/x-python",

@@ -14,9 +14,10 @@ from tuner.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Po
 from tuner.schedules.spans import in_updates
 
 _USAGE: Final = (
-    "Use: keras.optimizers.AdamW(learning_rate=LEARNING_RATE), say. Keras counts optimizer updates, micro-batches of "
-    "gradient_accumulation_steps not included, and keeps the count with the optimizer, so a resumed run goes on. Rates "
-    "are float32, whatever floatx is: within 1e-6 of the peak."
+    "Use: keras.optimizers.AdamW(learning_rate=LEARNING_RATE), say. Keras keeps the count of updates with the "
+    "optimizer, so a resumed run goes on. With gradient_accumulation_steps=k it counts micro-batches instead: wrap "
+    "LEARNING_RATE then in a schedule that calls it with step // k. Rates are float32, whatever floatx is: within 1e-5 "
+    "of the peak."
 )
 _MODULE: Final = "keras.optimizers.schedules"
 _CLASS: Final = '''\
@@ -41,14 +42,15 @@ def keras_expression(schedule: Schedule, *, total_steps: int) -> str | Inexpress
         return Inexpressible(
             reason="CosineDecay alone has a warm-up, and it begins to decay at the update that ends the warm-up."
         )
-    peak, end = "PEAK_LR", repr(schedule.floor * schedule.peak_lr)
+    decay = f"PEAK_LR, decay_steps={total_steps}"
+    end = f"end_learning_rate={schedule.floor * schedule.peak_lr!r}"
     match schedule.family:
         case Cosine():
-            return f"{_MODULE}.CosineDecay({peak}, decay_steps={total_steps}, alpha={schedule.floor!r})"
+            return f"{_MODULE}.CosineDecay({decay}, alpha={schedule.floor!r})"
         case Linear():
-            return f"{_MODULE}.PolynomialDecay({peak}, decay_steps={total_steps}, end_learning_rate={end}, power=1.0)"
+            return f"{_MODULE}.PolynomialDecay({decay}, {end}, power=1.0)"
         case Polynomial(power=power):
-            return f"{_MODULE}.PolynomialDecay({peak}, decay_steps={total_steps}, end_learning_rate={end}, power={power!r})"
+            return f"{_MODULE}.PolynomialDecay({decay}, {end}, power={power!r})"
         case Exponential() if not floor_cuts(schedule, total_steps=total_steps):
             return _exponential(schedule.family, total_steps=total_steps)
         case Constant() | Step() | MultiStep():
@@ -59,7 +61,8 @@ def keras_expression(schedule: Schedule, *, total_steps: int) -> str | Inexpress
 
 def _exponential(family: Exponential, *, total_steps: int) -> str:
     if family.gamma is None or family.every is None:
-        return f"{_MODULE}.ExponentialDecay(PEAK_LR, decay_steps={total_steps}, decay_rate={math.exp(-(family.rate or 0.0))!r})"
+        rate = math.exp(-(family.rate or 0.0))
+        return f"{_MODULE}.ExponentialDecay(PEAK_LR, decay_steps={total_steps}, decay_rate={rate!r})"
     every = in_updates(family.every, of=total_steps)
     return f"{_MODULE}.ExponentialDecay(PEAK_LR, decay_steps={every!r}, decay_rate={family.gamma!r})"
 

@@ -24,8 +24,8 @@ _FLAGS: Final = (
 )
 _SUBCLASS: Final = (
     "Use: return TunedParamScheduler from get_optimizer_param_scheduler of megatron/training/training.py, where it "
-    "returns OptimizerParamScheduler, with the same arguments. Set GLOBAL_BATCH_SIZE to --global-batch-size, which must "
-    "not ramp up: Megatron counts samples. Groups with a max_lr of their own follow at its ratio to PEAK_LR."
+    "returns OptimizerParamScheduler, with the same arguments. Set GLOBAL_BATCH_SIZE to --global-batch-size, which "
+    "must not ramp up: Megatron counts samples. Groups with a max_lr of their own follow at its ratio to PEAK_LR."
 )
 _CLASS: Final = '''\
 class TunedParamScheduler(OptimizerParamScheduler):
@@ -38,8 +38,8 @@ class TunedParamScheduler(OptimizerParamScheduler):
 
 def megatron_flags(schedule: Schedule, *, total_steps: int) -> dict[str, object] | Inexpressible:
     """The flags that are exactly this schedule, without their dashes."""
-    ramp, descent = (find(schedule, total_steps=total_steps) for find in (ramp_of, descent_of))
-    assert isinstance(ramp, Ramp)
+    ramp = ramp_of(schedule, total_steps=total_steps)
+    descent = descent_of(schedule, total_steps=total_steps)
     if ramp.kind in ("curved", "constant"):
         return _nearest(schedule, ramp=ramp, total_steps=total_steps, lacks=f"a {schedule.warmup.shape} warm-up")
     flags: dict[str, object] = {"lr": schedule.peak_lr, "min-lr": schedule.floor * schedule.peak_lr}
@@ -58,9 +58,9 @@ def megatron_flags(schedule: Schedule, *, total_steps: int) -> dict[str, object]
 
 def _nearest(schedule: Schedule, *, ramp: Ramp, total_steps: int, lacks: str) -> Inexpressible:
     """Why there are no flags, and how far off the nearest are, of a handful that there are flags for."""
-    warmup = schedule.warmup if schedule.warmup.shape == "linear" else Warmup()
-    if ramp.updates and not isinstance(warmup.updates or warmup.fraction, int | float):
-        warmup = Warmup(shape="linear", updates=ramp.updates)
+    warmup = Warmup(shape="linear", updates=ramp.updates) if ramp.updates else Warmup()
+    if schedule.warmup.shape == "linear":
+        warmup = schedule.warmup
     cooldowns = [Wsd(cooldown=part, shape=shape) for part in (0.1, 0.2, 0.4, 0.8) for shape in ("linear", "1-sqrt")]
     candidates = [
         Schedule(peak_lr=schedule.peak_lr, family=family, warmup=warmup, floor=schedule.floor)
@@ -87,7 +87,8 @@ def _function(schedule: Schedule, run: Run) -> str:
     imports = "import math\n\n" if "math." in function else ""
     batch = "None  # not known here: your --global-batch-size" if run.batch_size is None else run.batch_size
     return (
-        f"{comment(_SUBCLASS)}\n{imports}from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler\n\n"
+        f"{comment(_SUBCLASS)}\n{imports}"
+        "from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler\n\n"
         f"{constants(schedule, total_steps=run.total_steps)}GLOBAL_BATCH_SIZE = {batch}\n\n\n{function}\n\n{_CLASS}"
     )
 
@@ -106,7 +107,8 @@ EXPORTERS: Final = (
     Exporter(
         name="megatron",
         description="Megatron-LM: flags, or a subclass of its scheduler.",
-        own="constant, linear, cosine and wsd (linear, cosine, 1-sqrt) over whole updates, with a linear warm-up or none.",
+        own="constant, linear, cosine and wsd (linear, cosine, 1-sqrt) over whole updates, with a linear warm-up or "
+        "none.",
         needs="megatron-core",
         media_type="text/x-python",
         ending="py",

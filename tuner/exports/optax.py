@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from tuner.exports.code import JAX, array_function
 from tuner.exports.exporter import Exporter, Run, Written, code, comment
-from tuner.exports.formula import formula_of
+from tuner.exports.formula import MAX_LEVELS, formula_of
 from tuner.exports.pytorch import constants
 from tuner.exports.shape import Inexpressible, descent_of, levels_of, lines_of, ramp_of
 from tuner.schedules import Constant, Exponential, MultiStep, Polynomial, Schedule, Sgdr, Step
@@ -16,10 +17,11 @@ from tuner.schedules.families.cycles import cycle_edges
 from tuner.schedules.spans import in_updates
 
 _USAGE: Final = (
-    "Use: optax.adamw(learning_rate), say. optax counts the updates in the optimizer's state, so a resumed run goes on; "
-    "with optax.MultiSteps it counts the updates that are carried out. Rates are float32, as JAX computes "
-    "from counts of 32 bits: within 1e-6 of the peak."
+    "Use: optax.adamw(learning_rate), say. optax counts the updates in the optimizer's state, so a resumed run goes "
+    "on; with optax.MultiSteps it counts the updates that are carried out. Rates are float32, as JAX computes "
+    "from counts of 32 bits: within 1e-5 of the peak."
 )
+_HELD: Final = "constant_schedule(PEAK_LR)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +60,6 @@ def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressib
     return Inexpressible(reason=f"It has no {schedule.warmup.shape} warm-up.")
 
 
-_HELD: Final = "constant_schedule(PEAK_LR)"
-
-
 def _rest(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | Inexpressible:
     end = repr(schedule.floor * schedule.peak_lr)
     match schedule.family:
@@ -95,7 +94,7 @@ def _in_steps(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] |
         return [_Stage(call=_HELD, updates=n)]
     if any(factor == 0 for _, factor in levels):
         return Inexpressible(reason="A rate of 0 has no scale to the level before it that could be written out.")
-    scales = {first: after / before for (_, before), (first, after) in zip(levels, levels[1:], strict=False)}
+    scales = {first: after / before for (_, before), (first, after) in pairwise(levels)}
     return [_Stage(call=f"piecewise_constant_schedule(PEAK_LR, {scales})", updates=n)]
 
 
@@ -110,14 +109,11 @@ def _exponential(family: Exponential, *, n: int, end: str) -> _Stage:
 
 def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> list[_Stage] | Inexpressible:
     edges = cycle_edges(family, n=n).tolist()
-    if family.cycles > _MANY or any(edge != round(edge) for edge in edges):
+    if family.cycles > MAX_LEVELS or any(edge != round(edge) for edge in edges):
         return Inexpressible(reason="It restarts after whole updates only, and at most 100 cycles are written out.")
-    lengths = [round(end - start) for start, end in zip(edges, edges[1:], strict=False)]
+    lengths = [round(end - start) for start, end in pairwise(edges)]
     call = "cosine_decay_schedule(PEAK_LR, decay_steps={}, alpha={!r})"
     return [_Stage(call=call.format(length, schedule.floor), updates=length) for length in lengths]
-
-
-_MANY: Final = 100
 
 
 def _straight(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressible:

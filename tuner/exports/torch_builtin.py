@@ -73,13 +73,14 @@ def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressib
             call = _HELD
         case "linear":
             call = f"LinearLR(optimizer, start_factor={ramp.start!r}, end_factor=1.0, total_iters={ramp.updates - 1})"
-        case "curved":
+        case _:
             return Inexpressible(reason=f"PyTorch has no {schedule.warmup.shape} warm-up.")
     return [_Stage(call=call, updates=ramp.updates)]
 
 
 def _rest(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressible:
     n = total_steps - schedule.warmup.length(total_steps)
+    call: str | Inexpressible
     match schedule.family:
         case Step() | MultiStep():
             call = _drops(schedule, total_steps=total_steps)
@@ -107,8 +108,8 @@ def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | 
             if descent.shape == "linear"
             else f"CosineAnnealingLR(optimizer, T_max={d}, eta_min={schedule.floor * schedule.peak_lr!r})"
         )
-        held = [_Stage(call=_HELD, updates=n - d)] if d < n else []
-        return [*held, _Stage(call=call, updates=d)]
+        stable = [_Stage(call=_HELD, updates=n - d)] if d < n else []
+        return [*stable, _Stage(call=call, updates=d)]
     lines = lines_of(schedule, total_steps=total_steps)
     if lines is None:
         return Inexpressible(reason=f"PyTorch has no scheduler for {schedule.family.label}{_floored(schedule)}.")
@@ -199,8 +200,8 @@ EXPORTERS: Final = (
     Exporter(
         name="torch-builtin",
         description="PyTorch: its own schedulers, joined by SequentialLR.",
-        own="constant, linear, cosine, step, multi_step, exponential, polynomial, wsd (linear, cosine), sgdr, one_cycle, "
-        "cyclic and straight lines; with a linear or a constant warm-up.",
+        own="constant, linear, cosine, step, multi_step, exponential, polynomial, wsd (linear, cosine), sgdr, "
+        "one_cycle, cyclic and straight lines; with a linear or a constant warm-up.",
         needs="torch",
         media_type="text/x-python",
         ending="py",

@@ -10,6 +10,7 @@ import io
 import pickle
 import sys
 import types
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -140,7 +141,9 @@ _MEGATRON = {"lr": "max_lr", "min-lr": "min_lr", "lr-decay-style": "lr_decay_sty
 
 
 def megatron(code: str, *, peak: float, updates: int, stop: int | None = None) -> np.ndarray:
-    from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what Megatron would rather have
+        from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 
     batch = 32
     names = executed(code.replace("GLOBAL_BATCH_SIZE = None", f"GLOBAL_BATCH_SIZE = {batch}"))
@@ -208,6 +211,37 @@ def optax(code: str, *, peak: float, updates: int, stop: int | None = None) -> n
     return np.concatenate([rates[0][: stop or 0], rates[1][stop or 0 :]])
 
 
+def composer(code: str, *, peak: float, updates: int, stop: int | None = None) -> np.ndarray:
+    """Composer's compiled scheduler, stepped as its Trainer does: before the batch is counted."""
+    from composer.core import Time, Timestamp
+    from composer.optim.scheduler import compile_composer_scheduler
+
+    names = executed(code)
+    if "make_scheduler" in names:
+        return stepped(names["make_scheduler"], peak=peak, updates=updates, stop=stop)
+    state = types.SimpleNamespace(timestamp=Timestamp(), max_duration=Time(updates, "ba"), dataloader_len=None)
+
+    def make(optimizer: torch.optim.Optimizer) -> Any:
+        state.optimizers = [optimizer]
+        return compile_composer_scheduler(names["SCHEDULER"], state)
+
+    optimizer = sgd(peak)
+    scheduler = make(optimizer)
+    lrs = []
+    for update in range(updates):
+        if update == stop:
+            saved = through_bytes((optimizer.state_dict(), scheduler.state_dict()))
+            optimizer = sgd(peak)
+            scheduler = make(optimizer)
+            optimizer.load_state_dict(saved[0])
+            scheduler.load_state_dict(saved[1])
+        lrs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+        state.timestamp = state.timestamp.to_next_batch()
+    return np.array(lrs)
+
+
 DRIVERS: dict[str, Driver] = {
     "python": python,
     "torch": pytorch,
@@ -215,6 +249,7 @@ DRIVERS: dict[str, Driver] = {
     "huggingface": huggingface,
     "lightning": lightning,
     "timm": timm,
+    "composer": composer,
     "keras": keras,
     "optax": optax,
     "deepspeed": deepspeed,
