@@ -28,9 +28,10 @@ def exported_run(spec: JobSpec, *, total_steps: int | None = None) -> Run:
     horizon = spec.search.total_steps
     steps = horizon if total_steps is None else total_steps
     batch_size, optimizer = spec.options.get(BATCH_SIZE), spec.options.get(OPTIMIZER)
+    is_size = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size > 0
     run = Run(
         total_steps=steps,
-        batch_size=batch_size if isinstance(batch_size, int) and not isinstance(batch_size, bool) else None,
+        batch_size=batch_size if is_size else None,
         fitted_from=None if steps == horizon else horizon,
     )
     try:

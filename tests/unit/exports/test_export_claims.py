@@ -84,7 +84,7 @@ def test_every_family_is_the_same_with_and_without_a_warm_up(name: str, floor: f
 
 
 @given(case=cases(horizons=HORIZONS))
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_a_function_is_level_after_the_last_update(case: Case):
     lr = executed(text(case.schedule, "python", Run(total_steps=case.total_steps)))["lr"]
     end = case.schedule.lr(case.total_steps, total_steps=case.total_steps)
