@@ -13,7 +13,7 @@ from tuner.exports.code import scalar_function
 from tuner.exports.exporter import Exporter, Run, Written, code, comment
 from tuner.exports.formula import formula_of
 from tuner.exports.pytorch import constants
-from tuner.exports.shape import Inexpressible, Ramp, descent_of, gap, ramp_of
+from tuner.exports.shape import Inexpressible, Ramp, descent_of, nearest_of, ramp_of
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 
 _STYLES: Final = {"linear": "linear", "cosine": "cosine", "1-sqrt": "minus_sqrt"}
@@ -66,8 +66,7 @@ def _nearest(schedule: Schedule, *, ramp: Ramp, total_steps: int, lacks: str) ->
         Schedule(peak_lr=schedule.peak_lr, family=family, warmup=warmup, floor=schedule.floor)
         for family in (Constant(), Linear(), Cosine(), *cooldowns)
     ]
-    gaps = [(gap(schedule, each, total_steps=total_steps), each) for each in candidates]
-    (apart, update), nearest = min(gaps, key=lambda found: found[0])
+    nearest, apart, update = nearest_of(schedule, candidates, total_steps=total_steps)
     return Inexpressible(
         reason=f"It has no flags for {lacks}. The nearest of its styles, {nearest.family.label}, would be off by up to "
         f"{apart:.3g} of the peak, at update {update}."

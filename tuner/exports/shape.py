@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
@@ -13,8 +14,10 @@ from tuner.exports.formula import MAX_LEVELS, formula_of
 from tuner.schedules import Constant, Cosine, Linear, MultiStep, Schedule, Step, Wsd
 from tuner.schedules.families.descents import CooldownShape
 from tuner.schedules.spans import ROUNDING, fitting
+from tuner.schedules.values import Array
 
 _LOOKED_AT_WHOLE: Final = 20_000
+_PLACES: Final = 501
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,20 +113,27 @@ def drops_of(levels: tuple[tuple[int, float], ...], *, gamma: float) -> list[int
     return places if len(places) <= MAX_LEVELS else None
 
 
-def gap(schedule: Schedule, other: Schedule, *, total_steps: int) -> tuple[float, int]:
-    """The largest difference of two schedules in a run, as a fraction of the first one's peak, and its update.
+def nearest_of(schedule: Schedule, candidates: Sequence[Schedule], *, total_steps: int) -> tuple[Schedule, float, int]:
+    """The candidate whose largest difference from a schedule is the smallest.
 
-    A run of more than 20,000 updates is looked at in 1,001 places.
+    A run of more than 20,000 updates is looked at in 501 places.
+
+    Returns:
+        The candidate, its largest difference as a fraction of the schedule's peak, and the update of it.
     """
-    if total_steps <= _LOOKED_AT_WHOLE:
-        updates = np.arange(total_steps)
-        apart = np.abs(schedule.lrs(total_steps) - other.lrs(total_steps))
-    else:
-        updates = np.linspace(0, total_steps - 1, num=1_001).round().astype(int)
-        both = ((one.lr(int(u), total_steps=total_steps) for u in updates) for one in (schedule, other))
-        apart = np.abs(np.subtract(*(np.fromiter(each, dtype=float) for each in both)))
-    worst = int(apart.argmax())
-    return float(apart[worst]) / schedule.peak_lr, int(updates[worst])
+    places = min(total_steps, _PLACES if total_steps > _LOOKED_AT_WHOLE else total_steps)
+    updates = np.linspace(0, total_steps - 1, num=places).round().astype(int)
+
+    def rates(one: Schedule) -> Array:
+        if places == total_steps:
+            return one.lrs(total_steps)
+        return np.array([one.lr(update, total_steps=total_steps) for update in updates.tolist()])
+
+    wanted = rates(schedule)
+    gaps = [np.abs(rates(candidate) - wanted) for candidate in candidates]
+    best = min(range(len(candidates)), key=lambda index: float(gaps[index].max()))
+    worst = int(gaps[best].argmax())
+    return candidates[best], float(gaps[best][worst]) / schedule.peak_lr, int(updates[worst])
 
 
 @dataclass(frozen=True, kw_only=True)
