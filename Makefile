@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help bootstrap demo test check lint format bench constraints wheel
+.PHONY: help bootstrap demo test test-exports check lint format bench constraints wheel
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -14,6 +14,10 @@ demo: bootstrap ## Tune a schedule on real data: service, worker, job, answer (u
 
 test: bootstrap ## Run the test suite
 	@$(PY) -m pytest -n 2 --dist worksteal
+
+test-exports: bootstrap ## Run exported schedules in the libraries they are for (installs them first: 600 MB)
+	@sh scripts/install_exports_check.sh
+	@$(PY) -m pytest tests/unit/exports
 
 check: bootstrap ## Lint, types, import rules, constraints
 	@$(PY) -m ruff check .

@@ -13,8 +13,10 @@ from service.jobs.example_report import REPORT
 from service.problems import catalog
 from service.problems.rendering import declared
 from service.resources import StoreDep
-from service.schedules.schemas import MAX_STEPS, ExportFormat
+from service.schedules.schemas import FORMATS, MAX_STEPS
 from service.schedules.writing import WRITTEN, written
+from tuner.exports import ExportFormat
+from tuner.jobs.exporting import exported_run
 from tuner.jobs.records import JobRecord
 from tuner.jobs.states import is_over
 from tuner.report.report import Report
@@ -37,7 +39,7 @@ def export_schedule(
     store: StoreDep,
     format: Annotated[
         ExportFormat,
-        Query(description="`json`: the specification; `csv`: every update; `torch`: code for a training script."),
+        Query(description=FORMATS),
     ] = ExportFormat.JSON,
     trial: Annotated[
         int | None,
@@ -49,15 +51,14 @@ def export_schedule(
     ] = None,
 ) -> Response:
     """A schedule to train with: the one that the report recommends, or any trial's, scaled to any length of run."""
-    horizon = job.spec.search.total_steps
     if trial is None:
         schedule = _report(job, store=store).recommended.schedule
     else:
         schedule = store.jobs.trial(job.id, number=trial).schedule
-    steps = horizon if total_steps is None else total_steps
-    if steps != horizon:
-        schedule = schedule.compressed(steps, from_steps=horizon)
-    return written(schedule, total_steps=steps, format=format, name=f"schedule-{job.id[:8]}-{steps}")
+    run = exported_run(job.spec, total_steps=total_steps)
+    if run.fitted_from is not None:
+        schedule = schedule.compressed(run.total_steps, from_steps=run.fitted_from)
+    return written(schedule, run=run, format=format, name=f"schedule-{job.id[:8]}-{run.total_steps}")
 
 
 def _report(job: JobRecord, *, store: Store) -> Report:

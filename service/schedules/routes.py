@@ -21,6 +21,7 @@ from service.schedules.schemas import (
     ScaleRequest,
 )
 from service.schedules.writing import WRITTEN, written
+from tuner.exports import Run
 from tuner.schedules import Schedule
 from tuner.schedules.scaling import ScaledSchedule, scaled_to_batch
 
@@ -71,9 +72,10 @@ def preview_schedule(
 def export_schedule(
     request: Annotated[ExportRequest, strictly(ExportRequest), Body(openapi_examples=schemas.EXPORT_EXAMPLES)],
 ) -> Response:
-    """A schedule as a file: its specification, its rate at every update, or code to train with it."""
+    """A schedule as a file: its specification, its rate at every update, or code for a library to train with it."""
     name = f"schedule-{request.schedule.digest[:8]}-{request.total_steps}"
-    return written(request.schedule, total_steps=request.total_steps, format=request.format, name=name)
+    run = Run(total_steps=request.total_steps, batch_size=request.batch_size, optimizer=request.optimizer)
+    return written(request.schedule, run=run, format=request.format, name=name)
 
 
 @router.post("/compress", summary="Fit a schedule to another length", responses=_PROBLEMS | answer(_SHORTER))

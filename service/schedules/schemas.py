@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tuner.exports import EXPORTERS, ExportFormat
 from tuner.schedules import MIN_WARMUP, Schedule
 from tuner.schedules.scaling import MAX_BATCH, ScaledFor, ScalingRule
 
@@ -37,8 +37,8 @@ EXPORT_EXAMPLES: dict[str, Any] = {
         "value": {"schedule": _WSD, "total_steps": 1000, "format": "csv"},
     },
     "torch": {
-        "summary": "Code to paste into a training script",
-        "value": {"schedule": _COSINE, "total_steps": 500, "format": "torch"},
+        "summary": "Code for a training script of PyTorch",
+        "value": {"schedule": _COSINE, "total_steps": 500, "format": "torch", "batch_size": 256, "optimizer": "AdamW"},
     },
 }
 COMPRESS_EXAMPLES: dict[str, Any] = {
@@ -59,15 +59,8 @@ SCALE_EXAMPLES: dict[str, Any] = {
 }
 
 
-class ExportFormat(StrEnum):
-    """How a schedule is written."""
-
-    JSON = "json"
-    """Its specification, as `tuner.Schedule.from_json` reads it."""
-    CSV = "csv"
-    """Its learning rate at every update."""
-    TORCH = "torch"
-    """Python that trains with it, to be pasted where an optimizer of PyTorch exists."""
+FORMATS: Final = "; ".join(f"`{name}`: {exporter.description}" for name, exporter in EXPORTERS.items())
+"""What each format is, for descriptions."""
 
 
 class _Request(BaseModel):
@@ -87,10 +80,11 @@ class ExportRequest(_Request):
     """A schedule, the run to write it for, and how."""
 
     total_steps: int = Field(ge=1, le=MAX_STEPS, description="Optimizer updates of the run.")
-    format: ExportFormat = Field(
-        default=ExportFormat.JSON,
-        description="`json`: the specification; `csv`: every update; `torch`: code for a training script.",
+    format: ExportFormat = Field(default=ExportFormat.JSON, description=FORMATS)
+    batch_size: int | None = Field(
+        default=None, ge=1, le=MAX_BATCH, description="Samples of one update, for the export to state."
     )
+    optimizer: str = Field(default="", max_length=64, description="What trains, for the export to state.")
 
 
 class CompressRequest(_Request):

@@ -33,7 +33,16 @@ for package in {packages!r}:
 {then}
 """
 
-LIBRARY = ["tuner.schedules", "tuner.search", "tuner.jobs", "tuner.report", "tuner.store", "tuner.people", "tuner.cli"]
+LIBRARY = [
+    "tuner.schedules",
+    "tuner.exports",
+    "tuner.search",
+    "tuner.jobs",
+    "tuner.report",
+    "tuner.store",
+    "tuner.people",
+    "tuner.cli",
+]
 NEEDS_TORCH = ("tuner.schedules.torch_adapter",)
 
 

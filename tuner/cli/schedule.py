@@ -1,91 +1,59 @@
-"""``tuner schedule``: draw a schedule, or write it to a file, wherever it comes from."""
+"""``tuner schedule``: draw a schedule, write it to a file, fit it to another run, wherever it comes from."""
 
 from __future__ import annotations
 
-import sys
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, Url
-from tuner.cli.output import say, show_json
+from tuner.cli.output import say, show_json, show_table
+from tuner.cli.schedule_fitting import compress, scale
+from tuner.cli.schedule_options import (
+    Family,
+    Floor,
+    FromJob,
+    Output,
+    Parameters,
+    PeakLr,
+    Spec,
+    TotalSteps,
+    Trial,
+    Warmup,
+    write,
+)
 from tuner.cli.schedule_source import Source
 
-if TYPE_CHECKING:
-    from tuner.schedules import Schedule
-
 _POINTS = 200
-_MAX_STEPS = 10_000_000  # as over REST
+FormatName = Literal[
+    "json",
+    "record",
+    "csv",
+    "python",
+    "torch",
+    "schedule-lr",
+    "torch-builtin",
+    "huggingface",
+    "lightning",
+    "timm",
+    "composer",
+    "keras",
+    "optax",
+    "deepspeed",
+    "megatron",
+]
+"""`tuner.exports.ExportFormat`, spelled out: importing it takes too long for a help text."""
 
-app = typer.Typer(help="Draw and export schedules.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Draw, export and fit schedules.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def _schedule() -> None:
-    """Draw and export schedules.
+    """Draw, export and fit schedules.
 
     A schedule is named in one of three ways: by `--family` and what belongs to it, by `--spec` with its JSON, or by
     `--job` for the one that a finished job recommends (or `--trial` of it).
     """
-
-
-class Format(StrEnum):
-    """What a schedule is exported as."""
-
-    JSON = "json"
-    CSV = "csv"
-
-
-Family = Annotated[
-    str, typer.Option("--family", metavar="NAME", show_default=False, help="constant, linear, cosine, wsd, ...")
-]
-Parameters = Annotated[
-    list[str] | None,
-    typer.Option("--param", metavar="NAME=VALUE", show_default=False, help="A parameter of the family. Repeatable."),
-]
-PeakLr = Annotated[
-    float | None,
-    typer.Option("--peak-lr", metavar="RATE", show_default=False, help="The highest rate; 0.01 when absent."),
-]
-Warmup = Annotated[
-    str,
-    typer.Option(
-        "--warmup",
-        metavar="LENGTH",
-        show_default=False,
-        help="Length of a linear warm-up, in updates (500) or as a part of the run (0.05, 5%).",
-    ),
-]
-Floor = Annotated[
-    float | None,
-    typer.Option("--floor", metavar="PART", show_default=False, help="Lowest rate, as a part of the peak."),
-]
-Spec = Annotated[
-    str, typer.Option("--spec", metavar="FILE|-", show_default=False, help="The schedule as JSON; - is standard input.")
-]
-FromJob = Annotated[
-    str,
-    typer.Option("--job", metavar="JOB", show_default=False, help="The schedule that this finished job recommends."),
-]
-Trial = Annotated[
-    int | None,
-    typer.Option(
-        "--trial", metavar="NUMBER", min=0, show_default=False, help="The one of this trial of the job instead."
-    ),
-]
-TotalSteps = Annotated[
-    int | None,
-    typer.Option(
-        "--total-steps",
-        metavar="UPDATES",
-        min=1,
-        max=_MAX_STEPS,
-        show_default=False,
-        help="Length of the run; a job's schedule is scaled to it. The job's own, else 1000, when absent.",
-    ),
-]
 
 
 @app.command()
@@ -104,7 +72,7 @@ def preview(
     url: Url = CURRENT_URL,
 ) -> None:
     """Draw a schedule in the terminal."""
-    schedule, steps = Source(
+    schedule, run = Source(
         family=family,
         parameters=tuple(param or ()),
         peak_lr=peak_lr,
@@ -115,6 +83,7 @@ def preview(
         trial=trial,
         total_steps=total_steps,
     ).read(url=url)
+    steps = run.total_steps
     if as_json:
         points = [(update, schedule.lr(update, total_steps=steps)) for update in range(0, steps, -(-steps // _POINTS))]
         about = {"label": schedule.label, "digest": schedule.digest, "total_steps": steps}
@@ -141,15 +110,41 @@ def export(
     trial: Trial = None,
     total_steps: TotalSteps = None,
     form: Annotated[
-        Format, typer.Option("--format", help="json: the schedule itself; csv: the rate of every update.")
-    ] = Format.JSON,
-    output: Annotated[
-        str, typer.Option("--output", metavar="FILE|-", help="Where to write it; - is standard output.")
-    ] = "-",
+        FormatName,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help=f"What to write: {', '.join(get_args(FormatName))}. `tuner schedule formats` describes them.",
+        ),
+    ] = "json",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            metavar="SAMPLES",
+            min=1,
+            show_default=False,
+            help="Samples of one update, for the export to state; the job's own when absent.",
+        ),
+    ] = None,
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            "--optimizer",
+            metavar="NAME",
+            show_default=False,
+            help="What trains, for the export to state; the job's own when absent.",
+        ),
+    ] = "",
+    output: Output = "-",
     url: Url = CURRENT_URL,
 ) -> None:
-    """Write a schedule as JSON, or the rate of every update as CSV."""
-    schedule, steps = Source(
+    """Write a schedule as data, or as code for the library that trains with it.
+
+    Every export gives the same learning rates, update for update. Where a library's own schedules cannot, a function
+    in its terms does, and the reason is told.
+    """
+    schedule, run = Source(
         family=family,
         parameters=tuple(param or ()),
         peak_lr=peak_lr,
@@ -160,21 +155,33 @@ def export(
         trial=trial,
         total_steps=total_steps,
     ).read(url=url)
-    _write(schedule, total_steps=steps, form=form, output=output)
+    from dataclasses import replace
+
+    from tuner.exports import ExportFormat
+    from tuner.exports import export as exported
+
+    run = replace(run, batch_size=batch_size or run.batch_size, optimizer=optimizer or run.optimizer)
+    written = exported(schedule, format=ExportFormat(form), run=run)
+    write(written.chunks, output=output)
+    if written.fallback:
+        say(f"A function, as {form} cannot express this in its own terms: {written.fallback}")
 
 
-def _write(schedule: Schedule, *, total_steps: int, form: Format, output: str) -> None:
-    from tuner.report.exports import schedule_csv, schedule_json
+@app.command()
+def formats(as_json: AsJson = False) -> None:
+    """List what a schedule can be exported as, and what each can express in its own terms.
 
-    lines = [schedule_json(schedule)] if form is Format.JSON else schedule_csv(schedule, total_steps=total_steps)
-    if output == "-":
-        sys.stdout.writelines(lines)
+    What a library cannot express becomes a function in its terms, so every format writes every schedule.
+    """
+    from tuner.exports import EXPORTERS
+
+    if as_json:
+        fields = ("name", "description", "own", "needs", "media_type")
+        show_json([{field: getattr(each, field) for field in fields} for each in EXPORTERS.values()])
         return
-    from tuner.report.files import write_whole
+    rows = [(each.name, each.needs or "-", each.description, each.own) for each in EXPORTERS.values()]
+    show_table(("FORMAT", "NEEDS", "WHAT IT IS", "IN ITS OWN TERMS"), rows)
 
-    place = Path(output).resolve()  # what a link points to is replaced, not the link
-    if place.exists() and not place.is_file():
-        place.write_bytes("".join(lines).encode())  # a pipe or a device
-    else:
-        write_whole(place, (line.encode() for line in lines))
-    say(f"Wrote {output}.")
+
+app.command()(compress)
+app.command()(scale)

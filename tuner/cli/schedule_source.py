@@ -11,6 +11,7 @@ from tuner.cli.naming import find_job
 from tuner.errors import InvalidValue
 
 if TYPE_CHECKING:
+    from tuner.exports import Run
     from tuner.schedules import Schedule
 
 DEFAULT_STEPS = 1000
@@ -36,11 +37,12 @@ class Source:
     """Of the job; the one that its report recommends when ``None``."""
     total_steps: int | None = None
 
-    def read(self, *, url: str) -> tuple[Schedule, int]:
-        """The schedule, and the length of its run in updates.
+    def read(self, *, url: str, fits: bool = True) -> tuple[Schedule, Run]:
+        """The schedule, and the run that it is for.
 
         Args:
             url: Address of the service; asked only for a job.
+            fits: Whether a run that the schedule does not fit into is refused.
 
         Raises:
             InvalidValue: Not exactly one source was given, or the schedule is refused.
@@ -59,18 +61,22 @@ class Source:
             raise InvalidValue("--job", value="", allowed="given with --trial")
         if self.job:
             return self._of_job(url=url)
+        from tuner.exports import Run
+
         payload = self._from_flags() if self.family else document(self.spec, option="--spec")
         schedule, steps = _schedule(payload), self.total_steps or DEFAULT_STEPS
-        schedule.lr(0, total_steps=steps)  # refuses a run that it does not fit into
-        return schedule, steps
+        if fits:
+            schedule.lr(0, total_steps=steps)
+        return schedule, Run(total_steps=steps)
 
-    def _of_job(self, *, url: str) -> tuple[Schedule, int]:
+    def _of_job(self, *, url: str) -> tuple[Schedule, Run]:
         from tuner.client import Client
+        from tuner.jobs.exporting import exported_run
 
         with Client.from_profile(url) as client:
             job = client.job(find_job(client, text=self.job))
             schedule = client.export(job.id, trial=self.trial, total_steps=self.total_steps)
-        return schedule, self.total_steps or job.spec.search.total_steps
+        return schedule, exported_run(job.spec, total_steps=self.total_steps)
 
     def _flags(self) -> tuple[str, ...]:
         """The options given that describe a family."""

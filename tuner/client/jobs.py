@@ -164,13 +164,18 @@ class JobCalls:
             trial: Number of the trial; the one that the report recommends when absent.
             total_steps: Scale it to a run of so many updates; the job's horizon when absent.
         """
-        return Schedule.from_json(self._export(job_id, format="json", trial=trial, total_steps=total_steps))
+        text = self.export_as(job_id, format="json", trial=trial, total_steps=total_steps)
+        return Schedule.from_json(text)
 
-    def export_csv(self, job_id: str, *, trial: int | None = None, total_steps: int | None = None) -> str:
-        """The learning rate of every update as CSV: ``update,lr``. Arguments as for `export`."""
-        return self._export(job_id, format="csv", trial=trial, total_steps=total_steps)
+    def export_as(self, job_id: str, *, format: str, trial: int | None = None, total_steps: int | None = None) -> str:
+        """A schedule as text: data, or code for a library to train with it.
 
-    def _export(self, job_id: str, *, format: str, trial: int | None, total_steps: int | None) -> str:
+        Args:
+            job_id: The job.
+            format: A name of `tuner.exports.ExportFormat`, as ``"csv"`` for the rate of every update.
+            trial: Number of the trial; the one that the report recommends when absent.
+            total_steps: Scale it to a run of so many updates; the job's horizon when absent.
+        """
         wanted = given({"format": format, "trial": trial, "total_steps": total_steps})
         return self._http.ask("GET", f"/v1/jobs/{part(job_id)}/export", params=wanted).text
 

@@ -27,15 +27,26 @@ class ScheduleCalls:
         body = {"schedule": _plain(schedule), "total_steps": total_steps, "points": points}
         return self._http.send(Preview, "POST", "/v1/schedules/preview", body=body)
 
-    def export_schedule(self, schedule: Schedule, *, total_steps: int, format: Literal["json", "csv", "torch"]) -> str:
-        """A schedule as a file: its JSON, the learning rate of every update as CSV, or code for PyTorch.
+    def export_schedule(
+        self,
+        schedule: Schedule,
+        *,
+        total_steps: int,
+        format: str,
+        batch_size: int | None = None,
+        optimizer: str | None = None,
+    ) -> str:
+        """A schedule as text: data, or code for a library to train with it.
 
         Args:
             schedule: The schedule.
             total_steps: Updates of the run.
-            format: Of the file.
+            format: A name of `tuner.exports.ExportFormat`, as ``"csv"`` for the rate of every update.
+            batch_size: Samples of one update, for the export to state.
+            optimizer: What trains, for the export to state.
         """
-        body = {"schedule": _plain(schedule), "total_steps": total_steps, "format": format}
+        facts = {"total_steps": total_steps, "format": format, "batch_size": batch_size, "optimizer": optimizer}
+        body = given({"schedule": _plain(schedule), **facts})
         return self._http.ask("POST", "/v1/schedules/export", json=body).text
 
     def compress(

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
-from tuner.report.exports import schedule_csv, schedule_json
+from tuner.exports import schedule_csv, schedule_json
 from tuner.report.plots import confirmations_png, ladder_png, schedules_png
 from tuner.report.report import Report
 from tuner.schedules import Schedule

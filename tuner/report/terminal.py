@@ -12,8 +12,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from tuner.exports import paste_in_code
 from tuner.report.drawing import draw_schedule
-from tuner.report.exports import paste_in_code
 from tuner.report.report import Candidate, Comparison, Report, Verdict
 from tuner.report.wording import cost_sentence, gain_text, interval_text, label_lines, loss_text, percent_text
 from tuner.schedules import Schedule

@@ -41,7 +41,7 @@ def test_it_gives_what_the_store_has(client: Client, world: World, store: Store)
     assert [worker.name for worker in client.workers()] == ["w1"]
     assert client.export(job.id) == stored.recommended.schedule
     assert client.export(job.id, trial=1, total_steps=900) == SCHEDULES[1].compressed(900, from_steps=90)
-    assert client.export_csv(job.id, trial=0).splitlines()[:2] == ["update,lr", "0,0.1"]
+    assert client.export_as(job.id, format="csv", trial=0).splitlines()[:2] == ["update,lr", "0,0.1"]
     preview = client.preview(SCHEDULES[1], total_steps=90, points=3)
     assert (preview.digest, [point.update for point in preview.points]) == (SCHEDULES[1].digest, [0, 44, 89])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -145,6 +146,17 @@ class TestAnswer:
         assert head == "update,lr"
         assert [row.split(",")[0] for row in rows] == [str(update) for update in range(20_000)]
         assert [float(row.split(",")[1]) for row in rows] == lrs.tolist()
+
+    def test_code_for_another_length_says_what_it_was_fitted_from_and_what_trains(self, api: TestClient, world: World):
+        job = world.completed()
+        query = {"trial": 2, "format": "python", "total_steps": 900}
+        code = api.get(f"/v1/jobs/{job.id}/export", params=query).text
+        names: dict[str, Any] = {}
+        exec(code, names)
+        lrs = [names["lr"](update) for update in range(900)]
+        assert lrs == pytest.approx(SCHEDULES[2].compressed(900, from_steps=90).lrs(900).tolist(), rel=1e-9)
+        assert "# Effective batch size: not known here. Optimizer: sgd.\n" in code
+        assert "Fitted from 90 updates to 900." in code
 
     @pytest.mark.parametrize(("query", "kind"), [({"trial": 99}, "trial"), ({}, "job")])
     def test_what_does_not_exist_is_named(self, api: TestClient, world: World, query: dict[str, int], kind: str):

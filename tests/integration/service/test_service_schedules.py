@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.integration.service.world import SCHEDULES
-from tuner.report.exports import paste_in_code
+from tuner.exports import EXPORTERS, ExportFormat, Run, export
 from tuner.schedules import Schedule, Updates, Warmup, Wsd
 from tuner.schedules.scaling import ScalingRule, scaled_to_batch
 
@@ -36,18 +36,15 @@ def test_scaling_is_the_librarys(still: TestClient, rule: ScalingRule):
     assert (told["factor"], told["caveats"]) == (scaled.factor, list(scaled.caveats))
 
 
-def test_a_schedule_is_written_in_each_format(still: TestClient):
-    body = {"schedule": plain(SCHEDULES[1]), "total_steps": 100}
-    as_json = still.post("/v1/schedules/export", json=body)
-    as_csv = still.post("/v1/schedules/export", json=body | {"format": "csv"})
-    as_code = still.post("/v1/schedules/export", json=body | {"format": "torch"})
-    assert Schedule.from_json(as_json.text) == SCHEDULES[1]
-    assert [float(row.split(",")[1]) for row in as_csv.text.splitlines()[1:]] == SCHEDULES[1].lrs(100).tolist()
-    assert as_code.text == paste_in_code(SCHEDULES[1], total_steps=100)
-    endings = [
-        answer.headers["content-disposition"].rsplit(".", 1)[1].strip('"') for answer in (as_json, as_csv, as_code)
-    ]
-    assert endings == ["json", "csv", "py"]
+@pytest.mark.parametrize("name", ExportFormat)
+def test_a_schedule_is_written_in_each_format(still: TestClient, name: ExportFormat):
+    run = Run(total_steps=100, batch_size=64, optimizer="adam")
+    body = {"schedule": plain(SCHEDULES[1]), "total_steps": 100, "format": name, "batch_size": 64, "optimizer": "adam"}
+    answer = still.post("/v1/schedules/export", json=body)
+    exporter = EXPORTERS[name]
+    assert answer.text == "".join(export(SCHEDULES[1], format=name, run=run).chunks)
+    assert answer.headers["content-type"].startswith(exporter.media_type)
+    assert answer.headers["content-disposition"].endswith(f'-100.{exporter.ending}"')
 
 
 @pytest.mark.parametrize(
@@ -57,6 +54,7 @@ def test_a_schedule_is_written_in_each_format(still: TestClient):
         ("compress", {"from_steps": 3000, "to_steps": 0}, "to_steps"),
         ("export", {"total_steps": 100}, "warmup.updates"),
         ("export", {"total_steps": 3000, "format": "xml"}, "format"),
+        ("export", {"total_steps": 3000, "format": "torch", "optimizer": "sgd\nimport os"}, "optimizer"),
         ("scale", {"rule": "cubic", "from_batch": 1, "to_batch": 2}, "rule"),
         ("scale", {"rule": "sqrt", "from_batch": 0, "to_batch": 2}, "from_batch"),
     ],

@@ -2,13 +2,23 @@
 
 from typing import get_args
 
+from service.schedules import schemas
 from tuner.cli.options import RoleName
+from tuner.cli.schedule import FormatName as ExportFormatName
+from tuner.cli.schedule_fitting import OptimizerName, RuleName
+from tuner.cli.schedule_options import MAX_HORIZON, MAX_STEPS
 from tuner.cli.webhook import FormatName, StateName
+from tuner.exports import EXPORTERS, ExportFormat
 from tuner.jobs.webhooks import DeliveryState, WebhookFormat
 from tuner.people.roles import Role
+from tuner.schedules.scaling import ScaledFor, ScalingRule
 
 
 def test_the_choices_are_those_of_the_library():
     assert get_args(RoleName) == tuple(Role)
     assert get_args(FormatName) == tuple(WebhookFormat)
     assert get_args(StateName) == tuple(DeliveryState)
+    assert get_args(ExportFormatName) == tuple(ExportFormat) == tuple(EXPORTERS)
+    assert get_args(RuleName) == tuple(ScalingRule)
+    assert OptimizerName == ScaledFor
+    assert (MAX_STEPS, MAX_HORIZON) == (schemas.MAX_STEPS, schemas.MAX_HORIZON)

@@ -5,7 +5,9 @@ from typer.testing import CliRunner
 
 from service.schedules.schemas import MAX_STEPS
 from tuner.cli.main import app
-from tuner.schedules import Constant, Schedule, Warmup, Wsd
+from tuner.exports import EXPORTERS
+from tuner.schedules import Constant, Schedule, Updates, Warmup, Wsd
+from tuner.schedules.scaling import ScalingRule, scaled_to_batch
 
 
 def invoke(*arguments: str, stdin: str | None = None):
@@ -51,7 +53,7 @@ class TestExport:
             yield "update,lr\n"
             raise OSError("No space left on device")
 
-        monkeypatch.setattr("tuner.report.exports.schedule_csv", broken)
+        monkeypatch.setattr("tuner.exports.plain.schedule_csv", broken)
         (tmp_path / "rates.csv").write_text("former")
         result = invoke("export", *FLAGS, "--format", "csv", "--output", str(tmp_path / "rates.csv"))
         assert result.exit_code == 2
@@ -69,6 +71,97 @@ class TestExport:
         result = invoke(command, *FLAGS, "--total-steps", str(10**20))
         assert result.exit_code == 2
         assert f"it must be at most {MAX_STEPS}, got '{10**20}'" in result.stderr
+
+    def test_code_is_written_with_what_is_known_of_the_run(self, tmp_path):
+        file = tmp_path / "schedule.py"
+        arguments = ("--format", "torch", "--total-steps", "400", "--batch-size", "64", "--optimizer", "AdamW")
+        result = invoke("export", *FLAGS, *arguments, "--output", str(file))
+        names: dict = {}
+        exec(file.read_text(), names)
+        lrs = [names["PEAK_LR"] * names["lr_factor"](update) for update in range(400)]
+        assert lrs == pytest.approx(WSD.lrs(400).tolist(), rel=1e-9)
+        assert "Effective batch size: 64 samples of one update. Optimizer: AdamW." in file.read_text()
+        assert result.stderr == f"Wrote {file}.\n"
+
+    def test_what_a_library_cannot_express_is_told_on_standard_error(self):
+        result = invoke("export", *FLAGS, "--format", "huggingface", "--total-steps", "400")
+        assert result.stderr.startswith("A function, as huggingface cannot express this in its own terms: Its warm-up ")
+        assert "def make_scheduler(optimizer):" in result.stdout
+
+    def test_a_format_that_there_is_not_is_refused_with_those_that_there_are(self):
+        result = invoke("export", *FLAGS, "--format", "caffe")
+        assert result.exit_code == 2
+        assert "'caffe' is not one of 'json', 'record', 'csv', 'python', 'torch'" in result.stderr
+
+    def test_a_name_of_an_optimizer_cannot_be_code(self):
+        result = invoke("export", *FLAGS, "--format", "torch", "--optimizer", "x\nimport os")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "optimizer must be a name" in result.stderr
+
+
+class TestFormats:
+    def test_every_format_is_listed_with_what_it_can_express(self):
+        lines = invoke("formats").stdout.splitlines()
+        assert [line.split()[0] for line in lines[1:]] == list(EXPORTERS)
+        assert all(each.own in line for each, line in zip(EXPORTERS.values(), lines[1:], strict=True))
+
+    def test_json_has_the_same(self):
+        told = json.loads(invoke("formats", "--json").stdout)
+        assert [(each["name"], each["own"]) for each in told] == [(e.name, e.own) for e in EXPORTERS.values()]
+
+
+IN_UPDATES = Schedule(
+    peak_lr=0.02, family=Wsd(cooldown=Updates(updates=400)), warmup=Warmup(shape="linear", updates=100)
+)
+
+
+class TestCompress:
+    def test_it_is_the_librarys_and_is_read_back(self):
+        arguments = ("--spec", "-", "--from-steps", "1000", "--to-steps", "300", "--min-warmup", "50")
+        result = invoke("compress", *arguments, stdin=IN_UPDATES.to_json())
+        fitted = IN_UPDATES.compressed(300, from_steps=1000, min_warmup=50)
+        assert Schedule.from_json(result.stdout) == fitted
+        assert result.stderr == f"{fitted.label}; fitted from 1,000 to 300 updates.\n"
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("--to-steps", "300"), "--from-steps must be given where the schedule is no job's"),
+            (("--from-steps", "300"), "--to-steps"),
+            (("--from-steps", "200", "--to-steps", "0"), "'--to-steps': it must be at least 1, got '0'"),
+            (("--from-steps", "90", "--to-steps", "30"), "warmup.updates must be less than the whole run of 90"),
+        ],
+    )
+    def test_what_is_missing_or_does_not_fit_is_named(self, arguments, message):
+        result = invoke("compress", "--spec", "-", *arguments, stdin=IN_UPDATES.to_json())
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert message in result.stderr
+
+
+class TestScale:
+    @pytest.mark.parametrize("rule", ScalingRule)
+    def test_it_is_the_librarys_with_what_to_mind_on_standard_error(self, rule):
+        arguments = ("--rule", rule, "--from-batch", "64", "--to-batch", "256", "--optimizer", "adam")
+        result = invoke("scale", "--spec", "-", *arguments, stdin=IN_UPDATES.to_json())
+        scaled = scaled_to_batch(IN_UPDATES, rule=rule, from_batch=64, to_batch=256, optimizer="adam")
+        assert Schedule.from_json(result.stdout) == scaled.schedule
+        assert all(f"- {caveat}\n" in result.stderr for caveat in scaled.caveats)
+        told = json.loads(invoke("scale", "--spec", "-", *arguments, "--json", stdin=IN_UPDATES.to_json()).stdout)
+        assert (told["factor"], told["caveats"]) == (scaled.factor, list(scaled.caveats))
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("--rule", "sqrt", "--to-batch", "256"), "--from-batch must be given where no job tells the batch size"),
+            (("--rule", "cubic", "--to-batch", "256"), "'cubic' is not one of 'sqrt', 'linear'"),
+            (("--to-batch", "256", "--from-batch", "64"), "--rule"),
+            (("--rule", "sqrt", "--to-batch", "0"), "'--to-batch': it must be at least 1, got '0'"),
+        ],
+    )
+    def test_what_is_missing_or_wrong_is_named(self, arguments, message):
+        result = invoke("scale", "--spec", "-", *arguments, stdin=IN_UPDATES.to_json())
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert message in result.stderr
 
 
 class TestPreview:

@@ -171,7 +171,7 @@ def _rising_families(n: int) -> st.SearchStrategy[Any]:
 @st.composite
 def _warmups(draw: st.DrawFn, total_steps: int) -> Warmup:
     shape = draw(st.sampled_from(["none", "linear", "cosine", "exponential", "constant"]))
-    if shape == "none":
+    if shape == "none" or total_steps == 1:
         return Warmup()
     start = draw(decimals(0.0001 if shape in ("exponential", "constant") else 0, 0.9999))
     if draw(st.booleans()):
@@ -181,9 +181,9 @@ def _warmups(draw: st.DrawFn, total_steps: int) -> Warmup:
 
 
 @st.composite
-def cases(draw: st.DrawFn, *, most: int = 400) -> Case:
-    """Any schedule at all, with a run of 2 to ``most`` updates that it fits into."""
-    total_steps = draw(st.integers(2, most))
+def cases(draw: st.DrawFn, *, most: int = 400, horizons: st.SearchStrategy[int] | None = None) -> Case:
+    """Any schedule at all, with a run that it fits into: of 2 to ``most`` updates, or of one of the ``horizons``."""
+    total_steps = draw(st.integers(2, most) if horizons is None else horizons)
     warmup = draw(_warmups(total_steps))
     length = warmup.length(total_steps)
     families = _families(total_steps - length)

@@ -32,9 +32,7 @@ class Sgdr(BaseFamily):
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
-        lengths = self.multiplier ** np.arange(1.0 - self.cycles, 1.0)
-        ends = np.cumsum(lengths / lengths.sum()) * n
-        edges = np.array([0.0, *(snapped(end) for end in ends[:-1]), n])
+        edges = cycle_edges(self, n=n)
         cycle = np.searchsorted(edges[1:-1], t, side="right")
         x = (t - edges[cycle]) / (edges[cycle + 1] - edges[cycle])
         return between(1.0, floor, curves.cosine(x))
@@ -44,6 +42,13 @@ class Sgdr(BaseFamily):
         """See `BaseFamily.label`."""
         growth = "" if self.multiplier == 1 else f" growing x {self.multiplier:.3g}"
         return f"sgdr {self.cycles} cycles{growth}"
+
+
+def cycle_edges(family: Sgdr, *, n: int) -> Array:
+    """Where the cycles begin, in updates after the warm-up, and then the end of the last; ``[cycles + 1]``."""
+    lengths = family.multiplier ** np.arange(1.0 - family.cycles, 1.0)
+    ends = np.cumsum(lengths / lengths.sum()) * n
+    return np.array([0.0, *(snapped(end) for end in ends[:-1]), n])
 
 
 class OneCycle(BaseFamily):

@@ -117,12 +117,12 @@ class Segments(BaseFamily):
         if lengths.count(None) > 1:
             raise InvalidValue("family.segments", value=lengths, allowed="without a length in one place at most")
         if all(isinstance(length, float) for length in lengths):
-            _lengths(self.segments, n=1)
+            segment_lengths(self.segments, n=1)
         return self
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
-        lengths = _lengths(self.segments, n=n)
+        lengths = segment_lengths(self.segments, n=n)
         ends = [snapped(end) for end in accumulate(lengths)]
         bounds = pairwise([0, *np.searchsorted(t, ends[:-1]), t.size])
         factors = np.empty_like(t)
@@ -148,7 +148,7 @@ def _check_order(places: list[float]) -> None:
         raise InvalidValue("family.knots", value=places, allowed="each later than the one before")
 
 
-def _lengths(segments: tuple[Segment, ...], *, n: int) -> list[float]:
+def segment_lengths(segments: tuple[Segment, ...], *, n: int) -> list[float]:
     """The lengths of the segments in updates, which make n together."""
     lengths = [None if segment.length is None else in_updates(segment.length, of=n) for segment in segments]
     given = math.fsum(length for length in lengths if length is not None)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuner.report.exports import paste_in_code, schedule_csv, schedule_json
+from tuner.exports import paste_in_code, schedule_csv, schedule_json
 from tuner.schedules import (
     Constant,
     Cosine,

@@ -1,0 +1,390 @@
+"""Exports in the libraries that they are for, which `make test-exports` installs; skipped where they are not.
+
+Keras and JAX compute in float32: Keras always, so its rates are held to 1e-5 of the peak; optax with counts of 64 bits
+(``jax_enable_x64``) to 1e-9 like all others, and as it comes to 1e-5 of the peak.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.exports.drivers import DRIVERS, executed
+from tests.unit.exports.test_export_claims import HORIZONS, LINEAR, SAID, UNSAID, text
+from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
+from tuner.exports import Run
+from tuner.schedules import Constant, Cosine, Schedule, Step, Updates, Warmup, Wsd
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+MODULES = {"timm": "timm", "megatron": "megatron.core", "composer": "composer", "keras": "keras", "optax": "optax"}
+SINGLE = 1e-5
+"""Of the peak: what float32 leaves of a rate in runs of up to 5,000 updates, where a curve is steepest."""
+
+
+_HOW = "`make test-exports` installs what can be beside this torch; docs/exports.md tells of Composer"
+
+
+def needed(module: str) -> None:
+    try:
+        found = module in sys.modules or find_spec(module)
+    except ModuleNotFoundError:
+        found = False
+    if not found:
+        pytest.skip(f"{module} is not installed, so its exports go unchecked: {_HOW}")
+
+
+@pytest.fixture(params=MODULES)
+def library(request: pytest.FixtureRequest) -> Iterator[str]:
+    needed(MODULES[request.param])
+    if request.param != "optax":
+        yield request.param
+        return
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    yield request.param
+    jax.config.update("jax_enable_x64", False)
+
+
+def assert_equal(name: str, schedule: Schedule, total_steps: int, *, stop: int | None = None) -> None:
+    code = text(schedule, name, Run(total_steps=total_steps))
+    lrs = DRIVERS[name](code, peak=schedule.peak_lr, updates=total_steps, stop=stop)
+    relative, absolute = (0.0, SINGLE) if name == "keras" else (1e-9, 1e-12)
+    want = schedule.lrs(total_steps)
+    np.testing.assert_allclose(lrs, want, rtol=relative, atol=absolute * schedule.peak_lr, err_msg=code)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.timeout(600)
+def test_every_schedule_is_the_same_update_for_update_resumed_anywhere(library: str):
+    @given(case=cases(horizons=HORIZONS), data=st.data())
+    @settings(max_examples=200)
+    def check(case: Case, data: st.DataObject) -> None:
+        stop = data.draw(st.integers(0, case.total_steps - 1))
+        assert_equal(library, case.schedule, case.total_steps, stop=stop)
+
+    check()
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.timeout(600)
+def test_every_family_and_every_claim_holds(library: str):
+    for family in EXAMPLES:
+        for floor in (0.0, 0.1):
+            for warmup in (True, False):
+                assert_equal(library, example(family, floor=floor, warmup=warmup), 120, stop=37)
+    for family, warmup, floor in (*SAID[library], *UNSAID[library]):
+        assert_equal(library, Schedule(peak_lr=0.02, family=family, warmup=warmup, floor=floor), 200, stop=77)
+
+
+SCHEDULE = Schedule(peak_lr=0.02, family=Wsd(cooldown=0.4), warmup=LINEAR, floor=0.1)
+COSINE = Schedule(peak_lr=0.02, family=Cosine(), warmup=LINEAR)
+TO_ITS_START = Schedule(
+    peak_lr=0.02,
+    family=Wsd(cooldown=Updates(updates=18), shape="linear"),
+    warmup=Warmup(shape="linear", updates=10),
+    floor=0.1,
+)
+
+
+class Regression(torch.nn.Module):
+    """A model that the Trainer of transformers takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = torch.nn.Linear(2, 1)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"loss": ((self.line(x) - labels) ** 2).mean()}
+
+
+@pytest.mark.filterwarnings("ignore")  # of what transformers would rather have
+@pytest.mark.parametrize("schedule", [TO_ITS_START, COSINE], ids=["keywords", "callable"])
+def test_the_trainer_of_transformers_trains_and_resumes_with_it(schedule: Schedule, tmp_path):
+    needed("accelerate")
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    total, names = 60, executed(text(schedule, "huggingface", Run(total_steps=60)))
+    assert ("ARGUMENTS" in names) == (schedule is TO_ITS_START)
+    rows = [{"x": torch.randn(2), "labels": torch.randn(1)} for _ in range(64)]
+
+    class Watch(TrainerCallback):
+        def __init__(self) -> None:
+            self.seen: dict[int, float] = {}
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.seen[state.global_step] = kwargs["optimizer"].param_groups[0]["lr"]
+
+    def trained(resume: bool, until: int) -> dict[int, float]:
+        keywords = names.get("ARGUMENTS", {"max_steps": total})
+        arguments = TrainingArguments(
+            output_dir=str(tmp_path),
+            **keywords,
+            gradient_accumulation_steps=2,
+            per_device_train_batch_size=4,
+            save_strategy="steps",
+            save_steps=until,
+            report_to=[],
+            use_cpu=True,
+            disable_tqdm=True,
+        )
+        model = Regression()
+        optimizers = (None, None)
+        if "make_scheduler" in names:
+            optimizer = torch.optim.SGD(model.parameters(), lr=schedule.peak_lr)
+            optimizers = (optimizer, names["make_scheduler"](optimizer))
+        watch = Watch()
+
+        class Stop(TrainerCallback):
+            def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                control.should_training_stop = control.should_training_stop or state.global_step >= until
+
+        trainer = Trainer(
+            model,
+            arguments,
+            train_dataset=rows,
+            optimizers=optimizers,
+            callbacks=[watch, *([] if resume else [Stop()])],
+        )
+        trainer.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{until}") if resume else None)
+        return watch.seen
+
+    seen = trained(resume=False, until=23) | trained(resume=True, until=23)
+    assert list(seen) == list(range(total))
+    np.testing.assert_allclose(list(seen.values()), schedule.lrs(total), rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore")  # of what Lightning would rather have
+def test_the_trainer_of_lightning_trains_and_resumes_with_it(tmp_path):
+    needed("pytorch_lightning")
+    import pytorch_lightning as lightning
+
+    total, names = 40, executed(text(SCHEDULE, "lightning", Run(total_steps=40)))
+    seen: dict[int, float] = {}
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.line = torch.nn.Linear(2, 1)
+
+        def training_step(self, batch: list[torch.Tensor], _: int) -> torch.Tensor:
+            return self.line(batch[0]).pow(2).mean()
+
+        def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+            seen[self.global_step] = optimizer.param_groups[0]["lr"]
+
+        def configure_optimizers(self) -> Any:
+            return names["with_schedule"](torch.optim.SGD(self.parameters(), lr=SCHEDULE.peak_lr))
+
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(64, 2)), batch_size=4)
+
+    def trainer(updates: int) -> Any:
+        return lightning.Trainer(
+            max_steps=updates,
+            accumulate_grad_batches=2,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=tmp_path,
+        )
+
+    first = trainer(17)
+    first.fit(Module(), data)
+    first.save_checkpoint(tmp_path / "halfway.ckpt")
+    trainer(total).fit(Module(), data, ckpt_path=tmp_path / "halfway.ckpt", weights_only=False)
+    assert list(seen) == list(range(total))
+    np.testing.assert_allclose(list(seen.values()), SCHEDULE.lrs(total), rtol=1e-9)
+
+
+def test_optax_as_it_comes_steps_by_it_in_float32():
+    needed("optax")
+    import jax
+    import optax
+
+    for schedule in (SCHEDULE, COSINE, Schedule(peak_lr=0.02, family=Step(every=0.07, gamma=0.9), floor=0.3)):
+        learning_rate = executed(text(schedule, "optax"))["learning_rate"]
+        optimizer, gradient = optax.sgd(learning_rate), jax.numpy.ones(())
+
+        def step(state: Any, _: None, optimizer: Any = optimizer, gradient: Any = gradient) -> tuple[Any, Any]:
+            change, state = optimizer.update(gradient, state)
+            return state, -change
+
+        halfway, first = jax.lax.scan(step, optimizer.init(gradient), None, length=90)
+        _, second = jax.lax.scan(step, halfway, None, length=110)
+        np.testing.assert_allclose(np.concatenate([first, second]), schedule.lrs(200), rtol=0, atol=SINGLE * 0.02)
+
+
+@pytest.mark.filterwarnings("ignore")  # of what Keras would rather have
+@pytest.mark.parametrize("micro_batches", [None, 2])
+def test_keras_trains_with_it_and_loads_a_model_that_goes_on(micro_batches: int | None, tmp_path):
+    needed("keras")
+    import keras
+
+    class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
+        """What the export tells to do where Keras counts micro-batches."""
+
+        def __init__(self, inner: Any, micro_batches: int) -> None:
+            self.inner = keras.saving.deserialize_keras_object(inner) if isinstance(inner, dict) else inner
+            self.micro_batches = micro_batches
+
+        def __call__(self, step: Any) -> Any:
+            return self.inner(step // self.micro_batches)
+
+        def get_config(self) -> dict[str, Any]:
+            inner = keras.saving.serialize_keras_object(self.inner)
+            return {"inner": inner, "micro_batches": self.micro_batches}
+
+    names = executed(text(SCHEDULE, "keras", Run(total_steps=40)))
+    learning_rate = PerUpdate(names["LEARNING_RATE"], micro_batches) if micro_batches else names["LEARNING_RATE"]
+    seen: dict[int, float] = {}
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            optimizer = self.model.optimizer
+            seen[int(optimizer.iterations)] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+    optimizer = keras.optimizers.SGD(learning_rate, gradient_accumulation_steps=micro_batches)
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile(optimizer, "mse")
+    x, y = np.random.default_rng(0).normal(size=(80, 2)), np.zeros((80, 1))
+    model.fit(x, y, batch_size=4, epochs=micro_batches or 1, verbose=0, callbacks=[Watch()])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", custom_objects={"PerUpdate": PerUpdate})
+    loaded.fit(x, y, batch_size=4, epochs=micro_batches or 1, verbose=0, callbacks=[Watch()])
+    assert list(seen) == list(range(40))
+    np.testing.assert_allclose(list(seen.values()), SCHEDULE.lrs(40), rtol=0, atol=SINGLE * 0.02)
+
+
+@pytest.mark.filterwarnings("ignore")  # of what Composer would rather have
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        example("multi_step", warmup=False),
+        Schedule(peak_lr=0.02, family=Constant(), warmup=Warmup(shape="constant", updates=20, start_factor=0.1)),
+        SCHEDULE,
+    ],
+    ids=["drops", "level", "callable"],
+)
+def test_the_trainer_of_composer_trains_and_resumes_with_it(schedule: Schedule, tmp_path):
+    needed("composer")
+    from composer import Callback, ComposerModel, Trainer
+
+    total = 80
+    names = executed(text(schedule, "composer", Run(total_steps=total)))
+    seen: dict[int, float] = {}
+
+    class Module(ComposerModel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.line = torch.nn.Linear(2, 1)
+
+        def forward(self, batch: Any) -> torch.Tensor:
+            return self.line(batch[0])
+
+        def loss(self, outputs: torch.Tensor, batch: Any) -> torch.Tensor:
+            return outputs.pow(2).mean()
+
+    class Watch(Callback):
+        def batch_start(self, state: Any, logger: Any) -> None:
+            seen[state.timestamp.batch.value] = state.optimizers[0].param_groups[0]["lr"]
+
+    def trainer(**given: Any) -> Any:
+        model = Module()
+        optimizer = torch.optim.SGD(model.parameters(), lr=schedule.peak_lr)
+        by_function = "make_scheduler" in names
+        return Trainer(
+            model=model,
+            train_dataloader=torch.utils.data.DataLoader(
+                torch.utils.data.TensorDataset(torch.randn(400, 2)), batch_size=4
+            ),
+            max_duration=f"{total}ba",
+            optimizers=optimizer,
+            schedulers=names["make_scheduler"](optimizer) if by_function else names["SCHEDULER"],
+            step_schedulers_every_batch=True if by_function else None,
+            callbacks=[Watch()],
+            device="cpu",
+            device_train_microbatch_size=2,
+            progress_bar=False,
+            **given,
+        )
+
+    trainer(save_folder=str(tmp_path), save_interval="23ba", save_filename="at-{batch}.pt").fit(duration="23ba")
+    trainer(load_path=str(tmp_path / "at-23.pt")).fit()
+    assert sorted(seen) == list(range(total))
+    np.testing.assert_allclose([seen[update] for update in range(total)], schedule.lrs(total), rtol=1e-9)
+
+
+@pytest.mark.timeout(600)
+def test_deepspeed_steps_the_client_scheduler_and_its_checkpoint_goes_on(tmp_path):
+    needed("deepspeed")
+    (tmp_path / "exported.py").write_text(text(SCHEDULE, "deepspeed", Run(total_steps=40)))
+    environment = os.environ | {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    environment |= {"MASTER_PORT": "29533", "DS_ACCELERATOR": "cpu", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "-c", _DEEPSPEED], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3_000:]
+    lrs = np.array([float(line) for line in (tmp_path / "lrs").read_text().split()])
+    np.testing.assert_allclose(lrs, SCHEDULE.lrs(40), rtol=1e-9)
+
+
+_DEEPSPEED = """
+import deepspeed, torch
+from exported import PEAK_LR, make_scheduler
+
+def engine():
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=PEAK_LR)
+    config = {"train_batch_size": 4, "gradient_accumulation_steps": 2, "train_micro_batch_size_per_gpu": 2}
+    return deepspeed.initialize(model=model, optimizer=optimizer, lr_scheduler=make_scheduler, config=config)[0]
+
+lrs = []
+def train(engine, updates):
+    for batch in range(2 * updates):
+        if batch % 2 == 0:
+            lrs.append(engine.optimizer.param_groups[0]["lr"])
+        engine.backward(engine(torch.randn(2, 2)).pow(2).mean())
+        engine.step()
+
+first = engine()
+train(first, 17)
+first.save_checkpoint("checkpoint")
+second = engine()
+second.load_checkpoint("checkpoint")
+train(second, 23)
+open("lrs", "w").write(" ".join(map(repr, lrs)))
+"""
+
+
+def test_why_deepspeeds_own_schedulers_cannot_say_it():
+    needed("deepspeed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from deepspeed.runtime.lr_schedules import WarmupCosineLR, WarmupDecayLR, WarmupLR
+
+    for build in (
+        lambda optimizer: WarmupLR(optimizer, warmup_num_steps=20, warmup_type="linear", warmup_max_lr=0.02),
+        lambda optimizer: WarmupDecayLR(optimizer, 200, warmup_num_steps=20, warmup_type="linear", warmup_max_lr=0.02),
+        lambda optimizer: WarmupCosineLR(optimizer, 200, warmup_num_steps=20, warmup_type="linear"),
+    ):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.02)
+        scheduler = build(optimizer)
+        lrs = []
+        for _ in range(3):
+            lrs.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+        assert lrs[0] == lrs[1] < lrs[2]

@@ -1,0 +1,86 @@
+"""Options of the commands that take a schedule, and where they write one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuner.cli.output import say
+
+MAX_STEPS = 10_000_000
+"""Longest run that is drawn or written update by update, as over REST."""
+MAX_HORIZON = 100_000_000
+"""Longest run that a schedule is fitted to, as over REST."""
+
+Family = Annotated[
+    str, typer.Option("--family", metavar="NAME", show_default=False, help="constant, linear, cosine, wsd, ...")
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", show_default=False, help="A parameter of the family. Repeatable."),
+]
+PeakLr = Annotated[
+    float | None,
+    typer.Option("--peak-lr", metavar="RATE", show_default=False, help="The highest rate; 0.01 when absent."),
+]
+Warmup = Annotated[
+    str,
+    typer.Option(
+        "--warmup",
+        metavar="LENGTH",
+        show_default=False,
+        help="Length of a linear warm-up, in updates (500) or as a part of the run (0.05, 5%).",
+    ),
+]
+Floor = Annotated[
+    float | None,
+    typer.Option("--floor", metavar="PART", show_default=False, help="Lowest rate, as a part of the peak."),
+]
+Spec = Annotated[
+    str, typer.Option("--spec", metavar="FILE|-", show_default=False, help="The schedule as JSON; - is standard input.")
+]
+FromJob = Annotated[
+    str,
+    typer.Option("--job", metavar="JOB", show_default=False, help="The schedule that this finished job recommends."),
+]
+Trial = Annotated[
+    int | None,
+    typer.Option(
+        "--trial", metavar="NUMBER", min=0, show_default=False, help="The one of this trial of the job instead."
+    ),
+]
+TotalSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--total-steps",
+        metavar="UPDATES",
+        min=1,
+        max=MAX_STEPS,
+        show_default=False,
+        help="Length of the run; a job's schedule is scaled to it. The job's own, else 1000, when absent.",
+    ),
+]
+Output = Annotated[str, typer.Option("--output", metavar="FILE|-", help="Where to write it; - is standard output.")]
+
+
+def write(chunks: Iterable[str], *, output: str) -> None:
+    """Write to a file, whole or not at all, or to standard output for ``-``.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if output == "-":
+        sys.stdout.writelines(chunks)
+        return
+    from tuner.report.files import write_whole
+
+    place = Path(output).resolve()  # what a link points to is replaced, not the link
+    if place.exists() and not place.is_file():
+        place.write_bytes("".join(chunks).encode())  # a pipe or a device
+    else:
+        write_whole(place, (chunk.encode() for chunk in chunks))
+    say(f"Wrote {output}.")

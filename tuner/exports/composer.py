@@ -1,0 +1,90 @@
+"""A schedule for Composer: its own schedulers where they can, else a `LambdaLR`.
+
+Composer's Trainer steps its schedulers before it counts the batch, so that they are asked for the rate of update u at
+time u - 1: updates 0 and 1 train at the rate of time 0. What is level over these two can be said, one batch earlier;
+nothing else can. PyTorch's schedulers count their own steps.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tuner.exports.exporter import Exporter, Run, Written, code, comment
+from tuner.exports.pytorch import constants, lambda_code
+from tuner.exports.shape import Inexpressible, drops_of, levels_of, ramp_of
+from tuner.schedules import Constant, MultiStep, Schedule, Step
+
+_USAGE: Final = (
+    "Use: Trainer(..., schedulers=SCHEDULER, optimizers=optimizer built with lr=PEAK_LR, "
+    'max_duration=f"{TOTAL_UPDATES}ba"). A batch of Composer is one optimizer update, micro-batches included. Leave '
+    "scale_schedule_ratio at 1: export again for another length."
+)
+_CALLABLE: Final = (
+    "Use: Trainer(..., schedulers=make_scheduler(optimizer), step_schedulers_every_batch=True, optimizers=optimizer "
+    'built with lr=PEAK_LR, max_duration=f"{TOTAL_UPDATES}ba"). Without step_schedulers_every_batch Composer steps it '
+    "once per epoch. A batch of Composer is one optimizer update, micro-batches included. Its checkpoints "
+    "hold the state."
+)
+_TOO_LATE: Final = Inexpressible(
+    reason="Its Trainer asks its own schedulers for the rate of update u at time u - 1, and takes one of them alone, "
+    "so that nothing but a level, and drops from it after update 1, comes at its time."
+)
+
+
+def composer_call(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    """The scheduler of Composer that is exactly this schedule, as its Trainer asks for it.
+
+    One alone: of several, each sets the rate by itself, so that the last one counts.
+    """
+    ramp = ramp_of(schedule, total_steps=total_steps)
+    if isinstance(schedule.family, Constant) and ramp.start == 1:
+        return "ConstantScheduler()"
+    if isinstance(schedule.family, Constant) and ramp.kind == "constant" and ramp.updates > 1:
+        return f'ConstantScheduler(alpha={ramp.start!r}, t_max="{ramp.updates - 1}ba")'
+    if isinstance(schedule.family, Step | MultiStep) and ramp.kind == "none":
+        return _in_steps(schedule, gamma=schedule.family.gamma, total_steps=total_steps)
+    return _TOO_LATE
+
+
+def _in_steps(schedule: Schedule, *, gamma: float, total_steps: int) -> str | Inexpressible:
+    levels = levels_of(schedule, total_steps=total_steps)
+    drops = None if levels is None else drops_of(levels, gamma=gamma)
+    if drops is None:
+        return Inexpressible(reason="MultiStepScheduler has no floor, and at most 100 milestones are written out.")
+    if 1 in drops:
+        return _TOO_LATE
+    milestones = ", ".join(f'"{drop - 1}ba"' for drop in drops)
+    return f"MultiStepScheduler(milestones=[{milestones}], gamma={gamma!r})"
+
+
+def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    call = composer_call(schedule, total_steps=total_steps)
+    if isinstance(call, Inexpressible):
+        return call
+    return (
+        f"{comment(_USAGE)}\nfrom composer.optim import {call.partition('(')[0]}\n\n"
+        f"{constants(schedule, total_steps=total_steps)}SCHEDULER = {call}\n"
+    )
+
+
+def _write(schedule: Schedule, run: Run) -> Written:
+    return code(
+        schedule,
+        run,
+        target="Composer's own schedulers",
+        own=_own(schedule, total_steps=run.total_steps),
+        function=lambda: f"{comment(_CALLABLE)}\n{lambda_code(schedule, total_steps=run.total_steps)}",
+    )
+
+
+EXPORTERS: Final = (
+    Exporter(
+        name="composer",
+        description="Composer (mosaicml): its schedulers, or a LambdaLR.",
+        own="constant, with a constant warm-up or none; step and multi_step without one.",
+        needs="mosaicml",
+        media_type="text/x-python",
+        ending="py",
+        write=_write,
+    ),
+)

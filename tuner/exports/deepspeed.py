@@ -1,0 +1,68 @@
+"""A schedule for DeepSpeed: its configuration, and a client scheduler.
+
+Its schedulers give the first two updates the same rate (they compute the rate of update u from u - 1), and none holds
+or falls as ours do, so nothing but a constant rate can be said in JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tuner.exports.exporter import Exporter, Run, Written, code, comment
+from tuner.exports.pytorch import constants, lambda_code
+from tuner.exports.shape import Inexpressible, ramp_of
+from tuner.schedules import Constant, Schedule
+
+_JSON: Final = (
+    "Use: put CONFIG into DeepSpeed's JSON, which must hold no scheduler: the optimizer's lr then stays. Change the "
+    'type of the optimizer to yours, and add its other "params".'
+)
+_CLIENT: Final = (
+    "Use: deepspeed.initialize(model=..., optimizer=optimizer built with lr=PEAK_LR, lr_scheduler=make_scheduler, "
+    'config=...), with no "scheduler" in the JSON. DeepSpeed calls step() once per optimizer update, not per '
+    "micro-batch, and saves and loads its state."
+)
+
+
+def constant_rate(schedule: Schedule, *, total_steps: int) -> bool | Inexpressible:
+    """True when every update has the peak, which needs no scheduler."""
+    ramp = ramp_of(schedule, total_steps=total_steps)
+    if isinstance(schedule.family, Constant) and (ramp.kind == "none" or ramp.start == 1):
+        return True
+    return Inexpressible(
+        reason="Its WarmupLR, WarmupDecayLR, WarmupCosineLR and OneCycle compute the rate of update u from u - 1, so "
+        "that updates 0 and 1 train at the same rate, the lowest one."
+    )
+
+
+def _own(schedule: Schedule, run: Run) -> str | Inexpressible:
+    constant = constant_rate(schedule, total_steps=run.total_steps)
+    if isinstance(constant, Inexpressible):
+        return constant
+    kind = "SGD" if run.optimizer.lower() == "sgd" else "AdamW"
+    batch = "" if run.batch_size is None else f'    "train_batch_size": {run.batch_size},\n'
+    optimizer = f'    "optimizer": {{"type": "{kind}", "params": {{"lr": PEAK_LR}}}},\n'
+    return f"{comment(_JSON)}\n{constants(schedule, total_steps=run.total_steps)}CONFIG = {{\n{batch}{optimizer}}}\n"
+
+
+def _write(schedule: Schedule, run: Run) -> Written:
+    return code(
+        schedule,
+        run,
+        target="DeepSpeed's JSON",
+        own=_own(schedule, run),
+        function=lambda: f"{comment(_CLIENT)}\n{lambda_code(schedule, total_steps=run.total_steps)}",
+    )
+
+
+EXPORTERS: Final = (
+    Exporter(
+        name="deepspeed",
+        description="DeepSpeed: JSON, or a client scheduler for deepspeed.initialize.",
+        own="constant without a warm-up.",
+        needs="deepspeed",
+        media_type="text/x-python",
+        ending="py",
+        write=_write,
+    ),
+)

@@ -1,0 +1,145 @@
+"""A schedule for the Trainer of Hugging Face transformers: keywords of TrainingArguments where they say the same.
+
+Its warm-up is ``u / W`` from 0, ours ``(u + 1) / W`` to 1, so most schedules with a warm-up cannot be said. One of its
+schedules begins elsewhere: that of ``warmup_stable_decay`` rises from ``min_lr_ratio`` and is 1 from update W on. With
+one update less of warm-up and ``min_lr_ratio`` where ours begins, the two are equal, update for update.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from tuner.exports.exporter import Exporter, Run, Written, code, comment
+from tuner.exports.pytorch import constants, lambda_code
+from tuner.exports.shape import Descent, Inexpressible, Ramp, descent_of, ramp_of
+from tuner.schedules import Constant, Cosine, InverseSqrt, Linear, Polynomial, Schedule, Sgdr
+
+_ARGUMENTS: Final = (
+    "Use: TrainingArguments(output_dir=..., **ARGUMENTS). They read the same in transformers 4 and 5: version 5 has no "
+    "warmup_ratio any more, and whole numbers of warmup_steps are counts in both. max_steps counts optimizer updates, "
+    "whatever gradient_accumulation_steps is."
+)
+_CALLABLE: Final = (
+    "Use: Trainer(..., args=TrainingArguments(output_dir=..., max_steps=TOTAL_UPDATES), "
+    "optimizers=(optimizer, make_scheduler(optimizer))), with an optimizer that was built with lr=PEAK_LR. The Trainer "
+    "steps the scheduler once per optimizer update, and saves and loads its state."
+)
+_SHAPES: Final = ("linear", "cosine", "1-sqrt")
+_Named = tuple[str, int, dict[str, Any]]
+
+
+def training_arguments(schedule: Schedule, *, total_steps: int) -> dict[str, Any] | Inexpressible:
+    """The keywords of ``TrainingArguments`` that train with exactly this schedule."""
+    ramp = ramp_of(schedule, total_steps=total_steps)
+    named = _named(schedule, ramp=ramp, total_steps=total_steps)
+    if isinstance(named, Inexpressible):
+        return named
+    kind, warmup_steps, options = named
+    arguments: dict[str, Any] = {"learning_rate": schedule.peak_lr, "lr_scheduler_type": kind}
+    if options:
+        arguments["lr_scheduler_kwargs"] = options
+    return arguments | {"warmup_steps": warmup_steps, "max_steps": total_steps}
+
+
+def _named(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> _Named | Inexpressible:
+    """The name of a schedule, its warm-up in updates, and its options."""
+    if ramp.kind in ("curved", "constant"):
+        return Inexpressible(reason=f"It has no {schedule.warmup.shape} warm-up like this one.")
+    plain = _after_warmup(schedule, n=total_steps - ramp.updates)
+    if ramp.kind == "none" and plain is not None:
+        return plain[0], 0, plain[1]
+    descent = descent_of(schedule, total_steps=total_steps)
+    if isinstance(schedule.family, Constant):
+        descent = Descent(shape="linear", updates=0)
+    if descent is not None and descent.shape in _SHAPES:
+        found = _stable_decay(schedule, ramp=ramp, descent=descent)
+        if found is not None:
+            return found
+        plain = plain or ("warmup_stable_decay", {})
+    if plain is not None:
+        return _one_behind(schedule, ramp=ramp, nearest=plain[0])
+    if isinstance(schedule.family, InverseSqrt):
+        return Inexpressible(reason="Its inverse_sqrt takes no time scale before version 5.")
+    floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
+    return Inexpressible(reason=f"It has no schedule for {schedule.family.label}{floor}.")
+
+
+def _after_warmup(schedule: Schedule, *, n: int) -> tuple[str, dict[str, Any]] | None:
+    """What is equal to the schedule in the n updates after its warm-up."""
+    floor = schedule.floor
+    match schedule.family:
+        case Constant():
+            return "constant", {}
+        case Linear() if not floor:
+            return "linear", {}
+        case Linear():
+            return "polynomial", {"power": 1.0, "lr_end": floor * schedule.peak_lr}
+        case Polynomial(power=power):
+            return "polynomial", {"power": power, "lr_end": floor * schedule.peak_lr}
+        case Cosine():
+            return ("cosine_with_min_lr", {"min_lr_rate": floor}) if floor else ("cosine", {})
+        case Sgdr(cycles=cycles) if not floor and _restarts_equally(schedule.family, n=n):
+            return "cosine_with_restarts", {"num_cycles": cycles}
+    return None
+
+
+def _restarts_equally(family: Sgdr, *, n: int) -> bool:
+    """Whether its restarts fall where ours do: it rounds ``cycles * progress`` before it takes the remainder."""
+    t = np.arange(float(n))
+    theirs = 0.5 * (1 + np.cos(np.pi * ((float(family.cycles) * (t / n)) % 1.0)))
+    return np.allclose(theirs, family.factors(t, n=n, floor=0.0), rtol=1e-9, atol=1e-12)
+
+
+def _stable_decay(schedule: Schedule, *, ramp: Ramp, descent: Descent) -> _Named | None:
+    warmup_steps = max(ramp.updates - 1, 0)
+    lowest = schedule.floor if descent.updates else ramp.start
+    if warmup_steps and not math.isclose(lowest, ramp.start, rel_tol=1e-10):
+        return None  # it begins at its floor
+    options = {"num_decay_steps": descent.updates, "decay_type": descent.shape, "min_lr_ratio": lowest}
+    return "warmup_stable_decay", warmup_steps, options
+
+
+def _one_behind(schedule: Schedule, *, ramp: Ramp, nearest: str) -> Inexpressible:
+    lowest = schedule.floor if nearest == "warmup_stable_decay" else 0.0
+    apart = max(abs(ramp.start - lowest), (1 - lowest) / ramp.updates)
+    return Inexpressible(
+        reason=f"Its warm-up goes from {lowest:g} at update 0 to the peak at update {ramp.updates}, this one from "
+        f"{ramp.start:.4g} to the peak at update {ramp.updates - 1}. The nearest keywords, "
+        f'lr_scheduler_type="{nearest}" with warmup_steps={ramp.updates}, are off by up to {apart:.3g} of the peak in '
+        "the warm-up, and equal after it."
+    )
+
+
+def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    arguments = training_arguments(schedule, total_steps=total_steps)
+    if isinstance(arguments, Inexpressible):
+        return arguments
+    lines = "".join(f"    {name!r}: {value!r},\n" for name, value in arguments.items()).replace("'", '"')
+    return f"{comment(_ARGUMENTS)}\n{constants(schedule, total_steps=total_steps)}ARGUMENTS = {{\n{lines}}}\n"
+
+
+def _write(schedule: Schedule, run: Run) -> Written:
+    return code(
+        schedule,
+        run,
+        target="TrainingArguments of Hugging Face transformers",
+        own=_own(schedule, total_steps=run.total_steps),
+        function=lambda: f"{comment(_CALLABLE)}\n{lambda_code(schedule, total_steps=run.total_steps)}",
+    )
+
+
+EXPORTERS: Final = (
+    Exporter(
+        name="huggingface",
+        description="Hugging Face transformers 4 and 5: keywords of TrainingArguments.",
+        own="constant, linear, cosine, polynomial, wsd (linear, cosine, 1-sqrt) and most sgdr, without a "
+        "warm-up; with a linear one constant, and what comes down to where the warm-up begins.",
+        needs="transformers",
+        media_type="text/x-python",
+        ending="py",
+        write=_write,
+    ),
+)

@@ -1,0 +1,115 @@
+"""A schedule for Keras 3: its own schedules, or a `LearningRateSchedule` with the formulas in ``keras.ops``."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from tuner.exports.code import KERAS, array_function
+from tuner.exports.exporter import Exporter, Run, Written, code, comment
+from tuner.exports.formula import formula_of
+from tuner.exports.pytorch import constants
+from tuner.exports.shape import Inexpressible, floor_cuts, levels_of, ramp_of
+from tuner.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Polynomial, Schedule, Step
+from tuner.schedules.spans import in_updates
+
+_USAGE: Final = (
+    "Use: keras.optimizers.AdamW(learning_rate=LEARNING_RATE), say. Keras keeps the count of updates with the "
+    "optimizer, so a resumed run goes on. With gradient_accumulation_steps=k it counts micro-batches instead: wrap "
+    "LEARNING_RATE then in a schedule that calls it with step // k. Rates are float32, whatever floatx is: within 1e-5 "
+    "of the peak."
+)
+_MODULE: Final = "keras.optimizers.schedules"
+_CLASS: Final = '''\
+@keras.saving.register_keras_serializable(package="tuner")
+class TunedSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate as a function of the updates done."""
+
+    def __call__(self, step):
+        return PEAK_LR * lr_factor(step)
+
+    def get_config(self):
+        return {}
+
+
+LEARNING_RATE = TunedSchedule()
+'''
+
+
+def keras_expression(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    """The expression, over the module ``keras``, whose value is exactly this schedule."""
+    if ramp_of(schedule, total_steps=total_steps).kind != "none":
+        return Inexpressible(
+            reason="CosineDecay alone has a warm-up, and it begins to decay at the update that ends the warm-up."
+        )
+    decay = f"PEAK_LR, decay_steps={total_steps}"
+    end = f"end_learning_rate={schedule.floor * schedule.peak_lr!r}"
+    match schedule.family:
+        case Cosine():
+            return f"{_MODULE}.CosineDecay({decay}, alpha={schedule.floor!r})"
+        case Linear():
+            return f"{_MODULE}.PolynomialDecay({decay}, {end}, power=1.0)"
+        case Polynomial(power=power):
+            return f"{_MODULE}.PolynomialDecay({decay}, {end}, power={power!r})"
+        case Exponential() if not floor_cuts(schedule, total_steps=total_steps):
+            return _exponential(schedule.family, total_steps=total_steps)
+        case Constant() | Step() | MultiStep():
+            return _in_steps(schedule, total_steps=total_steps)
+    floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
+    return Inexpressible(reason=f"It has no schedule for {schedule.family.label}{floor}.")
+
+
+def _exponential(family: Exponential, *, total_steps: int) -> str:
+    if family.gamma is None or family.every is None:
+        rate = math.exp(-(family.rate or 0.0))
+        return f"{_MODULE}.ExponentialDecay(PEAK_LR, decay_steps={total_steps}, decay_rate={rate!r})"
+    every = in_updates(family.every, of=total_steps)
+    return f"{_MODULE}.ExponentialDecay(PEAK_LR, decay_steps={every!r}, decay_rate={family.gamma!r})"
+
+
+def _in_steps(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    levels = levels_of(schedule, total_steps=total_steps)
+    if levels is None:
+        return Inexpressible(reason="At most 100 levels of a PiecewiseConstantDecay are written out.")
+    if len(levels) == 1:
+        return "PEAK_LR"
+    boundaries = [first - 1 for first, _ in levels[1:]]  # up to and with a boundary it has the value before it
+    values = [schedule.peak_lr * factor for _, factor in levels]
+    return f"{_MODULE}.PiecewiseConstantDecay({boundaries}, {values})"
+
+
+def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    call = keras_expression(schedule, total_steps=total_steps)
+    if isinstance(call, Inexpressible):
+        return call
+    imports = "import keras\n\n" if call.startswith(_MODULE) else ""
+    return f"{comment(_USAGE)}\n{imports}{constants(schedule, total_steps=total_steps)}LEARNING_RATE = {call}\n"
+
+
+def _function(schedule: Schedule, *, total_steps: int) -> str:
+    function = array_function(formula_of(schedule, total_steps=total_steps, single_precision=True), library=KERAS)
+    imports = f"{'import math' if 'math.' in function else ''}\n\nimport keras\nfrom keras import ops\n".lstrip()
+    return f"{comment(_USAGE)}\n{imports}\n{constants(schedule, total_steps=total_steps)}\n\n{function}\n\n{_CLASS}"
+
+
+def _write(schedule: Schedule, run: Run) -> Written:
+    return code(
+        schedule,
+        run,
+        target="Keras's own schedules",
+        own=_own(schedule, total_steps=run.total_steps),
+        function=lambda: _function(schedule, total_steps=run.total_steps),
+    )
+
+
+EXPORTERS: Final = (
+    Exporter(
+        name="keras",
+        description="Keras 3, with any backend: a LearningRateSchedule.",
+        own="constant, linear, cosine, polynomial, exponential, step and multi_step, without a warm-up.",
+        needs="keras",
+        media_type="text/x-python",
+        ending="py",
+        write=_write,
+    ),
+)

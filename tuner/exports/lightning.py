@@ -1,0 +1,41 @@
+"""A schedule for Lightning: what ``configure_optimizers`` returns."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tuner.exports.exporter import Exporter, Run, Written, comment, header
+from tuner.exports.pytorch import lambda_code
+from tuner.schedules import Schedule
+
+_USAGE: Final = (
+    "Use: in your LightningModule, build the optimizer with lr=PEAK_LR in configure_optimizers, and return "
+    "with_schedule(optimizer). Give the Trainer max_steps=TOTAL_UPDATES: it counts optimizer updates, whatever "
+    "accumulate_grad_batches is. Lightning saves and loads the scheduler's state with its checkpoints."
+)
+_BODY: Final = '''\
+def with_schedule(optimizer):
+    """What configure_optimizers returns; the interval "step" is one optimizer update, not one epoch."""
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {"scheduler": make_scheduler(optimizer), "interval": "step", "frequency": 1},
+    }
+'''
+
+
+def _write(schedule: Schedule, run: Run) -> Written:
+    body = lambda_code(schedule, total_steps=run.total_steps, body=_BODY)
+    return Written(chunks=[header(schedule, run), comment(_USAGE), "\n", body])
+
+
+EXPORTERS: Final = (
+    Exporter(
+        name="lightning",
+        description="Lightning: what configure_optimizers returns, with a LambdaLR stepped per update.",
+        own="Every schedule: it takes any scheduler of PyTorch.",
+        needs="lightning or pytorch-lightning",
+        media_type="text/x-python",
+        ending="py",
+        write=_write,
+    ),
+)

@@ -1,0 +1,116 @@
+"""A schedule for Megatron-LM: its flags, or a subclass of its scheduler.
+
+Its warm-up goes from ``--lr-warmup-init`` to the peak at ``--lr-warmup-iters``, where its linear and cosine styles
+begin to fall; ours is at the peak one update before it begins to. Its WSD style holds the peak until the last
+``--lr-wsd-decay-iters``, so with ``W - 1`` iterations of warm-up it says all of our descents.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tuner.exports.code import scalar_function
+from tuner.exports.exporter import Exporter, Run, Written, code, comment
+from tuner.exports.formula import formula_of
+from tuner.exports.pytorch import constants
+from tuner.exports.shape import Inexpressible, Ramp, descent_of, nearest_of, ramp_of
+from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
+
+_STYLES: Final = {"linear": "linear", "cosine": "cosine", "1-sqrt": "minus_sqrt"}
+_FLAGS: Final = (
+    "Use: add FLAGS to the command line of pretrain_gpt.py and its kin. --train-iters must be TOTAL_UPDATES; an "
+    "iteration is one optimizer update of --global-batch-size samples, which must not ramp up. When resuming, leave "
+    "--override-opt_param-scheduler as it was: the checkpoint holds the same numbers."
+)
+_SUBCLASS: Final = (
+    "Use: return TunedParamScheduler from get_optimizer_param_scheduler of megatron/training/training.py, where it "
+    "returns OptimizerParamScheduler, with the same arguments. Set GLOBAL_BATCH_SIZE to --global-batch-size, which "
+    "must not ramp up: Megatron counts samples. Groups with a max_lr of their own follow at its ratio to PEAK_LR."
+)
+_CLASS: Final = '''\
+class TunedParamScheduler(OptimizerParamScheduler):
+    """Megatron's scheduler with another learning rate; weight decay, state and checkpoints are Megatron's."""
+
+    def get_lr(self, param_group):
+        return param_group.get("max_lr", PEAK_LR) * lr_factor(self.num_steps // GLOBAL_BATCH_SIZE)
+'''
+
+
+def megatron_flags(schedule: Schedule, *, total_steps: int) -> dict[str, object] | Inexpressible:
+    """The flags that are exactly this schedule, without their dashes."""
+    ramp = ramp_of(schedule, total_steps=total_steps)
+    descent = descent_of(schedule, total_steps=total_steps)
+    if ramp.kind in ("curved", "constant"):
+        return _nearest(schedule, ramp=ramp, total_steps=total_steps, lacks=f"a {schedule.warmup.shape} warm-up")
+    flags: dict[str, object] = {"lr": schedule.peak_lr, "min-lr": schedule.floor * schedule.peak_lr}
+    if isinstance(schedule.family, Constant):
+        flags["lr-decay-style"] = "constant"
+    elif descent is not None and descent.shape in _STYLES:
+        flags |= {"lr-decay-style": "WSD", "lr-wsd-decay-style": _STYLES[descent.shape]}
+        flags["lr-wsd-decay-iters"] = descent.updates
+    else:
+        return _nearest(schedule, ramp=ramp, total_steps=total_steps, lacks=schedule.family.label)
+    flags |= {"lr-decay-iters": total_steps, "train-iters": total_steps, "lr-warmup-iters": max(ramp.updates - 1, 0)}
+    if ramp.updates > 1:
+        flags["lr-warmup-init"] = ramp.start * schedule.peak_lr
+    return flags
+
+
+def _nearest(schedule: Schedule, *, ramp: Ramp, total_steps: int, lacks: str) -> Inexpressible:
+    """Why there are no flags, and how far off the nearest are, of a handful that there are flags for."""
+    warmup = Warmup(shape="linear", updates=ramp.updates) if ramp.updates else Warmup()
+    if schedule.warmup.shape == "linear":
+        warmup = schedule.warmup
+    cooldowns = [Wsd(cooldown=part, shape=shape) for part in (0.1, 0.2, 0.4, 0.8) for shape in ("linear", "1-sqrt")]
+    candidates = [
+        Schedule(peak_lr=schedule.peak_lr, family=family, warmup=warmup, floor=schedule.floor)
+        for family in (Constant(), Linear(), Cosine(), *cooldowns)
+    ]
+    nearest, apart, update = nearest_of(schedule, candidates, total_steps=total_steps)
+    return Inexpressible(
+        reason=f"It has no flags for {lacks}. The nearest of its styles, {nearest.family.label}, would be off by up to "
+        f"{apart:.3g} of the peak, at update {update}."
+    )
+
+
+def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    flags = megatron_flags(schedule, total_steps=total_steps)
+    if isinstance(flags, Inexpressible):
+        return flags
+    lines = "".join(f"--{name} {value}\n" for name, value in flags.items())
+    return f'{comment(_FLAGS)}\n{constants(schedule, total_steps=total_steps)}FLAGS = """\n{lines}"""\n'
+
+
+def _function(schedule: Schedule, run: Run) -> str:
+    function = scalar_function(formula_of(schedule, total_steps=run.total_steps))
+    imports = "import math\n\n" if "math." in function else ""
+    batch = "None  # not known here: your --global-batch-size" if run.batch_size is None else run.batch_size
+    return (
+        f"{comment(_SUBCLASS)}\n{imports}"
+        "from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler\n\n"
+        f"{constants(schedule, total_steps=run.total_steps)}GLOBAL_BATCH_SIZE = {batch}\n\n\n{function}\n\n{_CLASS}"
+    )
+
+
+def _write(schedule: Schedule, run: Run) -> Written:
+    return code(
+        schedule,
+        run,
+        target="Megatron's flags",
+        own=_own(schedule, total_steps=run.total_steps),
+        function=lambda: _function(schedule, run),
+    )
+
+
+EXPORTERS: Final = (
+    Exporter(
+        name="megatron",
+        description="Megatron-LM: flags, or a subclass of its scheduler.",
+        own="constant, linear, cosine and wsd (linear, cosine, 1-sqrt) over whole updates, with a linear warm-up or "
+        "none.",
+        needs="megatron-core",
+        media_type="text/x-python",
+        ending="py",
+        write=_write,
+    ),
+)

@@ -1,0 +1,175 @@
+"""A schedule for optax: its own schedules, joined, or the formulas in ``jax.numpy``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from tuner.exports.code import JAX, array_function
+from tuner.exports.exporter import Exporter, Run, Written, code, comment
+from tuner.exports.formula import MAX_LEVELS, formula_of
+from tuner.exports.pytorch import constants
+from tuner.exports.shape import Inexpressible, descent_of, levels_of, lines_of, ramp_of
+from tuner.schedules import Constant, Exponential, MultiStep, Polynomial, Schedule, Sgdr, Step
+from tuner.schedules.families.cycles import cycle_edges
+from tuner.schedules.spans import in_updates
+
+_USAGE: Final = (
+    "Use: optax.adamw(learning_rate), say. optax counts the updates in the optimizer's state, so a resumed run goes "
+    "on; with optax.MultiSteps it counts the updates that are carried out. Rates are float32, as JAX computes "
+    "from counts of 32 bits: within 1e-5 of the peak."
+)
+_HELD: Final = "constant_schedule(PEAK_LR)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stage:
+    call: str
+    updates: int
+
+
+def optax_expression(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    """The expression, over the module ``optax``, whose value is exactly this schedule."""
+    rise = _rise(schedule, total_steps=total_steps)
+    if isinstance(rise, Inexpressible):
+        return rise
+    rest = _rest(schedule, total_steps=total_steps, n=total_steps - schedule.warmup.length(total_steps))
+    if isinstance(rest, Inexpressible):
+        return rest
+    stages = [*rise, *rest]
+    if len(stages) == 1:
+        return f"optax.{stages[0].call}"
+    ends = [sum(stage.updates for stage in stages[: i + 1]) for i in range(len(stages) - 1)]
+    calls = "".join(f"        optax.{stage.call},\n" for stage in stages)
+    return f"optax.join_schedules(\n    [\n{calls}    ],\n    boundaries={ends},\n)"
+
+
+def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressible:
+    ramp = ramp_of(schedule, total_steps=total_steps)
+    start = repr(ramp.start * schedule.peak_lr)
+    match ramp.kind:
+        case "none":
+            return []
+        case "constant":
+            return [_Stage(call=f"constant_schedule({start})", updates=ramp.updates)]
+        case "linear":
+            call = f"linear_schedule({start}, PEAK_LR, transition_steps={ramp.updates - 1})"
+            return [_Stage(call=call if ramp.updates > 1 else _HELD, updates=ramp.updates)]
+    return Inexpressible(reason=f"It has no {schedule.warmup.shape} warm-up.")
+
+
+def _rest(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | Inexpressible:
+    end = repr(schedule.floor * schedule.peak_lr)
+    match schedule.family:
+        case Constant() | Step() | MultiStep():
+            return _in_steps(schedule, total_steps=total_steps, n=n)
+        case Polynomial(power=power):
+            return [
+                _Stage(call=f"polynomial_schedule(PEAK_LR, {end}, power={power!r}, transition_steps={n})", updates=n)
+            ]
+        case Exponential():
+            return [_exponential(schedule.family, n=n, end=end)]
+        case Sgdr():
+            return _restarts(schedule.family, schedule, n=n)
+    descent = descent_of(schedule, total_steps=total_steps)
+    if descent is not None and descent.shape in ("linear", "cosine"):
+        d = descent.updates
+        call = (
+            f"linear_schedule(PEAK_LR, {end}, transition_steps={d})"
+            if descent.shape == "linear"
+            else f"cosine_decay_schedule(PEAK_LR, decay_steps={d}, alpha={schedule.floor!r})"
+        )
+        held = [_Stage(call=_HELD, updates=n - d)] if d < n else []
+        return [*held, _Stage(call=call, updates=d)]
+    return _straight(schedule, total_steps=total_steps)
+
+
+def _in_steps(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | Inexpressible:
+    levels = levels_of(schedule, total_steps=total_steps)
+    if levels is None:
+        return Inexpressible(reason="At most 100 levels of a piecewise_constant_schedule are written out.")
+    if len(levels) == 1:
+        return [_Stage(call=_HELD, updates=n)]
+    if any(factor == 0 for _, factor in levels):
+        return Inexpressible(reason="A rate of 0 has no scale to the level before it that could be written out.")
+    scales = {first: after / before for (_, before), (first, after) in pairwise(levels)}
+    return [_Stage(call=f"piecewise_constant_schedule(PEAK_LR, {scales})", updates=n)]
+
+
+def _exponential(family: Exponential, *, n: int, end: str) -> _Stage:
+    if family.gamma is None or family.every is None:
+        steps, rate = repr(n), math.exp(-(family.rate or 0.0))
+    else:
+        steps, rate = repr(in_updates(family.every, of=n)), family.gamma
+    call = f"exponential_decay(PEAK_LR, transition_steps={steps}, decay_rate={rate!r}, end_value={end})"
+    return _Stage(call=call, updates=n)
+
+
+def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> list[_Stage] | Inexpressible:
+    edges = cycle_edges(family, n=n).tolist()
+    if family.cycles > MAX_LEVELS or any(edge != round(edge) for edge in edges):
+        return Inexpressible(reason="It restarts after whole updates only, and at most 100 cycles are written out.")
+    lengths = [round(end - start) for start, end in pairwise(edges)]
+    call = "cosine_decay_schedule(PEAK_LR, decay_steps={}, alpha={!r})"
+    return [_Stage(call=call.format(length, schedule.floor), updates=length) for length in lengths]
+
+
+def _straight(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressible:
+    lines = lines_of(schedule, total_steps=total_steps)
+    if lines is None:
+        floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
+        return Inexpressible(reason=f"It has no schedule for {schedule.family.label}{floor}.")
+    stages = []
+    for line in lines:
+        start, end = line.start * schedule.peak_lr, line.end * schedule.peak_lr
+        level = line.updates == 1 or start == end
+        call = f"linear_schedule({start!r}, {end!r}, transition_steps={line.updates - 1})"
+        stages.append(_Stage(call=f"constant_schedule({start!r})" if level else call, updates=line.updates))
+    return stages
+
+
+def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    expression = optax_expression(schedule, total_steps=total_steps)
+    if isinstance(expression, Inexpressible):
+        return expression
+    return (
+        f"{comment(_USAGE)}\nimport optax\n\n{constants(schedule, total_steps=total_steps)}\n"
+        f"learning_rate = {expression}\n"
+    )
+
+
+def _function(schedule: Schedule, *, total_steps: int) -> str:
+    function = array_function(formula_of(schedule, total_steps=total_steps, single_precision=True), library=JAX)
+    imports = f"{'import math' if 'math.' in function else ''}\n\nimport jax.numpy as jnp\n".lstrip()
+    return (
+        f"{comment(_USAGE)}\n{imports}\n{constants(schedule, total_steps=total_steps)}\n\n{function}\n\n"
+        "def learning_rate(count):\n"
+        '    """A schedule of optax: the rate of an update; the first is 0."""\n'
+        "    return PEAK_LR * lr_factor(count)\n"
+    )
+
+
+def _write(schedule: Schedule, run: Run) -> Written:
+    return code(
+        schedule,
+        run,
+        target="optax's own schedules",
+        own=_own(schedule, total_steps=run.total_steps),
+        function=lambda: _function(schedule, total_steps=run.total_steps),
+    )
+
+
+EXPORTERS: Final = (
+    Exporter(
+        name="optax",
+        description="optax (JAX): its schedules, joined, or a function of jax.numpy.",
+        own="constant, linear, cosine, polynomial, exponential, step, multi_step, wsd (linear, cosine), sgdr in whole "
+        "updates and straight lines; with a linear or a constant warm-up or none.",
+        needs="optax",
+        media_type="text/x-python",
+        ending="py",
+        write=_write,
+    ),
+)

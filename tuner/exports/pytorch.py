@@ -1,0 +1,142 @@
+"""A schedule for PyTorch: a `LambdaLR` that needs nothing of ours, or our own scheduler."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import Final
+
+from tuner.exports.code import scalar_function
+from tuner.exports.exporter import Exporter, Run, Written, comment, header
+from tuner.exports.formula import formula_of
+from tuner.schedules import Schedule
+
+_CODE_WIDTH: Final = 79
+_PASTE_IN: Final = '''\
+from tuner.schedules import Schedule
+from tuner.schedules.torch_adapter import ScheduleLR
+
+schedule = Schedule.from_json("""
+{json}
+""")
+# Of the optimizer's own lr only the ratios between its parameter groups count.
+scheduler = ScheduleLR(optimizer, schedule, total_steps={total_steps})
+
+for update in range({total_steps}):
+    ...  # your forward and backward pass
+    optimizer.step()
+    scheduler.step()  # once per optimizer update, not per epoch or micro-batch
+'''
+_CHECKED: Final = '''\
+def check_lr(optimizer):
+    """The optimizer must be built with lr=PEAK_LR; a group with a part of it follows at that part."""
+    largest = max(float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups)
+    if abs(largest - PEAK_LR) > 1e-9 * PEAK_LR:
+        raise ValueError(f"the optimizer's largest lr must be {PEAK_LR}, it is {largest}")
+'''
+_LAMBDA: Final = '''\
+class ScheduleFactor:
+    """What LambdaLR multiplies the optimizer's lr by. It has no state, and can be pickled."""
+
+    def __call__(self, update):
+        return lr_factor(update)
+
+
+def make_scheduler(optimizer):
+    """Call step() of it once after every optimizer.step() that was carried out."""
+    check_lr(optimizer)
+    return LambdaLR(optimizer, ScheduleFactor())
+'''
+STEPPING: Final = (
+    "Build the optimizer with lr=PEAK_LR, then scheduler = make_scheduler(optimizer), and call scheduler.step() once "
+    "after every optimizer.step(): not per epoch, not per micro-batch. Save both state_dicts, and load both to resume."
+)
+
+
+def paste_in_code(schedule: Schedule, *, total_steps: int) -> str:
+    """Python code that trains with the schedule, to be pasted where an ``optimizer`` exists.
+
+    Args:
+        schedule: The schedule.
+        total_steps: The horizon in updates, at least 1.
+
+    Returns:
+        Lines of at most 79 characters that run as they stand, where this project is installed.
+    """
+    # The canonical JSON holds no space inside a string, so every space is a place where a line may end.
+    spaced = json.dumps(json.loads(schedule.to_json()))
+    lines = textwrap.wrap(spaced, width=_CODE_WIDTH, break_long_words=False, break_on_hyphens=False)
+    return _PASTE_IN.format(json="\n".join(lines), total_steps=total_steps)
+
+
+def constants(schedule: Schedule, *, total_steps: int) -> str:
+    """``PEAK_LR`` and ``TOTAL_UPDATES``."""
+    return f"PEAK_LR = {schedule.peak_lr!r}\nTOTAL_UPDATES = {total_steps}\n"
+
+
+def checked(schedule: Schedule, *, total_steps: int, imports: str, body: str) -> str:
+    """Code whose ``check_lr(optimizer)`` refuses an optimizer with another peak.
+
+    Args:
+        schedule: The schedule.
+        total_steps: Updates of the run.
+        imports: Lines of imports.
+        body: What comes after ``check_lr``.
+    """
+    return f"{imports}\n{constants(schedule, total_steps=total_steps)}\n\n{_CHECKED}\n\n{body}"
+
+
+def scalar_code(schedule: Schedule, *, total_steps: int, imports: str, body: str) -> str:
+    """As `checked`, with the function ``lr_factor(update)`` before the body."""
+    function = scalar_function(formula_of(schedule, total_steps=total_steps))
+    first = "import math\n\n" if "math." in function else ""
+    return checked(schedule, total_steps=total_steps, imports=f"{first}{imports}", body=f"{function}\n\n{body}")
+
+
+def lambda_code(schedule: Schedule, *, total_steps: int, imports: str = "", body: str = "") -> str:
+    """Code with ``make_scheduler(optimizer)``, which gives a `LambdaLR`.
+
+    Args:
+        schedule: The schedule.
+        total_steps: Updates of the run.
+        imports: Lines of further imports.
+        body: What comes at the end.
+    """
+    return scalar_code(
+        schedule,
+        total_steps=total_steps,
+        imports=f"{imports}from torch.optim.lr_scheduler import LambdaLR\n",
+        body=f"{_LAMBDA}\n\n{body}" if body else _LAMBDA,
+    )
+
+
+def _torch(schedule: Schedule, run: Run) -> Written:
+    body = lambda_code(schedule, total_steps=run.total_steps)
+    return Written(chunks=[header(schedule, run), comment(STEPPING), "\n", body])
+
+
+def _schedule_lr(schedule: Schedule, run: Run) -> Written:
+    schedule.lr(0, total_steps=run.total_steps)
+    return Written(chunks=[header(schedule, run), "\n", paste_in_code(schedule, total_steps=run.total_steps)])
+
+
+EXPORTERS: Final = (
+    Exporter(
+        name="torch",
+        description="PyTorch: a LambdaLR with a class that can be pickled; needs nothing of this project.",
+        own="Every schedule.",
+        needs="torch",
+        media_type="text/x-python",
+        ending="py",
+        write=_torch,
+    ),
+    Exporter(
+        name="schedule-lr",
+        description="PyTorch: this project's ScheduleLR, whose checkpoints refuse another schedule.",
+        own="Every schedule.",
+        needs="torch, schedule-tuner",
+        media_type="text/x-python",
+        ending="py",
+        write=_schedule_lr,
+    ),
+)

@@ -1,0 +1,166 @@
+"""What other libraries ask about a schedule in one run: its ramp, its descent, its levels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Literal
+
+import numpy as np
+
+from tuner.exports.formula import MAX_LEVELS, formula_of
+from tuner.schedules import Constant, Cosine, Linear, MultiStep, Schedule, Step, Wsd
+from tuner.schedules.families.descents import CooldownShape
+from tuner.schedules.spans import ROUNDING, fitting
+from tuner.schedules.values import Array
+
+_LOOKED_AT_WHOLE: Final = 20_000
+_PLACES: Final = 501
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ramp:
+    """The warm-up of W updates."""
+
+    kind: Literal["none", "linear", "constant", "curved"]
+    """``linear`` rises by equal steps from ``start`` to 1 at update W - 1; ``constant`` stays at ``start``."""
+    updates: int
+    """W."""
+    start: float
+    """At update 0, as a fraction of the peak."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Descent:
+    """The peak, then one way down to the floor that ends with the run."""
+
+    shape: CooldownShape
+    updates: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inexpressible:
+    """A library has no words for a schedule."""
+
+    reason: str
+    """A sentence about the library: ``"It has no cosine warm-up."``"""
+
+
+def ramp_of(schedule: Schedule, *, total_steps: int) -> Ramp:
+    """The warm-up of a schedule in a run of ``total_steps`` updates."""
+    updates, start = schedule.warmup.length(total_steps), schedule.warmup.start_factor
+    if not updates:
+        return Ramp(kind="none", updates=0, start=1.0)
+    match schedule.warmup.shape:
+        case "constant":
+            return Ramp(kind="constant", updates=updates, start=start)
+        case "linear":
+            return Ramp(kind="linear", updates=updates, start=start + (1 - start) / updates)
+    if updates == 1:
+        return Ramp(kind="linear", updates=1, start=1.0)  # any curve is at the peak at its last update
+    return Ramp(kind="curved", updates=updates, start=schedule.lr(0, total_steps=total_steps) / schedule.peak_lr)
+
+
+def descent_of(schedule: Schedule, *, total_steps: int) -> Descent | None:
+    """The descent of a schedule that holds the peak and then goes down once, over whole updates; else ``None``."""
+    n = total_steps - schedule.warmup.length(total_steps)
+    match schedule.family:
+        case Linear():
+            return Descent(shape="linear", updates=n)
+        case Cosine():
+            return Descent(shape="cosine", updates=n)
+        case Wsd(cooldown=cooldown, shape=shape):
+            updates = fitting(cooldown, of=n, field="family.cooldown")
+            return Descent(shape=shape, updates=round(updates)) if updates == round(updates) else None
+    return None
+
+
+def levels_of(schedule: Schedule, *, total_steps: int) -> tuple[tuple[int, float], ...] | None:
+    """Where a rate that goes in steps changes, and what to.
+
+    Returns:
+        The first update of each level, counted from the end of the warm-up, and its fraction of the peak, starting
+        with ``(0, 1.0)``; ``None`` when the family goes in no steps, or in more than `MAX_LEVELS`.
+    """
+    if not isinstance(schedule.family, Constant | Step | MultiStep):
+        return None
+    n = total_steps - schedule.warmup.length(total_steps)
+    factors = schedule.family.factors(np.arange(float(n)), n=n, floor=schedule.floor)
+    changes = (np.flatnonzero(np.diff(factors)) + 1).tolist()
+    if len(changes) >= MAX_LEVELS:
+        return None
+    return tuple((first, float(factors[first])) for first in (0, *changes))
+
+
+def floor_cuts(schedule: Schedule, *, total_steps: int) -> bool:
+    """Whether the floor raises the rate of any update of a schedule that only goes down after its warm-up."""
+    free = schedule.model_copy(update={"floor": 0.0}).lr(total_steps - 1, total_steps=total_steps)
+    return free < schedule.floor * schedule.peak_lr * (1 - ROUNDING)
+
+
+def drops_of(levels: tuple[tuple[int, float], ...], *, gamma: float) -> list[int] | None:
+    """Where a rate drops by ``gamma``, each place as often as it does; ``None`` when it drops by something else."""
+    places: list[int] = []
+    for (_, before), (first, after) in pairwise(levels):
+        if not after:
+            return None
+        times = round(math.log(after / before) / math.log(gamma))
+        if not math.isclose(before * gamma**times, after, rel_tol=1e-12):
+            return None
+        places += [first] * times
+    return places if len(places) <= MAX_LEVELS else None
+
+
+def nearest_of(schedule: Schedule, candidates: Sequence[Schedule], *, total_steps: int) -> tuple[Schedule, float, int]:
+    """The candidate whose largest difference from a schedule is the smallest.
+
+    A run of more than 20,000 updates is looked at in 501 places.
+
+    Returns:
+        The candidate, its largest difference as a fraction of the schedule's peak, and the update of it.
+    """
+    places = min(total_steps, _PLACES if total_steps > _LOOKED_AT_WHOLE else total_steps)
+    updates = np.linspace(0, total_steps - 1, num=places).round().astype(int)
+
+    def rates(one: Schedule) -> Array:
+        if places == total_steps:
+            return one.lrs(total_steps)
+        return np.array([one.lr(update, total_steps=total_steps) for update in updates.tolist()])
+
+    wanted = rates(schedule)
+    gaps = [np.abs(rates(candidate) - wanted) for candidate in candidates]
+    best = min(range(len(candidates)), key=lambda index: float(gaps[index].max()))
+    worst = int(gaps[best].argmax())
+    return candidates[best], float(gaps[best][worst]) / schedule.peak_lr, int(updates[worst])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A stretch in which the rate changes by equal steps."""
+
+    first: int
+    """Its first update, counted from the end of the warm-up."""
+    updates: int
+    start: float
+    """At its first update, as a fraction of the peak."""
+    end: float
+    """At its last update."""
+
+
+def lines_of(schedule: Schedule, *, total_steps: int) -> tuple[Line, ...] | None:
+    """The straight lines that a schedule follows after its warm-up; ``None`` when it is not made of such."""
+    pieces = formula_of(schedule, total_steps=total_steps).pieces
+    if len(pieces) > MAX_LEVELS:
+        return None
+    warmup = schedule.warmup.length(total_steps)
+    n = total_steps - warmup
+    factors = schedule.family.factors(np.arange(float(n)), n=n, floor=schedule.floor)
+    found = []
+    for first, after in pairwise([*(piece.first for piece in pieces if piece.first < n), n]):
+        part = factors[first:after]
+        if not np.allclose(part, np.linspace(part[0], part[-1], part.size), rtol=1e-12, atol=1e-14):
+            return None
+        found.append(Line(first=first, updates=part.size, start=float(part[0]), end=float(part[-1])))
+    return tuple(found)

@@ -1,0 +1,159 @@
+"""A schedule for timm: its schedulers with updates as their unit.
+
+Its warm-up rises by equal steps from ``warmup_lr_init`` to the peak at update ``warmup_t``, where the schedule begins;
+ours is at the peak one update before it begins. So only what holds the peak for an update after ``warmup_t = W - 1``
+can be said, which ``WSDLRScheduler`` does, and what goes in steps does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tuner.exports.exporter import Exporter, Run, Written, code, comment
+from tuner.exports.pytorch import checked, scalar_code
+from tuner.exports.shape import (
+    Inexpressible,
+    Ramp,
+    descent_of,
+    drops_of,
+    floor_cuts,
+    levels_of,
+    ramp_of,
+)
+from tuner.schedules import Constant, Cosine, InverseSqrt, MultiStep, Polynomial, Schedule, Sgdr, Step
+from tuner.schedules.spans import in_updates
+
+_STEPPING: Final = (
+    "Build the optimizer with lr=PEAK_LR, then scheduler = make_scheduler(optimizer), and call "
+    "scheduler.step_update(update + 1) after optimizer.step() of each update. To resume, call scheduler.step_update("
+    "updates done): it holds no state. timm calls the class with t_in_epochs=False, as train.py --sched-on-updates."
+)
+_DECAYS: Final = {
+    "linear": 'decay_fn="linear"',
+    "cosine": 'decay_fn="cosine"',
+    "1-sqrt": 'decay_fn="1-sqrt"',
+    "exponential": 'decay_fn="exp", decay_ratio=0.01',
+}
+_CLASS: Final = '''\
+class TunedScheduler(Scheduler):
+    """A scheduler of timm whose rate is a function of the updates done."""
+
+    def __init__(self, optimizer):
+        super().__init__(optimizer, param_group_field="lr", t_in_epochs=False)
+        self.update_groups(self._get_lr(0))
+
+    def _get_lr(self, t):
+        return [value * lr_factor(t) for value in self.base_values]
+
+
+def make_scheduler(optimizer):
+    check_lr(optimizer)
+    return TunedScheduler(optimizer)
+'''
+
+
+def timm_call(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | Inexpressible:
+    """The scheduler of timm that is exactly this schedule: its class, and its arguments after the optimizer."""
+    ramp = ramp_of(schedule, total_steps=total_steps)
+    if ramp.kind in ("curved", "constant"):
+        return Inexpressible(reason=f"Its warm-up is linear, this one is {schedule.warmup.shape}.")
+    if isinstance(schedule.family, Constant | Step | MultiStep):
+        return _in_steps(schedule, ramp=ramp, total_steps=total_steps)
+    if ramp.kind == "none" and (found := _without_warmup(schedule, total_steps=total_steps)):
+        return found
+    descent = descent_of(schedule, total_steps=total_steps)
+    if descent is None:
+        where = " after a warm-up" if ramp.updates else ""
+        floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
+        return Inexpressible(reason=f"It has no scheduler for {schedule.family.label}{floor}{where}.")
+    warmup = max(ramp.updates - 1, 0)
+    lengths = f"t_initial={total_steps - warmup}, decay_t={descent.updates}"
+    ends = f"lr_min={schedule.floor * schedule.peak_lr!r}, {_DECAYS[descent.shape]}"
+    return "WSDLRScheduler", f"{lengths}, {ends}{_warmup(schedule, ramp)}"
+
+
+def _warmup(schedule: Schedule, ramp: Ramp) -> str:
+    if ramp.updates < 2:
+        return ""
+    return f", warmup_t={ramp.updates - 1}, warmup_lr_init={ramp.start * schedule.peak_lr!r}"
+
+
+def _in_steps(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> tuple[str, str] | Inexpressible:
+    gamma = 1.0 if isinstance(schedule.family, Constant) else _gamma(schedule)
+    levels = levels_of(schedule, total_steps=total_steps)
+    places = None if levels is None else drops_of(levels, gamma=gamma) if gamma < 1 else []
+    if places is None:
+        return Inexpressible(reason="MultiStepLRScheduler has no floor, and at most 100 drops are written out.")
+    at = [ramp.updates + place + 1 for place in places]  # it drops one update before decay_t
+    warmup = f"{_warmup(schedule, ramp)}, warmup_prefix=False" if ramp.updates else ""
+    return "MultiStepLRScheduler", f"decay_t={at}, decay_rate={gamma!r}{warmup}"
+
+
+def _gamma(schedule: Schedule) -> float:
+    assert isinstance(schedule.family, Step | MultiStep)
+    return schedule.family.gamma
+
+
+def _without_warmup(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | None:
+    low = f"lr_min={schedule.floor * schedule.peak_lr!r}"
+    match schedule.family:
+        case Cosine():
+            return "CosineLRScheduler", f"t_initial={total_steps}, {low}"
+        case Polynomial(power=power):
+            return "PolyLRScheduler", f"t_initial={total_steps}, power={power!r}, {low}"
+        case Sgdr(cycles=cycles, multiplier=multiplier) if multiplier == 1 and total_steps % cycles == 0:
+            return "CosineLRScheduler", f"t_initial={total_steps // cycles}, cycle_limit={cycles}, {low}"
+        case InverseSqrt(timescale=timescale) if not floor_cuts(schedule, total_steps=total_steps):
+            scale = f'stable_fn="rsqrt", stable_timescale={in_updates(timescale, of=total_steps)!r}'
+            return "WSDLRScheduler", f"t_initial={total_steps + 1}, decay_t=1, {scale}"
+    return None
+
+
+def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    found = timm_call(schedule, total_steps=total_steps)
+    if isinstance(found, Inexpressible):
+        return found
+    name, arguments = found
+    body = (
+        f"def make_scheduler(optimizer):\n    check_lr(optimizer)\n"
+        f"    return {name}(optimizer, {arguments}, t_in_epochs=False)\n"
+    )
+    imports = f"from timm.scheduler.{_MODULES[name]} import {name}\n"
+    return f"{comment(_STEPPING)}\n{checked(schedule, total_steps=total_steps, imports=imports, body=body)}"
+
+
+_MODULES: Final = {
+    "CosineLRScheduler": "cosine_lr",
+    "MultiStepLRScheduler": "multistep_lr",
+    "PolyLRScheduler": "poly_lr",
+    "WSDLRScheduler": "wsd_lr",
+}
+
+
+def _function(schedule: Schedule, *, total_steps: int) -> str:
+    imports = "from timm.scheduler.scheduler import Scheduler\n"
+    return f"{comment(_STEPPING)}\n{scalar_code(schedule, total_steps=total_steps, imports=imports, body=_CLASS)}"
+
+
+def _write(schedule: Schedule, run: Run) -> Written:
+    return code(
+        schedule,
+        run,
+        target="timm's own schedulers",
+        own=_own(schedule, total_steps=run.total_steps),
+        function=lambda: _function(schedule, total_steps=run.total_steps),
+    )
+
+
+EXPORTERS: Final = (
+    Exporter(
+        name="timm",
+        description="timm: one of its schedulers, in updates.",
+        own="constant, linear, cosine, wsd, step and multi_step, with a linear warm-up or none; polynomial, "
+        "inverse_sqrt and sgdr with cycles of whole updates, without one.",
+        needs="timm",
+        media_type="text/x-python",
+        ending="py",
+        write=_write,
+    ),
+)

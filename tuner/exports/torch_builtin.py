@@ -1,0 +1,210 @@
+"""A schedule out of the schedulers that PyTorch brings, where they say exactly the same."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from tuner.exports.exporter import Exporter, Run, Written, code, comment
+from tuner.exports.pytorch import STEPPING, checked, lambda_code
+from tuner.exports.shape import (
+    Inexpressible,
+    descent_of,
+    drops_of,
+    floor_cuts,
+    levels_of,
+    lines_of,
+    ramp_of,
+)
+from tuner.schedules import Cyclic, Exponential, MultiStep, OneCycle, Polynomial, Schedule, Sgdr, Step
+from tuner.schedules.families.cycles import cycle_edges
+from tuner.schedules.spans import fitting, in_updates
+
+_LIMITS: Final = (
+    "All parameter groups must have the lr PEAK_LR: floors are rates here, not parts of one. Train no further than "
+    "TOTAL_UPDATES: from there on some of PyTorch's schedulers rise again, and OneCycleLR raises."
+)
+_HELD: Final = "ConstantLR(optimizer, factor=1.0, total_iters=1)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stage:
+    call: str
+    updates: int
+
+
+def builtin_code(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    """Code with ``make_scheduler(optimizer)``, out of PyTorch's own schedulers."""
+    rise = _rise(schedule, total_steps=total_steps)
+    if isinstance(rise, Inexpressible):
+        return rise
+    rest = _rest(schedule, total_steps=total_steps)
+    if isinstance(rest, Inexpressible):
+        return rest
+    stages = [*rise, *rest]
+    names = sorted({*re.findall(r"\b[A-Z]\w+(?=\()", " ".join(stage.call for stage in stages))} | _sequential(stages))
+    imports = "from torch.optim.lr_scheduler import (\n" + "".join(f"    {name},\n" for name in names) + ")\n"
+    body = f"def make_scheduler(optimizer):\n    check_lr(optimizer)\n{_built(stages)}"
+    return checked(schedule, total_steps=total_steps, imports=imports, body=body)
+
+
+def _sequential(stages: list[_Stage]) -> set[str]:
+    return {"SequentialLR"} if len(stages) > 1 else set()
+
+
+def _built(stages: list[_Stage]) -> str:
+    if len(stages) == 1:
+        return f"    return {stages[0].call}\n"
+    ends = [sum(stage.updates for stage in stages[: i + 1]) for i in range(len(stages) - 1)]
+    calls = "".join(f"        {stage.call},\n" for stage in stages)
+    return f"    stages = [\n{calls}    ]\n    return SequentialLR(optimizer, stages, milestones={ends})\n"
+
+
+def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressible:
+    ramp = ramp_of(schedule, total_steps=total_steps)
+    match ramp.kind:
+        case "none":
+            return []
+        case "constant":
+            call = f"ConstantLR(optimizer, factor={ramp.start!r}, total_iters={ramp.updates})"
+        case "linear" if ramp.updates == 1:
+            call = _HELD
+        case "linear":
+            call = f"LinearLR(optimizer, start_factor={ramp.start!r}, end_factor=1.0, total_iters={ramp.updates - 1})"
+        case _:
+            return Inexpressible(reason=f"PyTorch has no {schedule.warmup.shape} warm-up.")
+    return [_Stage(call=call, updates=ramp.updates)]
+
+
+def _rest(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressible:
+    n = total_steps - schedule.warmup.length(total_steps)
+    call: str | Inexpressible
+    match schedule.family:
+        case Step() | MultiStep():
+            call = _drops(schedule, total_steps=total_steps)
+        case Exponential():
+            call = _exponential(schedule.family, schedule, total_steps=total_steps, n=n)
+        case Polynomial() if schedule.floor == 0:
+            call = f"PolynomialLR(optimizer, total_iters={n}, power={schedule.family.power!r})"
+        case Sgdr():
+            call = _restarts(schedule.family, schedule, n=n)
+        case OneCycle():
+            call = _one_cycle(schedule.family, schedule, n=n)
+        case Cyclic():
+            call = _cyclic(schedule.family, schedule, n=n)
+        case _:
+            return _descent(schedule, total_steps=total_steps, n=n)
+    return call if isinstance(call, Inexpressible) else [_Stage(call=call, updates=n)]
+
+
+def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | Inexpressible:
+    descent = descent_of(schedule, total_steps=total_steps)
+    if descent is not None and descent.shape in ("linear", "cosine"):
+        d = descent.updates
+        call = (
+            f"LinearLR(optimizer, start_factor=1.0, end_factor={schedule.floor!r}, total_iters={d})"
+            if descent.shape == "linear"
+            else f"CosineAnnealingLR(optimizer, T_max={d}, eta_min={schedule.floor * schedule.peak_lr!r})"
+        )
+        stable = [_Stage(call=_HELD, updates=n - d)] if d < n else []
+        return [*stable, _Stage(call=call, updates=d)]
+    lines = lines_of(schedule, total_steps=total_steps)
+    if lines is None:
+        return Inexpressible(reason=f"PyTorch has no scheduler for {schedule.family.label}{_floored(schedule)}.")
+    if any(line.start == 0 for line in lines):
+        return Inexpressible(reason="LinearLR cannot start at a rate of 0.")
+    stages = []
+    for line in lines:
+        last = line.updates - 1
+        straight = f"LinearLR(optimizer, start_factor={line.start!r}, end_factor={line.end!r}, total_iters={last})"
+        held = f"ConstantLR(optimizer, factor={line.start!r}, total_iters={line.updates})"
+        stages.append(_Stage(call=straight if last and line.start != line.end else held, updates=line.updates))
+    return stages
+
+
+def _floored(schedule: Schedule) -> str:
+    return f" with a floor of {schedule.floor:g}" if schedule.floor else ""
+
+
+def _drops(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+    family = schedule.family
+    assert isinstance(family, Step | MultiStep)
+    if isinstance(family, Step) and not floor_cuts(schedule, total_steps=total_steps):
+        every = in_updates(family.every, of=total_steps - schedule.warmup.length(total_steps))
+        if every == round(every):
+            return f"StepLR(optimizer, step_size={round(every)}, gamma={family.gamma!r})"
+    levels = levels_of(schedule, total_steps=total_steps)
+    places = None if levels is None else drops_of(levels, gamma=family.gamma)
+    if places is None:
+        return Inexpressible(reason="MultiStepLR has no floor, and no more than 100 milestones are written out.")
+    return f"MultiStepLR(optimizer, milestones={places}, gamma={family.gamma!r})"
+
+
+def _exponential(family: Exponential, schedule: Schedule, *, total_steps: int, n: int) -> str | Inexpressible:
+    if floor_cuts(schedule, total_steps=total_steps):
+        return Inexpressible(reason="ExponentialLR has no floor.")
+    if family.gamma is None or family.every is None:
+        gamma = math.exp(-(family.rate or 0.0) / n)
+    else:
+        gamma = family.gamma ** (1 / in_updates(family.every, of=n))
+    return f"ExponentialLR(optimizer, gamma={gamma!r})"
+
+
+def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> str | Inexpressible:
+    edges = cycle_edges(family, n=n).tolist()
+    if any(edge != round(edge) for edge in edges):
+        return Inexpressible(reason="CosineAnnealingWarmRestarts restarts after whole updates only.")
+    if family.cycles > 1 and family.multiplier != round(family.multiplier):
+        return Inexpressible(reason="CosineAnnealingWarmRestarts takes whole numbers as T_mult only.")
+    floor = schedule.floor * schedule.peak_lr
+    multiplier = round(family.multiplier) if family.cycles > 1 else 1
+    return f"CosineAnnealingWarmRestarts(optimizer, T_0={round(edges[1])}, T_mult={multiplier}, eta_min={floor!r})"
+
+
+def _one_cycle(family: OneCycle, schedule: Schedule, *, n: int) -> str | Inexpressible:
+    rise, start = fitting(family.rise, of=n, field="family.rise"), max(family.start_factor, schedule.floor)
+    if start == 0:
+        return Inexpressible(reason="OneCycleLR cannot start at a rate of 0.")
+    end = f"final_div_factor={start / schedule.floor!r}" if schedule.floor else 'final_div_factor=float("inf")'
+    shape = {"cosine": "cos", "linear": "linear"}[family.shape]
+    return (
+        f"OneCycleLR(optimizer, max_lr=PEAK_LR, total_steps={n + 1}, pct_start={(rise + 1) / (n + 1)!r}, "
+        f'anneal_strategy="{shape}", div_factor={1 / start!r}, {end}, cycle_momentum=False)'
+    )
+
+
+def _cyclic(family: Cyclic, schedule: Schedule, *, n: int) -> str:
+    length = n / family.cycles
+    gamma = "" if family.gamma is None else f" gamma={family.gamma ** (1 / length)!r},"
+    return (
+        f"CyclicLR(optimizer, base_lr={schedule.floor * schedule.peak_lr!r}, max_lr=PEAK_LR, "
+        f"step_size_up={length * family.rise!r}, step_size_down={length * (1 - family.rise)!r}, "
+        f'mode="{family.mode}",{gamma} cycle_momentum=False)'
+    )
+
+
+def _write(schedule: Schedule, run: Run) -> Written:
+    own = builtin_code(schedule, total_steps=run.total_steps)
+    return code(
+        schedule,
+        run,
+        target="PyTorch's own schedulers",
+        own=own if isinstance(own, Inexpressible) else f"{comment(STEPPING)}{comment(_LIMITS)}\n{own}",
+        function=lambda: f"{comment(STEPPING)}\n{lambda_code(schedule, total_steps=run.total_steps)}",
+    )
+
+
+EXPORTERS: Final = (
+    Exporter(
+        name="torch-builtin",
+        description="PyTorch: its own schedulers, joined by SequentialLR.",
+        own="constant, linear, cosine, step, multi_step, exponential, polynomial, wsd (linear, cosine), sgdr, "
+        "one_cycle, cyclic and straight lines; with a linear or a constant warm-up.",
+        needs="torch",
+        media_type="text/x-python",
+        ending="py",
+        write=_write,
+    ),
+)
