@@ -15,7 +15,7 @@ from dataclasses import replace
 from tuner.jobs.records import JobRecord, NewRun, RunKind, RunRecord, StudyLock, StudyRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.report.build import build_report
-from tuner.report.study_result import StudyResult, TrialResult
+from tuner.report.study_result import RunCurve, StudyResult, TrialResult
 from tuner.schedules import Schedule
 from tuner.search.decisions import (
     CompleteTrial,
@@ -34,6 +34,7 @@ from tuner.search.decisions import (
     TrialStatus,
     TrialView,
 )
+from tuner.search.importances import parameter_importances
 from tuner.search.ladder import rung_schedule, rung_steps, search_seed
 from tuner.search.plan import leading_ends, plan
 from tuner.search.settings import SearchSettings
@@ -50,6 +51,7 @@ _STATUS = {
 }
 LOCK_SECONDS = 60.0
 """How long a planning step may take before another worker may plan the same job."""
+_CURVE_POINTS = 200  # of a run, for the report: its loss does not jump between them unseen
 _LIVE = frozenset({RunState.QUEUED, RunState.LEASED})
 _HAS_RESULT = frozenset({RunState.SUCCEEDED, RunState.DIVERGED})
 
@@ -119,10 +121,27 @@ def _stop(job: JobRecord, *, state: StudyState) -> Stop | None:
     return search_over(state, target_loss=limits.target_loss, patience=limits.patience)
 
 
-def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
-    """What the report is made from."""
+def study_result(record: StudyRecord, *, why_ended: str, curves: Sequence[RunCurve] = ()) -> StudyResult:
+    """What the report is made from.
+
+    Args:
+        record: The study as stored.
+        why_ended: In words.
+        curves: Of its confirmation runs; without them, no advice is taken from any.
+    """
     rung_runs, confirm_runs = _runs_by_trial(record.runs)
     settings = record.job.spec.search
+    trials = tuple(
+        TrialResult(
+            number=trial.number,
+            control=None if trial.control is None else Control(trial.control),
+            schedule=trial.schedule,
+            status=_STATUS[trial.state],
+            losses=tuple(result.loss for result in _rung_results(rung_runs[trial.number])),
+            reason=trial.reason,
+        )
+        for trial in record.trials
+    )
     return StudyResult(
         job_id=record.job.id,
         job_name=record.job.spec.name,
@@ -130,24 +149,19 @@ def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
         options=record.job.spec.options,
         total_steps=settings.total_steps,
         rung_steps=rung_steps(settings),
-        trials=tuple(
-            TrialResult(
-                number=trial.number,
-                control=None if trial.control is None else Control(trial.control),
-                schedule=trial.schedule,
-                status=_STATUS[trial.state],
-                losses=tuple(result.loss for result in _rung_results(rung_runs[trial.number])),
-                reason=trial.reason,
-            )
-            for trial in record.trials
-        ),
+        trials=trials,
         confirmations={
             number: {run.seed: run.loss for run in runs if run.state in _HAS_RESULT}
             for number, runs in sorted(confirm_runs.items())
         },
         updates_spent=record.job.updates_spent,
         confirm_updates=sum(run.updates for runs in confirm_runs.values() for run in runs),
+        updates_saved=0,
         why_ended=why_ended,
+        curves=tuple(curves),
+        importances=parameter_importances(
+            [(trial.schedule, trial.losses) for trial in trials], space=settings.searched_space
+        ),
     )
 
 
@@ -180,13 +194,22 @@ def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, decision: 
             run = replace(run, kind=RunKind.CONFIRM, seed=decision.seed)
             store.planning.add_run(lock, trial_number=decision.trial, run=run)
         case Finish():
-            report = build_report(study_result(record, why_ended=decision.reason))
+            curves = _confirmation_curves(store, record=record)
+            report = build_report(study_result(record, why_ended=decision.reason, curves=curves))
             store.planning.complete_job(lock, report=report.model_dump(mode="json"))
         case GiveUp():
             errors = (run.error for run in record.runs if run.state is RunState.FAILED and run.error)
             first = next(errors, "")
             error = f"{decision.reason}. The first error was:\n{first}" if first else decision.reason
             store.planning.fail_job(lock, error=error)
+
+
+def _confirmation_curves(store: Store, *, record: StudyRecord) -> tuple[RunCurve, ...]:
+    return tuple(
+        RunCurve(trial=run.trial_number, seed=run.seed, points=store.jobs.curve(run.id, points=_CURVE_POINTS))
+        for run in record.runs
+        if run.kind is RunKind.CONFIRM and run.state in _HAS_RESULT
+    )
 
 
 def _rung_run(schedule: Schedule, *, settings: SearchSettings, rung: int, reason: str) -> NewRun:

@@ -137,9 +137,15 @@ def plateau_sentence(plateau: Plateau, *, recommended: Candidate, candidates: Se
 
 def cost_sentence(cost: Cost, *, trials: int) -> str:
     """What the answer took."""
+    saved = (
+        f" Runs that share their first learning rates trained them once, which saved {cost.updates_saved:,} more updates."
+        if cost.updates_saved
+        else ""
+    )
     return (
         f"The search took {cost.search_updates:,} updates; training all {trials} trials in full would have taken "
         f"{cost.updates_all_full:,} ({100 * cost.ratio:.0f} %). Confirmation took {cost.confirm_updates:,} more."
+        f"{saved}"
     )
 
 

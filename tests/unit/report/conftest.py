@@ -61,6 +61,7 @@ class Studies:
             confirmations=confirmations,
             updates_spent=updates_spent,
             confirm_updates=confirm_updates,
+            updates_saved=0,
             why_ended="every finalist is confirmed",
         )
 

@@ -55,6 +55,7 @@ def study_results(draw) -> StudyResult:
         confirmations=confirmations,
         updates_spent=1_000,
         confirm_updates=400,
+        updates_saved=0,
         why_ended="drawn",
     )
 
