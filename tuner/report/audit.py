@@ -52,7 +52,7 @@ def _sentence(audit: PruningAudit) -> str:
     if not count:
         return "Nothing was audited: whether pruning lost a better schedule was not measured."
     if audit.best_search_loss is None:
-        return f"{_trials(count)} that had been pruned were trained to the end, but no other trial was: nothing to compare."
+        return f"{_trials(count)} that had been pruned were trained to the end, but nothing else was to compare with."
     trained = f"{_trials(count)} that had been pruned {'was' if count == 1 else 'were'} trained to the end all the same"
     best = f"the best search loss at the horizon, {loss_text(audit.best_search_loss)}"
     if not audit.false_prunes:

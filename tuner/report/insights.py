@@ -39,11 +39,11 @@ class PeakLimit(Part):
     factor: float
     """By which the peak may be divided (below) or multiplied (above), at least 1."""
     reached: bool
-    """Whether the loss has risen by the tolerance there. If not, it is as far as anything was tried: at least so much."""
+    """Whether the loss has risen by the tolerance there. If not, nothing was tried beyond: it is at least so much."""
 
 
 class PeakFit(Part):
-    """The loss against the logarithm of the peak rate x = ln(peak / best peak): ``constant + slope x + curvature x^2``."""
+    """The loss over x = ln(peak / candidate's peak): ``constant + slope x + curvature x^2``."""
 
     constant: float
     slope: float

@@ -18,6 +18,8 @@ MIN_POINTS: Final = 4
 """Trials that a fit takes."""
 MIN_PEAKS: Final = 3
 """Different peaks among them: a parabola has three unknowns."""
+MIN_SPAN: Final = 2.0
+"""Highest over lowest of these peaks: closer ones tell noise."""
 WINDOW: Final = 5.0
 """Peaks up to so many times below and above the candidate's take part: a parabola is good near the optimum alone."""
 MIN_R_SQUARED: Final = 0.5
@@ -27,7 +29,8 @@ MIN_R_SQUARED: Final = 0.5
 def peak_sensitivity(result: StudyResult, *, candidate: Candidate) -> Sensitivity:
     """How far a candidate's peak may be off.
 
-    At the highest rung with `MIN_POINTS` suitable trials, the loss is fitted by least squares as ``a + b x + c x^2``
+    At the highest rung with `MIN_POINTS` suitable trials of `MIN_PEAKS` peaks that span `MIN_SPAN`, the loss is fitted
+    by least squares as ``a + b x + c x^2``
     over ``x = ln(peak / the candidate's peak)``. Suitable is a trial whose shape is similar to the candidate's, whose
     peak lies within the `WINDOW`, and which did not diverge. The limits are where the fit is higher than at x = 0 by
     the tolerance; as a parabola that opens upwards has one such place on either side, both exist.
@@ -47,14 +50,19 @@ def peak_sensitivity(result: StudyResult, *, candidate: Candidate) -> Sensitivit
     ]
     for rung in reversed(range(len(result.rung_steps))):
         points = _points(similar, candidate=candidate, rung=rung)
-        if len(points) >= MIN_POINTS:
+        if _are_enough(points):
             return _fitted(points, candidate=candidate, rung=rung, diverged_from=_diverged_from(similar))
     most = max(len(_points(similar, candidate=candidate, rung=rung)) for rung in range(len(result.rung_steps)))
     return _unknown(
         candidate,
-        reason=f"only {most} trials of this shape within a factor of {WINDOW:g} of its peak have a result at the same "
-        f"rung; {MIN_POINTS} are needed",
+        reason=f"no rung has losses of {MIN_POINTS} such schedules at {MIN_PEAKS} or more peaks within a factor of "
+        f"{WINDOW:g} of its own, the highest at least {MIN_SPAN:g} times the lowest; the most at one rung are {most}",
     )
+
+
+def _are_enough(points: Sequence[PeakPoint]) -> bool:
+    peaks = {point.peak_lr for point in points}
+    return len(points) >= MIN_POINTS and len(peaks) >= MIN_PEAKS and max(peaks) >= MIN_SPAN * min(peaks)
 
 
 def _points(similar: Sequence[TrialResult], *, candidate: Candidate, rung: int) -> tuple[PeakPoint, ...]:
@@ -81,8 +89,6 @@ def _fitted(
 ) -> Sensitivity:
     best_peak = candidate.schedule.peak_lr
     known: dict[str, Any] = {"rung": rung, "points": points, "diverged_from": diverged_from}
-    if len({point.peak_lr for point in points}) < MIN_PEAKS:
-        return _unknown(candidate, reason=f"fewer than {MIN_PEAKS} different peaks were tried near it", **known)
     x = np.log([point.peak_lr / best_peak for point in points])
     losses = np.array([point.loss for point in points])
     curvature, slope, constant = (float(value) for value in np.polyfit(x, losses, deg=2))

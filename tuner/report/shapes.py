@@ -11,6 +11,7 @@ from tuner.schedules import Schedule
 
 SIMILAR: Final = 0.1
 """Mean absolute distance of two shapes up to which they count as similar; linear and cosine are 0.07 apart."""
+_MAX_DENSE: Final = 50_000  # updates up to which all of them at once are quicker than the places one by one
 _PLACES: Final = 400  # updates of a run that stands for every length
 
 
@@ -24,10 +25,10 @@ def shape_of(schedule: Schedule, *, total_steps: int) -> NDArray[np.float64]:
     Returns:
         float64 ``[min(total_steps, 400)]``, in [0, 1].
     """
-    if total_steps <= _PLACES:
-        return schedule.lrs(total_steps) / schedule.peak_lr
-    updates = np.linspace(0, total_steps - 1, _PLACES).astype(int).tolist()
-    return np.array([schedule.lr(update, total_steps=total_steps) for update in updates]) / schedule.peak_lr
+    updates = np.linspace(0, total_steps - 1, min(total_steps, _PLACES)).astype(int)
+    if total_steps <= _MAX_DENSE:
+        return schedule.lrs(total_steps)[updates] / schedule.peak_lr
+    return np.array([schedule.lr(update, total_steps=total_steps) for update in updates.tolist()]) / schedule.peak_lr
 
 
 def distance(one: Schedule, other: Schedule, *, total_steps: int) -> float:

@@ -96,7 +96,10 @@ def parameter_importances(
     by_family: defaultdict[str, list[Row]] = defaultdict(list)
     for values, loss in rows:
         by_family[str(values["family"])].append((values, loss))
-    shared = {"family": Choice(values=tuple(family.name for family in space.families)), "peak_lr": space.peak_lr}
+    shared: dict[str, Parameter] = {
+        "family": Choice(values=tuple(family.name for family in space.families)),
+        "peak_lr": space.peak_lr,
+    }
     return Importances(
         rung=rung,
         trials=len(rows),

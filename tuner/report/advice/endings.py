@@ -37,8 +37,8 @@ def advise_on_the_end(result: StudyResult, *, candidate: Candidate, curves: Sequ
     """Advise on decay and length, from how the candidate's runs end and from its losses at the two highest rungs.
 
     The curve tells about the decay: a loss that is still falling while the rate is high calls for a decay to zero, one
-    that falls in a short decay for an earlier one. The rungs tell about the length: they are complete schedules, so that
-    the difference of their losses is what more updates bring, which no curve of a decaying rate can show.
+    that falls in a short decay for an earlier one. The rungs tell about the length: they are complete schedules, so
+    that the difference of their losses is what more updates bring, which no curve of a decaying rate can show.
 
     Args:
         result: The study.
@@ -89,8 +89,8 @@ def _longer(result: StudyResult, *, candidate: Candidate) -> Iterator[Advice]:
         return
     yield Advice(
         code=AdviceCode.TRAIN_LONGER,
-        sentence=f"Train longer, if you can afford it: from {before:,} to {after:,} updates the complete schedule's loss "
-        f"fell from {loss_before:.4g} to {loss_after:.4g}, {100 * per_doubling:.0f} % for every doubling.",
+        sentence=f"Train longer, if you can afford it: from {before:,} to {after:,} updates the complete schedule's "
+        f"loss fell from {loss_before:.4g} to {loss_after:.4g}, {100 * per_doubling:.0f} % for every doubling.",
         evidence={
             "updates_before": before,
             "updates_after": after,
@@ -113,8 +113,8 @@ def _fewer(result: StudyResult, *, candidate: Candidate, curves: Sequence[Curve]
     yield Advice(
         code=AdviceCode.FEWER_UPDATES,
         sentence=f"Fewer updates would do: the loss is flat over the last {percent(FLAT)} of them, and the complete "
-        f"schedule in {before:,} updates came to {loss_before:.4g}, in {after:,} to {loss_after:.4g}; differences up to "
-        f"{allowed:.2g} do not count.",
+        f"schedule in {before:,} updates came to {loss_before:.4g}, in {after:,} to {loss_after:.4g}; differences up "
+        f"to {allowed:.2g} do not count.",
         evidence={
             "fall": fall,
             "tolerance": allowed,

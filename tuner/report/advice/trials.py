@@ -64,8 +64,8 @@ def _limits(fine: list[float], diverged: list[float]) -> str:
 def advise_on_floor(result: StudyResult, *, recommended: Candidate) -> Iterator[Advice]:
     """Advise a floor of zero where trials with a floor above it did worse than their like without one.
 
-    A pair is two trials of one family at the highest rung that both have a loss at, with peaks and shapes (apart from the
-    floor) that are near each other. Every pair must agree, and they must differ by more than what counts as a difference.
+    A pair is two trials of one family at the highest rung that both have a loss at, with peaks and shapes (apart from
+    the floor) that are near each other. Every pair must agree, and their median difference must be one that counts.
 
     Args:
         result: The study.
@@ -80,8 +80,8 @@ def advise_on_floor(result: StudyResult, *, recommended: Candidate) -> Iterator[
     cost = statistics.median(costs)
     yield Advice(
         code=AdviceCode.FLOOR_COSTS,
-        sentence=f"Decay to zero instead of to {percent(recommended.schedule.floor)}: in all {len(costs)} pairs of trials "
-        f"that differ in their floor, the one with a floor above zero did worse, by {cost:.2g} in the median.",
+        sentence=f"Decay to zero instead of to {percent(recommended.schedule.floor)}: in all {len(costs)} pairs of "
+        f"trials that differ in their floor, the one with a floor above zero did worse, by {cost:.2g} in the median.",
         evidence={"pairs": len(costs), "median_cost": cost, "needed": needed, "floor": recommended.schedule.floor},
     )
 
