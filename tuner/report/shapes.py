@@ -27,8 +27,11 @@ def shape_of(schedule: Schedule, *, total_steps: int) -> NDArray[np.float64]:
     """
     updates = np.linspace(0, total_steps - 1, min(total_steps, _PLACES)).astype(int)
     if total_steps <= _MAX_DENSE:
-        return schedule.lrs(total_steps)[updates] / schedule.peak_lr
-    return np.array([schedule.lr(update, total_steps=total_steps) for update in updates.tolist()]) / schedule.peak_lr
+        lrs = schedule.lrs(total_steps)[updates]
+    else:
+        lrs = np.array([schedule.lr(update, total_steps=total_steps) for update in updates.tolist()])
+    shape: NDArray[np.float64] = lrs / schedule.peak_lr
+    return shape
 
 
 def distance(one: Schedule, other: Schedule, *, total_steps: int) -> float:

@@ -33,6 +33,8 @@ MIN_TRIALS: Final = 15
 """Trials for the parameters that all share: a third of them is five, the least that PED-ANOVA is recommended for."""
 MIN_FAMILY_TRIALS: Final = 8
 """Trials of one family for that family's own parameters."""
+MAX_TRIALS: Final = 1_000
+"""Trials that take part at most, evenly spread over the study: evaluating them takes seconds."""
 _BEST_SHARE: Final = 1 / 3
 _SHUFFLES: Final = 99
 _MOST_BY_CHANCE: Final = 0.05
@@ -61,7 +63,7 @@ class Importances:
     rung: int
     """Of the results: the one with the most, the highest of equals."""
     trials: int
-    """With a result there, within the space."""
+    """With a result there, within the space; at most `MAX_TRIALS`."""
     diverged: int
     """How many of them diverged; each counts as worse than all losses."""
     common: tuple[Importance, ...]
@@ -93,6 +95,7 @@ def parameter_importances(
         for schedule, losses in trials
         if len(losses) > rung and (values := space.values_of(schedule)) is not None
     ]
+    rows = rows[:: -(-len(rows) // MAX_TRIALS) or 1]
     by_family: defaultdict[str, list[Row]] = defaultdict(list)
     for values, loss in rows:
         by_family[str(values["family"])].append((values, loss))

@@ -75,7 +75,7 @@ def _spike(
     points = [(point.step, loss) for point in curve if (loss := loss_of(point)) is not None and math.isfinite(loss)]
     if len(points) < 3:  # a loss before, the spike, and one after it
         return None
-    descent = points[0][1] - min(loss for _, loss in points)
+    descent = max(loss for _, loss in points) - min(loss for _, loss in points)
     if not descent > 0.0:
         return None
     lowest, best = points[0][1], None

@@ -24,10 +24,8 @@ GREY, BLACK, GRID = "#a8a8a8", "#222222", "#e5e5e5"
 _DPI: Final = 150
 _MARGIN: Final = 0.01  # left of the title, as a share of the figure's width
 _TITLE_WIDTH: Final = 90  # characters of a line, for a figure 9 inches wide
-_SVG_SETTINGS: Final = {"svg.fonttype": "none", "svg.hashsalt": "tuner"}
 _SVG_LOCK: Final = threading.Lock()
 _PAGE_COLOURS: Final = {BLACK: "currentColor", "#000000": "currentColor", GRID: "var(--grid)"}
-_PAGE_FONT: Final = "font-family: system-ui, sans-serif"
 
 
 def new_figure(*, height: float) -> tuple[Figure, Axes]:
@@ -57,7 +55,8 @@ def line(colour: str, label: str, *, width: float = 1.4) -> Line2D:
 def as_png(figure: Figure, *, title: str) -> bytes:
     """A figure as a picture that stands alone, under a title."""
     text = textwrap.fill(title, width=_TITLE_WIDTH)
-    figure.suptitle(text, x=_MARGIN, ha="left", fontsize=11, fontweight="bold")  # from the figure's edge, not the axes'
+    title_text = figure.suptitle(text, x=_MARGIN, ha="left", fontsize=11, fontweight="bold")  # from the figure's edge
+    title_text.set_parse_math(False)  # a name with dollars in it is a name
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()
@@ -77,7 +76,7 @@ def as_svg(figure: Figure, *, name: str, alt: str) -> str:
     from matplotlib import rc_context
 
     buffer = io.StringIO()
-    with _SVG_LOCK, rc_context(_SVG_SETTINGS):
+    with _SVG_LOCK, rc_context({"svg.fonttype": "none", "svg.hashsalt": "tuner"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg ") :]
