@@ -48,6 +48,11 @@ def _pictures(report: Report) -> dict[str, str]:
             name="confirmations",
             alt="The loss of every candidate on each fresh seed; the table of candidates has medians and ranges.",
         )
+    return pictures | _pictures_of_insights(report)
+
+
+def _pictures_of_insights(report: Report) -> dict[str, str]:
+    pictures = {}
     for sensitivity in report.sensitivities or ():
         if sensitivity.points:
             name = f"sensitivity-{sensitivity.trial}"
