@@ -21,7 +21,6 @@ import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, create_trial
 
 from tuner.schedules import Schedule
@@ -150,6 +149,8 @@ def _evaluate(rows: Sequence[Row], *, parameters: Mapping[str, Parameter]) -> tu
 
 
 def _divergences(study: optuna.Study, *, losses: NDArray[np.float64], names: Sequence[str]) -> dict[str, float]:
+    from optuna.importance import PedAnovaImportanceEvaluator  # loads scikit-learn where that is installed
+
     def loss_of(trial: FrozenTrial) -> float:
         return float(losses[trial.number])
 
