@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -176,14 +177,18 @@ WORKER: Final = WorkerRecord(
 )
 
 
-def answer(value: Any, *, status: HTTPStatus = HTTPStatus.OK) -> dict[int | str, dict[str, Any]]:
+def answer(
+    value: Any, *, status: HTTPStatus = HTTPStatus.OK, also: Mapping[str, Any] | None = None
+) -> dict[int | str, dict[str, Any]]:
     """What an operation gives as ``responses=`` to show an example of its answer.
 
     Args:
         value: The example, as the operation returns it.
         status: Of the answer.
+        also: By media type, what the answer may be instead.
     """
-    return {int(status): {"content": {"application/json": {"example": _marked(jsonable_encoder(value))}}}}
+    content = {"application/json": {"example": _marked(jsonable_encoder(value))}, **(also or {})}
+    return {int(status): {"content": content}}
 
 
 def with_nulls(example: Any) -> Any:

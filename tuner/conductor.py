@@ -8,19 +8,19 @@ Optuna has and we do not is given up.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from tuner.jobs.records import JobRecord, LeasedRun, NewRun, RunKind, RunRecord, StudyLock, StudyRecord, TrialRecord
+from tuner.jobs.records import LeasedRun, NewRun, RunKind, StudyLock, StudyRecord
 from tuner.jobs.states import JobState, RunState, TrialState
+from tuner.jobs.study_state import HAS_RESULT, TRIAL_STATUS, RunsByTrial, study_state
 from tuner.report.build import build_report
-from tuner.report.study_result import StudyResult, TrialResult
+from tuner.report.study_result import RunCurve, StudyResult, TrialResult
 from tuner.schedules import Schedule
 from tuner.search.decisions import (
+    Audit,
     CompleteTrial,
     Confirm,
-    ConfirmView,
     Control,
     Decision,
     Finish,
@@ -28,31 +28,19 @@ from tuner.search.decisions import (
     NewTrial,
     Promote,
     Prune,
-    RungResult,
-    Stop,
     StudyState,
-    TrialStatus,
-    TrialView,
 )
+from tuner.search.importances import parameter_importances
 from tuner.search.ladder import rung_schedule, rung_steps, search_seed
 from tuner.search.plan import leading_ends, plan
 from tuner.search.proposals import schedule_for
 from tuner.search.settings import SearchSettings
-from tuner.search.stopping import search_over
 from tuner.search.study import Study, StudyTrial
 from tuner.store import Store
 
-_STATUS = {
-    TrialState.ACTIVE: TrialStatus.ACTIVE,
-    TrialState.PRUNED: TrialStatus.PRUNED,
-    TrialState.COMPLETED: TrialStatus.COMPLETED,
-    TrialState.FAILED: TrialStatus.FAILED,
-    TrialState.CANCELLED: TrialStatus.FAILED,
-}
 LOCK_SECONDS = 60.0
 """How long a planning step may take before another worker may plan the same job."""
-_LIVE = frozenset({RunState.QUEUED, RunState.LEASED})
-_HAS_RESULT = frozenset({RunState.SUCCEEDED, RunState.DIVERGED})
+_CURVE_POINTS = 200  # of a run, for the report: its loss does not jump between them unseen
 
 
 def advance(store: Store, *, lock: StudyLock, ahead: bool = False) -> None:
@@ -63,8 +51,8 @@ def advance(store: Store, *, lock: StudyLock, ahead: bool = False) -> None:
     Args:
         store: The database.
         lock: The study lock; released on return, also when there was nothing to do.
-        ahead: A run is being trained whose result nobody need wait for. No cohort is begun then: it should know what
-            the one before it came to.
+        ahead: A run is being trained whose result is not waited for. No schedule is chosen then: what the search learns
+            from one more run is worth more than the moment for which a device waits.
 
     Raises:
         StudyLockLost: The lock expired on the way; what was written until then stands, and another worker goes on.
@@ -84,7 +72,7 @@ def advance(store: Store, *, lock: StudyLock, ahead: bool = False) -> None:
         decisions, closed = plan(study_state(record), capacity=1), True
     # Trials that end only because of what is opened here are left to the next step.
     opening = [decision for decision in decisions if not isinstance(decision, Prune | CompleteTrial)]
-    if ahead and any(_begins_cohort(decision, record=record) for decision in opening):
+    if ahead and any(map(_wants_all_results, opening)):
         store.planning.release(lock, again=True)
         return
     # Confirmation tells the sampler nothing, and opening the study takes longer than everything else here.
@@ -113,41 +101,32 @@ def advance_beside(store: Store, *, lease: LeasedRun) -> None:
         advance(store, lock=lock, ahead=True)
 
 
-def _begins_cohort(decision: Decision, *, record: StudyRecord) -> bool:
-    begun = max((trial.cohort for trial in record.trials), default=-1)
-    return isinstance(decision, NewTrial) and decision.cohort > begun
+def _wants_all_results(decision: Decision) -> bool:
+    """Whether a decision is the better for the result of the run that is being trained."""
+    return isinstance(decision, NewTrial) and decision.schedule is None
 
 
-def study_state(record: StudyRecord) -> StudyState:
-    """What the plan may know of a stored study."""
-    rung_runs, confirm_runs = _runs_by_trial(record.runs)
-    state = StudyState(
-        settings=record.job.spec.search,
-        trials=tuple(_trial_view(trial, runs=rung_runs[trial.number]) for trial in record.trials),
-        confirmations=tuple(
-            ConfirmView(trial=number, seed=run.seed, finished=run.state not in _LIVE, loss=run.loss)
-            for number, runs in sorted(confirm_runs.items())
-            for run in runs
-        ),
-        updates_committed=sum(
-            run.total_steps - run.shared_updates for run in record.runs if run.state is not RunState.CANCELLED
-        ),
-    )
-    return replace(state, stop=_stop(record.job, state=state))
+def study_result(record: StudyRecord, *, why_ended: str, curves: Sequence[RunCurve] = ()) -> StudyResult:
+    """What the report is made from.
 
-
-def _stop(job: JobRecord, *, state: StudyState) -> Stop | None:
-    """Whether one of the job's limits ends its study."""
-    if job.limit_reached is not None:
-        return Stop.now(job.limit_reached)
-    limits = job.spec.limits
-    return search_over(state, target_loss=limits.target_loss, patience=limits.patience)
-
-
-def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
-    """What the report is made from."""
-    rung_runs, confirm_runs = _runs_by_trial(record.runs)
+    Args:
+        record: The study as stored.
+        why_ended: In words.
+        curves: Of its confirmation runs; without them, no advice is taken from any.
+    """
+    runs = RunsByTrial.of(record.runs)
     settings = record.job.spec.search
+    trials = tuple(
+        TrialResult(
+            number=trial.number,
+            control=None if trial.control is None else Control(trial.control),
+            schedule=trial.schedule,
+            status=TRIAL_STATUS[trial.state],
+            losses=tuple(result.loss for result in runs.results(trial.number)),
+            reason=trial.reason,
+        )
+        for trial in record.trials
+    )
     return StudyResult(
         job_id=record.job.id,
         job_name=record.job.spec.name,
@@ -155,25 +134,20 @@ def study_result(record: StudyRecord, *, why_ended: str) -> StudyResult:
         options=record.job.spec.options,
         total_steps=settings.total_steps,
         rung_steps=rung_steps(settings),
-        trials=tuple(
-            TrialResult(
-                number=trial.number,
-                control=None if trial.control is None else Control(trial.control),
-                schedule=trial.schedule,
-                status=_STATUS[trial.state],
-                losses=tuple(result.loss for result in _rung_results(rung_runs[trial.number])),
-                reason=trial.reason,
-            )
-            for trial in record.trials
-        ),
+        trials=trials,
         confirmations={
-            number: {run.seed: run.loss for run in runs if run.state in _HAS_RESULT}
-            for number, runs in sorted(confirm_runs.items())
+            number: {run.seed: run.loss for run in confirmed if run.state in HAS_RESULT}
+            for number, confirmed in sorted(runs.confirmations.items())
         },
         updates_spent=record.job.updates_spent,
         updates_saved=record.job.updates_saved,
-        confirm_updates=sum(run.updates for runs in confirm_runs.values() for run in runs),
+        confirm_updates=sum(run.updates for run in record.runs if run.kind is RunKind.CONFIRM),
         why_ended=why_ended,
+        audits={run.trial_number: run.loss for run in runs.audits if run.state in HAS_RESULT},
+        curves=tuple(curves),
+        importances=parameter_importances(
+            [(trial.schedule, trial.losses) for trial in trials], space=settings.searched_space
+        ),
     )
 
 
@@ -205,14 +179,28 @@ def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, decision: 
             run = _rung_run(schedule, settings=settings, rung=top, reason=decision.reason)
             run = replace(run, kind=RunKind.CONFIRM, seed=decision.seed)
             store.planning.add_run(lock, trial_number=decision.trial, run=run)
+        case Audit():
+            top = len(rung_steps(settings)) - 1
+            schedule = record.trials[decision.trial].schedule
+            run = _rung_run(schedule, settings=settings, rung=top, reason=decision.reason)
+            store.planning.add_run(lock, trial_number=decision.trial, run=replace(run, kind=RunKind.AUDIT))
         case Finish():
-            report = build_report(study_result(record, why_ended=decision.reason))
+            curves = _confirmation_curves(store, record=record)
+            report = build_report(study_result(record, why_ended=decision.reason, curves=curves))
             store.planning.complete_job(lock, report=report.model_dump(mode="json"))
         case GiveUp():
             errors = (run.error for run in record.runs if run.state is RunState.FAILED and run.error)
             first = next(errors, "")
             error = f"{decision.reason}. The first error was:\n{first}" if first else decision.reason
             store.planning.fail_job(lock, error=error)
+
+
+def _confirmation_curves(store: Store, *, record: StudyRecord) -> tuple[RunCurve, ...]:
+    return tuple(
+        RunCurve(trial=run.trial_number, seed=run.seed, points=store.jobs.curve(run.id, points=_CURVE_POINTS))
+        for run in record.runs
+        if run.kind is RunKind.CONFIRM and run.state in HAS_RESULT
+    )
 
 
 def _rung_run(schedule: Schedule, *, settings: SearchSettings, rung: int, reason: str) -> NewRun:
@@ -234,15 +222,15 @@ def _study_in_step(store: Store, *, lock: StudyLock, record: StudyRecord) -> Stu
     store.planning.extend(lock, seconds=LOCK_SECONDS)
     study.abandon_orphans({trial.optuna_number for trial in record.trials})
     steps = rung_steps(settings)
-    rung_runs, _ = _runs_by_trial(record.runs)
+    runs = RunsByTrial.of(record.runs)
     study.sync(
         [
             StudyTrial(
                 optuna_number=trial.optuna_number,
                 steps_results=tuple(
-                    (steps[rung], result.loss) for rung, result in enumerate(_rung_results(rung_runs[trial.number]))
+                    (steps[rung], result.loss) for rung, result in enumerate(runs.results(trial.number))
                 ),
-                status=_STATUS[trial.state],
+                status=TRIAL_STATUS[trial.state],
             )
             for trial in record.trials
         ]
@@ -252,47 +240,14 @@ def _study_in_step(store: Store, *, lock: StudyLock, record: StudyRecord) -> Stu
 
 def _close_failed_trials(store: Store, *, lock: StudyLock, record: StudyRecord) -> StudyRecord:
     """End the trials whose workload failed; return the record as it is then."""
-    rung_runs, _ = _runs_by_trial(record.runs)
+    runs = RunsByTrial.of(record.runs)
     failed = [
         (trial, run)
         for trial in record.trials
         if trial.state is TrialState.ACTIVE
-        for run in rung_runs[trial.number]
+        for run in runs.rungs[trial.number]
         if run.state is RunState.FAILED
     ]
     for trial, run in failed:
         store.planning.close_trial(lock, number=trial.number, state=TrialState.FAILED, reason=run.error or "it failed")
     return store.planning.load(lock.job_id) if failed else record
-
-
-def _trial_view(trial: TrialRecord, *, runs: Sequence[RunRecord]) -> TrialView:
-    return TrialView(
-        number=trial.number,
-        cohort=trial.cohort,
-        control=None if trial.control is None else Control(trial.control),
-        status=_STATUS[trial.state],
-        schedule=trial.schedule,
-        results=_rung_results(runs),
-        running=any(run.state in _LIVE for run in runs),
-    )
-
-
-def _rung_results(runs: Sequence[RunRecord]) -> tuple[RungResult, ...]:
-    return tuple(RungResult(loss=run.loss) for run in runs if run.state in _HAS_RESULT)
-
-
-def _runs_by_trial(
-    runs: Sequence[RunRecord],
-) -> tuple[Mapping[int, Sequence[RunRecord]], Mapping[int, Sequence[RunRecord]]]:
-    """Rung runs by rung and confirmation runs by seed, each by trial number; audits are neither."""
-    rung_runs: defaultdict[int, list[RunRecord]] = defaultdict(list)
-    confirm_runs: defaultdict[int, list[RunRecord]] = defaultdict(list)
-    for run in sorted(runs, key=lambda run: (run.rung, run.seed)):
-        match run.kind:
-            case RunKind.RUNG:
-                rung_runs[run.trial_number].append(run)
-            case RunKind.CONFIRM:
-                confirm_runs[run.trial_number].append(run)
-            case RunKind.AUDIT:
-                pass
-    return rung_runs, confirm_runs

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 
-from tuner.errors import InvalidValue
 from tuner.schedules import Schedule
 from tuner.search.space import SearchSpace, default_space
 from tuner.training.engine import divergence_limit, evaluation_steps
@@ -73,9 +73,5 @@ def curve(task: Task, schedule: Schedule, *, steps: int, seed: int) -> Iterator[
 
 def final_loss(task: Task, schedule: Schedule, *, steps: int, seed: int) -> tuple[float | None, int]:
     """Validation loss at the end of a run (``None`` when it diverged), and the updates that it took."""
-    end: tuple[int, float | None] | None = None
-    for end in curve(task, schedule, steps=steps, seed=seed):
-        pass
-    if end is None:
-        raise InvalidValue("steps", value=steps, allowed="at least 1")
-    return end[1], end[0]
+    (updates, loss), *_ = deque(curve(task, schedule, steps=steps, seed=seed), maxlen=1)
+    return loss, updates

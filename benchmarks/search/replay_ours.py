@@ -8,7 +8,6 @@ from random import Random
 
 from benchmarks.search.table import HORIZON, SPACE, Config, recorded
 from tuner.schedules import Schedule
-from tuner.search.controls import control_of
 from tuner.search.decisions import NewTrial, StudyState, TrialStatus
 from tuner.search.proposals import most_promising
 from tuner.search.settings import SearchSettings

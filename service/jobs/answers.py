@@ -10,6 +10,7 @@ from service.auth.access import VisibleJob
 from service.errors import ReportNotReady
 from service.examples import answer
 from service.jobs.example_report import REPORT
+from service.jobs.report_pages import PAGES, page
 from service.problems import catalog
 from service.problems.rendering import declared
 from service.resources import StoreDep
@@ -19,6 +20,7 @@ from tuner.exports import ExportFormat
 from tuner.jobs.exporting import exported_run
 from tuner.jobs.records import JobRecord
 from tuner.jobs.states import is_over
+from tuner.report.pages.formats import ReportFormat
 from tuner.report.report import Report
 from tuner.store import Store
 
@@ -27,10 +29,25 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 _PROBLEMS = declared(catalog.NOT_FOUND, catalog.REPORT_NOT_READY)
 
 
-@router.get("/{job_id}/report", summary="Read a job's answer", responses=_PROBLEMS | answer(REPORT))
-def read_report(job: VisibleJob, store: StoreDep) -> Report:
+@router.get(
+    "/{job_id}/report",
+    summary="Read a job's answer",
+    response_model=Report,
+    responses=_PROBLEMS | answer(REPORT, also=PAGES),
+)
+def read_report(
+    job: VisibleJob,
+    store: StoreDep,
+    format: Annotated[
+        ReportFormat,
+        Query(
+            description="`json`: the values; `markdown`: a page of text; `html`: one page with pictures, for people."
+        ),
+    ] = ReportFormat.JSON,
+) -> Report | Response:
     """The best schedule, how much it gains, how sure that is, and what finding it took. For completed jobs."""
-    return _report(job, store=store)
+    report = _report(job, store=store)
+    return report if format is ReportFormat.JSON else page(report, format=format)
 
 
 @router.get("/{job_id}/export", summary="Export a schedule", response_class=Response, responses=_PROBLEMS | WRITTEN)

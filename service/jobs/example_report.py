@@ -5,6 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from service.examples import DETAIL, JOB, SCHEDULE
+from tuner.report.insights import (
+    Advice,
+    AdviceCode,
+    AuditedTrial,
+    ParameterImportance,
+    ParameterImportances,
+    PeakFit,
+    PeakLimit,
+    PeakPoint,
+    PruningAudit,
+    Sensitivity,
+    Tolerance,
+)
 from tuner.report.report import Candidate, Comparison, Cost, Gain, Plateau, Report, SeedLoss, TrialRow, Verdict
 from tuner.schedules import Constant, Schedule
 from tuner.search.decisions import Control, TrialStatus
@@ -82,4 +95,50 @@ REPORT: Final = Report(
         ),
     ),
     summary=(_FINDING,),
+    sensitivities=(
+        Sensitivity(
+            trial=7,
+            peak_lr=SCHEDULE.peak_lr,
+            reason=None,
+            rung=1,
+            points=tuple(
+                PeakPoint(trial=trial, peak_lr=peak_lr, loss=loss)
+                for trial, peak_lr, loss in ((3, 0.05, 0.278), (7, 0.1, 0.27), (9, 0.15, 0.272), (11, 0.3, 0.291))
+            ),
+            diverged_from=0.8,
+            fit=PeakFit(constant=0.27, slope=-0.003, curvature=0.017, r_squared=0.98),
+            tolerance=0.0027,
+            tolerance_kind=Tolerance.SHARE,
+            below=PeakLimit(factor=1.38, reached=True),
+            above=PeakLimit(factor=1.65, reached=True),
+        ),
+    ),
+    importances=ParameterImportances(
+        rung=0,
+        updates=rung_steps(_SEARCH)[0],
+        trials=20,
+        diverged=2,
+        common=(
+            ParameterImportance(name="peak_lr", share=0.9, above_chance=True),
+            ParameterImportance(name="family", share=0.1, above_chance=False),
+        ),
+        families={},
+        sentence="Over all trials, what sets the best third apart is the peak rate.",
+    ),
+    audit=PruningAudit(
+        trials=(AuditedTrial(trial=4, label=_CONSTANT.label, loss=0.262, regret=0.0),),
+        best_search_loss=0.238,
+        false_prunes=0,
+        mean_regret=0.0,
+        largest_regret=0.0,
+        sentence="1 trial that had been pruned was trained to the end all the same; it did not beat the others.",
+    ),
+    advice=(
+        Advice(
+            code=AdviceCode.DIVERGED_ABOVE,
+            sentence="Keep the peak below 8.0e-01: 2 trials diverged, the lowest at 8.0e-01; the highest peak that did "
+            "not was 3.0e-01.",
+            evidence={"lowest_diverged": 0.8, "diverged_trials": 2, "highest_fine": 0.3},
+        ),
+    ),
 )

@@ -11,7 +11,9 @@ from tuner.cli.fleet import NO_WORKER, has_worker
 from tuner.cli.naming import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Limit, Url
 from tuner.cli.output import hours, say, show, show_json, show_table
+from tuner.errors import InvalidValue
 from tuner.jobs.states import JobState, is_over
+from tuner.report.pages.formats import ReportFormat, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,18 +107,25 @@ def report(
         Path | None,
         typer.Option("--output", metavar="DIR", show_default=False, help="Write the files of the report there, too."),
     ] = None,
+    format: Annotated[
+        ReportFormat | None,
+        typer.Option("--format", show_default=False, help="Print it as JSON, as Markdown, or as one HTML page."),
+    ] = None,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
     """Show the answer of a finished job."""
     from tuner.client import Client
 
+    if as_json and format not in (None, ReportFormat.JSON):
+        raise InvalidValue("--format", value=format, allowed="json, or absent, with --json")
     with Client.from_profile(url) as client:
         answer = client.report(find_job(client, text=job))
-    if as_json:
-        show_json(answer)
-    else:
+    wanted = ReportFormat.JSON if as_json else format
+    if wanted is None:
         show_report(answer)
+    else:
+        show(rendered(answer, format=wanted).rstrip("\n"))
     if output is not None:
         write_files(answer, folder=output)
 

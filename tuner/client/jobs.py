@@ -15,6 +15,7 @@ from tuner.jobs.states import JobState, RunState
 from tuner.schedules import Schedule
 
 if TYPE_CHECKING:
+    from tuner.report.pages.formats import ReportFormat
     from tuner.report.report import Report
 
 
@@ -155,6 +156,15 @@ class JobCalls:
         from tuner.report.report import Report
 
         return Report.model_validate_json(self._http.ask("GET", f"/v1/jobs/{part(job_id)}/report").content)
+
+    def report_page(self, job_id: str, *, format: ReportFormat) -> str:
+        """A completed job's answer as the service writes it.
+
+        Args:
+            job_id: The job.
+            format: ``"markdown"`` or ``"html"``, or ``"json"`` for what `report` reads.
+        """
+        return self._http.ask("GET", f"/v1/jobs/{part(job_id)}/report", params={"format": format}).text
 
     def export(self, job_id: str, *, trial: int | None = None, total_steps: int | None = None) -> Schedule:
         """A schedule to train with.

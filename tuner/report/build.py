@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from tuner.errors import InvalidValue
+from tuner.report.advice.advise import advise
+from tuner.report.audit import audit_pruning
 from tuner.report.candidates import best_in_group, compare, find_plateau, rank
 from tuner.report.exploration import explore
+from tuner.report.importances import told_importances
 from tuner.report.report import Candidate, Comparison, Cost, Report, TrialRow, Verdict
+from tuner.report.sensitivity import peak_sensitivity
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.report.wording import best_sentence, cost_sentence, default_sentence, finding, plateau_sentence
 from tuner.search.decisions import Control
@@ -36,6 +40,7 @@ def build_report(result: StudyResult) -> Report:
     default = _against(Control.DEFAULT, candidates=candidates)
     cost = _cost(result)
     answer = finding(constant, exploration=explore(result, candidates=candidates))
+    chosen = (best,) if recommended is best else (best, recommended)
     return Report(
         job_id=result.job_id,
         job_name=result.job_name,
@@ -61,6 +66,10 @@ def build_report(result: StudyResult) -> Report:
             plateau_sentence(plateau, recommended=recommended, candidates=candidates),
             cost_sentence(cost, trials=len(result.trials)),
         ),
+        sensitivities=tuple(peak_sensitivity(result, candidate=candidate) for candidate in chosen),
+        importances=told_importances(result),
+        audit=audit_pruning(result),
+        advice=advise(result, recommended=recommended),
     )
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tuner.exports import schedule_csv, schedule_json
-from tuner.report.plots import confirmations_png, ladder_png, schedules_png
+from tuner.report.pages.html import html_page
+from tuner.report.pages.markdown import markdown_page
+from tuner.report.plots.pictures import PICTURES, picture_png
 from tuner.report.report import Report
 from tuner.schedules import Schedule
 
@@ -26,7 +28,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
     Returns:
         The files, always these and in this order: ``report.json``; ``best-schedule.json`` and ``best-schedule.csv``
         (the learning rate of every update); ``recommended-schedule.json`` and ``.csv``, the same where the best is
-        recommended; ``schedules.png``, ``confirmations.png`` and ``ladder.png``.
+        recommended; ``report.md`` and ``report.html``; ``schedules.png``, ``confirmations.png`` and ``ladder.png``.
 
     Raises:
         OSError: The folder cannot be made or written to.
@@ -36,8 +38,10 @@ def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
     for name, candidate in (("best", report.best), ("recommended", report.recommended)):
         stem = folder / f"{name}-schedule"
         written += _write_schedule(candidate.schedule, total_steps=report.total_steps, stem=stem)
-    for name, picture in (("schedules", schedules_png), ("confirmations", confirmations_png), ("ladder", ladder_png)):
-        written.append(write_whole(folder / f"{name}.png", [picture(report)]))
+    for name, page in (("report.md", markdown_page), ("report.html", html_page)):
+        written.append(write_whole(folder / name, [page(report).encode()]))
+    for name in PICTURES:
+        written.append(write_whole(folder / f"{name}.png", [picture_png(report, name=name)]))
     return tuple(written)
 
 

@@ -9,14 +9,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from tuner.report.insights import Advice, ParameterImportances, Part, PruningAudit, Sensitivity
 from tuner.schedules import Schedule
 from tuner.search.decisions import Control, TrialStatus
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Verdict(StrEnum):
@@ -32,14 +27,14 @@ class Verdict(StrEnum):
     """The rival's mean is better beyond noise although its median is not; or the best diverged and it did not."""
 
 
-class SeedLoss(_Part):
+class SeedLoss(Part):
     """The result of one confirmation run."""
 
     seed: int
     loss: float | None
 
 
-class Candidate(_Part):
+class Candidate(Part):
     """A schedule that was trained to the full horizon, as confirmed on fresh seeds."""
 
     trial: int
@@ -61,7 +56,7 @@ class Candidate(_Part):
     """Seeds on which it diverged."""
 
 
-class Gain(_Part):
+class Gain(Part):
     """A rival's loss minus the best candidate's, paired by seed: positive where the best candidate is better."""
 
     mean: float
@@ -72,7 +67,7 @@ class Gain(_Part):
     """The mean as a percentage of the rival's mean loss on these seeds; ``None`` unless that is positive."""
 
 
-class Comparison(_Part):
+class Comparison(Part):
     """A rival against the best candidate."""
 
     trial: int
@@ -89,7 +84,7 @@ class Comparison(_Part):
     """Over the common seeds on which neither diverged; ``None`` when there is none."""
 
 
-class Plateau(_Part):
+class Plateau(Part):
     """The configurations that cannot be told from the best: any of them would do."""
 
     members: tuple[Comparison, ...]
@@ -100,7 +95,7 @@ class Plateau(_Part):
     reason: str
 
 
-class Cost(_Part):
+class Cost(Part):
     """Training that the answer took, in optimizer updates."""
 
     updates_spent: int
@@ -116,7 +111,7 @@ class Cost(_Part):
     """``search_updates / updates_all_full``; confirmation is in neither."""
 
 
-class TrialRow(_Part):
+class TrialRow(Part):
     """One line of the table of all trials."""
 
     number: int
@@ -130,10 +125,13 @@ class TrialRow(_Part):
     reason: str
 
 
-class Report(_Part):
-    """Which schedule to train with, what it gains, how sure that is, and what finding it took."""
+class Report(Part):
+    """Which schedule to train with, what it gains, how sure that is, and what finding it took.
 
-    version: Literal[1] = 1
+    Reports of version 1 stay readable: what they do not hold was not looked at, and has the default that says so.
+    """
+
+    version: Literal[1, 2] = 2
     job_id: str
     job_name: str
     workload: str
@@ -162,6 +160,13 @@ class Report(_Part):
     """By number."""
     summary: tuple[str, ...]
     """The answer in sentences, ``finding`` first."""
+    sensitivities: tuple[Sensitivity, ...] | None = None
+    """How far the peak may be off: of the best candidate, then of the recommended one where that is another. ``None``
+    when not looked at, as in what follows."""
+    importances: ParameterImportances | None = None
+    audit: PruningAudit | None = None
+    advice: tuple[Advice, ...] | None = None
+    """What to change; empty when nothing is worth saying."""
 
     def __str__(self) -> str:
         """The summary, one sentence a line."""

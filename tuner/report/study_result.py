@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from tuner.errors import InvalidValue
+from tuner.jobs.records import CurvePoint
 from tuner.schedules import Schedule
 from tuner.search.decisions import Control, TrialStatus
+
+if TYPE_CHECKING:
+    from tuner.search.importances import Importances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +29,16 @@ class TrialResult:
     """Validation loss at the end of each finished rung, from rung 0 up; ``None`` when it diverged there."""
     reason: str
     """Why it ended, or why it was born when it has not ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCurve:
+    """How a run of a trial went: one of those at the full horizon on a fresh seed."""
+
+    trial: int
+    seed: int
+    points: tuple[CurvePoint, ...]
+    """Its evaluations, by step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +65,18 @@ class StudyResult:
     finished, or failed for another reason, are absent."""
     updates_spent: int
     """Updates that all runs of the job have executed, repeated ones included."""
-    updates_saved: int
-    """Updates that they did not execute, because they went on from where another run had come."""
     confirm_updates: int
     """How many of them went into confirmation runs."""
+    updates_saved: int
+    """Updates that runs did not execute because they branched off a run with the same learning rates until there."""
     why_ended: str
+    audits: Mapping[int, float | None] = field(default_factory=dict)
+    """Trial number -> loss at the horizon with the search's seed, of trials that were pruned and trained to the end all
+    the same; ``None`` when that run diverged."""
+    curves: tuple[RunCurve, ...] = ()
+    """Of confirmation runs: what the advice is taken from."""
+    importances: Importances | None = None
+    """Of the parameters; ``None`` when no trial has a result."""
 
     def __post_init__(self) -> None:
         ascending = all(low < high for low, high in zip(self.rung_steps, self.rung_steps[1:], strict=False))
@@ -64,8 +85,14 @@ class StudyResult:
         numbers = [trial.number for trial in self.trials]
         if len(set(numbers)) != len(numbers):
             raise InvalidValue("trials", value=sorted(numbers), allowed="numbered without repetition")
-        if strangers := sorted(self.confirmations.keys() - set(numbers)):
-            raise InvalidValue("confirmations", value=strangers, allowed="of trials that exist")
+        of_trials = {
+            "confirmations": self.confirmations.keys(),
+            "audits": self.audits.keys(),
+            "curves": {curve.trial for curve in self.curves},
+        }
+        for name, named in of_trials.items():
+            if strangers := sorted(named - set(numbers)):
+                raise InvalidValue(name, value=strangers, allowed="of trials that exist")
         for trial in self.trials:
             if len(trial.losses) > len(self.rung_steps):
                 raise InvalidValue(
@@ -74,10 +101,11 @@ class StudyResult:
             _check_finite(f"trials.{trial.number}.losses", losses=trial.losses)
         for number, losses in self.confirmations.items():
             _check_finite(f"confirmations.{number}", losses=losses.values())
-        if self.updates_saved < 0:
-            raise InvalidValue("updates_saved", value=self.updates_saved, allowed="at least 0")
+        _check_finite("audits", losses=self.audits.values())
         if not 0 <= self.confirm_updates <= self.updates_spent:
             raise InvalidValue("confirm_updates", value=self.confirm_updates, allowed=f"in [0, {self.updates_spent}]")
+        if self.updates_saved < 0:
+            raise InvalidValue("updates_saved", value=self.updates_saved, allowed="at least 0")
 
 
 def _check_finite(field: str, *, losses: Iterable[float | None]) -> None:

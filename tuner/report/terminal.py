@@ -15,7 +15,15 @@ from rich.text import Text
 from tuner.exports import paste_in_code
 from tuner.report.drawing import draw_schedule
 from tuner.report.report import Candidate, Comparison, Report, Verdict
-from tuner.report.wording import cost_sentence, gain_text, interval_text, label_lines, loss_text, percent_text
+from tuner.report.wording import (
+    cost_sentence,
+    gain_text,
+    interval_text,
+    label_lines,
+    loss_text,
+    percent_text,
+    sensitivity_sentence,
+)
 from tuner.schedules import Schedule
 
 _MAX_WIDTH = 110
@@ -77,6 +85,7 @@ def render(report: Report) -> Group:
         _section("Best, and recommended" if recommended == report.best else "Best", _best(report)),
         _section("Against what you would have used", _comparisons(report)),
         _section("The plateau: what cannot be told from the best", _plateau(report)),
+        *_insights(report),
         _section("Cost", Text(cost_sentence(report.cost, trials=len(report.trials)))),
         _section(
             f"Recommended: {recommended.label}",
@@ -156,6 +165,24 @@ def _plateau(report: Report) -> RenderableType:
             Text("best", style="dim") if member.verdict is Verdict.SAME else _gain(member),
         )
     return Group(table, Text(f"-> recommended, the cheapest to reuse: {report.plateau.reason}."))
+
+
+def _insights(report: Report) -> list[RenderableType]:
+    """What else was found, briefly; the pages of the report say more."""
+    sections = []
+    if report.sensitivities is not None:
+        sentences = [sensitivity_sentence(one) for one in report.sensitivities]
+        sections.append(_section("How far the peak may be off", Text("\n".join(sentences))))
+    if report.importances is not None:
+        sections.append(_section("What decided the loss", Text(report.importances.sentence)))
+    if report.audit is not None:
+        sections.append(_section("What pruning lost", Text(report.audit.sentence)))
+    if report.advice:
+        advice = Table.grid(padding=(0, 1, 0, 0))
+        for one in report.advice:
+            advice.add_row("-", Text(one.sentence))
+        sections.append(_section("Advice", advice))
+    return sections
 
 
 def _table(*columns: str, flexible: int) -> Table:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from tuner.report.exploration import ENOUGH_TRIALS, MIN_PEAKS, Exploration
+from tuner.report.insights import PeakLimit, Sensitivity, Tolerance
 from tuner.report.report import Candidate, Comparison, Cost, Gain, Plateau, Verdict
 
 _MAX_DECIMALS = 9
@@ -137,10 +138,45 @@ def plateau_sentence(plateau: Plateau, *, recommended: Candidate, candidates: Se
 
 def cost_sentence(cost: Cost, *, trials: int) -> str:
     """What the answer took."""
+    saved = (
+        f" Runs with the same learning rates up to some update trained those once, which saved {cost.updates_saved:,}."
+        if cost.updates_saved
+        else ""
+    )
     return (
         f"The search took {cost.search_updates:,} updates; training all {trials} trials in full would have taken "
         f"{cost.updates_all_full:,} ({100 * cost.ratio:.0f} %). Confirmation took {cost.confirm_updates:,} more."
+        f"{saved}"
     )
+
+
+def sensitivity_sentence(sensitivity: Sensitivity) -> str:
+    """How far the peak may be off."""
+    peak = f"{sensitivity.peak_lr:.1e}"
+    if sensitivity.reason is not None or sensitivity.tolerance is None:
+        return f"How far the peak of {peak} may be off cannot be said: {sensitivity.reason}."
+    measure = "the noise over seeds" if sensitivity.tolerance_kind is Tolerance.NOISE else "1 % of it"
+    limits = f"{_limit(sensitivity.below, way='lower')} or {_limit(sensitivity.above, way='higher')}"
+    return f"The peak of {peak} may be {limits} before the loss rises by {sensitivity.tolerance:.2g} ({measure})."
+
+
+def sensitivity_basis(sensitivity: Sensitivity, *, rung_steps: Sequence[int]) -> str:
+    """What that rests on; empty where it cannot be said."""
+    if sensitivity.fit is None or sensitivity.rung is None:
+        return ""
+    diverged = sensitivity.diverged_from
+    told = "" if diverged is None else f" A schedule of this shape diverged at a peak of {diverged:.1e}."
+    return (
+        f"A parabola over the logarithm of the peak, through {len(sensitivity.points)} trials of similar shape after "
+        f"{rung_steps[sensitivity.rung]:,} updates; it explains {100 * sensitivity.fit.r_squared:.0f} % of the "
+        f"variance of their losses.{told}"
+    )
+
+
+def _limit(limit: PeakLimit | None, *, way: str) -> str:
+    if limit is None:
+        return f"{way} by an unknown factor (no {way} one was tried)"
+    return f"{limit.factor:.2g} times {way}" if limit.reached else f"at least {limit.factor:.2g} times {way}"
 
 
 def _better_than(rival: Comparison, *, name: str) -> str:

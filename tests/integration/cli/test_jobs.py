@@ -125,6 +125,11 @@ class TestReads:
         assert (done.returncode, done.stdout) == (2, "")
         assert "queued" in done.stderr
 
+    def test_two_formats_of_a_report_at_once_are_refused(self, cli, job_id):
+        done = cli("report", job_id, "--json", "--format", "html")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--format must be json, or absent, with --json" in done.stderr
+
     def test_workloads_are_listed_and_described(self, cli):
         assert [info["name"] for info in cli.json("workloads")] == ["tiny"]
         assert cli("workloads").stdout.splitlines()[1].startswith("tiny      900      A workload")

@@ -118,6 +118,25 @@ class TestAnswer:
         assert report.job_id == job.id
         assert report.best.trial == 2
 
+    def test_the_report_comes_as_a_page_that_may_do_nothing_but_be_read(self, api: TestClient, world: World):
+        job = world.completed(name="<b>bold</b>")
+        html = api.get(f"/v1/jobs/{job.id}/report", params={"format": "html"})
+        assert html.headers["content-type"] == "text/html; charset=utf-8"
+        assert html.headers["content-security-policy"].startswith("default-src 'none';")
+        assert "&lt;b&gt;bold&lt;/b&gt;" in html.text
+        assert "<b>" not in html.text
+        markdown = api.get(f"/v1/jobs/{job.id}/report", params={"format": "markdown"})
+        assert markdown.headers["content-type"] == "text/markdown; charset=utf-8"
+        assert markdown.text.startswith("# Schedule report: \\<b\\>bold\\</b\\>\n")
+
+    def test_a_report_in_a_format_that_there_is_not_is_refused_with_those_there_are(
+        self, api: TestClient, world: World
+    ):
+        answer = api.get(f"/v1/jobs/{world.completed().id}/report", params={"format": "pdf"})
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "'json', 'markdown' or 'html'" in answer.text
+
     def test_before_the_end_the_refusal_says_what_can_be_had(self, api: TestClient, world: World):
         job = world.job()
         waiting = api.get(f"/v1/jobs/{job.id}/report").json()

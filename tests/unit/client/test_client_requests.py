@@ -19,6 +19,7 @@ from tuner.jobs.states import JobState, RunState
 from tuner.jobs.webhooks import DeliveryState
 from tuner.people.records import TeamSettings
 from tuner.people.roles import Role
+from tuner.report.pages.formats import ReportFormat
 from tuner.schedules import Constant, Schedule
 
 DOCUMENT = json.loads((Path(__file__).parents[3] / "docs" / "openapi.json").read_text())
@@ -43,7 +44,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "POST /v1/jobs/{job_id}/retry": lambda client: client.retry(ID),
     "GET /v1/jobs/{job_id}/trials": lambda client: client.trials(ID),
     "GET /v1/jobs/{job_id}/runs": lambda client: client.runs(ID, trial=1, state=RunState.DIVERGED),
-    "GET /v1/jobs/{job_id}/report": lambda client: client.report(ID),
+    "GET /v1/jobs/{job_id}/report": lambda client: client.report_page(ID, format=ReportFormat.HTML),
     "GET /v1/jobs/{job_id}/export": lambda client: client.export(ID, trial=1, total_steps=90),
     "GET /v1/jobs/{job_id}/events": lambda client: next(client.events(ID, after=3)),
     "GET /v1/events": lambda client: next(client.events(after=3)),

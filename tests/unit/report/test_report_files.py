@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from tuner.report.build import build_report
 from tuner.report.files import write_report
-from tuner.report.plots import confirmations_png, ladder_png, schedules_png
+from tuner.report.plots.pictures import PICTURES, picture_png
 from tuner.report.report import Report
 from tuner.schedules import Schedule, Warmup, Wsd
 from tuner.search.decisions import Control, TrialStatus
@@ -20,6 +20,8 @@ NAMES = (
     "best-schedule.csv",
     "recommended-schedule.json",
     "recommended-schedule.csv",
+    "report.md",
+    "report.html",
     "schedules.png",
     "confirmations.png",
     "ladder.png",
@@ -43,7 +45,7 @@ def test_a_report_is_written_as_json_csv_and_pictures(report, tmp_path):
         with (folder / f"{name}-schedule.csv").open(newline="") as file:
             lrs = [float(row["lr"]) for row in csv.DictReader(file)]
         assert lrs == candidate.schedule.lrs(report.total_steps).tolist()
-    for path in paths[5:]:
+    for path in paths[7:]:
         assert png_size(path.read_bytes())[0] == 1350
 
 
@@ -71,15 +73,15 @@ def test_pictures_can_be_drawn_of_a_study_without_confirmation(studies):
         studies.trial(2, studies.linear, status=TrialStatus.FAILED),
     ]
     report = build_report(studies.result(trials, {}, confirm_updates=0))
-    for draw in (schedules_png, confirmations_png, ladder_png):
-        assert png_size(draw(report))[1] > 200
+    for name in PICTURES:
+        assert png_size(picture_png(report, name=name))[1] > 200
 
 
 def test_pictures_can_be_drawn_where_every_candidate_diverged(studies):
     trials = [studies.trial(0, studies.wsd, 0.5, 0.5, 0.5)]
     report = build_report(studies.result(trials, {0: studies.confirmed(None, None)}))
-    for draw in (confirmations_png, ladder_png):
-        assert png_size(draw(report))[1] > 200
+    for name in ("confirmations", "ladder"):
+        assert png_size(picture_png(report, name=name))[1] > 200
 
 
 @pytest.mark.parametrize("scale", [1.0, -1.0, 1e-6, 50.0])
@@ -88,7 +90,7 @@ def test_the_ladder_can_be_drawn_on_any_scale_of_losses(studies, scale):
         studies.trial(0, studies.wsd, 9.0 * scale, 4.0 * scale, 0.5 * scale),
         studies.trial(1, studies.linear, 90.0 * scale, status=TrialStatus.PRUNED),
     ]
-    assert png_size(ladder_png(build_report(studies.result(trials, {}))))[1] > 200
+    assert png_size(picture_png(build_report(studies.result(trials, {})), name="ladder"))[1] > 200
 
 
 def test_no_text_of_a_picture_is_cut_off_however_long_the_names_are(studies):
@@ -101,7 +103,7 @@ def test_no_text_of_a_picture_is_cut_off_however_long_the_names_are(studies):
     ]
     confirmations = {0: studies.confirmed(0.41, 0.40, 0.42), 1: studies.confirmed(0.30, 0.31, 0.29)}
     report = build_report(studies.result(trials, confirmations)).model_copy(update={"job_name": "a long name " * 16})
-    for draw in (schedules_png, confirmations_png, ladder_png):
-        pixels = imread(io.BytesIO(draw(report)))[..., :3]
+    for name in PICTURES:
+        pixels = imread(io.BytesIO(picture_png(report, name=name)))[..., :3]
         margins = (pixels[:, :2], pixels[:, -2:], pixels[:2], pixels[-2:])
-        assert all((margin == 1.0).all() for margin in margins), draw.__name__
+        assert all((margin == 1.0).all() for margin in margins), name

@@ -1,0 +1,146 @@
+"""The parts of a report that say more than the answer: frozen values, as `tuner.report.report` has them.
+
+How each figure is computed: docs/report.md.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Part(BaseModel):
+    """A frozen value of a report."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tolerance(StrEnum):
+    """What a rise of the loss is measured by."""
+
+    NOISE = "noise"
+    """The standard deviation of the candidate's confirmed losses over the seeds."""
+    SHARE = "share"
+    """One percent of the loss."""
+
+
+class PeakPoint(Part):
+    """A trial that the fit of a sensitivity rests on."""
+
+    trial: int
+    peak_lr: float
+    loss: float
+
+
+class PeakLimit(Part):
+    """How far the peak may be off in one direction."""
+
+    factor: float
+    """By which the peak may be divided (below) or multiplied (above), at least 1."""
+    reached: bool
+    """Whether the loss has risen by the tolerance there. If not, nothing was tried beyond: it is at least so much."""
+
+
+class PeakFit(Part):
+    """The loss over x = ln(peak / candidate's peak): ``constant + slope x + curvature x^2``."""
+
+    constant: float
+    slope: float
+    curvature: float
+    r_squared: float
+    """Share of the variance of the losses that the fit explains."""
+
+
+class Sensitivity(Part):
+    """How far the peak rate of a candidate may be off before it hurts."""
+
+    trial: int
+    peak_lr: float
+    reason: str | None
+    """Why it cannot be said; ``None`` when it can. The fields of the answer are then absent."""
+    rung: int | None = None
+    """Of the losses, all trained for equally many updates."""
+    points: tuple[PeakPoint, ...] = ()
+    """By peak."""
+    diverged_from: float | None = None
+    """The lowest peak at which a schedule of this shape diverged."""
+    fit: PeakFit | None = None
+    tolerance: float | None = None
+    """The rise of the loss that counts as hurting."""
+    tolerance_kind: Tolerance | None = None
+    below: PeakLimit | None = None
+    """``None`` when no lower peak was tried."""
+    above: PeakLimit | None = None
+
+
+class ParameterImportance(Part):
+    """One parameter's part in what sets the best third of the trials apart from all of them."""
+
+    name: str
+    share: float
+    """Of all parameters in its group, in [0, 1]."""
+    above_chance: bool
+    """Whether at most 5 of 100 random orders of the same losses would make it look as important."""
+
+
+class ParameterImportances(Part):
+    """Which parameters decided the loss, by PED-ANOVA."""
+
+    rung: int
+    updates: int
+    """Of each run that was compared."""
+    trials: int
+    diverged: int
+    """How many of the trials diverged; each counts as worse than all losses."""
+    common: tuple[ParameterImportance, ...]
+    """``family`` and ``peak_lr``, over all trials, the most important first; empty when there is too little."""
+    families: dict[str, tuple[ParameterImportance, ...]]
+    """By family: its further parameters and the peak, over its own trials."""
+    sentence: str
+
+
+class AuditedTrial(Part):
+    """A trial that was pruned, and trained to the end all the same."""
+
+    trial: int
+    label: str
+    loss: float | None
+    """At the horizon, on the search's seed; ``None`` when it diverged."""
+    regret: float
+
+
+class PruningAudit(Part):
+    """What pruning lost, as measured on trials that were pruned."""
+
+    trials: tuple[AuditedTrial, ...]
+    """By number; empty when nothing was audited."""
+    best_search_loss: float | None
+    """The lowest loss at the horizon on the search's seed, of the trials that were not pruned."""
+    false_prunes: int
+    """Audited trials with a lower loss than that."""
+    mean_regret: float | None
+    """Of max(0, ``best_search_loss`` - audited loss); ``None`` when nothing was audited."""
+    largest_regret: float | None
+    sentence: str
+
+
+class AdviceCode(StrEnum):
+    """What an advice is about. These names stay."""
+
+    LENGTHEN_WARMUP = "lengthen-warmup"
+    DECAY_TO_ZERO = "decay-to-zero"
+    DECAY_EARLIER = "decay-earlier"
+    TRAIN_LONGER = "train-longer"
+    FEWER_UPDATES = "fewer-updates"
+    DIVERGED_ABOVE = "diverged-above"
+    FLOOR_COSTS = "floor-costs"
+
+
+class Advice(Part):
+    """Something to change, and the numbers that speak for it."""
+
+    code: AdviceCode
+    sentence: str
+    evidence: dict[str, float]
+    """By name; which names come with which code: docs/report.md."""

@@ -1,0 +1,80 @@
+"""The report as one HTML file that needs nothing else: no script, no font and no picture from elsewhere."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from tuner.report.pages.formats import CONTENT_SECURITY_POLICY
+from tuner.report.pages.view import view_of
+from tuner.report.plots.confirmations import draw_confirmations
+from tuner.report.plots.importances import draw_importances
+from tuner.report.plots.ladder import draw_ladder
+from tuner.report.plots.schedules import draw_schedules
+from tuner.report.plots.sensitivity import draw_sensitivity
+from tuner.report.plots.style import as_svg
+from tuner.report.report import Report
+
+
+def html_page(report: Report) -> str:
+    """The report as a page.
+
+    Everything that is filled in is escaped, and the page forbids itself scripts and whatever would come from elsewhere.
+    Equal reports give equal pages.
+    """
+    pictures = {name: Markup(svg) for name, svg in _pictures(report).items()}
+    return _template().render(report=report, view=view_of(report), pictures=pictures, policy=CONTENT_SECURITY_POLICY)
+
+
+def _pictures(report: Report) -> dict[str, str]:
+    steps = f"{report.total_steps:,}"
+    pictures = {
+        "schedules": as_svg(
+            draw_schedules(report),
+            name="schedules",
+            alt=f"Learning rate over {steps} updates: {report.recommended.label} is recommended.",
+        ),
+        "ladder": as_svg(
+            draw_ladder(report),
+            name="ladder",
+            alt="The validation loss of every trial at each rung that it reached; the table of trials has the numbers.",
+        ),
+    }
+    if report.best.losses:
+        pictures["confirmations"] = as_svg(
+            draw_confirmations(report),
+            name="confirmations",
+            alt="The loss of every candidate on each fresh seed; the table of candidates has medians and ranges.",
+        )
+    return pictures | _pictures_of_insights(report)
+
+
+def _pictures_of_insights(report: Report) -> dict[str, str]:
+    pictures = {}
+    for sensitivity in report.sensitivities or ():
+        if sensitivity.points:
+            name = f"sensitivity-{sensitivity.trial}"
+            alt = "Validation loss against the peak learning rate; the table below it has the numbers."
+            pictures[name] = as_svg(draw_sensitivity(sensitivity), name=name, alt=alt)
+    if report.importances is not None:
+        groups = {"common": report.importances.common, **report.importances.families}
+        for group, importances in groups.items():
+            if importances:
+                name = f"importances-{group}"
+                alt = "; ".join(f"{one.name} {100 * one.share:.0f} %" for one in importances)
+                pictures[name] = as_svg(draw_importances(importances), name=name, alt=f"Importance: {alt}.")
+    return pictures
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("tuner.report.pages"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja")

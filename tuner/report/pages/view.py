@@ -1,0 +1,165 @@
+"""What both pages of a report show, ready to be laid out: every number as people read it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from tuner.exports import paste_in_code, schedule_json
+from tuner.report.candidates import compare
+from tuner.report.report import Candidate, Report, TrialRow, Verdict
+from tuner.report.wording import (
+    cost_sentence,
+    gain_text,
+    interval_text,
+    loss_text,
+    percent_text,
+    sensitivity_basis,
+    sensitivity_sentence,
+)
+
+_VERDICTS = {
+    Verdict.SAME: "the best",
+    Verdict.BETTER: "worse than the best",
+    Verdict.UNTOLD: "cannot be told from the best",
+    Verdict.WORSE: "better than the best",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateLine:
+    """One line of the comparison."""
+
+    trial: int
+    label: str
+    roles: str
+    search_loss: str
+    median: str
+    range: str
+    gain: str
+    interval: str
+    wins: str
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialLine:
+    """One line of the table of all trials."""
+
+    number: int
+    label: str
+    control: str
+    losses: tuple[str, ...]
+    """One per rung; empty where it did not get."""
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensitivityLine:
+    """How far a candidate's peak may be off."""
+
+    trial: int
+    label: str
+    sentence: str
+    basis: str
+    points: tuple[tuple[str, str, str], ...]
+    """Trial, peak, loss."""
+    drawn: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A report in the words of its pages."""
+
+    title: str
+    candidates: tuple[CandidateLine, ...]
+    rungs: tuple[str, ...]
+    trials: tuple[TrialLine, ...]
+    sensitivities: tuple[SensitivityLine, ...] | None
+    cost: str
+    options: str
+    code: str
+    schedule: str
+
+
+def view_of(report: Report) -> View:
+    """Put a report into words."""
+    recommended = report.recommended.schedule
+    sensitivities = report.sensitivities
+    return View(
+        title=report.job_name or report.workload,
+        candidates=tuple(_candidate(candidate, report=report) for candidate in report.candidates),
+        rungs=tuple(f"{steps:,}" for steps in report.rung_steps),
+        trials=tuple(_trial(trial, rungs=len(report.rung_steps)) for trial in report.trials),
+        sensitivities=None
+        if sensitivities is None
+        else tuple(
+            SensitivityLine(
+                trial=one.trial,
+                label=report.candidate(one.trial).label,
+                sentence=sensitivity_sentence(one),
+                basis=sensitivity_basis(one, rung_steps=report.rung_steps),
+                points=tuple((str(p.trial), f"{p.peak_lr:.2e}", loss_text(p.loss)) for p in one.points),
+                drawn=bool(one.points),
+            )
+            for one in sensitivities
+        ),
+        cost=cost_sentence(report.cost, trials=len(report.trials)),
+        options=json.dumps(report.options, sort_keys=True, ensure_ascii=False),
+        code=paste_in_code(recommended, total_steps=report.total_steps),
+        schedule=schedule_json(recommended),
+    )
+
+
+def _candidate(candidate: Candidate, *, report: Report) -> CandidateLine:
+    comparison = compare(report.best, rival=candidate)
+    is_best = comparison.verdict is Verdict.SAME
+    gain = None if is_best else comparison.gain
+    lift = percent_text(gain) if gain else ""
+    return CandidateLine(
+        trial=candidate.trial,
+        label=candidate.label,
+        roles=", ".join(_roles(candidate, report=report)),
+        search_loss=loss_text(candidate.search_loss) if candidate.search_loss is not None else "",
+        median=_median(candidate),
+        range=f"{loss_text(candidate.low)} to {loss_text(candidate.high)}" if candidate.losses else "",
+        gain=gain_text(gain) + (f" ({lift})" if lift else "") if gain else "",
+        interval=interval_text(gain) if gain else "",
+        wins="" if is_best else f"{comparison.wins} of {comparison.seeds}",
+        verdict=_VERDICTS[comparison.verdict],
+    )
+
+
+def _median(candidate: Candidate) -> str:
+    if not candidate.losses:
+        return "not confirmed"
+    return (
+        f"diverged on {candidate.diverged} of {len(candidate.losses)}"
+        if candidate.diverged
+        else loss_text(candidate.median)
+    )
+
+
+def _roles(candidate: Candidate, *, report: Report) -> list[str]:
+    plateau = {member.trial for member in report.plateau.members}
+    named = (
+        ("best", report.best.trial),
+        ("recommended", report.recommended.trial),
+        ("best constant rate", report.best_constant and report.best_constant.trial),
+        ("default", report.default and report.default.trial),
+    )
+    roles = [role for role, trial in named if trial == candidate.trial]
+    return roles + (["plateau"] if candidate.trial in plateau and candidate.trial != report.best.trial else [])
+
+
+def _trial(trial: TrialRow, *, rungs: int) -> TrialLine:
+    losses = ["diverged" if loss is None else loss_text(loss) for loss in trial.losses]
+    return TrialLine(
+        number=trial.number,
+        label=trial.label,
+        control=trial.control.value if trial.control else "",
+        losses=(*losses, *[""] * (rungs - len(losses))),
+        status=trial.status.value,
+        reason=trial.reason,
+    )

@@ -1,0 +1,34 @@
+"""The pictures of a report that are files of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from tuner.report.plots.confirmations import draw_confirmations
+from tuner.report.plots.ladder import draw_ladder
+from tuner.report.plots.schedules import draw_schedules
+from tuner.report.plots.style import as_png
+from tuner.report.report import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PICTURES: Final[Mapping[str, tuple[str, Callable[[Report], Figure]]]] = {
+    "schedules": ("Learning rate per update", draw_schedules),
+    "confirmations": ("Confirmed on fresh seeds", draw_confirmations),
+    "ladder": ("The search, rung by rung", draw_ladder),
+}
+PICTURES: Final = tuple(_PICTURES)
+"""Their names."""
+
+
+def picture_png(report: Report, *, name: str) -> bytes:
+    """A picture as PNG.
+
+    Args:
+        report: What it shows.
+        name: One of `PICTURES`.
+    """
+    title, draw = _PICTURES[name]
+    return as_png(draw(report), title=f"{title}, {report.job_name or report.workload}")

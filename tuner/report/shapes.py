@@ -1,0 +1,40 @@
+"""How alike two schedules are, whatever their peak."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.schedules import Schedule
+
+SIMILAR: Final = 0.1
+"""Mean absolute distance of two shapes up to which they count as similar; linear and cosine are 0.07 apart."""
+_MAX_DENSE: Final = 50_000  # updates up to which all of them at once are quicker than the places one by one
+_PLACES: Final = 400  # updates of a run that stands for every length
+
+
+def shape_of(schedule: Schedule, *, total_steps: int) -> NDArray[np.float64]:
+    """The learning rate over the run as a fraction of the peak, at evenly spread updates.
+
+    Args:
+        schedule: At the full horizon.
+        total_steps: The horizon, at least 1.
+
+    Returns:
+        float64 ``[min(total_steps, 400)]``, in [0, 1].
+    """
+    updates = np.linspace(0, total_steps - 1, min(total_steps, _PLACES)).astype(int)
+    if total_steps <= _MAX_DENSE:
+        lrs = schedule.lrs(total_steps)[updates]
+    else:
+        lrs = np.array([schedule.lr(update, total_steps=total_steps) for update in updates.tolist()])
+    shape: NDArray[np.float64] = lrs / schedule.peak_lr
+    return shape
+
+
+def distance(one: Schedule, other: Schedule, *, total_steps: int) -> float:
+    """Mean absolute difference of the two shapes, in [0, 1]; 0 for schedules that differ in nothing but their peak."""
+    ours, theirs = (shape_of(schedule, total_steps=total_steps) for schedule in (one, other))
+    return float(np.mean(np.abs(ours - theirs)))

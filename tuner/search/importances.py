@@ -1,0 +1,168 @@
+"""Which parameters decided the loss, by Optuna's PED-ANOVA, from trials that were trained for equally many updates.
+
+The loss counts by its rank alone: the question is what sets the best third of the trials apart from all of them. So a
+trial that diverged, which has no loss, takes part as what it is: none of the best.
+
+Source: S. Watanabe, A. Bansal, F. Hutter, PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in Arbitrary
+Subspaces, IJCAI 2023 (arXiv 2304.10255), as Optuna implements it.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial, create_trial
+
+from tuner.schedules import Schedule
+from tuner.search.space import Choice, FloatRange, IntRange, Parameter, SearchSpace, Value
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events tell of studies and trials
+
+MIN_TRIALS: Final = 15
+"""Trials for the parameters that all share: a third of them is five, the least that PED-ANOVA is recommended for."""
+MIN_FAMILY_TRIALS: Final = 8
+"""Trials of one family for that family's own parameters."""
+MAX_TRIALS: Final = 1_000
+"""Trials that take part at most, evenly spread over the study: evaluating them takes seconds."""
+_BEST_SHARE: Final = 1 / 3
+_SHUFFLES: Final = 99
+_MOST_BY_CHANCE: Final = 0.05
+_COMMON: Final = ("family", "peak_lr")
+_WORST: Final = sys.float_info.max
+
+Row = tuple[Mapping[str, Value], float | None]
+"""A trial's parameters and its loss; ``None`` when it diverged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importance:
+    """One parameter's part in what sets the best third apart."""
+
+    name: str
+    share: float
+    """Of the importance of all parameters that were looked at together, in [0, 1]."""
+    above_chance: bool
+    """Whether at most 5 of 100 random orders of the same losses would make it look as important."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importances:
+    """What a study says about its parameters."""
+
+    rung: int
+    """Of the results: the one with the most, the highest of equals."""
+    trials: int
+    """With a result there, within the space; at most `MAX_TRIALS`."""
+    diverged: int
+    """How many of them diverged; each counts as worse than all losses."""
+    common: tuple[Importance, ...]
+    """``family`` and ``peak_lr``, the most important first; empty below `MIN_TRIALS`."""
+    families: Mapping[str, tuple[Importance, ...]] = field(default_factory=dict)
+    """By family with at least `MIN_FAMILY_TRIALS` trials: the peak and its further parameters, among its trials."""
+
+
+def parameter_importances(
+    trials: Sequence[tuple[Schedule, Sequence[float | None]]], *, space: SearchSpace
+) -> Importances | None:
+    """Evaluate what decided the losses of a study.
+
+    Args:
+        trials: Schedules at the full horizon, each with its loss at every rung that it finished; ``None`` where it
+            diverged.
+        space: Where they were searched. Schedules outside of it are left out.
+
+    Returns:
+        The importances; ``None`` when no trial has a result.
+    """
+    rungs = max((len(losses) for _, losses in trials), default=0)
+    counts = [sum(len(losses) > rung for _, losses in trials) for rung in range(rungs)]
+    if not counts:
+        return None
+    rung = max(range(len(counts)), key=lambda index: (counts[index], index))
+    rows = [
+        (values, losses[rung])
+        for schedule, losses in trials
+        if len(losses) > rung and (values := space.values_of(schedule)) is not None
+    ]
+    rows = rows[:: -(-len(rows) // MAX_TRIALS) or 1]
+    by_family: defaultdict[str, list[Row]] = defaultdict(list)
+    for values, loss in rows:
+        by_family[str(values["family"])].append((values, loss))
+    shared: dict[str, Parameter] = {
+        "family": Choice(values=tuple(family.name for family in space.families)),
+        "peak_lr": space.peak_lr,
+    }
+    return Importances(
+        rung=rung,
+        trials=len(rows),
+        diverged=sum(loss is None for _, loss in rows),
+        common=_evaluate(rows, parameters={name: shared[name] for name in _COMMON}) if len(rows) >= MIN_TRIALS else (),
+        families={
+            family: found
+            for family, own in sorted(by_family.items())
+            if len(own) >= MIN_FAMILY_TRIALS and (found := _evaluate(own, parameters=space.parameters(family)))
+        },
+    )
+
+
+def _evaluate(rows: Sequence[Row], *, parameters: Mapping[str, Parameter]) -> tuple[Importance, ...]:
+    """The parameters that vary, the most important first; nothing when none of them shows any importance."""
+    distributions = {name: _distribution(parameter) for name, parameter in parameters.items()}
+    varying = sorted(name for name in distributions if len({values[name] for values, _ in rows}) > 1)
+    if not varying:
+        return ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        warnings.simplefilter("ignore", UserWarning)  # of few trials; chance is measured below
+        study = optuna.create_study(direction="minimize")
+        for values, loss in rows:
+            params = {name: values[name] for name in varying}
+            given = {name: distributions[name] for name in varying}
+            worth = _WORST if loss is None else loss
+            study.add_trial(create_trial(params=params, distributions=given, value=worth))
+        losses = np.array([_WORST if loss is None else loss for _, loss in rows])
+        found = _divergences(study, losses=losses, names=varying)
+        rng = np.random.default_rng(0)
+        chance = [_divergences(study, losses=rng.permutation(losses), names=varying) for _ in range(_SHUFFLES)]
+    total = sum(found.values())
+    if not total > 0.0:
+        return ()
+    importances = [
+        Importance(
+            name=name,
+            share=found[name] / total,
+            above_chance=(1 + sum(other[name] >= found[name] for other in chance)) / (1 + _SHUFFLES) <= _MOST_BY_CHANCE,
+        )
+        for name in varying
+    ]
+    return tuple(sorted(importances, key=lambda importance: (-importance.share, importance.name)))
+
+
+def _divergences(study: optuna.Study, *, losses: NDArray[np.float64], names: Sequence[str]) -> dict[str, float]:
+    from optuna.importance import PedAnovaImportanceEvaluator  # loads scikit-learn where that is installed
+
+    def loss_of(trial: FrozenTrial) -> float:
+        return float(losses[trial.number])
+
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=_BEST_SHARE)
+    return evaluator.evaluate(study, params=list(names), target=loss_of)
+
+
+def _distribution(parameter: Parameter) -> BaseDistribution:
+    match parameter:
+        case FloatRange():
+            return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+        case IntRange():
+            return IntDistribution(parameter.low, parameter.high, log=parameter.log)
+        case Choice():
+            return CategoricalDistribution(parameter.values)
