@@ -55,7 +55,7 @@ def random_search(task: Task, seed: int) -> dict[int, Schedule]:
     space = space_of(task)
     answers, budgets = Answers(total_steps=task.total_steps), (BUDGET, MANY)
     while still := _open(answers, budgets):
-        schedule = space.build(_random_point(space, rng=rng))
+        schedule = space.build(random_point(space, rng=rng))
         loss, updates = final_loss(task, schedule, steps=task.total_steps, seed=seed)
         answers.spend(updates)
         answers.tell(schedule, loss, budgets=still)
@@ -177,7 +177,7 @@ def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
     raise ValueError(f"{name} is no parameter of these spaces")
 
 
-def _random_point(space: SearchSpace, *, rng: np.random.Generator) -> dict[str, Value]:
+def random_point(space: SearchSpace, *, rng: np.random.Generator) -> dict[str, Value]:
     family = str(rng.choice([one.name for one in space.families]))
     return {"family": family, **dict(_random_values(space, family, rng=rng))}
 

@@ -12,12 +12,17 @@ from scipy.stats import t as student
 
 from tuner.search.decisions import MEASURED_AGAINST, Audit, Confirm, TrialView
 from tuner.search.ladder import audits, confirm_seeds
-from tuner.search.standings import Standings, loss_at
+from tuner.search.stability import chance_to_last
+from tuner.search.standings import Standings, has_diverged, loss_at
 
 SETTLING_SEEDS: Final = 3
 """Fresh seeds after which a candidate that is clearly behind is trained no more."""
 _SETTLED: Final = 0.995
 """How sure that must be: well above what the report asks for, so that further seeds would not change its verdict."""
+
+
+_SAFE: Final = 0.8
+"""How likely a finalist must be to last on another seed, where another can be had."""
 
 
 def missing_audits(standings: Standings) -> Iterator[Audit]:
@@ -135,8 +140,25 @@ def _losses(
 
 
 def _ranked(standings: Standings) -> list[tuple[float, int]]:
-    """Loss and number of the trials that have a loss at the horizon, audits included, the best first."""
+    """Loss and number of the trials that have a loss at the horizon, audits included, the best first.
+
+    Those whose peak lies so near one that diverged that they may diverge on another seed come last.
+    """
     completed: Sequence[TrialView] = standings.completed
     ends = [(loss_at(trial, standings.top), trial.number) for trial in completed]
     ends += [(audit.loss, audit.trial) for audit in standings.state.audits if audit.loss is not None]
-    return sorted(ends)
+    safe = _safe_peaks(standings)
+    return sorted(ends, key=lambda end: (_peak(standings.trials[end[1]]) not in safe, end))
+
+
+def _safe_peaks(standings: Standings) -> set[float]:
+    """The peaks at which a run on another seed is likely to last. All runs of a search have one seed."""
+    ended = [trial for trial in standings.trials if trial.results and trial.schedule is not None]
+    diverged = {_peak(trial) for trial in ended if has_diverged(trial)}
+    lasted = sorted({_peak(trial) for trial in ended} - diverged)
+    space = standings.settings.space
+    if not diverged or not lasted or space is None:
+        return {_peak(trial) for trial in standings.trials}
+    peaks = (space.peak_lr.low, space.peak_lr.high)
+    chances = chance_to_last(lasted, lasted=lasted, diverged=sorted(diverged), peaks=peaks)
+    return {peak for peak, chance in zip(lasted, chances.tolist(), strict=True) if chance >= _SAFE}

@@ -36,6 +36,8 @@ _SHARING: Final = 0.3
 _USUAL_WARMUP: Final = 0.03
 _GOOD_SHAPE: Final = 0.01
 """How far from the best shape to begin with another may be to be as good a beginning."""
+_FAR_BEHIND: Final = -6.0
+"""From here on the improvement is taken from its tail: computed as it stands, it would come out as 0."""
 _CAUTION: Final = 0.5
 """What the deviation of a belief is multiplied by: few runs are left to make good for a bold one."""
 
@@ -182,17 +184,31 @@ def _range_ends(history: _History) -> tuple[Schedule, Schedule]:
 
 
 def _merit(choices: Sequence[Schedule], *, history: _History) -> Array:
-    """The expected improvement on the best so far, as far as it is not left to a trial that runs."""
+    """The logarithm of the expected improvement on the best so far.
+
+    For what it costs, if it lasts, and as far as it is not left to a trial that runs.
+    """
     surrogate = Surrogate(history.losses, total_steps=history.total_steps, peaks=history.peaks)
     belief = surrogate.belief(choices)
     deviation = _CAUTION * belief.deviation
-    ahead = -belief.gap / deviation
-    density = np.exp(-0.5 * np.square(ahead)) / math.sqrt(2.0 * math.pi)
-    merit: Array = deviation * (ahead * ndtr(ahead) + density) * _chances(choices, history=history)
-    merit = merit / np.sqrt(1.0 - _shared(choices, history=history))
+    merit = np.log(deviation) + _log_improvement(-belief.gap / deviation)
+    merit += np.log(_chances(choices, history=history))
+    merit -= 0.5 * np.log(1.0 - _shared(choices, history=history))
     if history.pending:
-        merit = merit * np.prod(1.0 - likeness(choices, history.pending, total_steps=history.total_steps), axis=1)
-    return merit
+        alike = likeness(choices, history.pending, total_steps=history.total_steps)
+        merit += np.sum(np.log1p(-np.minimum(alike, 1.0 - 1e-9)), axis=1)
+    result: Array = merit
+    return result
+
+
+def _log_improvement(ahead: Array) -> Array:
+    """The logarithm of the expected positive part of a normal variable of deviation 1 with these means."""
+    log_density = -0.5 * np.square(ahead) - 0.5 * math.log(2.0 * math.pi)
+    far = ahead < _FAR_BEHIND
+    near = np.where(far, 0.0, ahead)
+    improvement = near * ndtr(near) + np.exp(-0.5 * np.square(near)) / math.sqrt(2.0 * math.pi)
+    result: Array = np.where(far, log_density - 2.0 * np.log(np.maximum(-ahead, 1.0)), np.log(improvement))
+    return result
 
 
 def _shared(choices: Sequence[Schedule], *, history: _History) -> Array:

@@ -1,0 +1,116 @@
+"""Real training: what each method finds with equal updates, measured anew on fresh seeds.
+
+Every (task, method, seed) is one line of a file, written when it is done; what stands there is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from benchmarks.search.asha import asha
+from benchmarks.search.oracle import TASKS, Task, final_loss
+from benchmarks.search.study import BUDGET, MANY, METHODS, MORE
+from tuner.schedules import Schedule
+
+FRESH_SEEDS = (1001, 1002, 1003)
+FAILED = float("inf")
+"""Loss of an answer that diverges on most fresh seeds."""
+ALL_METHODS = {**METHODS, "asha": asha}
+_TASKS = {task.name: task for task in TASKS}
+
+
+def run(*, seeds: int, methods: list[str], workers: int, file: Path) -> list[dict[str, Any]]:
+    """Make the studies that the file lacks, and give all that were asked for."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    done = {(row["task"], row["method"], row["seed"]): row for row in _rows(file)}
+    wanted = [(task.name, method, seed) for seed in range(seeds) for method in methods for task in TASKS]
+    missing = [one for one in wanted if one not in done]
+    with ProcessPoolExecutor(workers) as pool, file.open("a") as out:
+        futures = [pool.submit(study, *one) for one in missing]
+        for count, future in enumerate(as_completed(futures), start=1):
+            row = future.result()
+            done[row["task"], row["method"], row["seed"]] = row
+            out.write(json.dumps(row) + "\n")
+            out.flush()
+            print(f"\r{count} of {len(missing)} studies", end="", file=sys.stderr, flush=True)
+    return [done[one] for one in wanted]
+
+
+def study(task_name: str, method: str, seed: int) -> dict[str, Any]:
+    """One study, and its answers on fresh seeds."""
+    task = _TASKS[task_name]
+    answers = ALL_METHODS[method](task, seed)
+    return {
+        "task": task_name,
+        "method": method,
+        "seed": seed,
+        "answers": {
+            str(budget): {"schedule": json.loads(schedule.to_json()), "losses": measured(task, schedule)}
+            for budget, schedule in answers.items()
+        },
+    }
+
+
+def measured(task: Task, schedule: Schedule) -> list[float | None]:
+    """Final losses on the fresh seeds."""
+    return [final_loss(task, schedule, steps=task.total_steps, seed=seed)[0] for seed in FRESH_SEEDS]
+
+
+def merit(row: dict[str, Any], *, budget: int) -> float:
+    """The median over the fresh seeds; `FAILED` when it diverges on most, or there is no answer."""
+    answer = row["answers"].get(str(budget))
+    if answer is None:
+        return FAILED
+    return statistics.median(FAILED if loss is None else loss for loss in answer["losses"])
+
+
+def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Per task and rival: medians over the seeds at equal updates, and how often ours is better."""
+    by_method: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    for row in rows:
+        by_method.setdefault((row["task"], row["method"]), {})[row["seed"]] = row
+    lines = []
+    for (task, method), studies in sorted(by_method.items()):
+        ours = by_method[task, "ours"]
+        both = sorted(studies.keys() & ours.keys())
+        own = [merit(ours[seed], budget=BUDGET) for seed in both]
+        theirs = [merit(studies[seed], budget=BUDGET) for seed in both]
+        lines.append(
+            {
+                "task": task,
+                "method": method,
+                "seeds": len(both),
+                "median": statistics.median(theirs),
+                "ours": statistics.median(own),
+                "ours_better": sum(a < b for a, b in zip(own, theirs, strict=True)) / len(both),
+                "ours_as_good": sum(a <= b for a, b in zip(own, theirs, strict=True)) / len(both),
+                "diverged": sum(loss == FAILED for loss in theirs) / len(both),
+            }
+        )
+    return lines
+
+
+def quarter(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Per task: random search with many full runs against ours with a quarter of the updates."""
+    lines = []
+    for task in sorted({row["task"] for row in rows}):
+        random = [merit(row, budget=MANY) for row in rows if row["task"] == task and row["method"] == "random"]
+        ours = [merit(row, budget=MORE) for row in rows if row["task"] == task and row["method"] == "ours"]
+        lines.append({"task": task, "random": statistics.median(random), "ours": statistics.median(ours)})
+    return lines
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    if not file.exists():
+        return
+    for line in file.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue  # a line that was cut off when a run was ended
