@@ -14,12 +14,13 @@ from tuner.errors import NotFound, WorkloadError
 from tuner.jobs.records import CurvePoint
 from tuner.training.devices import free_memory, repeatable, resolve_device
 from tuner.training.engine import Engine, Progress, Result
+from tuner.training.opaque import train_opaque
 from tuner.training.options import parse_options
 from tuner.training.protocol import Ended, Evaluated, Outcome, SnapshotSaved, Train, Verdict
 from tuner.training.randomness import random_state, random_state_kept, restore_random_state, seed_everything
 from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
 from tuner.training.stepwise import StepwiseTraining
-from tuner.training.workload import Workload
+from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload
 
 TRACEBACK_CHARACTERS = 8_000
 
@@ -102,6 +103,14 @@ class _Run:
         if workload is None:
             raise NotFound("workload", key=request.workload, hint=f"There are {', '.join(sorted(workloads))}")
         options = parse_options(workload.Options, request.options)
+        if isinstance(workload, OpaqueWorkload):
+            seed_everything(request.seed)
+            where = str(self._device)
+            return train_opaque(
+                workload, options, request=request, device=where, progress=self._progress, listener=self
+            )
+        if not isinstance(workload, StepwiseWorkload):
+            raise WorkloadError(f"{workload.name} must derive from one of the levels, see tuner.training.workload")
         lrs = request.schedule.lrs(request.total_steps)
         self._fingerprint = fingerprint(
             workload=workload.name,
