@@ -183,7 +183,7 @@ class Reports:
 
 def _number(field: str, value: SupportsFloat) -> float:
     try:
-        return float(value)
+        return float(getattr(value, "detach", lambda: value)())
     except (TypeError, ValueError, RuntimeError):
         allowed = "a number, or a tensor of one element"
         raise InvalidValue(field, value=type(value).__name__, allowed=allowed) from None
