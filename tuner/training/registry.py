@@ -14,7 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import tuner
 from tuner.errors import InvalidValue, WorkloadError
 from tuner.training.command import read_command_file
 from tuner.training.workload import Workload, describe
@@ -122,7 +121,7 @@ class _OursLast(MetaPathFinder):
     """Looks for our top-level names everywhere but where `tuner` is installed; what it does not find, others look for."""
 
     def __init__(self) -> None:
-        self._home = Path(tuner.__file__).resolve().parent.parent
+        self._home = Path(__file__).resolve().parents[2]
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name not in OUR_TOP_LEVEL_NAMES:
