@@ -73,6 +73,8 @@ with open(os.environ["TUNER_REPORTS"], "a") as file:
 """,
 }
 INSTALLED = {
+    "worker/__main__.py": "raise SystemExit('the wrong worker was started')",
+    "worker/__init__.py": "WHOSE = 'nobody'",
     "their_plugin.py": """
 from my_project.tuning import Finetune
 class Plugin(Finetune):
@@ -102,7 +104,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def worker(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, subprocess.Popen[bytes]]]:
-    """A worker started in the project as people start it, with the project on PYTHONPATH as many have it."""
+    """A worker started in the project as people start it, with another ``worker`` on PYTHONPATH."""
     installed = written(INSTALLED, into=tmp_path_factory.mktemp("installed"))
     site = Site(tmp_path_factory.mktemp("site"), infos=())
     offered = ("--workload", "my_project.tuning:Finetune", "--workload", "command.toml")
@@ -112,7 +114,7 @@ def worker(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             cwd=project,
             env={
                 **os.environ,
-                "PYTHONPATH": f"{project}:{installed}",
+                "PYTHONPATH": str(installed),
                 "TUNER_DATABASE_URL": site.url,
                 "TUNER_DATA_DIR": str(site.folder),
                 "TUNER_POLL_INTERVAL": "0.05",
