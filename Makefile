@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help bootstrap demo test check lint format bench constraints wheel
+.PHONY: help bootstrap demo test check lint format bench constraints wheel examples
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -14,6 +14,10 @@ demo: bootstrap ## Tune a schedule on real data: service, worker, job, answer (u
 
 test: bootstrap ## Run the test suite
 	@$(PY) -m pytest -n 2 --dist worksteal
+
+examples: bootstrap ## Install what the examples need besides (lightning), and test them and the integrations
+	@$(PY) -m uv pip install --quiet -c constraints.txt -e '.[dev,lightning]' || $(PY) -m pip install --quiet -c constraints.txt -e '.[dev,lightning]'
+	@$(PY) -m pytest tests/integration/test_examples.py tests/integration/integrations
 
 check: bootstrap ## Lint, types, import rules, constraints
 	@$(PY) -m ruff check .

@@ -44,7 +44,7 @@ class RunnerCommand:
     environment: Mapping[str, str]
     """The whole environment of the process."""
     workloads: Sequence[str] = ()
-    """What to offer besides the built-in ones and those of installed packages: `tuner.training.registry.load_provider`."""
+    """Providers of workloads besides those built in and installed, as `tuner.training.registry` reads them."""
     memory_limit_mib: int | None = None
     """Largest address space of the process; Linux."""
 

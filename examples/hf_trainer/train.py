@@ -1,5 +1,6 @@
-"""Train a small Llama on the Python reference manual with the Hugging Face Trainer; the model is built from a config."""
+"""Train a small Llama, built from a config, on the Python reference manual with the Hugging Face Trainer."""
 
+import functools
 from pydoc_data.topics import topics
 
 import torch
@@ -11,6 +12,7 @@ from tuner.sdk import run as tuner_run
 LENGTH = 64
 
 
+@functools.cache
 def load_text():
     """Blocks of characters: nine of ten to train on, every tenth to evaluate on."""
     text = "\n".join(topics[key] for key in sorted(topics))
@@ -44,9 +46,7 @@ def main(run):
         disable_tqdm=True,
         use_cpu=run.device == "cpu",
     )
-    trainer = Trainer(
-        model=LlamaForCausalLM(config), args=arguments, train_dataset=train_rows, eval_dataset=val_rows
-    )
+    trainer = Trainer(model=LlamaForCausalLM(config), args=arguments, train_dataset=train_rows, eval_dataset=val_rows)
     attach(trainer, run)
     trainer.train(resume_from_checkpoint=last_checkpoint(run))
 

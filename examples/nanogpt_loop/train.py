@@ -1,5 +1,6 @@
 """Train a small GPT on the Python reference manual, in the shape of nanoGPT's train.py."""
 
+import functools
 import math
 from pydoc_data.topics import topics
 
@@ -55,6 +56,7 @@ def get_lr(it):
     return min_lr + 0.5 * (1.0 + math.cos(math.pi * ratio)) * (learning_rate - min_lr)
 
 
+@functools.cache
 def load_text():
     text = "\n".join(topics[key] for key in sorted(topics))
     codes = {character: code for code, character in enumerate(sorted(set(text)))}

@@ -1,7 +1,7 @@
 """Starts one of our own processes: ``python -P -m tuner.cli.start worker ...``.
 
-``python -m worker`` would take any package of that name which comes first on the path, and projects with a ``worker`` or
-a ``service`` of their own often name their folder in ``PYTHONPATH``. Here our packages are those beside `tuner`.
+``python -m worker`` would take any package of that name which comes first on the path, and projects with a ``worker``
+or a ``service`` of their own often name their folder in ``PYTHONPATH``. Here our packages are those beside `tuner`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,9 @@ from tuner.errors import InvalidValue, TunerError, WorkloadError
 if TYPE_CHECKING:
     from tuner.training.checks.findings import CheckReport
 
-app = typer.Typer(help="Training code of your own: begin it, and check it.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(
+    help="Training code of your own: begin it, and check it.", rich_markup_mode=None, no_args_is_help=True
+)
 
 
 @app.command()

@@ -9,8 +9,8 @@ for batch in loader:
         scheduler.step()
 ```
 
-A scheduler that is prepared steps once per process, so that a schedule of T updates is over after T / processes of them;
-and in a loop that accumulates it is stepped by micro-batch. This one does neither.
+A scheduler that is prepared steps once per process, so that a schedule of T updates is over after T / processes of
+them; and in a loop that accumulates it is stepped by micro-batch. This one does neither.
 """
 
 from __future__ import annotations

@@ -56,7 +56,9 @@ def attach(trainer: Trainer, run: TrainingRun, *, metric: str = "eval_loss") -> 
     ):
         if value != wanted:
             hint = "Use TrainingArguments(**training_arguments(run), ...)"
-            raise InvalidValue(f"TrainingArguments.{field}", value=value, allowed=f"{wanted}, as the run says", hint=hint)
+            raise InvalidValue(
+                f"TrainingArguments.{field}", value=value, allowed=f"{wanted}, as the run says", hint=hint
+            )
     if trainer.lr_scheduler is not None:
         given = type(trainer.lr_scheduler).__name__
         raise InvalidValue("optimizers", value=given, allowed="given without a scheduler: (optimizer, None)")

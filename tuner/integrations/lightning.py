@@ -50,8 +50,8 @@ def trainer_arguments(run: TrainingRun, *, accumulate_grad_batches: int = 1) -> 
 class TunerCallback(Callback):
     """Has the fit validated where the run wants it, reports that, and ends the fit when the run is over.
 
-    Of several processes the first one reports. ``monitor`` must be logged in ``validation_step``, with ``sync_dist=True``
-    when there are several processes.
+    Of several processes the first one reports. ``monitor`` must be logged in ``validation_step``, with
+    ``sync_dist=True`` when there are several processes.
 
     Args:
         run: What to report to.

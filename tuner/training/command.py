@@ -1,4 +1,4 @@
-"""Workloads that are commands: ``python train.py ...`` or anything else that can be started, described in a TOML file."""
+"""Workloads that are commands: ``python train.py ...`` or anything else that can be started, in a TOML file."""
 
 from __future__ import annotations
 

@@ -75,9 +75,9 @@ def environment(run: TrainingRun, *, files: Path, options: Mapping[str, Any]) ->
         options: By name.
 
     Returns:
-        ``TUNER_SCHEDULE_FILE`` (JSON), ``TUNER_LRS_FILE`` (CSV: ``update,lr``), ``TUNER_REPORTS`` (a file to append JSON
-        lines to), ``TUNER_TOTAL_STEPS``, ``TUNER_SEED``, ``TUNER_DEVICE``, ``TUNER_SNAPSHOT_DIR``, ``TUNER_OPTIONS``
-        (a JSON object) and ``TUNER_OPTION_<NAME>`` for each option.
+        ``TUNER_SCHEDULE_FILE`` (JSON), ``TUNER_LRS_FILE`` (CSV: ``update,lr``), ``TUNER_REPORTS`` (a file to append
+        JSON lines to), ``TUNER_TOTAL_STEPS``, ``TUNER_SEED``, ``TUNER_DEVICE``, ``TUNER_SNAPSHOT_DIR``,
+        ``TUNER_OPTIONS`` (a JSON object) and ``TUNER_OPTION_<NAME>`` for each option.
     """
     return {
         "TUNER_SCHEDULE_FILE": str(files / "schedule.json"),

@@ -152,8 +152,8 @@ class ListenedRun(TrainingRun):
 def taken_over(folder: Path) -> Path:
     """Make the folder of this attempt, with what the last attempt left in its own: ``.../<run>/<attempt>``.
 
-    The files are moved and not shared: code of an attempt that has lost its lease, but does not know yet, then finds its
-    folder gone, and cannot write over what its successor reads.
+    The files are moved and not shared: code of an attempt that has lost its lease, but does not know yet, then finds
+    its folder gone, and cannot write over what its successor reads.
     """
     if folder.name.isdecimal() and not folder.exists():
         earlier = (int(path.name) for path in folder.parent.glob("*") if path.name.isdecimal() and path.is_dir())

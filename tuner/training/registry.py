@@ -60,7 +60,9 @@ def load_provider(provider: str) -> dict[str, Workload]:
     except AttributeError:
         known = sorted(key for key, value in vars(home).items() if _is_workload_class(value))
         hint = f"Workloads in {module}: {', '.join(known) or 'none'}"
-        raise InvalidValue("workloads", value=provider, allowed=f"the name of something in {module}", hint=hint) from None
+        raise InvalidValue(
+            "workloads", value=provider, allowed=f"the name of something in {module}", hint=hint
+        ) from None
     return _made(made, origin=provider)
 
 
@@ -118,7 +120,7 @@ def prefer_the_users_modules(folder: Path) -> None:
 
 
 class _OursLast(MetaPathFinder):
-    """Looks for our top-level names everywhere but where `tuner` is installed; what it does not find, others look for."""
+    """Looks for our top-level names everywhere but where `tuner` is installed; else others look there."""
 
     def __init__(self) -> None:
         self._home = Path(__file__).resolve().parents[2]

@@ -45,7 +45,7 @@ __all__ = [
 
 
 class Workload(ABC):
-    """What all levels tell about themselves. Derive from one of them: `DeclaredWorkload`, `StepwiseWorkload`, `OpaqueWorkload`."""
+    """What all levels tell about themselves. Derive from `DeclaredWorkload`, `StepwiseWorkload` or `OpaqueWorkload`."""
 
     level: ClassVar[Level]
     """Set by the three levels."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -81,16 +81,25 @@ def test_the_schedule_steps_once_per_update_and_not_per_micro_batch(executed):
 def test_two_processes_follow_the_schedule_as_one_and_the_first_reports_their_mean(tmp_path):
     program = tmp_path / "train.py"
     program.write_text(PROGRAM)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", str(program)]
-    done = subprocess.run(
-        [*launch, str(tmp_path / "said-")],
-        cwd=Path(__file__).parents[3],
-        env={**os.environ, "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(program), str(tmp_path / "said-")],
+            env={**os.environ, **together, "RANK": str(rank), "LOCAL_RANK": str(rank), "ACCELERATE_USE_CPU": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        errors = [process.communicate(timeout=100)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], errors
     first, second = (json.loads((tmp_path / f"said-{index}").read_text()) for index in range(2))
     assert first["processes"] == 2
     assert first["lrs"] == second["lrs"] == first["wanted"]

@@ -61,12 +61,12 @@ def test_a_provider_is_a_class_or_a_function():
 
 @pytest.mark.parametrize("provider", ["tuner.workloads", ":X", "tuner.workloads:"])
 def test_a_provider_that_is_not_written_so_is_refused(provider):
-    with pytest.raises(InvalidValue, match="module:Class, module:function or a .toml file"):
+    with pytest.raises(InvalidValue, match=r"module:Class, module:function or a \.toml file"):
         load_provider(provider)
 
 
 def test_a_misspelt_class_is_refused_with_those_that_exist():
-    with pytest.raises(InvalidValue, match="Workloads in tuner.workloads.digits: DigitsCnn, DigitsMlp"):
+    with pytest.raises(InvalidValue, match=r"Workloads in tuner\.workloads\.digits: DigitsCnn, DigitsMlp"):
         load_provider("tuner.workloads.digits:DigitMlp")
 
 

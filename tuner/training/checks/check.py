@@ -24,8 +24,8 @@ DEFAULT_STEPS = 20
 _ADVICE = {
     Level.DECLARED: "the highest level: its runs are branched from snapshots, and the loop is the engine's",
     Level.STEPWISE: "its runs can be branched from snapshots; 'declared' would leave the loop to the engine as well",
-    Level.OPAQUE: "every run is trained whole; 'stepwise' (train_step, validate, state_dict, load_state_dict) would let "
-    "runs share the updates that they have in common, and take up an interrupted run at its last snapshot",
+    Level.OPAQUE: "every run is trained whole; 'stepwise' (train_step, validate, state_dict, load_state_dict) would "
+    "let runs share the updates that they have in common, and take up an interrupted run at its last snapshot",
 }
 
 
@@ -88,6 +88,6 @@ def _schedule(workload: Workload, *, options: Any) -> Schedule:
     if workload.optimizer_option is not None:
         kind = getattr(options, workload.optimizer_option)
     space = default_space(kind, peak_lr=workload.peak_lr.get(kind))
-    peak = float(space.peak_lr.low ** 0.75 * space.peak_lr.high ** 0.25)
+    peak = float(space.peak_lr.low**0.75 * space.peak_lr.high**0.25)
     warmup = {"shape": "linear", "updates": 3}
     return Schedule.model_validate({"peak_lr": peak, "warmup": warmup, "family": {"name": "linear"}})

@@ -99,9 +99,7 @@ class _Tries:
         seed_everything(seed)
         return self.workload.start(self.options, seed=seed if data_seed is None else data_seed, device=self.device)
 
-    def trained(
-        self, training: StepwiseTraining, *, first: int, last: int, validate_between: bool = False
-    ) -> _Trained:
+    def trained(self, training: StepwiseTraining, *, first: int, last: int, validate_between: bool = False) -> _Trained:
         """Make the updates ``first`` to ``last - 1``, and validate."""
         losses, seconds = [], []
         for step in range(first, last):
@@ -122,9 +120,7 @@ class _Tries:
     def same(self, given: _Trained, expected: _Trained, *, last: int | None = None) -> bool:
         """Whether a stretch gave the same numbers as the end of another one."""
         wanted = expected.losses if last is None else expected.losses[-last:]
-        return _equal(
-            (*given.losses, given.val_loss), (*wanted, expected.val_loss), exact=self.device.type == "cpu"
-        )
+        return _equal((*given.losses, given.val_loss), (*wanted, expected.val_loss), exact=self.device.type == "cpu")
 
 
 def _equal(given: Sequence[float], expected: Sequence[float], *, exact: bool) -> bool:
