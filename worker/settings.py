@@ -52,7 +52,7 @@ class WorkerSettings(BaseSettings):
     )
     workloads: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Workloads to offer besides built-in and installed ones: module:Class or a .toml file, with commas.",
+        description="Workloads to offer besides built-in and installed ones: module:Class or .toml file, with commas.",
     )
     lease_time: Duration = Field(
         default=timedelta(seconds=30), description="A worker unheard of for this long loses its run to another."
