@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help bootstrap demo test test-exports check lint format bench constraints wheel
+.PHONY: help bootstrap demo test test-exports examples check lint format bench bench-search constraints wheel
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -19,6 +19,10 @@ test-exports: bootstrap ## Run exported schedules in the libraries they are for 
 	@sh scripts/install_exports_check.sh
 	@$(PY) -m pytest tests/unit/exports
 
+examples: bootstrap ## Install what the examples need besides (lightning), and test them and the integrations
+	@$(PY) -m uv pip install --quiet -c constraints.txt -e '.[dev,lightning]' || $(PY) -m pip install --quiet -c constraints.txt -e '.[dev,lightning]'
+	@$(PY) -m pytest tests/integration/test_examples.py tests/integration/integrations
+
 check: bootstrap ## Lint, types, import rules, constraints
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -32,6 +36,9 @@ lint: bootstrap ## Mend what ruff can mend
 
 bench: bootstrap ## Run the benchmarks (tables on the screen, JSON in benchmarks/out)
 	@$(PY) -m benchmarks
+
+bench-search: bootstrap ## Compare the search with its rivals (under an hour on 2 cores; resumes where it was stopped)
+	@$(PY) -m benchmarks search
 
 constraints: bootstrap ## Resolve constraints.txt anew
 	@$(PY) scripts/check_constraints.py --write

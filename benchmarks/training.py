@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from tuner.schedules import Constant, Schedule
-from tuner.training.engine import evaluation_steps
+from tuner.training.cadence import evaluation_steps
 from tuner.training.execute import execute
 from tuner.training.protocol import Train, Verdict
 from tuner.training.workload import DeclaredWorkload

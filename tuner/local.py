@@ -53,7 +53,8 @@ def tune(
     """Find the schedule for a workload, training in this process, and return the report.
 
     Args:
-        workload: The name of a built-in workload, or a workload of your own.
+        workload: The name of a workload that is built in or that an installed package offers (docs/workloads.md), or an
+            object of your own.
         total_steps: The horizon in optimizer updates, at least 10; the workload's default when absent.
         trials: Schedules to try, the controls included; at least 1.
         options: The workload's options; those left out take their defaults.
@@ -74,11 +75,12 @@ def tune(
         KeyboardInterrupt: You stopped it; with a ``database`` the next call resumes.
     """
     from tuner.training.branches import BranchCache, branch_memory
+    from tuner.training.registry import installed_workloads
     from tuner.training.workload import describe
     from tuner.workloads import builtin_workloads
 
-    known = builtin_workloads()
     if isinstance(workload, str):
+        known = {**installed_workloads().workloads, **builtin_workloads()}
         if workload not in known:
             raise InvalidValue("workload", value=workload, allowed=f"one of {', '.join(sorted(known))}, or an object")
         workload = known[workload]

@@ -223,6 +223,8 @@ class WorkerLoop:
                 continue
             if hello is None:
                 return ()
+            for refused in hello.refused:
+                _log.warning("workload.refused", reason=refused)
             _log.info("runner.ready", pid=hello.pid, workloads=[info.name for info in hello.workloads])
             return hello.workloads
         raise RunnerWouldNotStart(reason, was_up=bool(self._workloads))

@@ -29,7 +29,6 @@ _SEND_SECONDS = 10.0
 _AFTER_CLOSE_SECONDS = 5.0
 """How long the process may live on after it closed its pipe, or was asked to end."""
 _MIB = 1024 * 1024
-BUILTIN_WORKLOADS = "tuner.workloads:builtin_workloads"
 
 
 class RunnerDied(TunerError):
@@ -45,7 +44,7 @@ class RunnerCommand:
     environment: Mapping[str, str]
     """The whole environment of the process."""
     workloads: Sequence[str] = ()
-    """``module:Class`` of each workload to offer besides the built-in ones."""
+    """Providers of workloads besides those built in and installed, as `tuner.training.registry` reads them."""
     memory_limit_mib: int | None = None
     """Largest address space of the process; Linux."""
 
@@ -54,8 +53,7 @@ class RunnerCommand:
         # -P: a folder named like a package of ours in the working directory must not be taken for it.
         runner = [sys.executable, "-P", "-m", "tuner.training.runner", "--device", self.device]
         pipes = ["--read-fd", str(read_fd), "--write-fd", str(write_fd)]
-        providers = (BUILTIN_WORKLOADS, *self.workloads)
-        return [*runner, *pipes, *(part for provider in providers for part in ("--workloads", provider))]
+        return [*runner, *pipes, *(part for provider in self.workloads for part in ("--workloads", provider))]
 
 
 class RunnerProcess:

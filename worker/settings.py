@@ -51,7 +51,8 @@ class WorkerSettings(BaseSettings):
         description="auto (the first CUDA device, else the CPU), cpu, cuda:<n>, or several together: cuda:0,cuda:1.",
     )
     workloads: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Workloads to offer besides the built-in ones, as module:Class, separated by commas."
+        default=(),
+        description="Workloads to offer besides built-in and installed ones: module:Class or .toml file, with commas.",
     )
     lease_time: Duration = Field(
         default=timedelta(seconds=30), description="A worker unheard of for this long loses its run to another."

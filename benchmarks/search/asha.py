@@ -16,7 +16,7 @@ EVALUATIONS = 20
 
 
 def asha(task: Task, seed: int) -> dict[int, Schedule]:
-    """Random points of the space; a trial that is not among the best quarter at a rung is stopped, as it comes there."""
+    """Random points of the space; a trial that is not among the best quarter at a rung is stopped there."""
     for name, value in (("RAY_AIR_NEW_OUTPUT", "0"), ("RAY_DEDUP_LOGS", "0"), ("RAY_USAGE_STATS_ENABLED", "0")):
         os.environ.setdefault(name, value)
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -42,7 +42,12 @@ def asha(task: Task, seed: int) -> dict[int, Schedule]:
             done, loss = next(self._curve)
             updates, self._done = done - self._done, done
             whole = done == task.total_steps
-            return {"loss": 1e9 if loss is None else loss, "updates": updates, "whole": whole, "done": whole or loss is None}
+            return {
+                "loss": 1e9 if loss is None else loss,
+                "updates": updates,
+                "whole": whole,
+                "done": whole or loss is None,
+            }
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             self._begin(new_config)

@@ -11,9 +11,9 @@ import torch
 
 from tuner.schedules import Schedule
 from tuner.search.space import SearchSpace, default_space
-from tuner.training.engine import divergence_limit, evaluation_steps
+from tuner.training.cadence import divergence_limit, evaluation_steps
 from tuner.training.randomness import seed_everything
-from tuner.training.workload import Workload
+from tuner.training.workload import StepwiseWorkload, Workload
 from tuner.workloads import builtin_workloads
 
 
@@ -53,6 +53,8 @@ def curve(task: Task, schedule: Schedule, *, steps: int, seed: int) -> Iterator[
     (``None``). Whoever stops asking stops the training.
     """
     workload = _workloads()[task.workload]
+    if not isinstance(workload, StepwiseWorkload):
+        raise TypeError(f"{task.workload} cannot be trained update by update")
     seed_everything(seed)
     training = workload.start(workload.Options(), seed=seed, device=torch.device("cpu"))
     limit = divergence_limit(float(training.validate()))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -191,6 +193,17 @@ def test_another_study_in_the_same_file_is_left_alone(tmp_path):
 def test_a_file_in_use_is_refused(tmp_path):
     with held(tmp_path / "study.lock"), pytest.raises(FileHeld, match=r"study\.lock is held by process"):
         tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", database=tmp_path / "study.db")
+
+
+def test_a_workload_that_an_installed_package_offers_is_tuned_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "lab-1.0.dist-info").mkdir()
+    (tmp_path / "lab-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n")
+    named = "[schedule_tuner.workloads]\nbowl = lab_bowl:offered\n"
+    (tmp_path / "lab-1.0.dist-info" / "entry_points.txt").write_text(named)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "lab_bowl", SimpleNamespace(offered=lambda: [NoisyQuadratic()]))
+    search = SEARCH | {"trials": 2, "cohort": 2, "rungs": 1, "finalists": 1, "confirm_seeds": 2}
+    assert tuner.tune("noisy-quadratic", search=search, device="cpu").workload == "noisy-quadratic"
 
 
 def test_an_unknown_workload_is_refused_with_those_that_exist():

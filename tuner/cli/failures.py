@@ -17,6 +17,8 @@ class ExitCode(IntEnum):
     OK = 0
     JOB_NOT_COMPLETED = 1
     """The job that was waited for failed or was cancelled."""
+    RULE_BROKEN = 1
+    """A checked workload breaks its contract."""
     REFUSED = 2
     """The command line is wrong, or the service refused what it was asked."""
     UNREACHABLE = 3

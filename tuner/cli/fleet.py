@@ -42,7 +42,7 @@ def workloads(
         if as_json:
             show_json(chosen)
         else:
-            _describe(chosen)
+            describe(chosen)
     elif as_json:
         show_json(offered)
     elif not offered:
@@ -52,7 +52,8 @@ def workloads(
         show_table(("WORKLOAD", "UPDATES", "DESCRIPTION"), rows)
 
 
-def _describe(info: WorkloadInfo) -> None:
+def describe(info: WorkloadInfo) -> None:
+    """Print what a workload tells about itself."""
     show(f"{info.name} (version {info.version}, {info.level.value}): {info.description}")
     show(f"Full training run: {info.default_steps:,} updates, unless the job says otherwise.\n")
     options: dict[str, dict[str, Any]] = info.options_schema.get("properties", {})

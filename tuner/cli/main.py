@@ -26,6 +26,7 @@ from tuner.cli import (
     watch,
     webhook,
     workers,
+    workload,
 )
 from tuner.cli.failures import ExitCode, explain, in_our_words
 from tuner.cli.output import say, show
@@ -123,6 +124,7 @@ app.command("delete")(steer.delete)
 app.command("queue")(queue.queue)
 app.command("shares")(queue.shares)
 app.command("workloads")(fleet.workloads)
+app.add_typer(workload.app, name="workload")
 app.add_typer(workers.app, name="workers")
 app.add_typer(schedule.app, name="schedule")
 app.add_typer(webhook.app, name="webhook")

@@ -37,17 +37,31 @@ def _address(parameter: typer.CallbackParam, text: str) -> str:
     return text
 
 
-def _classes(texts: list[str] | None) -> list[str] | None:
-    """The workloads as given, each of them ``module:Class``.
+def _providers(texts: list[str] | None) -> list[str] | None:
+    """The workloads as given, each of them ``module:Class``, or a ``.toml`` file that describes a command.
 
     Raises:
-        InvalidValue: One is not. Whether the class exists, only the worker's runner finds out.
+        InvalidValue: One is neither. Whether the class exists, only the worker's runner finds out.
     """
     for text in texts or ():
-        module, _, name = text.partition(":")
-        if not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
-            raise InvalidValue("--workload", value=text, allowed="module:Class, as in my_project.training:MyWorkload")
+        check_provider(text, field="--workload")
     return texts
+
+
+def check_provider(text: str, *, field: str) -> None:
+    """Refuse what cannot name a workload.
+
+    Raises:
+        InvalidValue: It is neither ``module:Class`` nor an existing ``.toml`` file.
+    """
+    if text.endswith(".toml"):
+        if not Path(text).is_file():
+            raise InvalidValue(field, value=text, allowed="a file that exists")
+        return
+    module, _, name = text.partition(":")
+    if not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        example = "module:Class, as in my_project.training:MyWorkload, or a .toml file that describes a command"
+        raise InvalidValue(field, value=text, allowed=example)
 
 
 Url = Annotated[
@@ -127,8 +141,8 @@ Workloads = Annotated[
     typer.Option(
         "--workload",
         metavar="MODULE:CLASS",
-        callback=_classes,
+        callback=_providers,
         show_default=False,
-        help="Offer a workload of your own besides the built-in ones. Repeatable.",
+        help="Offer a workload of your own: module:Class, or a .toml file that describes a command. Repeatable.",
     ),
 ]

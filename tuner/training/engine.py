@@ -17,31 +17,13 @@ from torch import Tensor
 
 from tuner.errors import WorkloadError
 from tuner.jobs.records import CurvePoint
+from tuner.training.cadence import divergence_limit, evaluation_steps
 from tuner.training.protocol import Outcome, Verdict
 from tuner.training.randomness import random_state_kept
 from tuner.training.stepwise import StepwiseTraining
 
-EVALUATIONS = 20
-"""Evaluations per run, the end included and the start not."""
-MIN_SPACING = 10
-"""Least updates between two evaluations, so that short rungs do not spend their time on them."""
 GUARD_WINDOW = 32
 """Updates between two looks at the training losses on CUDA, where a look waits for the device."""
-
-
-def evaluation_steps(total_steps: int) -> tuple[int, ...]:
-    """After how many updates a run is evaluated: evenly spread, ascending, 0 left out and ``total_steps`` the last."""
-    count = min(EVALUATIONS, max(1, total_steps // MIN_SPACING))
-    return tuple(math.ceil(total_steps * index / count) for index in range(1, count + 1))
-
-
-def divergence_limit(start_loss: float) -> float:
-    """The validation loss above which a run has diverged: three times that of the untrained model.
-
-    A run that far above its start is no rival for one that learned anything, and rarely comes back. Losses start near 0
-    when a trained model is trained on, and may then rise for a while: the margin is never below 2.
-    """
-    return start_loss + 2.0 * max(abs(start_loss), 1.0)
 
 
 @dataclass(kw_only=True)
@@ -75,11 +57,15 @@ class Result:
     reason: str = ""
 
 
-class Listener(Protocol):
-    """Hears about a run, decides about its snapshots, and keeps its state for others."""
+class Evaluations(Protocol):
+    """Hears how a run does, and decides whether it goes on."""
 
     def evaluated(self, point: CurvePoint, *, updates: int) -> Verdict:
         """An evaluation, and the updates not told before; training waits for the verdict."""
+
+
+class Listener(Evaluations, Protocol):
+    """Also decides about a run's snapshots, and keeps its state for others."""
 
     def snapshot_due(self) -> bool:
         """Whether a snapshot should be written after this update."""

@@ -14,17 +14,18 @@ import numpy as np
 import torch
 
 from tuner.errors import NotFound, WorkloadError
-from tuner.jobs.records import CurvePoint, Level
+from tuner.jobs.records import CurvePoint
 from tuner.schedules.values import Array
 from tuner.training.branches import BranchCache
 from tuner.training.devices import free_memory, repeatable, resolve_device
 from tuner.training.engine import Engine, Progress, Result
+from tuner.training.opaque import train_opaque
 from tuner.training.options import parse_options
 from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, SnapshotSaved, Train, Verdict
 from tuner.training.randomness import random_state, random_state_kept, restore_random_state, seed_everything
 from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
 from tuner.training.stepwise import StepwiseTraining
-from tuner.training.workload import Workload
+from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload
 
 TRACEBACK_CHARACTERS = 8_000
 
@@ -129,6 +130,14 @@ class _Run:
         if workload is None:
             raise NotFound("workload", key=request.workload, hint=f"There are {', '.join(sorted(workloads))}")
         options = parse_options(workload.Options, request.options)
+        if isinstance(workload, OpaqueWorkload):
+            seed_everything(request.seed)
+            where = str(self._device)
+            return train_opaque(
+                workload, options, request=request, device=where, progress=self._progress, listener=self
+            )
+        if not isinstance(workload, StepwiseWorkload):
+            raise WorkloadError(f"{workload.name} must derive from one of the levels, see tuner.training.workload")
         self._lrs = request.schedule.lrs(request.total_steps)
         context = {
             "workload": workload.name,
@@ -143,7 +152,7 @@ class _Run:
         if not isinstance(training, StepwiseTraining):
             raise WorkloadError(f"{workload.name} must give a StepwiseTraining, got a {type(training).__name__}")
         self._take_up(training)
-        self._shares = workload.level is not Level.OPAQUE and self._branches.is_open
+        self._shares = self._branches.is_open
         if self._shares:
             self._branch_off(training)
         engine = Engine(

@@ -44,6 +44,8 @@ class Hello(_Message):
     device: str
     """As torch names it: ``"cpu"``, ``"cuda:0"``."""
     workloads: tuple[WorkloadInfo, ...]
+    refused: tuple[str, ...] = ()
+    """Of installed packages that offer workloads which cannot be used: which, and why."""
 
 
 class Train(_Message):

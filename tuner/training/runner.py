@@ -13,19 +13,19 @@ from __future__ import annotations
 import argparse
 import ctypes
 import faulthandler
-import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
-from tuner.errors import InvalidValue, WorkloadError
 from tuner.training.branches import BranchCache, branch_memory
 from tuner.training.devices import resolve_device
 from tuner.training.execute import execute
 from tuner.training.protocol import Branched, Evaluated, FromRunner, Hello, SnapshotSaved, Train, Verdict, to_runner
-from tuner.training.workload import Workload, describe
+from tuner.training.registry import Offered, load_workloads, prefer_the_users_modules
+from tuner.training.workload import describe
 
 BUILTIN = "tuner.workloads:builtin_workloads"
 _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
@@ -77,15 +77,16 @@ class Channel:
         return answer
 
 
-def serve(channel: Channel, *, device: str, workloads: dict[str, Workload]) -> None:
+def serve(channel: Channel, *, device: str, offered: Offered) -> None:
     """Say hello, then train what comes until the worker closes the pipe.
 
     Raises:
         WorkerGone: It closed the pipe in the middle of a run.
     """
+    workloads = offered.workloads
     infos = tuple(describe(workload) for workload in workloads.values())
     branches = BranchCache(limit_bytes=branch_memory())
-    channel.send(Hello(pid=os.getpid(), device=device, workloads=infos))
+    channel.send(Hello(pid=os.getpid(), device=device, workloads=infos, refused=offered.refused))
 
     def tell(message: Branched | SnapshotSaved) -> None:
         channel.send(message)
@@ -103,32 +104,6 @@ def serve(channel: Channel, *, device: str, workloads: dict[str, Workload]) -> N
         channel.send(ended)
 
 
-def load_workloads(providers: Sequence[str]) -> dict[str, Workload]:
-    """The workloads of all providers by name.
-
-    Args:
-        providers: ``"module:Class"`` of one workload, or ``"module:function"`` of a function that takes nothing and
-            gives workloads by name. The working directory is searched last for the module.
-
-    Raises:
-        InvalidValue: A provider is not written so.
-        WorkloadError: Two providers offer the same name.
-    """
-    workloads: dict[str, Workload] = {}
-    sys.path.append(os.getcwd())
-    for provider in providers:
-        module, colon, name = provider.partition(":")
-        if not colon:
-            raise InvalidValue("workloads", value=provider, allowed="of the form module:Class or module:function")
-        made: Workload | dict[str, Workload] = getattr(importlib.import_module(module), name)()
-        offered = {made.name: made} if isinstance(made, Workload) else made
-        twice = workloads.keys() & offered.keys()
-        if twice:
-            raise WorkloadError(f"{provider} offers {', '.join(sorted(twice))}, which another provider offers already")
-        workloads |= offered
-    return workloads
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the process."""
     parser = argparse.ArgumentParser(prog="python -m tuner.training.runner", description="Trains for a worker.")
@@ -138,8 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--workloads",
         action="append",
+        default=[],
         metavar="MODULE:NAME",
-        help=f"a workload class, or a function that gives workloads (default {BUILTIN})",
+        help="a workload class, a function that gives workloads, or a .toml file that describes a command",
     )
     given = parser.parse_args(arguments)
     _die_with_the_worker()
@@ -147,8 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     faulthandler.enable()  # a segmentation fault in training code leaves its traceback in the log
     channel = Channel(read_fd=given.read_fd, write_fd=given.write_fd)
     device = str(resolve_device(given.device))
+    prefer_the_users_modules(Path.cwd())
     try:
-        serve(channel, device=device, workloads=load_workloads(given.workloads or [BUILTIN]))
+        serve(channel, device=device, offered=load_workloads(given.workloads, builtin=BUILTIN))
     except WorkerGone:
         os._exit(1)  # at once, whatever threads the training code has started
 

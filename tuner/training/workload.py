@@ -1,15 +1,16 @@
-"""What training code must offer so that its schedule can be tuned: the workload contract, in two levels.
+"""What training code must offer so that its schedule can be tuned: the workload contract, in three levels.
 
 A *declared* workload names its parts (model, optimizer, data, loss, validation) and leaves the loop to the engine. A
-*stepwise* workload makes its own updates. The engine knows the stepwise form alone; a declared one is put into it.
+*stepwise* workload makes its own updates. The engine knows the stepwise form alone; a declared one is put into it. An
+*opaque* workload owns its loop: it is told the schedule and reports its losses (`tuner.training.opaque`).
 
-Three rules hold for both, and the runner relies on them:
+Three rules hold for all of them, and the runner relies on them:
 
 - The data of an update is a function of the seed and the update's index alone (`tuner.training.data` helps), so that a
   resumed run sees the batches that it would have seen.
 - Everything lives on the given device, and nothing is written to a disk or a place that other runs share.
 - Other randomness (dropout) comes from the global generators of torch, numpy or Python: they are seeded from the run's
-  seed before the workload is built, and a snapshot holds their state.
+  seed before the workload is built, and a snapshot holds their state (what an opaque workload saves is its own affair).
 """
 
 from __future__ import annotations
@@ -27,13 +28,16 @@ from tuner.search.settings import MIN_HORIZON
 from tuner.search.space import OptimizerKind
 from tuner.training.declared import Declaration, DeclaredTraining
 from tuner.training.options import WorkloadOptions, options_schema
+from tuner.training.run import TrainingRun
 from tuner.training.stepwise import StepwiseTraining
 
 __all__ = [
     "Declaration",
     "DeclaredWorkload",
+    "OpaqueWorkload",
     "StepwiseTraining",
     "StepwiseWorkload",
+    "TrainingRun",
     "Workload",
     "WorkloadOptions",
     "describe",
@@ -41,10 +45,10 @@ __all__ = [
 
 
 class Workload(ABC):
-    """What both levels tell about themselves. Derive from `DeclaredWorkload` or `StepwiseWorkload`."""
+    """What all levels tell about themselves. Derive from `DeclaredWorkload`, `StepwiseWorkload` or `OpaqueWorkload`."""
 
     level: ClassVar[Level]
-    """Set by the two levels."""
+    """Set by the three levels."""
     name: ClassVar[str]
     """How a job names it: lower-case words joined by hyphens."""
     version: ClassVar[str]
@@ -62,6 +66,12 @@ class Workload(ABC):
     Options: ClassVar[type[WorkloadOptions]] = WorkloadOptions
     """Class of the options; none by default."""
 
+
+class StepwiseWorkload(Workload):
+    """A workload that makes its own updates: implement `start`."""
+
+    level: ClassVar[Level] = Level.STEPWISE
+
     @abstractmethod
     def start(self, options: Any, *, seed: int, device: torch.device) -> StepwiseTraining:
         """Build one training.
@@ -73,24 +83,33 @@ class Workload(ABC):
         """
 
 
-class StepwiseWorkload(Workload):
-    """A workload that makes its own updates: implement `start`."""
-
-    level: ClassVar[Level] = Level.STEPWISE
-
-
-class DeclaredWorkload(Workload):
+class DeclaredWorkload(StepwiseWorkload):
     """A workload whose loop belongs to the engine: implement `declare`."""
 
     level: ClassVar[Level] = Level.DECLARED
 
     @abstractmethod
     def declare(self, options: Any, *, seed: int, device: torch.device) -> Declaration:
-        """Build the parts of one training; the arguments are those of `Workload.start`."""
+        """Build the parts of one training; the arguments are those of `StepwiseWorkload.start`."""
 
     def start(self, options: Any, *, seed: int, device: torch.device) -> StepwiseTraining:
         """The declared parts, with the updates that the engine makes of them."""
         return DeclaredTraining(self.declare(options, seed=seed, device=device), device=device)
+
+
+class OpaqueWorkload(Workload):
+    """A workload that owns its loop: implement `train`. Its runs are always trained whole."""
+
+    level: ClassVar[Level] = Level.OPAQUE
+
+    @abstractmethod
+    def train(self, run: TrainingRun, options: Any) -> None:
+        """Train once, from the start to ``run.total_steps`` updates, and report the validation loss at the end.
+
+        Args:
+            run: The schedule to follow, and where to report. The global random generators are seeded with its seed.
+            options: An instance of ``Options``.
+        """
 
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

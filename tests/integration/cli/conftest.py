@@ -76,8 +76,8 @@ def processes_of(folder: Path) -> dict[str, int]:
             continue
         if "tuner.training.runner" in words:
             by_parent[parent] = int(entry.name)
-        elif str(folder) in words and "-m" in words:
-            found[words[words.index("-m") + 1]] = int(entry.name)
+        elif str(folder) in words and "tuner.cli.start" in words:
+            found[words[words.index("tuner.cli.start") + 1]] = int(entry.name)
     if found.get("worker") in by_parent:
         found["runner"] = by_parent[found["worker"]]
     return found

@@ -46,7 +46,8 @@ class TestWorker:
     ):
         done = world.cli(command, "--data-dir", str(tmp_path / "data"), "--workload", text)
         assert done.returncode == 2
-        assert f"--workload must be module:Class, as in my_project.training:MyWorkload, got '{text}'" in done.stderr
+        assert "--workload must be module:Class, as in my_project.training:MyWorkload, or a .toml" in done.stderr
+        assert f"got '{text}'" in done.stderr
         assert not (tmp_path / "data").exists()
 
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tuner.training.protocol import PROTOCOL_VERSION, Evaluated, Outcome
+from tuner.workloads import builtin_workloads
 
 
 class TestConversation:
@@ -16,7 +17,8 @@ class TestConversation:
         assert runner.hello.protocol == PROTOCOL_VERSION
         assert runner.hello.pid == runner.process.pid
         assert runner.hello.device == "cpu"
-        assert {info.name for info in runner.hello.workloads} == {"heavy", "noisy", "quitting", "stuck"}
+        named = {"heavy", "noisy", "quitting", "stuck"}
+        assert {info.name for info in runner.hello.workloads} == named | builtin_workloads().keys()
 
     def test_what_training_code_prints_stays_out_of_the_messages(self, runner, make_request):
         ended, evaluated = runner.train(make_request("noisy"))

@@ -68,5 +68,5 @@ def test_a_runner_is_told_its_workloads_and_its_pipes():
     arguments = command.arguments(read_fd=5, write_fd=6)
     assert arguments[1:] == [
         *("-P", "-m", "tuner.training.runner", "--device", "cuda:0", "--read-fd", "5", "--write-fd", "6"),
-        *("--workloads", "tuner.workloads:builtin_workloads", "--workloads", "lab.models:Gpt"),
+        *("--workloads", "lab.models:Gpt"),
     ]

@@ -1,0 +1,22 @@
+"""What a worker offers: `tuner worker --workload tuning:HfLlama` in this folder, or `python tuning.py` without one."""
+
+from train import main
+
+import tuner
+from tuner.search.space import OptimizerKind
+from tuner.training.workload import OpaqueWorkload
+
+
+class HfLlama(OpaqueWorkload):
+    name = "hf-llama"
+    version = "1"
+    description = "Small Llama on the Python reference manual; cross entropy in nats per character on held-out text."
+    default_steps = 300
+    optimizer = OptimizerKind.ADAM
+
+    def train(self, run, options):
+        main(run)
+
+
+if __name__ == "__main__":
+    print(*tuner.tune(HfLlama()).summary, sep="\n")

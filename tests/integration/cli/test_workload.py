@@ -1,0 +1,78 @@
+"""``tuner workload``: what `new` writes passes `check` as it stands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tuner.cli.main import app
+
+TUNER = Path(sys.executable).with_name("tuner")
+
+
+def tuner(*arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["workload", *arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """An empty working directory; what is imported from it is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setattr(sys, "meta_path", sys.meta_path[:])
+    return tmp_path
+
+
+@pytest.mark.parametrize("level", ["declared", "stepwise", "opaque"])
+@pytest.mark.usefixtures("project")
+def test_a_new_workload_passes_its_check_as_it_stands(level):
+    code, _, said = tuner("new", f"my_{level}.py", "--level", level)
+    assert (code, said) == (0, f"Wrote my_{level}.py. Check it: `tuner workload check my_{level}:MyWorkload`.\n")
+    code, shown, _ = tuner("check", f"my_{level}:MyWorkload", "--option", "width=8")
+    assert code == 0, shown
+    assert f"my-{level} (version 1, {level})" in shown
+    assert "Every rule is kept." in shown
+    assert "Time per update on cpu" in shown
+
+
+def test_an_existing_file_is_left_alone(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("mine")
+    code, _, said = tuner("new", str(file))
+    assert code == 2
+    assert "must be a file that does not exist yet" in said
+    assert file.read_text() == "mine"
+    assert "a name that Python can import" in tuner("new", str(tmp_path / "my-tuning.py"))[2]
+
+
+def test_a_broken_rule_ends_with_1_and_json_is_all_that_is_printed(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from tuner.search.space import OptimizerKind\n"
+        "from tuner.training.workload import OpaqueWorkload\n"
+        "print('imported')\n"
+        "class Silent(OpaqueWorkload):\n"
+        "    name, version, description = 'silent', '1', 'Says nothing.'\n"
+        "    default_steps, optimizer = 40, OptimizerKind.SGD\n"
+        "    def train(self, run, options): print('trained')\n"
+    )
+    command = [str(TUNER), "workload", "check", "mine:Silent", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    (report,) = json.loads(done.stdout)
+    assert (report["ok"], report["level"], report["workload"]["name"]) == (False, "opaque", "silent")
+    (broken,) = [finding for finding in report["findings"] if finding["mark"] == "broken"]
+    assert "ended without a report" in broken["detail"]
+    assert "trained" in done.stderr
+
+
+def test_code_that_does_not_import_or_describe_itself_ends_with_1_and_the_reason(project):
+    (project / "gone.py").write_text("import a_library_that_nobody_has")
+    code, shown, said = tuner("check", "gone:Mine")
+    assert (code, shown) == (1, "")
+    assert "Broken: loading gone:Mine failed: ModuleNotFoundError: No module named 'a_library" in said

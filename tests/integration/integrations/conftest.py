@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuner.schedules import Schedule
+from tuner.search.space import OptimizerKind
+from tuner.training.execute import execute
+from tuner.training.protocol import Ended, Train, Verdict
+from tuner.training.run import TrainingRun
+from tuner.training.workload import OpaqueWorkload
+
+SCHEDULE = Schedule.model_validate(
+    {"peak_lr": 0.01, "warmup": {"shape": "linear", "updates": 3}, "family": {"name": "cosine"}}
+)
+
+
+class Given(OpaqueWorkload):
+    """A training given as a function."""
+
+    name, version, description, default_steps = "given", "1", "For tests.", 20
+    optimizer = OptimizerKind.ADAM
+
+    def __init__(self, body: Callable[[TrainingRun], None]) -> None:
+        self._body = body
+
+    def train(self, run: TrainingRun, options: Any) -> None:
+        self._body(run)
+
+
+class Executed:
+    """Trains a function for 20 updates as a runner would, and keeps the steps that were reported."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.steps: list[int] = []
+        self.updates = 0
+        self.lrs = SCHEDULE.lrs(20).tolist()
+
+    def __call__(self, body: Callable[[TrainingRun], None], *, attempt: int = 1, stop_at: int | None = None) -> Ended:
+        self.steps, self.updates = [], 0
+
+        def heard(message: Any) -> Verdict:
+            self.steps.append(message.point.step)
+            self.updates += message.updates
+            return Verdict(stop=message.point.step == stop_at)
+
+        request = Train(
+            run_id="run",
+            workload="given",
+            options={},
+            schedule=SCHEDULE,
+            total_steps=20,
+            seed=3,
+            snapshot_dir=str(self._folder / str(attempt)),
+            snapshot_seconds=3600,
+        )
+        return execute(
+            request,
+            workloads={"given": Given(body)},
+            device="cpu",
+            on_evaluation=heard,
+            on_snapshot=lambda _: None,
+        )
+
+
+@pytest.fixture
+def executed(tmp_path: Path) -> Executed:
+    return Executed(tmp_path)

@@ -1,0 +1,71 @@
+"""Lightning: the schedule steps with every update, also where an epoch ends within an accumulation."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+from tuner.training.checks.recording import recorded_optimizers
+from tuner.training.protocol import Outcome
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it warns of others' deprecations while it is imported
+    lightning = pytest.importorskip(
+        "lightning.pytorch", reason="NOT TESTED HERE: lightning is not installed; `make examples` installs and tests it"
+    )
+    from tuner.integrations.lightning import TunerCallback, optimizer_and_schedule, trainer_arguments
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Module(lightning.LightningModule):
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+        self.net = torch.nn.Linear(2, 1)
+
+    def training_step(self, batch, index):
+        return (self.net(batch) ** 2).mean()
+
+    def validation_step(self, batch, index):
+        self.log("val_loss", (self.net(batch) ** 2).mean())
+
+    def configure_optimizers(self):
+        return optimizer_and_schedule(self.run, torch.optim.SGD(self.parameters(), lr=1.0))
+
+
+def training(run, **changes):
+    torch.manual_seed(run.seed)
+    rows = torch.utils.data.DataLoader(torch.randn(20, 2), batch_size=4)  # 5 batches an epoch, 2 per update
+    quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = lightning.Trainer(
+        **trainer_arguments(run, accumulate_grad_batches=2) | quiet | changes,
+        callbacks=[TunerCallback(run)],
+        accelerator="cpu",
+        default_root_dir=run.snapshot_dir,
+        enable_checkpointing=False,
+    )
+    trainer.fit(Module(run), rows, rows)
+
+
+def test_every_optimizer_update_has_the_rate_of_the_schedule_and_evaluations_are_where_they_are_wanted(executed):
+    with recorded_optimizers() as record:
+        ended = executed(training)
+    assert ended.outcome is Outcome.SUCCEEDED, ended.traceback
+    assert [lrs[0] for lrs in record.lrs[0]] == executed.lrs
+    assert executed.steps == [10, 20]
+
+
+def test_a_stop_ends_the_fit(executed):
+    with recorded_optimizers() as record:
+        ended = executed(training, stop_at=10)
+    assert (ended.outcome, ended.step) == (Outcome.STOPPED, 10), ended.traceback
+    assert record.updates == 10
+
+
+def test_a_fit_of_another_length_is_refused(executed):
+    ended = executed(lambda run: training(run, max_steps=30))
+    assert ended.outcome is Outcome.FAILED
+    assert "Trainer.max_steps must be 20, as the run says" in ended.reason

@@ -1,0 +1,179 @@
+"""Real projects of users, in folders of their own, trained by a real worker that is started there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness import Site, is_alive, wait_until
+from tuner.jobs.states import RunState
+
+# Modules that are called like packages of ours, all of them imported by the training code.
+PROJECT = {
+    "service/__init__.py": "WHOSE = 'theirs'",
+    "service/settings.py": "WHOSE = 'theirs'",
+    "worker/__init__.py": "WHOSE = 'theirs'",
+    "tests/__init__.py": "WHOSE = 'theirs'",
+    "tuner_tools.py": "WHOSE = 'theirs'",
+    "my_project/__init__.py": "",
+    "my_project/tuning.py": """
+import sys
+assert not {"service", "worker", "migrations"} & set(sys.modules), "the runner has loaded ours"
+import service, service.settings, tests, tuner_tools, worker
+import torch
+from tuner.search.space import OptimizerKind
+from tuner.training.workload import OpaqueWorkload
+
+class Finetune(OpaqueWorkload):
+    name, version, default_steps, optimizer = "finetune", "1", 20, OptimizerKind.SGD
+    description = " ".join(m.WHOSE for m in (service, service.settings, tests, tuner_tools, worker))
+
+    def train(self, run, options):
+        weight = torch.nn.Parameter(torch.ones(3))
+        optimizer = torch.optim.SGD([weight], lr=1.0)
+        scheduler = run.scheduler(optimizer)
+        for step in range(run.total_steps):
+            optimizer.zero_grad()
+            (weight**2).sum().backward()
+            optimizer.step()
+            scheduler.step()
+            if step + 1 in run.evaluate_at:
+                run.report(step + 1, val_loss=(weight**2).sum())
+""",
+    "command.toml": """
+name = "forker"
+version = "1"
+description = "Starts a process of its own, reports, and hangs where it is asked to."
+command = ["{python}", "forker.py", "{hang}", "{note}"]
+default_steps = 20
+optimizer = "sgd"
+[options.hang]
+type = "boolean"
+default = false
+description = "Whether it hangs."
+[options.note]
+type = "string"
+default = "$(touch pwned); `touch pwned` && touch pwned"
+description = "Anything."
+""",
+    "forker.py": """
+import json, os, pathlib, subprocess, sys, time
+child = subprocess.Popen(["sleep", "600"])
+pathlib.Path("pids").write_text(f"{os.getpid()} {child.pid}")
+pathlib.Path("note").write_text(sys.argv[2])
+if sys.argv[1] == "true":
+    time.sleep(600)
+with open(os.environ["TUNER_REPORTS"], "a") as file:
+    print(json.dumps({"step": int(os.environ["TUNER_TOTAL_STEPS"]), "val_loss": 0.5}), file=file)
+""",
+}
+INSTALLED = {
+    "worker/__main__.py": "raise SystemExit('the wrong worker was started')",
+    "worker/__init__.py": "WHOSE = 'nobody'",
+    "their_plugin.py": """
+from my_project.tuning import Finetune
+class Plugin(Finetune):
+    name = "their-plugin"
+""",
+    "broken_plugin.py": "import a_library_that_nobody_has",
+    "their_plugin-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: their-plugin\nVersion: 1.0\n",
+    "their_plugin-1.0.dist-info/entry_points.txt": """
+[schedule_tuner.workloads]
+plugin = their_plugin:Plugin
+broken = broken_plugin:Broken
+""",
+}
+
+
+def written(files: dict[str, str], *, into: Path) -> Path:
+    for name, text in files.items():
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
+        (into / name).write_text(text)
+    return into
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(PROJECT, into=tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def worker(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, subprocess.Popen[bytes]]]:
+    """A worker started in the project as people start it, with another ``worker`` on PYTHONPATH."""
+    installed = written(INSTALLED, into=tmp_path_factory.mktemp("installed"))
+    site = Site(tmp_path_factory.mktemp("site"), infos=())
+    offered = ("--workload", "my_project.tuning:Finetune", "--workload", "command.toml")
+    with (site.folder / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("tuner")), "worker", "--name", "w", "--device", "cpu", *offered],
+            cwd=project,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(installed),
+                "TUNER_DATABASE_URL": site.url,
+                "TUNER_DATA_DIR": str(site.folder),
+                "TUNER_POLL_INTERVAL": "0.05",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+    def announced() -> bool:
+        assert process.poll() is None, (site.folder / "worker.log").read_text()
+        return any(info.name == "finetune" for info in site.store.fleet.workloads())
+
+    try:
+        wait_until(announced, what="the worker's offers")
+        yield site, process
+    finally:
+        process.kill()
+        process.wait()
+        site.close()
+
+
+def test_a_project_with_modules_called_like_ours_is_trained_with_its_own(worker):
+    site, _ = worker
+    assert site.store.fleet.workload("finetune").description == "theirs theirs theirs theirs theirs"
+    run = site.wait_over(site.enqueue("finetune", options={}, total_steps=20))
+    assert (run.state, run.error) == (RunState.SUCCEEDED, None)
+    assert run.loss == pytest.approx(3 * 0.9**40)
+
+
+def test_installed_packages_bring_workloads_and_a_broken_one_is_logged_and_left_out(worker):
+    site, _ = worker
+    assert site.store.fleet.workload("their-plugin").level.value == "opaque"
+    log = (site.folder / "worker.log").read_text()
+    assert "workload.refused" in log
+    assert "broken = broken_plugin:Broken (their-plugin): ModuleNotFoundError: No module named 'a_library" in log
+    run = site.wait_over(site.enqueue("their-plugin", options={}, total_steps=20))
+    assert run.state is RunState.SUCCEEDED
+
+
+def test_what_a_command_leaves_running_ends_with_it_and_no_shell_reads_its_options(worker, project):
+    site, _ = worker
+    run = site.wait_over(site.enqueue("forker", options={"note": "; touch pwned #"}, total_steps=20))
+    assert (run.state, run.loss, run.error) == (RunState.SUCCEEDED, 0.5, None)
+    assert (project / "note").read_text() == "; touch pwned #"
+    assert not (project / "pwned").exists()
+    assert not any(is_alive(int(pid)) for pid in (project / "pids").read_text().split())
+
+
+def test_a_command_dies_with_a_worker_that_is_killed(worker, project):
+    site, process = worker
+    (project / "pids").unlink(missing_ok=True)
+    site.enqueue("forker", options={"hang": True}, total_steps=20)
+    pids = wait_until(
+        lambda: (project / "pids").exists() and (project / "pids").read_text().split(), what="the command"
+    )
+    assert len(pids) == 2
+    assert all(is_alive(int(pid)) for pid in pids)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(is_alive(int(pid)) for pid in pids), what="the end of the command")

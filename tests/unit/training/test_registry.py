@@ -1,0 +1,162 @@
+"""Where workloads come from, and whose modules training code finds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tuner.errors import InvalidValue, WorkloadError
+from tuner.training.registry import installed_workloads, load_provider, load_workloads
+
+ROOT = Path(__file__).resolve().parents[3]
+BUILTIN = "tuner.workloads:builtin_workloads"
+COMMAND = """
+name = "by-command"
+version = "1"
+description = "A command."
+command = ["{python}", "train.py", "--width={width}", "{name}", "{{}}"]
+default_steps = 40
+optimizer = "adam"
+peak_lr = [1e-5, 1e-2]
+
+[options.width]
+type = "integer"
+default = 64
+minimum = 1
+description = "Units."
+
+[options.name]
+type = "string"
+default = "plain"
+description = "Anything."
+
+[options.mode]
+type = "string"
+choices = ["fast", "slow"]
+default = "fast"
+description = "How."
+"""
+
+
+@pytest.fixture
+def command_file(tmp_path):
+    def write(*changes: tuple[str, str]) -> Path:
+        text = COMMAND
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        (tmp_path / "train.toml").write_text(text)
+        return tmp_path / "train.toml"
+
+    return write
+
+
+def test_a_provider_is_a_class_or_a_function():
+    assert set(load_provider("tuner.workloads.digits:DigitsMlp")) == {"digits-mlp"}
+    assert "pydoc-charlm" in load_provider(BUILTIN)
+
+
+@pytest.mark.parametrize("provider", ["tuner.workloads", ":X", "tuner.workloads:"])
+def test_a_provider_that_is_not_written_so_is_refused(provider):
+    with pytest.raises(InvalidValue, match=r"module:Class, module:function or a \.toml file"):
+        load_provider(provider)
+
+
+def test_a_misspelt_class_is_refused_with_those_that_exist():
+    with pytest.raises(InvalidValue, match=r"Workloads in tuner\.workloads\.digits: DigitsCnn, DigitsMlp"):
+        load_provider("tuner.workloads.digits:DigitMlp")
+
+
+def test_something_else_than_workloads_is_refused():
+    with pytest.raises(WorkloadError, match="must give workloads, got a str"):
+        load_provider("os:getcwd")
+
+
+def test_two_providers_of_one_name_are_refused():
+    with pytest.raises(WorkloadError, match="offers digits-mlp, which another provider offers already"):
+        load_workloads(["tuner.workloads.digits:DigitsMlp"], builtin=BUILTIN)
+
+
+def test_an_installed_package_offers_workloads_and_a_broken_one_is_told(tmp_path, monkeypatch, caplog):
+    info = tmp_path / "lab_models-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-models\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[schedule_tuner.workloads]\n"
+        "digits = tuner.workloads.digits:DigitsMlp\n"
+        "gone = lab_models_gone:X\n"
+        "quits = lab_models_quits:X\n"
+    )
+    (tmp_path / "lab_models_quits.py").write_text("raise SystemExit('no license')")
+    monkeypatch.syspath_prepend(tmp_path)
+    installed = installed_workloads()
+    assert set(installed.workloads) == {"digits-mlp"}
+    assert installed.refused == (
+        "gone = lab_models_gone:X (lab-models): ModuleNotFoundError: No module named 'lab_models_gone'",
+        "quits = lab_models_quits:X (lab-models): SystemExit: no license",
+    )
+    assert "no license" in caplog.text
+    everything = load_workloads([], builtin=BUILTIN)
+    assert {"digits-mlp", "digits-cnn"} <= set(everything.workloads)
+    assert len(everything.refused) == 2
+
+
+def test_training_code_finds_its_own_modules_even_when_they_lie_behind_ours(tmp_path):
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service" / "__init__.py").write_text("WHOSE = 'theirs'")
+    code = f"""
+import sys
+from pathlib import Path
+from tuner.training.registry import prefer_the_users_modules
+sys.path.append({str(tmp_path)!r})
+prefer_the_users_modules(Path("nowhere"))
+import service, worker
+print(service.WHOSE, Path(worker.__file__).parent.name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["theirs", "worker"]
+
+
+def test_a_command_file_is_a_workload_with_its_schema(command_file):
+    (workload,) = load_provider(str(command_file())).values()
+    assert (workload.name, workload.level.value, workload.default_steps) == ("by-command", "opaque", 40)
+    properties = workload.Options.model_json_schema()["properties"]
+    assert properties["width"] | {"title": ""} == {
+        **{"type": "integer", "default": 64, "minimum": 1, "description": "Units.", "title": ""}
+    }
+    assert properties["mode"]["enum"] == ["fast", "slow"]
+
+
+def test_a_value_at_the_start_of_an_argument_cannot_be_an_option_of_the_command(command_file):
+    (workload,) = load_provider(str(command_file())).values()
+    assert workload.Options(name="a -b").name == "a -b"
+    with pytest.raises(ValueError, match="String should match pattern"):
+        workload.Options(name="--output=/etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "refusal"),
+    [
+        ('name = "by', 'nam = "by', "name must be valid"),
+        ("{width}", "{wide}", "made of placeholders among"),
+        ("default = 64", 'default = "many"', r"options\.width must be valid"),
+        ("default = 64", "default = 0", r"options\.width must be valid"),
+        ("default = 64\n", "", r"options\.width\.default must be valid"),
+        ("[options.width]", "[options.seed]", "every command is given that"),
+        ("[options.width]", "[options.Width]", "must be valid"),
+        ('"adam"', '"adams"', "optimizer must be valid"),
+        ('description = "How."', 'description = "How.', "a TOML file"),
+        ("minimum = 1", 'pattern = "("', "limits that fit their types"),
+    ],
+)
+def test_a_command_file_that_does_not_hold_together_is_refused(command_file, old, new, refusal):
+    with pytest.raises(InvalidValue, match=refusal):
+        load_provider(str(command_file((old, new))))
+
+
+def test_a_command_file_that_is_not_there_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_provider(str(tmp_path / "none.toml"))

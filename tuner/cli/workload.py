@@ -1,0 +1,148 @@
+"""``tuner workload``: write training code for the tuner, and check it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tuner.cli.failures import ExitCode
+from tuner.cli.given import assignments
+from tuner.cli.options import AsJson, check_provider
+from tuner.cli.output import say, show, show_json, show_table
+from tuner.errors import InvalidValue, TunerError, WorkloadError
+
+if TYPE_CHECKING:
+    from tuner.training.checks.findings import CheckReport
+
+app = typer.Typer(
+    help="Training code of your own: begin it, and check it.", rich_markup_mode=None, no_args_is_help=True
+)
+
+
+@app.command()
+def new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Python file to write; it must not exist yet.")],
+    level: Annotated[
+        Literal["declared", "stepwise", "opaque"],
+        typer.Option("--level", help="How much of the training the tuner may drive; opaque: your own loop."),
+    ] = "opaque",
+) -> None:
+    """Write a small workload that runs as it stands, to be filled with your own training."""
+    from tuner.cli.workload_templates import template
+
+    if not (file.suffix == ".py" and file.stem.isidentifier()):
+        raise InvalidValue("FILE", value=str(file), allowed="a name that Python can import, like my_tuning.py")
+    name = file.stem.lower().strip("_").replace("_", "-")
+    try:
+        with file.open("x", encoding="utf-8") as target:
+            target.write(template(level, name=name))
+    except FileExistsError:
+        raise InvalidValue("FILE", value=str(file), allowed="a file that does not exist yet") from None
+    where = "" if file.parent == Path() else f"cd {file.parent} && "
+    say(f"Wrote {file}. Check it: `{where}tuner workload check {file.stem}:MyWorkload`.")
+
+
+@app.command()
+def check(
+    workload: Annotated[
+        str,
+        typer.Argument(
+            metavar="WORKLOAD",
+            help="module:Class or module:function, searched from the working directory, or a .toml file.",
+        ),
+    ],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", "-o", metavar="NAME=VALUE", show_default=False, help="An option of the workload. Repeatable."
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", envvar="TUNER_DEVICE", metavar="DEVICE", help="auto, cpu or cuda:N.")
+    ] = "auto",
+    steps: Annotated[int, typer.Option("--steps", min=10, max=100_000, help="Updates of one try.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Try a workload for a few updates, and say which rules of the contract it keeps; 1 when one is broken."""
+    check_provider(workload, field="WORKLOAD")
+    options = assignments(option or (), option="--option")
+    try:
+        with _output_to_stderr():  # what the training code prints is not what was asked for
+            reports = _checked(workload, options=options, device=device, steps=steps)
+    except WorkloadError as error:
+        say(f"Broken: {error}")
+        raise typer.Exit(ExitCode.RULE_BROKEN) from error
+    if as_json:
+        show_json([_plain(report) for report in reports])
+    else:
+        for report in reports:
+            _show(report)
+    if not all(report.ok for report in reports):
+        raise typer.Exit(ExitCode.RULE_BROKEN)
+
+
+def _checked(provider: str, *, options: dict[str, Any], device: str, steps: int) -> list[CheckReport]:
+    from tuner.devices import choose_device
+    from tuner.training.checks.check import check
+    from tuner.training.registry import load_provider, prefer_the_users_modules
+
+    prefer_the_users_modules(Path.cwd())
+    try:
+        workloads = load_provider(provider)
+    except (TunerError, OSError):
+        raise
+    except Exception as error:
+        raise WorkloadError(f"loading {provider} failed: {type(error).__name__}: {error}") from error
+    torch_name = choose_device(device, environment=os.environ).torch_name
+    return [check(one, options=options, device=torch_name, steps=steps) for one in workloads.values()]
+
+
+def _plain(report: CheckReport) -> dict[str, Any]:
+    return {
+        "workload": report.info,
+        "ok": report.ok,
+        "level": report.info.level,
+        "advice": report.advice,
+        "device": report.device,
+        "seconds_per_update": report.seconds_per_update,
+        "device_memory_bytes": report.device_memory_bytes,
+        "findings": report.findings,
+    }
+
+
+def _show(report: CheckReport) -> None:
+    from tuner.cli.fleet import describe
+
+    describe(report.info)
+    show("")
+    show_table(
+        ("RULE", "", "WHAT WAS SEEN"),
+        [(finding.rule, finding.mark.value, finding.detail) for finding in report.findings],
+    )
+    show("")
+    if report.seconds_per_update is not None:
+        show(f"Time per update on {report.device}: {report.seconds_per_update * 1000:.3g} ms")
+    if report.device_memory_bytes is not None:
+        show(f"Device memory: {report.device_memory_bytes / 2**20:,.0f} MiB at most")
+    show(f"Level {report.info.level.value}: {report.advice}.")
+    show("Every rule is kept." if report.ok else "A rule is broken: see above.")
+
+
+@contextmanager
+def _output_to_stderr() -> Iterator[None]:
+    """Whatever this process or its children print inside goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)

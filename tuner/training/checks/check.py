@@ -1,0 +1,93 @@
+"""Tries a workload for a few updates, rule by rule."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from tuner.jobs.admission import complete_options
+from tuner.jobs.records import Level
+from tuner.schedules import Schedule
+from tuner.search.space import default_space
+from tuner.training.checks.findings import CheckReport, Findings, Mark
+from tuner.training.checks.opaque import check_opaque
+from tuner.training.checks.stepwise import check_stepwise
+from tuner.training.devices import free_memory, repeatable, resolve_device
+from tuner.training.options import parse_options
+from tuner.training.randomness import random_state_kept
+from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload, describe
+
+DEFAULT_STEPS = 20
+_ADVICE = {
+    Level.DECLARED: "the highest level: its runs are branched from snapshots, and the loop is the engine's",
+    Level.STEPWISE: "its runs can be branched from snapshots; 'declared' would leave the loop to the engine as well",
+    Level.OPAQUE: "every run is trained whole; 'stepwise' (train_step, validate, state_dict, load_state_dict) would "
+    "let runs share the updates that they have in common, and take up an interrupted run at its last snapshot",
+}
+
+
+def check(workload: Workload, *, options: Mapping[str, Any], device: str, steps: int = DEFAULT_STEPS) -> CheckReport:
+    """Find out whether a workload keeps the contract. It is trained several times for a few updates.
+
+    Args:
+        workload: To be tried.
+        options: Those that are not given take their defaults.
+        device: As torch names it.
+        steps: Updates of one try, at least 10.
+
+    Returns:
+        What came of every rule; whatever the workload raises is a broken rule.
+
+    Raises:
+        WorkloadError: It does not describe itself as it must.
+        InvalidValue: There is no such option or device, or an option's value is refused.
+    """
+    info = describe(workload)
+    chosen = parse_options(workload.Options, complete_options(options, info=info))
+    where = resolve_device(device)
+    schedule = _schedule(workload, options=chosen)
+    findings = Findings()
+    given = len(info.options_schema.get("properties", {}))
+    findings.add("description", Mark.OK, f"{info.name} version {info.version}, {given} option(s)")
+    if where.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(where)
+    seconds: float | None = None
+    try:
+        with repeatable(where, threads=None), random_state_kept(where):
+            if isinstance(workload, OpaqueWorkload):
+                seconds = check_opaque(
+                    workload, chosen, schedule=schedule, steps=steps, device=where, findings=findings
+                )
+            elif isinstance(workload, StepwiseWorkload):
+                seconds = check_stepwise(
+                    workload, chosen, schedule=schedule, steps=steps, device=where, findings=findings
+                )
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        last = "".join(traceback.format_exception(error)[-2:]).strip().replace("\n", " | ")
+        findings.add("runs", Mark.BROKEN, last[-500:])
+    memory = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else None
+    free_memory(where)
+    return CheckReport(
+        info=info,
+        device=str(where),
+        findings=tuple(findings.found),
+        seconds_per_update=seconds,
+        device_memory_bytes=memory,
+        advice=_ADVICE[workload.level],
+    )
+
+
+def _schedule(workload: Workload, *, options: Any) -> Schedule:
+    """A schedule that changes with every update, from the tame end of where the workload would be searched."""
+    kind = workload.optimizer
+    if workload.optimizer_option is not None:
+        kind = getattr(options, workload.optimizer_option)
+    space = default_space(kind, peak_lr=workload.peak_lr.get(kind))
+    peak = float(space.peak_lr.low**0.75 * space.peak_lr.high**0.25)
+    warmup = {"shape": "linear", "updates": 3}
+    return Schedule.model_validate({"peak_lr": peak, "warmup": warmup, "family": {"name": "linear"}})

@@ -1,0 +1,188 @@
+"""The rules for trainings that own their loop: whole runs, watched from outside."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tuner.schedules import Schedule
+from tuner.training.cadence import evaluation_steps
+from tuner.training.checks.findings import Findings, Mark
+from tuner.training.checks.recording import OptimizerRecord, check_learning_rates, recorded_optimizers
+from tuner.training.engine import Progress, Result
+from tuner.training.opaque import train_opaque
+from tuner.training.protocol import Outcome, Train, Verdict
+from tuner.training.randomness import seed_everything
+from tuner.training.workload import OpaqueWorkload
+
+_CUDA_RELATIVE = 1e-3
+
+
+def check_opaque(
+    workload: OpaqueWorkload,
+    options: Any,
+    *,
+    schedule: Schedule,
+    steps: int,
+    device: torch.device,
+    findings: Findings,
+) -> float | None:
+    """Try a workload that owns its loop.
+
+    Args:
+        workload: To be tried.
+        options: Checked.
+        schedule: Its rate changes with every update.
+        steps: Updates of one run.
+        device: Where to train.
+        findings: Where to note what is found.
+
+    Returns:
+        Seconds that one update took, the median; ``None`` when no torch optimizer was seen.
+
+    Raises:
+        BaseException: Whatever the workload raises.
+    """
+    with tempfile.TemporaryDirectory(prefix="tuner-check-") as folder:
+        tries = _Tries(
+            workload=workload, options=options, schedule=schedule, steps=steps, device=device, folder=Path(folder)
+        )
+        whole = tries.run("whole", seed=1)
+        if whole.result.outcome is not Outcome.SUCCEEDED:
+            findings.add("a whole run", Mark.BROKEN, f"it {whole.result.outcome.value}: {whole.result.reason}")
+            return None
+        story = f"{steps} updates, {len(whole.reports)} report(s); the validation loss ended at {whole.loss:.4g}"
+        findings.add("a whole run", Mark.OK, story)
+        check_learning_rates(whole.record, lrs=schedule.lrs(steps), findings=findings)
+        _check_reports(whole, steps=steps, findings=findings)
+        _check_seeds(tries, whole=whole, findings=findings)
+        _check_stop(tries, whole=whole, findings=findings)
+    findings.add("branching", Mark.SKIPPED, "not possible: an opaque workload is trained whole")
+    return whole.record.seconds_per_update
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """One run, as it was seen."""
+
+    result: Result
+    record: OptimizerRecord
+    reports: tuple[tuple[int, float], ...]
+    """Step and validation loss."""
+
+    @property
+    def loss(self) -> float:
+        return math.nan if self.result.loss is None else self.result.loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tries:
+    """Trains runs of one workload."""
+
+    workload: OpaqueWorkload
+    options: Any
+    schedule: Schedule
+    steps: int
+    device: torch.device
+    folder: Path
+
+    def run(self, name: str, *, seed: int, attempt: int = 1, stop_at: int | None = None) -> _Run:
+        """Train one run in a folder of its own, to its end, or until it is stopped at a report."""
+        reports: list[tuple[int, float]] = []
+
+        class Watch:
+            def evaluated(self, point: Any, *, updates: int) -> Verdict:
+                reports.append((point.step, point.val_loss))
+                return Verdict(stop=stop_at is not None and point.step >= stop_at)
+
+        request = Train(
+            run_id=name,
+            workload=self.workload.name,
+            options=self.options.model_dump(mode="json"),
+            schedule=self.schedule,
+            total_steps=self.steps,
+            seed=seed,
+            snapshot_dir=str(self.folder / name / str(attempt)),
+            snapshot_seconds=3600.0,
+        )
+        seed_everything(seed)
+        with recorded_optimizers() as record:
+            result = train_opaque(
+                self.workload,
+                self.options,
+                request=request,
+                device=str(self.device),
+                progress=Progress(),
+                listener=Watch(),
+            )
+        return _Run(result=result, record=record, reports=tuple(reports))
+
+    def same(self, one: float, two: float) -> bool:
+        """Whether two losses of equal runs are as equal as the device allows."""
+        return one == two if self.device.type == "cpu" else math.isclose(one, two, rel_tol=_CUDA_RELATIVE)
+
+
+def _check_reports(whole: _Run, *, steps: int, findings: Findings) -> None:
+    reported = {step for step, _ in whole.reports}
+    missing = [step for step in evaluation_steps(steps) if step not in reported]
+    if missing:
+        story = f"no report after {', '.join(map(str, missing))} updates: a bad run is found out late"
+        findings.add("evaluations", Mark.NOTE, f"{story}; run.evaluate_at says where one is wanted")
+    else:
+        findings.add("evaluations", Mark.OK, "a report at every update where one is wanted")
+
+
+def _check_seeds(tries: _Tries, *, whole: _Run, findings: Findings) -> None:
+    again = tries.run("again", seed=1)
+    findings.require(
+        "same seed, same losses",
+        tries.same(again.loss, whole.loss),
+        ok="a second run gave the same loss",
+        broken=f"the validation loss was {whole.loss!r}, then {again.loss!r}: something random is not seeded",
+    )
+    other = tries.run("other", seed=2)
+    findings.require(
+        "other seed, other losses",
+        other.loss != whole.loss,
+        ok="another seed gives another loss",
+        broken="another seed gave the same loss: use run.seed",
+    )
+
+
+def _check_stop(tries: _Tries, *, whole: _Run, findings: Findings) -> None:
+    """Stop a run at a report before its end; then take it up as a worker would, after the interruption."""
+    early = [step for step, _ in whole.reports if 0 < step < tries.steps]
+    if not early:
+        findings.add("stop", Mark.SKIPPED, "the only report is that of the last update, so no run can be stopped early")
+        return
+    stopped = tries.run("stopped", seed=1, stop_at=early[0])
+    seen = bool(stopped.record.lrs)
+    if seen and stopped.record.updates >= tries.steps:
+        story = "it trained to the end although it was stopped: let RunStopped through"
+        findings.add("stop", Mark.BROKEN, story)
+        return
+    findings.add("stop", Mark.OK, f"stopped after {early[0]} updates, it ended")
+    resumed = tries.run("stopped", seed=1, attempt=2)
+    _judge_resumed(resumed, whole=whole, steps=tries.steps, same=tries.same, findings=findings)
+
+
+def _judge_resumed(
+    resumed: _Run, *, whole: _Run, steps: int, same: Callable[[float, float], bool], findings: Findings
+) -> None:
+    rule = "interruption"
+    went_on = bool(resumed.record.lrs) and resumed.record.updates < steps
+    if resumed.result.outcome is not Outcome.SUCCEEDED or not same(resumed.loss, whole.loss):
+        story = f"uninterrupted the validation loss is {whole.loss!r}, taken up again {resumed.loss!r}"
+        findings.add(rule, Mark.BROKEN, f"{story}: the checkpoint in run.snapshot_dir leaves something out")
+    elif went_on:
+        made = resumed.record.updates
+        findings.add(rule, Mark.OK, f"it went on from its own checkpoint ({made} of {steps} updates), to the same loss")
+    else:
+        story = "taken up again, it starts from the beginning (or its updates could not be seen)"
+        findings.add(rule, Mark.NOTE, f"{story}; a checkpoint in run.snapshot_dir would save that")

@@ -1,0 +1,220 @@
+"""One run of a command: its files, its process group, its reports.
+
+What the command is told is in its environment: the variables that `environment` lists.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from tuner.errors import WorkloadError
+from tuner.training.run import TrainingRun
+
+GRACE_SECONDS = 5.0
+"""Time that a command has to end by itself once it is asked to; less than a worker gives its runner."""
+PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+_POLL_SECONDS = 0.05
+_GUARD = Path(__file__).with_name("guard.py")
+
+
+def run_command(
+    command: Sequence[str],
+    *,
+    run: TrainingRun,
+    folder: Path,
+    options: Mapping[str, Any],
+) -> None:
+    """Run a command for one run, and pass its reports on.
+
+    Args:
+        command: Program and arguments, with placeholders.
+        run: Where its reports go.
+        folder: Where it runs.
+        options: By name.
+
+    Raises:
+        WorkloadError: It cannot be started, ended with another code than 0, or wrote a line that is no report.
+        RunStopped: The run is over; the command and all that it started are gone.
+    """
+    with tempfile.TemporaryDirectory(prefix="tuner-run-") as name:
+        files = Path(name)
+        told = environment(run, files=files, options=options)
+        _write_files(run, told)
+        values = {
+            **{name: as_text(value) for name, value in options.items()},
+            **{name.removeprefix("TUNER_").lower(): value for name, value in told.items()},
+            "python": sys.executable,
+        }
+        arguments = [filled(argument, values=values) for argument in command]
+        reports = _ReportFile(Path(told["TUNER_REPORTS"]))
+        with _Guarded(arguments, folder=folder, environment={**os.environ, **told}) as process:
+            while not process.ended(timeout=_POLL_SECONDS):
+                reports.pass_on(run)
+            reports.pass_on(run, complete=True)
+            process.check()
+
+
+def environment(run: TrainingRun, *, files: Path, options: Mapping[str, Any]) -> dict[str, str]:
+    """What a command is told.
+
+    Args:
+        run: Its run.
+        files: A folder for the files of this run.
+        options: By name.
+
+    Returns:
+        ``TUNER_SCHEDULE_FILE`` (JSON), ``TUNER_LRS_FILE`` (CSV: ``update,lr``), ``TUNER_REPORTS`` (a file to append
+        JSON lines to), ``TUNER_TOTAL_STEPS``, ``TUNER_SEED``, ``TUNER_DEVICE``, ``TUNER_SNAPSHOT_DIR``,
+        ``TUNER_OPTIONS`` (a JSON object) and ``TUNER_OPTION_<NAME>`` for each option.
+    """
+    return {
+        "TUNER_SCHEDULE_FILE": str(files / "schedule.json"),
+        "TUNER_LRS_FILE": str(files / "lrs.csv"),
+        "TUNER_REPORTS": str(files / "reports.jsonl"),
+        "TUNER_TOTAL_STEPS": str(run.total_steps),
+        "TUNER_SEED": str(run.seed),
+        "TUNER_DEVICE": run.device,
+        "TUNER_SNAPSHOT_DIR": str(run.snapshot_dir),
+        "TUNER_OPTIONS": json.dumps(dict(options)),
+        **{f"TUNER_OPTION_{name.upper()}": as_text(value) for name, value in options.items()},
+    }
+
+
+def as_text(value: Any) -> str:
+    """An option's value as a command reads it: ``true`` and ``false`` for booleans."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def filled(argument: str, *, values: Mapping[str, str]) -> str:
+    """An argument with its placeholders filled in; it stays one argument, whatever the values hold."""
+
+    def value(found: re.Match[str]) -> str:
+        return found[0][0] if found[1] is None else values[found[1]]
+
+    return PLACEHOLDER.sub(value, argument)
+
+
+def _write_files(run: TrainingRun, told: Mapping[str, str]) -> None:
+    Path(told["TUNER_SCHEDULE_FILE"]).write_text(run.schedule.to_json() + "\n", encoding="utf-8")
+    lines = (f"{update},{lr!r}\n" for update, lr in enumerate(run.lrs.tolist()))
+    with Path(told["TUNER_LRS_FILE"]).open("w", encoding="utf-8") as file:
+        file.write("update,lr\n")
+        file.writelines(lines)
+    Path(told["TUNER_REPORTS"]).touch()
+
+
+class _ReportFile:
+    """A growing file of reports, one JSON object a line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+        self._lines = 0
+
+    def pass_on(self, run: TrainingRun, *, complete: bool = False) -> None:
+        """Report what is new.
+
+        Args:
+            run: Where to.
+            complete: Nobody writes any more: a last line without its end counts.
+
+        Raises:
+            WorkloadError: A line is no report.
+            RunStopped: The run is over.
+        """
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        end = len(new) if complete else new.rfind(b"\n") + 1
+        self._read += end
+        for line in new[:end].splitlines():
+            self._lines += 1
+            if line.strip():
+                self._report(run, line=line)
+
+    def _report(self, run: TrainingRun, *, line: bytes) -> None:
+        try:
+            given = json.loads(line)
+            unknown = given.keys() - {"step", "val_loss", "train_loss"}
+            if unknown:
+                raise ValueError(f"{min(unknown)!r} is not known")
+            run.report(given["step"], val_loss=given["val_loss"], train_loss=given.get("train_loss"))
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            wanted = '{"step": 100, "val_loss": 1.25}, with "train_loss" if you like'
+            shown = line[:200].decode(errors="replace")
+            story = f"line {self._lines} of the reports must be like {wanted}, got {shown!r}"
+            raise WorkloadError(f"{story} ({type(error).__name__}: {error})") from None
+
+
+class _Guarded:
+    """A command under its guard; a context manager that leaves nothing of it running."""
+
+    def __init__(self, command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> None:
+        self._status_fd, theirs = os.pipe()
+        arguments = [sys.executable, "-I", "-S", str(_GUARD), str(theirs), str(GRACE_SECONDS), *command]
+        self._name = command[0]
+        self._status = b""
+        try:
+            self._process = subprocess.Popen(
+                arguments,
+                cwd=folder,
+                env=dict(environment),
+                stdin=subprocess.PIPE,
+                pass_fds=(theirs,),
+                start_new_session=True,
+            )
+        except OSError as error:
+            os.close(self._status_fd)
+            raise WorkloadError(f"the command cannot be started in {folder}: {error.strerror}") from None
+        finally:
+            os.close(theirs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        deadline = time.monotonic() + GRACE_SECONDS + 1.0
+        while not self.ended(timeout=max(0.0, deadline - time.monotonic())) and time.monotonic() < deadline:
+            pass
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._status_fd)
+
+    def ended(self, *, timeout: float) -> bool:
+        """Whether the command is over, after waiting for that for so many seconds at most."""
+        while select.select([self._status_fd], [], [], timeout)[0]:
+            told = os.read(self._status_fd, 4096)
+            if not told:
+                return True
+            self._status += told
+        return False
+
+    def check(self) -> None:
+        """Return when the command ended well.
+
+        Raises:
+            WorkloadError: It did not.
+        """
+        status = self._status.decode(errors="replace")
+        if status == "0":
+            return
+        if not status.lstrip("-").isdecimal():
+            raise WorkloadError(status or f"{self._name!r} was killed with its guard")
+        code = int(status)
+        how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
+        raise WorkloadError(f"{self._name!r} {how}; what it printed is in the log of the run (`tuner logs RUN`)")

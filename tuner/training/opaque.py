@@ -1,0 +1,165 @@
+"""Runs of code that owns its loop: its reports are told, its divergence and its stop end it, its end is judged."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, SupportsFloat
+
+from tuner.errors import WorkloadError
+from tuner.jobs.records import CurvePoint
+from tuner.training.cadence import divergence_limit
+from tuner.training.engine import Evaluations, Progress, Result
+from tuner.training.protocol import Outcome, Train
+from tuner.training.run import Report, Reports, RunStopped, TrainingRun
+
+if TYPE_CHECKING:
+    from tuner.training.workload import OpaqueWorkload
+
+_log = logging.getLogger(__name__)
+
+
+def train_opaque(
+    workload: OpaqueWorkload, options: Any, *, request: Train, device: str, progress: Progress, listener: Evaluations
+) -> Result:
+    """Let a workload train one run, and say how it ended.
+
+    Once the run was told to stop, or has diverged, that is how it ended, whatever the code does afterwards.
+
+    Args:
+        workload: The training code.
+        options: Checked.
+        request: What to train.
+        device: As torch names it.
+        progress: Kept up to date with what is reported.
+        listener: Told about reports.
+
+    Raises:
+        WorkloadError: The code returned without a report at the last update.
+        BaseException: Whatever the code raises while the run is not over, and whatever the listener raises.
+    """
+    run = ListenedRun(request=request, device=device, progress=progress, listener=listener)
+    try:
+        workload.train(run, options)
+    except RunStopped:
+        pass
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        if run.ended is None and run.failure is None:
+            raise
+        _log.warning("after the end of run %s its code raised", request.run_id, exc_info=True)
+    return run.result()
+
+
+class ListenedRun(TrainingRun):
+    """A run whose reports go to a listener.
+
+    Args:
+        request: What to train.
+        device: As torch names it.
+        progress: Kept up to date.
+        listener: Told about each report.
+    """
+
+    def __init__(self, *, request: Train, device: str, progress: Progress, listener: Evaluations) -> None:
+        super().__init__(
+            schedule=request.schedule,
+            total_steps=request.total_steps,
+            seed=request.seed,
+            device=device,
+            snapshot_dir=taken_over(Path(request.snapshot_dir)),
+        )
+        self.ended: Result | None = None
+        """How the run ended, once it is over before its last update."""
+        self.failure: BaseException | None = None
+        """What the listener raised; the code may have swallowed it."""
+        self._progress = progress
+        self._listener = listener
+        self._reports = Reports(total_steps=request.total_steps)
+
+    def resumed(self, step: int) -> None:
+        """See `TrainingRun.resumed`."""
+        super().resumed(step)
+        self._progress.step = step
+
+    def report(self, step: int, *, val_loss: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
+        """See `TrainingRun.report`."""
+        if self.failure is not None:
+            raise self.failure
+        if self.ended is not None:
+            raise RunStopped
+        report = self._reports.check(step, val_loss=val_loss, train_loss=train_loss)
+        if report is None:
+            return
+        progress = self._progress
+        progress.unreported += max(0, report.step - progress.step)
+        progress.step = report.step
+        self._guard(report)
+        point = CurvePoint(
+            step=report.step,
+            lr=float(self.lrs[max(report.step - 1, 0)]),
+            train_loss=report.train_loss,
+            val_loss=report.val_loss,
+        )
+        try:
+            verdict = self._listener.evaluated(point, updates=progress.unreported)
+        except BaseException as error:
+            self.failure = error
+            raise
+        progress.unreported = 0
+        if verdict.stop and report.step < self.total_steps:
+            self._end(Result(outcome=Outcome.STOPPED, step=report.step))
+
+    def result(self) -> Result:
+        """How the run ended, after its code has returned.
+
+        Raises:
+            WorkloadError: There is no report of the last update.
+            BaseException: What the listener raised.
+        """
+        if self.failure is not None:
+            raise self.failure
+        if self.ended is not None:
+            return self.ended
+        last, total = self._reports.step, self.total_steps
+        wanted = f"run.report({total}, val_loss=...) is due after the last update (run.total_steps is {total})"
+        if last is None:
+            raise WorkloadError(f"the training ended without a report; {wanted}")
+        if last < total:
+            raise WorkloadError(f"the last report was after {last} of {total} updates; {wanted}")
+        return Result(outcome=Outcome.SUCCEEDED, step=total, loss=self._reports.loss)
+
+    def _guard(self, report: Report) -> None:
+        reason = report.not_finite
+        if reason and report.step == 0:
+            raise WorkloadError(f"{reason}; it must be a finite number")
+        start_loss = self._progress.start_loss
+        if not reason and start_loss is None:
+            self._progress.start_loss = report.val_loss
+        elif not reason and start_loss is not None and report.val_loss > (limit := divergence_limit(start_loss)):
+            story = f"the first report was {start_loss:.4g}, and {limit:.4g} is the limit"
+            reason = f"the validation loss after {report.step} updates is {report.val_loss:.4g}; {story}"
+        if reason:
+            self._end(Result(outcome=Outcome.DIVERGED, step=report.step, reason=reason))
+
+    def _end(self, result: Result) -> None:
+        self.ended = result
+        raise RunStopped
+
+
+def taken_over(folder: Path) -> Path:
+    """Make the folder of this attempt, with what the last attempt left in its own: ``.../<run>/<attempt>``.
+
+    The files are moved and not shared: code of an attempt that has lost its lease, but does not know yet, then finds
+    its folder gone, and cannot write over what its successor reads.
+    """
+    if folder.name.isdecimal() and not folder.exists():
+        earlier = (int(path.name) for path in folder.parent.glob("*") if path.name.isdecimal() and path.is_dir())
+        last = max((attempt for attempt in earlier if attempt < int(folder.name)), default=None)
+        if last is not None:
+            with suppress(FileNotFoundError):
+                (folder.parent / str(last)).rename(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

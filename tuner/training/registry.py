@@ -1,0 +1,159 @@
+"""Which workloads there are: built in, installed with packages of the users', or named by whoever runs the worker."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tuner.errors import InvalidValue, WorkloadError
+from tuner.training.command import read_command_file
+from tuner.training.workload import Workload, describe
+
+ENTRY_POINTS = "schedule_tuner.workloads"
+"""Group under which an installed package names its workloads, as ``module:Class`` or ``module:function``."""
+OUR_TOP_LEVEL_NAMES = frozenset({"service", "worker", "migrations"})
+"""Our other packages, which are installed beside `tuner`. No training code means ours by these names."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offered:
+    """Workloads, and what kept others from being among them."""
+
+    workloads: dict[str, Workload] = field(default_factory=dict)
+    """By name."""
+    refused: tuple[str, ...] = ()
+    """One line for each entry point that cannot be used: its name, its package and the reason."""
+
+
+def load_provider(provider: str) -> dict[str, Workload]:
+    """The workloads of one provider, by name.
+
+    Args:
+        provider: ``"module:Class"`` of one workload, ``"module:function"`` of a function that takes nothing and gives
+            workloads (one, several, or a mapping by name), or the path of a ``.toml`` file that describes a command.
+
+    Raises:
+        InvalidValue: It is not written so, or there is no such name in the module.
+        WorkloadError: What it names gives something else than workloads, or one that breaks the contract.
+        OSError: There is no such file.
+        BaseException: Whatever importing the module raises.
+    """
+    if provider.endswith(".toml"):
+        return _by_name(read_command_file(Path(provider)), origin=provider)
+    module, colon, name = provider.partition(":")
+    if not (colon and module and name):
+        raise InvalidValue("workloads", value=provider, allowed="module:Class, module:function or a .toml file")
+    home = importlib.import_module(module)
+    try:
+        made = getattr(home, name)
+    except AttributeError:
+        known = sorted(key for key, value in vars(home).items() if _is_workload_class(value))
+        hint = f"Workloads in {module}: {', '.join(known) or 'none'}"
+        raise InvalidValue(
+            "workloads", value=provider, allowed=f"the name of something in {module}", hint=hint
+        ) from None
+    return _made(made, origin=provider)
+
+
+def installed_workloads() -> Offered:
+    """The workloads that installed packages name as entry points. One that cannot be used is logged and left out."""
+    found: dict[str, Workload] = {}
+    refused: list[str] = []
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value)):
+        try:
+            offered = _made(point.load(), origin=point.value)
+            twice = sorted(found.keys() & offered.keys())
+            if twice:
+                raise WorkloadError(f"{', '.join(twice)} is offered by another entry point already")
+            found |= offered
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a package that does not even import must not keep the others away
+            refused.append(f"{_where(point)}: {type(error).__name__}: {error}")
+            _log.warning("no workload from the entry point %s", refused[-1], exc_info=True)
+    return Offered(workloads=found, refused=tuple(refused))
+
+
+def load_workloads(providers: Sequence[str], *, builtin: str) -> Offered:
+    """Everything that a worker offers: what is built in, what packages bring, and what its operator names.
+
+    Where an installed package offers a name that is built in or named by the operator, it is left out.
+
+    Args:
+        providers: As for `load_provider`; what they name must load.
+        builtin: The provider of the built-in ones.
+
+    Raises:
+        WorkloadError: Two providers offer the same name.
+        BaseException: What `load_provider` raises.
+    """
+    workloads: dict[str, Workload] = {}
+    for provider in (builtin, *providers):
+        offered = load_provider(provider)
+        twice = workloads.keys() & offered.keys()
+        if twice:
+            raise WorkloadError(f"{provider} offers {', '.join(sorted(twice))}, which another provider offers already")
+        workloads |= offered
+    installed = installed_workloads()
+    return Offered(workloads={**installed.workloads, **workloads}, refused=installed.refused)
+
+
+def prefer_the_users_modules(folder: Path) -> None:
+    """Let imports of this process find what ``python train.py`` in a folder would find.
+
+    The folder is searched first. A module that is called like one of our other packages (``service``, ``worker``) is
+    theirs, wherever it lies: ours are installed beside `tuner`, and would else be found before an editable package.
+    """
+    sys.path.insert(0, str(folder))
+    sys.meta_path.insert(0, _OursLast())
+
+
+class _OursLast(MetaPathFinder):
+    """Looks for our top-level names everywhere but where `tuner` is installed; else others look there."""
+
+    def __init__(self) -> None:
+        self._home = Path(__file__).resolve().parents[2]
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name not in OUR_TOP_LEVEL_NAMES:
+            return None
+        elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != self._home]
+        return PathFinder.find_spec(name, elsewhere, target)
+
+
+def _made(made: Workload | type[Workload] | Callable[[], Any], *, origin: str) -> dict[str, Workload]:
+    return _by_name(made if isinstance(made, Workload) else made(), origin=origin)
+
+
+def _by_name(given: Any, *, origin: str) -> dict[str, Workload]:
+    """Workloads by name, each of them checked.
+
+    Raises:
+        WorkloadError: Something else is among them, or one breaks the contract.
+    """
+    workloads = [given] if isinstance(given, Workload) else list(getattr(given, "values", lambda: given)())
+    for workload in workloads:
+        if not isinstance(workload, Workload):
+            raise WorkloadError(f"{origin} must give workloads, got a {type(workload).__name__}")
+        describe(workload)
+    return {workload.name: workload for workload in workloads}
+
+
+def _is_workload_class(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Workload) and hasattr(value, "name")
+
+
+def _where(point: EntryPoint) -> str:
+    package = point.dist.name if point.dist is not None else "an unknown package"
+    return f"{point.name} = {point.value} ({package})"

@@ -1,0 +1,189 @@
+"""One run as training code that owns its loop sees it: the schedule to follow, and where to report. Free of torch."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, SupportsFloat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.errors import InvalidValue
+from tuner.schedules import Schedule
+from tuner.training.cadence import evaluation_steps
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from tuner.schedules.torch_adapter import ScheduleLR
+
+
+class RunStopped(BaseException):
+    """The run is over: let it through. Raised by `TrainingRun.report`.
+
+    Not an `Exception`, like `KeyboardInterrupt`, so that ``except Exception`` in a training loop lets it pass. Whoever
+    wants to write a last checkpoint catches it and raises it again.
+    """
+
+
+class TrainingRun(ABC):
+    """What a training that owns its loop is given.
+
+    Args:
+        schedule: The learning rates to train with.
+        total_steps: Updates to make, at least 1.
+        seed: Of the data order, at least 0.
+        device: As torch names it: ``"cpu"``, ``"cuda:0"``.
+        snapshot_dir: See the attribute.
+
+    Attributes:
+        schedule: The learning rates to train with.
+        total_steps: Optimizer updates to make; the last report is due after the last of them.
+        seed: Of the data order, and of whatever else is random.
+        device: Where to train, as torch names it.
+        snapshot_dir: A folder for checkpoints of the code's own. When an attempt at this run is cut off, the next one
+            on the same disk finds there what the last one wrote. It is deleted when the run is over.
+    """
+
+    def __init__(self, *, schedule: Schedule, total_steps: int, seed: int, device: str, snapshot_dir: Path) -> None:
+        self.schedule = schedule
+        self.total_steps = total_steps
+        self.seed = seed
+        self.device = device
+        self.snapshot_dir = snapshot_dir
+
+    @cached_property
+    def lrs(self) -> NDArray[np.float64]:
+        """The learning rate of every update, of shape ``(total_steps,)``."""
+        return self.schedule.lrs(self.total_steps)
+
+    @cached_property
+    def evaluate_at(self) -> tuple[int, ...]:
+        """After how many updates an evaluation is wanted: ascending, the last one ``total_steps``."""
+        return evaluation_steps(self.total_steps)
+
+    def lr(self, step: int) -> float:
+        """The learning rate of update ``step``, 0-based; past the last update it stays where the schedule ends.
+
+        Raises:
+            InvalidValue: ``step`` is below 0.
+        """
+        return self.schedule.lr(step, total_steps=self.total_steps)
+
+    def scheduler(self, optimizer: Optimizer) -> ScheduleLR:
+        """A torch scheduler over the schedule: call its ``step()`` once after every optimizer update. Needs torch.
+
+        Its ``state_dict`` resumes exactly, and refuses a checkpoint of another schedule or horizon.
+
+        Raises:
+            InvalidValue: No parameter group of the optimizer has a learning rate above 0.
+        """
+        from tuner.schedules.torch_adapter import ScheduleLR
+
+        return ScheduleLR(optimizer, self.schedule, total_steps=self.total_steps)
+
+    def resumed(self, step: int) -> None:
+        """Say that training goes on from a checkpoint taken after ``step`` updates, so that they are not counted again.
+
+        Raises:
+            InvalidValue: ``step`` outside [0, total_steps].
+        """
+        _checked_step(step, total_steps=self.total_steps)
+
+    @abstractmethod
+    def report(self, step: int, *, val_loss: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
+        """Report an evaluation. Any number of them, in ascending order; the last one at ``total_steps`` is the result.
+
+        Args:
+            step: Updates done, in [0, total_steps].
+            val_loss: Validation loss, lower is better: a number, or a tensor of one element.
+            train_loss: Mean training loss since the last report.
+
+        Raises:
+            RunStopped: The run is to end here: it was told to stop, or it has diverged. Every later report raises too.
+            InvalidValue: ``step`` is no whole number in its range, or below that of an earlier report, or has another
+                loss than an earlier report at the same step; or a loss is no number.
+        """
+
+
+def _checked_step(step: int, *, total_steps: int, at_least: int = 0) -> int:
+    """An update count that can be reported.
+
+    Raises:
+        InvalidValue: It is no whole number in ``[at_least, total_steps]``.
+    """
+    try:
+        whole = step.__index__()
+    except AttributeError:
+        whole = -1
+    if not at_least <= whole <= total_steps:
+        raise InvalidValue(
+            "step",
+            value=step,
+            allowed=f"updates done, a whole number in [{at_least}, {total_steps}]",
+            hint="Count optimizer updates, not epochs, micro-batches or processes",
+        )
+    return whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One evaluation in plain numbers."""
+
+    step: int
+    val_loss: float
+    train_loss: float | None
+
+    @property
+    def not_finite(self) -> str:
+        """Which loss is not finite, in words; empty when both are."""
+        for name, value in (("validation", self.val_loss), ("training", self.train_loss)):
+            if value is not None and not math.isfinite(value):
+                return f"the {name} loss after {self.step} updates is {value}"
+        return ""
+
+
+class Reports:
+    """What was reported so far: refuses a report that does not fit.
+
+    Args:
+        total_steps: Updates of the run.
+    """
+
+    def __init__(self, *, total_steps: int) -> None:
+        self._total_steps = total_steps
+        self.step: int | None = None
+        """Of the last report; ``None`` before the first."""
+        self.loss = math.nan
+        """Validation loss of the last report."""
+
+    def check(self, step: int, *, val_loss: SupportsFloat, train_loss: SupportsFloat | None) -> Report | None:
+        """A new report in plain numbers; ``None`` when the last one said the same.
+
+        Raises:
+            InvalidValue: As `TrainingRun.report` says.
+        """
+        report = Report(
+            step=_checked_step(step, total_steps=self._total_steps, at_least=self.step or 0),
+            val_loss=_number("val_loss", val_loss),
+            train_loss=None if train_loss is None else _number("train_loss", train_loss),
+        )
+        if report.step != self.step:
+            self.step, self.loss = report.step, report.val_loss
+            return report
+        if report.val_loss == self.loss:
+            return None
+        allowed = f"reported once per step; step {step} already has {self.loss!r}"
+        raise InvalidValue("val_loss", value=report.val_loss, allowed=allowed)
+
+
+def _number(field: str, value: SupportsFloat) -> float:
+    try:
+        return float(getattr(value, "detach", lambda: value)())
+    except (TypeError, ValueError, RuntimeError):
+        allowed = "a number, or a tensor of one element"
+        raise InvalidValue(field, value=type(value).__name__, allowed=allowed) from None
