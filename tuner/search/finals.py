@@ -74,6 +74,8 @@ def missing_confirmations(standings: Standings) -> Iterator[Confirm]:
     best.
     """
     chosen = candidates(standings)
+    if not chosen:
+        return
     seeds = confirm_seeds(standings.settings)
     asked = {(run.trial, run.seed) for run in standings.state.confirmations}
     for place, seed in enumerate(seeds, start=1):

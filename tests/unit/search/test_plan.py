@@ -37,7 +37,7 @@ ACTIVE, PRUNED, COMPLETED, FAILED = (
 
 
 def settings(**changes: object) -> SearchSettings:
-    return SearchSettings.model_validate({"total_steps": 900, "trials": 6, "cohort": 6, "space": SPACE, **changes})
+    return SearchSettings.model_validate({"total_steps": 900, "rungs": 3, "keep": 1 / 3, "trials": 6, "cohort": 6, "space": SPACE, **changes})
 
 
 def trial(
