@@ -78,12 +78,12 @@ def missing_confirmations(standings: Standings) -> Iterator[Confirm]:
         return
     seeds = confirm_seeds(standings.settings)
     asked = {(run.trial, run.seed) for run in standings.state.confirmations}
-    left = most_confirmations(standings.settings) - sum(trial in chosen for trial, _ in asked)
+    most = left = most_confirmations(standings.settings) - sum(trial in chosen for trial, _ in asked)
     for place, seed in enumerate(seeds, start=1):
         open_ones: Sequence[int] = list(chosen)
         if place > SETTLING_SEEDS:
             earlier = _losses(standings, chosen, seeds=seeds[: place - 1])
-            if earlier is None:
+            if earlier is None or left < most:
                 return  # what is still out may settle more
             open_ones = unsettled(earlier)
         for trial in open_ones:
