@@ -1,4 +1,4 @@
-"""The plan on losses of real training runs (benchmarks/data/README.md): does the schedule that is best in the end survive?
+"""The plan on losses of real runs (benchmarks/data/README.md): does the schedule that is best in the end survive?
 
 A search draws 15 of the 18 recorded warm-up-stable-decay configurations. At a rung it is told either the final loss of
 the recorded run that was that long (a complete schedule, compressed), or the loss that the full run of 50,000 updates
