@@ -42,7 +42,7 @@ _TIME: Final = 1_767_225_600.0
 REQUEST: Final[dict[str, Any]] = {
     "workload": "digits-mlp",
     "name": "first look",
-    "search": {"total_steps": 600, "trials": 12, "finalists": 2, "confirm_seeds": 3},
+    "search": {"total_steps": 600, "trials": 12, "rungs": 3, "finalists": 2, "confirm_seeds": 3},
 }
 WORKLOAD: Final = WorkloadInfo(
     name="digits-mlp",
@@ -96,6 +96,7 @@ DETAIL: Final = JobDetail(
             )
             for rung, updates in enumerate(_STEPS)
         ),
+        audits=RunCounts(updates=_STEPS[-1], done=0, running=0, queued=0, total=_PRICE.audit_runs),
         confirmations=RunCounts(updates=_STEPS[-1], done=0, running=0, queued=0, total=_PRICE.confirm_runs),
         best=BestSoFar(trial=7, label=SCHEDULE.label, loss=0.31, rung=0, updates=_STEPS[0]),
         updates_spent=_STEPS[0],
@@ -115,7 +116,7 @@ TRIAL: Final = TrialRecord(
     control=None,
     state=TrialState.ACTIVE,
     schedule=SCHEDULE,
-    reason="proposed by the sampler",
+    reason="the most promising after 6 results",
 )
 RUN: Final = RunRecord(
     id=_RUN_ID,

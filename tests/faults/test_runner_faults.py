@@ -82,6 +82,8 @@ def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_answer
     search = {
         "total_steps": 90,
         "trials": 3,
+        "rungs": 3,
+        "controls": False,
         "keep": 1.0,
         "cohort": 3,
         "finalists": 1,

@@ -46,7 +46,7 @@ def store(file):
 
 @pytest.fixture
 def job(store):
-    return store.jobs.submit(admit({"workload": "letters", "search": {"trials": 4}}, workloads=[INFO]))
+    return store.jobs.submit(admit({"workload": "letters", "search": {"trials": 4, "rungs": 3}}, workloads=[INFO]))
 
 
 def lock(store):

@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def submit(store: Store, *, limits: dict[str, Any] | None = None, **search: Any) -> JobRecord:
-    request = {"workload": INFO.name, "search": {"trials": 4, **search}, "limits": limits or {}}
+    request = {"workload": INFO.name, "search": {"trials": 4, "rungs": 3, **search}, "limits": limits or {}}
     return store.jobs.submit(admit(request, workloads=[INFO]))
 
 

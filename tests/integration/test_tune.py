@@ -14,11 +14,13 @@ from torch import nn
 import tuner
 from tuner.errors import InvalidValue
 from tuner.filelock import FileHeld, held
+from tuner.jobs.records import RunKind
+from tuner.search.decisions import TrialStatus
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
 from tuner.training.workload import Declaration, DeclaredWorkload
 
-SEARCH = {"trials": 6, "cohort": 3, "finalists": 2, "confirm_seeds": 3, "seed": 7}
+SEARCH = {"trials": 6, "cohort": 3, "rungs": 3, "finalists": 2, "confirm_seeds": 3, "seed": 7}
 
 
 class NoisyQuadratic(DeclaredWorkload):
@@ -110,6 +112,7 @@ def test_an_interrupted_study_resumes_and_ends_in_the_same_answer(tmp_path, undi
 SHARING = SEARCH | {
     "trials": 3,
     "keep": 1.0,
+    "controls": False,
     "finalists": 1,
     "confirm_seeds": 2,
     "space": {
@@ -132,6 +135,25 @@ def test_what_runs_share_is_trained_once_and_the_answer_is_the_same(monkeypatch)
     assert answer(sharing) == answer(alone)
     assert alone.cost.updates_saved == 0 < sharing.cost.updates_saved
     assert sharing.cost.updates_spent + sharing.cost.updates_saved == alone.cost.updates_spent
+
+
+def test_what_pruning_lost_is_measured_and_told(tmp_path):
+    file = tmp_path / "study.db"
+    audited = SEARCH | {"rungs": 2, "audit": 1.0, "controls": False}
+    report = tuner.tune(NoisyQuadratic(), search=audited, device="cpu", database=file)
+    pruned = {
+        trial.number for trial in report.trials if trial.status is TrialStatus.PRUNED and None not in trial.losses
+    }
+    store = Store.open(f"sqlite:///{file}")
+    try:
+        runs = [run for run in store.jobs.runs(report.job_id).items if run.kind is RunKind.AUDIT]
+    finally:
+        store.close()
+    assert pruned
+    assert {run.trial_number for run in runs} == pruned
+    assert {(run.total_steps, run.seed, run.rung) for run in runs} == {(90, 7, 1)}
+    assert report.audit is not None
+    assert {trial.trial: trial.loss for trial in report.audit.trials} == {run.trial_number: run.loss for run in runs}
 
 
 def test_progress_rises_to_the_end():

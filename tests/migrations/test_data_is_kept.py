@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 
 import optuna
@@ -12,7 +13,11 @@ from tests.migrations.revisions import Rows, all_rows, engine_of, run
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.priority import Priority
 from tuner.jobs.states import JobState
+from tuner.jobs.study_state import study_state
 from tuner.people.roles import LOCAL
+from tuner.search.decisions import Control
+from tuner.search.ladder import rung_steps
+from tuner.search.settings import SearchSettings
 from tuner.store import Store
 from tuner.store.migrate import VERSION_TABLE, is_current, upgrade
 
@@ -146,6 +151,52 @@ def test_going_back_one_revision_drops_what_was_shared_and_the_audits_and_keeps_
     assert without(after, *of_runs) == without(before, *of_runs)
     upgrade(released_url)
     assert is_current(released_url)
+
+
+def test_groups_of_controls_that_there_are_no_more_become_trials_like_any_other(released_url: str) -> None:
+    groups = ("default", "constant", "linear", "wsd")
+    with engine_of(released_url) as engine, engine.begin() as connection:
+        of_four = connection.execute(text("SELECT job_id FROM tuner_trials WHERE number = 3")).scalar_one()
+        for number, group in enumerate(groups):
+            connection.execute(
+                text("UPDATE tuner_trials SET control = :control WHERE number = :number AND job_id = :job"),
+                {"control": group, "number": number, "job": of_four},
+            )
+    upgrade(released_url)
+    with closing(Store.open(released_url)) as store:
+        state = study_state(store.planning.load(of_four))
+    assert [trial.control for trial in state.trials] == [Control.DEFAULT, Control.CONSTANT, None, None]
+
+
+def test_going_back_one_revision_leaves_searches_that_the_earlier_release_can_read(released_url: str) -> None:
+    upgrade(released_url)
+    searches = [
+        {"total_steps": 900, "rungs": None, "audit": 0.5, "controls": False, "start": [], "confirm_seeds": 0},
+        {"total_steps": 6_000, "rungs": None, "ratio": 3.0},
+        {"total_steps": 100_000, "rungs": None},
+        {"total_steps": 900, "rungs": 3, "confirm_seeds": 5},
+    ]
+    for search in searches:
+        SearchSettings.model_validate(search)
+    automatic = [len(rung_steps(SearchSettings.model_validate(search))) for search in searches[:3]]
+    with engine_of(released_url) as engine:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE tuner_trials SET control = 'start' WHERE number = 0"))
+            for seq, search in enumerate(searches, start=1):
+                connection.execute(
+                    text("UPDATE tuner_jobs SET spec = :spec WHERE seq = :seq"),
+                    {"spec": json.dumps({"workload": "digits-mlp", "search": search}), "seq": seq},
+                )
+        run(engine, "downgrade", "0002")
+    rows = all_rows(released_url)
+    assert [job["spec"]["search"] for _, job in sorted(rows["tuner_jobs"].items())] == [
+        {"total_steps": 900, "rungs": automatic[0], "confirm_seeds": 2},
+        {"total_steps": 6_000, "rungs": automatic[1], "ratio": 3.0},
+        {"total_steps": 100_000, "rungs": automatic[2]},
+        searches[3],
+    ]
+    assert automatic == [1, 2, 3]
+    assert "start" not in {trial["control"] for trial in rows["tuner_trials"].values()}
 
 
 @pytest.mark.parametrize(("started", "state"), [("NULL", "queued"), ("1.0", "running")])

@@ -92,6 +92,8 @@ def _figures(job: JobDetail, *, has_ended: bool) -> Table:
     table.add_row("Trials", counts + (f", {trials.failed} failed" if trials.failed else ""))
     for number, rung in enumerate(progress.rungs):
         table.add_row("Rungs" if number == 0 else "", _counts_text(rung, has_ended=has_ended))
+    if progress.audits.total:
+        table.add_row("Audit", _counts_text(progress.audits, has_ended=has_ended))
     table.add_row("Confirmation", _counts_text(progress.confirmations, has_ended=has_ended))
     if job.updates_saved:
         table.add_row("Shared", f"{job.updates_saved:,} updates, which runs did not have to repeat")

@@ -50,12 +50,11 @@ def _tell_estimate(estimate: Estimate) -> None:
     from tuner.cli.live import clock
 
     rows = [(f"rung {number}", rung) for number, rung in enumerate(estimate.rungs)]
+    rows += [("audit", estimate.audits)] if estimate.audits.runs else []
+    rows.append(("confirmation", estimate.confirmations))
     show_table(
         ("AT MOST", "RUNS", "UPDATES OF EACH"),
-        [
-            (name, f"{one.runs:,}", f"{one.updates:,}")
-            for name, one in (*rows, ("confirmation", estimate.confirmations))
-        ],
+        [(name, f"{one.runs:,}", f"{one.updates:,}") for name, one in rows],
     )
     show(f"Updates in all, at most: {estimate.updates:,}.")
     if estimate.device_seconds is None:

@@ -14,7 +14,7 @@ _SECONDS_PER_HOUR = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class RunsPrice:
-    """The runs of one rung, or of the confirmation."""
+    """The runs of one rung, of the audit, or of the confirmation."""
 
     runs: int
     """At most so many."""
@@ -28,6 +28,8 @@ class Estimate:
 
     rungs: tuple[RunsPrice, ...]
     """From the shortest up; the last one is the full horizon."""
+    audits: RunsPrice
+    """Of pruned trials, at the full horizon."""
     confirmations: RunsPrice
     updates: int
     """Of all runs together; never above ``max_updates`` where that is set."""
@@ -57,6 +59,7 @@ def estimate(spec: JobSpec, *, paces: Sequence[Pace]) -> Estimate:
     }
     return Estimate(
         rungs=tuple(RunsPrice(runs=runs, updates=updates) for runs, updates in zip(cost.rung_runs, steps, strict=True)),
+        audits=RunsPrice(runs=cost.audit_runs, updates=steps[-1]),
         confirmations=RunsPrice(runs=cost.confirm_runs, updates=steps[-1]),
         updates=cost.updates,
         device_seconds=by_model or None,

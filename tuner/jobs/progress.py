@@ -28,7 +28,7 @@ class TrialCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class RunCounts:
-    """Runs of one rung, or of the confirmation."""
+    """Runs of one rung, of the audit, or of the confirmation."""
 
     updates: int
     """Optimizer updates of each run."""
@@ -60,6 +60,8 @@ class Progress:
     trials: TrialCounts
     rungs: tuple[RunCounts, ...]
     """From the shortest up; the last one is the full horizon."""
+    audits: RunCounts
+    """Of pruned trials, at the full horizon."""
     confirmations: RunCounts
     best: BestSoFar | None
     """``None`` until a run has succeeded."""
@@ -139,6 +141,7 @@ def progress(job: JobRecord, *, tally: Tally) -> Progress:
     rungs = [
         [runs for runs in tally.runs if runs.kind is RunKind.RUNG and runs.rung == rung] for rung in range(len(steps))
     ]
+    audits = [runs for runs in tally.runs if runs.kind is RunKind.AUDIT]
     confirmations = [runs for runs in tally.runs if runs.kind is RunKind.CONFIRM]
     return Progress(
         trials=TrialCounts(
@@ -152,6 +155,7 @@ def progress(job: JobRecord, *, tally: Tally) -> Progress:
             _counts(runs, updates=updates, total=total)
             for runs, updates, total in zip(rungs, steps, cost.rung_runs, strict=True)
         ),
+        audits=_counts(audits, updates=steps[-1], total=cost.audit_runs),
         confirmations=_counts(confirmations, updates=steps[-1], total=cost.confirm_runs),
         best=tally.best,
         updates_spent=job.updates_spent,

@@ -13,8 +13,8 @@ from tuner.schedules import Constant, Schedule
 
 MIN_PEAKS: Final = 3
 """Distinct peak rates from which a side counts as explored: a best one needs a worse one below and one above."""
-ENOUGH_TRIALS: Final = 20
-"""Trials from which the controls of a search hold `MIN_PEAKS` constant rates, in the default search space."""
+ENOUGH_TRIALS: Final = 15
+"""Trials from which the controls of a search hold `MIN_PEAKS` constant rates."""
 
 
 class Edge(StrEnum):

@@ -7,11 +7,24 @@ otherwise, the run diverged: it counts as infinitely bad. How each figure is com
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator
 
 from tuner.report.insights import Advice, ParameterImportances, Part, PruningAudit, Sensitivity
 from tuner.schedules import Schedule
 from tuner.search.decisions import Control, TrialStatus
+
+_FORMER_GROUPS: Final = frozenset({"linear", "wsd"})
+
+
+def _without_former_groups(control: object) -> object:
+    return None if isinstance(control, str) and control in _FORMER_GROUPS else control
+
+
+Group = Annotated[Control | None, BeforeValidator(_without_former_groups)]
+"""The group of controls that a trial belongs to. Stored reports may name groups that there are no more: those are
+trials like any other."""
 
 
 class Verdict(StrEnum):
@@ -39,7 +52,7 @@ class Candidate(Part):
 
     trial: int
     label: str
-    control: Control | None
+    control: Group
     schedule: Schedule
     search_loss: float | None
     """Its loss at the horizon during the search, on the search's one seed. The best of many such numbers is biased
@@ -116,7 +129,7 @@ class TrialRow(Part):
 
     number: int
     label: str
-    control: Control | None
+    control: Group
     rung: int | None
     """The highest rung that it finished or diverged at, from 0; ``None`` when it has no result."""
     losses: tuple[float | None, ...]

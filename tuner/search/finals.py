@@ -11,7 +11,7 @@ from typing import Final
 from scipy.stats import t as student
 
 from tuner.search.decisions import MEASURED_AGAINST, Audit, Confirm, TrialView
-from tuner.search.ladder import audits, confirm_seeds
+from tuner.search.ladder import audits, confirm_seeds, most_confirmations
 from tuner.search.stability import chance_to_last
 from tuner.search.standings import Standings, has_diverged, loss_at
 
@@ -76,20 +76,24 @@ def missing_confirmations(standings: Standings) -> Iterator[Confirm]:
     """The confirmation runs that were not asked for yet: every candidate on one seed before any on the next.
 
     From the fourth seed on, those that are settled are left out; with nobody left to tell from the best, so is the
-    best.
+    best. Finalists that join late cost no more than was foreseen: the last seeds of some candidates pay for theirs.
     """
     chosen = candidates(standings)
+    if not chosen:
+        return
     seeds = confirm_seeds(standings.settings)
     asked = {(run.trial, run.seed) for run in standings.state.confirmations}
+    most = left = most_confirmations(standings.settings) - sum(trial in chosen for trial, _ in asked)
     for place, seed in enumerate(seeds, start=1):
         open_ones: Sequence[int] = list(chosen)
         if place > SETTLING_SEEDS:
             earlier = _losses(standings, chosen, seeds=seeds[: place - 1])
-            if earlier is None:
+            if earlier is None or left < most:
                 return  # what is still out may settle more
             open_ones = unsettled(earlier)
         for trial in open_ones:
-            if (trial, seed) not in asked:
+            if (trial, seed) not in asked and left > 0:
+                left -= 1
                 yield Confirm(trial=trial, seed=seed, reason=f"{chosen[trial]}: fresh seed {place} of {len(seeds)}")
 
 

@@ -116,6 +116,12 @@ def reserved_seeds(settings: SearchSettings) -> int:
     return min(settings.confirm_seeds, max(1, affordable))
 
 
+def most_confirmations(settings: SearchSettings) -> int:
+    """How many confirmation runs a search makes at most, whatever they bring."""
+    measured = len(MEASURED_AGAINST) if settings.controls else 0
+    return (settings.finalists + measured) * settings.confirm_seeds
+
+
 def price(settings: SearchSettings) -> Price:
     """Bound the cost of a search from above.
 
@@ -130,10 +136,8 @@ def price(settings: SearchSettings) -> Price:
     runs = [settings.trials]
     while len(runs) < len(steps):
         runs.append(min(runs[-1], places(runs[-1], keep=settings.keep) + extra))
-    measured = len(MEASURED_AGAINST) if settings.controls else 0
     audit_runs = audits(settings.trials - 1, share=settings.audit) if len(steps) > 1 else 0
-    candidates = min(runs[-1] + audit_runs, settings.finalists + measured)
-    confirm_runs = candidates * settings.confirm_seeds
+    confirm_runs = min((runs[-1] + audit_runs) * settings.confirm_seeds, most_confirmations(settings))
     updates = sum(n * cost for n, cost in zip(runs, steps, strict=True))
     updates += (audit_runs + confirm_runs) * settings.total_steps
     return Price(

@@ -59,7 +59,7 @@ def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
         what still runs then is not waited for.
 
     Raises:
-        InvalidValue: The settings lack a search space.
+        InvalidValue: The study gives up because all diverged, and its settings lack a search space.
     """
     decisions: list[Decision] = []
     free = capacity

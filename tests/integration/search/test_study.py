@@ -14,9 +14,8 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 
 from tuner.errors import InvalidValue
-from tuner.schedules import Constant, Cosine, Schedule, Warmup
-from tuner.search.controls import controls
-from tuner.search.decisions import TrialStatus
+from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
+from tuner.search.decisions import Control, TrialStatus
 from tuner.search.settings import SearchSettings
 from tuner.search.space import FamilySpace, FloatRange, OptimizerKind, SearchSpace, default_space
 from tuner.search.study import Study, StudyTrial
@@ -29,11 +28,18 @@ NARROW = SearchSpace(
     families=(FamilySpace(name="cosine"), FamilySpace(name="linear")),
 )
 STEPS = (100, 300, 900)
+WARMUP = Warmup(shape="linear", fraction=0.05)
+INSIDE = (
+    Schedule(peak_lr=1e-3, family=Cosine(), warmup=WARMUP),
+    Schedule(peak_lr=2e-3, family=Linear(), warmup=WARMUP, floor=0.1),
+    Schedule(peak_lr=3e-3, family=Wsd(cooldown=0.3), warmup=WARMUP),
+    Schedule(peak_lr=4e-4, family=Constant(), warmup=WARMUP),
+)
 Reopen = Callable[[], BaseStorage]
 
 
-def settings(space: SearchSpace = SPACE, seed: int = 0) -> SearchSettings:
-    return SearchSettings(total_steps=900, space=space, seed=seed)
+def settings(space: SearchSpace = SPACE) -> SearchSettings:
+    return SearchSettings(total_steps=900, rungs=3, space=space)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -71,104 +77,63 @@ def told(storage: BaseStorage, name: str = "job") -> list[optuna.trial.FrozenTri
     return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
 
 
-def pruned_at_first(optuna_number: int, loss: float | None) -> StudyTrial:
-    return StudyTrial(optuna_number=optuna_number, steps_results=((STEPS[0], loss),), status=TrialStatus.PRUNED)
-
-
-def with_history(storage: BaseStorage, *, name: str = "job", finished: int = 10, seed: int = 0) -> Study:
-    """A study that has tried controls and told what became of them."""
-    study = Study.open(storage, name=name, settings=settings(seed=seed))
-    asked = [
-        study.ask(number=number, schedule=control.schedule)
-        for number, control in enumerate(controls(SPACE, trials=24)[:finished])
-    ]
-    study.sync([pruned_at_first(one.optuna_number, float(one.optuna_number)) for one in asked])
+def opened(storage: BaseStorage, count: int, *, name: str = "job") -> Study:
+    """A study with so many trials, none of which has a result."""
+    study = Study.open(storage, name=name, settings=settings())
+    for number, schedule in enumerate(INSIDE[:count]):
+        assert study.ask(schedule, number=number, control=None) == number
     return study
 
 
-def test_the_same_history_gives_the_same_suggestion(reopen: Reopen) -> None:
-    with_history(reopen(), name="one")
-    with_history(reopen(), name="two")
-
-    one, two = (
-        Study.open(reopen(), name=name, settings=settings()).ask(number=10, schedule=None) for name in ("one", "two")
-    )
-
-    assert one == two
-    assert SPACE.values_of(one.schedule) is not None
-
-
-def test_another_number_or_seed_gives_another_suggestion(storage: BaseStorage) -> None:
-    first = with_history(storage, name="one").ask(number=10, schedule=None)
-    other_number = with_history(storage, name="two").ask(number=11, schedule=None)
-    other_seed = with_history(storage, name="three", seed=1).ask(number=10, schedule=None)
-
-    assert len({one.schedule for one in (first, other_number, other_seed)}) == 3
-
-
-def test_a_suggestion_lost_in_a_crash_is_made_again(reopen: Reopen) -> None:
-    lost = with_history(reopen()).ask(number=10, schedule=None)
-
-    study = Study.open(reopen(), name="job", settings=settings())
-    assert study.abandon_orphans(range(10)) == 1
-    again = study.ask(number=10, schedule=None)
-
-    assert again.schedule == lost.schedule
-    assert told(reopen())[lost.optuna_number].state is TrialState.FAIL
-    assert study.abandon_orphans([*range(10), again.optuna_number]) == 0
-
-
-def test_a_control_is_a_trial_with_all_its_parameters(storage: BaseStorage) -> None:
+def test_a_trial_has_the_parameters_of_its_schedule_and_says_whose_it_is(storage: BaseStorage) -> None:
     study = Study.open(storage, name="job", settings=settings())
-    schedule = controls(SPACE, trials=24)[3].schedule
 
-    asked = study.ask(number=0, schedule=schedule)
-
-    (trial,) = told(storage)
-    assert asked.schedule == schedule
-    assert trial.params == SPACE.values_of(schedule)
-    assert trial.constraints == {}
-    assert trial.user_attrs == {
-        "trial": 0,
-        "control": True,
-        "label": schedule.label,
-        "schedule": schedule.to_json(),
-    }
-
-
-def test_a_control_outside_the_space_is_tried_and_never_followed(storage: BaseStorage) -> None:
-    study = Study.open(storage, name="job", settings=settings(NARROW))
-    outside = [
-        Schedule(peak_lr=peak, family=family, warmup=Warmup(shape="linear", fraction=0.05))
-        for peak in (1e-3, 3e-3, 9e-3)
-        for family in (Constant(), Cosine())
-    ]
-    asked = [study.ask(number=number, schedule=schedule) for number, schedule in enumerate(outside)]
-    asked += [study.ask(number=number, schedule=None) for number in range(6, 20)]
-    study.sync(
-        [
-            StudyTrial(
-                optuna_number=one.optuna_number,
-                steps_results=tuple((steps, 0.1 if one.optuna_number < 6 else 0.5) for steps in STEPS),
-                status=TrialStatus.COMPLETED,
-            )
-            for one in asked
-        ]
-    )
-
-    later = [study.ask(number=number, schedule=None) for number in range(20, 30)]
+    numbers = [study.ask(one, number=7 + place, control=Control.DEFAULT) for place, one in enumerate(INSIDE)]
 
     trials = told(storage)
-    assert [one.schedule for one in asked[:6]] == outside
-    assert all(trial.params == {} and trial.value == 0.1 for trial in trials[:6])
-    assert all(trial.params.keys() == {"family", "peak_lr", "warmup", "floor"} for trial in trials[6:])
-    assert all(NARROW.values_of(one.schedule) is not None for one in later)
-    assert optuna.load_study(study_name="job", storage=storage).best_trial.number >= 6
+    assert numbers == [trial.number for trial in trials] == [0, 1, 2, 3]
+    assert [trial.params for trial in trials] == [SPACE.values_of(one) for one in INSIDE]
+    assert [trial.user_attrs for trial in trials] == [
+        {"trial": 7 + place, "control": "default", "label": one.label, "schedule": one.to_json()}
+        for place, one in enumerate(INSIDE)
+    ]
+    assert {trial.state for trial in trials} == {TrialState.RUNNING}
+
+
+def test_a_schedule_outside_the_space_is_a_trial_without_parameters(storage: BaseStorage) -> None:
+    study = Study.open(storage, name="job", settings=settings(NARROW))
+    outside = Schedule(peak_lr=1e-3, family=Constant(), warmup=WARMUP)
+
+    number = study.ask(outside, number=0, control=Control.CONSTANT)
+    study.sync([StudyTrial(optuna_number=number, steps_results=((900, 0.1),), status=TrialStatus.COMPLETED)])
+
+    (trial,) = told(storage)
+    assert trial.params == {}
+    assert trial.user_attrs["schedule"] == outside.to_json()
+    assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.1)
+
+
+def test_a_free_trial_belongs_to_no_group(storage: BaseStorage) -> None:
+    opened(storage, 1)
+
+    assert told(storage)[0].user_attrs["control"] is None
+
+
+def test_a_trial_that_we_know_nothing_of_is_given_up(reopen: Reopen) -> None:
+    lost = opened(reopen(), 3).ask(INSIDE[3], number=3, control=None)
+
+    study = Study.open(reopen(), name="job", settings=settings())
+    assert study.abandon_orphans(range(3)) == 1
+    again = study.ask(INSIDE[3], number=3, control=None)
+
+    trials = told(reopen())
+    assert [trial.state for trial in trials] == [*[TrialState.RUNNING] * 3, TrialState.FAIL, TrialState.RUNNING]
+    assert trials[lost].params == trials[again].params
+    assert study.abandon_orphans([*range(3), again]) == 0
 
 
 def test_results_are_reported_at_the_updates_of_their_rungs(storage: BaseStorage) -> None:
-    study = Study.open(storage, name="job", settings=settings())
-    numbers = [study.ask(number=number, schedule=None).optuna_number for number in range(4)]
+    study, numbers = opened(storage, 4), range(4)
     rungs = tuple(zip(STEPS, (0.9, 0.8, 0.7), strict=True))
 
     study.sync(
@@ -191,9 +156,8 @@ def test_results_are_reported_at_the_updates_of_their_rungs(storage: BaseStorage
     assert [trial.value for trial in trials[:2]] == [0.7, 0.8]
 
 
-def test_a_divergence_is_finite_far_above_all_and_marked(storage: BaseStorage) -> None:
-    study = Study.open(storage, name="job", settings=settings())
-    asked = [study.ask(number=number, schedule=None) for number in range(2)]
+def test_a_divergence_is_finite_and_far_above_all(storage: BaseStorage) -> None:
+    study = opened(storage, 2)
 
     study.sync(
         [
@@ -203,39 +167,14 @@ def test_a_divergence_is_finite_far_above_all_and_marked(storage: BaseStorage) -
     )
 
     diverged, other = told(storage)
-    assert [one.optuna_number for one in asked] == [0, 1]
     assert diverged.state is TrialState.PRUNED
     assert diverged.intermediate_values == {100: 25.0, 300: 400.0}
-    assert list(diverged.constraints.values()) == [1.0]
-    assert other.constraints == {}
-
-
-def test_a_control_that_only_went_on_to_be_measured_is_not_followed(storage: BaseStorage) -> None:
-    study = Study.open(storage, name="job", settings=settings())
-    default, constant = (one.schedule for one in controls(SPACE, trials=24)[:2])
-    for number, schedule in enumerate((default, constant, None)):
-        study.ask(number=number, schedule=schedule)
-
-    study.sync(
-        [
-            StudyTrial(
-                optuna_number=number,
-                steps_results=tuple((steps, loss) for steps in STEPS),
-                status=TrialStatus.COMPLETED,
-            )
-            for number, loss in enumerate((0.5, 0.9, 0.7))
-        ]
-    )
-
-    assert [bool(trial.constraints) for trial in told(storage)] == [False, True, False]
-    assert [trial.state for trial in told(storage)] == [TrialState.COMPLETE] * 3
+    assert other.intermediate_values == {100: 40.0}
 
 
 def test_syncing_again_changes_nothing(reopen: Reopen) -> None:
     storage = reopen()
-    study = Study.open(storage, name="job", settings=settings())
-    for number in range(3):
-        study.ask(number=number, schedule=None)
+    study = opened(storage, 3)
     trials = [
         StudyTrial(optuna_number=0, steps_results=((100, None),), status=TrialStatus.PRUNED),
         StudyTrial(optuna_number=1, steps_results=((100, 0.5), (300, 0.4)), status=TrialStatus.ACTIVE),
@@ -254,8 +193,7 @@ def test_syncing_again_changes_nothing(reopen: Reopen) -> None:
 def test_a_sync_cut_off_anywhere_is_completed_by_the_next(
     reopen: Reopen, monkeypatch: pytest.MonkeyPatch, done: int
 ) -> None:
-    study = Study.open(reopen(), name="job", settings=settings())
-    study.ask(number=0, schedule=None)
+    study = opened(reopen(), 1)
     trial = StudyTrial(optuna_number=0, steps_results=((100, 0.5), (300, None)), status=TrialStatus.PRUNED)
     report = optuna.Trial.report
     reported: list[int] = []
@@ -279,7 +217,6 @@ def test_a_sync_cut_off_anywhere_is_completed_by_the_next(
     (frozen,) = told(reopen())
     assert frozen.state is TrialState.PRUNED
     assert frozen.intermediate_values == {100: 0.5, 300: 10.0}
-    assert list(frozen.constraints.values()) == [1.0]
 
 
 def test_a_study_refuses_another_space(reopen: Reopen) -> None:
@@ -298,8 +235,7 @@ def test_optuna_keeps_quiet(
     storage: BaseStorage, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        study = with_history(storage)
-        for number in range(10, 14):
-            study.ask(number=number, schedule=None)
+        study = opened(storage, 4)
+        study.sync([StudyTrial(optuna_number=0, steps_results=((100, 0.5),), status=TrialStatus.PRUNED)])
 
     assert capfd.readouterr() == ("", "")

@@ -43,7 +43,7 @@ STEPS = 90
 
 
 def spec(**changes: Any) -> JobSpec:
-    search = SearchSettings(total_steps=900, space=default_space(OptimizerKind.SGD))
+    search = SearchSettings(total_steps=900, rungs=3, space=default_space(OptimizerKind.SGD))
     return JobSpec(**{"workload": "digits-mlp", "options": {"width": 64}, "name": "a job", "search": search} | changes)
 
 

@@ -12,6 +12,7 @@ from tuner.errors import DatabaseUnavailable
 from tuner.jobs.admission import admit
 from tuner.jobs.records import LeasedRun, StudyLock
 from tuner.jobs.states import RunState, TrialState
+from tuner.schedules import Constant, Schedule
 from worker.plan_ahead import PlanAhead
 from worker.planner import Planner
 
@@ -20,6 +21,7 @@ class Bench:
     def __init__(self, site) -> None:
         self.site, self.store = site, site.store
         search = {"total_steps": 40, "trials": 4, "cohort": 2, "rungs": 1, "finalists": 1, "confirm_seeds": 2}
+        search["start"] = [Schedule(peak_lr=peak, family=Constant()) for peak in (0.1, 0.2)]
         spec = admit({"workload": "gated", "search": search}, workloads=[self.store.fleet.workload("gated")])
         self.job_id = self.store.jobs.submit(spec).id
         self.ahead = PlanAhead(self.store, planner=Planner(self.store))
@@ -78,7 +80,7 @@ def test_a_step_is_told_once_and_begun_once_for_a_run(bench):
     assert not bench.ahead.has_planned()
 
 
-def test_a_cohort_is_not_begun_before_the_one_before_it_is_known(bench):
+def test_no_schedule_is_chosen_while_the_result_of_a_run_is_out(bench):
     first = bench.lease()
     bench.plan_beside(first)
     bench.finish(first)

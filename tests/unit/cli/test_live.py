@@ -1,3 +1,6 @@
+import re
+from dataclasses import replace
+
 import pytest
 from rich.console import Console
 
@@ -20,6 +23,7 @@ def job(
             RunCounts(updates=100, done=12, running=1, queued=5, total=24),
             RunCounts(updates=300, done=4, running=0, queued=0, total=8),
         ),
+        audits=RunCounts(updates=900, done=1, running=1, queued=0, total=3),
         confirmations=RunCounts(updates=900, done=0, running=0, queued=0, total=25),
         best=BestSoFar(trial=7, label="linear, peak 1.0e-01", loss=0.12345, rung=1, updates=300) if best else None,
         updates_spent=4_200,
@@ -76,6 +80,12 @@ class TestScreen:
     def test_it_shows_what_sharing_saved_once_it_has(self):
         assert "1,234 updates, which runs did not have to repeat" in drawn(job(saved=1_234))
         assert "Shared" not in drawn(job())
+
+    def test_it_shows_audits_where_any_are_planned(self):
+        planned, none = job(), job()
+        none = replace(none, progress=replace(none.progress, audits=replace(none.progress.audits, done=0, total=0)))
+        assert re.search(r"^Audit +900 updates +1 of 3 done, 1 running", drawn(planned), re.MULTILINE)
+        assert "Audit" not in drawn(none)
 
     def test_before_the_first_result_it_says_so(self):
         text = drawn(job(best=False))

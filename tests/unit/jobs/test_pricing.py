@@ -10,7 +10,7 @@ from tuner.jobs.pricing import RunsPrice, estimate
 from tuner.jobs.records import Pace
 from tuner.search.ladder import price, rung_steps
 
-SPEC = admit({"workload": "digits-mlp"}, workloads=[DIGITS])
+SPEC = admit({"workload": "digits-mlp", "search": {"rungs": 3}}, workloads=[DIGITS])
 PRICE = price(SPEC.search)
 PACE = Pace(workload="digits-mlp", version="1", device_model="cpu", seconds_per_update=0.5, updates=100)
 
@@ -21,6 +21,7 @@ def test_runs_and_updates_are_those_of_the_search():
     assert found.rungs == tuple(
         RunsPrice(runs=runs, updates=updates) for runs, updates in zip(PRICE.rung_runs, steps, strict=True)
     )
+    assert found.audits == RunsPrice(runs=PRICE.audit_runs, updates=steps[-1])
     assert found.confirmations == RunsPrice(runs=PRICE.confirm_runs, updates=steps[-1])
     assert found.updates == PRICE.updates
 

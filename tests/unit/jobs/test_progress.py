@@ -94,6 +94,7 @@ def test_a_fresh_job_has_done_nothing():
     assert (found.fraction, found.best, found.seconds_left) == (0.0, None, None)
     assert [rung.updates for rung in found.rungs] == list(STEPS)
     assert [rung.total for rung in found.rungs] == list(PRICE.rung_runs)
+    assert found.audits.total == PRICE.audit_runs
     assert found.confirmations.total == PRICE.confirm_runs
     assert found.updates_expected == PRICE.updates
 
@@ -115,11 +116,14 @@ def test_runs_are_counted_by_rung_and_state():
         run(2),
         run(0, rung=1, state=RunState.FAILED),
         run(0, rung=1, kind=RunKind.CONFIRM, seed=1),
+        ended(2, rung=1, kind=RunKind.AUDIT),
+        run(1, rung=1, kind=RunKind.AUDIT, state=RunState.LEASED),
     ]
     found = progress(JOB, trials=[trial(0), trial(1), trial(2)], runs=runs)
     assert [(rung.done, rung.running, rung.queued) for rung in found.rungs] == [(1, 1, 1), (1, 0, 0)]
     assert (found.confirmations.done, found.confirmations.queued) == (0, 1)
-    assert found.fraction == pytest.approx((STEPS[0] + 12 + STEPS[1]) / PRICE.updates)
+    assert (found.audits.done, found.audits.running, found.audits.queued) == (1, 1, 0)
+    assert found.fraction == pytest.approx((STEPS[0] + 12 + 2 * STEPS[1]) / PRICE.updates)
 
 
 def test_a_diverged_run_is_settled_whole_however_early_it_ended():

@@ -75,8 +75,8 @@ class Studies:
                     1, CONSTANT.model_copy(update={"peak_lr": 0.5}), None, control=Control.CONSTANT, status=pruned
                 ),
                 self.trial(2, DEFAULT, 0.58, 0.40, 0.305, control=Control.DEFAULT),
-                self.trial(3, LINEAR, 0.57, 0.39, 0.279, control=Control.LINEAR),
-                self.trial(4, WSD, 0.59, 0.41, 0.284, control=Control.WSD),
+                self.trial(3, LINEAR, 0.57, 0.39, 0.279),
+                self.trial(4, WSD, 0.59, 0.41, 0.284),
                 self.trial(5, WSD.model_copy(update={"peak_lr": 0.001}), 1.40, status=pruned),
                 self.trial(6, LINEAR.model_copy(update={"peak_lr": 0.01}), 0.64, 0.55, status=pruned),
                 self.trial(7, LINEAR.model_copy(update={"peak_lr": 0.3}), 0.61, None, status=pruned),

@@ -19,6 +19,8 @@ from tuner.search.importances import Importance, Importances
 
 HOSTILE = '<script>alert("x")</script> & [a](javascript:b) `c` |d| $\\bad{$'
 VERSION_1 = Path(__file__).parent / "report_version_1.json"
+FORMER = {"linear", "wsd"}
+"""Groups of controls that version 1 had."""
 VOID = {"meta", "use", "path", "br"}
 
 
@@ -182,10 +184,18 @@ class TestVersion1:
         assert report.version == 1
         assert (report.sensitivities, report.importances, report.audit, report.advice) == (None, None, None, None)
         assert report.cost.updates_saved == 0
+        groups = {trial["control"] for trial in json.loads(VERSION_1.read_text())["trials"]}
+        assert {trial.control for trial in report.trials} == {None if one in FORMER else one for one in groups}
+        assert groups & FORMER == FORMER
         for text in (html_page(report), markdown_page(report), render_text(report)):
             assert report.best.label.split(",")[0] in text
             assert "What pruning lost" not in text
             assert "How far the peak may be off" not in text
+
+    def test_a_group_of_controls_that_never_was_is_refused(self):
+        stored = json.loads(VERSION_1.read_text())
+        with pytest.raises(ValueError, match="control"):
+            Report.model_validate(stored | {"best": stored["best"] | {"control": "cosine"}})
 
     def test_a_new_report_is_of_version_2(self, full):
         assert full.version == 2

@@ -30,7 +30,7 @@ def study_results(draw) -> StudyResult:
         trials.append(
             TrialResult(
                 number=number,
-                control=draw(st.sampled_from([None, Control.CONSTANT, Control.DEFAULT, Control.WSD])),
+                control=draw(st.sampled_from([None, Control.CONSTANT, Control.DEFAULT, Control.START])),
                 schedule=Schedule(
                     peak_lr=draw(st.sampled_from([0.001, 0.01, 0.1])),
                     family=draw(st.sampled_from(FAMILIES)),

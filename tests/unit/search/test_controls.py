@@ -1,63 +1,57 @@
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tuner.search.controls import control_count, controls
+from tuner.schedules import Linear, Schedule
+from tuner.search.controls import control_count, control_of
 from tuner.search.decisions import Control
-from tuner.search.space import FamilySpace, FloatRange, OptimizerKind, SearchSpace, default_space
+from tuner.search.settings import SearchSettings
+
+DEFAULT, CONSTANT = Control.DEFAULT, Control.CONSTANT
+GIVEN = tuple(Schedule(peak_lr=peak, family=Linear()) for peak in (1e-3, 2e-3))
 
 
-@pytest.mark.parametrize(("trials", "count"), [(1, 1), (2, 2), (4, 2), (5, 2), (8, 4), (24, 12), (1000, 12)])
-def test_half_of_the_trials_are_controls_and_twelve_at_most(trials: int, count: int, space: SearchSpace) -> None:
-    assert control_count(trials) == count
-    assert len(controls(space, trials=trials)) == count
+def groups(**changes: object) -> dict[int, Control]:
+    """The groups of a search's trials, without those that are free."""
+    settings = SearchSettings.model_validate({"total_steps": 900, **changes})
+    found = {number: control_of(number, settings=settings) for number in range(settings.trials)}
+    return {number: control for number, control in found.items() if control is not None}
 
 
-@pytest.mark.parametrize("trials", [2, 3, 4])
-def test_the_smallest_study_has_a_default_and_a_constant(trials: int, space: SearchSpace) -> None:
-    assert [one.control for one in controls(space, trials=trials)] == [Control.DEFAULT, Control.CONSTANT]
+def test_a_study_has_three_constant_rates_and_two_defaults_half_of_them_once_the_peaks_are_known() -> None:
+    assert groups(trials=100) == {0: DEFAULT, 1: CONSTANT, 5: CONSTANT, 7: DEFAULT, 9: CONSTANT}
 
 
-def test_a_full_set_has_three_peaks_of_each_group(space: SearchSpace) -> None:
-    found = controls(space, trials=100)
-
-    assert Counter(one.control for one in found) == dict.fromkeys(Control, 3)
-    assert len({one.schedule for one in found}) == 12
-    assert len({(one.control, one.schedule.peak_lr) for one in found}) == 12
-    assert all(one.reason for one in found)
-
-
-@pytest.mark.parametrize("kind", OptimizerKind)
-def test_the_default_space_contains_every_control(kind: OptimizerKind) -> None:
-    space = default_space(kind)
-
-    assert all(space.values_of(one.schedule) is not None for one in controls(space, trials=100))
+@pytest.mark.parametrize(
+    ("trials", "count"), [(1, 1), (2, 2), (8, 2), (9, 3), (11, 3), (12, 4), (14, 4), (15, 5), (1000, 5)]
+)
+def test_beyond_one_of_each_two_thirds_of_the_trials_are_free(trials: int, count: int) -> None:
+    assert len(groups(trials=trials)) == count
+    assert control_count(SearchSettings(total_steps=900, trials=trials)) == count
 
 
-def test_a_narrow_space_keeps_the_measured_controls_alone() -> None:
-    space = SearchSpace(
-        peak_lr=FloatRange(low=1e-3, high=1e-1, log=True),
-        warmup=(0.1,),
-        floor=(0.0,),
-        families=(FamilySpace(name="rex"),),
-    )
-
-    found = controls(space, trials=100)
-
-    assert Counter(one.control for one in found) == {Control.DEFAULT: 3, Control.CONSTANT: 3}
-    assert all(1e-3 <= one.schedule.peak_lr <= 1e-1 for one in found)
-
-
-def test_a_single_peak_leaves_one_control_of_each_kind(space: SearchSpace) -> None:
-    fixed = space.model_copy(update={"peak_lr": FloatRange(low=1e-3, high=1e-3)})
-
-    found = controls(fixed, trials=100)
-
-    assert Counter(one.control for one in found) == {
-        Control.DEFAULT: 1,
-        Control.CONSTANT: 1,
-        Control.LINEAR: 1,
-        Control.WSD: 3,
+def test_schedules_that_were_given_come_first_and_shift_the_others() -> None:
+    assert groups(trials=20, start=GIVEN) == {
+        0: Control.START,
+        1: Control.START,
+        2: DEFAULT,
+        3: CONSTANT,
+        7: CONSTANT,
+        9: DEFAULT,
+        11: CONSTANT,
     }
+
+
+def test_without_controls_all_but_the_given_are_free() -> None:
+    assert groups(trials=20, start=GIVEN, controls=False) == {0: Control.START, 1: Control.START}
+
+
+@given(trials=st.integers(1, 60), given=st.integers(0, 2), controls=st.booleans())
+def test_the_count_is_that_of_the_measured_groups(trials: int, given: int, controls: bool) -> None:
+    search = {"trials": trials, "start": GIVEN[:given], "controls": controls}
+    measured = [control for control in groups(**search).values() if control is not Control.START]
+
+    assert control_count(SearchSettings.model_validate({"total_steps": 900, **search})) == len(measured)
+    assert len(measured) <= max(2, trials / 3)

@@ -22,13 +22,17 @@ from tuner.search.settings import MAX_RUNG_RATIO, SearchSettings
 @pytest.mark.parametrize(
     ("settings", "steps"),
     [
-        (SearchSettings(total_steps=900), (100, 300, 900)),
-        (SearchSettings(total_steps=1000), (112, 334, 1000)),
+        (SearchSettings(total_steps=900, rungs=3), (100, 300, 900)),
+        (SearchSettings(total_steps=1000, rungs=3), (112, 334, 1000)),
         (SearchSettings(total_steps=1000, rungs=1), (1000,)),
         (SearchSettings(total_steps=1000, ratio=2.0, rungs=4), (125, 250, 500, 1000)),
-        (SearchSettings(total_steps=50), (17, 50)),
+        (SearchSettings(total_steps=50, rungs=3), (17, 50)),
         (SearchSettings(total_steps=10), (10,)),
         (SearchSettings(total_steps=20, ratio=1.01, rungs=6), (20,)),
+        (SearchSettings(total_steps=5_997), (5_997,)),  # unless told, no rung is under 2,000 updates, ...
+        (SearchSettings(total_steps=5_998), (2_000, 5_998)),
+        (SearchSettings(total_steps=50_000), (5_556, 16_667, 50_000)),
+        (SearchSettings(total_steps=10**8), (11_111_112, 33_333_334, 10**8)),  # ... and there are three at most
     ],
 )
 def test_rungs_divide_the_horizon_down_to_what_is_still_a_run(settings: SearchSettings, steps: tuple[int, ...]) -> None:
@@ -50,16 +54,17 @@ def test_rungs_ascend_to_the_horizon_and_never_leap_further_than_the_ratio(
 @pytest.mark.parametrize(
     ("total", "fraction", "warmups"),
     [
-        (900, 0.05, (5, 15, 45)),  # scaled
-        (900, 0.01, (5, 9, 9)),  # a twentieth of the rung, as long as there were so many
-        (90_000, 0.002, (100, 100, 180)),  # a hundred updates
-        (90_000, 0.05, (500, 1_500, 4_500)),
+        (900, 0.01, (9, 9, 9)),  # as many updates at every rung, ...
+        (900, 0.05, (10, 30, 45)),  # ... as far as that is a tenth of it, ...
+        (900, 0.2, (20, 60, 180)),  # ... and never a smaller fraction
+        (90_000, 0.002, (180, 180, 180)),
+        (90_000, 0.05, (1_000, 3_000, 4_500)),
     ],
 )
-def test_the_warmup_shrinks_to_a_hundred_updates_or_a_twentieth_of_the_rung(
+def test_the_warmup_keeps_its_updates_up_to_a_tenth_of_the_rung_and_its_fraction_always(
     total: int, fraction: float, warmups: tuple[int, ...]
 ) -> None:
-    settings = SearchSettings(total_steps=total)
+    settings = SearchSettings(total_steps=total, rungs=3)
     schedule = Schedule(peak_lr=1.0, family=Cosine(), warmup=Warmup(shape="linear", fraction=fraction))
 
     rungs = [rung_schedule(schedule, settings=settings, rung=rung) for rung in range(3)]
@@ -83,13 +88,29 @@ def test_seeds_of_the_confirmation_are_fresh_and_fit_a_database(seed: int) -> No
 
 
 def test_the_price_bounds_every_rung_and_the_confirmation() -> None:
-    bound = price(SearchSettings(total_steps=900, trials=24))
+    bound = price(SearchSettings(total_steps=900, rungs=3, trials=24))
 
-    assert bound.rung_runs == (24, 10, 6)  # a third, and one of each measured group
+    assert bound.rung_runs == (24, 10, 7)  # a quarter, and up to two of each measured group: one per cohort
+    assert bound.audit_runs == 3  # a tenth of 23
     assert bound.confirm_runs == 5 * 5
-    assert bound.updates == 24 * 100 + 10 * 300 + 6 * 900 + 25 * 900
+    assert bound.updates == 24 * 100 + 10 * 300 + 7 * 900 + 3 * 900 + 25 * 900
     assert bound.updates_all_full == 24 * 900
     assert bound.least == 3 * (1300 + 900)
+
+
+def test_a_search_of_one_rung_prunes_nothing_and_audits_nothing() -> None:
+    bound = price(SearchSettings(total_steps=900, trials=24, audit=1.0))
+
+    assert (bound.rung_runs, bound.audit_runs) == ((24,), 0)
+
+
+def test_without_controls_only_finalists_are_confirmed_and_without_seeds_nothing_is() -> None:
+    settings = SearchSettings(total_steps=900, trials=24, controls=False)
+
+    assert price(settings).confirm_runs == 3 * 5
+    assert price(settings).least == 900 + 900
+    assert price(settings.model_copy(update={"confirm_seeds": 0})).confirm_runs == 0
+    assert price(settings.model_copy(update={"confirm_seeds": 0})).least == 900
 
 
 def test_the_price_never_exceeds_the_limit() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytest
-
-from tuner.errors import InvalidValue
+from tuner.schedules import Schedule, Wsd
 from tuner.search.decisions import (
     CompleteTrial,
     Confirm,
@@ -37,7 +35,9 @@ ACTIVE, PRUNED, COMPLETED, FAILED = (
 
 
 def settings(**changes: object) -> SearchSettings:
-    return SearchSettings.model_validate({"total_steps": 900, "trials": 6, "cohort": 6, "space": SPACE, **changes})
+    return SearchSettings.model_validate(
+        {"total_steps": 900, "rungs": 3, "keep": 1 / 3, "trials": 6, "cohort": 6, "space": SPACE, **changes}
+    )
 
 
 def trial(
@@ -85,22 +85,29 @@ SIX = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 def test_a_new_study_opens_as_many_trials_as_devices_wait() -> None:
     decisions = plan(state(), capacity=3)
 
-    assert [type(one) for one in decisions] == [NewTrial] * 3
-    first, second, third = decisions
-    assert isinstance(first, NewTrial)
+    opened = [one for one in decisions if isinstance(one, NewTrial)]
+    assert len(opened) == len(decisions) == 3
+    assert [one.control for one in opened] == [Control.DEFAULT, Control.CONSTANT, None]
+    assert [one.schedule for one in opened] == [None] * 3  # which peak a control has is proposed too
+
+
+def test_given_schedules_are_opened_first_and_as_they_are() -> None:
+    given = Schedule(peak_lr=0.3, family=Wsd(cooldown=0.5))
+
+    first, second = plan(state(start=(given,)), capacity=2)
+
+    assert first == NewTrial(number=0, cohort=0, control=Control.START, schedule=given, reason="given to start from")
     assert isinstance(second, NewTrial)
-    assert isinstance(third, NewTrial)
-    assert (first.control, second.control, third.control) == (Control.DEFAULT, Control.CONSTANT, Control.LINEAR)
-    assert first.schedule is not None
+    assert (second.control, second.schedule) == (Control.DEFAULT, None)
 
 
-def test_after_the_controls_the_sampler_is_asked() -> None:
+def test_a_free_trial_is_left_to_the_proposals() -> None:
     opened = [trial(number, running=True) for number in range(3)]
 
     (decision,) = plan(state(*opened), capacity=1)
 
     assert decision == NewTrial(
-        number=3, cohort=0, control=None, schedule=None, reason="the sampler's choice, with 0 results in"
+        number=3, cohort=0, control=None, schedule=None, reason="the most promising after 0 results"
     )
 
 
@@ -330,14 +337,37 @@ def test_new_trials_stop_where_the_reserve_begins() -> None:
         trial(2, running=True),
     ]
     ways, confirmations = 3 * (300 + 900), 3 * 900  # to the top for three, and a confirmation for each
+    due = 300 + 900  # of four trials two go on; the way of one is in the reserve
 
     def opens(limit: int) -> bool:
-        return any(
-            isinstance(one, NewTrial) for one in plan(state(*opened, committed=300, max_updates=limit), capacity=1)
-        )
+        now = state(*opened, committed=300, keep=0.5, max_updates=limit)
+        return any(isinstance(one, NewTrial) for one in plan(now, capacity=1))
 
-    assert not opens(300 + ways + confirmations + 99)
-    assert opens(300 + ways + confirmations + 100)
+    assert not opens(300 + ways + confirmations + due + 99)
+    assert opens(300 + ways + confirmations + due + 100)
+
+
+def test_what_the_limit_leaves_when_it_opens_no_trial_promotes_the_next_best() -> None:
+    waiting = [
+        trial(0, 0.4, 0.4, 0.4, status=COMPLETED, control=Control.DEFAULT),
+        trial(1, 0.5, 0.5, 0.5, status=COMPLETED, control=Control.CONSTANT),
+        trial(2, 0.1, 0.1, 0.1, status=COMPLETED),
+        trial(3, 0.6),
+        trial(4, 0.7, status=PRUNED),
+        trial(5, 0.8, status=PRUNED),
+    ]
+
+    def decided(left: int) -> Decision:
+        search = {"trials": 7, "keep": 0.5, "max_updates": 5_000 + 3 * 900 + left}
+        return plan(state(*waiting, committed=5_000, **search), capacity=1)[0]
+
+    assert decided(300) == Promote(
+        trial=3,
+        rung=1,
+        reason="rank 4 of 6 at 100 updates (loss 0.6); no new trial can be paid for, and what is left of the updates "
+        "pays for this one",
+    )
+    assert isinstance(decided(299), Prune)
 
 
 def test_a_promotion_that_would_touch_the_reserve_ends_the_trial_and_says_so() -> None:
@@ -395,8 +425,3 @@ def test_a_limit_too_small_for_any_answer_is_told_at_once() -> None:
     assert decision == GiveUp(
         reason="max_updates (6,599) does not pay for an answer: raise it, or lower total_steps (900)"
     )
-
-
-def test_a_plan_needs_a_space() -> None:
-    with pytest.raises(InvalidValue, match="space must be given before the search begins"):
-        plan(state(space=None), capacity=1)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tuner.schedules import Schedule
 from tuner.search.decisions import (
     MEASURED_AGAINST,
+    Audit,
     CompleteTrial,
     Confirm,
     Finish,
@@ -24,10 +25,11 @@ from tuner.search.decisions import (
     TrialStatus,
     TrialView,
 )
+from tuner.search.finals import SETTLING_SEEDS, unsettled
 from tuner.search.ladder import confirm_seeds, price, rung_steps, search_seed
 from tuner.search.plan import plan
 from tuner.search.settings import SearchSettings
-from tuner.search.simulate import RunFailed, Simulation, simulate
+from tuner.search.simulate import RunFailed, SimulatedRun, Simulation, simulate
 from tuner.search.space import OptimizerKind, default_space
 from tuner.search.standings import after
 
@@ -43,8 +45,10 @@ def searches(draw: st.DrawFn, *, limited: bool | None = None) -> SearchSettings:
         ratio=draw(st.floats(1.05, 3.0)),
         keep=draw(st.floats(0.05, 1.0)),
         cohort=draw(st.integers(2, 15)),
+        audit=draw(st.sampled_from((0.0, 0.1, 1.0))),
+        controls=draw(st.booleans()),
         finalists=draw(st.integers(1, 5)),
-        confirm_seeds=draw(st.integers(2, 4)),
+        confirm_seeds=draw(st.integers(0, 5)),
         seed=draw(st.integers(0, 2**31 - 1)),
         space=SPACE,
     )
@@ -80,6 +84,13 @@ def run(
 
     loss = oracle(chance, diverging=diverging, failing=failing)
     return simulate(settings, loss=loss, ask=ask, workers=workers)
+
+
+def searching(result: Simulation) -> list[SimulatedRun]:
+    """The runs of the rungs, without audits and confirmations."""
+    settings, top = result.state.settings, len(rung_steps(result.state.settings)) - 1
+    audited = {(one.trial, top) for one in result.state.audits}
+    return [one for one in result.runs if one.seed == search_seed(settings) and (one.trial, one.rung) not in audited]
 
 
 def any_state(settings: SearchSettings, *, rng: random.Random) -> StudyState:
@@ -165,25 +176,36 @@ def test_the_best_trial_and_the_measured_controls_are_trained_in_full_and_confir
     if settings.max_updates is not None and settings.max_updates < price(settings).least:
         return
     completed = [trial for trial in result.state.trials if trial.status is TrialStatus.COMPLETED]
-    best = min(completed, key=lambda trial: (trial.results[-1].loss or 0.0, trial.number))
+    assert completed
+    if not settings.confirm_seeds:
+        return
+    ends = [(trial.results[-1].loss or 0.0, trial.number) for trial in completed]
+    ends += [(one.loss or 0.0, one.trial) for one in result.state.audits]
     confirmed = {one.trial for one in result.state.confirmations}
-    assert best.number in confirmed
+    assert min(ends)[1] in confirmed
     for control in MEASURED_AGAINST:
-        if any(trial.control is control for trial in result.state.trials):
+        if settings.controls and any(trial.control is control for trial in result.state.trials):
             assert any(trial.control is control and trial.number in confirmed for trial in completed)
 
 
 @given(settings=searches(limited=False), chance=CHANCE, workers=WORKERS)
-def test_without_a_limit_every_candidate_is_confirmed_on_every_fresh_seed(
+def test_without_a_limit_every_candidate_is_confirmed_on_every_fresh_seed_until_it_is_settled(
     settings: SearchSettings, chance: int, workers: int
 ) -> None:
     result = run(settings, chance=chance, workers=workers)
 
-    seeds = Counter(one.trial for one in result.state.confirmations)
-    assert set(seeds.values()) == {settings.confirm_seeds}
-    assert len(seeds) <= settings.finalists + len(MEASURED_AGAINST)
-    assert {one.seed for one in result.state.confirmations} == set(confirm_seeds(settings))
-    assert search_seed(settings) not in confirm_seeds(settings)
+    seeds = confirm_seeds(settings)
+    losses = {(one.trial, one.seed): one.loss for one in result.state.confirmations}
+    confirmed = {trial for trial, _ in losses}
+    assert bool(confirmed) is bool(seeds)
+    assert len(confirmed) <= settings.finalists + len(MEASURED_AGAINST)
+    assert search_seed(settings) not in seeds
+    for place, seed in enumerate(seeds):
+        earlier = {
+            trial: [losses[trial, one] for one in seeds[:place] if (trial, one) in losses] for trial in confirmed
+        }
+        wanted = confirmed if place < SETTLING_SEEDS else set(unsettled(earlier))
+        assert {trial for trial in confirmed if (trial, seed) in losses} == wanted
 
 
 @given(settings=searches(limited=False), chance=CHANCE, workers=WORKERS, diverging=SHARE)
@@ -202,7 +224,7 @@ def test_no_device_idles_while_trials_remain(
 def test_one_worker_goes_cohort_by_cohort(settings: SearchSettings, chance: int, diverging: float) -> None:
     result = run(settings, chance=chance, workers=1, diverging=diverging)
 
-    cohorts = [one.trial // settings.cohort for one in result.runs if one.seed == search_seed(settings)]
+    cohorts = [one.trial // settings.cohort for one in searching(result)]
     assert cohorts == sorted(cohorts)
 
 
@@ -212,9 +234,11 @@ def test_no_more_than_the_kept_share_goes_on_besides_the_controls(
 ) -> None:
     result = run(settings, chance=chance, workers=workers)
 
-    runs = Counter(one.rung for one in result.runs if one.seed == search_seed(settings))
+    runs = Counter(one.rung for one in searching(result))
     bounds = price(settings).rung_runs
     assert all(runs[rung] <= bound for rung, bound in enumerate(bounds))
+    assert len(result.state.audits) <= price(settings).audit_runs
+    assert len(result.state.confirmations) <= price(settings).confirm_runs
     assert len(bounds) == len(rung_steps(settings))
 
 
@@ -226,7 +250,7 @@ def test_the_same_state_gives_the_same_plan_within_capacity(
 
     decisions = plan(state, capacity=capacity)
     assert decisions == plan(state, capacity=capacity)
-    assert sum(isinstance(one, NewTrial | Promote | Confirm) for one in decisions) <= capacity
+    assert sum(isinstance(one, NewTrial | Promote | Confirm | Audit) for one in decisions) <= capacity
     assert isinstance(decisions[-1], Finish | GiveUp)
 
 
@@ -239,4 +263,4 @@ def test_decisions_given_together_are_those_that_would_be_given_one_at_a_time(
     for decision in plan(state, capacity=capacity):
         assert plan(state, capacity=capacity)[0] == decision
         state = after(state, decision)
-        capacity -= isinstance(decision, NewTrial | Promote | Confirm)
+        capacity -= isinstance(decision, NewTrial | Promote | Confirm | Audit)

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.schedules import Schedule
+from tuner.search.controls import control_of
 from tuner.search.decisions import (
+    Audit,
     CompleteTrial,
     Confirm,
     ConfirmView,
@@ -35,7 +37,9 @@ from tuner.search.standings import after
 from tuner.search.stopping import search_over
 
 SPACE = default_space(OptimizerKind.ADAM)
-SETTINGS = SearchSettings(total_steps=900, trials=12, cohort=6, space=SPACE)  # rungs of 100, 300 and 900 updates
+SETTINGS = SearchSettings(
+    total_steps=900, rungs=3, trials=12, cohort=6, audit=0.0, space=SPACE
+)  # rungs of 100, 300 and 900 updates
 ACTIVE, PRUNED, COMPLETED, FAILED = (
     TrialStatus.ACTIVE,
     TrialStatus.PRUNED,
@@ -107,14 +111,14 @@ class TestSearchOver:
     def test_the_best_are_confirmed_and_the_study_ends_with_the_reason(self) -> None:
         stop = Stop.search_over("enough")
         finalists = state(done(0, 0.5), done(1, 0.4), stop=stop)
-        decisions = plan(finalists, capacity=99)
-        assert {type(one) for one in decisions} == {Confirm}
-        runs = tuple(
-            ConfirmView(trial=one.trial, seed=one.seed, finished=True, loss=0.5)
-            for one in decisions
-            if isinstance(one, Confirm)
-        )
-        (end,) = plan(replace(finalists, confirmations=runs), capacity=1)
+        while isinstance((decisions := plan(finalists, capacity=99))[0], Confirm):
+            runs = [
+                ConfirmView(trial=one.trial, seed=one.seed, finished=True, loss=0.5)
+                for one in decisions
+                if isinstance(one, Confirm)
+            ]
+            finalists = replace(finalists, confirmations=(*finalists.confirmations, *runs))
+        (end,) = decisions
         assert end == Finish(reason="enough: 2 of 12 trials were tried, and 10 of 10 confirmation runs made")
 
 
@@ -167,6 +171,7 @@ def searches(draw: st.DrawFn) -> SearchSettings:
     return SearchSettings(
         total_steps=draw(st.integers(10, 1000)),
         trials=draw(st.integers(1, 40)),
+        rungs=draw(st.integers(1, 3)),
         cohort=draw(st.integers(2, 10)),
         confirm_seeds=2,
         seed=draw(st.integers(0, 100)),
@@ -191,7 +196,8 @@ def test_a_search_that_is_over_stays_over_and_its_best_are_confirmed(
     assert all(one.status is not TrialStatus.ACTIVE for one in trials)
     completed = [one for one in trials if one.status is COMPLETED]
     assert isinstance(result.decisions[-1], Finish) == bool(completed)
-    assert {one.trial for one in result.state.confirmations} <= {one.number for one in completed}
+    at_the_horizon = {one.number for one in completed} | {one.trial for one in result.state.audits}
+    assert {one.trial for one in result.state.confirmations} <= at_the_horizon
     if result.state.stop is None:
         assert len(trials) == settings.trials or not any(one.results for one in trials)
     else:
@@ -204,7 +210,8 @@ def test_with_one_worker_a_search_ends_as_soon_as_it_may(settings: SearchSetting
     without = run(settings, chance=chance, workers=1)
 
     assert len(with_limit.state.trials) <= len(without.state.trials)
-    assert with_limit.updates <= without.updates
+    rungs = [sum(one.steps for one in result.runs if one.seed == settings.seed) for result in (with_limit, without)]
+    assert rungs[0] <= rungs[1]
 
 
 def finished(before: StudyState, decision: Decision, *, rng: random.Random) -> StudyState:
@@ -219,6 +226,9 @@ def finished(before: StudyState, decision: Decision, *, rng: random.Random) -> S
         case Confirm():
             *others, one_run = now.confirmations
             return replace(now, confirmations=(*others, replace(one_run, finished=True, loss=loss)))
+        case Audit():
+            *others, one_audit = now.audits
+            return replace(now, audits=(*others, replace(one_audit, finished=True, loss=loss)))
         case _:
             return now
 
@@ -249,7 +259,7 @@ def test_a_study_whose_budget_is_changed_in_its_midst_ends_within_the_new_one(
             continue  # the job waits for nothing but the change: as one that was raised at the last moment
         for decision in decisions:
             if isinstance(decision, NewTrial) and decision.control is not None:
-                assert all(one.control is not None for one in now.trials)
+                assert decision.control is control_of(decision.number, settings=now.settings)
             now = finished(now, decision, rng=rng)
     assert ended
     assert len(now.trials) <= now.settings.trials

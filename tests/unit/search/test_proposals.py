@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.unit.search.conftest import random_schedule
+from tuner.errors import InvalidValue
+from tuner.schedules import Constant, Cosine, Linear, Schedule
+from tuner.search.controls import CONTROL_WARMUP
+from tuner.search.decisions import Control, NewTrial, RungResult, StudyState, TrialStatus, TrialView
+from tuner.search.proposals import propose, schedule_for
+from tuner.search.settings import SearchSettings
+from tuner.search.simulate import simulate
+from tuner.search.space import FamilySpace, FloatRange, OptimizerKind, SearchSpace, default_space
+from tuner.search.surrogate import likeness
+
+SPACE = default_space(OptimizerKind.ADAM)
+NARROW = SearchSpace(
+    peak_lr=FloatRange(low=1e-3, high=1e-1, log=True), warmup=(0.1,), floor=(0.0,), families=(FamilySpace(name="rex"),)
+)
+SMALL = SearchSpace(
+    peak_lr=FloatRange(low=1e-3, high=1.5e-3, log=True),
+    warmup=(0.0,),
+    floor=(0.0,),
+    families=(FamilySpace(name="linear"),),
+)
+
+
+def bowl(schedule: Schedule, steps: int = 900, seed: int = 0) -> float:
+    """Least for a linear-like decay to zero at a peak of 2e-3."""
+    shape = schedule.lrs(200) / schedule.peak_lr
+    ideal = np.linspace(1.0, 0.0, 200)
+    return 2.0 + 0.2 * math.log(schedule.peak_lr / 2e-3) ** 2 + float(np.mean(np.square(shape - ideal)))
+
+
+def settings(
+    *, space: SearchSpace | None = SPACE, trials: int = 16, seed: int = 0, **changes: object
+) -> SearchSettings:
+    search = {"total_steps": 900, "trials": trials, "seed": seed, "space": space, "confirm_seeds": 0, **changes}
+    return SearchSettings.model_validate(search)
+
+
+def trial(number: int, schedule: Schedule, *losses: float | None, running: bool = False) -> TrialView:
+    diverged = bool(losses) and losses[-1] is None
+    return TrialView(
+        number=number,
+        cohort=0,
+        control=None,
+        status=TrialStatus.PRUNED if diverged else TrialStatus.ACTIVE if running else TrialStatus.COMPLETED,
+        schedule=schedule,
+        results=tuple(RungResult(loss=loss) for loss in losses),
+        running=running,
+    )
+
+
+def study(*trials: TrialView, space: SearchSpace | None = SPACE, seed: int = 0) -> StudyState:
+    return StudyState(settings=settings(space=space, seed=seed), trials=trials, confirmations=(), updates_committed=0)
+
+
+def some(count: int, *, seed: int = 0) -> list[TrialView]:
+    rng = random.Random(seed)
+    found = [random_schedule(SPACE, rng) for _ in range(count)]
+    return [trial(number, one, bowl(one)) for number, one in enumerate(found)]
+
+
+def proposed(state: StudyState, *, control: Control | None = None, chance: int = 0) -> Schedule:
+    return propose(state, control=control, rng=np.random.default_rng(chance))
+
+
+def new(number: int, schedule: Schedule | None = None) -> NewTrial:
+    return NewTrial(number=number, cohort=0, control=None, schedule=schedule, reason="for a test")
+
+
+@pytest.mark.parametrize("known", [0, 1, 2, 3, 10])
+def test_the_same_seed_number_and_history_give_the_same_schedule(known: int) -> None:
+    state = study(*some(known))
+
+    found = schedule_for(new(known), state=state)
+
+    assert found == schedule_for(new(known), state=state)
+    assert SPACE.values_of(found) is not None
+
+
+def test_a_given_schedule_is_taken_as_it_is() -> None:
+    given = Schedule(peak_lr=7.0, family=Linear())
+
+    assert schedule_for(new(0, given), state=study()) == given
+
+
+def test_a_proposal_needs_a_space() -> None:
+    with pytest.raises(InvalidValue, match="space must be given before the search begins"):
+        schedule_for(new(0), state=study(space=None))
+
+
+@pytest.mark.parametrize("space", [SPACE, NARROW, SMALL], ids=["default", "narrow", "small"])
+def test_no_schedule_is_tried_twice(space: SearchSpace) -> None:
+    result = simulate(settings(space=space, trials=24), loss=bowl, workers=3)
+
+    schedules = [one.schedule for one in result.state.trials]
+    assert len(set(schedules)) == len(schedules) == 24
+    free = [one.schedule for one in result.state.trials if one.control is None]
+    assert all(one is not None and space.peak_lr.holds(one.peak_lr) for one in free)
+
+
+@pytest.mark.parametrize("space", [SPACE, NARROW], ids=["with them", "without them"])
+@pytest.mark.parametrize(("control", "family"), [(Control.CONSTANT, Constant()), (Control.DEFAULT, Cosine())])
+def test_controls_stay_in_their_group_whatever_the_space_has(
+    space: SearchSpace, control: Control, family: Constant | Cosine
+) -> None:
+    trials: list[TrialView] = []
+    for number in range(4):
+        found = proposed(study(*trials, space=space), control=control, chance=number)
+        trials.append(trial(number, found, bowl(found)))
+
+    found_all = [one.schedule for one in trials if one.schedule is not None]
+    assert {(one.family, one.warmup.fraction, one.floor) for one in found_all} == {(family, CONTROL_WARMUP, 0.0)}
+    assert len({one.peak_lr for one in found_all}) == 4
+    assert all(space.peak_lr.holds(one.peak_lr) for one in found_all)
+
+
+def test_after_a_divergence_the_search_begins_lower() -> None:
+    first = proposed(study())
+
+    diverged = proposed(study(trial(0, first, None)))
+    again = proposed(study(trial(0, first, None), trial(1, diverged, None)))
+
+    assert first.peak_lr > diverged.peak_lr > again.peak_lr
+
+
+def test_what_is_like_a_trial_that_runs_is_left_to_it() -> None:
+    known = some(8)
+    alone = proposed(study(*known))
+
+    beside = proposed(study(*known, trial(8, alone, running=True)))
+
+    assert beside != alone
+    assert likeness([beside], [alone], total_steps=900)[0, 0] < 0.99
+
+
+def test_a_small_space_that_is_exhausted_still_has_new_schedules() -> None:
+    state = study(space=SMALL)
+    for number in range(12):
+        found = proposed(state, chance=number)
+        assert SMALL.values_of(found) is not None
+        assert found not in {one.schedule for one in state.trials}
+        state = replace(state, trials=(*state.trials, trial(number, found, bowl(found))))
+
+
+def test_losses_at_a_lower_rung_are_learned_from() -> None:
+    state = replace(study(*some(12)), settings=settings(rungs=2))
+
+    found = proposed(state)
+
+    assert abs(math.log(found.peak_lr / 2e-3)) < 1.0
+
+
+def trials_needed(found: list[Schedule], *, goal: float) -> int:
+    """How many trials it took to come to a loss; one more than there are when none did."""
+    return next((place for place, one in enumerate(found, start=1) if bowl(one) <= goal), len(found) + 1)
+
+
+def test_a_known_optimum_is_found_in_fewer_trials_than_by_chance() -> None:
+    goal = 2.03
+    searched, lucky = [], []
+    for seed in range(5):
+        result = simulate(settings(trials=12, seed=seed, controls=False), loss=bowl, workers=1)
+        rng = random.Random(seed)
+        searched.append(trials_needed([one.schedule for one in result.state.trials if one.schedule], goal=goal))
+        lucky.append(trials_needed([random_schedule(SPACE, rng) for _ in range(60)], goal=goal))
+
+    assert statistics.median(searched) <= 10
+    assert 2 * statistics.median(searched) <= statistics.median(lucky)

@@ -1,0 +1,149 @@
+"""The model on losses that are known: a bowl over the logarithm of the peak and the cooldown."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tuner.errors import InvalidValue
+from tuner.schedules import Linear, Schedule, Warmup, Wsd
+from tuner.search.surrogate import Observation, Surrogate, likeness
+
+HORIZON = 5_000
+PEAKS = (1e-4, 3e-2)
+BEST_PEAK, BEST_COOLDOWN = 2e-3, 0.6
+
+
+def schedule(peak: float, cooldown: float) -> Schedule:
+    warmup = Warmup(shape="linear", fraction=0.05)
+    return Schedule(peak_lr=peak, family=Wsd(cooldown=cooldown, shape="linear"), warmup=warmup)
+
+
+def loss(one: Schedule) -> float:
+    assert isinstance(one.family, Wsd)
+    assert isinstance(one.family.cooldown, float)
+    return 3.0 + 0.05 * math.log(one.peak_lr / BEST_PEAK) ** 2 + 0.3 * (one.family.cooldown - BEST_COOLDOWN) ** 2
+
+
+GRID = [schedule(peak, cooldown) for peak in np.geomspace(*PEAKS, 13) for cooldown in np.linspace(0.1, 0.9, 9)]
+
+
+def drawn(count: int, *, seed: int = 0) -> list[Schedule]:
+    chosen = np.random.default_rng(seed).choice(len(GRID), count, replace=False)
+    return [GRID[index] for index in chosen]
+
+
+def observed(schedules: list[Schedule], *, steps: int = HORIZON, offset: float = 0.0) -> list[Observation]:
+    return [Observation(schedule=one, steps=steps, loss=loss(one) + offset) for one in schedules]
+
+
+def fitted(observations: list[Observation]) -> Surrogate:
+    return Surrogate(observations, total_steps=HORIZON, peaks=PEAKS)
+
+
+def test_losses_without_noise_are_believed_as_they_are() -> None:
+    seen = drawn(30)
+
+    belief = fitted(observed(seen)).belief(seen)
+
+    gaps = np.array([loss(one) for one in seen]) - min(map(loss, seen))
+    order = np.argsort(gaps)
+    assert np.all(np.diff(belief.gap[order]) > -0.05)
+    assert belief.gap[order[0]] == pytest.approx(0.0, abs=0.05)
+    assert np.corrcoef(np.log1p(gaps / np.median(gaps)), belief.gap)[0, 1] > 0.99
+    assert np.all(belief.deviation < 0.05)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_best_of_a_grid_is_found_after_a_few_runs(seed: int) -> None:
+    seen = drawn(3, seed=seed)
+    for _ in range(8):
+        gap = fitted(observed(seen)).belief(GRID).gap
+        seen.append(next(GRID[index] for index in np.argsort(gap) if GRID[index] not in seen))
+
+    assert min(map(loss, seen)) == min(map(loss, GRID))
+
+
+def test_shorter_runs_tell_of_the_horizon_whatever_their_level() -> None:
+    seen = [*observed(drawn(12), steps=HORIZON // 3, offset=1.0), *observed(drawn(3, seed=1))]
+
+    belief = fitted(seen).belief(GRID)
+
+    best = min(map(loss, GRID))
+    assert loss(GRID[int(np.argmin(belief.gap))]) - best < 0.05 * (max(map(loss, GRID)) - best)
+
+
+def test_belief_is_surer_near_what_was_tried() -> None:
+    seen = [schedule(peak, cooldown) for peak in (1e-3, 2e-3, 4e-3) for cooldown in (0.5, 0.7)]
+    steps_away = [schedule(4e-3 * factor, 0.7) for factor in (1.0, 1.3, 2.0, 4.0, 7.0)]
+
+    deviation = fitted(observed(seen)).belief(steps_away).deviation
+
+    assert np.all(np.diff(deviation) > 0.0)
+
+
+def test_the_order_of_the_runs_does_not_matter() -> None:
+    seen = observed(drawn(20))
+
+    one, other = fitted(seen).belief(GRID), fitted(seen[::-1]).belief(GRID)
+
+    assert np.allclose(one.gap, other.gap, atol=1e-6)
+    assert np.allclose(one.deviation, other.deviation, atol=1e-6)
+
+
+def test_of_more_runs_than_it_learns_from_the_best_are_kept() -> None:
+    short = observed(GRID, steps=HORIZON // 3)
+    both = [*short, *observed(drawn(20))]
+
+    belief = fitted(both).belief(GRID)
+
+    assert len(both) > 96
+    assert loss(GRID[int(np.argmin(belief.gap))]) - min(map(loss, GRID)) < 0.02
+    assert np.all(np.isfinite(belief.gap))
+
+
+def test_equal_losses_leave_nothing_to_choose_between_those_that_were_tried() -> None:
+    seen = drawn(20)
+
+    belief = fitted([Observation(schedule=one, steps=HORIZON, loss=1.0) for one in seen]).belief(seen)
+
+    assert np.allclose(belief.gap, 0.0, atol=0.01)
+    assert np.all(belief.deviation > 0.0)
+
+
+def test_the_same_schedule_may_have_been_run_twice() -> None:
+    twice = [*observed(drawn(5)), *observed(drawn(5))]
+
+    assert np.all(np.isfinite(fitted(twice).belief(GRID).deviation))
+
+
+def test_one_run_is_enough_to_begin_with() -> None:
+    (only,) = drawn(1)
+
+    belief = fitted(observed([only])).belief([only, *GRID])
+
+    assert belief.gap[0] == pytest.approx(0.0, abs=1e-9)
+    assert np.all(np.isfinite(belief.gap))
+    assert np.all(belief.deviation[belief.deviation.argsort()[1:]] > 0.0)
+
+
+def test_without_any_run_there_is_no_model() -> None:
+    with pytest.raises(InvalidValue, match="observations must be at least one"):
+        fitted([])
+
+
+def test_likeness_is_that_of_schedules_and_not_of_their_names() -> None:
+    linear, all_cooldown = (
+        Schedule(peak_lr=1e-3, family=Linear()),
+        Schedule(peak_lr=1e-3, family=Wsd(cooldown=1.0, shape="linear")),
+    )
+    far = Schedule(peak_lr=1e-1, family=Linear())
+
+    found = likeness([linear, far], [linear, all_cooldown, far], total_steps=HORIZON)
+
+    assert found.shape == (2, 3)
+    assert np.allclose(found[0, :2], 1.0, atol=1e-3)
+    assert found[0, 2] < 0.01
+    assert np.all((found >= 0.0) & (found <= 1.0))
