@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.harness import is_alive, wait_until
 from tuner.training.protocol import Ended, FromRunner, Hello, Verdict
+from worker.runner_family import RunnerFamily
 from worker.runner_log import RunnerLog
 from worker.runner_process import RunnerCommand, RunnerDied, RunnerProcess
 from worker.stopping import StopRequest
@@ -21,7 +22,7 @@ import os, sys, time
 out = int(sys.argv[1]); inn = int(sys.argv[2])
 def say(text): os.write(out, text.encode() + b"\\n")
 HELLO = '{"type": "hello", "protocol": %d, "pid": %d, "device": "cpu", "workloads": []}'
-def hello(protocol=2): say(HELLO % (protocol, os.getpid()))
+def hello(protocol=3): say(HELLO % (protocol, os.getpid()))
 def ended(): say('{"type": "ended", "run_id": "r", "outcome": "succeeded", "step": 1, "updates": 1, "loss": 1.0}')
 """
 
@@ -54,7 +55,7 @@ def runner_of(tmp_path, stop):
 
     def make(code: str, **settings) -> RunnerProcess:
         command = Script(device="cpu", environment={"ONLY": "this"}, code=code, **settings)
-        runner = RunnerProcess(command, log=RunnerLog(tmp_path / "logs"), stop=stop)
+        runner = RunnerProcess(command, family=RunnerFamily(str(tmp_path)), log=RunnerLog(tmp_path / "logs"), stop=stop)
         runners.append(runner)
         return runner
 
@@ -79,17 +80,17 @@ def test_a_runner_serves_and_ends_by_itself_when_its_pipe_is_closed(runner_of, t
     assert "KeyError: 'DONE'" in (tmp_path / "logs" / "stderr.log").read_text()  # it ran on to its end
 
 
-def test_a_runner_sees_the_given_environment_and_nothing_else(runner_of):
+def test_a_runner_sees_the_given_environment_and_whose_it_is_and_nothing_else(runner_of):
     runner = runner_of("hello(); print(sorted(os.environ), file=sys.stderr); sys.exit(1)")
     runner.start(timeout=60)
-    with pytest.raises(RunnerDied, match=r"\['(LC_CTYPE', ')?ONLY'\]"):
+    with pytest.raises(RunnerDied, match=r"\['(LC_CTYPE', ')?ONLY', 'TUNER_RUNNER_OF'\]"):
         receive(runner)
 
 
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("hello(protocol=99)", "it speaks version 99 of the protocol, not 2"),
+        ("hello(protocol=99)", "it speaks version 99 of the protocol, not 3"),
         ("ended()", "its first message was 'ended', not 'hello'"),
         ("say('good morning')", "it broke the protocol: it sent b'good morning', which is no message"),
         ("print('no GPU', file=sys.stderr); sys.exit(4)", "with exit code 4 and no result\nLast .* output:\nno GPU"),

@@ -8,9 +8,10 @@ import pytest
 import structlog
 
 from worker.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
+from worker.last_words import how_it_ended
 from worker.logs import Redact, configure_logs
 from worker.redaction import Redaction
-from worker.runner_process import RunnerCommand, how_it_ended
+from worker.runner_process import RunnerCommand
 
 URL = "postgresql://tuner:s3cret@db/tuner"
 
@@ -18,7 +19,7 @@ URL = "postgresql://tuner:s3cret@db/tuner"
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (0, "the runner ended by itself, with exit code 0 and no result"),
+        (0, "the runner ended by itself, with exit code 0 and no result (os._exit does that, in the training code or a library)"),
         (3, "the runner ended by itself, with exit code 3 and no result"),
         (-11, "the runner was killed by SIGSEGV"),
         (-9, "the runner was killed by SIGKILL (often the system's answer to a lack of memory)"),
