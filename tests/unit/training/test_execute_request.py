@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tuner.errors import InvalidValue
-from tuner.training.execute import TRACEBACK_CHARACTERS
 from tuner.training.protocol import Outcome
+from tuner.training.tracebacks import MAX_CHARACTERS
 
 
 class Trouble:
@@ -54,7 +54,7 @@ def test_an_error_of_the_caller_is_not_a_failure_of_the_workload(train, counting
 
 def test_a_long_traceback_keeps_its_end(train, counting):
     ended = train(counting(on_step=Trouble(ValueError("x" * 20_000 + " the end"))))
-    assert len(ended.traceback) <= TRACEBACK_CHARACTERS
+    assert len(ended.traceback) <= MAX_CHARACTERS + 60
     assert ended.traceback.rstrip().endswith("the end")
 
 

@@ -19,7 +19,10 @@ URL = "postgresql://tuner:s3cret@db/tuner"
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (0, "the runner ended by itself, with exit code 0 and no result (os._exit does that, in the training code or a library)"),
+        (
+            0,
+            "the runner ended by itself, with exit code 0 and no result (os._exit does that, in the training code or a library)",
+        ),
         (3, "the runner ended by itself, with exit code 3 and no result"),
         (-11, "the runner was killed by SIGSEGV"),
         (-9, "the runner was killed by SIGKILL (often the system's answer to a lack of memory)"),
