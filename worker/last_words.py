@@ -22,7 +22,7 @@ def how_it_ended(code: int) -> str:
         code: As `subprocess` tells it: negative for a signal.
     """
     if code >= 0:
-        hint = " (os._exit does that, in the training code or a library)" if code == 0 else ""
+        hint = " (somebody called os._exit)" if code == 0 else ""
         return f"the runner ended by itself, with exit code {code} and no result{hint}"
     try:
         name = signal.Signals(-code).name

@@ -91,4 +91,5 @@ class RunWatch:
         return f"it is stuck: no progress for {limit}; {self._came_to()}"
 
     def _came_to(self) -> str:
-        return "no update was done" if self._updates is None else f"{self._updates:,} updates were done"
+        """How far the run is known to be; of quick updates the last second's are not told."""
+        return "no update is known" if self._updates is None else f"the last known is update {self._updates:,}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -15,8 +16,9 @@ FRESH_BYTES = 16 * 1024
 """Most that `RunnerLog.fresh` returns of one file at a time."""
 
 
+_CONTROLS = ("C", "Zl", "Zp")
+"""Unicode's categories of what is no character to be seen: controls, formats, what is not assigned, line separators."""
 _TERMINAL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class RunnerLog:
@@ -131,10 +133,18 @@ class _Stream:
 def printable(data: bytes) -> str:
     """Output of any kind as text that does nothing to a terminal: colours are left out, other controls are spelt out.
 
-    Line ends, tabs and carriage returns stay.
+    Line ends, tabs and carriage returns stay, and what joins the parts of an emoji.
     """
     plain = _TERMINAL_SEQUENCE.sub("", data.decode("utf-8", errors="replace"))
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", plain)
+    return "".join(character if _is_harmless(character) else _spelt_out(character) for character in plain)
+
+
+def _is_harmless(character: str) -> bool:
+    return character in "\n\t\r\u200d" or not unicodedata.category(character).startswith(_CONTROLS)
+
+
+def _spelt_out(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def _whole_lines(data: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -23,21 +24,19 @@ pytestmark = pytest.mark.faults
 # How each run ends, and the words that tell its user why.
 KILLED = {
     "segfault": "the runner was killed by SIGSEGV\nLast lines of its error output:\nFatal Python error: Segmentation",
-    "exit_silently": "the runner ended by itself, with exit code 0 and no result (os._exit does that",
+    "exit_silently": "the runner ended by itself, with exit code 0 and no result (somebody called os._exit)",
     "close_everything": "the runner was killed: it closed its pipe but did not end (training code must not",
     "close_everything_and_go_on": "training code must close no file descriptor that it did not open",
     "write_on_the_pipe": 'the runner was killed: it broke the protocol: it sent b\'{"type": "nonsense"}\'',
 }
 STUCK = {
-    "spin": "it is stuck: no progress for 2 s (TUNER_SILENCE_LIMIT of the worker); 12 updates were done\n"
-    "Where it stood (most recent call first):\n  File",
-    "ignore_signals": "it is stuck: no progress for 2 s (TUNER_SILENCE_LIMIT of the worker); 12 updates were done",
+    "spin": "in spin\n",
+    "ignore_signals": "it is stuck: no progress for 2 s (TUNER_SILENCE_LIMIT of the worker); the last known",
     "stop_itself": "it was stopped by a signal, SIGSTOP or SIGTSTP, and nobody let it go on",
     "hoard": "out of memory: with what it started it has more than it may\nMost memory seen: ",
 }
 RAISED = {
     "sys_exit": "SystemExit: 0\nThe training code ended the process (sys.exit) before its run was over",
-    "raise_error": "ValueError: the training data has a hole\nTraceback",
     "raise_in_validate": "KeyError: 'the validation set is gone'\nTraceback",
     "recurse": "RecursionError: maximum recursion depth exceeded",
     "allocate": "out of memory: ",
@@ -129,7 +128,7 @@ def test_what_a_run_leaves_in_its_process_is_gone_when_the_next_one_begins(sessi
 
     printed = session.printed("print_garbage")
     assert printed.count("the last words\\x08\n") == 2
-    assert all(character.isprintable() or character in "\n\t" for character in printed)
+    assert all(character in "\n\t\u200d" or unicodedata.category(character)[0] != "C" for character in printed)
     assert "bytes left out" in printed
 
     given = (session.site.folder / "tell_what_it_was_given" / "given").read_text()
@@ -143,7 +142,7 @@ def test_a_run_that_takes_longer_than_it_may_fails_for_good(site, gate):
     worker = site.worker(run_limit=1)
     run = site.wait_over(run_id)
     assert (run.state, run.attempts) == (RunState.FAILED, 1)
-    assert "it took longer than 1 s (TUNER_RUN_LIMIT of the worker); " in run.error
+    assert "it took longer than 1 s (TUNER_RUN_LIMIT of the worker); the last" in run.error
     assert worker.alive
 
 

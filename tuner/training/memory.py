@@ -13,7 +13,7 @@ from tuner.training.shortage import MemoryUse
 
 _MIB = 1024 * 1024
 _NAMES = frozenset({"OutOfMemoryError", "ArrayMemoryError"})
-_WORDS = ("can't allocate memory", "cannot allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_WORDS = ("can't allocate memory", "cannot allocate memory", "out of memory", "cublas_status_alloc_failed")
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -44,7 +44,7 @@ def _says_so(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ in _NAMES:
         return True
     try:
-        return isinstance(error, RuntimeError | OSError) and any(word in str(error) for word in _WORDS)
+        return isinstance(error, RuntimeError | OSError) and any(word in str(error).lower() for word in _WORDS)
     except Exception:
         return False
 
