@@ -9,13 +9,11 @@ from itertools import groupby
 from pathlib import Path
 from traceback import FrameSummary, StackSummary, TracebackException
 
-import tuner
-
 MAX_CHARACTERS = 16_000
 """Of a whole traceback; of a longer one the first quarter and the end are shown."""
 MAX_FRAMES = 40
 """Of the user's own in one exception; of more, as many from either end."""
-_OURS = Path(tuner.__file__).parent
+_OURS = Path(__file__).parents[1]
 _EXAMPLES = _OURS / "workloads"
 _LIBRARIES = tuple(
     sorted({Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib", "platstdlib")}, key=str)
@@ -106,10 +104,8 @@ def _owner(filename: str, *, users: Path | None) -> str | None:
 def _package_folder(workload: type) -> Path | None:
     """The folder of the package that a workload is in; ``None`` for a single file, which is no library's anyway."""
     package = sys.modules.get(workload.__module__.partition(".")[0])
-    file = getattr(package, "__file__", None)
-    if file is None or package is tuner or Path(file).name != "__init__.py":
-        return None
-    return Path(file).parent
+    file = Path(getattr(package, "__file__", None) or "")
+    return None if file.name != "__init__.py" or file.parent == _OURS else file.parent
 
 
 def _all_parts(error: TracebackException, *, seen: set[int]) -> Iterator[TracebackException]:
