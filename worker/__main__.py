@@ -27,6 +27,7 @@ from worker.metrics import WorkerMetrics
 from worker.name_lock import held_name
 from worker.redaction import Redaction
 from worker.runner_environment import runner_environment
+from worker.runner_family import RunnerFamily
 from worker.runner_log import RunnerLog
 from worker.runner_process import RunnerCommand, RunnerProcess
 from worker.settings import WorkerSettings
@@ -129,13 +130,14 @@ def work(settings: WorkerSettings, *, device: Device) -> int:
                     extra={**device.environment, "TUNER_BRANCH_MEMORY_MB": str(settings.branch_memory_mb)},
                 ),
                 workloads=settings.workloads,
-                memory_limit_mib=settings.memory_limit_mib,
+                memory_limit_mib=settings.runner_memory_mb,
             )
+            family = RunnerFamily(f"{settings.data_dir.resolve()}/{name}")
             log = RunnerLog(settings.data_dir / "logs" / name)
             metrics = WorkerMetrics(device)
             loop = WorkerLoop(
                 store,
-                runner=RunnerProcess(command, log=log, stop=stop),
+                runner=RunnerProcess(command, family=family, log=log, stop=stop),
                 shipper=LogShipper(log, redaction=Redaction(settings.database)),
                 metrics=metrics,
                 name=name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -12,6 +14,11 @@ TAIL_LINES = 20
 TAIL_BYTES = 4_000
 FRESH_BYTES = 16 * 1024
 """Most that `RunnerLog.fresh` returns of one file at a time."""
+
+
+_CONTROLS = ("C", "Zl", "Zp")
+"""Unicode's categories of what is no character to be seen: controls, formats, what is not assigned, line separators."""
+_TERMINAL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 
 
 class RunnerLog:
@@ -43,10 +50,15 @@ class RunnerLog:
         for stream in self._streams:
             stream.trim()
 
-    def tail(self) -> str:
-        """The last lines of the error output since the mark, at most `TAIL_LINES` and `TAIL_BYTES`; may be empty."""
-        text = self._stderr.since_mark(last_bytes=TAIL_BYTES).decode("utf-8", errors="replace")
-        return "\n".join(text.strip().splitlines()[-TAIL_LINES:])
+    def tail(self, *, last_bytes: int = TAIL_BYTES, lines: int | None = TAIL_LINES) -> str:
+        """The end of the error output since the mark, printable; may be empty.
+
+        Args:
+            last_bytes: At most so many.
+            lines: At most so many; any number when ``None``.
+        """
+        text = printable(self._stderr.since_mark(last_bytes=last_bytes))
+        return "\n".join(text.strip().split("\n")[-(lines or 0) :])
 
     def fresh(self, *, to_the_end: bool) -> str:
         """What was printed since the last call or the mark: the output, then the error output; may be empty.
@@ -111,11 +123,28 @@ class _Stream:
             data = _whole_lines(data)
         self._read_to = begin + skipped + len(data)
         if not skipped:
-            return _as_seen(data.decode("utf-8", errors="replace"))
+            return _as_seen(printable(data))
         # Lines are passed on whole or not at all, so that a secret in one is recognised.
         rest = data.partition(b"\n")[2] or data
         notice = f"[{skipped + len(data) - len(rest):,} bytes left out: they are in the worker's own file]\n"
-        return notice + _as_seen(rest.decode("utf-8", errors="replace"))
+        return notice + _as_seen(printable(rest))
+
+
+def printable(data: bytes) -> str:
+    """Output of any kind as text that does nothing to a terminal: colours are left out, other controls are spelt out.
+
+    Line ends, tabs and carriage returns stay, and what joins the parts of an emoji.
+    """
+    plain = _TERMINAL_SEQUENCE.sub("", data.decode("utf-8", errors="replace"))
+    return "".join(character if _is_harmless(character) else _spelt_out(character) for character in plain)
+
+
+def _is_harmless(character: str) -> bool:
+    return character in "\n\t\r\u200d" or not unicodedata.category(character).startswith(_CONTROLS)
+
+
+def _spelt_out(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def _whole_lines(data: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """A runner as its worker sees it: a child process that trains, answers on a pipe, and may die at any moment.
 
 The process stays warm: one start (seconds, for importing torch) serves many runs. It leads a session of its own, so
-that a Ctrl-C in the terminal does not reach it and whatever it forks can be killed with it; and it dies with the worker
-(`tuner.training.runner` says how).
+that a Ctrl-C in the terminal does not reach it and whatever it starts can be ended with it (`worker.runner_family`);
+and it dies with the worker (`tuner.training.runner` says how).
 """
 
 from __future__ import annotations
@@ -19,20 +19,43 @@ from dataclasses import dataclass
 
 from tuner.errors import TunerError
 from tuner.training.protocol import PROTOCOL_VERSION, FromRunner, Hello, ToRunner
+from tuner.training.shortage import MemoryUse
+from worker.last_words import before_the_dump, how_it_ended, is_stopped, where_it_stood
+from worker.memory_killer import MemoryKiller
 from worker.message_pipe import BadMessage, MessagePipe, PipeClosed
+from worker.runner_family import RunnerFamily
 from worker.runner_log import RunnerLog
+from worker.runner_memory import RunnerMemory
 from worker.stopping import StopRequest
 
-_LOOK_SECONDS = 0.5
-"""How often to look whether the process still lives: a child that it forked may hold the pipe open after its death."""
+_LOOK_SECONDS = 0.25
+"""How often to look at the process: its memory, its output, and whether it still lives, for a child that it forked may
+hold the pipe open after its death."""
 _SEND_SECONDS = 10.0
 _AFTER_CLOSE_SECONDS = 5.0
 """How long the process may live on after it closed its pipe, or was asked to end."""
+_TERM_SECONDS = 2.0
+"""Time between SIGTERM and SIGKILL."""
+_DUMP_SECONDS = 2.0
+"""How long a stuck process may take to say where it stands."""
+_DUMP_BYTES = 64 * 1024
+_NOT_ITS_OWN = " (training code must not write to, or close, a file descriptor that it did not open)"
 _MIB = 1024 * 1024
 
 
 class RunnerDied(TunerError):
-    """The runner is gone: it ended, crashed, broke the protocol or was killed. The message says which, in full."""
+    """The runner is gone: it ended, crashed, broke the protocol or was killed. The message says which, in full.
+
+    Args:
+        message: What happened, with its last words.
+        final: Whether another attempt at the same run would end the same.
+        shortage: What memory it had, where that was too much.
+    """
+
+    def __init__(self, message: str, *, final: bool = False, shortage: MemoryUse | None = None) -> None:
+        super().__init__(message)
+        self.final = final
+        self.shortage = shortage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +69,7 @@ class RunnerCommand:
     workloads: Sequence[str] = ()
     """Providers of workloads besides those built in and installed, as `tuner.training.registry` reads them."""
     memory_limit_mib: int | None = None
-    """Largest address space of the process; Linux."""
+    """Memory that the process may have, together with those that it starts; Linux."""
 
     def arguments(self, *, read_fd: int, write_fd: int) -> list[str]:
         """The command line, with the descriptors that the process reads from and writes to."""
@@ -63,12 +86,18 @@ class RunnerProcess:
 
     Args:
         command: How to start it.
+        family: Finds what it started.
         log: Where its output goes.
         stop: Ends a wait for the runner.
     """
 
-    def __init__(self, command: RunnerCommand, *, log: RunnerLog, stop: StopRequest) -> None:
+    def __init__(self, command: RunnerCommand, *, family: RunnerFamily, log: RunnerLog, stop: StopRequest) -> None:
         self._command = command
+        self._family = family
+        self._memory = RunnerMemory(limit_mib=command.memory_limit_mib)
+        self._killer = MemoryKiller()
+        self._kills_before = self._killer.kills()
+        self._next_look = 0.0
         self._log = log
         self._stop = stop
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,7 +114,7 @@ class RunnerProcess:
         return None if self._process is None else self._process.pid
 
     def start(self, *, timeout: float) -> Hello | None:
-        """Start the process and wait until it says what it offers.
+        """Start the process and wait until it says what it offers; end first what an earlier one has left.
 
         Args:
             timeout: Seconds that this may take.
@@ -97,6 +126,7 @@ class RunnerProcess:
             RunnerDied: It ended before it was ready, took too long, or speaks another version of the protocol.
         """
         self.kill()
+        self._family.end(session=None, grace=0.0)
         self._log.mark("runner started")
         self._spawn()
         message = self.receive(timeout=timeout, until_stop=True)
@@ -142,25 +172,54 @@ class RunnerProcess:
         wake_fd = self._stop.fd if until_stop else None
         while True:
             ended = self._process is None or self._process.poll() is not None
+            if not ended:
+                self._look()
             wait = 0.0 if ended else min(deadline - time.monotonic(), _LOOK_SECONDS)
             try:
                 message = pipe.receive(timeout=wait, wake_fd=wake_fd)
             except PipeClosed:
                 raise self._found_dead() from None
             except BadMessage as error:
-                raise self.put_down(f"it broke the protocol: {error}") from None
+                raise self.put_down(f"it broke the protocol: {error}{_NOT_ITS_OWN}") from None
             if message is not None:
-                self._log.trim()
                 return message
             if ended:
                 raise self._found_dead()
             if time.monotonic() >= deadline or (until_stop and self._stop.requested):
                 return None
 
-    def put_down(self, reason: str) -> RunnerDied:
-        """Kill the process, and return an error that says why, with its last words, for the caller to raise."""
+    def put_down(
+        self, reason: str, *, stuck: bool = False, final: bool = False, shortage: MemoryUse | None = None
+    ) -> RunnerDied:
+        """Kill the process, and return an error that says why, with its last words, for the caller to raise.
+
+        Args:
+            reason: Why.
+            stuck: Have it say first where it stands.
+            final: See `RunnerDied`.
+            shortage: See `RunnerDied`.
+        """
+        stood = self._where_it_stands() if stuck else ""
         self.kill()
-        return RunnerDied(self._with_last_words(f"the runner was killed: {reason}"))
+        told = self._with_last_words(f"the runner was killed: {reason}{stood}", dumped=stuck)
+        return RunnerDied(told, final=final, shortage=shortage)
+
+    def begin_run(self) -> None:
+        """Look after the memory of the run that follows."""
+        self._memory.begin()
+        self._kills_before = self._killer.kills()
+
+    def shortage(self) -> MemoryUse | None:
+        """The memory it had, where the kernel has killed a process for lack of memory since the run began."""
+        kills = self._killer.kills()
+        if kills is None or self._kills_before is None or kills <= self._kills_before:
+            return None
+        limit = self._killer.limit_mib()
+        return MemoryUse(peak_mib=self._memory.peak_mib, limit_mib=limit, limit="of the worker's control group")
+
+    def left_running(self) -> list[str]:
+        """The names of the processes that were started and have not ended, the runner itself left out."""
+        return [member.name for member in self._family.members(session=self.pid) if member.pid != self.pid]
 
     def close(self) -> None:
         """End the process in order: it ends by itself when its pipe is closed; what is left is killed."""
@@ -173,10 +232,12 @@ class RunnerProcess:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the process and everything that it forked; nothing to do when there is none."""
+        """End the process and all that it started: SIGTERM, and SIGKILL for what is left a moment later."""
         if self._process is not None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._signal_group(signal.SIGTERM)
+            self._signal_group(signal.SIGCONT)  # or one that is stopped would not hear of it
+            self._family.end(session=self._process.pid, grace=_TERM_SECONDS)
+            self._signal_group(signal.SIGKILL)
             self._process.wait()
             self._process = None
         if self._pipe is not None:
@@ -193,7 +254,7 @@ class RunnerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
-                env=dict(self._command.environment),
+                env={**self._command.environment, **self._family.environment},
                 pass_fds=tuple(fds.values()),
                 start_new_session=True,
             )
@@ -203,10 +264,52 @@ class RunnerProcess:
             stdout.close()
             stderr.close()
             pipe.hand_over()
+        self._limit(self._process.pid)
+
+    def _limit(self, pid: int) -> None:
+        if sys.platform != "linux":
+            return
         limit = self._command.memory_limit_mib
-        if limit is not None and sys.platform == "linux":
-            with suppress(ProcessLookupError):  # dead already: the first receive tells
-                resource.prlimit(self._process.pid, resource.RLIMIT_AS, (limit * _MIB, limit * _MIB))
+        with suppress(ProcessLookupError):  # dead already: the first receive tells
+            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+            # Where one allocation is too large, an error with its traceback says more than a kill. CUDA's own
+            # bookkeeping counts as data, so that there the memory in use alone is looked at.
+            if limit is not None and self._command.device == "cpu":
+                resource.prlimit(pid, resource.RLIMIT_DATA, (limit * _MIB, limit * _MIB))
+
+    def _look(self) -> None:
+        """See to the output and the memory of the process, unless that was done a moment ago.
+
+        Raises:
+            RunnerDied: It had more memory than it may.
+        """
+        now = time.monotonic()
+        if self._process is None or now < self._next_look:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        self._log.trim()
+        limit = self._memory.limit_mib
+        if self._memory.is_over_limit(self._process.pid):
+            use = MemoryUse(
+                peak_mib=self._memory.peak_mib, limit_mib=limit, limit="TUNER_RUNNER_MEMORY_MB of the worker"
+            )
+            raise self.put_down("out of memory: with what it started it has more than it may", final=True, shortage=use)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+
+    def _where_it_stands(self) -> str:
+        """The stack of a stuck process, which it writes when it is aborted (`faulthandler`), or why there is none."""
+        if self._process is None:
+            return ""
+        if is_stopped(self._process.pid):
+            return " (it was stopped by a signal, SIGSTOP or SIGTSTP, and nobody let it go on)"
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.kill(self._process.pid, signal.SIGABRT)
+            self._process.wait(_DUMP_SECONDS)
+        return where_it_stood(self._log.tail(last_bytes=_DUMP_BYTES, lines=None))
 
     def _open_pipe(self) -> MessagePipe:
         if self._pipe is None:
@@ -220,26 +323,12 @@ class RunnerProcess:
         try:
             code = self._process.wait(_AFTER_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
-            return self.put_down("it closed its pipe but did not end")
+            return self.put_down(f"it closed its pipe but did not end{_NOT_ITS_OWN}")
+        shortage = self.shortage() if code == -signal.SIGKILL else None
         self.kill()
-        return RunnerDied(self._with_last_words(how_it_ended(code)))
+        reason = "out of memory: the kernel killed the runner" if shortage is not None else how_it_ended(code)
+        return RunnerDied(self._with_last_words(reason), shortage=shortage)
 
-    def _with_last_words(self, reason: str) -> str:
-        words = self._log.tail()
+    def _with_last_words(self, reason: str, *, dumped: bool = False) -> str:
+        words = before_the_dump(self._log.tail(last_bytes=_DUMP_BYTES, lines=None)) if dumped else self._log.tail()
         return f"{reason}\nLast lines of its error output:\n{words}" if words else reason
-
-
-def how_it_ended(code: int) -> str:
-    """An exit code in words.
-
-    Args:
-        code: As `subprocess` tells it: negative for a signal.
-    """
-    if code >= 0:
-        return f"the runner ended by itself, with exit code {code} and no result"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    hint = " (often the system's answer to a lack of memory)" if name == "SIGKILL" else ""
-    return f"the runner was killed by {name}{hint}"

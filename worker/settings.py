@@ -60,9 +60,16 @@ class WorkerSettings(BaseSettings):
     poll_interval: Duration = Field(
         default=timedelta(seconds=1), description="Pause between two looks into an empty queue, give or take a fifth."
     )
+    start_limit: Duration = Field(
+        default=timedelta(minutes=30),
+        description="A run may take this long to its first update: loading data, building, compiling, validating.",
+    )
     silence_limit: Duration = Field(
         default=timedelta(minutes=10),
-        description="A runner that says nothing for this long (no evaluation, no end) is killed.",
+        description="After that an update or a validation may take this long; the runner is then stuck, and killed.",
+    )
+    run_limit: Duration | None = Field(
+        default=None, description="A run may take this long on this worker, else it fails; no limit when absent."
     )
     snapshot_interval: Duration = Field(
         default=timedelta(seconds=60), description="Least time between two snapshots of a run."
@@ -74,10 +81,10 @@ class WorkerSettings(BaseSettings):
         default=timedelta(minutes=10),
         description="A run is trained on for this long while the database is away; then its lease is given up.",
     )
-    memory_limit_mib: int | None = Field(
+    runner_memory_mb: int | None = Field(
         default=None,
         ge=256,
-        description="Address space of the runner in MiB; no limit when absent. CUDA reserves far more than it uses.",
+        description="Memory in MiB that the runner may have with all that it starts; no limit when absent. Linux.",
     )
     branch_memory_mb: int = Field(
         default=1024,

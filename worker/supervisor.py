@@ -12,12 +12,23 @@ from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.records import LeasedRun
 from tuner.jobs.sharing import branch_points_of
 from tuner.store import Store
-from tuner.training.protocol import Branched, Ended, Evaluated, Hello, Outcome, SnapshotSaved, Train, Verdict
+from tuner.training.protocol import (
+    Branched,
+    Ended,
+    Evaluated,
+    FromRunner,
+    Hello,
+    Outcome,
+    SnapshotSaved,
+    Train,
+    Updated,
+    Verdict,
+)
 from worker.lease_keeper import LeaseKeeper
 from worker.log_shipper import LogShipper
 from worker.metrics import WorkerMetrics
 from worker.plan_ahead import PlanAhead
-from worker.run_watch import RunWatch
+from worker.run_watch import Patience, RunWatch
 from worker.runner_process import RunnerDied, RunnerProcess
 from worker.settings import WorkerSettings
 from worker.sign_of_life import SignOfLife
@@ -95,23 +106,31 @@ class Supervisor:
             patience_seconds=self._settings.outage_patience.total_seconds(),
             clock=self._clock,
         )
-        watch = RunWatch(
-            silence_limit=self._settings.silence_limit.total_seconds(),
-            kill_grace=self._settings.kill_grace.total_seconds(),
-            now=self._clock(),
-        )
+        watch = RunWatch(self._patience, now=self._clock())
         self._ahead.forget()
         self._shipper.begin(f"run {lease.run_id}, attempt {lease.attempt}")
         try:
+            self._runner.begin_run()
             self._runner.send(self._request(lease))
             ended = self._follow(lease, keeper=keeper, watch=watch)
         except RunnerDied as death:
             self._wait_for_plan(keeper)
-            return self._after_death(keeper, reason=str(death), asked_to_stop=watch.stopping)
+            return self._after_death(keeper, death=death, lease=lease, asked_to_stop=watch.stopping)
         self._metrics.updated(ended.updates, workload=lease.workload)
         self._ahead.begin(lease)  # where it said nothing before its end
         self._wait_for_plan(keeper)
-        return self._after_end(keeper, ended=ended)
+        self._tidy(ended)
+        return self._after_end(keeper, ended=ended, lease=lease)
+
+    @property
+    def _patience(self) -> Patience:
+        settings = self._settings
+        return Patience(
+            start=settings.start_limit.total_seconds(),
+            silence=settings.silence_limit.total_seconds(),
+            run=None if settings.run_limit is None else settings.run_limit.total_seconds(),
+            stop=settings.kill_grace.total_seconds(),
+        )
 
     def _request(self, lease: LeasedRun) -> Train:
         return Train(
@@ -148,13 +167,12 @@ class Supervisor:
             message = self._runner.receive(timeout=wait, until_stop=not watch.stopping)
             now = self._clock()
             if message is not None:
-                watch.heard(now)
+                watch.heard(now, updates=_updates_done(message))
             match message:
-                case Branched() | Evaluated() | SnapshotSaved() | Ended() if message.run_id != lease.run_id:
+                case Branched() | Evaluated() | Updated() | SnapshotSaved() | Ended() if message.run_id != lease.run_id:
                     raise self._runner.put_down(f"it broke the protocol: it speaks of run {message.run_id}")
                 case None:
-                    if reason := watch.overdue(now):
-                        raise self._runner.put_down(reason)
+                    pass
                 case Branched(step=step, points=points):
                     _log.info("run.branched", step=step)
                     keeper.branched(points)
@@ -170,8 +188,12 @@ class Supervisor:
                     keeper.snapshot_saved(snapshot, updates=updates)
                 case Ended():
                     return message
+                case Updated():
+                    pass
                 case Hello():
                     raise self._runner.put_down("it broke the protocol: a second 'hello'")
+            if overdue := watch.overdue(now):
+                raise self._runner.put_down(overdue.reason, stuck=overdue.stuck, final=overdue.final)
             keeper.beat_if_due()
             # A run that is paused or pre-empted has until its next evaluation, however long that takes: being killed
             # would cost it all updates since its last snapshot.
@@ -190,7 +212,17 @@ class Supervisor:
         while not self._ahead.is_over(timeout=keeper.seconds_to_beat()):
             keeper.beat_if_due()
 
-    def _after_end(self, keeper: LeaseKeeper, *, ended: Ended) -> RunEnd:
+    def _tidy(self, ended: Ended) -> None:
+        """End what a run left behind. What cannot be taken out of the runner's own process ends with it."""
+        left = [*filter(None, [ended.left_behind]), *(f"the process {name!r}" for name in self._runner.left_running())]
+        if left:
+            _log.warning("run.left_behind", what=", ".join(left), hint="the runner is ended with it, and started anew")
+            self._runner.kill()
+        elif ended.outcome is Outcome.FAILED:
+            # An exception may leave a process behind that fails every later run (a CUDA context does).
+            self._runner.close()
+
+    def _after_end(self, keeper: LeaseKeeper, *, ended: Ended, lease: LeasedRun) -> RunEnd:
         match ended.outcome:
             case Outcome.SUCCEEDED | Outcome.DIVERGED:
                 _log.info("run.ended", outcome=ended.outcome.value, loss=ended.loss, step=ended.step)
@@ -204,23 +236,41 @@ class Supervisor:
                 return self._left(RunEnd.RECORDED, kept=kept, outcome=ended.outcome.value)
             case Outcome.FAILED:
                 _log.warning("run.failed", reason=ended.reason)
-                # An exception may leave a process behind that fails every later run (a CUDA context does).
-                self._runner.close()
-                reason = f"{ended.reason}\n{ended.traceback}".strip()
-                kept = keeper.fail(reason=reason, retry=False, updates=ended.updates)
+                kept = keeper.fail(reason=self._why_it_failed(ended, lease=lease), retry=False, updates=ended.updates)
                 return self._left(RunEnd.RECORDED, kept=kept, outcome=ended.outcome.value)
             case Outcome.STOPPED:
                 _log.info("run.stopped", step=ended.step, reason=keeper.stop_reason or "the worker stops")
                 return self._left(RunEnd.RETURNED, kept=keeper.release(updates=ended.updates), outcome="returned")
 
-    def _after_death(self, keeper: LeaseKeeper, *, reason: str, asked_to_stop: bool) -> RunEnd:
-        if asked_to_stop:
+    def _why_it_failed(self, ended: Ended, *, lease: LeasedRun) -> str:
+        hint, shortage = ended.hint, self._runner.shortage()
+        if not hint and shortage is not None:
+            hint = f"The kernel killed a process for lack of memory. {shortage.advice(options=lease.options)}"
+        return "\n".join(filter(None, [ended.reason, hint, ended.traceback])).strip()
+
+    def _after_death(self, keeper: LeaseKeeper, *, death: RunnerDied, lease: LeasedRun, asked_to_stop: bool) -> RunEnd:
+        reason = str(death)
+        if death.shortage is not None:
+            what, *words = reason.split("\n", 1)
+            reason = "\n".join([what, death.shortage.advice(options=lease.options), *words])
+        if asked_to_stop and not death.final:
             _log.warning("run.cut_off", reason=reason)
             return self._left(RunEnd.RETURNED, kept=keeper.release(), outcome="returned")
         _log.error("runner.died", reason=reason)
-        return self._left(RunEnd.RETURNED, kept=keeper.fail(reason=reason, retry=True), outcome="died")
+        return self._left(RunEnd.RETURNED, kept=keeper.fail(reason=reason, retry=not death.final), outcome="died")
 
     def _left(self, end: RunEnd, *, kept: bool, outcome: str) -> RunEnd:
         """Count a run that leaves this worker; it is lost where its end was not let in."""
         self._metrics.run_left(outcome if kept else RunEnd.LOST.value)
         return end if kept else RunEnd.LOST
+
+
+def _updates_done(message: FromRunner) -> int | None:
+    """How far a run is, where it has made an update since it was begun or taken up."""
+    match message:
+        case Updated(step=step):
+            return step
+        case Evaluated(updates=updates, point=point) if updates:
+            return point.step
+        case _:
+            return None

@@ -66,7 +66,8 @@ def read_log(
 ) -> RunLog:
     """What the run's code printed, as its worker sent it, a piece at a time.
 
-    A run's log is cut at 256 KiB; the last chunk then says where the rest is. To follow a run, ask again with `next`
+    Of a run's log the beginning and the end are kept, 256 KiB in all; between them a chunk of attempt 0 says how much
+    is left out. To follow a run, ask again with `next`
     until it is `complete`.
     """
     # The run was read first: what it printed before it ended is there by now.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
+import math
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 
+from tests.faults.misdeeds import MISDEEDS
 from tuner.search.space import OptimizerKind
 from tuner.training.options import WorkloadOptions
 from tuner.training.stepwise import StepwiseTraining
@@ -75,7 +75,9 @@ class GatedTraining:
 
 
 class HostileOptions(WorkloadOptions):
-    how: str = Field(default="raise", description="What goes wrong.")
+    how: str = Field(default="raise_error", description="What goes wrong.")
+    folder: str = Field(default=".", description="Where it leaves word of what it did.")
+    batch_size: int = Field(default=32, description="Of no effect.")
 
 
 class Hostile(StepwiseWorkload):
@@ -96,72 +98,16 @@ class HostileTraining(GatedTraining):
     def __init__(self, options: HostileOptions) -> None:
         super().__init__(GateOptions())
         self.how = options.how
+        self.folder = Path(options.folder)
+        self.step = 0
 
     def train_step(self, step: int, lr: float) -> float:
-        if step == 12:
-            MISDEEDS[self.how]()
-        return super().train_step(step, lr)
+        self.step = step
+        if step == 12 and self.how != "raise_in_validate":
+            MISDEEDS[self.how](self.folder)
+        return math.nan if step == 12 and self.how == "lose_the_loss" else super().train_step(step, lr)
 
-
-def segfault() -> None:
-    ctypes.string_at(0)
-
-
-def exit_silently() -> None:
-    os._exit(0)
-
-
-def sys_exit() -> None:
-    sys.exit(3)
-
-
-def raise_error() -> None:
-    raise ValueError("the training data has a hole")
-
-
-def allocate() -> None:
-    torch.empty(1 << 40, dtype=torch.uint8)
-
-
-def print_garbage() -> None:
-    print("\x00\xff{not json}\n" * 200_000, flush=True)
-    os.write(1, b'{"type": "ended"}\n' * 10)
-
-
-def close_everything() -> None:
-    os.closerange(3, 1024)
-    time.sleep(_LONGEST_WAIT_SECONDS)
-
-
-def write_on_the_pipe() -> None:
-    for fd in range(3, 64):
-        try:
-            target = os.readlink(f"/proc/self/fd/{fd}")
-            if target.startswith("pipe:"):
-                os.write(fd, b'{"type": "nonsense"}\n')
-        except OSError:
-            continue
-    time.sleep(_LONGEST_WAIT_SECONDS)
-
-
-def tell_secrets() -> None:
-    worker = Path(f"/proc/{os.getppid()}/environ").read_text()
-    print(worker.replace("\0", "\n"))
-
-
-def hang() -> None:
-    time.sleep(_LONGEST_WAIT_SECONDS)
-
-
-MISDEEDS = {
-    "segfault": segfault,
-    "exit_silently": exit_silently,
-    "sys_exit": sys_exit,
-    "raise": raise_error,
-    "allocate": allocate,
-    "print_garbage": print_garbage,
-    "close_everything": close_everything,
-    "write_on_the_pipe": write_on_the_pipe,
-    "tell_secrets": tell_secrets,
-    "hang": hang,
-}
+    def validate(self) -> float:
+        if self.step > 12 and self.how == "raise_in_validate":
+            MISDEEDS[self.how](self.folder)
+        return super().validate()

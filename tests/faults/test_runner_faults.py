@@ -4,72 +4,146 @@ from __future__ import annotations
 
 import os
 import signal
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
 import tuner
 from tests.faults.fault_workloads import Gated, Hostile
-from tests.faults.harness import site_in, wait_until
+from tests.faults.harness import Site, is_alive, site_in, wait_until
 from tuner.jobs.admission import admit
+from tuner.jobs.records import RunRecord
 from tuner.jobs.states import RunState, is_over
 from tuner.report.report import Report
 from tuner.training.workload import describe
 
 pytestmark = pytest.mark.faults
 
-DEATHS = {
+# How each run ends, and the words that tell its user why.
+KILLED = {
     "segfault": "the runner was killed by SIGSEGV\nLast lines of its error output:\nFatal Python error: Segmentation",
-    "exit_silently": "the runner ended by itself, with exit code 0 and no result",
-    "close_everything": "the runner was killed: it closed its pipe but did not end",
-    "write_on_the_pipe": "the runner was killed: it broke the protocol",
-    "hang": "the runner was killed: it sent nothing for 10 s",
+    "exit_silently": "the runner ended by itself, with exit code 0 and no result (somebody called os._exit)",
+    "close_everything": "the runner was killed: it closed its pipe but did not end (training code must not",
+    "close_everything_and_go_on": "training code must close no file descriptor that it did not open",
+    "write_on_the_pipe": 'the runner was killed: it broke the protocol: it sent b\'{"type": "nonsense"}\'',
 }
-ERRORS = {
-    "sys_exit": "SystemExit: 3",
-    "raise": "ValueError: the training data has a hole",
-    "allocate": "Error",
+STUCK = {
+    "spin": "in spin\n",
+    "ignore_signals": "it is stuck: no progress for 2 s (TUNER_SILENCE_LIMIT of the worker); the last known",
+    "stop_itself": "it was stopped by a signal, SIGSTOP or SIGTSTP, and nobody let it go on",
+    "hoard": "out of memory: with what it started it has more than it may\nMost memory seen: ",
 }
+RAISED = {
+    "sys_exit": "SystemExit: 0\nThe training code ended the process (sys.exit) before its run was over",
+    "raise_in_validate": "KeyError: 'the validation set is gone'\nTraceback",
+    "recurse": "RecursionError: maximum recursion depth exceeded",
+    "allocate": "out of memory: ",
+}
+FINAL = {"hoard", *RAISED}
 
 
-@pytest.fixture(scope="module")
-def after_misdeeds(tmp_path_factory):
-    """One worker that meets every misdeed, one after the other: the site and the runs by misdeed."""
-    with site_in(tmp_path_factory.mktemp("misdeeds"), infos=(describe(Gated()), describe(Hostile()))) as site:
-        runs = {how: site.enqueue("hostile", options={"how": how}) for how in ("print_garbage", *DEATHS, *ERRORS)}
-        for how in DEATHS:  # two attempts went wrong already; the third is the last
-            site.sql("UPDATE tuner_runs SET attempts = 2 WHERE id = ?", runs[how])
-        site.worker(silence_limit=10, memory_limit_mib=16_384)
-        yield site, runs
+class Session:
+    """One worker that meets misdeeds one after the other, and a healthy run after each."""
+
+    def __init__(self, site: Site, misdeeds: Iterable[str]) -> None:
+        self.site = site
+        self.runs: dict[str, str] = {}
+        for how in misdeeds:
+            (site.folder / how).mkdir()
+            self.runs[how] = self.enqueue(how, folder=site.folder / how)
+            if how not in FINAL:  # two attempts went wrong already; the third is the last
+                site.sql("UPDATE tuner_runs SET attempts = 2 WHERE id = ?", self.runs[how])
+            self.runs[f"after {how}"] = self.enqueue("look_around", folder=site.folder)
+        self.worker = site.worker(silence_limit=2, runner_memory_mb=1024)
+
+    def enqueue(self, how: str, *, folder: Path) -> str:
+        return self.site.enqueue("hostile", options={"how": how, "folder": str(folder)})
+
+    def end(self, how: str) -> RunRecord:
+        """How it ended, once the run after it has ended well, on the same worker, with nothing left running."""
+        run = self.site.wait_over(self.runs[how])
+        assert not [pid for pid in self.pids(how) if is_alive(pid)], how
+        after = self.site.wait_over(self.runs[f"after {how}"])
+        assert (after.state, after.attempts, after.error) == (RunState.SUCCEEDED, 1, None), how
+        assert self.worker.alive
+        return run
+
+    def pids(self, how: str) -> list[int]:
+        """The processes that it told of."""
+        told = self.site.folder / how / "pids"
+        return list(map(int, told.read_text().split())) if told.exists() else []
+
+    def printed(self, how: str) -> str:
+        return "".join(chunk.text for chunk in self.site.store.jobs.log(self.runs[how]))
 
 
-@pytest.mark.parametrize("how", DEATHS)
-def test_a_run_that_kills_its_runner_fails_with_how_it_died(after_misdeeds, how):
-    site, runs = after_misdeeds
-    run = site.wait_over(runs[how])
-    assert (run.state, run.attempts) == (RunState.FAILED, 3)
-    assert DEATHS[how] in run.error
+@pytest.fixture
+def session_of(tmp_path) -> Iterator[Callable[[Iterable[str]], Session]]:
+    with site_in(tmp_path, infos=(describe(Gated()), describe(Hostile()))) as site:
+        yield lambda misdeeds: Session(site, misdeeds)
 
 
-@pytest.mark.parametrize("how", ERRORS)
-def test_a_run_whose_code_raises_fails_at_once_with_its_traceback(after_misdeeds, how):
-    site, runs = after_misdeeds
-    run = site.wait_over(runs[how])
+@pytest.mark.parametrize("misdeeds", [KILLED, STUCK, RAISED], ids=["killed", "stuck", "raised"])
+def test_each_misdeed_fails_its_run_with_its_own_reason_and_the_next_run_is_well(session_of, misdeeds):
+    session = session_of(misdeeds)
+    errors: dict[str, str] = {}
+    for how, words in misdeeds.items():
+        run = session.end(how)
+        assert (run.state, run.attempts) == (RunState.FAILED, 1 if how in FINAL else 3), how
+        assert words in run.error
+        errors[how] = run.error
+        if misdeeds is RAISED:
+            assert "fault_workloads.py" in run.error
+            assert "engine.py" not in run.error
+    assert len({error.partition("\nLast lines")[0] for error in errors.values()}) == len(misdeeds)
+
+
+def test_what_a_run_leaves_in_its_process_is_gone_when_the_next_one_begins(session_of):
+    misdeeds = (
+        "tell_what_it_was_given",
+        "change_surroundings",
+        "leave_children",
+        "leave_a_thread",
+        "patch_the_library",
+        "delete_snapshots",
+        "print_garbage",
+    )
+    session = session_of([*misdeeds, "lose_the_loss"])
+    for how in misdeeds:
+        assert session.end(how).state is RunState.SUCCEEDED, how
+    diverged = session.end("lose_the_loss")
+    assert (diverged.state, diverged.error) == (RunState.DIVERGED, "the training loss of update 12 is nan")
+
+    seen = (session.site.folder / "seen").read_text().splitlines()
+    assert len(seen) == len(misdeeds) + 1
+    assert set(seen) == {seen[0]}
+    left = [entry["what"] for entry in session.worker.logged("run.left_behind")]
+    assert len(left) == 3
+    assert [len(session.pids(how)) for how in ("leave_children", "leave_a_thread", "patch_the_library")] == [2, 1, 1]
+    assert "the process" in left[0]
+    assert left[1] == "the thread 'left-behind'"
+    assert {"json.dumps replaced", "json.loads replaced", "os.write replaced"} <= set(left[2].split(", "))
+
+    printed = session.printed("print_garbage")
+    assert printed.count("the last words\\x08\n") == 2
+    assert all(character in "\n\t\u200d" or unicodedata.category(character)[0] != "C" for character in printed)
+    assert "bytes left out" in printed
+
+    given = (session.site.folder / "tell_what_it_was_given" / "given").read_text()
+    assert "TUNER_RUNNER_OF=" in given
+    assert "TUNER_DATABASE_URL" not in given
+    assert "tuner.db" not in given
+
+
+def test_a_run_that_takes_longer_than_it_may_fails_for_good(site, gate):
+    run_id = site.enqueue("gated", options=gate.options)
+    worker = site.worker(run_limit=1)
+    run = site.wait_over(run_id)
     assert (run.state, run.attempts) == (RunState.FAILED, 1)
-    assert ERRORS[how] in run.error
-    assert "fault_workloads.py" in run.error
-
-
-def test_a_run_may_print_what_it_likes(after_misdeeds):
-    site, runs = after_misdeeds
-    assert site.wait_over(runs["print_garbage"]).state is RunState.SUCCEEDED
-
-
-def test_after_all_that_the_worker_trains_the_next_run_and_nothing_is_left_on_the_disk(after_misdeeds):
-    site, _ = after_misdeeds
-    run = site.wait_over(site.enqueue("gated", options={}))
-    assert (run.state, run.attempts) == (RunState.SUCCEEDED, 1)
-    assert site.workers[0].alive
-    wait_until(lambda: site.snapshots_on_disk() == [], what="the snapshots to go")
+    assert "it took longer than 1 s (TUNER_RUN_LIMIT of the worker); the last" in run.error
+    assert worker.alive
 
 
 def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_answer(site, gate):

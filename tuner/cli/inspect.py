@@ -81,6 +81,16 @@ def runs(
 def logs(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, as `tuner runs` lists it.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more until the run is over.")] = False,
+    after: Annotated[
+        int | None,
+        typer.Option(
+            "--after",
+            metavar="SEQ",
+            min=0,
+            show_default=False,
+            help="Only what came after this piece, as --json numbers them; all when absent.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
@@ -90,7 +100,7 @@ def logs(
     silent = True
     with Client.from_profile(url) as client:
         try:
-            for chunk in client.log_chunks(run, follow=follow):
+            for chunk in client.log_chunks(run, after=after, follow=follow):
                 silent = False
                 if as_json:
                     show(json.dumps(vars(chunk), ensure_ascii=False))

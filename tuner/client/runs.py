@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tuner.client.answers import RunLog
+from tuner.client.errors import ServiceUnreachable
 from tuner.client.transport import Transport, given, part, read
 from tuner.jobs.records import CurvePoint, LogChunk, RunRecord
 
@@ -46,17 +47,31 @@ class RunCalls:
         """
         return read(RunLog, self._http.ask("GET", f"/v1/runs/{part(run_id)}/log", params=given({"after": after})))
 
-    def log_chunks(self, run_id: str, *, follow: bool = False) -> Iterator[LogChunk]:
-        """What a run's code printed, from the beginning.
+    def log_chunks(
+        self, run_id: str, *, after: int | None = None, follow: bool = False, patience: float = 60.0
+    ) -> Iterator[LogChunk]:
+        """What a run's code printed.
 
         Args:
             run_id: The run.
-            follow: Whether to wait for more until the run is over.
+            after: ``seq`` of the last piece already seen; the beginning when absent.
+            follow: Whether to wait for more until the run is over, over a restart of the service too.
+            patience: Seconds without any service after which to give up following.
+
+        Raises:
+            ServiceUnreachable: No service answered, for so long when following.
         """
-        after: int | None = None
+        heard_at = time.monotonic()
         while True:
-            piece = self.log(run_id, after=after)
+            try:
+                piece = self.log(run_id, after=after)
+            except ServiceUnreachable:
+                if not follow or time.monotonic() - heard_at > patience:
+                    raise
+                time.sleep(_FOLLOW_SECONDS)
+                continue
             yield from piece.chunks
+            heard_at = time.monotonic()
             after = piece.next
             if piece.complete or not (piece.chunks or follow):
                 return

@@ -349,7 +349,7 @@ class LogChunk(Base):
 
     run_id: Mapped[str] = mapped_column(Id, ForeignKey(Run.id), primary_key=True)
     seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    """From 0, without gaps."""
+    """From 0; those of a long log's middle are gone."""
     attempt: Mapped[int] = mapped_column(Integer)
     text: Mapped[str]
     at: Mapped[float]

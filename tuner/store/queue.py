@@ -217,7 +217,7 @@ class Queue(Part):
 
     @writes
     def append_log(self, tx: Tx, lease: LeasedRun, text: str) -> None:
-        """Keep what the run's code printed, up to 256 KiB for all attempts together; then that there is more.
+        """Keep what the run's code printed: its beginning and its end, 256 KiB for all attempts together.
 
         Args:
             lease: The claim.

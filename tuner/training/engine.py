@@ -6,7 +6,7 @@ The engine knows nothing about models, files or messages: it drives a `StepwiseT
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -94,6 +94,7 @@ class Engine:
         listener: Told about evaluations and branch points, asked for snapshots.
         branch_points: After how many updates the listener is told that they are reached, each in [1, total_steps]. An
             evaluation that falls there comes before it.
+        on_update: Told after each update how many are done.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Engine:
         device: torch.device,
         listener: Listener,
         branch_points: Collection[int] = (),
+        on_update: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._training = training
         self._lrs = lrs
@@ -112,6 +114,7 @@ class Engine:
         self._device = device
         self._listener = listener
         self._branch_points = set(branch_points)
+        self._on_update = on_update
         self._evaluations = frozenset(evaluation_steps(len(lrs)))
         self._guard_window = GUARD_WINDOW if device.type == "cuda" else 1
         self._unsettled: list[float | Tensor] = []  # losses not looked at yet, oldest first
@@ -140,6 +143,7 @@ class Engine:
             self._unsettled.append(self._training.train_step(step, float(self._lrs[step])))
             progress.step = step + 1
             progress.unreported += 1
+            self._on_update(progress.step)
             if len(self._unsettled) >= self._guard_window:
                 self._settle()
             if self._stopped_at_evaluation():

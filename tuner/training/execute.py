@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from pathlib import Path
@@ -19,15 +18,20 @@ from tuner.schedules.values import Array
 from tuner.training.branches import BranchCache
 from tuner.training.devices import free_memory, repeatable, resolve_device
 from tuner.training.engine import Engine, Progress, Result
+from tuner.training.memory import out_of_memory, peak_memory, reset_peak_memory
 from tuner.training.opaque import train_opaque
 from tuner.training.options import parse_options
-from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, SnapshotSaved, Train, Verdict
+from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, SnapshotSaved, Train, Updated, Verdict
 from tuner.training.randomness import random_state, random_state_kept, restore_random_state, seed_everything
 from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
 from tuner.training.stepwise import StepwiseTraining
+from tuner.training.tracebacks import first_line, shown
 from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload
 
-TRACEBACK_CHARACTERS = 8_000
+SIGN_SECONDS = 1.0
+"""Least time between two signs that updates are being made."""
+
+_EXIT_HINT = "The training code ended the process (sys.exit) before its run was over; let it return, or raise an error."
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ def execute(
     on_evaluation: Callable[[Evaluated], Verdict],
     on_snapshot: Callable[[SnapshotSaved], None],
     on_branch: Callable[[Branched], None] = lambda _: None,
+    on_update: Callable[[Updated], None] = lambda _: None,
     branches: BranchCache | None = None,
     threads: int | None = None,
 ) -> Ended:
@@ -61,6 +66,7 @@ def execute(
         on_evaluation: Told about each evaluation; training waits for what it returns. Called on this thread.
         on_snapshot: Told about each snapshot once it is on the disk.
         on_branch: Told when the run goes on from another one's state.
+        on_update: Told after updates, `SIGN_SECONDS` apart at least. Of code that owns its loop, nothing is told here.
         branches: The states of earlier runs; none are taken or kept when absent. One for all runs of a process.
         threads: Threads of one operation on CPU; ``TUNER_THREADS``, else 1, when absent.
 
@@ -76,8 +82,10 @@ def execute(
         on_evaluation=on_evaluation,
         on_snapshot=on_snapshot,
         on_branch=on_branch,
+        on_update=on_update,
         branches=BranchCache(limit_bytes=0) if branches is None else branches,
     )
+    reset_peak_memory(where)
     try:
         with repeatable(where, threads=threads), random_state_kept(where):
             result = run.train(workloads)
@@ -110,6 +118,7 @@ class _Run:
         on_evaluation: Callable[[Evaluated], Verdict],
         on_snapshot: Callable[[SnapshotSaved], None],
         on_branch: Callable[[Branched], None],
+        on_update: Callable[[Updated], None],
         branches: BranchCache,
     ) -> None:
         self._request = request
@@ -117,18 +126,22 @@ class _Run:
         self._on_evaluation = on_evaluation
         self._on_snapshot = on_snapshot
         self._on_branch = on_branch
+        self._on_update = on_update
         self._branches = branches
         self._shares = False
         self._lrs: Array = np.empty(0)
         self._progress = Progress()
         self._fingerprint = ""
         self._last_snapshot = time.monotonic()
+        self._next_sign = 0.0
+        self._workload: Workload | None = None
 
     def train(self, workloads: Mapping[str, Workload]) -> Result:
         request = self._request
         workload = workloads.get(request.workload)
         if workload is None:
             raise NotFound("workload", key=request.workload, hint=f"There are {', '.join(sorted(workloads))}")
+        self._workload = workload
         options = parse_options(workload.Options, request.options)
         if isinstance(workload, OpaqueWorkload):
             seed_everything(request.seed)
@@ -162,6 +175,7 @@ class _Run:
             device=self._device,
             listener=self,
             branch_points=request.branch_points,
+            on_update=self._updated,
         )
         return engine.run()
 
@@ -169,6 +183,16 @@ class _Run:
         message = Evaluated(run_id=self._request.run_id, point=point, updates=updates)
         try:
             return self._on_evaluation(message)
+        except BaseException as error:
+            raise _CallbackFailed(error) from error
+
+    def _updated(self, step: int) -> None:
+        now = time.monotonic()
+        if now < self._next_sign:
+            return
+        self._next_sign = now + SIGN_SECONDS
+        try:
+            self._on_update(Updated(run_id=self._request.run_id, step=step))
         except BaseException as error:
             raise _CallbackFailed(error) from error
 
@@ -210,15 +234,17 @@ class _Run:
         )
 
     def failed(self, error: BaseException) -> Ended:
-        text = "".join(traceback.format_exception(error))
-        message = next(iter(str(error).splitlines()), "")
+        short = out_of_memory(error)
+        advice = peak_memory(self._device).advice(options=self._request.options) if short else ""
+        hint = _EXIT_HINT if isinstance(error, SystemExit) else advice
         return Ended(
             run_id=self._request.run_id,
             outcome=Outcome.FAILED,
             step=self._progress.step,
             updates=self._progress.unreported,
-            reason=f"{type(error).__name__}: {message}" if message else type(error).__name__,
-            traceback=text[-TRACEBACK_CHARACTERS:],  # the end says what happened
+            reason=f"out of memory: {first_line(error)}" if short else first_line(error),
+            hint=hint,
+            traceback=shown(error, workload=type(self._workload)),
         )
 
     def _take_up(self, training: StepwiseTraining) -> None:

@@ -9,6 +9,7 @@ another; its standard output and error belong to the user's code. It has no data
       |  <------- Branched        | at most once, before all else; not answered
       |  <------- Evaluated       | any number; each is answered by a Verdict
       |  Verdict ----------->     |
+      |  <------- Updated         | a second apart at least, while updates are made; not answered
       |  <------- SnapshotSaved   | not answered
       |  <------- Ended           | once per Train; the runner is then ready for the next Train
       |  (closes the pipe)        | the runner exits
@@ -28,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from tuner.jobs.records import CurvePoint, SnapshotRef, WorkloadInfo
 from tuner.schedules import Schedule
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 
 class _Message(BaseModel):
@@ -99,6 +100,15 @@ class Verdict(_Message):
     """Further ones, of runs that were planned since the run began; those that it has passed are passed over."""
 
 
+class Updated(_Message):
+    """An update was made: the run is not stuck. Counts nothing, as the next message that does counts its updates."""
+
+    type: Literal["updated"] = "updated"
+    run_id: str
+    step: int = Field(ge=1)
+    """Updates done from the start of the schedule."""
+
+
 class SnapshotSaved(_Message):
     """A snapshot is on disk, whole."""
 
@@ -136,11 +146,15 @@ class Ended(_Message):
     """Validation loss at the end, for `SUCCEEDED` alone."""
     reason: str = ""
     """For `DIVERGED` and `FAILED`: one line."""
+    hint: str = ""
+    """For `FAILED`: what to do about it, where that can be told."""
     traceback: str = ""
-    """For `FAILED`: the traceback, cut to 8,000 characters."""
+    """For `FAILED`: the traceback, as `tuner.training.tracebacks` cuts it."""
+    left_behind: str = ""
+    """What the run left in the process that may disturb later runs: none should follow in it."""
 
 
-FromRunner = Annotated[Hello | Branched | Evaluated | SnapshotSaved | Ended, Field(discriminator="type")]
+FromRunner = Annotated[Hello | Branched | Evaluated | Updated | SnapshotSaved | Ended, Field(discriminator="type")]
 ToRunner = Annotated[Train | Verdict, Field(discriminator="type")]
 
 from_runner: TypeAdapter[FromRunner] = TypeAdapter(FromRunner)

@@ -23,7 +23,18 @@ from pathlib import Path
 from tuner.training.branches import BranchCache, branch_memory
 from tuner.training.devices import resolve_device
 from tuner.training.execute import execute
-from tuner.training.protocol import Branched, Evaluated, FromRunner, Hello, SnapshotSaved, Train, Verdict, to_runner
+from tuner.training.process_state import ProcessState
+from tuner.training.protocol import (
+    Branched,
+    Evaluated,
+    FromRunner,
+    Hello,
+    SnapshotSaved,
+    Train,
+    Updated,
+    Verdict,
+    to_runner,
+)
 from tuner.training.registry import Offered, load_workloads, prefer_the_users_modules
 from tuner.training.workload import describe
 
@@ -33,6 +44,10 @@ _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 class WorkerGone(Exception):
     """The worker closed its end of the pipe while it owed an answer, or does not listen any more."""
+
+
+class PipeLost(Exception):
+    """The training code has closed our end of the pipe."""
 
 
 class Channel:
@@ -58,10 +73,15 @@ class Channel:
             self._writer.flush()
         except BrokenPipeError:
             raise WorkerGone from None
+        except OSError as error:
+            raise PipeLost(f"the pipe to the worker is closed on this side ({error.strerror})") from None
 
     def receive(self) -> Train | Verdict | None:
         """The next message, or ``None`` when the worker has closed the pipe (a cut line counts as closed)."""
-        line = self._reader.readline()
+        try:
+            line = self._reader.readline()
+        except OSError as error:
+            raise PipeLost(f"the pipe to the worker is closed on this side ({error.strerror})") from None
         return to_runner.validate_json(line) if line.endswith(b"\n") else None
 
     def ask(self, evaluation: Evaluated) -> Verdict:
@@ -88,10 +108,11 @@ def serve(channel: Channel, *, device: str, offered: Offered) -> None:
     branches = BranchCache(limit_bytes=branch_memory())
     channel.send(Hello(pid=os.getpid(), device=device, workloads=infos, refused=offered.refused))
 
-    def tell(message: Branched | SnapshotSaved) -> None:
+    def tell(message: Branched | Updated | SnapshotSaved) -> None:
         channel.send(message)
 
     while isinstance(request := channel.receive(), Train):
+        before = ProcessState()
         ended = execute(
             request,
             workloads=workloads,
@@ -99,9 +120,10 @@ def serve(channel: Channel, *, device: str, offered: Offered) -> None:
             on_evaluation=channel.ask,
             on_snapshot=tell,
             on_branch=tell,
+            on_update=tell,
             branches=branches,
         )
-        channel.send(ended)
+        channel.send(ended.model_copy(update={"left_behind": before.restore()}))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -128,6 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         serve(channel, device=device, offered=load_workloads(given.workloads, builtin=BUILTIN))
     except WorkerGone:
         os._exit(1)  # at once, whatever threads the training code has started
+    except PipeLost as error:
+        os.write(2, f"{error}: training code must close no file descriptor that it did not open\n".encode())
+        os._exit(1)
 
 
 def _die_with_the_worker() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from service.settings import Settings
-from tests.integration.service.live import served
+from tests.integration.service.live import served, wait_until
 from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES, World
-from tuner.client import ApiProblem, Client
+from tuner.client import ApiProblem, Client, ServiceUnreachable
 from tuner.jobs.admission import JobRequest
 from tuner.jobs.records import CurvePoint
 from tuner.jobs.states import JobState
@@ -65,6 +66,64 @@ def test_a_loss_that_was_not_finite_comes_as_nan(client: Client, world: World, s
     store.queue.heartbeat(lease, points=points, updates=10, lease_seconds=60)
     (point,) = client.curve(lease.run_id)
     assert math.isnan(point.val_loss)
+
+
+def test_a_log_is_followed_while_the_run_prints_and_ends_with_it(
+    client: Client, world: World, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tuner.client.runs._FOLLOW_SECONDS", 0.01)
+    world.started(world.job())
+    lease = world.claim()
+    seen: list[str] = []
+
+    def follow() -> None:
+        for chunk in client.log_chunks(lease.run_id, follow=True):
+            seen.append(chunk.text)  # noqa: PERF401
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    for number in range(3):
+        store.queue.append_log(lease, f"line {number}\n")
+        wait_until(lambda number=number: len(seen) == number + 1, what="the line to be seen")
+        assert follower.is_alive()
+    assert [chunk.text for chunk in client.log_chunks(lease.run_id, after=1)] == ["line 2\n"]
+    store.queue.finish(lease, loss=0.5, step=lease.total_steps, updates=lease.total_steps)
+    follower.join(60)
+    assert not follower.is_alive()
+    assert seen == ["line 0\n", "line 1\n", "line 2\n"]
+
+
+def test_a_log_is_followed_over_a_restart_of_the_service(
+    settings: Settings, world: World, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tuner.client.runs._FOLLOW_SECONDS", 0.01)
+    world.started(world.job())
+    lease = world.claim()
+    store.queue.append_log(lease, "before\n")
+    with served(settings.model_copy(update={"port": 0}), store=store) as first:
+        url = first.address
+        client = Client(url)
+        pieces = client.log_chunks(lease.run_id, follow=True)
+        assert next(pieces).text == "before\n"
+    store.queue.append_log(lease, "after\n")
+    store.queue.finish(lease, loss=0.5, step=lease.total_steps, updates=lease.total_steps)
+    port = int(url.rpartition(":")[2])
+    again = threading.Event()
+
+    def serve() -> None:
+        with served(settings.model_copy(update={"port": port}), store=store):
+            again.wait(60)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        assert [piece.text for piece in pieces] == ["after\n"]
+    finally:
+        again.set()
+        server.join()
+        client.close()
+    with Client(url) as nobody, pytest.raises(ServiceUnreachable):
+        list(nobody.log_chunks(lease.run_id, follow=True, patience=0.05))
 
 
 def test_a_refusal_keeps_its_members(client: Client, world: World):

@@ -11,7 +11,7 @@ from tests.integration.store.builders import Bench
 from tuner.errors import LeaseLost
 from tuner.jobs.records import Visibility
 from tuner.store import Store
-from tuner.store.run_logs import MAX_LOG_CHARACTERS, MORE
+from tuner.store.run_logs import HEAD_CHARACTERS, MAX_LOG_CHARACTERS, left_out
 
 Sql = Callable[..., list[Any]]
 
@@ -39,17 +39,32 @@ def test_nothing_is_kept_of_a_worker_that_lost_its_lease(bench: Bench, store: St
     assert text_of(store, late.run_id) == []
 
 
-@pytest.mark.parametrize("rest", [0, 1, 1_000])
-def test_a_log_without_end_ends_and_says_so_once(bench: Bench, store: Store, rest: int) -> None:
+def test_of_a_log_without_end_the_beginning_and_the_end_are_kept_and_one_line_says_how_much_is_not(
+    bench: Bench, store: Store
+) -> None:
     bench.ready_job()
     lease = bench.claim()
-    for _ in range(4):
-        store.queue.append_log(lease, "x" * (MAX_LOG_CHARACTERS // 4))
-    if rest:
-        store.queue.append_log(lease, "y" * rest)
-        store.queue.append_log(lease, "z")
-    kept = "".join(text for _, _, text in text_of(store, lease.run_id))
-    assert kept == "x" * MAX_LOG_CHARACTERS + (MORE if rest else "")
+    pieces = [f"{number:07}\n" * 1024 for number in range(80)]  # of 8 KiB
+    told: list[str] = []
+    for number, piece in enumerate(pieces):
+        store.queue.append_log(lease, piece)
+        told += [text for seq, _, text in text_of(store, lease.run_id) if seq == number]  # as one who follows it
+        kept = "".join(text for _, _, text in text_of(store, lease.run_id))
+        assert len(kept) <= MAX_LOG_CHARACTERS + 100
+    assert told == pieces
+    head, tail = "".join(pieces[:16]), "".join(pieces[-15:])  # the line takes the room of one piece
+    assert len(head) == HEAD_CHARACTERS
+    assert kept == head + left_out(len("".join(pieces)) - len(head) - len(tail)) + tail
+
+
+def test_a_piece_larger_than_all_that_is_kept_is_cut_in_its_middle(bench: Bench, store: Store) -> None:
+    bench.ready_job()
+    lease = bench.claim()
+    store.queue.append_log(lease, "a" + "x" * MAX_LOG_CHARACTERS + "z")
+    ((_, _, text),) = text_of(store, lease.run_id)
+    assert text.startswith("ax")
+    assert text.endswith("xz")
+    assert left_out(MAX_LOG_CHARACTERS + 2 - MAX_LOG_CHARACTERS // 4) in text
 
 
 def test_old_events_are_deleted_and_younger_ones_stay(

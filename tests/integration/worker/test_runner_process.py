@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import textwrap
 import threading
@@ -12,6 +14,9 @@ import pytest
 
 from tests.faults.harness import is_alive, wait_until
 from tuner.training.protocol import Ended, FromRunner, Hello, Verdict
+from worker.last_words import is_stopped
+from worker.memory_killer import MemoryKiller
+from worker.runner_family import RunnerFamily
 from worker.runner_log import RunnerLog
 from worker.runner_process import RunnerCommand, RunnerDied, RunnerProcess
 from worker.stopping import StopRequest
@@ -21,7 +26,7 @@ import os, sys, time
 out = int(sys.argv[1]); inn = int(sys.argv[2])
 def say(text): os.write(out, text.encode() + b"\\n")
 HELLO = '{"type": "hello", "protocol": %d, "pid": %d, "device": "cpu", "workloads": []}'
-def hello(protocol=2): say(HELLO % (protocol, os.getpid()))
+def hello(protocol=3): say(HELLO % (protocol, os.getpid()))
 def ended(): say('{"type": "ended", "run_id": "r", "outcome": "succeeded", "step": 1, "updates": 1, "loss": 1.0}')
 """
 
@@ -53,8 +58,8 @@ def runner_of(tmp_path, stop):
     runners = []
 
     def make(code: str, **settings) -> RunnerProcess:
-        command = Script(device="cpu", environment={"ONLY": "this"}, code=code, **settings)
-        runner = RunnerProcess(command, log=RunnerLog(tmp_path / "logs"), stop=stop)
+        command = Script(**({"device": "cpu", "environment": {"ONLY": "this"}, "code": code} | settings))
+        runner = RunnerProcess(command, family=RunnerFamily(str(tmp_path)), log=RunnerLog(tmp_path / "logs"), stop=stop)
         runners.append(runner)
         return runner
 
@@ -79,17 +84,17 @@ def test_a_runner_serves_and_ends_by_itself_when_its_pipe_is_closed(runner_of, t
     assert "KeyError: 'DONE'" in (tmp_path / "logs" / "stderr.log").read_text()  # it ran on to its end
 
 
-def test_a_runner_sees_the_given_environment_and_nothing_else(runner_of):
+def test_a_runner_sees_the_given_environment_and_whose_it_is_and_nothing_else(runner_of):
     runner = runner_of("hello(); print(sorted(os.environ), file=sys.stderr); sys.exit(1)")
     runner.start(timeout=60)
-    with pytest.raises(RunnerDied, match=r"\['(LC_CTYPE', ')?ONLY'\]"):
+    with pytest.raises(RunnerDied, match=r"\['(LC_CTYPE', ')?ONLY', 'TUNER_RUNNER_OF'\]"):
         receive(runner)
 
 
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("hello(protocol=99)", "it speaks version 99 of the protocol, not 2"),
+        ("hello(protocol=99)", "it speaks version 99 of the protocol, not 3"),
         ("ended()", "its first message was 'ended', not 'hello'"),
         ("say('good morning')", "it broke the protocol: it sent b'good morning', which is no message"),
         ("print('no GPU', file=sys.stderr); sys.exit(4)", "with exit code 4 and no result\nLast .* output:\nno GPU"),
@@ -145,6 +150,110 @@ def test_a_death_is_seen_although_a_forked_child_holds_the_pipe_open_and_the_chi
         receive(runner)
     child = int(str(died.value).splitlines()[-1])
     wait_until(lambda: not is_alive(child), what="the child to go")
+
+
+def test_a_runner_that_is_ended_is_asked_first(runner_of, tmp_path):
+    code = """
+    import signal
+    def clean_up(*_):
+        open(os.environ["DONE"], "w").close()
+        sys.exit(0)
+    signal.signal(signal.SIGTERM, clean_up)
+    hello()
+    time.sleep(600)
+    """
+    runner = runner_of(code, environment={"DONE": str(tmp_path / "done")})
+    runner.start(timeout=60)
+    runner.kill()
+    assert (tmp_path / "done").exists()
+
+
+def test_what_an_earlier_runner_of_this_worker_left_is_ended_before_the_next_starts(runner_of, tmp_path):
+    environment = {**os.environ, **RunnerFamily(str(tmp_path)).environment}
+    orphan = subprocess.Popen(["sleep", "600"], env=environment, start_new_session=True)
+    runner = runner_of("hello(); os.read(inn, 1)")
+    runner.start(timeout=60)
+    assert orphan.wait(60) == -signal.SIGTERM
+    assert runner.left_running() == []
+
+
+def test_a_stuck_runner_says_where_it_stands(runner_of):
+    code = """
+    import faulthandler
+    faulthandler.enable()
+    def turn(): time.sleep(600)
+    print("before", file=sys.stderr, flush=True)
+    hello()
+    turn()
+    """
+    runner = runner_of(code)
+    runner.start(timeout=60)
+    died = str(runner.put_down("it is stuck", stuck=True))
+    where, _, words = died.partition("\nLast lines of its error output:\n")
+    assert where.startswith("the runner was killed: it is stuck\nWhere it stood (most recent call first):\n  File")
+    assert " in turn\n" in where
+    assert words == "before"
+
+
+def test_a_runner_that_was_stopped_is_told_to_be_and_is_ended(runner_of):
+    runner = runner_of("hello(); os.kill(os.getpid(), 19)")
+    pid = runner.start(timeout=60).pid
+    wait_until(lambda: is_stopped(pid), what="the stop")
+    assert "it was stopped by a signal, SIGSTOP or SIGTSTP" in str(runner.put_down("it is stuck", stuck=True))
+    assert not is_alive(pid)
+
+
+def test_a_runner_that_the_kernel_killed_for_lack_of_memory_is_told_from_one_that_somebody_killed(
+    runner_of, tmp_path, monkeypatch
+):
+    kills = tmp_path / "proc" / "vmstat"
+    kills.parent.mkdir()
+    kills.write_text("oom_kill 4\n")
+    monkeypatch.setattr("worker.runner_process.MemoryKiller", lambda: MemoryKiller(tmp_path))
+    runner = runner_of("hello(); os.read(inn, 1)")
+    for count, out_of_memory in ((4, False), (5, True)):
+        pid = runner.start(timeout=60).pid
+        runner.begin_run()
+        kills.write_text(f"oom_kill {count}\n")
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(RunnerDied) as died:
+            receive(runner)
+        assert str(died.value).startswith("out of memory: the kernel killed the runner") is out_of_memory
+        assert (died.value.shortage is not None) is out_of_memory
+        assert not died.value.final
+
+
+def test_a_runner_with_more_memory_than_it_may_have_is_killed_for_good(runner_of):
+    code = """
+    import mmap
+    hello()
+    block = mmap.mmap(-1, 512 << 20)
+    for page in range(0, 512 << 20, mmap.PAGESIZE): block[page] = 1
+    os.read(inn, 1)
+    """
+    runner = runner_of(code, memory_limit_mib=256)
+    runner.start(timeout=60)
+    runner.begin_run()
+    with pytest.raises(RunnerDied, match="out of memory: with what it started") as died:
+        receive(runner)
+    assert died.value.final
+    assert died.value.shortage.limit_mib == 256
+    assert died.value.shortage.peak_mib > 256
+
+
+def test_a_runner_leaves_no_core_file_and_on_cpu_cannot_ask_for_more_than_its_memory(runner_of):
+    code = """
+    import resource
+    hello()
+    sys.stdin.read()
+    while resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY: time.sleep(0.01)
+    print(resource.getrlimit(resource.RLIMIT_CORE), resource.getrlimit(resource.RLIMIT_DATA)[0] >> 20, file=sys.stderr)
+    sys.exit(1)
+    """
+    runner = runner_of(code, memory_limit_mib=300)
+    runner.start(timeout=60)
+    with pytest.raises(RunnerDied, match=r"\(0, 0\) 300"):
+        receive(runner)
 
 
 def test_a_runner_that_ended_while_idle_is_not_alive(runner_of):

@@ -16,7 +16,7 @@ def test_device_time_is_in_hours_and_short_ones_are_not_told_as_nothing(seconds,
 
 
 def test_a_run_that_printed_nothing_says_so_beside_the_output(monkeypatch):
-    monkeypatch.setattr(Client, "log_chunks", lambda self, run, *, follow: iter(()))
+    monkeypatch.setattr(Client, "log_chunks", lambda self, run, *, after, follow: iter(()))
     result = CliRunner().invoke(app, ["logs", "r", "--url", "http://127.0.0.1:1"])
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "The run has printed nothing.\n")
 

@@ -13,7 +13,7 @@ from tuner.jobs.records import SnapshotRef
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
 from tuner.training.execute import execute
-from tuner.training.protocol import Ended, Evaluated, SnapshotSaved, Train, Verdict
+from tuner.training.protocol import Ended, Evaluated, SnapshotSaved, Train, Updated, Verdict
 from tuner.training.workload import Declaration, DeclaredWorkload, StepwiseWorkload, WorkloadOptions
 
 
@@ -106,6 +106,7 @@ class Trainer:
         self.schedule = schedule
         self.evaluated: list[Evaluated] = []
         self.saved: list[SnapshotSaved] = []
+        self.signs: list[Updated] = []
 
     def request(self, workload: str, **changes: Any) -> Train:
         fields = {
@@ -123,7 +124,7 @@ class Trainer:
     def __call__(
         self, offered: Any, *, verdict: Callable[[Evaluated], Verdict] = lambda message: Verdict(), **changes: Any
     ) -> Ended:
-        self.evaluated, self.saved = [], []
+        self.evaluated, self.saved, self.signs = [], [], []
 
         def on_evaluation(message: Evaluated) -> Verdict:
             self.evaluated.append(message)
@@ -136,6 +137,7 @@ class Trainer:
             device="cpu",
             on_evaluation=on_evaluation,
             on_snapshot=self.saved.append,
+            on_update=self.signs.append,
         )
 
     @property

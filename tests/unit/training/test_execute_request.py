@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tuner.errors import InvalidValue
-from tuner.training.execute import TRACEBACK_CHARACTERS
 from tuner.training.protocol import Outcome
+from tuner.training.tracebacks import MAX_CHARACTERS
 
 
 class Trouble:
@@ -28,8 +28,8 @@ class Trouble:
     [
         (ValueError("bad batch\nsecond line"), "ValueError: bad batch"),
         (SystemExit(3), "SystemExit: 3"),
-        (MemoryError(), "MemoryError"),
-        (torch.OutOfMemoryError("CUDA out of memory"), "OutOfMemoryError: CUDA out of memory"),
+        (MemoryError(), "out of memory: MemoryError"),
+        (torch.OutOfMemoryError("CUDA oom"), "out of memory: OutOfMemoryError: CUDA oom"),
         (GeneratorExit(), "GeneratorExit"),
     ],
 )
@@ -54,8 +54,31 @@ def test_an_error_of_the_caller_is_not_a_failure_of_the_workload(train, counting
 
 def test_a_long_traceback_keeps_its_end(train, counting):
     ended = train(counting(on_step=Trouble(ValueError("x" * 20_000 + " the end"))))
-    assert len(ended.traceback) <= TRACEBACK_CHARACTERS
+    assert len(ended.traceback) <= MAX_CHARACTERS + 60
     assert ended.traceback.rstrip().endswith("the end")
+
+
+def test_leaving_the_process_is_told_with_what_to_do_instead(train, counting):
+    ended = train(counting(on_step=Trouble(SystemExit(0))))
+    assert (ended.outcome, ended.reason) == (Outcome.FAILED, "SystemExit: 0")
+    assert "let it return" in ended.hint
+
+
+def test_a_lack_of_memory_is_told_with_the_peak_and_what_helps(train, counting):
+    ended = train(counting(on_step=Trouble(MemoryError("no room"))))
+    assert ended.reason == "out of memory: MemoryError: no room"
+    assert ended.hint.startswith("Most memory seen: ")
+    assert "What usually helps: " in ended.hint
+
+
+def test_updates_are_told_at_once_and_then_no_closer_than_a_second(train, counting, monkeypatch):
+    now = iter(range(10_000))
+    monkeypatch.setattr("tuner.training.execute.time.monotonic", lambda: next(now) / 4)
+    train(counting())
+    steps = [message.step for message in train.signs]
+    assert steps[0] == 1
+    assert 2 <= len(steps) < 40
+    assert steps == sorted(set(steps))
 
 
 def test_an_unknown_workload_is_a_failed_run_that_names_the_known_ones(train, counting):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from worker.name_lock import NameTaken, held_name
-from worker.runner_log import FRESH_BYTES, TAIL_LINES, RunnerLog
+from worker.runner_log import FRESH_BYTES, TAIL_LINES, RunnerLog, printable
 from worker.snapshot_folders import SnapshotFolders
 
 
@@ -59,6 +59,20 @@ class TestRunnerLog:
         assert len(text) == 509
         assert text.endswith("xthe end and more")
         assert log.tail().endswith("the end and more")
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("Grüße, 世界\u3000👩‍🔬\tdone\r\n".encode(), "Grüße, 世界\u3000👩‍🔬\tdone\r\n"),
+        (b"\x1b[1;31mred\x1b[0m and \x1b]0;title\x07plain", "red and plain"),
+        (b"\x00\x07\x08\x7f\x1b\xc2\x85", "\\x00\\x07\\x08\\x7f\\x1b\\x85"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        ("left\u202eright\u2028".encode(), "left\\u202eright\\u2028"),
+    ],
+)
+def test_output_of_any_kind_does_nothing_to_a_terminal(data, text):
+    assert printable(data) == text
 
 
 class TestFreshOutput:

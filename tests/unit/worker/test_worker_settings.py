@@ -32,7 +32,9 @@ def test_a_duration_is_seconds_or_iso_8601(monkeypatch, text, seconds):
     assert WorkerSettings().lease_time == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("field", ["lease_time", "poll_interval", "silence_limit", "snapshot_interval", "kill_grace"])
+@pytest.mark.parametrize(
+    "field", ["lease_time", "poll_interval", "start_limit", "silence_limit", "snapshot_interval", "kill_grace"]
+)
 @pytest.mark.parametrize("value", [0, -1, "soon", float("nan")])
 def test_a_duration_that_is_none_is_refused(field, value):
     with pytest.raises(ValidationError):

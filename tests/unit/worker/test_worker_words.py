@@ -8,9 +8,10 @@ import pytest
 import structlog
 
 from worker.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
+from worker.last_words import before_the_dump, how_it_ended, where_it_stood
 from worker.logs import Redact, configure_logs
 from worker.redaction import Redaction
-from worker.runner_process import RunnerCommand, how_it_ended
+from worker.runner_process import RunnerCommand
 
 URL = "postgresql://tuner:s3cret@db/tuner"
 
@@ -18,7 +19,10 @@ URL = "postgresql://tuner:s3cret@db/tuner"
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (0, "the runner ended by itself, with exit code 0 and no result"),
+        (
+            0,
+            "the runner ended by itself, with exit code 0 and no result (somebody called os._exit)",
+        ),
         (3, "the runner ended by itself, with exit code 3 and no result"),
         (-11, "the runner was killed by SIGSEGV"),
         (-9, "the runner was killed by SIGKILL (often the system's answer to a lack of memory)"),
@@ -27,6 +31,34 @@ URL = "postgresql://tuner:s3cret@db/tuner"
 )
 def test_an_exit_code_is_told_in_words(code, words):
     assert how_it_ended(code) == words
+
+
+DUMP = """it goes on
+Fatal Python error: Aborted
+
+Thread 0x00007f0000000001 (most recent call first):
+  File "/lib/threading.py", line 1 in wait
+
+Current thread 0x00007f0000000002 (most recent call first):
+  File "/lib/socket.py", line 705 in readinto
+  File "/home/me/train.py", line 12 in download
+  File "/home/me/train.py", line 40 in train_step
+  File "/lib/tuner/training/engine.py", line 157 in _run
+  File "<frozen runpy>", line 88 in _run_code
+
+Extension modules: numpy
+"""
+
+
+def test_where_a_stuck_runner_stood_is_told_down_to_the_users_first_frame():
+    frames = DUMP.splitlines()[7:10]
+    assert where_it_stood(DUMP) == "\n".join(["", "Where it stood (most recent call first):", *frames])
+    assert before_the_dump(DUMP) == "it goes on"
+
+
+def test_where_nothing_was_dumped_nothing_is_told():
+    assert where_it_stood("it goes on\n") == ""
+    assert before_the_dump("it goes on\n") == "it goes on"
 
 
 def test_the_password_is_blotted_out_of_every_text():

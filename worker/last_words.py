@@ -1,0 +1,60 @@
+"""How a runner ended, and where it stood, in words."""
+
+from __future__ import annotations
+
+import re
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+_DUMP = "Fatal Python error: Aborted"
+"""What `faulthandler` writes before the stacks."""
+_FRAME = re.compile(r'^  File "(?P<file>[^"]*)", line \d+ in ')
+_OURS = "tuner/training/"
+_MOST_FRAMES = 12
+_TAIL_LINES = 20
+
+
+def how_it_ended(code: int) -> str:
+    """An exit code in words.
+
+    Args:
+        code: As `subprocess` tells it: negative for a signal.
+    """
+    if code >= 0:
+        hint = " (somebody called os._exit)" if code == 0 else ""
+        return f"the runner ended by itself, with exit code {code} and no result{hint}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = " (often the system's answer to a lack of memory)" if name == "SIGKILL" else ""
+    return f"the runner was killed by {name}{hint}"
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal and may go on. Linux; elsewhere it is not known to be."""
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+    return False
+
+
+def where_it_stood(output: str) -> str:
+    """The user's frames of the thread that was aborted, from a runner's error output; empty when there are none.
+
+    Returns:
+        A heading and a line for each frame, the innermost first, as they are to follow a reason.
+    """
+    frames: list[str] = []
+    for line in output.rpartition(_DUMP)[2].partition("Current thread")[2].splitlines()[1:]:
+        found = _FRAME.match(line)
+        if found is None or (frames and _OURS in found["file"]):
+            break
+        frames.append(line)
+    return "\nWhere it stood (most recent call first):\n" + "\n".join(frames[:_MOST_FRAMES]) if frames else ""
+
+
+def before_the_dump(output: str) -> str:
+    """The last lines that a runner printed before its stacks."""
+    printed, dump, rest = output.rpartition(_DUMP)
+    return "\n".join((printed if dump else rest).strip().splitlines()[-_TAIL_LINES:])
