@@ -19,6 +19,8 @@ MARK = "TUNER_RUNNER_OF"
 """Environment variable of runners, and so of what they start: whose they are."""
 KILL_SECONDS = 5.0
 """How long what was killed may take to go; what hangs in the kernel for longer is left to it."""
+_HELPERS = ("multiprocessing.resource_tracker", "torch/_inductor/compile_worker")
+"""In the command lines of processes that libraries start once for all that a process does."""
 _PROC = Path("/proc")
 _POLL_SECONDS = 0.02
 
@@ -30,6 +32,8 @@ class Member:
     pid: int
     name: str
     """As the kernel shows it: 15 characters at most."""
+    serves_the_process: bool
+    """It helps whoever runs in the process, and ends with it: a run may leave it."""
 
 
 class RunnerFamily:
@@ -79,7 +83,8 @@ class RunnerFamily:
                 if state in "ZX":
                     continue
                 if int(sid) == session or mark in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
-                    yield Member(pid=pid, name=name)
+                    command = (_PROC / str(pid) / "cmdline").read_text(errors="replace")
+                    yield Member(pid=pid, name=name, serves_the_process=any(word in command for word in _HELPERS))
             except (OSError, ValueError):  # it has just ended, or is not ours to look at
                 continue
 

@@ -218,8 +218,9 @@ class RunnerProcess:
         return MemoryUse(peak_mib=self._memory.peak_mib, limit_mib=limit, limit="of the worker's control group")
 
     def left_running(self) -> list[str]:
-        """The names of the processes that were started and have not ended, the runner itself left out."""
-        return [member.name for member in self._family.members(session=self.pid) if member.pid != self.pid]
+        """The names of the processes that a run has started and that go on."""
+        members = self._family.members(session=self.pid)
+        return [member.name for member in members if member.pid != self.pid and not member.serves_the_process]
 
     def close(self) -> None:
         """End the process in order: it ends by itself when its pipe is closed; what is left is killed."""

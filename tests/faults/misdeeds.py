@@ -111,11 +111,6 @@ def print_garbage(folder: Path) -> None:
 
 def close_everything(folder: Path) -> None:
     os.closerange(3, 1024)
-    time.sleep(_LONGEST_WAIT_SECONDS)
-
-
-def close_everything_and_go_on(folder: Path) -> None:
-    os.closerange(3, 1024)
 
 
 def write_on_the_pipe(folder: Path) -> None:
@@ -212,7 +207,6 @@ MISDEEDS: dict[str, Callable[[Path], None]] = {
         stop_itself,
         print_garbage,
         close_everything,
-        close_everything_and_go_on,
         write_on_the_pipe,
         leave_children,
         leave_a_thread,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import concurrent.futures.thread
 import json
 import os
 import pickle
@@ -17,6 +18,8 @@ from typing import Any
 
 _MODULES: tuple[ModuleType, ...] = (builtins, json, os, pickle, random, signal, threading, time)
 """Whose functions are looked after: those that everybody's code and ours rely on, and that are patched most often."""
+_JOIN_SECONDS = 0.2
+"""For threads that are just ending."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGABRT)
 
 
@@ -36,7 +39,7 @@ class ProcessState:
         """Put back what can be put back.
 
         Returns:
-            What cannot, or might live on elsewhere, in words: threads still running, functions of the standard library
+            What cannot, or might live on elsewhere, in words: threads that go on, functions of the standard library
             replaced. Empty when the process is as before.
         """
         try:
@@ -61,8 +64,19 @@ class ProcessState:
         return replaced
 
     def _threads_left(self) -> list[str]:
-        left = [thread for thread in threading.enumerate() if thread not in self._threads and thread.is_alive()]
-        return [f"the thread {thread.name!r}" for thread in left]
+        """Threads that would keep the process from ending; daemons are how libraries do things on the side."""
+        new = [thread for thread in threading.enumerate() if thread not in self._threads and not thread.daemon]
+        deadline = time.monotonic() + _JOIN_SECONDS
+        for thread in new:
+            if not _waits_in_a_pool(thread):
+                thread.join(max(0.0, deadline - time.monotonic()))
+        return [f"the thread {thread.name!r}" for thread in new if thread.is_alive() and not _waits_in_a_pool(thread)]
+
+
+def _waits_in_a_pool(thread: threading.Thread) -> bool:
+    """Whether a thread is an idle one of a ``ThreadPoolExecutor``."""
+    frame = None if thread.ident is None else sys._current_frames().get(thread.ident)
+    return frame is not None and frame.f_code is concurrent.futures.thread._worker.__code__
 
 
 def _functions(module: ModuleType) -> dict[str, Callable[..., Any]]:

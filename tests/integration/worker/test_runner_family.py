@@ -102,6 +102,23 @@ def test_what_is_marked_is_found_after_its_runner_is_gone(family, start):
     assert not [pid for pid in pids.values() if is_alive(pid)]
 
 
+def test_helpers_of_libraries_are_known_for_what_they_are(family, start):
+    code = """
+    import subprocess
+    helper = "import time; time.sleep(120) # from multiprocessing.resource_tracker import main;main(5)"
+    subprocess.Popen([sys.executable, "-I", "-S", "-c", helper])
+    sleep("leader")
+    """
+    leader, _ = start(code, "leader")
+
+    def serving() -> list[bool]:
+        members = family.members(session=leader.pid)
+        return [member.serves_the_process for member in members if member.pid != leader.pid]
+
+    wait_until(lambda: serving() == [True], what="the helper to be known")
+    assert len(family.members(session=leader.pid)) == 2
+
+
 def test_memory_is_that_of_all_descendants_and_what_they_share_counts_once(start):
     code = """
     size = 64 << 20

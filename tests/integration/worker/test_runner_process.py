@@ -256,6 +256,14 @@ def test_a_runner_leaves_no_core_file_and_on_cpu_cannot_ask_for_more_than_its_me
         receive(runner)
 
 
+def test_a_runner_that_closed_its_pipe_and_lives_on_is_killed_and_told_why(runner_of, monkeypatch):
+    monkeypatch.setattr("worker.runner_process._AFTER_CLOSE_SECONDS", 0.2)
+    runner = runner_of("hello(); os.closerange(3, 100); time.sleep(600)")
+    runner.start(timeout=60)
+    with pytest.raises(RunnerDied, match="it closed its pipe but did not end .training code must not"):
+        receive(runner)
+
+
 def test_a_runner_that_ended_while_idle_is_not_alive(runner_of):
     runner = runner_of("hello()")
     runner.start(timeout=60)

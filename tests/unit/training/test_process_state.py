@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -62,6 +63,17 @@ def test_a_thread_that_goes_on_is_told(state):
         done.set()
         thread.join()
     assert state.restore() == ""
+
+
+def test_threads_that_libraries_keep_on_the_side_may_stay(state):
+    done = threading.Event()
+    threading.Thread(target=done.wait, daemon=True).start()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        assert state.restore() == ""
+        pool.submit(done.wait)
+        assert "the thread 'ThreadPoolExecutor" in state.restore()
+        done.set()
 
 
 def test_a_process_that_cannot_be_put_right_is_told(tmp_path, monkeypatch):
