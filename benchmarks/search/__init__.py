@@ -1,0 +1,53 @@
+"""Our search and its rivals: on recorded runs, and on real training. Cost is counted in updates.
+
+    make bench-search
+    python -m benchmarks search
+
+On real training every study is kept in benchmarks/out as soon as it is done: a command that was stopped goes on there.
+ASHA needs Ray (extra ``ray``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+OUT = Path("benchmarks/out")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run both parts; print the tables, write JSON and plots."""
+    from benchmarks.search import plots, replay, tables, training
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=("replay", "training", "both"), default="both")
+    parser.add_argument("--replay-seeds", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=20, help="of real training")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--out", type=Path, default=OUT)
+    given = parser.parse_args(arguments)
+    given.out.mkdir(parents=True, exist_ok=True)
+    if given.part in ("replay", "both"):
+        result = replay.run(seeds=given.replay_seeds, workers=given.workers)
+        (given.out / "search-replay.json").write_text(json.dumps(result, indent=1))
+        plots.replay_plot(result, file=given.out / "search-replay.svg")
+        print("\n".join(tables.replay_tables(result)))
+    if given.part in ("training", "both"):
+        methods = list(training.ALL_METHODS)
+        if importlib.util.find_spec("ray") is None:
+            print(
+                "!!! Ray is not installed: ASHA is LEFT OUT. Its extra: pip install -e '.[ray]'",
+                file=sys.stderr,
+            )
+            methods.remove("asha")
+        rows = training.run(
+            seeds=given.seeds, methods=methods, workers=given.workers, file=given.out / "search-training.jsonl"
+        )
+        lines, quarter = training.table(rows), training.quarter(rows)
+        (given.out / "search-training.json").write_text(json.dumps({"equal": lines, "quarter": quarter}, indent=1))
+        plots.training_plot(rows, file=given.out / "search-training.svg")
+        print("\n".join(tables.training_tables(lines, quarter=quarter)))
+    return 0

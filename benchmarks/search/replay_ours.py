@@ -29,15 +29,15 @@ class Found:
     trials: int
 
 
-def search(configs: list[Config], *, budget: float, seed: int, **changes: object) -> Found:
-    """One search that may spend so many full runs."""
+def search(configs: list[Config], *, budget: float | None, seed: int, **changes: object) -> Found:
+    """One search that may spend so many full runs, or as many as its trials take."""
     table = recorded()
     by_schedule = {config.schedule: config for config in configs}
     settings = SearchSettings.model_validate(
         {
             "total_steps": HORIZON,
             "trials": len(configs),
-            "max_updates": int(budget * HORIZON),
+            "max_updates": None if budget is None else int(budget * HORIZON),
             "rungs": 2,
             "ratio": 2.0,
             "controls": False,

@@ -1,0 +1,83 @@
+"""The results of the search benchmark as Markdown: printed, and written for docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks.search.oracle import TASKS
+from benchmarks.search.replay import COSTS, PART, WHOLE
+from benchmarks.search.replay_rivals import RIVALS
+from benchmarks.search.study import BUDGET, MANY, MORE
+
+
+def replay_tables(result: dict[str, Any]) -> Iterator[str]:
+    """Regret against cost, for both settings."""
+    for setting in (WHOLE, PART):
+        yield f"**{setting}**, {result['seeds']:,} seeds: mean regret in 1/1000 nat, 95th percentile in brackets"
+        yield ""
+        yield from _markdown(
+            ["method", *(f"{cost:g} runs" for cost in COSTS), "best asked pruned"],
+            [_replay_row(name, result[setting][name]) for name in ("ours", *RIVALS)],
+        )
+        end = result[setting]["ours, 15 trials"]
+        yield ""
+        yield (
+            f"Ours without a limit, 15 trials: mean regret {1e3 * end['regret_at_end']:.2f}, "
+            f"at {end['cost']:.1f} full runs; the best asked was pruned in {end['best_asked_pruned']:.1%} of the searches."
+        )
+        yield ""
+
+
+def _replay_row(name: str, row: dict[str, Any]) -> list[str]:
+    cells = []
+    for cost in COSTS:
+        mean = _get(row["mean"], cost)
+        answered = _get(row["answered"], cost)
+        if mean is None or answered is None:
+            cells.append("-")
+            continue
+        missing = "" if answered > 0.995 else f" ({1 - answered:.0%} without an answer)"
+        cells.append(f"{1e3 * mean:.2f} [{1e3 * (_get(row['p95'], cost) or 0.0):.1f}]{missing}")
+    return [name, *cells, f"{row['best_asked_pruned']:.1%}"]
+
+
+def _get(by_cost: dict[Any, float], cost: float) -> float | None:
+    """JSON makes text of numbers."""
+    return by_cost.get(cost, by_cost.get(str(cost)))
+
+
+def training_tables(lines: Sequence[dict[str, Any]], *, quarter: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Equal updates, then a quarter of them."""
+    for task in TASKS:
+        rows = [line for line in lines if line["task"] == task.name]
+        ours = next(line for line in rows if line["method"] == "ours")
+        what = f"{task.kind}, {task.workload}, {task.total_steps:,} updates"
+        yield f"**{task.name}** ({what}), {ours['seeds']} seeds, {BUDGET} full runs each"
+        yield ""
+        yield from _markdown(
+            ["method", "median of the final loss", "ours is better", "ours is at least as good", "answer diverges"],
+            [
+                [
+                    line["method"],
+                    f"{line['median']:.4f}",
+                    *(["", ""] if line is ours else [f"{line['ours_better']:.0%}", f"{line['ours_as_good']:.0%}"]),
+                    f"{line['diverged']:.0%}",
+                ]
+                for line in sorted(rows, key=lambda line: line["median"])
+            ],
+        )
+        yield ""
+    yield f"**A quarter of the updates**: random search with {MANY} full runs, ours with {MORE}; median final losses"
+    yield ""
+    yield from _markdown(
+        ["task", f"random, {MANY}", f"ours, {MORE}"],
+        [[line["task"], f"{line['random']:.4f}", f"{line['ours']:.4f}"] for line in quarter],
+    )
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
