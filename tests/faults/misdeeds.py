@@ -71,11 +71,11 @@ def allocate(folder: Path) -> None:
 def hoard(folder: Path) -> None:
     """In children, and as shared memory, which no limit of one process counts."""
     _note(folder, os.getpid())
-    block = mmap.mmap(-1, 4 << 30)
+    block, piece = mmap.mmap(-1, 4 << 30), bytes(16 << 20)
     for child in range(4):
         if os.fork() == 0:
-            for page in range(child << 30, (child + 1) << 30, mmap.PAGESIZE):
-                block[page] = 1
+            for start in range(child << 30, (child + 1) << 30, len(piece)):
+                block[start : start + len(piece)] = piece
             time.sleep(_LONGEST_WAIT_SECONDS)
     time.sleep(_LONGEST_WAIT_SECONDS)
 

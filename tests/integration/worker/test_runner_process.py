@@ -260,7 +260,7 @@ def test_a_runner_that_closed_its_pipe_and_lives_on_is_killed_and_told_why(runne
     monkeypatch.setattr("worker.runner_process._AFTER_CLOSE_SECONDS", 0.2)
     runner = runner_of("hello(); os.closerange(3, 100); time.sleep(600)")
     runner.start(timeout=60)
-    with pytest.raises(RunnerDied, match="it closed its pipe but did not end .training code must not"):
+    with pytest.raises(RunnerDied, match=r"it closed its pipe but did not end \(training code must not"):
         receive(runner)
 
 

@@ -65,15 +65,17 @@ def test_a_thread_that_goes_on_is_told(state):
     assert state.restore() == ""
 
 
-def test_threads_that_libraries_keep_on_the_side_may_stay(state):
-    done = threading.Event()
+def test_threads_that_libraries_keep_on_the_side_may_stay_until_they_work(state):
+    started, done = threading.Event(), threading.Event()
     threading.Thread(target=done.wait, daemon=True).start()
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1, thread_name_prefix="pool") as pool:
         pool.submit(int).result()
-        assert state.restore() == ""
-        pool.submit(done.wait)
-        assert "the thread 'ThreadPoolExecutor" in state.restore()
+        idle = state.restore()
+        pool.submit(lambda: started.set() or done.wait())
+        started.wait()
+        busy = state.restore()
         done.set()
+    assert (idle, busy) == ("", "the thread 'pool_0'")
 
 
 def test_a_process_that_cannot_be_put_right_is_told(tmp_path, monkeypatch):
