@@ -24,7 +24,7 @@ def replay_tables(result: dict[str, Any]) -> Iterator[str]:
         yield ""
         yield (
             f"Ours without a limit, 15 trials: mean regret {1e3 * end['regret_at_end']:.2f}, "
-            f"at {end['cost']:.1f} full runs; the best asked was pruned in {end['best_asked_pruned']:.1%} of the searches."
+            f"at {end['cost']:.1f} full runs; the best asked was pruned in {end['best_asked_pruned']:.1%} of them."
         )
         yield ""
 

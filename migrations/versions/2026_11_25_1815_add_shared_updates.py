@@ -6,7 +6,6 @@ Follows: 0002
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import sqlalchemy as sa
@@ -59,10 +58,15 @@ def _as_the_former_search(search: dict[str, Any]) -> dict[str, Any]:
 
 def _rungs(total_steps: int, *, ratio: float) -> int:
     """How many rungs a search has that leaves their number open: three at most, none of under 2,000 updates."""
-    rungs, below = 1, math.ceil(total_steps / ratio)
+    rungs, below = 1, _over(total_steps, ratio)
     while rungs < 3 and below >= 2_000:
-        rungs, below = rungs + 1, math.ceil(below / ratio)
+        rungs, below = rungs + 1, _over(below, ratio)
     return rungs
+
+
+def _over(steps: int, ratio: float) -> int:
+    """Rounded up."""
+    return int(-(-steps // ratio))
 
 
 def _do_not_queue_behind_long_transactions() -> None:

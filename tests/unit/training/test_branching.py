@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 
 from tests.unit.search.test_stages import families_of_runs
 from tuner.errors import InvalidValue
-from tuner.jobs.records import Level
 from tuner.schedules import Constant, Linear, Schedule, Warmup, Wsd
 from tuner.search.space import OptimizerKind
 from tuner.search.stages import branch_points, shared_prefix, tree_size
 from tuner.training.branches import MEMORY_VARIABLE, BranchCache, branch_memory
 from tuner.training.execute import execute
 from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, Train, Verdict
-from tuner.training.workload import StepwiseWorkload, Workload
+from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload
 from tuner.workloads import builtin_workloads
 
 WARMUP = Warmup(shape="linear", updates=5)
@@ -317,14 +316,38 @@ def test_what_was_shared_is_remembered_by_a_snapshot(tmp_path, counting):
     assert (ended.shared_updates, workload.training.steps[0][0]) == (10, 20)
 
 
-def test_an_opaque_workload_never_branches(tmp_path, counting):
-    workload = counting()
-    workload.level = Level.OPAQUE
+def test_an_opaque_workload_never_branches(tmp_path):
+    class Own(OpaqueWorkload):
+        """Trains nothing, and tells losses."""
+
+        name, version, description, default_steps = "own", "1", "A loop of its own.", 40
+        optimizer = OptimizerKind.SGD
+
+        def train(self, run, options):
+            for step in run.evaluate_at:
+                run.report(step, val_loss=1.0 / step)
+
     cache = BranchCache(limit_bytes=2**20)
-    sharing = Told(tmp_path, workload, branches=cache)
-    sharing.train(HOLD, 40, points=(10,))
-    assert len(cache) == 0
-    assert sharing.train(HOLD, 40).shared_updates == 0
+    request = Train(
+        run_id="own",
+        workload="own",
+        options={},
+        schedule=HOLD,
+        total_steps=40,
+        seed=3,
+        snapshot_dir=str(tmp_path),
+        snapshot_seconds=60.0,
+        branch_points=(10,),
+    )
+    ended = execute(
+        request,
+        workloads={"own": Own()},
+        device="cpu",
+        on_evaluation=lambda message: Verdict(),
+        on_snapshot=lambda message: None,
+        branches=cache,
+    )
+    assert (ended.outcome, ended.shared_updates, len(cache)) == (Outcome.SUCCEEDED, 0, 0)
 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"options": {"slope": 3.0}}])

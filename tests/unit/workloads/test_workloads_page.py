@@ -19,7 +19,8 @@ def test_the_page_lists_the_built_in_workloads():
 
 
 def test_the_example_of_the_page_trains(tmp_path):
-    code = re.search(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)[1].replace("from __future__", "#")
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    code = next(block for block in blocks if "class MyWorkload(" in block)
     x = torch.linspace(-1, 1, 256)[:, None]
     names = {
         "load_my_data": lambda device: (x, x**2, x[::3], x[::3] ** 2),
