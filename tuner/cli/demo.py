@@ -42,7 +42,7 @@ def demo(
             help="Length of a full training run; the workload's own when absent.",
         ),
     ] = None,
-    trials: Annotated[int, typer.Option("--trials", help="Schedules to try, the controls included.")] = 24,
+    trials: Annotated[int, typer.Option("--trials", help="Schedules to try, the controls included.")] = 16,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the search and of its runs.")] = 0,
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the files of the answer.")] = Path(
         "demo-output"

@@ -1,4 +1,4 @@
-"""What a worker keeps a run's states for: the updates at which other runs will leave it. Pure."""
+"""What a worker keeps a run's states for: the updates at which other runs will leave it, or may. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from tuner.jobs.records import LeasedRun, Relative
 from tuner.schedules.values import Array
-from tuner.search.stages import branch_points
+from tuner.search.stages import branch_points, likely_branch_points
 
 
 def branch_points_of(lease: LeasedRun, *, relatives: Iterable[Relative]) -> tuple[int, ...]:
@@ -17,13 +17,16 @@ def branch_points_of(lease: LeasedRun, *, relatives: Iterable[Relative]) -> tupl
         relatives: The runs that may begin like it.
 
     Returns:
-        Ascending, each in [1, total_steps], as `tuner.search.stages.branch_points` gives them.
+        Ascending, each in [1, total_steps]: what `tuner.search.stages` gives for the relatives, and for schedules that
+        the search may still choose.
     """
+    likely = likely_branch_points(lease.schedule, total_steps=lease.total_steps)
     first = lease.schedule.lr(0, total_steps=lease.total_steps)
     alike = [one for one in relatives if one.schedule.lr(0, total_steps=one.total_steps) == first]
     if not alike:
-        return ()  # as for most runs, and a long run's rates need not be computed for it
-    return branch_points(lease.schedule.lrs(lease.total_steps), others=_lrs(alike))
+        return likely  # as for most runs, and a long run's rates need not be computed for it
+    known = branch_points(lease.schedule.lrs(lease.total_steps), others=_lrs(alike))
+    return tuple(sorted({*known, *likely}))
 
 
 def _lrs(relatives: Iterable[Relative]) -> Iterator[Array]:

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tuner.schedules import Schedule
+from tuner.schedules import Schedule, Wsd
 from tuner.schedules.values import Array
 
 _KEY_CHARACTERS = 16
@@ -49,6 +49,43 @@ def branch_points(lrs: Array, *, others: Iterable[Array]) -> tuple[int, ...]:
         begins with the whole of it, or is the same; a shorter run that this one begins with counts at its end.
     """
     return tuple(sorted({shared for other in others if (shared := shared_prefix(lrs, other)) > 0}))
+
+
+def likely_branch_points(schedule: Schedule, *, total_steps: int) -> tuple[int, ...]:
+    """After how many updates runs that are not known yet are likely to leave a run that holds its peak.
+
+    The search chooses cooldowns among tenths of the run (`tuner.search.candidates`): whoever holds the same peak
+    after the same warm-up leaves where one of them begins, or goes on where this run's own plateau ends.
+
+    Args:
+        schedule: What the run trains.
+        total_steps: Its updates, at least 1.
+
+    Returns:
+        Ascending, each in [1, total_steps), without repetition; empty for a schedule that does not hold its peak.
+    """
+    if not schedule.family.starts_at_peak:
+        return ()
+    plateaus = (
+        _plateau(schedule.model_copy(update={"family": Wsd(cooldown=tenths / 10)}), total_steps=total_steps)
+        for tenths in range(1, 11)
+    )
+    own = _plateau(schedule, total_steps=total_steps)
+    if own <= schedule.warmup.length(total_steps) + 1:
+        return ()
+    return tuple(sorted({end for end in (*plateaus, own) if 0 < end <= own and end < total_steps}))
+
+
+def _plateau(schedule: Schedule, *, total_steps: int) -> int:
+    """After how many updates a run leaves its peak for the first time, by bisection: its rates fall from there on."""
+    low, high = schedule.warmup.length(total_steps), total_steps
+    while low < high:
+        middle = (low + high) // 2
+        if schedule.lr(middle, total_steps=total_steps) == schedule.peak_lr:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def tree_size(runs: Sequence[Array]) -> int:

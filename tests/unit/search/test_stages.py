@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.schedules.strategies import cases, example
-from tuner.schedules import Constant, Linear, Schedule, Warmup, Wsd
-from tuner.search.stages import branch_points, shared_prefix, tree_size, trunk_key
+from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
+from tuner.search.stages import branch_points, likely_branch_points, shared_prefix, tree_size, trunk_key
 
 
 @st.composite
@@ -102,3 +102,44 @@ def test_another_seed_peak_or_warmup_is_another_trunk() -> None:
         trunk_key(schedule.model_copy(update={"warmup": Warmup()}), total_steps=100, seed=1),
     ]
     assert len({trunk_key(schedule, total_steps=100, seed=1), *others}) == 5
+
+
+@given(
+    cooldowns=st.lists(st.integers(0, 9), min_size=2, max_size=6),
+    total_steps=st.integers(40, 400),
+    warmup=st.sampled_from((0.0, 0.02, 0.1)),
+    shape=st.sampled_from(("linear", "1-sqrt")),
+)
+def test_whoever_holds_one_peak_leaves_another_where_its_state_was_kept(cooldowns, total_steps, warmup, shape):
+    """With cooldowns of whole tenths, in any order and without knowing of each other; 0 is a constant rate."""
+
+    def schedule(tenths: int) -> Schedule:
+        family = Wsd(cooldown=tenths / 10, shape=shape) if tenths else Constant()
+        rise = Warmup(shape="linear", fraction=warmup) if warmup else Warmup()
+        return Schedule(peak_lr=0.1, family=family, warmup=rise)
+
+    trained: list[Schedule] = []
+    executed = 0
+    for one in map(schedule, cooldowns):
+        lrs = one.lrs(total_steps)
+        kept = [
+            point
+            for other in trained
+            for point in (*likely_branch_points(other, total_steps=total_steps), total_steps)
+            if shared_prefix(lrs, other.lrs(total_steps)) >= point
+        ]
+        executed += total_steps - max(kept, default=0)
+        trained.append(one)
+    assert executed == tree_size([one.lrs(total_steps) for one in trained])
+
+
+def test_a_schedule_that_falls_from_its_peak_at_once_is_left_nowhere():
+    for family in (Linear(), Cosine()):
+        assert likely_branch_points(Schedule(peak_lr=0.1, family=family), total_steps=1_000) == ()
+
+
+def test_a_long_run_is_looked_at_in_a_moment():
+    schedule = Schedule(peak_lr=0.1, family=Wsd(cooldown=0.35), warmup=Warmup(shape="linear", updates=1_000))
+    points = likely_branch_points(schedule, total_steps=100_000_000)
+    assert len(points) == 8
+    assert points[-1] in range(65_000_000, 65_001_000)
