@@ -19,23 +19,28 @@ OUT = Path("benchmarks/out")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run both parts; print the tables, write JSON and plots."""
-    from benchmarks.search import plots, replay, tables, training
+    """Run the parts; print the tables, write JSON and plots."""
+    from benchmarks.search import plots, replay, samplers, tables, training
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("replay", "training", "both"), default="both")
+    parser.add_argument("--part", choices=("replay", "samplers", "training", "all"), default="all")
     parser.add_argument("--replay-seeds", type=int, default=1000)
+    parser.add_argument("--sampler-seeds", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=20, help="of real training")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
-    if given.part in ("replay", "both"):
+    if given.part in ("replay", "all"):
         result = replay.run(seeds=given.replay_seeds, workers=given.workers)
         (given.out / "search-replay.json").write_text(json.dumps(result, indent=1))
         plots.replay_plot(result, file=given.out / "search-replay.svg")
         print("\n".join(tables.replay_tables(result)))
-    if given.part in ("training", "both"):
+    if given.part in ("samplers", "all"):
+        compared = samplers.run(seeds=given.sampler_seeds, workers=given.workers)
+        (given.out / "search-samplers.json").write_text(json.dumps(compared, indent=1))
+        print("\n".join(tables.sampler_tables(compared)))
+    if given.part in ("training", "all"):
         methods = list(training.ALL_METHODS)
         if importlib.util.find_spec("ray") is None:
             print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -29,8 +30,14 @@ class Found:
     trials: int
 
 
-def search(configs: list[Config], *, budget: float | None, seed: int, **changes: object) -> Found:
-    """One search that may spend so many full runs, or as many as its trials take."""
+Chooser = Callable[[list[Config], StudyState, NewTrial], Config]
+"""Chooses a configuration among those that were not tried."""
+
+
+def search(
+    configs: list[Config], *, budget: float | None, seed: int, chooser: Chooser | None = None, **changes: object
+) -> Found:
+    """One search that may spend so many full runs, or as many as its trials take; our sampler chooses by default."""
     table = recorded()
     by_schedule = {config.schedule: config for config in configs}
     settings = SearchSettings.model_validate(
@@ -56,7 +63,10 @@ def search(configs: list[Config], *, budget: float | None, seed: int, **changes:
         return table.loss(by_schedule[schedule], steps)
 
     def ask(state: StudyState, decision: NewTrial) -> Schedule:
-        return most_promising(order, state=state)
+        if chooser is None:
+            return most_promising(order, state=state)
+        tried = {trial.schedule for trial in state.trials}
+        return chooser([config for one, config in by_schedule.items() if one not in tried], state, decision).schedule
 
     def executed(schedule: Schedule, steps: int, _: int) -> int:
         config = by_schedule[schedule]

@@ -7,6 +7,7 @@ import statistics
 from tuner.report.insights import AuditedTrial, PruningAudit
 from tuner.report.study_result import StudyResult
 from tuner.report.wording import loss_text
+from tuner.search.decisions import TrialStatus
 
 
 def audit_pruning(result: StudyResult) -> PruningAudit:
@@ -40,7 +41,9 @@ def audit_pruning(result: StudyResult) -> PruningAudit:
         largest_regret=max(regrets, default=None),
         sentence="",
     )
-    return audit.model_copy(update={"sentence": _sentence(audit)})
+    pruned = any(trial.status is TrialStatus.PRUNED and None not in trial.losses for trial in result.trials)
+    sentence = _sentence(audit) if pruned or trials else "No trial lost at a rung: there was nothing to audit."
+    return audit.model_copy(update={"sentence": sentence})
 
 
 def _regret(loss: float | None, *, best: float | None) -> float:

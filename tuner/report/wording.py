@@ -152,7 +152,7 @@ def cost_sentence(cost: Cost, *, trials: int) -> str:
 
 def sensitivity_sentence(sensitivity: Sensitivity) -> str:
     """How far the peak may be off."""
-    peak = f"{sensitivity.peak_lr:.1e}"
+    peak = f"{sensitivity.peak_lr:.1e} (trial {sensitivity.trial})"
     if sensitivity.reason is not None or sensitivity.tolerance is None:
         return f"How far the peak of {peak} may be off cannot be said: {sensitivity.reason}."
     measure = "the noise over seeds" if sensitivity.tolerance_kind is Tolerance.NOISE else "1 % of it"
