@@ -20,10 +20,10 @@ OUT = Path("benchmarks/out")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the parts; print the tables, write JSON and plots."""
-    from benchmarks.search import plots, replay, samplers, tables, training
+    from benchmarks.search import plots, replay, rungs, samplers, tables, training
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("replay", "samplers", "training", "all"), default="all")
+    parser.add_argument("--part", choices=("replay", "samplers", "rungs", "training", "all"), default="all")
     parser.add_argument("--replay-seeds", type=int, default=1000)
     parser.add_argument("--sampler-seeds", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=20, help="of real training")
@@ -40,6 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
         compared = samplers.run(seeds=given.sampler_seeds, workers=given.workers)
         (given.out / "search-samplers.json").write_text(json.dumps(compared, indent=1))
         print("\n".join(tables.sampler_tables(compared)))
+    if given.part in ("rungs", "all"):
+        ranks = rungs.run(workers=given.workers)
+        (given.out / "search-rungs.json").write_text(json.dumps(ranks, indent=1))
+        print("\n".join(tables.rung_tables(ranks)))
     if given.part in ("training", "all"):
         methods = list(training.ALL_METHODS)
         if importlib.util.find_spec("ray") is None:

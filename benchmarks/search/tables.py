@@ -60,6 +60,24 @@ def sampler_tables(result: dict[str, Any]) -> Iterator[str]:
         yield ""
 
 
+def rung_tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """How well shorter runs rank."""
+    yield from _markdown(
+        ["task", "updates", "Spearman, better half", "the best ranks", "best peak there", "at the horizon"],
+        [
+            [
+                line["task"],
+                f"{line['updates']} of {line['horizon']:,}",
+                f"{line['spearman_better_half']:.2f}",
+                f"{line['rank_of_the_best']} of {line['configs']}",
+                f"{line['best_peak_short']:.2g}",
+                f"{line['best_peak']:.2g}",
+            ]
+            for line in lines
+        ],
+    )
+
+
 def training_tables(lines: Sequence[dict[str, Any]], *, quarter: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Equal updates, then a quarter of them."""
     for task in TASKS:

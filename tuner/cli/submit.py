@@ -67,6 +67,15 @@ def submit(
             help="The request as JSON, as `POST /v1/jobs` takes it; other options go over what it says.",
         ),
     ] = "",
+    origin: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="JOB",
+            show_default=False,
+            help="Go on from a completed job: its workload, options and space, its best schedules tried first.",
+        ),
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Submit nothing: tell what it would cost, and what would refuse it.")
     ] = False,
@@ -85,11 +94,13 @@ def submit(
         raise InvalidValue(other, value="with --watch", allowed="given without --watch")
     limits = {"device_hours": device_hours, "wall_hours": wall_hours, "target_loss": target_loss, "patience": patience}
     top = {"workload": workload or None, "name": name, "notes": notes, "team": team, "shared": shared}
+    given_options = assignments(option or (), option="--option")
+    base = _going_on_from(origin, url=url, options=given_options, total_steps=total_steps) if origin else {}
     request = merged(
-        document(spec, option="--spec") if spec else {},
+        {**base, **(document(spec, option="--spec") if spec else {})},
         top=_given(top | {"priority": priority}),
         parts={
-            "options": assignments(option or (), option="--option"),
+            "options": given_options,
             "search": _given({"total_steps": total_steps, "trials": trials, "max_updates": max_updates, "seed": seed}),
             "resources": _given({"device": device, "devices": devices, "memory_gib": memory_gib}),
             "limits": amounts(limits),
@@ -113,6 +124,21 @@ def submit(
 
     say(f"Submitted job {job.id}.")
     follow_to_the_end(url, job_id=job.id)
+
+
+def _going_on_from(
+    origin: str, *, url: str | None, options: Mapping[str, Any], total_steps: int | None
+) -> dict[str, Any]:
+    from tuner.cli.naming import find_job
+    from tuner.cli.successor import successor
+    from tuner.client import Client
+
+    with Client.from_profile(url) as client:
+        job = client.job(find_job(client, text=origin))
+        found = successor(job, report=client.report(job.id), options=options, total_steps=total_steps)
+    for note in found.notes:
+        say(note)
+    return found.request
 
 
 def _tell(job: JobDetail, *, as_json: bool) -> None:

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from service.examples import JOB
+from service.jobs.example_report import REPORT
+from tuner.cli.successor import successor
+from tuner.jobs.admission import read_request
+
+
+def test_it_asks_for_the_same_workload_and_starts_with_the_best():
+    found = successor(JOB, report=REPORT, options={}, total_steps=None)
+    request = read_request(found.request)
+    assert request.workload == JOB.spec.workload
+    assert request.search.total_steps == JOB.spec.search.total_steps
+    assert request.search.start[0] == REPORT.recommended.schedule
+    assert 1 <= len(request.search.start) <= 4
+    assert found.notes == ()
+
+
+def test_a_longer_run_is_told_what_carries_over():
+    found = successor(JOB, report=REPORT, options={}, total_steps=3 * JOB.spec.search.total_steps)
+    assert len(found.notes) == 1
+    assert "3 times" in found.notes[0]
+
+
+@pytest.mark.parametrize(("optimizer", "factor"), [("sgd", 4.0), ("adam", 2.0)])
+def test_another_batch_size_moves_the_peaks_by_the_rule_of_the_optimizer(optimizer, factor):
+    spec = JOB.spec.model_copy(update={"options": {"batch_size": 16, "optimizer": optimizer}})
+    job = type(JOB)(**{**vars(JOB), "spec": spec})
+    found = successor(job, report=REPORT, options={"batch_size": 64}, total_steps=None)
+    start = read_request(found.request).search.start
+    assert start[0].peak_lr == pytest.approx(factor * REPORT.recommended.schedule.peak_lr)
+    assert "16 to 64" in found.notes[0]

@@ -1,0 +1,76 @@
+"""``tuner submit --from JOB``: a request that goes on from what another job has found. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tuner.schedules.scaling import ScalingRule, scaled_to_batch
+
+if TYPE_CHECKING:
+    from tuner.jobs.records import JobRecord
+    from tuner.report.report import Report
+    from tuner.schedules import Schedule
+
+_MOST = 4
+"""Schedules to start from: more would leave little of the new search."""
+_BATCH = "batch_size"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Successor:
+    """What to ask for, and what to know of it."""
+
+    request: dict[str, Any]
+    """A part of a request, as `POST /v1/jobs` takes it; what the person gives goes over it."""
+    notes: tuple[str, ...]
+    """Which parts of the former answer carry over, in words."""
+
+
+def successor(job: JobRecord, *, report: Report, options: Mapping[str, Any], total_steps: int | None) -> Successor:
+    """The request that goes on from a completed job.
+
+    It has the job's workload, options and space, and starts with the best of its schedules. Where the option
+    ``batch_size`` changes, their peaks are scaled: by the square root of the ratio for Adam, by the ratio for SGD.
+
+    Args:
+        job: The completed one.
+        report: Its answer.
+        options: Those that change.
+        total_steps: The new horizon; ``None``: the job's.
+    """
+    spec = job.spec
+    best = dict.fromkeys(one.schedule for one in (report.recommended, *report.candidates) if not one.diverged)
+    start, notes = list(best)[:_MOST], []
+    before, after = spec.options.get(_BATCH), options.get(_BATCH, spec.options.get(_BATCH))
+    if isinstance(before, int) and isinstance(after, int) and before != after:
+        start, note = _for_batch(start, before=before, after=after, adam=spec.options.get("optimizer") != "sgd")
+        notes.append(note)
+    if total_steps is not None and total_steps != spec.search.total_steps:
+        ratio = total_steps / spec.search.total_steps
+        notes.append(
+            f"The horizon is {ratio:.3g} times that of the former job: the shape of its answer usually carries over, "
+            "its peak less so (longer runs tend to want a lower one), and the new search checks both."
+        )
+    request: dict[str, Any] = {
+        "workload": spec.workload,
+        "options": dict(spec.options),
+        "search": {
+            "total_steps": spec.search.total_steps,
+            "start": [schedule.model_dump(mode="json", exclude_none=True) for schedule in start],
+            "space": None if spec.search.space is None else spec.search.space.model_dump(mode="json"),
+        },
+    }
+    return Successor(request=request, notes=tuple(notes))
+
+
+def _for_batch(start: list[Schedule], *, before: int, after: int, adam: bool) -> tuple[list[Schedule], str]:
+    rule = ScalingRule.SQRT if adam else ScalingRule.LINEAR
+    scaled = [scaled_to_batch(one, rule=rule, from_batch=before, to_batch=after) for one in start]
+    factor = scaled[0].factor if scaled else 1.0
+    note = (
+        f"The batch size goes from {before} to {after}: the peaks to start from are {factor:.3g} times the former ones "
+        f"(the {rule.value} rule), which is a guess that the new search checks."
+    )
+    return [one.schedule for one in scaled], note
