@@ -1,4 +1,4 @@
-"""How well a short, compressed run ranks schedules: the final losses of a grid at a ninth, a third and all of a horizon."""
+"""How well a short, compressed run ranks schedules: losses of a grid at a ninth, a third and all of a horizon."""
 
 from __future__ import annotations
 

@@ -75,7 +75,9 @@ def detail(page: TestClient, job: JobRecord) -> dict[str, Any]:
     answer = page.get("/api" + study_path(page, job).removeprefix("/dashboard"))
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.json()
-    told["union_search_space"].sort(key=lambda parameter: parameter["name"])  # the page draws it from a set
+    told["union_search_space"].sort(key=lambda parameter: parameter["name"])  # the page draws them from sets
+    for parameter in told["union_search_space"]:
+        parameter["distribution"].get("choices", []).sort(key=lambda choice: choice["value"])
     return told
 
 
