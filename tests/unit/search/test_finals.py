@@ -280,3 +280,32 @@ def test_every_search_ends_with_its_audits_made_and_its_candidates_confirmed(
         assert list(missing_audits(standings)) == []
         assert list(missing_confirmations(standings)) == []
         assert bool(result.state.confirmations) is bool(settings.confirm_seeds)
+
+
+def test_a_finalist_lies_well_below_the_peaks_that_diverged_where_another_does():
+    """On the search's one seed 0.39 lasted and 0.48 did not: on another seed 0.39 may not."""
+
+    def tried(number: int, peak: float, loss: float | None) -> TrialView:
+        return TrialView(
+            number=number,
+            cohort=0,
+            control=None,
+            status=TrialStatus.PRUNED if loss is None else TrialStatus.COMPLETED,
+            schedule=Schedule(peak_lr=peak, family=Linear()),
+            results=(RungResult(loss=loss),),
+            running=False,
+        )
+
+    trials = (
+        tried(0, 0.1, 0.12),
+        tried(1, 0.25, 0.104),
+        tried(2, 0.39, 0.1),
+        tried(3, 0.48, None),
+        tried(4, 0.6, None),
+    )
+    space = default_space(OptimizerKind.SGD, peak_lr=(0.002, 0.6))
+    settings = SearchSettings(total_steps=1000, trials=5, controls=False, finalists=2, space=space)
+    state = StudyState(settings=settings, trials=trials, confirmations=(), updates_committed=0)
+    assert list(candidates(Standings(state))) == [1, 0]
+    calm = replace(state, trials=trials[:3])
+    assert list(candidates(Standings(calm))) == [2, 1]
