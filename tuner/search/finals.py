@@ -12,17 +12,13 @@ from scipy.stats import t as student
 
 from tuner.search.decisions import MEASURED_AGAINST, Audit, Confirm, TrialView
 from tuner.search.ladder import audits, confirm_seeds, most_confirmations
-from tuner.search.stability import chance_to_last
+from tuner.search.stability import are_safe
 from tuner.search.standings import Standings, has_diverged, loss_at
 
 SETTLING_SEEDS: Final = 3
 """Fresh seeds after which a candidate that is clearly behind is trained no more."""
 _SETTLED: Final = 0.995
 """How sure that must be: well above what the report asks for, so that further seeds would not change its verdict."""
-
-
-_SAFE: Final = 0.8
-"""How likely a finalist must be to last on another seed, where another can be had."""
 
 
 def missing_audits(standings: Standings) -> Iterator[Audit]:
@@ -156,13 +152,16 @@ def _ranked(standings: Standings) -> list[tuple[float, int]]:
 
 
 def _safe_peaks(standings: Standings) -> set[float]:
-    """The peaks at which a run on another seed is likely to last. All runs of a search have one seed."""
-    ended = [trial for trial in standings.trials if trial.results and trial.schedule is not None]
-    diverged = {_peak(trial) for trial in ended if has_diverged(trial)}
-    lasted = sorted({_peak(trial) for trial in ended} - diverged)
+    """The peaks at which a run on another seed is likely to last."""
     space = standings.settings.space
-    if not diverged or not lasted or space is None:
-        return {_peak(trial) for trial in standings.trials}
-    peaks = (space.peak_lr.low, space.peak_lr.high)
-    chances = chance_to_last(lasted, lasted=lasted, diverged=sorted(diverged), peaks=peaks)
-    return {peak for peak, chance in zip(lasted, chances.tolist(), strict=True) if chance >= _SAFE}
+    ended = [trial for trial in standings.trials if trial.results and trial.schedule is not None]
+    tried = sorted({_peak(trial) for trial in standings.trials})
+    if space is None or not any(map(has_diverged, ended)):
+        return set(tried)
+    safe = are_safe(
+        [peak for peak in tried if peak > 0],
+        lasted=(_peak(trial) for trial in ended if not has_diverged(trial)),
+        diverged=(_peak(trial) for trial in ended if has_diverged(trial)),
+        peaks=(space.peak_lr.low, space.peak_lr.high),
+    )
+    return {peak for peak, yes in zip((peak for peak in tried if peak > 0), safe.tolist(), strict=True) if yes}

@@ -17,7 +17,7 @@ from tuner.search.decisions import Control, NewTrial, StudyState, TrialStatus, T
 from tuner.search.features import Features
 from tuner.search.ladder import rung_steps
 from tuner.search.space import SearchSpace, Value
-from tuner.search.stability import chance_to_last
+from tuner.search.stability import are_safe, chance_to_last
 from tuner.search.surrogate import Observation, Surrogate, likeness
 
 Array = NDArray[np.float64]
@@ -38,6 +38,8 @@ _GOOD_SHAPE: Final = 0.01
 """How far from the best shape to begin with another may be to be as good a beginning."""
 _FAR_BEHIND: Final = -6.0
 """From here on the improvement is taken from its tail: computed as it stands, it would come out as 0."""
+_UNSAFE: Final = math.log(0.02)
+"""What it costs a schedule, in the logarithm of its merit, that it is likely to diverge on another seed."""
 _CAUTION: Final = 0.5
 """What the deviation of a belief is multiplied by: few runs are left to make good for a bold one."""
 
@@ -189,10 +191,13 @@ def _merit(choices: Sequence[Schedule], *, history: _History) -> Array:
     For what it costs, if it lasts, and as far as it is not left to a trial that runs.
     """
     surrogate = Surrogate(history.losses, total_steps=history.total_steps, peaks=history.peaks)
-    belief = surrogate.belief(choices)
+    safe = _safe(choices, history=history)
+    lasted = [one.schedule for one in history.losses]
+    rivals = {one for one, is_safe in zip(lasted, _safe(lasted, history=history), strict=True) if is_safe}
+    belief = surrogate.belief(choices, rivals=rivals)
     deviation = _CAUTION * belief.deviation
     merit = np.log(deviation) + _log_improvement(-belief.gap / deviation)
-    merit += np.log(_chances(choices, history=history))
+    merit += np.log(_chances(choices, history=history)) + np.where(safe, 0.0, _UNSAFE)
     merit -= 0.5 * np.log(1.0 - _shared(choices, history=history))
     if history.pending:
         alike = likeness(choices, history.pending, total_steps=history.total_steps)
@@ -220,6 +225,12 @@ def _shared(choices: Sequence[Schedule], *, history: _History) -> Array:
     equal = np.cumprod(new.curve[:, None, :] == old.curve[None, :, :], axis=2).mean(axis=2)
     shares: Array = np.max(np.where(begin_alike, equal, 0.0), axis=1)
     return np.minimum(shares, 0.9)
+
+
+def _safe(schedules: Sequence[Schedule], *, history: _History) -> NDArray[np.bool_]:
+    """Whether they could be an answer: one that diverges on the next seed is none."""
+    rates = [schedule.peak_lr for schedule in schedules]
+    return are_safe(rates, lasted=history.lasted, diverged=history.diverged, peaks=history.peaks)
 
 
 def _chances(choices: Sequence[Schedule], *, history: _History) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,7 @@ _BLUR: Final = 0.25
 """Over how much of the logarithm of the peak rate the limit is blurred: the shape and the length of a run move it."""
 _PLACES: Final = 32
 _TRUST: Final = 0.8
+_SAFE: Final = 0.8
 _BEYOND: Final = 1.5
 """How far above the range of peaks the limit may lie, in its logarithm."""
 
@@ -47,6 +48,31 @@ def chance_to_last(
     weights = np.exp(evidence - evidence.max())
     chances: Array = np.exp(_lasts(limits, peak_lrs)) @ (weights / weights.sum())
     return chances
+
+
+def are_safe(
+    peak_lrs: Sequence[float], *, lasted: Iterable[float], diverged: Iterable[float], peaks: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """Whether runs are likely to last on another seed, in four cases of five.
+
+    All runs of a search have one seed, so that a peak at which many lasted tells no more than one at which one did. A
+    peak at which one diverged is no peak at which others lasted.
+
+    Args:
+        peak_lrs: ``[n]``, peak rates to judge, above 0.
+        lasted: Peak rates of runs that did not diverge.
+        diverged: Peak rates of runs that did.
+        peaks: Lowest and highest peak rate of the search.
+
+    Returns:
+        ``[n]``; true throughout while none diverged.
+    """
+    edges = set(diverged)
+    if not edges or not len(peak_lrs):
+        return np.ones(len(peak_lrs), dtype=np.bool_)
+    inside = sorted(set(lasted) - edges)
+    safe: NDArray[np.bool_] = chance_to_last(peak_lrs, lasted=inside, diverged=sorted(edges), peaks=peaks) >= _SAFE
+    return safe & ~np.isin(peak_lrs, sorted(edges))
 
 
 def _lasts(limits: Array, rates: Sequence[float]) -> Array:

@@ -16,7 +16,7 @@ settings below were chosen: docs/benchmarks.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,7 +95,7 @@ class Surrogate:
         if not observations:
             raise InvalidValue("observations", value=0, allowed="at least one")
         self._total_steps = total_steps
-        seen = _most_telling(observations)
+        self._observations = seen = _most_telling(observations)
         self._seen = Features.of([one.schedule for one in seen], total_steps=total_steps)
         self._depth = np.log([total_steps / one.steps for one in seen])
         z = _compressed_gaps(seen)
@@ -132,11 +132,13 @@ class Surrogate:
         self._weights = weights[self._kept] / weights[self._kept].sum()
         self._roots, self._solved = roots[self._kept], solved[self._kept]
 
-    def belief(self, schedules: Sequence[Schedule]) -> Belief:
+    def belief(self, schedules: Sequence[Schedule], *, rivals: Collection[Schedule] | None = None) -> Belief:
         """What is believed of schedules at the horizon.
 
         Args:
             schedules: At the full horizon; any number.
+            rivals: The tried ones with the best of which they are compared; all when absent, or when none is among
+                those that were learned from.
         """
         rows = Features.of(schedules, total_steps=self._total_steps).joined(self._seen)
         at_horizon = np.zeros(len(rows.peak))
@@ -158,7 +160,9 @@ class Surrogate:
             explained = np.linalg.solve(root, cross.T)  # [runs, rows]
             means.append(math.sqrt(self._variance) * (_BETA[0] * rows.bound + _GAMMA[0] * new) + explained.T @ solved)
             spreads.append((size, new, explained))
-        best = len(schedules) + int(np.argmin(np.average(means, axis=0, weights=self._weights)[len(schedules) :]))
+        tried = np.average(means, axis=0, weights=self._weights)[len(schedules) :]
+        compared = np.array([rivals is None or one.schedule in rivals for one in self._observations])
+        best = len(schedules) + int(np.argmin(np.where(compared | ~compared.any(), tried, np.inf)))
         to_best = _kernel(rows, rows.only(best))[:, 0]
         gaps = np.array([mean - mean[best] for mean in means])
         variances = np.array(
