@@ -181,9 +181,10 @@ def test_a_stuck_runner_says_where_it_stands(runner_of):
     code = """
     import faulthandler
     faulthandler.enable()
-    def turn(): time.sleep(600)
+    def turn():
+        hello()
+        time.sleep(600)
     print("before", file=sys.stderr, flush=True)
-    hello()
     turn()
     """
     runner = runner_of(code)
