@@ -116,6 +116,7 @@ TRIAL: Final = TrialRecord(
     control=None,
     state=TrialState.ACTIVE,
     schedule=SCHEDULE,
+    options={},
     reason="the most promising after 6 results",
 )
 RUN: Final = RunRecord(

@@ -33,7 +33,7 @@ from tuner.search.decisions import (
 from tuner.search.importances import parameter_importances
 from tuner.search.ladder import rung_schedule, rung_steps, search_seed
 from tuner.search.plan import leading_ends, plan
-from tuner.search.proposals import schedule_for
+from tuner.search.proposals import configuration_for
 from tuner.search.settings import SearchSettings
 from tuner.search.study import Study, StudyTrial
 from tuner.store import Store
@@ -120,7 +120,7 @@ def study_result(record: StudyRecord, *, why_ended: str, curves: Sequence[RunCur
         TrialResult(
             number=trial.number,
             control=None if trial.control is None else Control(trial.control),
-            schedule=trial.schedule,
+            configuration=trial.configuration,
             status=TRIAL_STATUS[trial.state],
             losses=tuple(result.loss for result in runs.results(trial.number)),
             reason=trial.reason,
@@ -145,23 +145,21 @@ def study_result(record: StudyRecord, *, why_ended: str, curves: Sequence[RunCur
         why_ended=why_ended,
         audits={run.trial_number: run.loss for run in runs.audits if run.state in HAS_RESULT},
         curves=tuple(curves),
-        importances=parameter_importances(
-            [(trial.schedule, trial.losses) for trial in trials], space=settings.searched_space
-        ),
+        importances=parameter_importances([(trial.configuration, trial.losses) for trial in trials], settings=settings),
     )
 
 
 def _open_trial(store: Store, *, lock: StudyLock, state: StudyState, study: Study, decision: NewTrial) -> None:
-    schedule = schedule_for(decision, state=state)
+    configuration = configuration_for(decision, state=state)
     store.planning.add_trial(
         lock,
         number=decision.number,
-        optuna_number=study.ask(schedule, number=decision.number, control=decision.control),
+        optuna_number=study.ask(configuration, number=decision.number, control=decision.control),
         cohort=decision.cohort,
         control=decision.control,
-        schedule=schedule,
+        configuration=configuration,
         reason=decision.reason,
-        run=_rung_run(schedule, settings=state.settings, rung=0, reason=decision.reason),
+        run=_rung_run(configuration.schedule, settings=state.settings, rung=0, reason=decision.reason),
     )
 
 

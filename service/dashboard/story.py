@@ -46,7 +46,7 @@ def attributes(record: StudyRecord, *, report: Report | None, trial_ids: Mapping
             made[f"dashboard:{trial_id}:note_ver"] = 1
             made[f"dashboard:{trial_id}:note_str:0"] = trial_note(record.job, trial, runs=runs[trial.number])
     if ranked:
-        best = [(f"{trial.number}: {trial.schedule.label}", trial.schedule) for trial in ranked[:_CURVES]]
+        best = [(f"{trial.number}: {trial.configuration.label}", trial.schedule) for trial in ranked[:_CURVES]]
         made[_FIGURE] = schedules_figure(best, total_steps=record.job.spec.search.total_steps)
     return made
 
@@ -80,7 +80,7 @@ def trial_note(job: JobRecord, trial: TrialRecord, *, runs: Sequence[RunRecord])
     ]
     return "\n".join(
         [
-            f"**{plain(trial.schedule.label)}**{kind}, {trial.state.value}",
+            f"**{plain(trial.configuration.label)}**{kind}, {trial.state.value}",
             "",
             f"![learning rate](/v1/jobs/{job.id}/trials/{trial.number}/schedule.svg)",
             "",

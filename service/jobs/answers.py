@@ -69,10 +69,12 @@ def export_schedule(
 ) -> Response:
     """A schedule to train with: the one that the report recommends, or any trial's, scaled to any length of run."""
     if trial is None:
-        schedule = _report(job, store=store).recommended.schedule
+        recommended = _report(job, store=store).recommended
+        schedule, options = recommended.schedule, recommended.options
     else:
-        schedule = store.jobs.trial(job.id, number=trial).schedule
-    run = exported_run(job.spec, total_steps=total_steps)
+        chosen = store.jobs.trial(job.id, number=trial)
+        schedule, options = chosen.schedule, chosen.options
+    run = exported_run(job.spec, options=options, total_steps=total_steps)
     if run.fitted_from is not None:
         schedule = schedule.compressed(run.total_steps, from_steps=run.fitted_from)
     return written(schedule, run=run, format=format, name=f"schedule-{job.id[:8]}-{run.total_steps}")

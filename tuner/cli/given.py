@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,59 @@ def assignments(texts: Sequence[str], *, option: str) -> dict[str, Any]:
     Raises:
         InvalidValue: One has no ``=`` or no name, or a name is given twice.
     """
-    values: dict[str, Any] = {}
+    return {name: _json_or_text(value) for name, value in _by_name(texts, option=option)}
+
+
+def _by_name(texts: Sequence[str], *, option: str) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
     for text in texts:
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise InvalidValue(option, value=text, allowed="NAME=VALUE")
-        if name in values:
+        if name in seen:
             raise InvalidValue(option, value=text, allowed=f"given once per name; {name} is there twice")
-        values[name] = _json_or_text(value)
-    return values
+        seen.add(name)
+        yield name, value
+
+
+def ranges(texts: Sequence[str], *, option: str) -> dict[str, dict[str, Any]]:
+    """Read where options are searched: ``NAME=LOW..HIGH``, ``NAME=LOW..HIGH:log`` or ``NAME=ONE,OTHER``.
+
+    A range is one of whole numbers where both of its ends are written as such. A choice is read as in `assignments`.
+
+    Args:
+        texts: As given.
+        option: The option they were given to, for the message.
+
+    Returns:
+        By name, the range as a request has it.
+
+    Raises:
+        InvalidValue: One is none of these, or a name is given twice.
+    """
+    return {name: _range(value, name=name, option=option) for name, value in _by_name(texts, option=option)}
+
+
+def _range(text: str, *, name: str, option: str) -> dict[str, Any]:
+    ends, _, scale = text.strip().partition(":")
+    low, dots, high = ends.partition("..")
+    low_end, high_end = _json_or_text(low), _json_or_text(high)
+    if dots and scale in ("", "log") and _is_number(low_end) and _is_number(high_end):
+        kind = "int" if isinstance(low_end, int) and isinstance(high_end, int) else "float"
+        return {"kind": kind, "low": low_end, "high": high_end, "log": scale == "log"}
+    choices = [_json_or_text(choice.strip()) for choice in text.split(",")]
+    if not dots and len(choices) > 1:
+        return {"kind": "choice", "values": choices}
+    raise InvalidValue(
+        option,
+        value=f"{name}={text.strip()}",
+        allowed="NAME=LOW..HIGH, NAME=LOW..HIGH:log, or NAME=ONE,OTHER",
+        hint="For example --vary weight_decay=1e-4..0.1:log or --vary momentum=0.8,0.9,0.95",
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def amounts(texts: Mapping[str, str | None]) -> dict[str, float | None]:

@@ -33,7 +33,13 @@ def trials(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
         show_table(
             ("TRIAL", "STATE", "CONTROL", "SCHEDULE", "WHY"),
             [
-                (str(trial.number), trial.state.value, trial.control or "", trial.schedule.label, _line(trial.reason))
+                (
+                    str(trial.number),
+                    trial.state.value,
+                    trial.control or "",
+                    trial.configuration.label,
+                    _line(trial.reason),
+                )
                 for trial in found
             ],
         )

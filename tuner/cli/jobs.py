@@ -186,7 +186,7 @@ def _trial_rows(trials: Sequence[TrialRecord], *, runs: Sequence[RunRecord]) -> 
             str(trial.number),
             trial.state.value,
             "  ".join(loss for _, loss in sorted(losses.get(trial.number, {}).items())),
-            trial.schedule.label + (f" ({trial.control} control)" if trial.control else ""),
+            trial.configuration.label + (f" ({trial.control} control)" if trial.control else ""),
         )
         for trial in trials
     ]

@@ -76,7 +76,11 @@ class Source:
         with Client.from_profile(url) as client:
             job = client.job(find_job(client, text=self.job))
             schedule = client.export(job.id, trial=self.trial, total_steps=self.total_steps)
-        return schedule, exported_run(job.spec, total_steps=self.total_steps)
+            options: dict[str, Any] = {}
+            if job.spec.search.options:
+                trial = client.report(job.id).recommended.trial if self.trial is None else self.trial
+                options = next(one.options for one in client.trials(job.id) if one.number == trial)
+        return schedule, exported_run(job.spec, options=options, total_steps=self.total_steps)
 
     def _flags(self) -> tuple[str, ...]:
         """The options given that describe a family."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tuner.cli.fleet import NO_WORKER, has_worker
-from tuner.cli.given import amounts, assignments, document
+from tuner.cli.given import amounts, assignments, document, ranges
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show, show_json
 from tuner.cli.price import tell_price
@@ -27,6 +27,15 @@ def submit(
         list[str] | None,
         typer.Option(
             "--option", "-o", metavar="NAME=VALUE", show_default=False, help="An option of the workload. Repeatable."
+        ),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary",
+            metavar="NAME=RANGE",
+            show_default=False,
+            help="Search this option along with the schedule: LOW..HIGH, LOW..HIGH:log, or ONE,OTHER. Repeatable.",
         ),
     ] = None,
     total_steps: Annotated[
@@ -95,13 +104,15 @@ def submit(
     limits = {"device_hours": device_hours, "wall_hours": wall_hours, "target_loss": target_loss, "patience": patience}
     top = {"workload": workload or None, "name": name, "notes": notes, "team": team, "shared": shared}
     given_options = assignments(option or (), option="--option")
+    varied = ranges(vary or (), option="--vary")
     base = _going_on_from(origin, url=url, options=given_options, total_steps=total_steps) if origin else {}
     request = merged(
         {**base, **(document(spec, option="--spec") if spec else {})},
         top=_given(top | {"priority": priority}),
         parts={
             "options": given_options,
-            "search": _given({"total_steps": total_steps, "trials": trials, "max_updates": max_updates, "seed": seed}),
+            "search": _given({"total_steps": total_steps, "trials": trials, "max_updates": max_updates, "seed": seed})
+            | ({"options": varied} if varied else {}),
             "resources": _given({"device": device, "devices": devices, "memory_gib": memory_gib}),
             "limits": amounts(limits),
         },

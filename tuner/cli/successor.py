@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tuner.jobs.options import batch_rule, batch_size
 from tuner.schedules.scaling import ScalingRule, scaled_to_batch
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 _MOST = 4
 """Schedules to start from: more would leave little of the new search."""
-_BATCH = "batch_size"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,9 @@ class Successor:
 def successor(job: JobRecord, *, report: Report, options: Mapping[str, Any], total_steps: int | None) -> Successor:
     """The request that goes on from a completed job.
 
-    It has the job's workload, options and space, and starts with the best of its schedules. Where the option
-    ``batch_size`` changes, their peaks are scaled: by the square root of the ratio for Adam, by the ratio for SGD.
+    It has the job's workload and space, the options of its answer, and starts with the best of its schedules. Where the
+    option ``batch_size`` changes, their peaks are scaled: by the square root of the ratio for Adam, by the ratio for
+    SGD.
 
     Args:
         job: The completed one.
@@ -43,9 +44,10 @@ def successor(job: JobRecord, *, report: Report, options: Mapping[str, Any], tot
     spec = job.spec
     best = dict.fromkeys(one.schedule for one in (report.recommended, *report.candidates) if not one.diverged)
     start, notes = list(best)[:_MOST], []
-    before, after = spec.options.get(_BATCH), options.get(_BATCH, spec.options.get(_BATCH))
-    if isinstance(before, int) and isinstance(after, int) and before != after:
-        start, note = _for_batch(start, before=before, after=after, adam=spec.options.get("optimizer") != "sgd")
+    found_with = {**spec.options, **report.recommended.options}
+    before, after = batch_size(found_with), batch_size({**found_with, **options})
+    if before is not None and after is not None and before != after:
+        start, note = _for_batch(start, before=before, after=after, rule=batch_rule(found_with))
         notes.append(note)
     if total_steps is not None and total_steps != spec.search.total_steps:
         ratio = total_steps / spec.search.total_steps
@@ -55,18 +57,18 @@ def successor(job: JobRecord, *, report: Report, options: Mapping[str, Any], tot
         )
     request: dict[str, Any] = {
         "workload": spec.workload,
-        "options": dict(spec.options),
+        "options": found_with,
         "search": {
             "total_steps": spec.search.total_steps,
             "start": [schedule.model_dump(mode="json", exclude_none=True) for schedule in start],
+            "options": {name: one.model_dump(mode="json") for name, one in spec.search.options.items()},
             "space": None if spec.search.space is None else spec.search.space.model_dump(mode="json"),
         },
     }
     return Successor(request=request, notes=tuple(notes))
 
 
-def _for_batch(start: list[Schedule], *, before: int, after: int, adam: bool) -> tuple[list[Schedule], str]:
-    rule = ScalingRule.SQRT if adam else ScalingRule.LINEAR
+def _for_batch(start: list[Schedule], *, before: int, after: int, rule: ScalingRule) -> tuple[list[Schedule], str]:
     scaled = [scaled_to_batch(one, rule=rule, from_batch=before, to_batch=after) for one in start]
     factor = scaled[0].factor if scaled else 1.0
     note = (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from tuner.errors import InvalidValue
 from tuner.exports.shape import Inexpressible
@@ -38,6 +39,8 @@ class Run:
     """What trains, where known: a name, which stands in comments of the code."""
     fitted_from: int | None = None
     """Updates of the run that the schedule was found with, where it was fitted to this one."""
+    found_with: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the training code that were searched along with the schedule, with the values that go with it."""
 
     def __post_init__(self) -> None:
         if self.optimizer and not _NAME.fullmatch(self.optimizer):
@@ -107,6 +110,7 @@ def facts(schedule: Schedule, run: Run) -> tuple[str, ...]:
     return (
         f"Unit: {UNIT}. Total updates: {run.total_steps}.",
         f"Effective batch size: {batch}. Optimizer: {run.optimizer or 'not known here'}.",
+        *([f"Found together with these options: {json.dumps(dict(run.found_with))}."] if run.found_with else []),
         another_length(schedule, run),
         RULES,
     )

@@ -67,6 +67,7 @@ def _record(schedule: Schedule, run: Run) -> Written:
         "effective_batch_size": run.batch_size,
         "optimizer": run.optimizer or None,
         "fitted_from_updates": run.fitted_from,
+        "options": dict(run.found_with),
         "another_total": another_length(schedule, run),
         "another_batch_size": RULES,
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,7 +18,7 @@ from tuner.jobs.records import WorkloadInfo
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.search.ladder import price
 from tuner.search.settings import SearchSettings
-from tuner.search.space import OptimizerKind, default_space
+from tuner.search.space import FloatRange, OptimizerKind, Parameter, Value, default_space
 
 
 class SearchRequest(SearchSettings):
@@ -67,6 +68,7 @@ def admit(
     asked = request if isinstance(request, JobRequest) else read_request(request)
     info = _offered(asked.workload, workloads=workloads)
     options = complete_options(asked.options, info=info)
+    check_searched_options(asked.search.options, options=options, info=info)
     return JobSpec(
         workload=info.name,
         options=options,
@@ -114,6 +116,44 @@ def complete_options(options: Mapping[str, Any], *, info: WorkloadInfo) -> dict[
     return complete
 
 
+def check_searched_options(ranges: Mapping[str, Parameter], *, options: Mapping[str, Any], info: WorkloadInfo) -> None:
+    """Check that a workload takes every value of the options that are to be searched.
+
+    Args:
+        ranges: By name.
+        options: All of the workload's, complete.
+        info: The workload.
+
+    Raises:
+        InvalidValue: An option is unknown, decides where peaks are searched, or does not take a value of its range.
+    """
+    properties: Mapping[str, Any] = info.options_schema.get("properties", {})
+    for name, parameter in ranges.items():
+        path = ("search", "options", name)
+        if name not in properties:
+            raise RefusedPayload(
+                unknown_field(path, loc=path, known=properties, value=name, kind=f"options of {info.name}")
+            )
+        if name == info.optimizer_option:
+            raise InvalidValue(
+                dotted(path),
+                value=name,
+                allowed="another option",
+                hint="Where peaks are searched depends on the optimizer: submit a job for each.",
+            )
+        for value in _telling_values(parameter):
+            violation = best_match(Draft202012Validator(info.options_schema).iter_errors({**options, name: value}))
+            if violation is not None:
+                raise _refused_option(violation, properties=properties, within=("search", "options"))
+
+
+def _telling_values(parameter: Parameter) -> Iterator[Value]:
+    """Those to check a range by: its ends, and one inside that is not whole."""
+    yield from parameter.corners
+    if isinstance(parameter, FloatRange) and parameter.low < parameter.high:
+        yield parameter.low + (parameter.high - parameter.low) / math.e
+
+
 def _offered(name: str, *, workloads: Sequence[WorkloadInfo]) -> WorkloadInfo:
     for info in workloads:
         if info.name == name:
@@ -146,12 +186,14 @@ _PHRASES: Mapping[str, Callable[[Any], str]] = {
 }
 
 
-def _refused_option(violation: SchemaViolation, *, properties: Mapping[str, Any]) -> InvalidValue:
+def _refused_option(
+    violation: SchemaViolation, *, properties: Mapping[str, Any], within: tuple[str, ...] = ("options",)
+) -> InvalidValue:
     path = tuple(violation.absolute_path)
     phrase = _PHRASES.get(str(violation.validator))
     allowed = phrase(violation.validator_value) if phrase else f"valid ({violation.message})"
     description = properties.get(str(path[0]), {}).get("description", "") if path else ""
-    return InvalidValue(dotted(("options", *path)), value=violation.instance, allowed=allowed, hint=description)
+    return InvalidValue(dotted((*within, *path)), value=violation.instance, allowed=allowed, hint=description)
 
 
 def _optimizer(info: WorkloadInfo, *, options: Mapping[str, Any]) -> OptimizerKind:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any
 
 from tuner.errors import InvalidValue
 from tuner.exports import Run
+from tuner.jobs.options import OPTIMIZER, batch_size
 from tuner.jobs.spec import JobSpec
 
-BATCH_SIZE: Final = "batch_size"
-"""Name of the option that workloads tell the samples of one update by."""
-OPTIMIZER: Final = "optimizer"
-"""Name of the option that workloads choose their optimizer by."""
 
-
-def exported_run(spec: JobSpec, *, total_steps: int | None = None) -> Run:
+def exported_run(spec: JobSpec, *, options: Mapping[str, Any], total_steps: int | None = None) -> Run:
     """The run that a job's schedule is exported for.
 
     Args:
         spec: The job.
+        options: Those that were searched along with the schedule, with the values that it was trained with.
         total_steps: Updates of the run; the job's horizon when ``None``.
 
     Returns:
@@ -27,14 +25,14 @@ def exported_run(spec: JobSpec, *, total_steps: int | None = None) -> Run:
     """
     horizon = spec.search.total_steps
     steps = horizon if total_steps is None else total_steps
-    batch_size, optimizer = spec.options.get(BATCH_SIZE), spec.options.get(OPTIMIZER)
-    is_size = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size > 0
+    trained_with = {**spec.options, **options}
     run = Run(
         total_steps=steps,
-        batch_size=batch_size if is_size else None,
+        batch_size=batch_size(trained_with),
+        found_with=options,
         fitted_from=None if steps == horizon else horizon,
     )
     try:
-        return replace(run, optimizer=str(optimizer or ""))
+        return replace(run, optimizer=str(trained_with.get(OPTIMIZER) or ""))
     except InvalidValue:
         return run  # a workload's own option of that name, and no name of an optimizer

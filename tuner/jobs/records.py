@@ -15,6 +15,7 @@ from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration, option_values
 from tuner.search.space import OptimizerKind
 
 
@@ -87,7 +88,7 @@ class JobRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """A trial as stored: one schedule of the study."""
+    """A trial as stored: one configuration of the study."""
 
     id: str
     job_id: str
@@ -100,8 +101,15 @@ class TrialRecord:
     state: TrialState
     schedule: Schedule
     """At the full horizon."""
+    options: dict[str, Any]
+    """Of the workload's options those that the job searches, with the trial's values."""
     reason: str
     """Why it was born, and, once it ended, why."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """What it tries."""
+        return Configuration(schedule=self.schedule, options=option_values(self.options))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
+from tuner.jobs.options import batch_rule, usual_options
 from tuner.jobs.records import JobRecord, RunKind, RunRecord, StudyRecord, TrialRecord
 from tuner.jobs.states import RunState, TrialState
+from tuner.schedules.scaling import ScalingRule
+from tuner.search.configuration import option_values
 from tuner.search.decisions import (
     AuditView,
     ConfirmView,
@@ -77,6 +80,8 @@ def study_state(record: StudyRecord) -> StudyState:
         updates_committed=sum(
             run.total_steps - run.shared_updates for run in record.runs if run.state is not RunState.CANCELLED
         ),
+        usual_options=usual_options(record.job.spec),
+        batch_exponent=0.5 if batch_rule(record.job.spec.options) is ScalingRule.SQRT else 1.0,
     )
     return replace(state, stop=_stop(record.job, state=state))
 
@@ -96,6 +101,7 @@ def _trial_view(trial: TrialRecord, *, runs: RunsByTrial) -> TrialView:
         control=None if trial.control is None else Control(trial.control),
         status=TRIAL_STATUS[trial.state],
         schedule=trial.schedule,
+        options=option_values(trial.options),
         results=runs.results(trial.number),
         running=any(run.state in _LIVE for run in runs.rungs[trial.number]),
     )

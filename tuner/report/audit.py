@@ -27,7 +27,7 @@ def audit_pruning(result: StudyResult) -> PruningAudit:
         trial.losses[-1] for trial in result.trials if len(trial.losses) == top and trial.number not in result.audits
     ]
     best = min((loss for loss in kept if loss is not None), default=None)
-    labels = {trial.number: trial.schedule.label for trial in result.trials}
+    labels = {trial.number: trial.configuration.label for trial in result.trials}
     trials = tuple(
         AuditedTrial(trial=number, label=labels[number], loss=loss, regret=_regret(loss, best=best))
         for number, loss in sorted(result.audits.items())

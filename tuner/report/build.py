@@ -11,7 +11,14 @@ from tuner.report.importances import told_importances
 from tuner.report.report import Candidate, Comparison, Cost, Report, TrialRow, Verdict
 from tuner.report.sensitivity import peak_sensitivity
 from tuner.report.study_result import StudyResult, TrialResult
-from tuner.report.wording import best_sentence, cost_sentence, default_sentence, finding, plateau_sentence
+from tuner.report.wording import (
+    best_sentence,
+    cost_sentence,
+    default_sentence,
+    finding,
+    options_sentences,
+    plateau_sentence,
+)
 from tuner.search.decisions import Control
 
 
@@ -65,12 +72,17 @@ def build_report(result: StudyResult) -> Report:
             default_sentence(default),
             plateau_sentence(plateau, recommended=recommended, candidates=candidates),
             cost_sentence(cost, trials=len(result.trials)),
+            *options_sentences(best, rival=None if constant is None else _named(constant, candidates=candidates)),
         ),
         sensitivities=tuple(peak_sensitivity(result, candidate=candidate) for candidate in chosen),
         importances=told_importances(result),
         audit=audit_pruning(result),
         advice=advise(result, recommended=recommended),
     )
+
+
+def _named(comparison: Comparison, *, candidates: tuple[Candidate, ...]) -> Candidate:
+    return next(candidate for candidate in candidates if candidate.trial == comparison.trial)
 
 
 def _against(group: Control, *, candidates: tuple[Candidate, ...]) -> Comparison | None:
@@ -94,7 +106,7 @@ def _cost(result: StudyResult) -> Cost:
 def _row(trial: TrialResult) -> TrialRow:
     return TrialRow(
         number=trial.number,
-        label=trial.schedule.label,
+        label=trial.configuration.label,
         control=trial.control,
         rung=len(trial.losses) - 1 if trial.losses else None,
         losses=trial.losses,

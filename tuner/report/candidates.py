@@ -126,9 +126,10 @@ def _candidate(trial: TrialResult, *, result: StudyResult) -> Candidate:
     over_seeds = spread([_or_inf(loss) for _, loss in losses]) if losses else _NOTHING
     return Candidate(
         trial=trial.number,
-        label=trial.schedule.label,
+        label=trial.configuration.label,
         control=trial.control,
         schedule=trial.schedule,
+        options=dict(trial.configuration.options),
         search_loss=trial.losses[-1] if len(trial.losses) == len(result.rung_steps) else None,
         losses=tuple(SeedLoss(seed=seed, loss=loss) for seed, loss in losses),
         median=_or_none(over_seeds.median),

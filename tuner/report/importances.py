@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tuner.report.insights import ParameterImportance, ParameterImportances
 from tuner.report.study_result import StudyResult
+from tuner.search.configuration import OPTION
 
 if TYPE_CHECKING:
     from tuner.search.importances import Importance
@@ -53,7 +54,13 @@ def _sentences(
 
 
 def _sentence(importances: Sequence[ParameterImportance], *, where: str) -> str:
-    told = [NAMES.get(one.name, one.name) for one in importances if one.above_chance]
+    told = [_name(one.name) for one in importances if one.above_chance]
     if not told:
         return f"{where}, no parameter sets the best third apart beyond chance."
     return f"{where}, what sets the best third apart is {' and '.join(told)}."
+
+
+def _name(parameter: str) -> str:
+    if parameter.startswith(OPTION):
+        return f"the option {parameter.removeprefix(OPTION)}"
+    return NAMES.get(parameter, parameter)

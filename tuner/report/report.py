@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from tuner.report.insights import Advice, ParameterImportances, Part, PruningAudit, Sensitivity
 from tuner.schedules import Schedule
@@ -54,6 +54,8 @@ class Candidate(Part):
     label: str
     control: Group
     schedule: Schedule
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Of the workload's options those that were searched, with the values that it was trained with."""
     search_loss: float | None
     """Its loss at the horizon during the search, on the search's one seed. The best of many such numbers is biased
     downwards (the winner's curse). ``None`` too when the search did not take it to the horizon."""
@@ -149,6 +151,7 @@ class Report(Part):
     job_name: str
     workload: str
     options: dict[str, Any]
+    """The job's. What the candidates have goes over them."""
     total_steps: int
     rung_steps: tuple[int, ...]
     why_ended: str

@@ -30,10 +30,10 @@ def peak_sensitivity(result: StudyResult, *, candidate: Candidate) -> Sensitivit
     """How far a candidate's peak may be off.
 
     At the highest rung with `MIN_POINTS` suitable trials of `MIN_PEAKS` peaks that span `MIN_SPAN`, the loss is fitted
-    by least squares as ``a + b x + c x^2``
-    over ``x = ln(peak / the candidate's peak)``. Suitable is a trial whose shape is similar to the candidate's, whose
-    peak lies within the `WINDOW`, and which did not diverge. The limits are where the fit is higher than at x = 0 by
-    the tolerance; as a parabola that opens upwards has one such place on either side, both exist.
+    by least squares as ``a + b x + c x^2`` over ``x = ln(peak / the candidate's peak)``. Suitable is a trial with the
+    candidate's options whose shape is similar to the candidate's, whose peak lies within the `WINDOW`, and which did
+    not diverge. The limits are where the fit is higher than at x = 0 by the tolerance; as a parabola that opens upwards
+    has one such place on either side, both exist.
 
     Args:
         result: The study.
@@ -46,7 +46,8 @@ def peak_sensitivity(result: StudyResult, *, candidate: Candidate) -> Sensitivit
     similar = [
         trial
         for trial in result.trials
-        if distance(trial.schedule, candidate.schedule, total_steps=result.total_steps) <= SIMILAR
+        if dict(trial.configuration.options) == candidate.options
+        and distance(trial.schedule, candidate.schedule, total_steps=result.total_steps) <= SIMILAR
     ]
     for rung in reversed(range(len(result.rung_steps))):
         points = _points(similar, candidate=candidate, rung=rung)

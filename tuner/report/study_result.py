@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuner.errors import InvalidValue
 from tuner.jobs.records import CurvePoint
 from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration
 from tuner.search.decisions import Control, TrialStatus
 
 if TYPE_CHECKING:
@@ -22,13 +23,17 @@ class TrialResult:
 
     number: int
     control: Control | None
-    schedule: Schedule
-    """At the full horizon."""
+    configuration: Configuration
     status: TrialStatus
     losses: tuple[float | None, ...]
     """Validation loss at the end of each finished rung, from rung 0 up; ``None`` when it diverged there."""
     reason: str
     """Why it ended, or why it was born when it has not ended."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """What it trained, at the full horizon."""
+        return self.configuration.schedule
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from tuner.report.exploration import ENOUGH_TRIALS, MIN_PEAKS, Exploration
 from tuner.report.insights import PeakLimit, Sensitivity, Tolerance
 from tuner.report.report import Candidate, Comparison, Cost, Gain, Plateau, Verdict
+from tuner.search.options import BATCH_SIZE
 
 _MAX_DECIMALS = 9
 _NO_BREAK = "\u00a0"
@@ -134,6 +135,25 @@ def plateau_sentence(plateau: Plateau, *, recommended: Candidate, candidates: Se
         return f"None of the {others} other candidates is within noise of it. Recommended: the best itself."
     told = f"{equals} of the {others} other candidates cannot be told from it"
     return f"{told}. Recommended: {recommended.label} (trial {recommended.trial}), because {plateau.reason}."
+
+
+def options_sentences(best: Candidate, *, rival: Candidate | None) -> Iterator[str]:
+    """What to know of options that were searched along with the schedule; nothing where none were.
+
+    Args:
+        best: The best candidate.
+        rival: The best constant rate, where there is one.
+    """
+    if rival is not None and rival.options != best.options:
+        yield (
+            "The best constant rate was trained with other options than the best schedule: a part of what lies between "
+            "them is theirs."
+        )
+    if BATCH_SIZE in best.options:
+        yield (
+            "All trials had equally many updates: one with a larger batch saw more data, and each of its updates may "
+            "have taken longer."
+        )
 
 
 def cost_sentence(cost: Cost, *, trials: int) -> str:

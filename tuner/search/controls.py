@@ -9,15 +9,10 @@ from tuner.search.settings import SearchSettings
 
 CONTROL_WARMUP: Final = 0.05
 """Fraction of the run that a control's linear warm-up takes."""
-_MEASURED: Final = {
-    0: Control.DEFAULT,
-    1: Control.CONSTANT,
-    5: Control.CONSTANT,
-    7: Control.DEFAULT,
-    9: Control.CONSTANT,
-}
-"""Which trials of a study are measured against, numbered from the first after the given ones. The first two find out
-where the peaks lie as well as any; the others come once that is known, so that each group has a well-chosen peak."""
+_FIRST: Final = (Control.DEFAULT, Control.CONSTANT)
+"""They find out where the peaks lie as well as any. Both are always there."""
+_LATER: Final = ((5, Control.CONSTANT), (7, Control.DEFAULT), (9, Control.CONSTANT))
+"""They come once that is known, so that each group has a well-chosen peak: numbers from the first after the given."""
 
 
 def control_of(number: int, *, settings: SearchSettings) -> Control | None:
@@ -30,17 +25,27 @@ def control_of(number: int, *, settings: SearchSettings) -> Control | None:
     Returns:
         `Control.START` for the schedules that the search was given; ``None`` for a free trial.
     """
-    if number < len(settings.start):
-        return Control.START
-    place = number - len(settings.start)
-    before = sum(other < place for other in _MEASURED)
-    # The two groups are always there; beyond that, two thirds of the trials are free.
-    if not settings.controls or (before >= 2 and 3 * (before + 1) > settings.trials):
-        return None
-    return _MEASURED.get(place)
+    return Control.START if number < len(settings.start) else _measured(settings).get(number)
 
 
 def control_count(settings: SearchSettings) -> int:
     """How many of a study's trials are measured against."""
-    numbers = range(min(settings.trials, len(settings.start) + max(_MEASURED) + 1))
-    return sum(control_of(number, settings=settings) not in (None, Control.START) for number in numbers)
+    return sum(number < settings.trials for number in _measured(settings))
+
+
+def _measured(settings: SearchSettings) -> dict[int, Control]:
+    """Which trials of a study are measured against: two of them, and more as long as two thirds of all are free.
+
+    Where options are searched, the later ones are the last trials: they take the options of the best, so that the
+    answer differs from them in its schedule.
+    """
+    if not settings.controls:
+        return {}
+    start, trials = len(settings.start), settings.trials
+    room = max(0, trials // 3 - len(_FIRST))
+    later = [(start + place, control) for place, control in _LATER][:room]
+    if settings.options:
+        later = [(trials - len(later) + index, control) for index, (_, control) in enumerate(later)]
+    return {start + place: control for place, control in enumerate(_FIRST)} | {
+        place: control for place, control in later if start + len(_FIRST) <= place < trials
+    }

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Self
 
 from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration, OptionValues
 from tuner.search.settings import SearchSettings
 
 
@@ -61,6 +62,13 @@ class TrialView:
     """One per finished rung, from rung 0 up."""
     running: bool
     """Whether a run of its next rung is queued or leased."""
+    options: OptionValues = ()
+    """Of the options that are searched."""
+
+    @property
+    def configuration(self) -> Configuration | None:
+        """What it tries; ``None`` while that is not known."""
+        return None if self.schedule is None else Configuration(schedule=self.schedule, options=self.options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +123,10 @@ class StudyState:
     audits: tuple[AuditView, ...] = ()
     stop: Stop | None = None
     """Whether the study should end early, and why."""
+    usual_options: OptionValues = ()
+    """What the job gives those options that are searched: the search begins with it."""
+    batch_exponent: float = 0.5
+    """Where ``batch_size`` is one of them: the best peak is expected to follow its power."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +139,8 @@ class NewTrial:
     schedule: Schedule | None
     """Given for a start; ``None``: to be proposed, within the group of controls where there is one."""
     reason: str
+    options: OptionValues = ()
+    """Given along with the schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A schedule as the few numbers by which the surrogate compares it with others, whatever its family."""
+"""A configuration as the few numbers by which the surrogate compares it with others, whatever its family."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from tuner.schedules import Schedule
 from tuner.search.bound import shape_bound
+from tuner.search.configuration import Configuration
+from tuner.search.options import SearchedOptions
 
 Array = NDArray[np.float64]
 
@@ -26,11 +28,11 @@ _NO_WARMUP: Final = 0.005
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """What the surrogate knows of some schedules, one per row."""
+    """What the surrogate knows of some configurations, one per row."""
 
     peak: Array
     """``[n]``, logarithm of the peak rate over the one that convex theory calls best for the shape, at D = G = 1 and
-    256 updates."""
+    256 updates, and over what a searched batch size is expected to change it by."""
     bound: Array
     """``[n]``, logarithm of the shape's convex bound at that peak, about 0 for a linear decay to zero."""
     warmup: Array
@@ -39,20 +41,29 @@ class Features:
     """``[n, 16]``, the rate after the warm-up as a fraction of the peak, at evenly spaced progress."""
     rate: Array
     """``[n]``, logarithm of the peak rate itself."""
+    options: Array
+    """``[n, k]``, places of the searched options (`tuner.search.options`)."""
 
     @classmethod
-    def of(cls, schedules: Sequence[Schedule], *, total_steps: int) -> Self:
-        """The features of schedules.
+    def of(cls, configurations: Sequence[Configuration], *, total_steps: int, options: SearchedOptions) -> Self:
+        """The features of configurations.
 
         Args:
-            schedules: At the full horizon.
+            configurations: Any number.
             total_steps: The horizon in updates, at least 10.
+            options: Those that are searched.
         """
-        rows = [_row(schedule, total_steps=total_steps) for schedule in schedules]
+        rows = [_row(one.schedule, total_steps=total_steps) for one in configurations]
+        chosen = [one.options for one in configurations]
         table = np.array(rows, dtype=np.float64).reshape(len(rows), 3 + _CURVE)
-        rate = np.log([schedule.peak_lr for schedule in schedules])
+        rate = np.log([one.schedule.peak_lr for one in configurations])
         return cls(
-            peak=rate + table[:, 0], bound=table[:, 1], warmup=table[:, 2], curve=table[:, 3:], rate=np.asarray(rate)
+            peak=rate + table[:, 0] - options.peak_shifts(chosen),
+            bound=table[:, 1],
+            warmup=table[:, 2],
+            curve=table[:, 3:],
+            rate=np.asarray(rate),
+            options=options.coordinates(chosen),
         )
 
     def joined(self, other: Self) -> Self:
@@ -63,6 +74,7 @@ class Features:
             warmup=np.concatenate((self.warmup, other.warmup)),
             curve=np.concatenate((self.curve, other.curve)),
             rate=np.concatenate((self.rate, other.rate)),
+            options=np.concatenate((self.options, other.options)),
         )
 
     def only(self, row: int) -> Self:
@@ -73,6 +85,7 @@ class Features:
             warmup=self.warmup[[row]],
             curve=self.curve[[row]],
             rate=self.rate[[row]],
+            options=self.options[[row]],
         )
 
 

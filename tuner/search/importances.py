@@ -23,8 +23,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, create_trial
 
-from tuner.schedules import Schedule
-from tuner.search.space import Choice, FloatRange, IntRange, Parameter, SearchSpace, Value
+from tuner.search.configuration import Configuration, option_parameters, values_of
+from tuner.search.settings import SearchSettings
+from tuner.search.space import Choice, FloatRange, IntRange, Parameter, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events tell of studies and trials
 
@@ -37,7 +38,6 @@ MAX_TRIALS: Final = 1_000
 _BEST_SHARE: Final = 1 / 3
 _SHUFFLES: Final = 99
 _MOST_BY_CHANCE: Final = 0.05
-_COMMON: Final = ("family", "peak_lr")
 _WORST: Final = sys.float_info.max
 
 Row = tuple[Mapping[str, Value], float | None]
@@ -66,24 +66,25 @@ class Importances:
     diverged: int
     """How many of them diverged; each counts as worse than all losses."""
     common: tuple[Importance, ...]
-    """``family`` and ``peak_lr``, the most important first; empty below `MIN_TRIALS`."""
+    """``family``, ``peak_lr`` and the searched options (``option.NAME``), the most important first; empty below
+    `MIN_TRIALS`."""
     families: Mapping[str, tuple[Importance, ...]] = field(default_factory=dict)
     """By family with at least `MIN_FAMILY_TRIALS` trials: the peak and its further parameters, among its trials."""
 
 
 def parameter_importances(
-    trials: Sequence[tuple[Schedule, Sequence[float | None]]], *, space: SearchSpace
+    trials: Sequence[tuple[Configuration, Sequence[float | None]]], *, settings: SearchSettings
 ) -> Importances | None:
     """Evaluate what decided the losses of a study.
 
     Args:
-        trials: Schedules at the full horizon, each with its loss at every rung that it finished; ``None`` where it
-            diverged.
-        space: Where they were searched. Schedules outside of it are left out.
+        trials: Configurations, each with its loss at every rung that it finished; ``None`` where it diverged.
+        settings: Of the search. Configurations outside of its space are left out.
 
     Returns:
         The importances; ``None`` when no trial has a result.
     """
+    space = settings.searched_space
     rungs = max((len(losses) for _, losses in trials), default=0)
     counts = [sum(len(losses) > rung for _, losses in trials) for rung in range(rungs)]
     if not counts:
@@ -91,8 +92,8 @@ def parameter_importances(
     rung = max(range(len(counts)), key=lambda index: (counts[index], index))
     rows = [
         (values, losses[rung])
-        for schedule, losses in trials
-        if len(losses) > rung and (values := space.values_of(schedule)) is not None
+        for configuration, losses in trials
+        if len(losses) > rung and (values := values_of(configuration, settings=settings)) is not None
     ]
     rows = rows[:: -(-len(rows) // MAX_TRIALS) or 1]
     by_family: defaultdict[str, list[Row]] = defaultdict(list)
@@ -101,12 +102,13 @@ def parameter_importances(
     shared: dict[str, Parameter] = {
         "family": Choice(values=tuple(family.name for family in space.families)),
         "peak_lr": space.peak_lr,
+        **option_parameters(settings),
     }
     return Importances(
         rung=rung,
         trials=len(rows),
         diverged=sum(loss is None for _, loss in rows),
-        common=_evaluate(rows, parameters={name: shared[name] for name in _COMMON}) if len(rows) >= MIN_TRIALS else (),
+        common=_evaluate(rows, parameters=shared) if len(rows) >= MIN_TRIALS else (),
         families={
             family: found
             for family, own in sorted(by_family.items())

@@ -170,7 +170,8 @@ def _open(situation: _Situation) -> Decision | None:
     results = _count(len(situation.standings.order(0)), "result")
     reason = f"the most promising after {results}" if control is None else _WHY_OPENED[control]
     cohort = number // situation.settings.cohort
-    return NewTrial(number=number, cohort=cohort, control=control, schedule=given, reason=reason)
+    options = () if given is None else situation.state.usual_options
+    return NewTrial(number=number, cohort=cohort, control=control, schedule=given, options=options, reason=reason)
 
 
 def _promote_early(situation: _Situation) -> Decision | None:

@@ -1,9 +1,10 @@
-"""Which schedule to try next, given what all trials have shown. Pure but for the numbers that chance gives it."""
+"""Which configuration to try next, given what all trials have shown. Pure but for the numbers that chance gives it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup
-from tuner.search.candidates import PEAK_RATIO, Grid, grid
+from tuner.search.candidates import Grid
+from tuner.search.configuration import Configuration
 from tuner.search.controls import CONTROL_WARMUP
 from tuner.search.decisions import Control, NewTrial, StudyState, TrialStatus, TrialView
 from tuner.search.features import Features
+from tuner.search.grid import PEAK_RATIO, grid
 from tuner.search.ladder import rung_steps
-from tuner.search.space import SearchSpace, Value
+from tuner.search.options import SearchedOptions
+from tuner.search.space import Value
 from tuner.search.stability import are_safe, chance_to_last
 from tuner.search.surrogate import Observation, Surrogate, likeness
 
@@ -44,8 +48,8 @@ _CAUTION: Final = 0.5
 """What the deviation of a belief is multiplied by: few runs are left to make good for a bold one."""
 
 
-def schedule_for(decision: NewTrial, *, state: StudyState) -> Schedule:
-    """The schedule of a new trial: the one that it was given, else a proposal.
+def configuration_for(decision: NewTrial, *, state: StudyState) -> Configuration:
+    """The configuration of a new trial: with the schedule that it was given, else a proposal.
 
     It depends on the state, the seed of the search and the number of the trial alone: asked again after a crash, it
     is the same.
@@ -55,13 +59,13 @@ def schedule_for(decision: NewTrial, *, state: StudyState) -> Schedule:
         state: The study that it was decided on.
     """
     if decision.schedule is not None:
-        return decision.schedule
+        return Configuration(schedule=decision.schedule, options=decision.options)
     rng = np.random.default_rng((state.settings.seed, decision.number))
     return propose(state, control=decision.control, rng=rng)
 
 
-def propose(state: StudyState, *, control: Control | None, rng: np.random.Generator) -> Schedule:
-    """The schedule to try next: the one whose expected improvement at the horizon is largest.
+def propose(state: StudyState, *, control: Control | None, rng: np.random.Generator) -> Configuration:
+    """The configuration to try next: the one whose expected improvement at the horizon is largest.
 
     Args:
         state: The study. Trials that run count as tried, and what is like them is left to them.
@@ -69,23 +73,23 @@ def propose(state: StudyState, *, control: Control | None, rng: np.random.Genera
         rng: The source of chance.
 
     Returns:
-        A schedule at the full horizon that no trial of the study has.
+        One that no trial of the study has.
     """
     history = _History(state)
     return _most_promising(_choices(history, control=control, rng=rng), history=history)
 
 
-def most_promising(choices: Sequence[Schedule], *, state: StudyState) -> Schedule:
-    """The one of some schedules that is the most worth trying next.
+def most_promising(choices: Sequence[Configuration], *, state: StudyState) -> Configuration:
+    """The one of some configurations that is the most worth trying next.
 
     Args:
-        choices: Schedules at the full horizon, at least one of which no trial of the study has.
+        choices: At least one of them is one that no trial of the study has.
         state: The study, as for `propose`.
     """
     return _most_promising(choices, history=_History(state))
 
 
-def _most_promising(choices: Sequence[Schedule], *, history: _History) -> Schedule:
+def _most_promising(choices: Sequence[Configuration], *, history: _History) -> Configuration:
     new = [one for one in choices if one not in history.tried]
     found = len(history.losses)
     if found < _OPENING_LOSSES:
@@ -101,42 +105,46 @@ class _History:
         settings = state.settings
         self.total_steps = settings.total_steps
         self.space = settings.searched_space
+        self.options = SearchedOptions(settings.options, usual=state.usual_options, batch_exponent=state.batch_exponent)
         self.peaks = (self.space.peak_lr.low, self.space.peak_lr.high)
         steps = rung_steps(settings)
-        trials = [(trial, trial.schedule) for trial in state.trials if trial.schedule is not None]
-        self.tried = {schedule for _, schedule in trials}
+        trials = [(trial, one) for trial in state.trials if (one := trial.configuration) is not None]
+        self.tried = {one for _, one in trials}
         self.losses = [
-            Observation(schedule=schedule, steps=length, loss=result.loss)
-            for trial, schedule in trials
+            Observation(configuration=one, steps=length, loss=result.loss)
+            for trial, one in trials
             for length, result in zip(steps, trial.results, strict=False)
             if result.loss is not None
         ]
-        self.diverged = [schedule.peak_lr for trial, schedule in trials if _diverged(trial)]
-        self.lasted = [one.schedule.peak_lr for one in self.losses]
-        self.pending = [schedule for trial, schedule in trials if trial.running and not trial.results]
+        self.diverged = [one.schedule.peak_lr for trial, one in trials if _diverged(trial)]
+        self.lasted = [one.configuration.schedule.peak_lr for one in self.losses]
+        self.pending = [one for trial, one in trials if trial.running and not trial.results]
         self.leaders = _leaders(trials)
+
+    def features(self, configurations: Sequence[Configuration]) -> Features:
+        return Features.of(configurations, total_steps=self.total_steps, options=self.options)
 
 
 def _diverged(trial: TrialView) -> bool:
     return any(result.diverged for result in trial.results)
 
 
-def _leaders(trials: Sequence[tuple[TrialView, Schedule]]) -> list[Schedule]:
+def _leaders(trials: Sequence[tuple[TrialView, Configuration]]) -> list[Configuration]:
     """Those that came furthest, and of these the best."""
     alive = [
-        (-len(trial.results), trial.results[-1].loss, trial.number, schedule)
-        for trial, schedule in trials
+        (-len(trial.results), trial.results[-1].loss, trial.number, one)
+        for trial, one in trials
         if trial.results and trial.results[-1].loss is not None and trial.status is not TrialStatus.FAILED
     ]
-    return [schedule for *_, schedule in sorted(alive, key=lambda row: row[:3])[:_LEADERS]]
+    return [one for *_, one in sorted(alive, key=lambda row: row[:3])[:_LEADERS]]
 
 
-def _choices(history: _History, *, control: Control | None, rng: np.random.Generator) -> list[Schedule]:
+def _choices(history: _History, *, control: Control | None, rng: np.random.Generator) -> list[Configuration]:
     """What may be tried: points of the grid at random and around the leaders, or all that a group of controls has."""
     space = history.space
     if control is not None:
-        return list(_group(control, space=space))
-    points = Grid(space)
+        return list(_group(control, history=history))
+    points = Grid(space, options=history.options)
     near = (neighbor for leader in history.leaders for neighbor in points.neighbors(leader))
     found = dict.fromkeys((*points.sample(_SAMPLED, rng=rng), *near))
     if len(history.losses) < _OPENING_LOSSES:
@@ -150,49 +158,61 @@ def _choices(history: _History, *, control: Control | None, rng: np.random.Gener
     return list(found)
 
 
-def _with_peak(schedules: Iterable[Schedule], peak: Value) -> list[Schedule]:
-    return [schedule.model_copy(update={"peak_lr": float(peak)}) for schedule in schedules]
+def _with_peak(configurations: Iterable[Configuration], peak: Value) -> list[Configuration]:
+    return [replace(one, schedule=one.schedule.model_copy(update={"peak_lr": float(peak)})) for one in configurations]
 
 
-def _group(control: Control, *, space: SearchSpace) -> Iterator[Schedule]:
-    """The schedules of a group of controls, whether the space has them or not."""
-    for peak in grid(space.peak_lr, ratio=PEAK_RATIO):
-        family = Constant() if control is Control.CONSTANT else Cosine()
-        yield Schedule(peak_lr=float(peak), family=family, warmup=Warmup(shape="linear", fraction=CONTROL_WARMUP))
+def _group(control: Control, *, history: _History) -> Iterator[Configuration]:
+    """The schedules of a group of controls, whether the space has them or not.
+
+    With the options of the best so far: what the answer is measured against should differ in its schedule.
+    """
+    family = Constant() if control is Control.CONSTANT else Cosine()
+    warmup = Warmup(shape="linear", fraction=CONTROL_WARMUP)
+    options = history.leaders[0].options if history.leaders else history.options.usual
+    for peak in grid(history.space.peak_lr, ratio=PEAK_RATIO):
+        yield Configuration(schedule=Schedule(peak_lr=float(peak), family=family, warmup=warmup), options=options)
 
 
-def _good_to_begin_with(choices: Sequence[Schedule], *, history: _History) -> list[Schedule]:
-    """Those of a shape that theory calls good, and that others can begin like: so that they cost less later."""
-    rows = Features.of(choices, total_steps=history.total_steps)
+def _good_to_begin_with(choices: Sequence[Configuration], *, history: _History) -> list[Configuration]:
+    """Those of a shape that theory calls good, and that others can begin like: so that they cost less later.
+
+    With the usual options, as far as any of the choices has them.
+    """
+    usual = [one for one in choices if one.options == history.options.usual] or choices
+    rows = history.features(usual)
     hold = np.mean(rows.curve == 1.0, axis=1)
     unusual = np.square(rows.warmup - math.log(_USUAL_WARMUP))
     score = 4.0 * rows.bound + 0.05 * unusual - _SHARING * hold
-    return [one for one, own in zip(choices, score, strict=True) if own <= score.min() + _GOOD_SHAPE]
+    return [one for one, own in zip(usual, score, strict=True) if own <= score.min() + _GOOD_SHAPE]
 
 
-def _opening_merit(choices: Sequence[Schedule], *, history: _History) -> Array:
+def _opening_merit(choices: Sequence[Configuration], *, history: _History) -> Array:
     """High for a peak near one of a few places of the range, while there is too little to learn from."""
-    rows = Features.of([*choices, *_range_ends(history)], total_steps=history.total_steps)
+    rows = history.features([*choices, *_range_ends(history)])
     low, high = rows.peak[-2:]
     place = low + (high - low) * _OPENING[min(len(history.tried), len(_OPENING) - 1)]
     merit: Array = -np.abs(rows.peak[:-2] - place) + np.log(_chances(choices, history=history))
     return merit
 
 
-def _range_ends(history: _History) -> tuple[Schedule, Schedule]:
+def _range_ends(history: _History) -> tuple[Configuration, Configuration]:
     """A linear decay at both ends of the range of peaks, to measure other shapes' peaks by."""
-    low, high = history.peaks
-    return Schedule(peak_lr=low, family=Linear()), Schedule(peak_lr=high, family=Linear())
+    low, high = (
+        Configuration(schedule=Schedule(peak_lr=peak, family=Linear()), options=history.options.usual)
+        for peak in history.peaks
+    )
+    return low, high
 
 
-def _merit(choices: Sequence[Schedule], *, history: _History) -> Array:
+def _merit(choices: Sequence[Configuration], *, history: _History) -> Array:
     """The logarithm of the expected improvement on the best so far.
 
     For what it costs, if it lasts, and as far as it is not left to a trial that runs.
     """
-    surrogate = Surrogate(history.losses, total_steps=history.total_steps, peaks=history.peaks)
+    surrogate = Surrogate(history.losses, total_steps=history.total_steps, peaks=history.peaks, options=history.options)
     safe = _safe(choices, history=history)
-    lasted = [one.schedule for one in history.losses]
+    lasted = [one.configuration for one in history.losses]
     rivals = {one for one, is_safe in zip(lasted, _safe(lasted, history=history), strict=True) if is_safe}
     belief = surrogate.belief(choices, rivals=rivals)
     deviation = _CAUTION * belief.deviation
@@ -200,7 +220,7 @@ def _merit(choices: Sequence[Schedule], *, history: _History) -> Array:
     merit += np.log(_chances(choices, history=history)) + np.where(safe, 0.0, _UNSAFE)
     merit -= 0.5 * np.log(1.0 - _shared(choices, history=history))
     if history.pending:
-        alike = likeness(choices, history.pending, total_steps=history.total_steps)
+        alike = likeness(history.features(choices), history.features(history.pending))
         merit += np.sum(np.log1p(-np.minimum(alike, 1.0 - 1e-9)), axis=1)
     result: Array = merit
     return result
@@ -216,23 +236,23 @@ def _log_improvement(ahead: Array) -> Array:
     return result
 
 
-def _shared(choices: Sequence[Schedule], *, history: _History) -> Array:
+def _shared(choices: Sequence[Configuration], *, history: _History) -> Array:
     """The share of each one's updates that the trials so far have trained already; below 1."""
-    tried = sorted(history.tried, key=lambda schedule: schedule.digest)
-    new = Features.of(choices, total_steps=history.total_steps)
-    old = Features.of(tried, total_steps=history.total_steps)
+    tried = sorted(history.tried, key=lambda one: (one.schedule.digest, one.options))
+    new, old = history.features(choices), history.features(tried)
     begin_alike = np.equal.outer(new.rate, old.rate) & np.equal.outer(new.warmup, old.warmup)
+    begin_alike &= np.all(new.options[:, None, :] == old.options[None, :, :], axis=2)
     equal = np.cumprod(new.curve[:, None, :] == old.curve[None, :, :], axis=2).mean(axis=2)
     shares: Array = np.max(np.where(begin_alike, equal, 0.0), axis=1)
     return np.minimum(shares, 0.9)
 
 
-def _safe(schedules: Sequence[Schedule], *, history: _History) -> NDArray[np.bool_]:
+def _safe(configurations: Sequence[Configuration], *, history: _History) -> NDArray[np.bool_]:
     """Whether they could be an answer: one that diverges on the next seed is none."""
-    rates = [schedule.peak_lr for schedule in schedules]
+    rates = [one.schedule.peak_lr for one in configurations]
     return are_safe(rates, lasted=history.lasted, diverged=history.diverged, peaks=history.peaks)
 
 
-def _chances(choices: Sequence[Schedule], *, history: _History) -> Array:
-    rates = [schedule.peak_lr for schedule in choices]
+def _chances(choices: Sequence[Configuration], *, history: _History) -> Array:
+    rates = [one.schedule.peak_lr for one in choices]
     return chance_to_last(rates, lasted=history.lasted, diverged=history.diverged, peaks=history.peaks)

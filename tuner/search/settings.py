@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tuner.errors import InvalidValue
 from tuner.schedules import Schedule
-from tuner.search.space import SearchSpace
+from tuner.search.space import Parameter, SearchSpace
 
 MIN_HORIZON = 10
 """Least updates of a full training run: a shorter one tells nothing about its schedule."""
@@ -16,6 +17,8 @@ MAX_RUNG_RATIO = 3.0
 """Above this, the ranking at a rung stops telling the ranking at the next (docs/architecture.md, "The rungs")."""
 
 MAX_TRIALS = 10_000
+MAX_OPTIONS = 4
+"""Options that are searched along with the schedule, at most: each one wants more trials."""
 
 
 class SearchSettings(BaseModel):
@@ -75,6 +78,13 @@ class SearchSettings(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of the search and of its runs.")
     space: SearchSpace | None = Field(
         default=None, description="Where to search; the default space of the workload's optimizer when absent."
+    )
+
+    options: Mapping[str, Parameter] = Field(
+        default_factory=dict,
+        max_length=MAX_OPTIONS,
+        description="Options of the workload to search along with the schedule, by name, each with its range or "
+        "choices. What the job gives such an option is where the search begins.",
     )
 
     @property

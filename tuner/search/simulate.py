@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration, OptionValues
 from tuner.search.decisions import (
     Audit,
     AuditView,
@@ -26,20 +26,20 @@ from tuner.search.decisions import (
 )
 from tuner.search.ladder import rung_steps, search_seed
 from tuner.search.plan import leading_ends, plan
-from tuner.search.proposals import schedule_for
+from tuner.search.proposals import configuration_for
 from tuner.search.settings import SearchSettings
 from tuner.search.standings import after, loss_at
 from tuner.search.stopping import search_over
 
-Loss = Callable[[Schedule, int, int], float | None]
-"""Validation loss of a schedule (given at the full horizon) trained for so many updates with this seed.
+Loss = Callable[[Configuration, int, int], float | None]
+"""Validation loss of a configuration (given at the full horizon) trained for so many updates with this seed.
 
 ``None`` when it diverges; raises `RunFailed` when the workload fails.
 """
-Executed = Callable[[Schedule, int, int], int]
+Executed = Callable[[Configuration, int, int], int]
 """Updates that such a run really takes, where a part of it was trained for another run already."""
-Ask = Callable[[StudyState, NewTrial], Schedule]
-"""The schedule of a new trial."""
+Ask = Callable[[StudyState, NewTrial], Configuration]
+"""What a new trial tries."""
 
 
 class RunFailed(Exception):
@@ -88,6 +88,7 @@ def simulate(
     executed: Executed | None = None,
     target_loss: float | None = None,
     patience: int | None = None,
+    usual_options: OptionValues = (),
 ) -> Simulation:
     """Carry out the plan of one search.
 
@@ -95,10 +96,11 @@ def simulate(
         settings: The search; its space must be given.
         loss: The oracle.
         workers: Devices, at least 1.
-        ask: Asked once for every new trial, in order; `schedule_for`, as jobs have it, when absent.
+        ask: Asked once for every new trial, in order; `configuration_for`, as jobs have it, when absent.
         executed: Asked once for every run, when it ends; whole runs are trained when absent.
         target_loss: See `tuner.search.stopping.search_over`.
         patience: The same.
+        usual_options: What the job gives the options that are searched.
 
     Returns:
         What happened.
@@ -106,22 +108,23 @@ def simulate(
     Raises:
         RuntimeError: The plan waits although nothing runs: a fault of the plan.
     """
-    clock = _Clock(settings, loss=loss, ask=ask or _propose, executed=executed or _whole, workers=workers)
+    state = StudyState(settings=settings, trials=(), confirmations=(), updates_committed=0, usual_options=usual_options)
+    clock = _Clock(state, loss=loss, ask=ask or _propose, executed=executed or _whole, workers=workers)
     return clock.run(lambda state: search_over(state, target_loss=target_loss, patience=patience))
 
 
-def _whole(schedule: Schedule, steps: int, seed: int) -> int:
+def _whole(configuration: Configuration, steps: int, seed: int) -> int:
     return steps
 
 
-def _propose(state: StudyState, decision: NewTrial) -> Schedule:
-    return schedule_for(decision, state=state)
+def _propose(state: StudyState, decision: NewTrial) -> Configuration:
+    return configuration_for(decision, state=state)
 
 
 class _Clock:
-    def __init__(self, settings: SearchSettings, *, loss: Loss, ask: Ask, executed: Executed, workers: int) -> None:
-        self._state = StudyState(settings=settings, trials=(), confirmations=(), updates_committed=0)
-        self._steps = rung_steps(settings)
+    def __init__(self, state: StudyState, *, loss: Loss, ask: Ask, executed: Executed, workers: int) -> None:
+        self._state = state
+        self._steps = rung_steps(state.settings)
         self._loss = loss
         self._ask = ask
         self._executed = executed
@@ -150,7 +153,8 @@ class _Clock:
 
     def _carry_out(self, decision: Decision) -> None:
         if isinstance(decision, NewTrial):
-            decision = replace(decision, schedule=self._ask(self._state, decision))
+            asked = self._ask(self._state, decision)
+            decision = replace(decision, schedule=asked.schedule, options=asked.options)
         self._decisions.append(decision)
         self._state = after(self._state, decision)
         match decision:
@@ -187,15 +191,16 @@ class _Clock:
 
     def _record(self, run: SimulatedRun) -> None:
         trial = self._state.trials[run.trial]
-        if trial.schedule is None:
+        configuration = trial.configuration
+        if configuration is None:
             raise RuntimeError(f"trial {trial.number} runs without a schedule")
-        shared = run.steps - self._executed(trial.schedule, run.steps, run.seed)
+        shared = run.steps - self._executed(configuration, run.steps, run.seed)
         self._shared += shared
         self._state = replace(self._state, updates_committed=self._state.updates_committed - shared)
         failed = False
         loss: float | None = None
         try:
-            loss = self._loss(trial.schedule, run.steps, run.seed)
+            loss = self._loss(configuration, run.steps, run.seed)
         except RunFailed:
             failed = True
         if run.seed != search_seed(self._state.settings):

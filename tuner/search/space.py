@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tuner.errors import InvalidValue
 from tuner.schedules import FAMILIES, Schedule
 
-Value = float | int | str
+Value = bool | float | int | str
 """What one parameter of the space takes."""
 _WITHOUT_FLOOR: Final = "constant"
 
@@ -80,7 +80,7 @@ class Choice(_Frozen):
     """One of a few values."""
 
     kind: Literal["choice"] = "choice"
-    values: tuple[float | int | str, ...] = Field(min_length=1, max_length=32)
+    values: tuple[bool | float | int | str, ...] = Field(min_length=1, max_length=32)
 
     @model_validator(mode="after")
     def _check(self) -> Choice:

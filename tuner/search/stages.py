@@ -8,6 +8,7 @@ bit for bit, for the smallest difference is one in the weights.
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -16,6 +17,7 @@ import numpy as np
 
 from tuner.schedules import Schedule, Wsd
 from tuner.schedules.values import Array
+from tuner.search.configuration import OptionValues
 
 _KEY_CHARACTERS = 16
 
@@ -103,8 +105,8 @@ def tree_size(runs: Sequence[Array]) -> int:
     return sum(map(len, runs)) - shared
 
 
-def trunk_key(schedule: Schedule, *, total_steps: int, seed: int) -> str:
-    """What runs have in common that are likely to share their beginning: equal for equal warm-ups to an equal rate.
+def trunk_key(schedule: Schedule, *, total_steps: int, seed: int, options: OptionValues = ()) -> str:
+    """What runs have in common that are likely to share their beginning: options, and equal warm-ups to an equal rate.
 
     A hint, cheap to compute however long the run, and no promise: runs with one key may part at once.
 
@@ -112,10 +114,12 @@ def trunk_key(schedule: Schedule, *, total_steps: int, seed: int) -> str:
         schedule: What the run trains.
         total_steps: Its updates, at least 1.
         seed: Its seed.
+        options: Of its trial.
     """
     warmup = schedule.warmup.length(total_steps)
     rates = (schedule.peak_lr, *(schedule.lr(step, total_steps=total_steps) for step in (0, warmup)))
-    return hashlib.sha256(struct.pack("<QQ3d", seed, warmup, *rates)).hexdigest()[:_KEY_CHARACTERS]
+    common = struct.pack("<QQ3d", seed, warmup, *rates) + json.dumps(options).encode()
+    return hashlib.sha256(common).hexdigest()[:_KEY_CHARACTERS]
 
 
 def _bits(lrs: Array) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:

@@ -147,6 +147,7 @@ def after(state: StudyState, decision: Decision) -> StudyState:
                 control=decision.control,
                 status=TrialStatus.ACTIVE,
                 schedule=decision.schedule,
+                options=decision.options,
                 results=(),
                 running=True,
             )

@@ -22,10 +22,10 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import DatabaseUnavailable, InvalidValue
-from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration, option_parameters, search_digest, values_of
 from tuner.search.decisions import Control, TrialStatus
 from tuner.search.settings import SearchSettings
-from tuner.search.space import Choice, FloatRange, IntRange, Parameter, SearchSpace, Value
+from tuner.search.space import Choice, FloatRange, IntRange, Parameter, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events tell of studies and trials
 
@@ -58,7 +58,7 @@ class Study:
 
     def __init__(self, study: optuna.Study, *, settings: SearchSettings) -> None:
         self._study = study
-        self._space = settings.searched_space
+        self._settings = settings
 
     @classmethod
     @_database_errors_named()
@@ -73,44 +73,43 @@ class Study:
         Raises:
             InvalidValue: The study was created for another space, or no space is given.
         """
-        space = settings.searched_space
+        digest = search_digest(settings)
         study = optuna.create_study(
             storage=storage, study_name=name, direction="minimize", pruner=NopPruner(), load_if_exists=True
         )
-        digest = study.user_attrs.get(_SPACE)
-        if digest is None:
-            study.set_user_attr(_SPACE, space.digest)
-        elif digest != space.digest:
+        created_for = study.user_attrs.get(_SPACE)
+        if created_for is None:
+            study.set_user_attr(_SPACE, digest)
+        elif created_for != digest:
             raise InvalidValue(
                 "space",
-                value=space.digest,
-                allowed=f"the one that the study was created with, {digest}",
+                value=digest,
+                allowed=f"the one that the study was created with, {created_for}",
                 hint="A space is frozen for the life of its study: submit a new job.",
             )
         return cls(study, settings=settings)
 
     @_database_errors_named()
-    def ask(self, schedule: Schedule, *, number: int, control: Control | None) -> int:
+    def ask(self, configuration: Configuration, *, number: int, control: Control | None) -> int:
         """Open an Optuna trial.
 
         Args:
-            schedule: What it tries, at the full horizon. One that the space does not contain becomes a trial without
-                parameters.
+            configuration: What it tries. One that the space does not contain becomes a trial without parameters.
             number: Our number of the trial.
             control: Its group of controls.
 
         Returns:
             Optuna's number of the trial.
         """
-        values = self._space.values_of(schedule)
+        values = values_of(configuration, settings=self._settings)
         self._study.sampler = _Given(values or {})
         trial = self._study.ask()
         if values is not None:
-            _suggest(trial, space=self._space)
+            _suggest(trial, settings=self._settings)
         trial.set_user_attr("trial", number)
         trial.set_user_attr("control", control)
-        trial.set_user_attr("label", schedule.label)
-        trial.set_user_attr("schedule", schedule.to_json())
+        trial.set_user_attr("label", configuration.label)
+        trial.set_user_attr("schedule", configuration.schedule.to_json())
         return trial.number
 
     @_database_errors_named()
@@ -190,10 +189,11 @@ class _Given(BaseSampler):
         return self._values[param_name]
 
 
-def _suggest(trial: optuna.Trial, *, space: SearchSpace) -> dict[str, Value]:
+def _suggest(trial: optuna.Trial, *, settings: SearchSettings) -> dict[str, Value]:
+    space = settings.searched_space
     family = trial.suggest_categorical("family", [one.name for one in space.families])
     values: dict[str, Value] = {"family": family}
-    for name, parameter in space.parameters(family).items():
+    for name, parameter in {**space.parameters(family), **option_parameters(settings)}.items():
         values[name] = _suggest_one(trial, name=name, parameter=parameter)
     return values
 

@@ -1,4 +1,4 @@
-"""A model of the loss over schedules of every family, learned from runs at every rung.
+"""A model of the loss over configurations, with schedules of every family, learned from runs at every rung.
 
 Families share what they teach: schedules are compared by their peak rate, their warm-up and the curve that they draw,
 not by the names of their parameters. What convex theory says (`tuner.search.bound`) is the model's first guess, and
@@ -8,9 +8,9 @@ runs correct it. For a schedule s at a rung of T_r of T updates, on a scale on w
 
 ``bound`` and ``peak`` are relative to the theory's best (`tuner.search.features`), ``x0`` says where the best peaks
 of this workload lie, and ``delta`` how much higher they lie in shorter runs. Offsets, beta and gamma are Gaussian, f
-is a Gaussian process over peak, curve, warm-up and rung. All of it is worked out exactly but for x0, delta and the
-sizes of f and of the noise: those are averaged over a grid, weighted by how well each explains the runs. How the
-settings below were chosen: docs/benchmarks.md.
+is a Gaussian process over peak, curve, warm-up, searched options and rung. All of it is worked out exactly but for x0,
+delta and the sizes of f and of the noise: those are averaged over a grid, weighted by how well each explains the runs.
+How the settings below were chosen: docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 
 from tuner.errors import InvalidValue
 from tuner.schedules import Linear, Schedule
+from tuner.search.configuration import Configuration
 from tuner.search.features import Features
+from tuner.search.options import SearchedOptions
 
 Array = NDArray[np.float64]
 
@@ -60,10 +62,9 @@ _LEAST_WEIGHT: Final = 0.002
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """How a schedule did in a run that did not diverge."""
+    """How a configuration did in a run that did not diverge."""
 
-    schedule: Schedule
-    """At the full horizon."""
+    configuration: Configuration
     steps: int
     """Updates of the run, at most the horizon."""
     loss: float
@@ -71,7 +72,7 @@ class Observation:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Belief:
-    """What is believed of some schedules at the horizon, compared with the best of those that were tried."""
+    """What is believed of some configurations at the horizon, compared with the best of those that were tried."""
 
     gap: Array
     """``[n]``, expected z above that of the best; below 0: better."""
@@ -86,21 +87,30 @@ class Surrogate:
         observations: At least one.
         total_steps: The horizon.
         peaks: Lowest and highest peak rate of the search.
+        options: Those that are searched.
 
     Raises:
         InvalidValue: There are no observations.
     """
 
-    def __init__(self, observations: Sequence[Observation], *, total_steps: int, peaks: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        observations: Sequence[Observation],
+        *,
+        total_steps: int,
+        peaks: tuple[float, float],
+        options: SearchedOptions,
+    ) -> None:
         if not observations:
             raise InvalidValue("observations", value=0, allowed="at least one")
-        self._total_steps = total_steps
+        self._total_steps, self._options = total_steps, options
         self._observations = seen = _most_telling(observations)
-        self._seen = Features.of([one.schedule for one in seen], total_steps=total_steps)
+        self._seen = self._features([one.configuration for one in seen])
         self._depth = np.log([total_steps / one.steps for one in seen])
         z = _compressed_gaps(seen)
         self._variance = max(float(z.var()), 0.05)
-        self._places, self._shifts, log_prior = _grid(peaks, total_steps=total_steps)
+        unit = Configuration(schedule=Schedule(peak_lr=1.0, family=Linear()), options=options.usual)
+        self._places, self._shifts, log_prior = _grid(peaks, unit=float(self._features([unit]).peak[0]))
         self._solve(z - z.mean(), log_prior=log_prior)
 
     def _solve(self, z: Array, *, log_prior: Array) -> None:
@@ -114,7 +124,7 @@ class Surrogate:
             + _OFFSET
             + _RUNG_OFFSET * np.equal.outer(self._depth, self._depth)
         )
-        kernel = _kernel(rows, rows) * _rung_correlation(self._depth, self._depth)
+        kernel = likeness(rows, rows) * _rung_correlation(self._depth, self._depth)
         covariances = np.concatenate(
             [common + self._variance * (size * kernel + (noise + 1e-8) * np.eye(count)) for size, noise in _SIZES]
         )
@@ -132,17 +142,22 @@ class Surrogate:
         self._weights = weights[self._kept] / weights[self._kept].sum()
         self._roots, self._solved = roots[self._kept], solved[self._kept]
 
-    def belief(self, schedules: Sequence[Schedule], *, rivals: Collection[Schedule] | None = None) -> Belief:
-        """What is believed of schedules at the horizon.
+    def _features(self, configurations: Sequence[Configuration]) -> Features:
+        return Features.of(configurations, total_steps=self._total_steps, options=self._options)
+
+    def belief(
+        self, configurations: Sequence[Configuration], *, rivals: Collection[Configuration] | None = None
+    ) -> Belief:
+        """What is believed of configurations at the horizon.
 
         Args:
-            schedules: At the full horizon; any number.
+            configurations: Any number.
             rivals: The tried ones with the best of which they are compared; all when absent, or when none is among
                 those that were learned from.
         """
-        rows = Features.of(schedules, total_steps=self._total_steps).joined(self._seen)
+        rows = self._features(configurations).joined(self._seen)
         at_horizon = np.zeros(len(rows.peak))
-        kernel = _kernel(rows, self._seen) * _rung_correlation(at_horizon, self._depth)
+        kernel = likeness(rows, self._seen) * _rung_correlation(at_horizon, self._depth)
         same_rung = np.equal.outer(at_horizon, self._depth)
         new_slopes = self._peak_slopes(rows, depth=at_horizon)
         old_slopes = self._peak_slopes(self._seen, depth=self._depth)
@@ -160,10 +175,10 @@ class Surrogate:
             explained = np.linalg.solve(root, cross.T)  # [runs, rows]
             means.append(math.sqrt(self._variance) * (_BETA[0] * rows.bound + _GAMMA[0] * new) + explained.T @ solved)
             spreads.append((size, new, explained))
-        tried = np.average(means, axis=0, weights=self._weights)[len(schedules) :]
-        compared = np.array([rivals is None or one.schedule in rivals for one in self._observations])
-        best = len(schedules) + int(np.argmin(np.where(compared | ~compared.any(), tried, np.inf)))
-        to_best = _kernel(rows, rows.only(best))[:, 0]
+        tried = np.average(means, axis=0, weights=self._weights)[len(configurations) :]
+        compared = np.array([rivals is None or one.configuration in rivals for one in self._observations])
+        best = len(configurations) + int(np.argmin(np.where(compared | ~compared.any(), tried, np.inf)))
+        to_best = likeness(rows, rows.only(best))[:, 0]
         gaps = np.array([mean - mean[best] for mean in means])
         variances = np.array(
             [
@@ -180,7 +195,7 @@ class Surrogate:
         gap = np.average(gaps, axis=0, weights=self._weights)
         second = np.average(np.maximum(variances, 0.0) + np.square(gaps), axis=0, weights=self._weights)
         deviation = np.sqrt(np.maximum(second - np.square(gap), 1e-9))
-        return Belief(gap=gap[: len(schedules)], deviation=deviation[: len(schedules)])
+        return Belief(gap=gap[: len(configurations)], deviation=deviation[: len(configurations)])
 
     def _peak_slopes(self, rows: Features, *, depth: Array) -> Array:
         """``[places x shifts, n]``, what gamma multiplies."""
@@ -190,24 +205,9 @@ class Surrogate:
         return slopes
 
 
-def likeness(some: Sequence[Schedule], others: Sequence[Schedule], *, total_steps: int) -> Array:
-    """How much schedules tell of each other, before any run: 1 for the same, near 0 for unlike ones.
-
-    Args:
-        some: ``n`` schedules at the full horizon.
-        others: ``m`` more.
-        total_steps: The horizon.
-
-    Returns:
-        ``[n, m]``, each in [0, 1].
-    """
-    return _kernel(Features.of(some, total_steps=total_steps), Features.of(others, total_steps=total_steps))
-
-
-def _grid(peaks: tuple[float, float], *, total_steps: int) -> tuple[Array, Array, Array]:
-    """x0, delta and the logarithm of the prior, each ``[places x shifts]``."""
+def _grid(peaks: tuple[float, float], *, unit: float) -> tuple[Array, Array, Array]:
+    """x0, delta and the logarithm of the prior, each ``[places x shifts]``; ``unit`` is where a peak of 1 lies."""
     low, high = math.log(peaks[0]), math.log(peaks[1])
-    unit = Features.of([Schedule(peak_lr=1.0, family=Linear())], total_steps=total_steps).peak[0]
     share = np.linspace(-0.5, 0.5, _PLACES)
     places, shifts = np.meshgrid(share, np.array(_SHIFTS), indexing="ij")
     prior = -0.5 * np.square(places / _PLACE_SPREAD)
@@ -243,11 +243,20 @@ def _compressed_gaps(seen: Sequence[Observation]) -> Array:
     return z
 
 
-def _kernel(one: Features, other: Features) -> Array:
-    """``[n, m]``, correlation of f between schedules at one rung."""
+def likeness(one: Features, other: Features) -> Array:
+    """How much configurations tell of each other, before any run: the correlation of f at one rung.
+
+    Args:
+        one: ``n`` of them.
+        other: ``m`` more.
+
+    Returns:
+        ``[n, m]``, each in [0, 1]: 1 for the same, near 0 for unlike ones.
+    """
     peak = np.subtract.outer(one.peak, other.peak) / _PEAK_SCALE
     warmup = np.subtract.outer(one.warmup, other.warmup) / _WARMUP_SCALE
     apart = np.mean(np.square(one.curve[:, None, :] - other.curve[None, :, :]), axis=2) / _CURVE_SCALE**2
+    apart += np.sum(np.square(one.options[:, None, :] - other.options[None, :, :]), axis=2)
     correlation: Array = np.exp(-0.5 * (np.square(peak) + np.square(warmup) + apart))
     return correlation
 

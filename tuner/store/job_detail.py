@@ -9,6 +9,7 @@ from tuner.jobs.progress import BestSoFar, JobDetail, RunTally, Tally, links, pr
 from tuner.jobs.records import RunKind
 from tuner.jobs.states import RunState
 from tuner.schedules import Schedule
+from tuner.search.configuration import label_of
 from tuner.search.ladder import price
 from tuner.store.models import Job, Run, Trial, Worker
 from tuner.store.rows import job_record
@@ -31,7 +32,7 @@ _SUMS = (
     .group_by(Run.kind, Run.rung, Run.state)
 )
 _BEST = (
-    select(Run.trial_number, Run.loss, Run.rung, Run.total_steps, Trial.schedule)
+    select(Run.trial_number, Run.loss, Run.rung, Run.total_steps, Trial.schedule, Trial.options)
     .join(Trial, Trial.id == Run.trial_id)
     .where(Run.job_id == _JOB, Run.kind == RunKind.RUNG, Run.loss.is_not(None))
     .order_by(Run.rung.desc(), Run.loss, Run.trial_number)
@@ -89,7 +90,7 @@ def _best(session: Session, job_id: str) -> BestSoFar | None:
         return None
     return BestSoFar(
         trial=found.trial_number,
-        label=Schedule.model_validate(found.schedule).label,
+        label=label_of(Schedule.model_validate(found.schedule), options=found.options),
         loss=found.loss,
         rung=found.rung,
         updates=found.total_steps,

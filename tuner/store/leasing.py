@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute
@@ -14,7 +15,7 @@ from tuner.jobs.states import RUN_TRANSITIONS, JobState, RunState, check_transit
 from tuner.schedules import Schedule
 from tuner.store.database import Tx
 from tuner.store.lifecycle import EventKind, lock_leased, tell_run
-from tuner.store.models import Job, Run, Snapshot, Worker
+from tuner.store.models import Job, Run, Snapshot, Trial, Worker
 from tuner.store.turns import Asking, Turn, planning_is_due, turns
 from tuner.store.usage import expected_seconds
 
@@ -115,7 +116,7 @@ def _lease(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float) ->
         expires_at=expires_at,
         workload=job.workload,
         workload_version=job.workload_version,
-        options=job.spec["options"],
+        options={**job.spec["options"], **_trial_options(tx, run)},
         schedule=Schedule.model_validate(run.schedule),
         total_steps=run.total_steps,
         seed=run.seed,
@@ -123,6 +124,11 @@ def _lease(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float) ->
         snapshot=None if snapshot is None else SnapshotRef(step=snapshot.step, path=snapshot.path),
         waited_seconds=waited,
     )
+
+
+def _trial_options(tx: Tx, run: Run) -> dict[str, Any]:
+    options: dict[str, Any] = tx.session.execute(select(Trial.options).where(Trial.id == run.trial_id)).scalar_one()
+    return options
 
 
 def lock_beside(tx: Tx, lease: LeasedRun, *, seconds: float) -> StudyLock | None:

@@ -250,7 +250,7 @@ class Job(Base):
 
 
 class Trial(Base):
-    """A trial: one schedule of a job's study."""
+    """A trial: one configuration of a job's study."""
 
     __tablename__ = "tuner_trials"
     __table_args__ = (UniqueConstraint("job_id", "number"), UniqueConstraint("job_id", "optuna_number"))
@@ -265,6 +265,7 @@ class Trial(Base):
     """Of its schedule, to be counted by."""
     state: Mapped[TrialState] = mapped_column(_member(TrialState))
     schedule: Mapped[dict[str, Any]]
+    options: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     reason: Mapped[str]
     end_reason: Mapped[str | None]
 

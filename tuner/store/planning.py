@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
 from tuner.jobs.records import NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
-from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration, option_values
 from tuner.search.stages import trunk_key
 from tuner.store.database import Part, Tx, reads, writes
 from tuner.store.jobs import read_runs, read_trials
@@ -72,7 +72,7 @@ class Planning(Part):
         optuna_number: int,
         cohort: int,
         control: str | None,
-        schedule: Schedule,
+        configuration: Configuration,
         reason: str,
         run: NewRun,
     ) -> TrialRecord:
@@ -91,9 +91,10 @@ class Planning(Part):
             optuna_number=optuna_number,
             cohort=cohort,
             control=control,
-            family=schedule.family.name,
+            family=configuration.schedule.family.name,
             state=TrialState.ACTIVE,
-            schedule=schedule.model_dump(mode="json"),
+            schedule=configuration.schedule.model_dump(mode="json"),
+            options=dict(configuration.options),
             reason=plain_text(reason),
         )
         tx.session.add(trial)
@@ -202,7 +203,7 @@ def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
         seed=run.seed,
         total_steps=run.total_steps,
         schedule=run.schedule.model_dump(mode="json"),
-        trunk=trunk_key(run.schedule, total_steps=run.total_steps, seed=run.seed),
+        trunk=trunk_key(run.schedule, total_steps=run.total_steps, seed=run.seed, options=option_values(trial.options)),
         state=RunState.QUEUED,
         reason=plain_text(run.reason),
         attempts=0,

@@ -77,6 +77,7 @@ def trial_record(trial: Trial) -> TrialRecord:
         control=trial.control,
         state=trial.state,
         schedule=Schedule.model_validate(trial.schedule),
+        options=dict(trial.options),
         reason="; ".join(part for part in (trial.reason, trial.end_reason) if part),
     )
 

@@ -64,8 +64,9 @@ def _limits(fine: list[float], diverged: list[float]) -> str:
 def advise_on_floor(result: StudyResult, *, recommended: Candidate) -> Iterator[Advice]:
     """Advise a floor of zero where trials with a floor above it did worse than their like without one.
 
-    A pair is two trials of one family at the highest rung that both have a loss at, with peaks and shapes (apart from
-    the floor) that are near each other. Every pair must agree, and their median difference must be one that counts.
+    A pair is two trials of one family, with the same options, at the highest rung that both have a loss at, with peaks
+    and shapes (apart from the floor) that are near each other. Every pair must agree, and their median difference must
+    be one that counts.
 
     Args:
         result: The study.
@@ -93,6 +94,8 @@ def _costs(raised: TrialResult, *, result: StudyResult) -> Iterator[float]:
         schedule = other.schedule
         rung = min(len(raised.losses), len(other.losses)) - 1
         if rung < 0 or schedule.floor > 0.0 or schedule.family.name != bare.family.name:
+            continue
+        if other.configuration.options != raised.configuration.options:
             continue
         ours, theirs = raised.losses[rung], other.losses[rung]
         if ours is None or theirs is None or abs(math.log(schedule.peak_lr / bare.peak_lr)) > math.log(NEAR_PEAK):
