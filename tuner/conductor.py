@@ -145,6 +145,7 @@ def study_result(record: StudyRecord, *, why_ended: str, curves: Sequence[RunCur
         why_ended=why_ended,
         audits={run.trial_number: run.loss for run in runs.audits if run.state in HAS_RESULT},
         curves=tuple(curves),
+        longer=record.job.spec.longer,
         importances=parameter_importances([(trial.configuration, trial.losses) for trial in trials], settings=settings),
     )
 

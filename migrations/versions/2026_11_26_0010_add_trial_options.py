@@ -24,13 +24,12 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     _do_not_queue_behind_long_transactions()
-    # The earlier version searches no options. What such trials trained with is lost with the column.
+    # The earlier version searches no options, and does not ask for longer runs. What trials trained with is lost.
     connection = op.get_bind()
     for seq, spec in connection.execute(sa.select(_jobs.c.seq, _jobs.c.spec)).all():
-        if "options" in spec["search"]:
-            former = {name: value for name, value in spec["search"].items() if name != "options"}
-            changed = {**spec, "search": former}
-            connection.execute(sa.update(_jobs).where(_jobs.c.seq == seq).values(spec=changed))
+        former = {name: value for name, value in spec.items() if name != "longer"}
+        former["search"] = {name: value for name, value in spec["search"].items() if name != "options"}
+        connection.execute(sa.update(_jobs).where(_jobs.c.seq == seq).values(spec=former))
     op.drop_column("tuner_trials", "options")
 
 

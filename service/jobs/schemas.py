@@ -89,6 +89,7 @@ class CloneRequest(BaseModel):
     )
     shared: bool | None = Field(default=None, description="Whether every team may look at the new job; not by itself.")
     priority: Priority | None = Field(default=None, description="As in a request.")
+    longer: float | None = Field(default=None, gt=1.0, le=100.0, allow_inf_nan=False, description="As in a request.")
     resources: dict[str, Any] | None = Field(default=None, description="Those of the resources that differ.")
     limits: dict[str, Any] | None = Field(default=None, description="Those of the limits that differ.")
     search: dict[str, Any] | None = Field(

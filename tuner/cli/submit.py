@@ -56,6 +56,12 @@ def submit(
     ] = None,
     shared: Shared = None,
     priority: Urgency = None,
+    longer: Annotated[
+        float | None,
+        typer.Option(
+            "--longer", metavar="TIMES", help="Have the report tell what holds for a run so many times as long."
+        ),
+    ] = None,
     device: Annotated[
         Literal["any", "cpu", "cuda"] | None, typer.Option("--device", help="Kind of device to train on.")
     ] = None,
@@ -102,7 +108,7 @@ def submit(
         other = "--json" if as_json else "--dry-run"
         raise InvalidValue(other, value="with --watch", allowed="given without --watch")
     limits = {"device_hours": device_hours, "wall_hours": wall_hours, "target_loss": target_loss, "patience": patience}
-    top = {"workload": workload or None, "name": name, "notes": notes, "team": team, "shared": shared}
+    top = {"workload": workload or None, "name": name, "notes": notes, "team": team, "shared": shared, "longer": longer}
     given_options = assignments(option or (), option="--option")
     varied = ranges(vary or (), option="--vary")
     base = _going_on_from(origin, url=url, options=given_options, total_steps=total_steps) if origin else {}

@@ -76,6 +76,7 @@ def admit(
         notes=asked.notes,
         team=asked.team or team or DEFAULT_TEAM,
         shared=asked.shared,
+        longer=asked.longer,
         priority=asked.priority,
         resources=asked.resources,
         limits=asked.limits,

@@ -12,6 +12,8 @@ from tuner.search.settings import SearchSettings
 
 DEFAULT_TEAM = "default"
 """The team of jobs that name none, where nobody logs in."""
+DEFAULT_LONGER = 3.0
+"""Times the horizon, of the longer run that a report is asked about."""
 
 
 class Resources(BaseModel):
@@ -82,4 +84,11 @@ class JobSpec(BaseModel):
     priority: Priority = Field(default=Priority.NORMAL, description="A higher class goes first.")
     resources: Resources = Field(default=Resources(), description="What each run needs of a worker.")
     limits: Limits = Field(default=Limits(), description="Where the job stops by itself.")
+    longer: float = Field(
+        default=DEFAULT_LONGER,
+        gt=1.0,
+        le=100.0,
+        allow_inf_nan=False,
+        description="The report also tells what of the answer holds for a run so many times as long as the horizon.",
+    )
     search: SearchSettings = Field(description="Horizon, budget, rungs and space of the search.")

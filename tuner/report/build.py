@@ -11,6 +11,7 @@ from tuner.report.importances import told_importances
 from tuner.report.report import Candidate, Comparison, Cost, Report, TrialRow, Verdict
 from tuner.report.sensitivity import peak_sensitivity
 from tuner.report.study_result import StudyResult, TrialResult
+from tuner.report.transfer import transfer
 from tuner.report.wording import (
     best_sentence,
     cost_sentence,
@@ -78,6 +79,7 @@ def build_report(result: StudyResult) -> Report:
         importances=told_importances(result),
         audit=audit_pruning(result),
         advice=advise(result, recommended=recommended),
+        transfer=transfer(result, recommended=recommended),
     )
 
 

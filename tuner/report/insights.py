@@ -125,6 +125,32 @@ class PruningAudit(Part):
     sentence: str
 
 
+class PeakDrift(Part):
+    """How the best peak moved with the length of the runs."""
+
+    from_updates: int
+    to_updates: int
+    factor: float
+    """The best peak of the longer runs over that of the shorter ones."""
+
+
+class Transfer(Part):
+    """What holds of the recommended schedule for a longer run."""
+
+    ratio: float
+    """Its length over the horizon; as the job asked."""
+    total_steps: int
+    peak_low: float
+    """By which the peak may have to be multiplied, at least: what convex theory expects."""
+    peak_high: float
+    """At most."""
+    drift: PeakDrift | None
+    """As measured between two rungs of the search; ``None`` where no two of them tell."""
+    expected: float | None
+    """By which the peak is multiplied where ``drift`` goes on as it went."""
+    sentences: tuple[str, ...]
+
+
 class AdviceCode(StrEnum):
     """What an advice is about. These names stay."""
 

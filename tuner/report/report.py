@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tuner.report.insights import Advice, ParameterImportances, Part, PruningAudit, Sensitivity
+from tuner.report.insights import Advice, ParameterImportances, Part, PruningAudit, Sensitivity, Transfer
 from tuner.schedules import Schedule
 from tuner.search.decisions import Control, TrialStatus
 
@@ -183,6 +183,8 @@ class Report(Part):
     audit: PruningAudit | None = None
     advice: tuple[Advice, ...] | None = None
     """What to change; empty when nothing is worth saying."""
+    transfer: Transfer | None = None
+    """What holds for a longer run."""
 
     def __str__(self) -> str:
         """The summary, one sentence a line."""

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
-
-import numpy as np
+from typing import Any
 
 from tuner.report.insights import PeakFit, PeakLimit, PeakPoint, Sensitivity
+from tuner.report.peak_fit import (
+    MIN_PEAKS,
+    MIN_POINTS,
+    MIN_R_SQUARED,
+    MIN_SPAN,
+    WINDOW,
+    are_enough,
+    fit_peak,
+    points_at,
+    similar_trials,
+)
 from tuner.report.report import Candidate
-from tuner.report.shapes import SIMILAR, distance
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.report.tolerance import tolerance
-
-MIN_POINTS: Final = 4
-"""Trials that a fit takes."""
-MIN_PEAKS: Final = 3
-"""Different peaks among them: a parabola has three unknowns."""
-MIN_SPAN: Final = 2.0
-"""Highest over lowest of these peaks: closer ones tell noise."""
-WINDOW: Final = 5.0
-"""Peaks up to so many times below and above the candidate's take part: a parabola is good near the optimum alone."""
-MIN_R_SQUARED: Final = 0.5
-"""Share of the variance of the losses below which the fit says nothing."""
 
 
 def peak_sensitivity(result: StudyResult, *, candidate: Candidate) -> Sensitivity:
@@ -43,41 +40,16 @@ def peak_sensitivity(result: StudyResult, *, candidate: Candidate) -> Sensitivit
         The limits, none of them beyond the peaks that the fit rests on or where such a schedule diverged; or why there
         are none.
     """
-    similar = [
-        trial
-        for trial in result.trials
-        if dict(trial.configuration.options) == candidate.options
-        and distance(trial.schedule, candidate.schedule, total_steps=result.total_steps) <= SIMILAR
-    ]
+    similar, peak_lr = similar_trials(result, candidate=candidate), candidate.schedule.peak_lr
     for rung in reversed(range(len(result.rung_steps))):
-        points = _points(similar, candidate=candidate, rung=rung)
-        if _are_enough(points):
+        points = points_at(similar, peak_lr=peak_lr, rung=rung)
+        if are_enough(points):
             return _fitted(points, candidate=candidate, rung=rung, diverged_from=_diverged_from(similar))
-    most = max(len(_points(similar, candidate=candidate, rung=rung)) for rung in range(len(result.rung_steps)))
+    most = max(len(points_at(similar, peak_lr=peak_lr, rung=rung)) for rung in range(len(result.rung_steps)))
     return _unknown(
         candidate,
         reason=f"no rung has losses of {MIN_POINTS} such schedules at {MIN_PEAKS} or more peaks within a factor of "
         f"{WINDOW:g} of its own, the highest at least {MIN_SPAN:g} times the lowest; the most at one rung are {most}",
-    )
-
-
-def _are_enough(points: Sequence[PeakPoint]) -> bool:
-    peaks = {point.peak_lr for point in points}
-    return len(points) >= MIN_POINTS and len(peaks) >= MIN_PEAKS and max(peaks) >= MIN_SPAN * min(peaks)
-
-
-def _points(similar: Sequence[TrialResult], *, candidate: Candidate, rung: int) -> tuple[PeakPoint, ...]:
-    reach = math.log(WINDOW) + 1e-9
-    return tuple(
-        sorted(
-            (
-                PeakPoint(trial=trial.number, peak_lr=trial.schedule.peak_lr, loss=loss)
-                for trial in similar
-                if len(trial.losses) > rung and (loss := trial.losses[rung]) is not None
-                if abs(math.log(trial.schedule.peak_lr / candidate.schedule.peak_lr)) <= reach
-            ),
-            key=lambda point: (point.peak_lr, point.trial),
-        )
     )
 
 
@@ -90,30 +62,26 @@ def _fitted(
 ) -> Sensitivity:
     best_peak = candidate.schedule.peak_lr
     known: dict[str, Any] = {"rung": rung, "points": points, "diverged_from": diverged_from}
-    x = np.log([point.peak_lr / best_peak for point in points])
-    losses = np.array([point.loss for point in points])
-    curvature, slope, constant = (float(value) for value in np.polyfit(x, losses, deg=2))
-    spread = float(np.sum((losses - losses.mean()) ** 2))
-    if curvature <= 0.0 or not spread > 0.0:
+    fit = fit_peak(points, peak_lr=best_peak)
+    if fit is None:
         return _unknown(candidate, reason="the loss does not rise on both sides of an optimum near it", **known)
-    rest = float(np.sum((losses - np.polyval((curvature, slope, constant), x)) ** 2))
-    fit = PeakFit(constant=constant, slope=slope, curvature=curvature, r_squared=1.0 - rest / spread)
     known["fit"] = fit
     if fit.r_squared < MIN_R_SQUARED:
         reason = f"the losses scatter: the peak explains {100 * fit.r_squared:.0f} % of their variance"
         return _unknown(candidate, reason=reason, **known)
-    rise, kind = tolerance(candidate, loss=constant)
+    rise, kind = tolerance(candidate, loss=fit.constant)
     if rise == 0.0:
         return _unknown(candidate, reason="the loss is zero and has no noise to measure a rise by", **known)
     below, above = _places(fit, rise=rise)
-    ceiling = float(x.max()) if diverged_from is None else min(float(x.max()), math.log(diverged_from / best_peak))
+    x = [math.log(point.peak_lr / best_peak) for point in points]
+    ceiling = max(x) if diverged_from is None else min(max(x), math.log(diverged_from / best_peak))
     return Sensitivity(
         trial=candidate.trial,
         peak_lr=best_peak,
         reason=None,
         tolerance=rise,
         tolerance_kind=kind,
-        below=_limit(below, tried=-float(x.min())),
+        below=_limit(below, tried=-min(x)),
         above=_limit(above, tried=ceiling),
         **known,
     )

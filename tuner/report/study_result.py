@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuner.errors import InvalidValue
 from tuner.jobs.records import CurvePoint
+from tuner.jobs.spec import DEFAULT_LONGER
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration
 from tuner.search.decisions import Control, TrialStatus
@@ -82,6 +83,8 @@ class StudyResult:
     """Of confirmation runs: what the advice is taken from."""
     importances: Importances | None = None
     """Of the parameters; ``None`` when no trial has a result."""
+    longer: float = DEFAULT_LONGER
+    """Length of the run that the answer should be judged for, too, over the horizon."""
 
     def __post_init__(self) -> None:
         ascending = all(low < high for low, high in zip(self.rung_steps, self.rung_steps[1:], strict=False))

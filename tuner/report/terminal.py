@@ -182,6 +182,8 @@ def _insights(report: Report) -> list[RenderableType]:
         for one in report.advice:
             advice.add_row("-", Text(one.sentence))
         sections.append(_section("Advice", advice))
+    if report.transfer is not None:
+        sections.append(_section("If you train longer", Text(" ".join(report.transfer.sentences))))
     return sections
 
 
