@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from benchmarks.search.table import HORIZON, SPACE, Config, recorded
-from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration
 from tuner.search.decisions import NewTrial, StudyState, TrialStatus
 from tuner.search.proposals import most_promising
 from tuner.search.settings import SearchSettings
@@ -56,20 +56,21 @@ def search(
         }
     )
     trunks: defaultdict[float, int] = defaultdict(int)
-    order = list(by_schedule)
+    order = [Configuration(schedule=schedule) for schedule in by_schedule]
     Random(seed).shuffle(order)  # the first of equals is taken
 
-    def loss(schedule: Schedule, steps: int, _: int) -> float:
-        return table.loss(by_schedule[schedule], steps)
+    def loss(configuration: Configuration, steps: int, _: int) -> float:
+        return table.loss(by_schedule[configuration.schedule], steps)
 
-    def ask(state: StudyState, decision: NewTrial) -> Schedule:
+    def ask(state: StudyState, decision: NewTrial) -> Configuration:
         if chooser is None:
             return most_promising(order, state=state)
         tried = {trial.schedule for trial in state.trials}
-        return chooser([config for one, config in by_schedule.items() if one not in tried], state, decision).schedule
+        left = [config for one, config in by_schedule.items() if one not in tried]
+        return Configuration(schedule=chooser(left, state, decision).schedule)
 
-    def executed(schedule: Schedule, steps: int, _: int) -> int:
-        config = by_schedule[schedule]
+    def executed(configuration: Configuration, steps: int, _: int) -> int:
+        config = by_schedule[configuration.schedule]
         shared = min(config.hold(steps), trunks[config.peak_lr])
         trunks[config.peak_lr] = max(config.hold(steps), trunks[config.peak_lr])
         return steps - shared

@@ -10,6 +10,7 @@ import optuna
 
 from benchmarks.search.oracle import Task, curve, final_loss, space_of
 from tuner.schedules import Cosine, Linear, Schedule, Warmup
+from tuner.search.configuration import Configuration
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import Choice, FloatRange, Parameter, SearchSpace, Value
@@ -138,7 +139,8 @@ def _ours(task: Task, seed: int, *, budget: int, finalists: int = 3, seeds: int 
     trained: dict[tuple[Schedule, int, int], tuple[float | None, int]] = {}
     lrs: dict[int, list[np.ndarray]] = {}
 
-    def run(schedule: Schedule, steps: int, run_seed: int) -> tuple[float | None, int]:
+    def run(configuration: Configuration, steps: int, run_seed: int) -> tuple[float | None, int]:
+        schedule = configuration.schedule
         key = (schedule, steps, run_seed)
         if key not in trained:
             loss, updates = final_loss(task, schedule, steps=steps, seed=run_seed)
@@ -150,8 +152,8 @@ def _ours(task: Task, seed: int, *, budget: int, finalists: int = 3, seeds: int 
 
     result = simulate(
         settings,
-        loss=lambda schedule, steps, run_seed: run(schedule, steps, run_seed)[0],
-        executed=lambda schedule, steps, run_seed: run(schedule, steps, run_seed)[1],
+        loss=lambda configuration, steps, run_seed: run(configuration, steps, run_seed)[0],
+        executed=lambda configuration, steps, run_seed: run(configuration, steps, run_seed)[1],
         workers=1,
     )
     if result.winner is None or result.winner.schedule is None:
