@@ -21,6 +21,7 @@ from tuner.jobs.records import NewRun, RunKind, RunRecord, WorkloadInfo
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import is_over
 from tuner.schedules import Constant, Schedule
+from tuner.search.configuration import Configuration
 from tuner.search.settings import SearchSettings
 from tuner.search.space import default_space
 from tuner.store import Store
@@ -125,7 +126,14 @@ class Site:
             kind=RunKind.RUNG, rung=0, seed=seed, total_steps=total_steps, schedule=SCHEDULE, reason="a test wants it"
         )
         self.store.planning.add_trial(
-            lock, number=0, optuna_number=0, cohort=0, control=None, schedule=SCHEDULE, reason=run.reason, run=run
+            lock,
+            number=0,
+            optuna_number=0,
+            cohort=0,
+            control=None,
+            configuration=Configuration(schedule=SCHEDULE),
+            reason=run.reason,
+            run=run,
         )
         return self.store.planning.load(lock.job_id).runs[0].id
 

@@ -15,6 +15,7 @@ from sqlalchemy import event
 
 from tuner.errors import InvalidValue
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
+from tuner.search.configuration import Configuration
 from tuner.search.decisions import Control, TrialStatus
 from tuner.search.settings import SearchSettings
 from tuner.search.space import FamilySpace, FloatRange, OptimizerKind, SearchSpace, default_space
@@ -29,11 +30,14 @@ NARROW = SearchSpace(
 )
 STEPS = (100, 300, 900)
 WARMUP = Warmup(shape="linear", fraction=0.05)
-INSIDE = (
-    Schedule(peak_lr=1e-3, family=Cosine(), warmup=WARMUP),
-    Schedule(peak_lr=2e-3, family=Linear(), warmup=WARMUP, floor=0.1),
-    Schedule(peak_lr=3e-3, family=Wsd(cooldown=0.3), warmup=WARMUP),
-    Schedule(peak_lr=4e-4, family=Constant(), warmup=WARMUP),
+INSIDE = tuple(
+    Configuration(schedule=schedule)
+    for schedule in (
+        Schedule(peak_lr=1e-3, family=Cosine(), warmup=WARMUP),
+        Schedule(peak_lr=2e-3, family=Linear(), warmup=WARMUP, floor=0.1),
+        Schedule(peak_lr=3e-3, family=Wsd(cooldown=0.3), warmup=WARMUP),
+        Schedule(peak_lr=4e-4, family=Constant(), warmup=WARMUP),
+    )
 )
 Reopen = Callable[[], BaseStorage]
 
@@ -80,8 +84,8 @@ def told(storage: BaseStorage, name: str = "job") -> list[optuna.trial.FrozenTri
 def opened(storage: BaseStorage, count: int, *, name: str = "job") -> Study:
     """A study with so many trials, none of which has a result."""
     study = Study.open(storage, name=name, settings=settings())
-    for number, schedule in enumerate(INSIDE[:count]):
-        assert study.ask(schedule, number=number, control=None) == number
+    for number, configuration in enumerate(INSIDE[:count]):
+        assert study.ask(configuration, number=number, control=None) == number
     return study
 
 
@@ -92,9 +96,9 @@ def test_a_trial_has_the_parameters_of_its_schedule_and_says_whose_it_is(storage
 
     trials = told(storage)
     assert numbers == [trial.number for trial in trials] == [0, 1, 2, 3]
-    assert [trial.params for trial in trials] == [SPACE.values_of(one) for one in INSIDE]
+    assert [trial.params for trial in trials] == [SPACE.values_of(one.schedule) for one in INSIDE]
     assert [trial.user_attrs for trial in trials] == [
-        {"trial": 7 + place, "control": "default", "label": one.label, "schedule": one.to_json()}
+        {"trial": 7 + place, "control": "default", "label": one.schedule.label, "schedule": one.schedule.to_json()}
         for place, one in enumerate(INSIDE)
     ]
     assert {trial.state for trial in trials} == {TrialState.RUNNING}
@@ -104,7 +108,7 @@ def test_a_schedule_outside_the_space_is_a_trial_without_parameters(storage: Bas
     study = Study.open(storage, name="job", settings=settings(NARROW))
     outside = Schedule(peak_lr=1e-3, family=Constant(), warmup=WARMUP)
 
-    number = study.ask(outside, number=0, control=Control.CONSTANT)
+    number = study.ask(Configuration(schedule=outside), number=0, control=Control.CONSTANT)
     study.sync([StudyTrial(optuna_number=number, steps_results=((900, 0.1),), status=TrialStatus.COMPLETED)])
 
     (trial,) = told(storage)

@@ -21,6 +21,7 @@ from tuner.jobs.states import TrialState
 from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.report.build import build_report
 from tuner.schedules import Constant, Cosine, Schedule, Warmup, Wsd
+from tuner.search.configuration import Configuration
 from tuner.search.ladder import rung_schedule, rung_steps
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
@@ -88,7 +89,7 @@ class World:
                 optuna_number=number,
                 cohort=0,
                 control=CONTROLS[number],
-                schedule=schedule,
+                configuration=Configuration(schedule=schedule),
                 reason=f"trial {number}",
                 run=_run(job, schedule=schedule, rung=0),
             )

@@ -23,6 +23,7 @@ from tuner.jobs.records import (
 from tuner.jobs.spec import JobSpec
 from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.schedules import Cosine, Schedule, Warmup
+from tuner.search.configuration import Configuration
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 from tuner.store import Store
@@ -142,7 +143,7 @@ class Bench:
             "optuna_number": number,
             "cohort": 0,
             "control": None,
-            "schedule": schedule(),
+            "configuration": Configuration(schedule=schedule()),
             "reason": f"trial {number}",
             "run": new_run(),
         }

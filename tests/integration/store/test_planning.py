@@ -12,6 +12,7 @@ from tests.integration.store.builders import STEPS, Bench, new_run, offer, point
 from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
 from tuner.jobs.records import RunKind, StudyLock
 from tuner.jobs.states import JobState, RunState, TrialState
+from tuner.search.configuration import Configuration
 from tuner.store import Store
 
 Sql = Callable[..., list[Any]]
@@ -110,13 +111,14 @@ class TestWrites:
         job = store.jobs.submit(spec())
         lock = bench.lock()
         store.planning.start_job(lock)
+        configuration = Configuration(schedule=schedule(0.2), options=(("width", 32),))
         trial = store.planning.add_trial(
             lock,
             number=0,
             optuna_number=3,
             cohort=1,
             control="constant",
-            schedule=schedule(0.2),
+            configuration=configuration,
             reason="control",
             run=new_run(reason="first rung"),
         )
@@ -127,7 +129,7 @@ class TestWrites:
         assert record.job.spec == spec()
         assert record.trials == (trial,)
         assert (trial.optuna_number, trial.cohort, trial.control) == (3, 1, "constant")
-        assert (trial.schedule, trial.reason, trial.state) == (schedule(0.2), "control", TrialState.ACTIVE)
+        assert (trial.configuration, trial.reason, trial.state) == (configuration, "control", TrialState.ACTIVE)
         assert record.runs[1:] == (run,)
         assert [(r.rung, r.total_steps, r.reason) for r in record.runs] == [(0, 90, "first rung"), (1, 270, "promoted")]
         assert all(r.state is RunState.QUEUED and r.trial_number == 0 and r.attempts == 0 for r in record.runs)

@@ -12,6 +12,7 @@ from tuner.jobs.sharing import branch_points_of
 from tuner.jobs.states import RunState, TrialState
 from tuner.jobs.study_state import study_state
 from tuner.schedules import Constant, Schedule, Warmup, Wsd
+from tuner.search.configuration import Configuration
 from tuner.search.ladder import rung_schedule, rung_steps
 from tuner.search.stages import likely_branch_points
 from tuner.store import Store
@@ -41,7 +42,7 @@ def started(bench: Bench, *runs: dict) -> str:
     lock = planning(bench, job.id)
     for number, changes in enumerate(runs):
         run = new_run(**changes)
-        bench.add_trial(lock, number, run=run, schedule=run.schedule)
+        bench.add_trial(lock, number, run=run, configuration=Configuration(schedule=run.schedule))
     bench.store.planning.release(lock, again=False)
     return job.id
 

@@ -50,5 +50,5 @@ def _best(runs: Sequence[RunRecord], *, trials: Sequence[TrialRecord]) -> BestSo
     if not scored:
         return None
     rung, loss, number, updates = min(scored)
-    label = next(trial.schedule.label for trial in trials if trial.number == number)
+    label = next(trial.configuration.label for trial in trials if trial.number == number)
     return BestSoFar(trial=number, label=label, loss=loss, rung=-rung, updates=updates)

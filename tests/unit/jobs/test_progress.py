@@ -49,6 +49,7 @@ def trial(number: int, *, state: TrialState = TrialState.ACTIVE) -> TrialRecord:
         control=None,
         state=state,
         schedule=SCHEDULES[number],
+        options={},
         reason="",
     )
 

@@ -10,6 +10,7 @@ from tuner.report.build import build_report
 from tuner.report.report import Report
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
+from tuner.search.configuration import Configuration
 from tuner.search.decisions import Control, TrialStatus
 
 SEEDS = (101, 102, 103, 104, 105)
@@ -35,7 +36,12 @@ class Studies:
         status: TrialStatus = TrialStatus.COMPLETED,
     ) -> TrialResult:
         return TrialResult(
-            number=number, control=control, schedule=schedule, status=status, losses=losses, reason="for a test"
+            number=number,
+            control=control,
+            configuration=Configuration(schedule=schedule),
+            status=status,
+            losses=losses,
+            reason="for a test",
         )
 
     def confirmed(self, *losses: float | None) -> dict[int, float | None]:

@@ -86,8 +86,8 @@ class TestFewPeaks:
 
     @pytest.mark.parametrize("optimizer", list(OptimizerKind))
     def test_a_search_of_as_many_trials_as_it_advises_tries_enough_peaks_on_both_sides(self, optimizer):
-        def loss(schedule, steps, seed):
-            return abs(math.log(schedule.peak_lr / math.sqrt(space.peak_lr.low * space.peak_lr.high)))
+        def loss(configuration, steps, seed):
+            return abs(math.log(configuration.schedule.peak_lr / math.sqrt(space.peak_lr.low * space.peak_lr.high)))
 
         space = default_space(optimizer)
         search = SearchSettings(total_steps=900, trials=ENOUGH_TRIALS, confirm_seeds=0, space=space)

@@ -13,6 +13,7 @@ from tuner.report.report import Report, Verdict
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.report.terminal import render, render_text
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
+from tuner.search.configuration import Configuration
 from tuner.search.decisions import Control, TrialStatus
 
 FAMILIES = (Constant(), Cosine(), Linear(), Wsd(cooldown=0.3), Wsd(shape="linear"))
@@ -31,10 +32,12 @@ def study_results(draw) -> StudyResult:
             TrialResult(
                 number=number,
                 control=draw(st.sampled_from([None, Control.CONSTANT, Control.DEFAULT, Control.START])),
-                schedule=Schedule(
-                    peak_lr=draw(st.sampled_from([0.001, 0.01, 0.1])),
-                    family=draw(st.sampled_from(FAMILIES)),
-                    warmup=draw(st.sampled_from([Warmup(), Warmup(shape="linear", fraction=0.1)])),
+                configuration=Configuration(
+                    schedule=Schedule(
+                        peak_lr=draw(st.sampled_from([0.001, 0.01, 0.1])),
+                        family=draw(st.sampled_from(FAMILIES)),
+                        warmup=draw(st.sampled_from([Warmup(), Warmup(shape="linear", fraction=0.1)])),
+                    )
                 ),
                 status=TrialStatus.COMPLETED if len(rungs) == 3 else TrialStatus.PRUNED,
                 losses=tuple(rungs),

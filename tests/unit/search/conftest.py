@@ -8,10 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration
 from tuner.search.decisions import NewTrial, StudyState
+from tuner.search.options import SearchedOptions
 from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, SearchSpace, Value, default_space
 
-Ask = Callable[[StudyState, NewTrial], Schedule]
+Ask = Callable[[StudyState, NewTrial], Configuration]
+NO_OPTIONS = SearchedOptions({})
 
 
 def random_schedule(space: SearchSpace, rng: random.Random) -> Schedule:
@@ -40,8 +43,8 @@ def random_ask(space: SearchSpace) -> Callable[[int], Ask]:
     def make(seed: int) -> Ask:
         rng = random.Random(seed)
 
-        def ask(state: StudyState, decision: NewTrial) -> Schedule:
-            return decision.schedule or random_schedule(space, rng)
+        def ask(state: StudyState, decision: NewTrial) -> Configuration:
+            return Configuration(schedule=decision.schedule or random_schedule(space, rng))
 
         return ask
 

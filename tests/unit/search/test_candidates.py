@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.search.conftest import random_schedule
+from tests.unit.search.conftest import NO_OPTIONS, random_schedule
 from tuner.schedules import Constant, Linear, Schedule, Warmup
-from tuner.search.candidates import PEAK_RATIO, Grid, grid
+from tuner.search.candidates import Grid
+from tuner.search.configuration import Configuration
+from tuner.search.grid import PEAK_RATIO, grid
 from tuner.search.space import Choice, FamilySpace, FloatRange, IntRange, OptimizerKind, SearchSpace, default_space
 
 SINGLE = SearchSpace(
@@ -60,20 +62,23 @@ def test_whole_numbers_choices_and_single_points_are_taken_as_they_are() -> None
 
 @pytest.mark.parametrize("name", SPACES)
 def test_every_sampled_point_lies_in_the_space_and_is_there_once(name: str) -> None:
-    found = Grid(SPACES[name]).sample(200, rng=np.random.default_rng(0))
+    found = Grid(SPACES[name], options=NO_OPTIONS).sample(200, rng=np.random.default_rng(0))
 
     assert len(set(found)) == len(found) > 0
-    assert all(SPACES[name].values_of(one) is not None for one in found)
-    assert {one.family.name for one in found} == {family.name for family in SPACES[name].families}
+    assert all(SPACES[name].values_of(one.schedule) is not None for one in found)
+    assert {one.options for one in found} == {()}
+    assert {one.schedule.family.name for one in found} == {family.name for family in SPACES[name].families}
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_every_neighbor_lies_in_the_space_and_is_another(name: str) -> None:
     space, rng = SPACES[name], random.Random(0)
     for schedule in [random_schedule(space, rng) for _ in range(20)]:
-        found = list(Grid(space).neighbors(schedule))
+        around = list(Grid(space, options=NO_OPTIONS).neighbors(Configuration(schedule=schedule)))
+        found = [one.schedule for one in around]
 
         assert schedule not in found
+        assert {one.options for one in around} <= {()}
         assert all(space.values_of(one) is not None for one in found)
         near = [one for one in found if one.family == schedule.family and one.warmup == schedule.warmup]
         ratios = [abs(math.log(one.peak_lr / schedule.peak_lr)) for one in near]
@@ -81,19 +86,20 @@ def test_every_neighbor_lies_in_the_space_and_is_another(name: str) -> None:
 
 
 def test_a_single_point_has_itself_and_no_neighbor() -> None:
-    only = Schedule(peak_lr=1e-3, family=Linear())
+    only = Configuration(schedule=Schedule(peak_lr=1e-3, family=Linear()))
+    points = Grid(SINGLE, options=NO_OPTIONS)
 
-    assert Grid(SINGLE).sample(9, rng=np.random.default_rng(0)) == [only]
-    assert list(Grid(SINGLE).neighbors(only)) == []
+    assert points.sample(9, rng=np.random.default_rng(0)) == [only]
+    assert list(points.neighbors(only)) == []
 
 
 def test_a_schedule_outside_the_space_has_no_neighbors() -> None:
     outside = Schedule(peak_lr=1e-3, family=Constant(), warmup=Warmup(shape="linear", fraction=0.3))
 
-    assert list(Grid(SMALL).neighbors(outside)) == []
+    assert list(Grid(SMALL, options=NO_OPTIONS).neighbors(Configuration(schedule=outside))) == []
 
 
 def test_the_same_chance_draws_the_same_points() -> None:
-    one, two = (Grid(SMALL).sample(50, rng=np.random.default_rng(4)) for _ in range(2))
+    one, two = (Grid(SMALL, options=NO_OPTIONS).sample(50, rng=np.random.default_rng(4)) for _ in range(2))
 
     assert one == two

@@ -6,17 +6,19 @@ import random
 import numpy as np
 import pytest
 
-from tests.unit.search.conftest import random_schedule
+from tests.unit.search.conftest import NO_OPTIONS, random_schedule
 from tuner.schedules import Constant, Cosine, Linear, Polynomial, Schedule, Warmup, Wsd
+from tuner.search.configuration import Configuration
 from tuner.search.features import Features
 from tuner.search.space import SearchSpace
 
 HORIZON = 5_000
-PARTS = ("peak", "bound", "warmup", "curve", "rate")
+PARTS = ("peak", "bound", "warmup", "curve", "rate", "options")
 
 
 def of(*schedules: Schedule, total_steps: int = HORIZON) -> Features:
-    return Features.of(schedules, total_steps=total_steps)
+    configurations = [Configuration(schedule=one) for one in schedules]
+    return Features.of(configurations, total_steps=total_steps, options=NO_OPTIONS)
 
 
 def test_equal_schedules_have_equal_features_whatever_they_are_called() -> None:
@@ -39,7 +41,7 @@ def test_the_peak_moves_the_peak_and_the_rate_and_nothing_else(space: SearchSpac
 
     assert np.allclose(high.peak - low.peak, math.log(3.0))
     assert np.allclose(high.rate - low.rate, math.log(3.0))
-    for part in ("bound", "warmup", "curve"):
+    for part in ("bound", "warmup", "curve", "options"):
         assert np.array_equal(getattr(high, part), getattr(low, part))
 
 
@@ -88,4 +90,4 @@ def test_rows_can_be_joined_and_singled_out() -> None:
 def test_of_no_schedules_there_are_no_rows() -> None:
     found = of()
 
-    assert (found.peak.shape, found.curve.shape) == ((0,), (0, 16))
+    assert (found.peak.shape, found.curve.shape, found.options.shape) == ((0,), (0, 16), (0, 0))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.schedules import Linear, Schedule
+from tuner.search.configuration import Configuration
 from tuner.search.decisions import (
     Audit,
     AuditView,
@@ -259,13 +260,14 @@ def searches(draw: st.DrawFn) -> SearchSettings:
 def test_every_search_ends_with_its_audits_made_and_its_candidates_confirmed(
     settings: SearchSettings, chance: int, workers: int, diverging: float
 ) -> None:
-    def loss(schedule: Schedule, steps: int, seed: int) -> float | None:
-        fate = random.Random(f"{chance} {schedule.digest} {steps} {seed}")
+    def loss(tried: Configuration, steps: int, seed: int) -> float | None:
+        fate = random.Random(f"{chance} {tried.schedule.digest} {steps} {seed}")
         return None if fate.random() < diverging else fate.random()
 
-    def ask(now: StudyState, decision: NewTrial) -> Schedule:
+    def ask(now: StudyState, decision: NewTrial) -> Configuration:
         rng = random.Random(f"{chance} {decision.number}")
-        return decision.schedule or Schedule(peak_lr=1e-4 * 300 ** rng.random(), family=Linear())
+        drawn = Schedule(peak_lr=1e-4 * 300 ** rng.random(), family=Linear())
+        return Configuration(schedule=decision.schedule or drawn)
 
     result = simulate(settings, loss=loss, ask=ask, workers=workers)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tuner.schedules import Schedule, Wsd
+from tuner.search.configuration import Configuration
 from tuner.search.decisions import NewTrial, StudyState
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
@@ -85,10 +86,10 @@ def _best_wins(settings: SearchSettings, losses: dict[tuple[Config, int], float]
     return _config(result.winner.schedule) == best
 
 
-def _ask(drawn: list[Config]) -> Callable[[StudyState, NewTrial], Schedule]:
-    def ask(state: StudyState, decision: NewTrial) -> Schedule:
+def _ask(drawn: list[Config]) -> Callable[[StudyState, NewTrial], Configuration]:
+    def ask(state: StudyState, decision: NewTrial) -> Configuration:
         peak, cooldown = drawn[decision.number]
-        return Schedule(peak_lr=peak, family=Wsd(cooldown=cooldown, shape="linear"))
+        return Configuration(schedule=Schedule(peak_lr=peak, family=Wsd(cooldown=cooldown, shape="linear")))
 
     return ask
 
@@ -99,10 +100,10 @@ def _config(schedule: Schedule) -> Config:
     return (schedule.peak_lr, schedule.family.cooldown)
 
 
-def _oracle(losses: dict[tuple[Config, int], float]) -> Callable[[Schedule, int, int], float]:
-    def loss(schedule: Schedule, steps: int, seed: int) -> float:
+def _oracle(losses: dict[tuple[Config, int], float]) -> Callable[[Configuration, int, int], float]:
+    def loss(configuration: Configuration, steps: int, seed: int) -> float:
         nearest = min(RECORDED, key=lambda length: abs(length - steps))
-        return losses[_config(schedule), nearest]
+        return losses[_config(configuration.schedule), nearest]
 
     return loss
 

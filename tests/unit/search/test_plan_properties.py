@@ -9,7 +9,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration
 from tuner.search.decisions import (
     MEASURED_AGAINST,
     Audit,
@@ -58,11 +58,13 @@ def searches(draw: st.DrawFn, *, limited: bool | None = None) -> SearchSettings:
     return settings
 
 
-def oracle(seed: int, *, diverging: float = 0.0, failing: float = 0.0) -> Callable[[Schedule, int, int], float | None]:
+def oracle(
+    seed: int, *, diverging: float = 0.0, failing: float = 0.0
+) -> Callable[[Configuration, int, int], float | None]:
     """Losses by chance, the same for the same run."""
 
-    def loss(schedule: Schedule, steps: int, run_seed: int) -> float | None:
-        rng = random.Random(f"{seed} {schedule.digest} {steps} {run_seed}")
+    def loss(configuration: Configuration, steps: int, run_seed: int) -> float | None:
+        rng = random.Random(f"{seed} {configuration.schedule.digest} {steps} {run_seed}")
         fate = rng.random()
         if fate < failing:
             raise RunFailed
@@ -76,11 +78,11 @@ def run(
 ) -> Simulation:
     rng = random.Random(chance)
 
-    def ask(state: object, decision: NewTrial) -> Schedule:
+    def ask(state: object, decision: NewTrial) -> Configuration:
         if decision.schedule is not None:
-            return decision.schedule
-        peak = 1e-4 * 300 ** rng.random()
-        return SPACE.build({"family": "cosine", "peak_lr": peak, "warmup": 0.05, "floor": 0.0})
+            return Configuration(schedule=decision.schedule)
+        values = {"family": "cosine", "peak_lr": 1e-4 * 300 ** rng.random(), "warmup": 0.05, "floor": 0.0}
+        return Configuration(schedule=SPACE.build(values))
 
     loss = oracle(chance, diverging=diverging, failing=failing)
     return simulate(settings, loss=loss, ask=ask, workers=workers)

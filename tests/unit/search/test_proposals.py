@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.search.conftest import random_schedule
+from tests.unit.search.conftest import NO_OPTIONS, random_schedule
 from tuner.errors import InvalidValue
 from tuner.schedules import Constant, Cosine, Linear, Schedule
+from tuner.search.configuration import Configuration
 from tuner.search.controls import CONTROL_WARMUP
 from tuner.search.decisions import Control, NewTrial, RungResult, StudyState, TrialStatus, TrialView
-from tuner.search.proposals import propose, schedule_for
+from tuner.search.features import Features
+from tuner.search.proposals import configuration_for, propose
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import FamilySpace, FloatRange, OptimizerKind, SearchSpace, default_space
@@ -36,6 +38,11 @@ def bowl(schedule: Schedule, steps: int = 900, seed: int = 0) -> float:
     shape = schedule.lrs(200) / schedule.peak_lr
     ideal = np.linspace(1.0, 0.0, 200)
     return 2.0 + 0.2 * math.log(schedule.peak_lr / 2e-3) ** 2 + float(np.mean(np.square(shape - ideal)))
+
+
+def bowl_of(configuration: Configuration, steps: int, seed: int) -> float:
+    """The same, as a search asks for it."""
+    return bowl(configuration.schedule, steps, seed)
 
 
 def settings(
@@ -69,7 +76,10 @@ def some(count: int, *, seed: int = 0) -> list[TrialView]:
 
 
 def proposed(state: StudyState, *, control: Control | None = None, chance: int = 0) -> Schedule:
-    return propose(state, control=control, rng=np.random.default_rng(chance))
+    """The schedule of a proposal; it has no options, as none are searched."""
+    found = propose(state, control=control, rng=np.random.default_rng(chance))
+    assert found.options == ()
+    return found.schedule
 
 
 def new(number: int, schedule: Schedule | None = None) -> NewTrial:
@@ -80,26 +90,26 @@ def new(number: int, schedule: Schedule | None = None) -> NewTrial:
 def test_the_same_seed_number_and_history_give_the_same_schedule(known: int) -> None:
     state = study(*some(known))
 
-    found = schedule_for(new(known), state=state)
+    found = configuration_for(new(known), state=state)
 
-    assert found == schedule_for(new(known), state=state)
-    assert SPACE.values_of(found) is not None
+    assert found == configuration_for(new(known), state=state)
+    assert SPACE.values_of(found.schedule) is not None
 
 
 def test_a_given_schedule_is_taken_as_it_is() -> None:
     given = Schedule(peak_lr=7.0, family=Linear())
 
-    assert schedule_for(new(0, given), state=study()) == given
+    assert configuration_for(new(0, given), state=study()) == Configuration(schedule=given)
 
 
 def test_a_proposal_needs_a_space() -> None:
     with pytest.raises(InvalidValue, match="space must be given before the search begins"):
-        schedule_for(new(0), state=study(space=None))
+        configuration_for(new(0), state=study(space=None))
 
 
 @pytest.mark.parametrize("space", [SPACE, NARROW, SMALL], ids=["default", "narrow", "small"])
 def test_no_schedule_is_tried_twice(space: SearchSpace) -> None:
-    result = simulate(settings(space=space, trials=24), loss=bowl, workers=3)
+    result = simulate(settings(space=space, trials=24), loss=bowl_of, workers=3)
 
     schedules = [one.schedule for one in result.state.trials]
     assert len(set(schedules)) == len(schedules) == 24
@@ -139,7 +149,11 @@ def test_what_is_like_a_trial_that_runs_is_left_to_it() -> None:
     beside = proposed(study(*known, trial(8, alone, running=True)))
 
     assert beside != alone
-    assert likeness([beside], [alone], total_steps=900)[0, 0] < 0.99
+    one, other = (
+        Features.of([Configuration(schedule=schedule)], total_steps=900, options=NO_OPTIONS)
+        for schedule in (beside, alone)
+    )
+    assert likeness(one, other)[0, 0] < 0.99
 
 
 def test_a_small_space_that_is_exhausted_still_has_new_schedules() -> None:
@@ -168,7 +182,7 @@ def test_a_known_optimum_is_found_in_fewer_trials_than_by_chance() -> None:
     goal = 2.03
     searched, lucky = [], []
     for seed in range(5):
-        result = simulate(settings(trials=12, seed=seed, controls=False), loss=bowl, workers=1)
+        result = simulate(settings(trials=12, seed=seed, controls=False), loss=bowl_of, workers=1)
         rng = random.Random(seed)
         searched.append(trials_needed([one.schedule for one in result.state.trials if one.schedule], goal=goal))
         lucky.append(trials_needed([random_schedule(SPACE, rng) for _ in range(60)], goal=goal))

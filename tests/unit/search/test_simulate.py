@@ -5,13 +5,13 @@ from itertools import pairwise
 
 import pytest
 
-from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration
 from tuner.search.decisions import Finish, NewTrial, StudyState, TrialStatus
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import RunFailed, simulate
 from tuner.search.space import SearchSpace
 
-Ask = Callable[[StudyState, NewTrial], Schedule]
+Ask = Callable[[StudyState, NewTrial], Configuration]
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def settings(space: SearchSpace) -> SearchSettings:
     return SearchSettings(total_steps=900, rungs=3, trials=24, finalists=2, confirm_seeds=2, space=space)
 
 
-def peak(schedule: Schedule, steps: int, seed: int) -> float:
-    return schedule.peak_lr
+def peak(configuration: Configuration, steps: int, seed: int) -> float:
+    return configuration.schedule.peak_lr
 
 
 def test_one_worker_is_never_idle_and_its_time_is_its_updates(
@@ -48,8 +48,8 @@ def test_more_workers_are_faster_and_never_share_a_device(
 def test_the_winner_is_the_best_over_fresh_seeds_not_in_the_search(space: SearchSpace) -> None:
     settings = SearchSettings(total_steps=900, trials=2, keep=1.0, finalists=2, confirm_seeds=3, seed=0, space=space)
 
-    def lucky(schedule: Schedule, steps: int, seed: int) -> float:
-        constant = schedule.family.name == "constant"
+    def lucky(configuration: Configuration, steps: int, seed: int) -> float:
+        constant = configuration.schedule.family.name == "constant"
         return float(constant) if seed == 0 else float(not constant)
 
     result = simulate(settings, loss=lucky, workers=1)
@@ -60,7 +60,7 @@ def test_the_winner_is_the_best_over_fresh_seeds_not_in_the_search(space: Search
 
 
 def test_a_workload_that_always_fails_has_no_winner(settings: SearchSettings, random_ask: Callable[[int], Ask]) -> None:
-    def broken(schedule: Schedule, steps: int, seed: int) -> float:
+    def broken(configuration: Configuration, steps: int, seed: int) -> float:
         raise RunFailed
 
     result = simulate(settings, loss=broken, ask=random_ask(0), workers=2)

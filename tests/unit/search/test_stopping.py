@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration
 from tuner.search.controls import control_of
 from tuner.search.decisions import (
     Audit,
@@ -150,14 +150,14 @@ class TestNow:
 def run(settings: SearchSettings, *, chance: int, workers: int, **limits: float | int | None) -> Simulation:
     rng = random.Random(chance)
 
-    def ask(state: StudyState, decision: NewTrial) -> Schedule:
+    def ask(state: StudyState, decision: NewTrial) -> Configuration:
         if decision.schedule is not None:
-            return decision.schedule
+            return Configuration(schedule=decision.schedule)
         values = {"family": "cosine", "peak_lr": 1e-4 * 300 ** rng.random(), "warmup": 0.05, "floor": 0.0}
-        return SPACE.build(values)
+        return Configuration(schedule=SPACE.build(values))
 
-    def loss(schedule: Schedule, steps: int, seed: int) -> float | None:
-        fate = random.Random(f"{chance} {schedule.digest} {steps} {seed}")
+    def loss(configuration: Configuration, steps: int, seed: int) -> float | None:
+        fate = random.Random(f"{chance} {configuration.schedule.digest} {steps} {seed}")
         luck = fate.random()
         if luck < 0.05:
             raise RunFailed

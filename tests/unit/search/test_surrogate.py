@@ -7,8 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from tests.unit.search.conftest import NO_OPTIONS
 from tuner.errors import InvalidValue
 from tuner.schedules import Linear, Schedule, Warmup, Wsd
+from tuner.search.configuration import Configuration
+from tuner.search.features import Features
 from tuner.search.surrogate import Observation, Surrogate, likeness
 
 HORIZON = 5_000
@@ -16,31 +19,37 @@ PEAKS = (1e-4, 3e-2)
 BEST_PEAK, BEST_COOLDOWN = 2e-3, 0.6
 
 
-def schedule(peak: float, cooldown: float) -> Schedule:
+def configuration(peak: float, cooldown: float) -> Configuration:
     warmup = Warmup(shape="linear", fraction=0.05)
-    return Schedule(peak_lr=peak, family=Wsd(cooldown=cooldown, shape="linear"), warmup=warmup)
+    return Configuration(schedule=Schedule(peak_lr=peak, family=Wsd(cooldown=cooldown, shape="linear"), warmup=warmup))
 
 
-def loss(one: Schedule) -> float:
-    assert isinstance(one.family, Wsd)
-    assert isinstance(one.family.cooldown, float)
-    return 3.0 + 0.05 * math.log(one.peak_lr / BEST_PEAK) ** 2 + 0.3 * (one.family.cooldown - BEST_COOLDOWN) ** 2
+def loss(one: Configuration) -> float:
+    family = one.schedule.family
+    assert isinstance(family, Wsd)
+    assert isinstance(family.cooldown, float)
+    return 3.0 + 0.05 * math.log(one.schedule.peak_lr / BEST_PEAK) ** 2 + 0.3 * (family.cooldown - BEST_COOLDOWN) ** 2
 
 
-GRID = [schedule(peak, cooldown) for peak in np.geomspace(*PEAKS, 13) for cooldown in np.linspace(0.1, 0.9, 9)]
+GRID = [configuration(peak, cooldown) for peak in np.geomspace(*PEAKS, 13) for cooldown in np.linspace(0.1, 0.9, 9)]
 
 
-def drawn(count: int, *, seed: int = 0) -> list[Schedule]:
+def drawn(count: int, *, seed: int = 0) -> list[Configuration]:
     chosen = np.random.default_rng(seed).choice(len(GRID), count, replace=False)
     return [GRID[index] for index in chosen]
 
 
-def observed(schedules: list[Schedule], *, steps: int = HORIZON, offset: float = 0.0) -> list[Observation]:
-    return [Observation(schedule=one, steps=steps, loss=loss(one) + offset) for one in schedules]
+def observed(configurations: list[Configuration], *, steps: int = HORIZON, offset: float = 0.0) -> list[Observation]:
+    return [Observation(configuration=one, steps=steps, loss=loss(one) + offset) for one in configurations]
+
+
+def features(*schedules: Schedule) -> Features:
+    configurations = [Configuration(schedule=one) for one in schedules]
+    return Features.of(configurations, total_steps=HORIZON, options=NO_OPTIONS)
 
 
 def fitted(observations: list[Observation]) -> Surrogate:
-    return Surrogate(observations, total_steps=HORIZON, peaks=PEAKS)
+    return Surrogate(observations, total_steps=HORIZON, peaks=PEAKS, options=NO_OPTIONS)
 
 
 def test_losses_without_noise_are_believed_as_they_are() -> None:
@@ -76,8 +85,8 @@ def test_shorter_runs_tell_of_the_horizon_whatever_their_level() -> None:
 
 
 def test_belief_is_surer_near_what_was_tried() -> None:
-    seen = [schedule(peak, cooldown) for peak in (1e-3, 2e-3, 4e-3) for cooldown in (0.5, 0.7)]
-    steps_away = [schedule(4e-3 * factor, 0.7) for factor in (1.0, 1.3, 2.0, 4.0, 7.0)]
+    seen = [configuration(peak, cooldown) for peak in (1e-3, 2e-3, 4e-3) for cooldown in (0.5, 0.7)]
+    steps_away = [configuration(4e-3 * factor, 0.7) for factor in (1.0, 1.3, 2.0, 4.0, 7.0)]
 
     deviation = fitted(observed(seen)).belief(steps_away).deviation
 
@@ -107,7 +116,7 @@ def test_of_more_runs_than_it_learns_from_the_best_are_kept() -> None:
 def test_equal_losses_leave_nothing_to_choose_between_those_that_were_tried() -> None:
     seen = drawn(20)
 
-    belief = fitted([Observation(schedule=one, steps=HORIZON, loss=1.0) for one in seen]).belief(seen)
+    belief = fitted([Observation(configuration=one, steps=HORIZON, loss=1.0) for one in seen]).belief(seen)
 
     assert np.allclose(belief.gap, 0.0, atol=0.01)
     assert np.all(belief.deviation > 0.0)
@@ -141,7 +150,7 @@ def test_likeness_is_that_of_schedules_and_not_of_their_names() -> None:
     )
     far = Schedule(peak_lr=1e-1, family=Linear())
 
-    found = likeness([linear, far], [linear, all_cooldown, far], total_steps=HORIZON)
+    found = likeness(features(linear, far), features(linear, all_cooldown, far))
 
     assert found.shape == (2, 3)
     assert np.allclose(found[0, :2], 1.0, atol=1e-3)
