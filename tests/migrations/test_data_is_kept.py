@@ -70,7 +70,7 @@ def test_what_is_new_is_filled_in(released_url: str) -> None:
     for job in rows["tuner_jobs"].values():
         assert (job["owner"], job["shared"], job["name"]) == (LOCAL.user, False, job["spec"]["name"])
     for trial in rows["tuner_trials"].values():
-        assert trial["family"] == trial["schedule"]["family"]["name"]
+        assert (trial["family"], trial["options"]) == (trial["schedule"]["family"]["name"], {})
     for one in rows["tuner_runs"].values():
         assert (one["queued_at"], one["device_seconds"]) == (one["created_at"], 0.0)
         assert (one["shared_updates"], one["trunk"]) == (0, None)
@@ -197,6 +197,50 @@ def test_going_back_one_revision_leaves_searches_that_the_earlier_release_can_re
     ]
     assert automatic == [1, 2, 3]
     assert "start" not in {trial["control"] for trial in rows["tuner_trials"].values()}
+
+
+def test_what_the_third_revision_held_is_kept_and_its_trials_search_no_options(released_url: str) -> None:
+    with engine_of(released_url) as engine:
+        run(engine, "upgrade", "0003")
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE tuner_jobs SET updates_saved = 30"))
+            connection.execute(text("UPDATE tuner_runs SET shared_updates = 30, trunk = 'abc'"))
+    before = all_rows(released_url)
+    upgrade(released_url)
+    after = all_rows(released_url)
+    trials = before["tuner_trials"]
+    assert len(trials) > 4
+    assert after["tuner_trials"] == {at: {**row, "options": {}} for at, row in trials.items()}
+    assert without(after, "tuner_trials", VERSION_TABLE) == without(before, "tuner_trials", VERSION_TABLE)
+    with closing(Store.open(released_url)) as store:
+        for job in store.jobs.list().items:
+            state = study_state(store.planning.load(job.id))
+            assert (state.settings.options, state.usual_options) == ({}, ())
+            assert {one.options for one in state.trials} <= {()}
+
+
+def test_going_back_to_the_third_revision_drops_searched_options_and_longer_runs_and_keeps_the_rest(
+    released_url: str,
+) -> None:
+    with engine_of(released_url) as engine:
+        run(engine, "upgrade", "0003")
+    before = all_rows(released_url)
+    upgrade(released_url)
+    ranges = {"dropout": {"kind": "float", "low": 0.0, "high": 0.5}}
+    asked = job_named(before, "half done")
+    with engine_of(released_url) as engine:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE tuner_trials SET options = :options"), {"options": '{"dropout": 0.25}'})
+            spec = {**asked["spec"], "longer": 8.0, "search": {**asked["spec"]["search"], "options": ranges}}
+            connection.execute(
+                text("UPDATE tuner_jobs SET spec = :spec WHERE seq = :seq"),
+                {"spec": json.dumps(spec), "seq": asked["seq"]},
+            )
+        run(engine, "downgrade", "0003")
+    assert all_rows(released_url) == before
+    upgrade(released_url)
+    assert {tuple(row["options"]) for row in all_rows(released_url)["tuner_trials"].values()} == {()}
+    assert is_current(released_url)
 
 
 @pytest.mark.parametrize(("started", "state"), [("NULL", "queued"), ("1.0", "running")])
