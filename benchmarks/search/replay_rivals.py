@@ -43,8 +43,8 @@ class Path:
 
     @property
     def best_asked_trained(self) -> bool:
-        """Whether the best of all that was asked for was trained to the end."""
-        return min(self.asked, key=lambda one: recorded().loss(one, HORIZON)) in self.trained
+        """Whether the best of all that was asked for was trained to the end, where anything was."""
+        return not self.asked or min(self.asked, key=lambda one: recorded().loss(one, HORIZON)) in self.trained
 
 
 def random_search(configs: list[Config], *, budget: float, seed: int) -> Path:
@@ -59,10 +59,10 @@ def random_search(configs: list[Config], *, budget: float, seed: int) -> Path:
 
 def defaults_at_three_peaks(configs: list[Config], *, budget: float, seed: int) -> Path:
     """Linear (the cooldown of 90 % is the nearest recorded) or cosine to zero, at three of the recorded peaks."""
-    rng = Random(seed)
-    family = rng.choice(["wsd-linear", "cos0"])
-    known = [one for one in configs if one.family == family and (family == "cos0" or one.cooldown == 0.9)]
-    path = Path()
+    rng, path = Random(seed), Path()
+    linear = [one for one in configs if one.family == "wsd-linear" and one.cooldown == 0.9]
+    cosine = [one for one in configs if one.family == "cos0"]
+    known = rng.choice([family for family in (linear, cosine) if family] or [[]])
     for config in rng.sample(known, min(3, len(known))):
         if path.cost + 1 <= budget + 1e-9:
             path.spend(config, step=HORIZON)
