@@ -80,7 +80,4 @@ def _sentences(result: StudyResult, *, found: Transfer, recommended: Candidate) 
             f"{found.drift.from_updates:,} to {found.drift.to_updates:,} updates; carried on, that makes "
             f"{schedule.peak_lr * found.expected:.1e}."
         )
-    yield (
-        f"`tuner submit --from {result.job_id[:8]} --total-steps {found.total_steps}` checks it, starting with what "
-        "was found here."
-    )
+    yield f"`tuner submit --from JOB --total-steps {found.total_steps}` checks it, starting with what was found here."

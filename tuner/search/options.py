@@ -76,6 +76,29 @@ class SearchedOptions:
         table = [self._places({**usual, **dict(row)}) for row in rows]
         return np.array(table, dtype=np.float64).reshape(len(rows), sum(axis.width for axis in self._axes))
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._axes)
+
+    def alike(self, some: Array, others: Array) -> Array:
+        """How much rows tell of each other, option by option.
+
+        Args:
+            some: ``[n, k]``, their coordinates.
+            others: ``[m, k]``, those of more.
+
+        Returns:
+            ``[n, m]``, the sum over the options of what each tells: in [0, `count`].
+        """
+        squared = np.square(some[:, None, :] - others[None, :, :])
+        total = np.zeros(squared.shape[:2])
+        first = 0
+        for axis in self._axes:
+            total += np.exp(-0.5 * squared[:, :, first : first + axis.width].sum(axis=2))
+            first += axis.width
+        return total
+
     def peak_shifts(self, rows: Sequence[OptionValues]) -> Array:
         """``[n]``, by how much the logarithm of the best peak is expected to lie above that at the usual options."""
         usual = dict(self.usual)

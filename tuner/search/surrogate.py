@@ -4,13 +4,14 @@ Families share what they teach: schedules are compared by their peak rate, their
 not by the names of their parameters. What convex theory says (`tuner.search.bound`) is the model's first guess, and
 runs correct it. For a schedule s at a rung of T_r of T updates, on a scale on which bad losses lie close together::
 
-    z(s, r) = offset + offset_r + beta bound(s) + gamma log cosh(peak(s) - x0 - delta log(T / T_r)) + f(s, r) + noise
+    z(s, r) = offset + offset_r + beta bound(s) + gamma log cosh(peak(s) - x0 - delta log(T / T_r))
+              + sum of g_i(option i) + f(s, r) + noise
 
 ``bound`` and ``peak`` are relative to the theory's best (`tuner.search.features`), ``x0`` says where the best peaks
-of this workload lie, and ``delta`` how much higher they lie in shorter runs. Offsets, beta and gamma are Gaussian, f
-is a Gaussian process over peak, curve, warm-up, searched options and rung. All of it is worked out exactly but for x0,
-delta and the sizes of f and of the noise: those are averaged over a grid, weighted by how well each explains the runs.
-How the settings below were chosen: docs/benchmarks.md.
+of this workload lie, and ``delta`` how much higher they lie in shorter runs. Offsets, beta and gamma are Gaussian; each
+g is a Gaussian process over one of the searched options, f is one over peak, curve, warm-up, all of these options and
+rung. All of it is worked out exactly but for x0, delta and the sizes of f and of the noise: those are averaged over a
+grid, weighted by how well each explains the runs. How the settings below were chosen: docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ _GAMMA: Final = (1.0, 1.0)
 """Mean and standard deviation, in standard deviations of z."""
 _OFFSET: Final = 0.8
 _RUNG_OFFSET: Final = 4.0
-"""Variances, in variances of z."""
+_OPTION: Final = 0.5
+"""Variances, in variances of z; the last of what each option does by itself."""
 _PLACES: Final = 21
 """Values of x0, over the range of the peaks."""
 _PLACE_SPREAD: Final = 0.35
@@ -123,6 +125,7 @@ class Surrogate:
             + _GAMMA[1] ** 2 * slopes[:, :, None] * slopes[:, None, :]
             + _OFFSET
             + _RUNG_OFFSET * np.equal.outer(self._depth, self._depth)
+            + _OPTION * self._options.alike(rows.options, rows.options)
         )
         kernel = likeness(rows, rows) * _rung_correlation(self._depth, self._depth)
         covariances = np.concatenate(
@@ -158,6 +161,7 @@ class Surrogate:
         rows = self._features(configurations).joined(self._seen)
         at_horizon = np.zeros(len(rows.peak))
         kernel = likeness(rows, self._seen) * _rung_correlation(at_horizon, self._depth)
+        options_alike = self._options.alike(rows.options, self._seen.options)
         same_rung = np.equal.outer(at_horizon, self._depth)
         new_slopes = self._peak_slopes(rows, depth=at_horizon)
         old_slopes = self._peak_slopes(self._seen, depth=self._depth)
@@ -170,6 +174,7 @@ class Surrogate:
                 + _GAMMA[1] ** 2 * np.outer(new, old)
                 + _OFFSET
                 + _RUNG_OFFSET * same_rung
+                + _OPTION * options_alike
                 + size * kernel
             )
             explained = np.linalg.solve(root, cross.T)  # [runs, rows]
@@ -179,6 +184,7 @@ class Surrogate:
         compared = np.array([rivals is None or one.configuration in rivals for one in self._observations])
         best = len(configurations) + int(np.argmin(np.where(compared | ~compared.any(), tried, np.inf)))
         to_best = likeness(rows, rows.only(best))[:, 0]
+        options_apart = self._options.count - self._options.alike(rows.options, rows.only(best).options)[:, 0]
         gaps = np.array([mean - mean[best] for mean in means])
         variances = np.array(
             [
@@ -187,6 +193,7 @@ class Surrogate:
                     _BETA[1] ** 2 * np.square(rows.bound - rows.bound[best])
                     + _GAMMA[1] ** 2 * np.square(new - new[best])
                     + 2.0 * size * (1.0 - to_best)
+                    + 2.0 * _OPTION * options_apart
                 )
                 - np.sum(np.square(explained - explained[:, [best]]), axis=0)
                 for size, new, explained in spreads

@@ -57,6 +57,23 @@ class TestRelatives:
         likely = likely_branch_points(lease.schedule, total_steps=lease.total_steps)
         assert set(kept) == {48, *likely}  # the first rate of the cooldown is still the peak
 
+    def test_with_searched_options_they_are_those_of_the_same_ones(self, bench: Bench, store: Store) -> None:
+        job = bench.running_job(runs=0)
+        lock = planning(bench, job.id)
+        search_run = {"seed": SEARCH_SEED, "total_steps": 100}
+        for number, (one, width) in enumerate([(HOLD, 8), (COOLDOWN, 8), (COOLDOWN, 16), (HOLD, 64)]):
+            configuration = Configuration(schedule=one, options=(("width", width),))
+            bench.add_trial(lock, number, run=new_run(schedule=one, **search_run), configuration=configuration)
+        store.planning.release(lock, again=False)
+        lease = take(store)
+        assert (lease.schedule, lease.options) == (HOLD, {"width": 8})
+        found = store.queue.relatives(lease)
+        assert {(one.schedule.family.name, one.total_steps) for one in found} == {
+            ("wsd", 100),
+            *((family, steps) for family in ("constant", "wsd") for steps in (300, 900)),
+        }
+        assert len(found) == 5
+
     def test_a_run_that_another_worker_has_is_none(self, bench: Bench, store: Store) -> None:
         started(bench, {"schedule": HOLD}, {"schedule": COOLDOWN})
         take(store, worker="w2")

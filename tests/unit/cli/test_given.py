@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tuner.cli.given import assignments, document
+from tuner.cli.given import assignments, document, ranges
 from tuner.errors import InvalidValue
 
 
@@ -34,6 +34,35 @@ class TestAssignments:
     def test_a_name_that_is_given_twice_is_refused(self):
         with pytest.raises(InvalidValue, match="a is there twice"):
             assignments(["a=1", "a=2"], option="--option")
+
+
+class TestRanges:
+    @pytest.mark.parametrize(
+        ("text", "parameter"),
+        [
+            ("a=1e-4..0.1:log", {"kind": "float", "low": 1e-4, "high": 0.1, "log": True}),
+            ("a=0..1.5", {"kind": "float", "low": 0, "high": 1.5, "log": False}),
+            ("a=8..64", {"kind": "int", "low": 8, "high": 64, "log": False}),
+            ("a=8..64:log", {"kind": "int", "low": 8, "high": 64, "log": True}),
+            ("a=-1..1.0", {"kind": "float", "low": -1, "high": 1.0, "log": False}),
+            ("a=0.8,0.9,0.95", {"kind": "choice", "values": [0.8, 0.9, 0.95]}),
+            ("a=true,false", {"kind": "choice", "values": [True, False]}),
+            ("a=layer, batch", {"kind": "choice", "values": ["layer", "batch"]}),
+        ],
+    )
+    def test_a_range_has_two_ends_and_a_choice_several_values(self, text, parameter):
+        assert ranges([text], option="--vary") == {"a": parameter}
+
+    @pytest.mark.parametrize("text", ["a=3", "a=", "a=1..", "a=..1", "a=1..x", "a=1..2:lin", "a=true..false"])
+    def test_what_is_neither_is_refused_with_examples(self, text):
+        with pytest.raises(InvalidValue, match="--vary must be NAME=LOW..HIGH") as error:
+            ranges([text], option="--vary")
+        assert "momentum=0.8,0.9,0.95" in error.value.hint
+
+    @pytest.mark.parametrize("texts", [["=1..2"], ["a"], ["a=1..2", "a=3..4"]])
+    def test_each_needs_a_name_of_its_own(self, texts):
+        with pytest.raises(InvalidValue):
+            ranges(texts, option="--vary")
 
 
 class TestDocument:

@@ -6,6 +6,7 @@ from service.examples import JOB
 from service.jobs.example_report import REPORT
 from tuner.cli.successor import successor
 from tuner.jobs.admission import read_request
+from tuner.search.space import FloatRange
 
 
 def test_it_asks_for_the_same_workload_and_starts_with_the_best():
@@ -32,3 +33,15 @@ def test_another_batch_size_moves_the_peaks_by_the_rule_of_the_optimizer(optimiz
     start = read_request(found.request).search.start
     assert start[0].peak_lr == pytest.approx(factor * REPORT.recommended.schedule.peak_lr)
     assert "16 to 64" in found.notes[0]
+
+
+def test_it_has_the_options_that_the_answer_was_found_with_and_searches_them_again():
+    ranges = {"weight_decay": FloatRange(low=1e-5, high=0.1, log=True)}
+    search = JOB.spec.search.model_copy(update={"options": ranges})
+    spec = JOB.spec.model_copy(update={"options": {"weight_decay": 1e-3, "width": 8}, "search": search})
+    job = type(JOB)(**{**vars(JOB), "spec": spec})
+    best = REPORT.recommended.model_copy(update={"options": {"weight_decay": 0.01}})
+    found = successor(job, report=REPORT.model_copy(update={"recommended": best}), options={}, total_steps=None)
+    request = read_request(found.request)
+    assert request.options == {"weight_decay": 0.01, "width": 8}
+    assert request.search.options == ranges

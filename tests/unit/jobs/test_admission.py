@@ -146,3 +146,50 @@ class TestTheTeam:
     ):
         request = {"workload": "digits-mlp"} | ({} if named is None else {"team": named})
         assert admit(request, workloads=[DIGITS], team=own).team == found
+
+
+class TestSearchedOptions:
+    def admitted(self, **ranges: Any) -> Any:
+        return admit({"workload": "digits-mlp", "search": {"options": ranges}}, workloads=[DIGITS])
+
+    def refused(self, **ranges: Any) -> InvalidValue:
+        return refused({"workload": "digits-mlp", "search": {"options": ranges}})
+
+    def test_ranges_and_choices_that_the_workload_takes_are_kept(self):
+        spec = self.admitted(
+            dropout={"kind": "float", "low": 0.0, "high": 0.5}, width={"kind": "choice", "values": [16, 64]}
+        )
+        assert spec.search.options["dropout"].holds(0.5)
+        assert spec.search.options["width"].holds(64)
+        assert spec.options["dropout"] == 0.0  # what the job gives stays: the search begins there
+
+    def test_an_unknown_option_is_answered_with_those_there_are(self):
+        error = self.refused(droput={"kind": "float", "low": 0.0, "high": 0.5})
+        assert error.field == "search.options.droput"
+        assert "dropout" in f"{error.allowed} {error.hint}"
+
+    @pytest.mark.parametrize(
+        ("name", "parameter", "value"),
+        [
+            ("dropout", {"kind": "float", "low": 0.0, "high": 1.0}, 1.0),
+            ("dropout", {"kind": "float", "low": -0.1, "high": 0.5}, -0.1),
+            ("dropout", {"kind": "choice", "values": [0.1, "much"]}, "much"),
+            ("width", {"kind": "int", "low": 0, "high": 64}, 0),
+        ],
+    )
+    def test_a_range_with_a_value_that_the_workload_does_not_take_is_refused(self, name, parameter, value):
+        error = self.refused(**{name: parameter})
+        assert (error.field, error.value) == (f"search.options.{name}", value)
+
+    def test_real_numbers_for_an_option_of_whole_ones_are_refused_although_both_ends_are_whole(self):
+        error = self.refused(width={"kind": "float", "low": 1, "high": 64})
+        assert (error.field, error.allowed) == ("search.options.width", "of type integer")
+
+    def test_the_option_that_chooses_the_optimizer_is_refused_with_what_to_do(self):
+        error = self.refused(optimizer={"kind": "choice", "values": ["sgd", "adam"]})
+        assert error.field == "search.options.optimizer"
+        assert "a job for each" in error.hint
+
+    def test_more_than_four_are_refused(self):
+        many = {f"option_{number}": {"kind": "float", "low": 0.0, "high": 0.5} for number in range(5)}
+        assert self.refused(**many).field == "search.options"

@@ -1,0 +1,222 @@
+"""The options that are searched along with the schedule."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuner.errors import InvalidValue
+from tuner.schedules import Linear, Schedule, Warmup
+from tuner.search.configuration import Configuration, label_of, option_values, search_digest, values_of
+from tuner.search.controls import control_count, control_of
+from tuner.search.decisions import Control, TrialStatus
+from tuner.search.options import SearchedOptions
+from tuner.search.settings import MAX_OPTIONS, SearchSettings
+from tuner.search.simulate import Simulation, simulate
+from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, Parameter, default_space
+from tuner.search.stages import trunk_key
+
+DECAY = FloatRange(low=1e-5, high=0.1, log=True)
+MOMENTUM = Choice(values=(0.8, 0.9, 0.95))
+NORM = Choice(values=("layer", "batch", "none"))
+BATCH = IntRange(low=8, high=128, log=True)
+RANGES: dict[str, Parameter] = {"weight_decay": DECAY, "momentum": MOMENTUM, "norm": NORM, "batch_size": BATCH}
+USUAL = {"weight_decay": 1e-3, "momentum": 0.9, "norm": "layer", "batch_size": 32}
+SCHEDULE = Schedule(peak_lr=0.01, family=Linear())
+WARM = Schedule(peak_lr=0.01, family=Linear(), warmup=Warmup(shape="linear", fraction=0.05))
+
+
+def searched(**usual: object) -> SearchedOptions:
+    return SearchedOptions(RANGES, usual=option_values({**USUAL, **usual}))  # type: ignore[arg-type]
+
+
+def settings(**changes: object) -> SearchSettings:
+    values = {"total_steps": 900, "space": default_space(OptimizerKind.ADAM), "options": {"weight_decay": DECAY}}
+    return SearchSettings.model_validate({**values, **changes})
+
+
+class TestWhereItBegins:
+    def test_it_begins_with_what_the_job_gives_also_beside_the_grid(self) -> None:
+        assert dict(searched(weight_decay=0.00123).usual) == {**USUAL, "weight_decay": 0.00123}
+
+    @pytest.mark.parametrize(("given", "begins"), [(0.5, 0.1), (0.0, 1e-5), (1e-7, 1e-5)])
+    def test_what_lies_outside_of_a_range_begins_at_the_nearest_end(self, given: float, begins: float) -> None:
+        assert dict(searched(weight_decay=given).usual)["weight_decay"] == begins
+
+    def test_what_is_none_of_the_choices_begins_with_the_first(self) -> None:
+        assert dict(searched(norm="group").usual)["norm"] == "layer"
+
+    def test_an_option_that_the_job_does_not_give_begins_with_the_first_point(self) -> None:
+        assert dict(SearchedOptions(RANGES).usual) == {
+            "batch_size": 8,
+            "momentum": 0.8,
+            "norm": "layer",
+            "weight_decay": 1e-5,
+        }
+
+
+class TestSampling:
+    @given(seed=st.integers(0, 10_000))
+    def test_every_point_lies_in_its_range(self, seed: int) -> None:
+        point = dict(searched().sample(rng=np.random.default_rng(seed)))
+
+        assert point.keys() == RANGES.keys()
+        assert all(RANGES[name].holds(value) for name, value in point.items())
+
+    def test_half_of_the_time_an_option_is_as_usual(self) -> None:
+        rng = np.random.default_rng(0)
+        usual = [dict(searched().sample(rng=rng))["weight_decay"] == 1e-3 for _ in range(400)]
+        assert 0.4 < statistics.fmean(usual) < 0.6
+
+    def test_neighbors_differ_in_one_option_each(self) -> None:
+        start = searched().usual
+        found = list(searched().neighbors(start))
+
+        assert len(set(found)) == len(found)
+        for one in found:
+            changed = [name for name, value in one if dict(start)[name] != value]
+            assert len(changed) == 1
+            assert RANGES[changed[0]].holds(dict(one)[changed[0]])
+        assert {dict(one)["norm"] for one in found} == {"layer", "batch", "none"}
+
+    def test_options_of_another_search_have_no_neighbors(self) -> None:
+        assert list(searched().neighbors(())) == []
+
+
+class TestLikeness:
+    def likeness(self, one: dict[str, object], other: dict[str, object]) -> float:
+        rows = [option_values({**USUAL, **changes}) for changes in (one, other)]  # type: ignore[arg-type]
+        a, b = searched().coordinates(rows)
+        return math.exp(-0.5 * float(np.sum((a - b) ** 2)))
+
+    def test_equal_options_are_one(self) -> None:
+        assert self.likeness({}, {}) == 1.0
+
+    def test_on_a_log_range_ratios_count(self) -> None:
+        low = self.likeness({"weight_decay": 1e-5}, {"weight_decay": 1e-4})
+        high = self.likeness({"weight_decay": 1e-2}, {"weight_decay": 1e-1})
+        far = self.likeness({"weight_decay": 1e-5}, {"weight_decay": 1e-1})
+        assert low == pytest.approx(high)
+        assert far < low < 1.0
+
+    def test_choices_without_an_order_are_all_equally_far(self) -> None:
+        assert self.likeness({"norm": "layer"}, {"norm": "none"}) == pytest.approx(0.5)
+        assert self.likeness({"norm": "batch"}, {"norm": "none"}) == pytest.approx(0.5)
+
+    def test_choices_of_numbers_have_an_order(self) -> None:
+        near = self.likeness({"momentum": 0.8}, {"momentum": 0.9})
+        far = self.likeness({"momentum": 0.8}, {"momentum": 0.95})
+        assert far < near
+
+    def test_yes_and_no_have_none(self) -> None:
+        flags = SearchedOptions({"shift": Choice(values=(False, True))})
+        a, b = flags.coordinates([(("shift", False),), (("shift", True),)])
+        assert math.exp(-0.5 * float(np.sum((a - b) ** 2))) == pytest.approx(0.5)
+
+
+class TestBatchSize:
+    @pytest.mark.parametrize("exponent", [0.5, 1.0])
+    def test_the_best_peak_is_expected_to_follow_a_power_of_it(self, exponent: float) -> None:
+        options = SearchedOptions(RANGES, usual=option_values(USUAL), batch_exponent=exponent)
+        rows = [option_values({**USUAL, "batch_size": size}) for size in (32, 128, 8)]
+        assert options.peak_shifts(rows) == pytest.approx(exponent * np.log([1.0, 4.0, 0.25]))
+
+    def test_without_it_nothing_moves_the_peak(self) -> None:
+        options = SearchedOptions({"weight_decay": DECAY})
+        assert options.peak_shifts([(("weight_decay", 1e-5),), (("weight_decay", 0.1),)]).tolist() == [0.0, 0.0]
+
+
+class TestTheSearch:
+    """On a bowl over the peak whose height an option decides, too."""
+
+    best_decay = 1e-2
+
+    def loss(self, configuration: Configuration, steps: int, seed: int) -> float:
+        decay = float(dict(configuration.options)["weight_decay"])
+        off = math.log10(decay / self.best_decay)
+        return 1.0 + 0.2 * math.log(configuration.schedule.peak_lr / 3e-3) ** 2 + 0.1 * off**2
+
+    def search(self, **changes: object) -> Simulation:
+        return simulate(
+            settings(trials=24, **changes), loss=self.loss, workers=1, usual_options=(("weight_decay", 1e-4),)
+        )
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_it_finds_the_option_as_well_as_the_peak(self, seed: int) -> None:
+        winner = self.search(seed=seed).winner
+        assert winner is not None
+        assert winner.schedule is not None
+        assert 1e-3 <= float(dict(winner.options)["weight_decay"]) <= 0.1
+        assert 1e-3 <= winner.schedule.peak_lr <= 9e-3
+
+    def test_the_first_trials_have_what_the_job_gives(self) -> None:
+        trials = self.search().state.trials
+        assert [trial.options for trial in trials[:3]] == [(("weight_decay", 1e-4),)] * 3
+
+    def test_nothing_is_tried_twice_and_everything_lies_in_its_range(self) -> None:
+        trials = self.search().state.trials
+        tried = [(trial.schedule, trial.options) for trial in trials]
+        assert len(set(tried)) == len(tried) == 24
+        assert all(DECAY.holds(dict(trial.options)["weight_decay"]) for trial in trials)
+
+    def test_given_schedules_are_tried_with_what_the_job_gives(self) -> None:
+        first = self.search(start=(SCHEDULE,)).state.trials[0]
+        assert (first.schedule, first.options) == (SCHEDULE, (("weight_decay", 1e-4),))
+
+    def test_the_last_trials_are_controls_with_the_options_of_the_best(self) -> None:
+        trials = self.search().state.trials
+        assert [trial.number for trial in trials if trial.control is not None] == [0, 1, 21, 22, 23]
+        free = [trial for trial in trials[:21] if trial.status is TrialStatus.COMPLETED]
+        best = min(free, key=lambda trial: trial.results[-1].loss or math.inf)
+        assert {trial.options for trial in trials[21:]} == {best.options}
+
+
+@given(trials=st.integers(1, 60), start=st.integers(0, 2))
+def test_as_many_controls_as_without_options_and_the_first_two_in_their_place(trials: int, start: int) -> None:
+    given_ones = tuple(Schedule(peak_lr=peak, family=Linear()) for peak in (1e-3, 2e-3))[:start]
+    found = settings(trials=trials, start=given_ones)
+    groups = [control_of(number, settings=found) for number in range(trials)]
+    measured = [group for group in groups if group not in (None, Control.START)]
+
+    assert control_count(found) == len(measured) <= max(2, trials / 3)
+    assert groups[start : start + 2] == [Control.DEFAULT, Control.CONSTANT][: max(0, trials - start)]
+
+
+class TestConfigurations:
+    def test_it_is_called_by_its_schedule_and_its_options(self) -> None:
+        one = Configuration(schedule=SCHEDULE, options=option_values({"weight_decay": 0.00123456, "shift": True}))
+        assert one.label == f"{SCHEDULE.label}, shift true, weight_decay 0.001235"
+        assert label_of(SCHEDULE, options={}) == SCHEDULE.label
+
+    def test_its_point_has_the_options_beside_the_parameters_of_the_schedule(self) -> None:
+        one = Configuration(schedule=WARM, options=(("weight_decay", 1e-3),))
+        point = values_of(one, settings=settings())
+        assert point is not None
+        assert (point["family"], point["option.weight_decay"]) == ("linear", 1e-3)
+
+    @pytest.mark.parametrize("options", [(), (("weight_decay", 0.5),), (("dropout", 0.1),)])
+    def test_outside_of_the_search_there_is_none(self, options: tuple[tuple[str, float], ...]) -> None:
+        assert values_of(Configuration(schedule=WARM, options=options), settings=settings()) is None
+
+    def test_the_digest_of_a_search_tells_its_options_and_without_any_is_that_of_its_space(self) -> None:
+        plain, other = settings(options={}), settings(options={"momentum": MOMENTUM})
+        assert search_digest(plain) == plain.searched_space.digest
+        assert len({search_digest(one) for one in (plain, other, settings())}) == 3
+
+    def test_runs_of_different_options_do_not_begin_alike(self) -> None:
+        keys = {
+            trunk_key(SCHEDULE, total_steps=900, seed=0, options=options)
+            for options in ((), (("weight_decay", 1e-3),), (("weight_decay", 1e-2),))
+        }
+        assert len(keys) == 3
+
+
+def test_more_options_than_a_search_can_take_are_refused() -> None:
+    many = {f"option_{number}": DECAY for number in range(MAX_OPTIONS + 1)}
+    with pytest.raises((InvalidValue, ValueError), match="at most 4"):
+        settings(options=many)
