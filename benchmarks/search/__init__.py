@@ -20,13 +20,14 @@ OUT = Path("benchmarks/out")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the parts; print the tables, write JSON and plots."""
-    from benchmarks.search import plots, replay, rungs, samplers, tables, training
+    from benchmarks.search import plots, replay, rungs, samplers, tables, training, with_options
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("replay", "samplers", "rungs", "training", "all"), default="all")
+    parser.add_argument("--part", choices=("replay", "samplers", "rungs", "training", "options", "all"), default="all")
     parser.add_argument("--replay-seeds", type=int, default=1000)
     parser.add_argument("--sampler-seeds", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=20, help="of real training")
+    parser.add_argument("--option-seeds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args(arguments)
@@ -59,4 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         (given.out / "search-training.json").write_text(json.dumps({"equal": lines, "quarter": quarter}, indent=1))
         plots.training_plot(rows, file=given.out / "search-training.svg")
         print("\n".join(tables.training_tables(lines, quarter=quarter)))
+    if given.part in ("options", "all"):
+        along = with_options.run(seeds=given.option_seeds, workers=given.workers)
+        (given.out / "search-options.json").write_text(json.dumps(along, indent=1))
+        print("\n".join(tables.option_tables(along)))
     return 0

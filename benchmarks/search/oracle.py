@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 import torch
 
 from tuner.schedules import Schedule
-from tuner.search.space import SearchSpace, default_space
+from tuner.search.space import SearchSpace, Value, default_space
 from tuner.training.cadence import divergence_limit, evaluation_steps
 from tuner.training.randomness import seed_everything
 from tuner.training.workload import StepwiseWorkload, Workload
@@ -46,7 +47,9 @@ def space_of(task: Task) -> SearchSpace:
     return default_space(workload.optimizer, peak_lr=workload.peak_lr.get(workload.optimizer))
 
 
-def curve(task: Task, schedule: Schedule, *, steps: int, seed: int) -> Iterator[tuple[int, float | None]]:
+def curve(
+    task: Task, schedule: Schedule, *, steps: int, seed: int, options: Mapping[str, Value] = MappingProxyType({})
+) -> Iterator[tuple[int, float | None]]:
     """Train, and give (updates done, validation loss) at each evaluation; the last one at the end.
 
     As the engine has it: evaluated at `evaluation_steps`, ended by a loss that is not finite or far above the start
@@ -56,7 +59,7 @@ def curve(task: Task, schedule: Schedule, *, steps: int, seed: int) -> Iterator[
     if not isinstance(workload, StepwiseWorkload):
         raise TypeError(f"{task.workload} cannot be trained update by update")
     seed_everything(seed)
-    training = workload.start(workload.Options(), seed=seed, device=torch.device("cpu"))
+    training = workload.start(workload.Options.model_validate(dict(options)), seed=seed, device=torch.device("cpu"))
     limit = divergence_limit(float(training.validate()))
     evaluations = frozenset(evaluation_steps(steps))
     for step, lr in enumerate(schedule.lrs(steps).tolist()):
@@ -73,7 +76,9 @@ def curve(task: Task, schedule: Schedule, *, steps: int, seed: int) -> Iterator[
             yield step + 1, loss
 
 
-def final_loss(task: Task, schedule: Schedule, *, steps: int, seed: int) -> tuple[float | None, int]:
+def final_loss(
+    task: Task, schedule: Schedule, *, steps: int, seed: int, options: Mapping[str, Value] = MappingProxyType({})
+) -> tuple[float | None, int]:
     """Validation loss at the end of a run (``None`` when it diverged), and the updates that it took."""
-    (updates, loss), *_ = deque(curve(task, schedule, steps=steps, seed=seed), maxlen=1)
+    (updates, loss), *_ = deque(curve(task, schedule, steps=steps, seed=seed, options=options), maxlen=1)
     return loss, updates

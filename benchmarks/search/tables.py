@@ -10,6 +10,7 @@ from benchmarks.search.replay import COSTS, PART, WHOLE
 from benchmarks.search.replay_rivals import RIVALS
 from benchmarks.search.samplers import ALL, BUDGETS, WSD
 from benchmarks.search.study import BUDGET, MANY, MORE
+from benchmarks.search.with_options import OURS
 
 
 def replay_tables(result: dict[str, Any]) -> Iterator[str]:
@@ -104,6 +105,18 @@ def training_tables(lines: Sequence[dict[str, Any]], *, quarter: Sequence[dict[s
     yield from _markdown(
         ["task", f"random, {MANY}", f"ours, {MORE}"],
         [[line["task"], f"{line['random']:.4f}", f"{line['ours']:.4f}"] for line in quarter],
+    )
+
+
+def option_tables(result: dict[str, Any]) -> Iterator[str]:
+    """What searching options along with the schedule brings."""
+    yield from _markdown(
+        ["task", "method", "median of the final loss", f"{OURS}, is better"],
+        [
+            [task, method, f"{one['median']:.4f}", "" if method == OURS else f"{one['ours_better']:.0%}"]
+            for task, methods in result["tasks"].items()
+            for method, one in methods.items()
+        ],
     )
 
 
