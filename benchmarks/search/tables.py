@@ -100,7 +100,8 @@ def training_tables(lines: Sequence[dict[str, Any]], *, quarter: Sequence[dict[s
             ],
         )
         yield ""
-    yield f"**A quarter of the updates**: random search with {MANY} full runs, ours with {MORE}; median final losses of {MANY_SEEDS} seeds"
+    what = f"random search with {MANY} full runs, ours with {MORE}; median final losses of {MANY_SEEDS} seeds"
+    yield f"**A quarter of the updates**: {what}"
     yield ""
     yield from _markdown(
         ["task", f"random, {MANY}", f"ours, {MORE}"],

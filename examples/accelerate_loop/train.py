@@ -5,7 +5,6 @@ from accelerate import Accelerator
 from sklearn.datasets import load_digits
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
-
 from tuner.integrations.accelerate import report, update_scheduler
 from tuner.sdk import run as tuner_run
 

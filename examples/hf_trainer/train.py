@@ -4,12 +4,12 @@ import functools
 from pydoc_data.topics import topics
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
-
-from tuner.integrations.huggingface import attach, last_checkpoint, training_arguments
+from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments, set_seed
+from tuner.integrations.huggingface import attach, last_checkpoint
 from tuner.sdk import run as tuner_run
 
-LENGTH = 64
+block_size = 64
+max_steps, seed, output_dir = 300, 42, "output"
 
 
 @functools.cache
@@ -18,16 +18,17 @@ def load_text():
     text = "\n".join(topics[key] for key in sorted(topics))
     codes = {character: code for code, character in enumerate(sorted(set(text)))}
     data = torch.tensor([codes[character] for character in text])
-    blocks = data[: len(data) // LENGTH * LENGTH].view(-1, LENGTH)
+    blocks = data[: len(data) // block_size * block_size].view(-1, block_size)
     rows = [{"input_ids": block, "labels": block} for block in blocks]
     return [row for index, row in enumerate(rows) if index % 10], rows[::10][:64], len(codes)
 
 
 def main(run):
-    train_rows, val_rows, vocabulary = load_text()
-    torch.manual_seed(run.seed)
+    max_steps, seed, output_dir = run.total_steps, run.seed, run.snapshot_dir
+    set_seed(seed)
+    train_rows, val_rows, vocab_size = load_text()
     config = LlamaConfig(
-        vocab_size=vocabulary,
+        vocab_size=vocab_size,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=1,
@@ -36,15 +37,23 @@ def main(run):
         eos_token_id=None,
     )
     arguments = TrainingArguments(
-        **training_arguments(run),
+        output_dir=output_dir,
+        max_steps=max_steps,
+        seed=seed,
+        learning_rate=1e-3,
+        lr_scheduler_type="cosine",
+        warmup_steps=30,
+        weight_decay=0.1,
         per_device_train_batch_size=4,
         gradient_accumulation_steps=2,
         per_device_eval_batch_size=64,
+        eval_strategy="steps",
+        eval_steps=50,
+        logging_steps=50,
         save_steps=100,
         save_total_limit=1,
         report_to="none",
         disable_tqdm=True,
-        use_cpu=run.device == "cpu",
     )
     trainer = Trainer(model=LlamaForCausalLM(config), args=arguments, train_dataset=train_rows, eval_dataset=val_rows)
     attach(trainer, run)
@@ -52,4 +61,4 @@ def main(run):
 
 
 if __name__ == "__main__":
-    main(tuner_run(total_steps=300))
+    main(tuner_run(total_steps=max_steps))

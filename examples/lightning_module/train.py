@@ -1,51 +1,57 @@
 """Train an MLP on handwritten digits with Lightning."""
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer, seed_everything
 from sklearn.datasets import load_digits
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
-
-from tuner.integrations.lightning import TunerCallback, optimizer_and_schedule, trainer_arguments
+from tuner.integrations.lightning import TunerCallback
 from tuner.sdk import run as tuner_run
+
+max_steps, batch_size, learning_rate, seed = 300, 64, 3e-3, 42
 
 
 class Digits(LightningModule):
-    def __init__(self, run):
+    def __init__(self, scheduler):
         super().__init__()
-        self.run = run
+        self.scheduler = scheduler
         self.net = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
 
     def training_step(self, batch, index):
         return functional.cross_entropy(self.net(batch[0]), batch[1])
 
     def validation_step(self, batch, index):
-        self.log("val_loss", functional.cross_entropy(self.net(batch[0]), batch[1]))
+        self.log("val_loss", functional.cross_entropy(self.net(batch[0]), batch[1]), prog_bar=True)
 
     def configure_optimizers(self):
-        return optimizer_and_schedule(self.run, torch.optim.AdamW(self.parameters(), lr=1.0))
+        optimizer = torch.optim.AdamW(self.parameters(), lr=learning_rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"}}
+
+
+def one_cycle(optimizer):
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=learning_rate, total_steps=max_steps)
 
 
 def main(run):
-    torch.manual_seed(run.seed)
+    max_steps, seed = run.total_steps, run.seed
+    seed_everything(seed)
     x, y = load_digits(return_X_y=True)
     x, y = torch.tensor(x / 16, dtype=torch.float32), torch.tensor(y)
-    order = torch.Generator().manual_seed(run.seed)
-    train = DataLoader(TensorDataset(x[:1200], y[:1200]), batch_size=64, shuffle=True, generator=order)
+    order = torch.Generator().manual_seed(seed)
+    train = DataLoader(TensorDataset(x[:1200], y[:1200]), batch_size=batch_size, shuffle=True, generator=order)
     validation = DataLoader(TensorDataset(x[1200:], y[1200:]), batch_size=597)
     trainer = Trainer(
-        **trainer_arguments(run, accumulate_grad_batches=2),
+        max_steps=max_steps,
         callbacks=[TunerCallback(run)],
-        accelerator="cpu" if run.device == "cpu" else "gpu",
+        accumulate_grad_batches=2,
+        gradient_clip_val=1.0,
+        check_val_every_n_epoch=3,
         devices=1,
-        default_root_dir=run.snapshot_dir,
         logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
     )
-    trainer.fit(Digits(run), train, validation)
+    trainer.fit(Digits(scheduler=run.scheduler), train, validation)
 
 
 if __name__ == "__main__":
-    main(tuner_run(total_steps=300))
+    main(tuner_run(total_steps=max_steps))

@@ -1,10 +1,10 @@
 """What a worker offers: `tuner worker --workload tuning:LightningDigits` here, or `python tuning.py` without one."""
 
-from train import main
-
 import tuner
 from tuner.search.space import OptimizerKind
 from tuner.training.workload import OpaqueWorkload
+
+from train import main
 
 
 class LightningDigits(OpaqueWorkload):

@@ -6,7 +6,6 @@ from pydoc_data.topics import topics
 
 import torch
 from torch.nn import functional
-
 from tuner.sdk import run as tuner_run
 
 # -----------------------------------------------------------------------------

@@ -68,9 +68,8 @@ def test_the_command_is_tuned_end_to_end_and_learns_something(monkeypatch):
     assert report.best.median < 3.3  # nats per character; guessing evenly is 4.6
 
 
-def test_a_plain_loop_is_made_tunable_by_changing_at_most_ten_lines():
-    before, after = (
-        (EXAMPLES / "nanogpt_loop" / name).read_text().splitlines() for name in ("train_before.py", "train.py")
-    )
+@pytest.mark.parametrize("example", ["nanogpt_loop", "hf_trainer", "lightning_module"])
+def test_a_script_is_made_tunable_by_changing_at_most_ten_lines(example):
+    before, after = ((EXAMPLES / example / name).read_text().splitlines() for name in ("train_before.py", "train.py"))
     changes = [line for line in difflib.ndiff(before, after) if line[:2] in ("+ ", "- ")]
     assert 0 < len(changes) <= 10, changes

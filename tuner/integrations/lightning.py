@@ -22,6 +22,7 @@ from tuner.training.run import RunStopped, TrainingRun
 
 __all__ = ["TunerCallback", "optimizer_and_schedule", "trainer_arguments"]
 
+_EVERY_BATCH = 1, None  # over the ends of epochs; the callback says after which of them
 _NEVER = 2**62  # batches between two validations
 
 
@@ -33,23 +34,27 @@ def optimizer_and_schedule(run: TrainingRun, optimizer: Optimizer) -> dict[str, 
 def trainer_arguments(run: TrainingRun, *, accumulate_grad_batches: int = 1) -> dict[str, Any]:
     """What the run says about the ``Trainer``: how long it trains, and when it validates.
 
+    A trainer that was made with ``max_steps`` of the run will do as well: `TunerCallback` sees to the validations.
+
     Args:
         run: What to follow.
         accumulate_grad_batches: Batches per optimizer update, at least 1. At the end of an epoch Lightning makes an
             update of fewer; the run counts updates, so that does not matter.
     """
+    val_check_interval, check_val_every_n_epoch = _EVERY_BATCH
     return {
         "max_steps": run.total_steps,
         "max_epochs": -1,
         "accumulate_grad_batches": accumulate_grad_batches,
-        "val_check_interval": 1,  # in batches, over the ends of epochs; the callback says at which of them
-        "check_val_every_n_epoch": None,
+        "val_check_interval": val_check_interval,
+        "check_val_every_n_epoch": check_val_every_n_epoch,
     }
 
 
 class TunerCallback(Callback):
     """Has the fit validated where the run wants it, reports that, and ends the fit when the run is over.
 
+    How often the trainer was told to validate does not count (``val_check_interval``, ``check_val_every_n_epoch``).
     Of several processes the first one reports. ``monitor`` must be logged in ``validation_step``, with
     ``sync_dist=True`` when there are several processes.
 
@@ -65,7 +70,7 @@ class TunerCallback(Callback):
         self._stopped = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check that the fit is as long as the run.
+        """Check that the fit is as long as the run, and take over when it validates.
 
         Raises:
             InvalidValue: It is not.
@@ -74,6 +79,7 @@ class TunerCallback(Callback):
             hint = "Use Trainer(**trainer_arguments(run), ...)"
             allowed = f"{self._run.total_steps}, as the run says"
             raise InvalidValue("Trainer.max_steps", value=trainer.max_steps, allowed=allowed, hint=hint)
+        trainer.val_check_interval, trainer.check_val_every_n_epoch = _EVERY_BATCH
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note where the training takes up."""

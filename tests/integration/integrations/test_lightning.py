@@ -58,6 +58,12 @@ def test_every_optimizer_update_has_the_rate_of_the_schedule_and_evaluations_are
     assert executed.steps == [10, 20]
 
 
+def test_how_often_the_trainer_would_have_validated_by_itself_does_not_count(executed):
+    ended = executed(lambda run: training(run, val_check_interval=4, check_val_every_n_epoch=3))
+    assert ended.outcome is Outcome.SUCCEEDED, ended.traceback
+    assert executed.steps == [10, 20]
+
+
 def test_a_stop_ends_the_fit(executed):
     with recorded_optimizers() as record:
         ended = executed(training, stop_at=10)
