@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import tuner
+from tuner.training.checks.recording import recorded_optimizers
 from tuner.training.registry import load_provider
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -35,6 +36,11 @@ def working_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         importlib.invalidate_caches()
 
 
+def skip_without(package: str) -> None:
+    if find_spec(package) is None:
+        pytest.skip(f"NOT TESTED HERE: {package} is not installed; `make examples` installs it and runs this")
+
+
 def tuned(provider: str, *, total_steps: int):
     (workload,) = load_provider(provider).values()
     report = tuner.tune(workload, total_steps=total_steps, search=SEARCH, device="cpu")
@@ -48,15 +54,14 @@ def tuned(provider: str, *, total_steps: int):
 @pytest.mark.parametrize(
     ("example", "workload", "needs"),
     [
-        ("nanogpt_loop", "NanoGpt", None),
+        ("nanogpt_loop", "NanoGpt", "torch"),
         ("hf_trainer", "HfLlama", "accelerate"),
         ("accelerate_loop", "AcceleratedDigits", "accelerate"),
         ("lightning_module", "LightningDigits", "lightning"),
     ],
 )
 def test_an_example_is_tuned_end_to_end(example, workload, needs, monkeypatch):
-    if needs is not None and find_spec(needs) is None:
-        pytest.skip(f"NOT TESTED HERE: {needs} is not installed; `make examples` installs it and runs this")
+    skip_without(needs)
     with warnings.catch_warnings(), working_in(EXAMPLES / example, monkeypatch):
         warnings.simplefilter("ignore")
         tuned(f"tuning:{workload}", total_steps=10)
@@ -66,6 +71,29 @@ def test_the_command_is_tuned_end_to_end_and_learns_something(monkeypatch):
     with working_in(EXAMPLES / "any_command", monkeypatch):
         report = tuned("bigram.toml", total_steps=100)
     assert report.best.median < 3.3  # nats per character; guessing evenly is 4.6
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("example", "length", "needs"),
+    [
+        ("nanogpt_loop", "max_iters", "torch"),
+        ("hf_trainer", "max_steps", "accelerate"),
+        ("lightning_module", "max_steps", "lightning"),
+    ],
+)
+def test_the_script_before_trains_and_knows_nothing_of_the_tuner(example, length, needs, monkeypatch, tmp_path):
+    skip_without(needs)
+    script = EXAMPLES / example / "train_before.py"
+    assert "tuner" not in script.read_text()
+    with warnings.catch_warnings(), working_in(EXAMPLES / example, monkeypatch):
+        warnings.simplefilter("ignore")
+        monkeypatch.chdir(tmp_path)  # what it writes goes where it is started
+        before = importlib.import_module("train_before")
+        monkeypatch.setattr(before, length, 4)
+        with recorded_optimizers() as record:
+            before.main()
+    assert record.updates == 4
 
 
 @pytest.mark.parametrize("example", ["nanogpt_loop", "hf_trainer", "lightning_module"])
