@@ -14,6 +14,7 @@ import optuna
 from benchmarks.search.oracle import TASKS, Task, final_loss, space_of
 from benchmarks.search.study import random_point, suggest
 from tuner.search.configuration import Configuration, option_values
+from tuner.search.grid import drawn
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import Choice, FloatRange, Parameter
@@ -106,17 +107,9 @@ def _random(task: Task, seed: int) -> Configuration:
     tried = []
     for _ in range(BUDGET):
         schedule = space_of(task).build(random_point(space_of(task), rng=rng))
-        options = {name: _drawn(parameter, rng=rng) for name, parameter in RANGES[task.name].items()}
+        options = {name: drawn(parameter, rng=rng) for name, parameter in RANGES[task.name].items()}
         tried.append(Configuration(schedule=schedule, options=option_values(options)))
     return _best(task, tried, seed=seed)
-
-
-def _drawn(parameter: Parameter, *, rng: np.random.Generator) -> Any:
-    if isinstance(parameter, Choice):
-        return parameter.values[rng.integers(len(parameter.values))]
-    if parameter.log:
-        return float(np.exp(rng.uniform(np.log(parameter.low), np.log(parameter.high))))
-    return float(rng.uniform(parameter.low, parameter.high))
 
 
 def _tpe(task: Task, seed: int) -> Configuration:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration
-from tuner.search.grid import PEAK_RATIO, POINTS, around, grid
+from tuner.search.grid import PEAK_RATIO, POINTS, around, drawn, grid
 from tuner.search.options import SearchedOptions
 from tuner.search.space import SearchSpace
 
@@ -48,6 +48,16 @@ class Grid:
         for index in rng.integers(len(names), size=count):
             values = {name: points[rng.integers(len(points))] for name, points in self._points[names[index]].items()}
             schedule = self._space.build({"family": names[index], **values})
+            found[Configuration(schedule=schedule, options=self._options.sample(rng=rng))] = None
+        return list(found)
+
+    def between(self, count: int, *, rng: np.random.Generator) -> list[Configuration]:
+        """Points of the whole space at random, for when the grid is exhausted; as `sample`."""
+        found: dict[Configuration, None] = {}
+        for index in rng.integers(len(self._space.families), size=count):
+            family = self._space.families[index].name
+            values = {name: drawn(one, rng=rng) for name, one in self._space.parameters(family).items()}
+            schedule = self._space.build({"family": family, **values})
             found[Configuration(schedule=schedule, options=self._options.sample(rng=rng))] = None
         return list(found)
 

@@ -37,7 +37,8 @@ def grid(parameter: Parameter, *, ratio: float | None = None) -> tuple[Value, ..
             inner = (min(max(float(f"{point:.{_DIGITS}g}"), low), high) for point in points[1:-1])
             return tuple(dict.fromkeys((low, *inner, high)))
         case IntRange():
-            whole = np.unique(np.round(np.linspace(parameter.low, parameter.high, POINTS)).astype(int))
+            spread = np.geomspace if parameter.log else np.linspace
+            whole = np.unique(np.round(spread(parameter.low, parameter.high, POINTS)).astype(int))
             return tuple(whole.tolist())
 
 
@@ -45,3 +46,21 @@ def around(points: Sequence[Value], *, value: Value) -> Sequence[Value]:
     """The two places on either side of a value, itself included where it is one."""
     place = int(np.searchsorted(np.asarray(points, dtype=np.float64), float(value)))
     return points[max(0, place - 2) : place + 3]
+
+
+def drawn(parameter: Parameter, *, rng: np.random.Generator) -> Value:
+    """A value of a parameter at random, evenly over its range; on a log scale, over the orders of magnitude.
+
+    Args:
+        parameter: A range or a choice.
+        rng: The source of chance.
+    """
+    match parameter:
+        case Choice():
+            return parameter.values[rng.integers(len(parameter.values))]
+        case FloatRange(low=low, high=high, log=True):
+            return min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)
+        case FloatRange(low=low, high=high):
+            return float(rng.uniform(low, high))
+        case IntRange(low=low, high=high):
+            return int(rng.integers(low, high + 1))

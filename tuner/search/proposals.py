@@ -73,7 +73,7 @@ def propose(state: StudyState, *, control: Control | None, rng: np.random.Genera
         rng: The source of chance.
 
     Returns:
-        One that no trial of the study has.
+        One that no trial of the study has, as long as there is one.
     """
     history = _History(state)
     return _most_promising(_choices(history, control=control, rng=rng), history=history)
@@ -83,14 +83,15 @@ def most_promising(choices: Sequence[Configuration], *, state: StudyState) -> Co
     """The one of some configurations that is the most worth trying next.
 
     Args:
-        choices: At least one of them is one that no trial of the study has.
+        choices: At least one. Those that a trial of the study has are left out, as long as another is left.
         state: The study, as for `propose`.
     """
     return _most_promising(choices, history=_History(state))
 
 
 def _most_promising(choices: Sequence[Configuration], *, history: _History) -> Configuration:
-    new = [one for one in choices if one not in history.tried]
+    # Where a space has no more, something is tried again: the number of trials is exact.
+    new = [one for one in choices if one not in history.tried] or list(choices)
     found = len(history.losses)
     if found < _OPENING_LOSSES:
         new = _good_to_begin_with(new, history=history)
@@ -151,10 +152,7 @@ def _choices(history: _History, *, control: Control | None, rng: np.random.Gener
         good = _good_to_begin_with(list(found), history=history)
         found |= dict.fromkeys(one for peak in grid(space.peak_lr, ratio=PEAK_RATIO) for one in _with_peak(good, peak))
     if history.tried.issuperset(found):  # a small space, and all of its grid was tried
-        low, high = np.log(space.peak_lr.low), np.log(space.peak_lr.high)
-        found |= dict.fromkeys(
-            one for peak in np.exp(rng.uniform(low, high, size=8)) for one in _with_peak(found, peak)
-        )
+        found |= dict.fromkeys(points.between(_SAMPLED, rng=rng))
     return list(found)
 
 

@@ -13,7 +13,7 @@ from tests.unit.search.conftest import NO_OPTIONS, random_schedule
 from tuner.schedules import Constant, Linear, Schedule, Warmup
 from tuner.search.candidates import Grid
 from tuner.search.configuration import Configuration
-from tuner.search.grid import PEAK_RATIO, grid
+from tuner.search.grid import PEAK_RATIO, drawn, grid
 from tuner.search.space import Choice, FamilySpace, FloatRange, IntRange, OptimizerKind, SearchSpace, default_space
 
 SINGLE = SearchSpace(
@@ -43,6 +43,23 @@ def test_a_grid_of_peaks_has_both_ends_and_no_step_above_its_ratio(low: float, w
 
     assert (points[0], points[-1]) == (low, low * width)
     assert all(1.0 < float(high) / float(below) <= ratio * 1.011 for below, high in pairwise(points))  # three digits
+
+
+def test_whole_numbers_on_a_log_scale_are_spread_by_their_ratio() -> None:
+    assert grid(IntRange(low=8, high=128, log=True)) == (8, 11, 15, 20, 27, 37, 51, 69, 94, 128)
+
+
+@given(seed=st.integers(0, 1_000))
+def test_values_drawn_at_random_lie_in_their_range(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parameters = (
+        FloatRange(low=1e-5, high=0.1, log=True),
+        FloatRange(low=-1.0, high=1.0),
+        FloatRange(low=0.5, high=0.5, log=True),
+        IntRange(low=3, high=4),
+        Choice(values=("a", 2, True)),
+    )
+    assert all(parameter.holds(drawn(parameter, rng=rng)) for parameter in parameters)
 
 
 @given(low=st.floats(0.0, 1.0), width=st.floats(0.1, 10.0))

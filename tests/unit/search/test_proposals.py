@@ -13,7 +13,7 @@ from tuner.errors import InvalidValue
 from tuner.schedules import Constant, Cosine, Linear, Schedule
 from tuner.search.configuration import Configuration
 from tuner.search.controls import CONTROL_WARMUP
-from tuner.search.decisions import Control, NewTrial, RungResult, StudyState, TrialStatus, TrialView
+from tuner.search.decisions import Control, Finish, NewTrial, RungResult, StudyState, TrialStatus, TrialView
 from tuner.search.features import Features
 from tuner.search.proposals import configuration_for, propose
 from tuner.search.settings import SearchSettings
@@ -163,6 +163,28 @@ def test_a_small_space_that_is_exhausted_still_has_new_schedules() -> None:
         assert SMALL.values_of(found) is not None
         assert found not in {one.schedule for one in state.trials}
         state = replace(state, trials=(*state.trials, trial(number, found, bowl(found))))
+
+
+def test_where_the_peak_is_fixed_the_points_between_the_grids_follow() -> None:
+    cooldowns = FamilySpace(name="wsd", params={"cooldown": FloatRange(low=0.1, high=1.0)})
+    fixed = SearchSpace(peak_lr=FloatRange(low=2e-3, high=2e-3), warmup=(0.0,), floor=(0.0,), families=(cooldowns,))
+    result = simulate(settings(space=fixed, trials=16, controls=False), loss=bowl_of, workers=1)
+
+    tried = {one.schedule for one in result.state.trials}
+    assert len(tried) == 16  # the grid has ten
+    assert all(one is not None and one.peak_lr == 2e-3 for one in tried)
+
+
+def test_where_a_space_has_no_more_the_same_is_tried_again_and_the_study_ends_as_ever() -> None:
+    single = SearchSpace(
+        peak_lr=FloatRange(low=2e-3, high=2e-3), warmup=(0.0,), floor=(0.0,), families=(FamilySpace(name="linear"),)
+    )
+    result = simulate(settings(space=single, trials=16), loss=bowl_of, workers=1)
+
+    assert len(result.state.trials) == 16
+    assert isinstance(result.decisions[-1], Finish)
+    groups = {one.schedule.family.name for one in result.state.trials if one.schedule is not None}
+    assert groups == {"linear", "constant", "cosine"}
 
 
 def test_losses_at_a_lower_rung_are_learned_from() -> None:
