@@ -19,12 +19,12 @@ from service.auth.first_start import make_first_admin, write_new_token
 from service.logs import configure_logs
 from service.server import Server
 from service.settings import Settings
-from tuner.errors import TunerError
+from tuner.errors import InvalidValue, SchemaMismatch, TunerError
 from tuner.jobs.payloads import refusals
 from tuner.store import Store
 
 REFUSED = 2
-"""Exit code when a setting is refused: starting again changes nothing."""
+"""Exit code when a setting or the database's tables are refused: starting again changes nothing."""
 FAILED = 1
 """Exit code when the database or the port cannot be had: starting again may help."""
 
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _serve(settings, store=store)
     except (TunerError, OSError) as error:
         sys.stderr.write(f"{error}\n")
-        return FAILED
+        return REFUSED if isinstance(error, InvalidValue | SchemaMismatch) else FAILED
 
 
 def _serve(settings: Settings, *, store: Store) -> int:

@@ -87,6 +87,7 @@ class _Tended:
         self.start_at = 0.0
         self.started_at = 0.0
         self.deaths = 0
+        self.log_start = 0
 
     def start(self) -> None:
         with ExitStack() as stack:
@@ -94,6 +95,7 @@ class _Tended:
             if self.child.log is not None:
                 self.child.log.parent.mkdir(parents=True, exist_ok=True)
                 output = stack.enter_context(self.child.log.open("ab"))
+                self.log_start = output.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *self.child.command],
                 stdin=subprocess.DEVNULL,
@@ -121,11 +123,18 @@ class _Tended:
         if self.process is not None:
             self.process.terminate()
 
+    def last_words(self) -> str:
+        """The last line that it has logged since it was last started."""
+        return next(reversed(self._log_lines(start=self.log_start)), "")
+
     def log_tail(self) -> str:
+        lines = self._log_lines()[-_TAIL_LINES:]
+        return "".join(f"\n    {line}" for line in lines)
+
+    def _log_lines(self, *, start: int = 0) -> list[str]:
         if self.child.log is None or not self.child.log.exists():
-            return ""
-        lines = self.child.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-        return "\n" + "\n".join(f"    {line}" for line in lines)
+            return []
+        return self.child.log.read_bytes()[start:].decode(errors="replace").splitlines()
 
 
 class Supervisor:
@@ -220,7 +229,8 @@ class Supervisor:
             return
         delay = self._policy.delay(one.deaths)
         one.start_at = now + delay
-        self._tell(f"The {one.child.name} {how}; starting it again in {delay:.1f} s.")
+        why = f" It said: {said}" if code > 0 and (said := one.last_words()) else ""
+        self._tell(f"The {one.child.name} {how}; starting it again in {delay:.1f} s.{why}")
 
     def _stop_one(self, one: _Tended) -> None:
         if one.process is None:

@@ -11,7 +11,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.schedules import Schedule
+from tuner.schedules import Family, Schedule, Warmup
 from tuner.search.bound import shape_bound
 from tuner.search.configuration import Configuration
 from tuner.search.options import SearchedOptions
@@ -53,10 +53,11 @@ class Features:
             total_steps: The horizon in updates, at least 10.
             options: Those that are searched.
         """
-        rows = [_row(one.schedule, total_steps=total_steps) for one in configurations]
+        schedules = [one.schedule for one in configurations]
+        rows = [_shape_row(one.family, one.warmup, one.floor, total_steps) for one in schedules]
         chosen = [one.options for one in configurations]
         table = np.array(rows, dtype=np.float64).reshape(len(rows), 3 + _CURVE)
-        rate = np.log([one.schedule.peak_lr for one in configurations])
+        rate = np.log([one.peak_lr for one in schedules])
         return cls(
             peak=rate + table[:, 0] - options.peak_shifts(chosen),
             bound=table[:, 1],
@@ -89,19 +90,16 @@ class Features:
         )
 
 
-def _row(schedule: Schedule, *, total_steps: int) -> tuple[float, ...]:
-    """All but the peak rate, which most schedules of a search differ by alone."""
-    return _shape_row(schedule.model_copy(update={"peak_lr": 1.0}), total_steps)
-
-
 @lru_cache(maxsize=16_384)
-def _shape_row(shape: Schedule, total_steps: int) -> tuple[float, ...]:
+def _shape_row(family: Family, warmup: Warmup, floor: float, total_steps: int) -> tuple[float, ...]:
+    """All but the peak rate, which most schedules of a search differ by alone."""
+    shape = Schedule(peak_lr=1.0, family=family, warmup=warmup, floor=floor)
     steps = min(total_steps, _RESOLUTION)
     short = shape.compressed(steps, from_steps=total_steps, min_warmup=0)
     rates = short.lrs(steps)
     bound = shape_bound(rates)
-    warmup = short.warmup.length(steps)
-    places = warmup + ((np.arange(_CURVE) + 0.5) * (steps - warmup) / _CURVE).astype(np.int64)
+    rise = short.warmup.length(steps)
+    places = rise + ((np.arange(_CURVE) + 0.5) * (steps - rise) / _CURVE).astype(np.int64)
     return (
         # The best peak falls with the square root of the updates, and so does the bound.
         -math.log(bound.best_peak) + 0.5 * math.log(_RESOLUTION / steps),

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import product
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from tuner.errors import InvalidValue
 from tuner.schedules import FAMILIES, Schedule
@@ -127,6 +127,7 @@ class SearchSpace(_Frozen):
         min_length=1, max_length=16, description="Where a decay ends, as fractions of the peak."
     )
     families: tuple[FamilySpace, ...] = Field(min_length=1, max_length=32)
+    _known: dict[str, Mapping[str, Parameter]] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> SearchSpace:
@@ -141,7 +142,7 @@ class SearchSpace(_Frozen):
                 _check_corner(corner, field=f"families.{index}")
         return self
 
-    def parameters(self, family: str) -> dict[str, Parameter]:
+    def parameters(self, family: str) -> Mapping[str, Parameter]:
         """What varies within a family, by name: its own parameters carry its name, as in ``wsd.cooldown``.
 
         Families that rise to the peak by themselves take no warm-up, and a constant rate has no floor.
@@ -149,6 +150,11 @@ class SearchSpace(_Frozen):
         Args:
             family: Name of one of the space's families.
         """
+        if family not in self._known:  # asked for with every schedule that is built
+            self._known[family] = self._parameters(family)
+        return self._known[family]
+
+    def _parameters(self, family: str) -> dict[str, Parameter]:
         own = self._family(family).params
         shared: dict[str, Parameter] = {"peak_lr": self.peak_lr}
         if _starts_at_peak(family, {name: param.corners[0] for name, param in own.items()}):

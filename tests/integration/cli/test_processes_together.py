@@ -4,8 +4,12 @@ import csv
 import json
 import os
 import signal
+import sqlite3
+from contextlib import closing
 
+from tuner.cli.stack import database_in
 from tuner.schedules import Schedule
+from tuner.store.migrate import upgrade
 
 SMALL = json.dumps({"search": {"rungs": 2, "cohort": 2, "finalists": 1, "confirm_seeds": 2}})
 PATIENCE = 90.0
@@ -60,6 +64,16 @@ class TestUp:
         assert up.wait(timeout=PATIENCE) == 4
         said = world.said_by(up)
         assert "No module named 'nope'" in said
+        assert "starting it again" not in said
+
+    def test_a_database_of_a_newer_version_ends_it_at_once_with_the_reason(self, world, tmp_path):
+        upgrade(database_in(tmp_path))
+        with closing(sqlite3.connect(tmp_path / "tuner.db")) as database, database:
+            database.execute("UPDATE tuner_alembic_version SET version_num = '9999'")
+        up = world.start("up", "--data-dir", str(tmp_path), "--port", "0", "--device", "cpu")
+        assert up.wait(timeout=PATIENCE) == 4
+        said = world.said_by(up)
+        assert "the tables were made by another, newer version of Schedule Tuner" in said
         assert "starting it again" not in said
 
 

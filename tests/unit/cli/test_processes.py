@@ -50,6 +50,15 @@ class TestSupervisor:
             with pytest.raises(ChildGivenUp, match=r"the broken would not stay up: ended with exit code 7\n +no data"):
                 supervisor.check()
         assert len(told) == FAST.deaths_in_a_row - 1
+        assert told[0].endswith(" s. It said: no database")
+
+    def test_what_an_earlier_start_said_is_not_taken_for_the_reason(self, told, until, tmp_path):
+        log = tmp_path / "silent.log"
+        log.write_text("of yesterday\n")
+        with Supervisor(tell=told.append, policy=FAST) as supervisor:
+            supervisor.add(child("silent", "raise SystemExit(7)", log=log))
+            until(lambda: told)
+        assert told[0].endswith(" s.")
 
     def test_a_child_that_refuses_its_command_line_is_not_tried_again(self, told, until):
         with Supervisor(tell=told.append, policy=FAST) as supervisor:
