@@ -1,9 +1,9 @@
-"""One planning step of one job: read its state, ask the plan, run the study, write what follows.
+"""One planning step of one job: read its state, ask the plan, choose, write what follows, tell Optuna's study.
 
 This is the effectful ring around the pure plan. It runs under the study lock, in the worker that asked for it, and
 never inside a transaction: Optuna writes on a connection of its own. Our tables are the truth and Optuna follows them,
-so a crash between any two lines here is mended by the next step: what Optuna lacks is written then, and a trial that
-Optuna has and we do not is given up.
+when no device waits for it: so a crash between any two lines here is mended by a later step. What Optuna lacks is
+written then, and a trial that Optuna has and we do not is given up.
 """
 
 from __future__ import annotations
@@ -62,31 +62,30 @@ def advance(store: Store, *, lock: StudyLock, ahead: bool = False) -> None:
     if record.job.state is JobState.QUEUED:
         store.planning.start_job(lock)
     record = _close_failed_trials(store, lock=lock, record=record)
-    decisions, closed = plan(study_state(record), capacity=1), False
+    decisions = plan(study_state(record), capacity=1)
     while closing := leading_ends(decisions):
         for ended in closing:
             state = TrialState.PRUNED if isinstance(ended, Prune) else TrialState.COMPLETED
             store.planning.close_trial(lock, number=ended.trial, state=state, reason=ended.reason)
         # Their ends may be what the search stops for: the rest is planned anew.
         record = store.planning.load(lock.job_id)
-        decisions, closed = plan(study_state(record), capacity=1), True
+        decisions = plan(study_state(record), capacity=1)
     # Trials that end only because of what is opened here are left to the next step.
     opening = [decision for decision in decisions if not isinstance(decision, Prune | CompleteTrial)]
-    if ahead and any(map(_wants_all_results, opening)):
-        store.planning.release(lock, again=True)
-        return
-    # Confirmation tells the sampler nothing, and opening the study takes longer than everything else here.
-    if closed or not opening or any(not isinstance(decision, Confirm) for decision in opening):
-        study = _study_in_step(store, lock=lock, record=record)
-        for decision in opening:
-            if isinstance(decision, NewTrial):
-                _open_trial(store, lock=lock, state=study_state(record), study=study, decision=decision)
+    if postponed := ahead and any(map(_wants_all_results, opening)):
+        opening = []
+    over = any(isinstance(decision, Finish | GiveUp) for decision in opening)
+    if ahead or over or not opening:
+        # Else a device waits for what is opened here: Optuna, which decides nothing, is told beside its training.
+        _keep_optuna_in_step(store, lock=lock, record=record)
     for decision in opening:
         _carry_out(store, lock=lock, record=record, decision=decision)
-    if not any(isinstance(decision, Finish | GiveUp) for decision in opening):
+    if over:
+        return
+    if opening:
         # Planning that is due for nothing would have a run pre-empted for an urgent job that only waits for its own.
-        again = bool(opening) and bool(plan(study_state(store.planning.load(lock.job_id)), capacity=1))
-        store.planning.release(lock, again=again)
+        postponed = bool(plan(study_state(store.planning.load(lock.job_id)), capacity=1))
+    store.planning.release(lock, again=postponed)
 
 
 def advance_beside(store: Store, *, lease: LeasedRun) -> None:
@@ -150,12 +149,11 @@ def study_result(record: StudyRecord, *, why_ended: str, curves: Sequence[RunCur
     )
 
 
-def _open_trial(store: Store, *, lock: StudyLock, state: StudyState, study: Study, decision: NewTrial) -> None:
+def _open_trial(store: Store, *, lock: StudyLock, state: StudyState, decision: NewTrial) -> None:
     configuration = configuration_for(decision, state=state)
     store.planning.add_trial(
         lock,
         number=decision.number,
-        optuna_number=study.ask(configuration, number=decision.number, control=decision.control),
         cohort=decision.cohort,
         control=decision.control,
         configuration=configuration,
@@ -165,9 +163,10 @@ def _open_trial(store: Store, *, lock: StudyLock, state: StudyState, study: Stud
 
 
 def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, decision: Decision) -> None:
-    """Carry out a decision that concerns trials that exist, or the whole study."""
     settings = record.job.spec.search
     match decision:
+        case NewTrial():
+            _open_trial(store, lock=lock, state=study_state(record), decision=decision)
         case Promote():
             schedule = record.trials[decision.trial].schedule
             run = _rung_run(schedule, settings=settings, rung=decision.rung, reason=decision.reason)
@@ -213,19 +212,30 @@ def _rung_run(schedule: Schedule, *, settings: SearchSettings, rung: int, reason
     )
 
 
-def _study_in_step(store: Store, *, lock: StudyLock, record: StudyRecord) -> Study:
-    """Open the Optuna study and bring it to what our tables say."""
+def _keep_optuna_in_step(store: Store, *, lock: StudyLock, record: StudyRecord) -> None:
+    """Bring the Optuna study to what our tables say."""
     settings = record.job.spec.search
     study = Study.open(store.optuna_storage(), name=record.job.id, settings=settings)
     # A planner that slept past its lock would take the trials of its successor for orphans.
     store.planning.extend(lock, seconds=LOCK_SECONDS)
-    study.abandon_orphans({trial.optuna_number for trial in record.trials})
-    steps = rung_steps(settings)
-    runs = RunsByTrial.of(record.runs)
+    known = {trial.number: trial.optuna_number for trial in record.trials if trial.optuna_number is not None}
+    study.abandon_orphans(known.values())
+    asked = {
+        trial.number: study.ask(
+            trial.configuration,
+            number=trial.number,
+            control=None if trial.control is None else Control(trial.control),
+        )
+        for trial in record.trials
+        if trial.number not in known
+    }
+    if asked:
+        store.planning.set_optuna_numbers(lock, numbers=asked)
+    numbers, steps, runs = known | asked, rung_steps(settings), RunsByTrial.of(record.runs)
     study.sync(
         [
             StudyTrial(
-                optuna_number=trial.optuna_number,
+                optuna_number=numbers[trial.number],
                 steps_results=tuple(
                     (steps[rung], result.loss) for rung, result in enumerate(runs.results(trial.number))
                 ),
@@ -234,7 +244,6 @@ def _study_in_step(store: Store, *, lock: StudyLock, record: StudyRecord) -> Stu
             for trial in record.trials
         ]
     )
-    return study
 
 
 def _close_failed_trials(store: Store, *, lock: StudyLock, record: StudyRecord) -> StudyRecord:

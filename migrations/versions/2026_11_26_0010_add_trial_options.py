@@ -1,4 +1,4 @@
-"""add trial options.
+"""add trial options, and trials that Optuna is told of later.
 
 Revision: 0004
 Follows: 0003
@@ -20,10 +20,13 @@ _jobs = sa.table("tuner_jobs", sa.column("seq"), sa.column("spec", sa.JSON()))
 def upgrade() -> None:
     _do_not_queue_behind_long_transactions()
     op.add_column("tuner_trials", sa.Column("options", sa.JSON(), server_default="{}", nullable=False))
+    with op.batch_alter_table("tuner_trials") as trials:
+        trials.alter_column("optuna_number", existing_type=sa.Integer(), nullable=True)
 
 
 def downgrade() -> None:
     _do_not_queue_behind_long_transactions()
+    _number_what_optuna_was_not_told()
     # The earlier version searches no options, and does not ask for longer runs. What trials trained with is lost.
     connection = op.get_bind()
     for seq, spec in connection.execute(sa.select(_jobs.c.seq, _jobs.c.spec)).all():
@@ -31,6 +34,21 @@ def downgrade() -> None:
         former["search"] = {name: value for name, value in spec["search"].items() if name != "options"}
         connection.execute(sa.update(_jobs).where(_jobs.c.seq == seq).values(spec=former))
     op.drop_column("tuner_trials", "options")
+    with op.batch_alter_table("tuner_trials") as trials:
+        trials.alter_column("optuna_number", existing_type=sa.Integer(), nullable=False)
+
+
+def _number_what_optuna_was_not_told() -> None:
+    """The earlier version looks for every trial in Optuna's study. A failed job that it tries again would fail once more."""
+    open_jobs = op.get_bind().scalars(
+        sa.text(
+            "SELECT DISTINCT tuner_jobs.id FROM tuner_jobs JOIN tuner_trials ON tuner_trials.job_id = tuner_jobs.id "
+            "WHERE tuner_trials.optuna_number IS NULL AND tuner_jobs.state IN ('queued', 'running', 'paused')"
+        )
+    )
+    if waiting := sorted(open_jobs):
+        raise RuntimeError(f"let these jobs end, or cancel them, before going back: {', '.join(waiting)}")
+    op.execute("UPDATE tuner_trials SET optuna_number = -1 - number WHERE optuna_number IS NULL")
 
 
 def _do_not_queue_behind_long_transactions() -> None:

@@ -41,7 +41,7 @@ def attributes(record: StudyRecord, *, report: Report | None, trial_ids: Mapping
     ranked = sorted(record.trials, key=lambda trial: _rank(runs[trial.number]))
     made: dict[str, Any] = {_NOTE_VERSION: 1, _NOTE: study_note(record, report=report)}
     for trial in ranked[:MAX_NOTES]:
-        trial_id = trial_ids.get(trial.optuna_number)
+        trial_id = None if trial.optuna_number is None else trial_ids.get(trial.optuna_number)
         if trial_id is not None:
             made[f"dashboard:{trial_id}:note_ver"] = 1
             made[f"dashboard:{trial_id}:note_str:0"] = trial_note(record.job, trial, runs=runs[trial.number])

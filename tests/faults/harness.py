@@ -128,7 +128,6 @@ class Site:
         self.store.planning.add_trial(
             lock,
             number=0,
-            optuna_number=0,
             cohort=0,
             control=None,
             configuration=Configuration(schedule=SCHEDULE),

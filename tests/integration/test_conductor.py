@@ -63,38 +63,89 @@ def sql(file, statement):
         connection.execute(statement)
 
 
-def test_a_planner_that_slept_past_its_lock_harms_no_trial_of_its_successor(store, file, job, monkeypatch):
+def optuna_numbers(store, job):
+    return [trial.optuna_number for trial in store.jobs.trials(job.id).items]
+
+
+def open_trial(store):
     advance(store, lock=lock(store))
+
+
+def plan_beside(store):
+    """As while a run trains: no schedule is chosen then."""
+    advance(store, lock=lock(store), ahead=True)
+
+
+def test_optuna_is_told_of_a_trial_beside_its_training(store, job):
+    open_trial(store)
+    assert optuna_numbers(store, job) == [None]
+    plan_beside(store)
+    assert optuna_numbers(store, job) == [0]
+    assert optuna_states(store, job) == ["RUNNING"]
+
+
+def test_a_planner_that_slept_past_its_lock_harms_no_trial_of_its_successor(store, file, job, monkeypatch):
+    open_trial(store)
     stale = lock(store)
     what_it_loaded = store.planning.load(job.id)
     sql(file, "UPDATE tuner_jobs SET lock_expires_at = 0")
-    advance(store, lock=lock(store))
+    open_trial(store)
+    plan_beside(store)
     with monkeypatch.context() as asleep:
         asleep.setattr(store.planning, "load", lambda job_id: what_it_loaded)
-        with pytest.raises(StudyLockLost):
-            advance(store, lock=stale)
+        for ahead in (False, True):
+            with pytest.raises(StudyLockLost):
+                advance(store, lock=stale, ahead=ahead)
     assert optuna_states(store, job) == ["RUNNING"] * 2
-    assert [trial.optuna_number for trial in store.jobs.trials(job.id).items] == [0, 1]
+    assert optuna_numbers(store, job) == [0, 1]
 
 
 def test_a_failure_of_the_studys_tables_is_the_databases_and_passes(store, file, job):
-    advance(store, lock=lock(store))
+    open_trial(store)
+    plan_beside(store)
     sql(file, "ALTER TABLE trials RENAME TO trials_away")
     failing = lock(store)
     with pytest.raises(DatabaseUnavailable, match="study's tables"):
-        advance(store, lock=failing)
+        advance(store, lock=failing, ahead=True)
     sql(file, "ALTER TABLE trials_away RENAME TO trials")
     advance(store, lock=failing)
-    assert len(store.jobs.trials(job.id).items) == 2
+    plan_beside(store)
+    assert optuna_numbers(store, job) == [0, 1]
     assert store.jobs.get(job.id).state is JobState.RUNNING
 
 
-def test_an_optuna_trial_without_a_run_is_given_up(store, job):
-    advance(store, lock=lock(store))
+def test_what_trains_next_does_not_wait_for_the_studys_tables(store, file, job):
+    open_trial(store)
+    plan_beside(store)
+    sql(file, "ALTER TABLE trials RENAME TO trials_away")
+    open_trial(store)
+    assert [run.state for run in store.jobs.runs(job.id).items] == [RunState.QUEUED] * 2
+
+
+def test_an_optuna_trial_that_we_do_not_have_is_given_up(store, job):
+    open_trial(store)
+    plan_beside(store)
     optuna.load_study(study_name=job.id, storage=store.optuna_storage()).ask()
-    advance(store, lock=lock(store))
+    open_trial(store)
+    plan_beside(store)
     assert optuna_states(store, job) == ["RUNNING", "FAIL", "RUNNING"]
-    assert [trial.optuna_number for trial in store.jobs.trials(job.id).items] == [0, 2]
+    assert optuna_numbers(store, job) == [0, 2]
+
+
+def test_a_trial_whose_optuna_number_was_lost_on_the_way_is_told_of_anew(store, job, monkeypatch):
+    open_trial(store)
+    dying = lock(store)
+    with monkeypatch.context() as broken:
+        broken.setattr(store.planning, "set_optuna_numbers", raise_lost)
+        with pytest.raises(ConnectionError):
+            advance(store, lock=dying, ahead=True)
+    advance(store, lock=dying, ahead=True)
+    assert optuna_states(store, job) == ["FAIL", "RUNNING"]
+    assert optuna_numbers(store, job) == [1]
+
+
+def raise_lost(*_, **__):
+    raise ConnectionError("lost between Optuna's tables and ours")
 
 
 def test_each_step_asks_for_one_run_and_planning_stays_due_until_nothing_is_left(store, job):

@@ -94,7 +94,8 @@ class TrialRecord:
     job_id: str
     number: int
     """0-based, without gaps, in the order of birth within the job."""
-    optuna_number: int
+    optuna_number: int | None
+    """In the Optuna study of the job; ``None`` until it was told of the trial, which is a little later."""
     cohort: int
     control: str | None
     """Group of controls that it belongs to (``"constant"``, ``"default"``, ...); ``None`` for the sampler's own."""

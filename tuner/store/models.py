@@ -258,7 +258,7 @@ class Trial(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     job_id: Mapped[str] = mapped_column(Id, ForeignKey(Job.id))
     number: Mapped[int] = mapped_column(Integer)
-    optuna_number: Mapped[int] = mapped_column(Integer)
+    optuna_number: Mapped[int | None] = mapped_column(Integer)
     cohort: Mapped[int] = mapped_column(Integer)
     control: Mapped[str | None] = mapped_column(String(50))
     family: Mapped[str] = mapped_column(String(50))

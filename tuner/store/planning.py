@@ -11,6 +11,7 @@ whatever happens to the job's runs sets it. So what happens while a plan is bein
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -69,7 +70,6 @@ class Planning(Part):
         lock: StudyLock,
         *,
         number: int,
-        optuna_number: int,
         cohort: int,
         control: str | None,
         configuration: Configuration,
@@ -81,14 +81,13 @@ class Planning(Part):
         Raises:
             StudyLockLost: The lock is no longer held; nothing was stored.
             IllegalTransition: The job is not running.
-            InvalidValue: The job has a trial of this number or Optuna number.
+            InvalidValue: The job has a trial of this number.
         """
         job = _running(tx, lock)
         trial = Trial(
             id=str(uuid.uuid4()),
             job_id=job.id,
             number=number,
-            optuna_number=optuna_number,
             cohort=cohort,
             control=control,
             family=configuration.schedule.family.name,
@@ -98,12 +97,28 @@ class Planning(Part):
             reason=plain_text(reason),
         )
         tx.session.add(trial)
-        _flush_unique(
-            tx, field="number", value=(number, optuna_number), allowed="new to the job, as is the Optuna number"
-        )
+        _flush_unique(tx, field="number", value=number, allowed="new to the job")
         tx.tell(EventKind.TRIAL_STARTED, job_id=job.id, trial=number, cohort=cohort, control=control, reason=reason)
         _add_run(tx, trial, run)
         return trial_record(trial)
+
+    @writes
+    def set_optuna_numbers(self, tx: Tx, lock: StudyLock, *, numbers: Mapping[int, int]) -> None:
+        """Remember what Optuna calls trials.
+
+        Args:
+            lock: The lock.
+            numbers: Optuna's number by ours.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+            NotFound: The job has no trial of a number.
+            InvalidValue: Another trial of the job has an Optuna number.
+        """
+        job = _locked(tx, lock)
+        for number, optuna_number in numbers.items():
+            _trial(tx, job, number=number).optuna_number = optuna_number
+        _flush_unique(tx, field="optuna_number", value=sorted(numbers.values()), allowed="new to the job")
 
     @writes
     def add_run(self, tx: Tx, lock: StudyLock, *, trial_number: int, run: NewRun) -> RunRecord:

@@ -86,13 +86,13 @@ class World:
             self.store.planning.add_trial(
                 lock,
                 number=number,
-                optuna_number=number,
                 cohort=0,
                 control=CONTROLS[number],
                 configuration=Configuration(schedule=schedule),
                 reason=f"trial {number}",
                 run=_run(job, schedule=schedule, rung=0),
             )
+        self.store.planning.set_optuna_numbers(lock, numbers={number: number for number in range(len(SCHEDULES))})
         return lock
 
     def claim(self) -> LeasedRun:

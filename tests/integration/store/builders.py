@@ -140,7 +140,6 @@ class Bench:
     def add_trial(self, lock: StudyLock, number: int, /, **changes: Any) -> None:
         values = {
             "number": number,
-            "optuna_number": number,
             "cohort": 0,
             "control": None,
             "configuration": Configuration(schedule=schedule()),

@@ -115,7 +115,6 @@ class TestWrites:
         trial = store.planning.add_trial(
             lock,
             number=0,
-            optuna_number=3,
             cohort=1,
             control="constant",
             configuration=configuration,
@@ -123,6 +122,9 @@ class TestWrites:
             run=new_run(reason="first rung"),
         )
         run = store.planning.add_run(lock, trial_number=0, run=new_run(rung=1, total_steps=270, reason="promoted"))
+        assert trial.optuna_number is None
+        store.planning.set_optuna_numbers(lock, numbers={0: 3})
+        trial = store.jobs.trial(job.id, number=0)
         record = store.planning.load(job.id)
         assert record.job.state is JobState.RUNNING
         assert record.job.started_at is not None
@@ -147,19 +149,29 @@ class TestWrites:
         with pytest.raises(IllegalTransition, match="is queued"):
             bench.add_trial(bench.lock(), 0)
 
-    @pytest.mark.parametrize("twin", [{"number": 0, "optuna_number": 9}, {"number": 9, "optuna_number": 0}])
-    def test_a_trial_planned_twice_is_refused_and_leaves_no_run(
-        self, bench: Bench, store: Store, twin: dict[str, int]
-    ) -> None:
+    def test_a_trial_planned_twice_is_refused_and_leaves_no_run(self, bench: Bench, store: Store) -> None:
         job = store.jobs.submit(spec())
         lock = bench.lock()
         store.planning.start_job(lock)
         bench.add_trial(lock, 0)
         told = bench.kinds(job.id)
         with pytest.raises(InvalidValue, match="number must be new to the job"):
-            bench.add_trial(lock, 9, **twin)
+            bench.add_trial(lock, 0)
         assert len(store.jobs.runs(job.id).items) == len(store.jobs.trials(job.id).items) == 1
         assert bench.kinds(job.id) == told
+
+    def test_two_trials_never_have_one_optuna_number(self, bench: Bench, store: Store) -> None:
+        job = store.jobs.submit(spec())
+        lock = bench.lock()
+        store.planning.start_job(lock)
+        for number in range(2):
+            bench.add_trial(lock, number)
+        store.planning.set_optuna_numbers(lock, numbers={0: 4})
+        with pytest.raises(InvalidValue, match=r"optuna_number must be new to the job"):
+            store.planning.set_optuna_numbers(lock, numbers={1: 4})
+        with pytest.raises(NotFound, match="7 of job"):
+            store.planning.set_optuna_numbers(lock, numbers={1: 5, 7: 6})
+        assert [trial.optuna_number for trial in store.jobs.trials(job.id).items] == [4, None]
 
     def test_a_run_planned_twice_is_refused(self, bench: Bench, store: Store) -> None:
         job = store.jobs.submit(spec())

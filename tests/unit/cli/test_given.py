@@ -55,7 +55,7 @@ class TestRanges:
 
     @pytest.mark.parametrize("text", ["a=3", "a=", "a=1..", "a=..1", "a=1..x", "a=1..2:lin", "a=true..false"])
     def test_what_is_neither_is_refused_with_examples(self, text):
-        with pytest.raises(InvalidValue, match="--vary must be NAME=LOW..HIGH") as error:
+        with pytest.raises(InvalidValue, match=r"--vary must be NAME=LOW\.\.HIGH") as error:
             ranges([text], option="--vary")
         assert "momentum=0.8,0.9,0.95" in error.value.hint
 
