@@ -243,6 +243,27 @@ def test_going_back_to_the_third_revision_drops_searched_options_and_longer_runs
     assert is_current(released_url)
 
 
+def test_going_back_waits_for_open_jobs_whose_trials_optuna_was_not_told_of(released_url: str) -> None:
+    upgrade(released_url)
+    open_job = job_named(all_rows(released_url), "half done")
+    with engine_of(released_url) as engine:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE tuner_trials SET optuna_number = NULL WHERE number = 0"))
+        before = all_rows(released_url)
+        with pytest.raises(
+            RuntimeError, match=f"let these jobs end, or cancel them, before going back: {open_job['id']}"
+        ):
+            run(engine, "downgrade", "0003")
+        assert all_rows(released_url) == before
+        with engine.begin() as connection:
+            connection.execute(
+                text("UPDATE tuner_jobs SET state = 'cancelled' WHERE seq = :seq"), {"seq": open_job["seq"]}
+            )
+        run(engine, "downgrade", "0003")
+    trials = all_rows(released_url)["tuner_trials"].values()
+    assert {trial["optuna_number"] for trial in trials if trial["number"] == 0} == {-1}
+
+
 @pytest.mark.parametrize(("started", "state"), [("NULL", "queued"), ("1.0", "running")])
 def test_going_back_leaves_no_state_that_the_earlier_release_does_not_know(
     released_url: str, started: str, state: str
