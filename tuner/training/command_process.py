@@ -45,7 +45,7 @@ def run_command(
         options: By name.
 
     Raises:
-        WorkloadError: It cannot be started, ended with another code than 0, or wrote a line that is no report.
+        WorkloadError: It cannot be started, ended with another code than 0, wrote a line that is no report, or none.
         RunStopped: The run is over; the command and all that it started are gone.
     """
     with tempfile.TemporaryDirectory(prefix="tuner-run-") as name:
@@ -64,6 +64,11 @@ def run_command(
                 reports.pass_on(run)
             reports.pass_on(run, complete=True)
             process.check()
+    if not reports.any:
+        story = f"{arguments[0]!r} ended with exit code 0 and without a report"
+        line = f'{{"step": {run.total_steps}, "val_loss": ...}}'
+        due = f"a line {line} is due in the file that TUNER_REPORTS names after the last update"
+        raise WorkloadError(f"{story}; {due}")
 
 
 def environment(run: TrainingRun, *, files: Path, options: Mapping[str, Any]) -> dict[str, str]:
@@ -122,6 +127,8 @@ class _ReportFile:
         self._path = path
         self._read = 0
         self._lines = 0
+        self.any = False
+        """Whether anything was reported."""
 
     def pass_on(self, run: TrainingRun, *, complete: bool = False) -> None:
         """Report what is new.
@@ -142,6 +149,7 @@ class _ReportFile:
         for line in new[:end].splitlines():
             self._lines += 1
             if line.strip():
+                self.any = True
                 self._report(run, line=line)
 
     def _report(self, run: TrainingRun, *, line: bytes) -> None:

@@ -83,7 +83,9 @@ def read_snapshot(path: Path, *, run: str) -> tuple[int, dict[str, Any]]:
     """
     try:
         snapshot = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torn files fail in many ways: zip, pickle, end of file, missing
+    except FileNotFoundError:
+        raise SnapshotUnusable(f"{path} is not there: it was deleted, or is on another machine") from None
+    except Exception as error:  # torn files fail in many ways: zip, pickle, end of file
         raise SnapshotUnusable(f"{path} cannot be read: {type(error).__name__}") from error
     if not isinstance(snapshot, dict) or snapshot.get("format") != FORMAT:
         raise SnapshotUnusable(f"{path} is not a snapshot of format {FORMAT}")

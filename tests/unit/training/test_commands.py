@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.harness import is_alive, wait_until
 from tuner.sdk import run
+from tuner.training import command_process
 from tuner.training.protocol import Outcome, Verdict
 from tuner.training.registry import load_provider
 
@@ -81,6 +82,21 @@ time.sleep(600)
     wait_until(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()), what="their end")
 
 
+def test_a_command_that_ignores_the_request_to_end_is_killed(script, train, tmp_path, monkeypatch):
+    monkeypatch.setattr(command_process, "GRACE_SECONDS", 0.2)
+    pid = tmp_path / "pid"
+    body = f"""
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+open({str(pid)!r}, "w").write(str(os.getpid()))
+report(step=10, val_loss=1.0)
+time.sleep(600)
+"""
+    ended = train(script(body), verdict=lambda message: Verdict(stop=True))
+    assert (ended.outcome, ended.step) == (Outcome.STOPPED, 10)
+    wait_until(lambda: not is_alive(int(pid.read_text())), what="its end")
+
+
 def test_a_loss_that_is_not_finite_ends_it(script, train):
     ended = train(script("report(step=10, val_loss=float('nan'))\ntime.sleep(600)"))
     assert ended.outcome is Outcome.DIVERGED
@@ -91,7 +107,10 @@ def test_a_loss_that_is_not_finite_ends_it(script, train):
     [
         ("sys.exit(3)", "ended with exit code 3; what it printed is in the log of the run"),
         ("os.kill(os.getpid(), 9)", "was killed by signal 9"),
-        ("pass", "ended without a report"),
+        (
+            "pass",
+            'ended with exit code 0 and without a report; a line {"step": 40, "val_loss": ...} is due in the file',
+        ),
         ("report(step=30, val_loss=1.0)", "after 30 of 40 updates"),
         ("report(step=10)\ntime.sleep(600)", "line 1 of the reports must be like"),
         ("report(step=10, val_loss=1, loss=2)", "'loss' is not known"),
