@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,14 +16,18 @@ _MOST_FRAMES = 12
 _TAIL_LINES = 20
 
 
-def how_it_ended(code: int) -> str:
+def how_it_ended(code: int, *, left_running: Sequence[str] = ()) -> str:
     """An exit code in words.
 
     Args:
         code: As `subprocess` tells it: negative for a signal.
+        left_running: Names of processes that it had started and that went on.
     """
     if code >= 0:
         hint = " (somebody called os._exit)" if code == 0 else ""
+        if left_running:
+            names = ", ".join(map(repr, left_running))
+            hint = f", while what it had started ran on ({names}): has the code gone into the background?"
         return f"the runner ended by itself, with exit code {code} and no result{hint}"
     try:
         name = signal.Signals(-code).name

@@ -39,6 +39,7 @@ _TERM_SECONDS = 2.0
 _DUMP_SECONDS = 2.0
 """How long a stuck process may take to say where it stands."""
 _DUMP_BYTES = 64 * 1024
+_DEAF = "; it did not end at SIGTERM, which its code ignores or handles, so that SIGKILL had to end it"
 _NOT_ITS_OWN = " (training code must not write to, or close, a file descriptor that it did not open)"
 _MIB = 1024 * 1024
 
@@ -200,8 +201,8 @@ class RunnerProcess:
             shortage: See `RunnerDied`.
         """
         stood = self._where_it_stands() if stuck else ""
-        self.kill()
-        told = self._with_last_words(f"the runner was killed: {reason}{stood}", dumped=stuck)
+        deaf = "" if self.kill() else _DEAF
+        told = self._with_last_words(f"the runner was killed: {reason}{deaf}{stood}", dumped=stuck)
         return RunnerDied(told, final=final, shortage=shortage)
 
     def begin_run(self) -> None:
@@ -232,18 +233,25 @@ class RunnerProcess:
                 self._process.wait(_AFTER_CLOSE_SECONDS)
         self.kill()
 
-    def kill(self) -> None:
-        """End the process and all that it started: SIGTERM, and SIGKILL for what is left a moment later."""
+    def kill(self) -> bool:
+        """End the process and all that it started: SIGTERM, and SIGKILL for what is left a moment later.
+
+        Returns:
+            Whether the process had ended, or ended when it was asked to.
+        """
+        heard = True
         if self._process is not None:
+            lives = self._process.poll() is None
             self._signal_group(signal.SIGTERM)
             self._signal_group(signal.SIGCONT)  # or one that is stopped would not hear of it
             self._family.end(session=self._process.pid, grace=_TERM_SECONDS)
             self._signal_group(signal.SIGKILL)
-            self._process.wait()
+            heard = self._process.wait() != -signal.SIGKILL or not lives
             self._process = None
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
+        return heard
 
     def _spawn(self) -> None:
         self._pipe = pipe = MessagePipe()
@@ -307,9 +315,12 @@ class RunnerProcess:
             return ""
         if is_stopped(self._process.pid):
             return " (it was stopped by a signal, SIGSTOP or SIGTSTP, and nobody let it go on)"
-        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        with suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGABRT)
+        try:
             self._process.wait(_DUMP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return " (where it stood is not known: it did not react to SIGABRT)"
         return where_it_stood(self._log.tail(last_bytes=_DUMP_BYTES, lines=None))
 
     def _open_pipe(self) -> MessagePipe:
@@ -326,8 +337,9 @@ class RunnerProcess:
         except subprocess.TimeoutExpired:
             return self.put_down(f"it closed its pipe but did not end{_NOT_ITS_OWN}")
         shortage = self.shortage() if code == -signal.SIGKILL else None
+        ended = how_it_ended(code, left_running=self.left_running())
         self.kill()
-        reason = "out of memory: the kernel killed the runner" if shortage is not None else how_it_ended(code)
+        reason = ended if shortage is None else "out of memory: the kernel killed the runner"
         return RunnerDied(self._with_last_words(reason), shortage=shortage)
 
     def _with_last_words(self, reason: str, *, dumped: bool = False) -> str:

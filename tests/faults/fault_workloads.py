@@ -14,8 +14,9 @@ from pydantic import Field
 from tests.faults.misdeeds import MISDEEDS
 from tuner.search.space import OptimizerKind
 from tuner.training.options import WorkloadOptions
+from tuner.training.run import TrainingRun
 from tuner.training.stepwise import StepwiseTraining
-from tuner.training.workload import StepwiseWorkload
+from tuner.training.workload import OpaqueWorkload, StepwiseWorkload
 
 _LONGEST_WAIT_SECONDS = 120.0
 
@@ -92,6 +93,20 @@ class Hostile(StepwiseWorkload):
 
     def start(self, options: HostileOptions, *, seed: int, device: torch.device) -> StepwiseTraining:
         return HostileTraining(options)
+
+
+class Quiet(OpaqueWorkload):
+    """Owns its loop, and forgets to report."""
+
+    name: ClassVar[str] = "quiet"
+    version: ClassVar[str] = "1"
+    description: ClassVar[str] = "Reports nothing."
+    default_steps: ClassVar[int] = 60
+    optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
+
+    def train(self, run: TrainingRun, options: WorkloadOptions) -> None:
+        for step in range(run.total_steps):
+            run.lr(step)
 
 
 class HostileTraining(GatedTraining):

@@ -124,6 +124,22 @@ def write_on_the_pipe(folder: Path) -> None:
     time.sleep(_LONGEST_WAIT_SECONDS)
 
 
+def fork_and_train_on(folder: Path) -> None:
+    """Both processes return into the training loop, the copy first."""
+    if child := os.fork():
+        os.waitpid(child, 0)
+    else:
+        _note(folder, os.getpid())
+
+
+def go_into_the_background(folder: Path) -> None:
+    """As a daemon does: the process ends well, and its copy lives on."""
+    if os.fork():
+        os._exit(0)
+    _note(folder, os.getpid())
+    time.sleep(_LONGEST_WAIT_SECONDS)
+
+
 def leave_children(folder: Path) -> None:
     """One in the runner's session, one that daemonised itself out of it."""
     if os.fork() == 0:
@@ -207,6 +223,8 @@ MISDEEDS: dict[str, Callable[[Path], None]] = {
         stop_itself,
         print_garbage,
         close_everything,
+        fork_and_train_on,
+        go_into_the_background,
         write_on_the_pipe,
         leave_children,
         leave_a_thread,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -11,35 +13,71 @@ from pathlib import Path
 import pytest
 
 import tuner
-from tests.faults.fault_workloads import Gated, Hostile
+from tests.faults.fault_workloads import Gated, Hostile, Quiet
 from tests.faults.harness import Site, is_alive, site_in, wait_until
 from tuner.jobs.admission import admit
 from tuner.jobs.records import RunRecord
 from tuner.jobs.states import RunState, is_over
 from tuner.report.report import Report
+from tuner.training.registry import load_provider
 from tuner.training.workload import describe
 
 pytestmark = pytest.mark.faults
 
-# How each run ends, and the words that tell its user why.
+GATED, QUIET = "tests.faults.fault_workloads:Gated", "tests.faults.fault_workloads:Quiet"
+
+# The whole first line that tells the user why (a pattern), and how the next one begins.
+NO_PROGRESS = r"the runner was killed: it is stuck: no progress for 2 s \(TUNER_SILENCE_LIMIT of the worker\); " + (
+    r"the last known is update \d+"
+)
 KILLED = {
-    "segfault": "the runner was killed by SIGSEGV\nLast lines of its error output:\nFatal Python error: Segmentation",
-    "exit_silently": "the runner ended by itself, with exit code 0 and no result (somebody called os._exit)",
-    "close_everything": "training code must close no file descriptor that it did not open",
-    "write_on_the_pipe": 'the runner was killed: it broke the protocol: it sent b\'{"type": "nonsense"}\'',
+    "segfault": (
+        r"the runner was killed by SIGSEGV",
+        "Last lines of its error output:\nFatal Python error: Segmentation",
+    ),
+    "exit_silently": (
+        r"the runner ended by itself, with exit code 0 and no result \(somebody called os\._exit\)",
+        "",
+    ),
+    "go_into_the_background": (
+        r"the runner ended by itself, with exit code 0 and no result, "
+        r"while what it had started ran on \('python[\d.]*'\): has the code gone into the background\?",
+        "",
+    ),
+    "close_everything": (
+        r"the runner ended by itself, with exit code 1 and no result",
+        "Last lines of its error output:\nthe pipe to the worker is closed on this side (Bad file descriptor): "
+        "training code must close no file descriptor that it did not open",
+    ),
+    "write_on_the_pipe": (
+        r"the runner was killed: it broke the protocol: it sent b'\{\"type\": \"nonsense\"\}', which is no message: .*"
+        r"\(training code must not write to, or close, a file descriptor that it did not open\)",
+        "",
+    ),
 }
 STUCK = {
-    "spin": "in spin\n",
-    "ignore_signals": "it is stuck: no progress for 2 s (TUNER_SILENCE_LIMIT of the worker); the last known",
-    "stop_itself": "it was stopped by a signal, SIGSTOP or SIGTSTP, and nobody let it go on",
-    "hoard": "out of memory: with what it started it has more than it may\nMost memory seen: ",
+    "spin": (NO_PROGRESS, "Where it stood (most recent call first):\n"),
+    "ignore_signals": (
+        NO_PROGRESS + r"; it did not end at SIGTERM, which its code ignores or handles, so that SIGKILL had to end it "
+        r"\(where it stood is not known: it did not react to SIGABRT\)",
+        "",
+    ),
+    "stop_itself": (
+        NO_PROGRESS + r" \(it was stopped by a signal, SIGSTOP or SIGTSTP, and nobody let it go on\)",
+        "",
+    ),
+    "hoard": (
+        r"the runner was killed: out of memory: with what it started it has more than it may",
+        "Most memory seen: 1,",
+    ),
 }
 RAISED = {
-    "sys_exit": "SystemExit: 0\nThe training code ended the process (sys.exit) before its run was over",
-    "raise_in_validate": "KeyError: 'the validation set is gone'\nTraceback",
-    "recurse": "RecursionError: maximum recursion depth exceeded",
-    "allocate": "out of memory: ",
+    "sys_exit": (r"SystemExit: 0", "The training code ended the process (sys.exit) before its run was over"),
+    "raise_in_validate": (r"KeyError: 'the validation set is gone'", "Traceback"),
+    "recurse": (r"RecursionError: maximum recursion depth exceeded.*", "Traceback"),
+    "allocate": (r"out of memory: MemoryError: Unable to allocate 10\.0 GiB for an array.*", "Most memory seen: "),
 }
+REASONS = {**KILLED, **STUCK, **RAISED}
 FINAL = {"hoard", *RAISED}
 
 
@@ -87,16 +125,20 @@ def session_of(tmp_path) -> Iterator[Callable[[Iterable[str]], Session]]:
 @pytest.mark.parametrize("misdeeds", [KILLED, STUCK, RAISED], ids=["killed", "stuck", "raised"])
 def test_each_misdeed_fails_its_run_with_its_own_reason_and_the_next_run_is_well(session_of, misdeeds):
     session = session_of(misdeeds)
-    errors: dict[str, str] = {}
-    for how, words in misdeeds.items():
+    for how, (_, then) in misdeeds.items():
         run = session.end(how)
         assert (run.state, run.attempts) == (RunState.FAILED, 1 if how in FINAL else 3), how
-        assert words in run.error
-        errors[how] = run.error
+        first, _, rest = run.error.removeprefix("given up after 3 attempts: ").partition("\n")
+        assert [other for other, (line, _) in REASONS.items() if re.fullmatch(line, first)] == [how], run.error
+        assert rest.startswith(then), run.error
+        if how in ("hoard", "allocate"):
+            assert "the limit is 1,024 MiB (TUNER_RUNNER_MEMORY_MB of the worker). What usually helps: smaller" in rest
+        if how == "spin":
+            assert re.search(r'misdeeds\.py", line \d+ in spin\n', rest)
+            assert rest.endswith("Last lines of its error output:\nit goes round and round")
         if misdeeds is RAISED:
-            assert "fault_workloads.py" in run.error
-            assert "engine.py" not in run.error
-    assert len({error.partition("\nLast lines")[0] for error in errors.values()}) == len(misdeeds)
+            assert "fault_workloads.py" in rest
+            assert "engine.py" not in rest
 
 
 def test_what_a_run_leaves_in_its_process_is_gone_when_the_next_one_begins(session_of):
@@ -106,6 +148,7 @@ def test_what_a_run_leaves_in_its_process_is_gone_when_the_next_one_begins(sessi
         "leave_children",
         "leave_a_thread",
         "patch_the_library",
+        "fork_and_train_on",
         "delete_snapshots",
         "print_garbage",
     )
@@ -125,6 +168,11 @@ def test_what_a_run_leaves_in_its_process_is_gone_when_the_next_one_begins(sessi
     assert left[1] == "the thread 'left-behind'"
     assert {"json.dumps replaced", "json.loads replaced", "os.write replaced"} <= set(left[2].split(", "))
 
+    assert session.printed("fork_and_train_on") == (
+        "this process is a copy of the run's own (os.fork): it cannot speak for the run. "
+        "Train and report in the process that was given the run\n"
+    )
+
     printed = session.printed("print_garbage")
     assert printed.count("the last words\\x08\n") == 2
     assert all(character in "\n\t\u200d" or unicodedata.category(character)[0] != "C" for character in printed)
@@ -134,6 +182,58 @@ def test_what_a_run_leaves_in_its_process_is_gone_when_the_next_one_begins(sessi
     assert "TUNER_RUNNER_OF=" in given
     assert "TUNER_DATABASE_URL" not in given
     assert "tuner.db" not in given
+
+
+def test_a_run_whose_snapshots_were_deleted_begins_again_and_its_log_says_why(site, gate, undisturbed_loss):
+    run_id = site.enqueue("gated", options=gate.options)
+    worker = site.worker()
+    first = gate.wait_for_runner()
+    site.wait_snapshot(run_id, step=25)
+
+    shutil.rmtree(site.folder / "snapshots")
+    os.kill(first, signal.SIGKILL)
+    gate.open()
+    run = site.wait_over(run_id)
+
+    assert (run.state, run.loss, run.attempts) == (RunState.SUCCEEDED, undisturbed_loss, 2)
+    assert list(gate.steps_by_process().values()) == [list(range(25)), list(range(60))]
+    printed = "".join(chunk.text for chunk in site.store.jobs.log(run_id))
+    assert re.search(
+        r"snapshot refused: \S+step-0+25\.pt is not there: it was deleted, or is on another machine", printed
+    )
+    assert f"run {run_id} starts from the beginning: no snapshot is usable" in printed
+    assert site.wait_over(site.enqueue("gated", options={})).state is RunState.SUCCEEDED
+    assert worker.alive
+
+
+COMMAND = """
+name = "true"
+version = "1"
+description = "Ends well, and reports nothing."
+command = ["true"]
+default_steps = 60
+optimizer = "sgd"
+"""
+
+
+def test_an_end_with_exit_code_0_and_no_report_fails_the_run_with_what_is_due(tmp_path):
+    (tmp_path / "true.toml").write_text(COMMAND)
+    (command,) = load_provider(str(tmp_path / "true.toml")).values()
+    with site_in(tmp_path, infos=(describe(Gated()), describe(Quiet()), describe(command))) as site:
+        runs = [site.enqueue(name, options={}) for name in ("quiet", "true", "gated")]
+        worker = site.worker(workloads=f"{GATED},{QUIET},{tmp_path / 'true.toml'}")
+        quiet, true, gated = (site.wait_over(run) for run in runs)
+        assert worker.alive
+    assert gated.state is RunState.SUCCEEDED
+    assert {(run.state, run.attempts) for run in (quiet, true)} == {(RunState.FAILED, 1)}
+    assert quiet.error.splitlines()[0] == (
+        "WorkloadError: the training ended without a report; "
+        "run.report(60, val_loss=...) is due after the last update (run.total_steps is 60)"
+    )
+    assert true.error.splitlines()[0] == (
+        "WorkloadError: 'true' ended with exit code 0 and without a report; "
+        'a line {"step": 60, "val_loss": ...} is due in the file that TUNER_REPORTS names after the last update'
+    )
 
 
 def test_a_run_that_takes_longer_than_it_may_fails_for_good(site, gate):

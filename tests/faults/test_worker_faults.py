@@ -103,6 +103,23 @@ def test_a_run_that_does_not_stop_within_the_grace_is_cut_off_and_given_back(sit
     assert (run.state, run.attempts) == (RunState.QUEUED, 0)
 
 
+def test_a_worker_told_to_stop_ends_a_run_that_ignores_every_signal(site):
+    run_id = site.enqueue("hostile", options={"how": "ignore_signals", "folder": str(site.folder)})
+    worker = site.worker(kill_grace=0.2)
+    pids = site.folder / "pids"
+    wait_until(lambda: pids.exists() and len(pids.read_text().splitlines()) == 2, what="the runner and its child")
+
+    worker.send(signal.SIGTERM)
+
+    assert worker.wait() == 0
+    assert not [pid for pid in map(int, pids.read_text().split()) if is_alive(pid)]
+    assert (site.run(run_id).state, site.run(run_id).attempts) == (RunState.QUEUED, 0)
+    assert worker.logged("run.cut_off")[0]["reason"] == (
+        "the runner was killed: it did not stop within 0.2 s; "
+        "it did not end at SIGTERM, which its code ignores or handles, so that SIGKILL had to end it"
+    )
+
+
 def test_a_lease_outlives_a_long_update_and_its_loss_stops_the_run(site, gate):
     run_id = site.enqueue("gated", options=gate.options)
     worker = site.worker(lease_time=0.5)

@@ -50,21 +50,34 @@ class PipeLost(Exception):
     """The training code has closed our end of the pipe."""
 
 
+class Forked(Exception):
+    """This process is a copy of the runner, which the training code has made with fork."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this process is a copy of the run's own (os.fork): it cannot speak for the run. "
+            "Train and report in the process that was given the run"
+        )
+
+
 class Channel:
-    """Messages to and from the worker."""
+    """Messages to and from the worker. A copy of the process is refused: two would take each other's answers."""
 
     def __init__(self, *, read_fd: int, write_fd: int) -> None:
         for descriptor in (read_fd, write_fd):
             os.set_inheritable(descriptor, False)  # what the training code starts must not hold the pipe open
         self._reader = os.fdopen(read_fd, "rb")
         self._writer = os.fdopen(write_fd, "wb")
+        self._pid = os.getpid()
 
     def send(self, message: FromRunner) -> None:
         """Send a message. What was printed before it is in the log before the worker hears it.
 
         Raises:
+            Forked: This is a copy of the process.
             WorkerGone: Nobody listens.
         """
+        self._refuse_a_copy()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):  # on a full disk, or with its output closed, a run goes on
                 stream.flush()
@@ -78,6 +91,7 @@ class Channel:
 
     def receive(self) -> Train | Verdict | None:
         """The next message, or ``None`` when the worker has closed the pipe (a cut line counts as closed)."""
+        self._refuse_a_copy()
         try:
             line = self._reader.readline()
         except OSError as error:
@@ -95,6 +109,10 @@ class Channel:
         if not isinstance(answer, Verdict):
             raise WorkerGone
         return answer
+
+    def _refuse_a_copy(self) -> None:
+        if os.getpid() != self._pid:
+            raise Forked
 
 
 def serve(channel: Channel, *, device: str, offered: Offered) -> None:
@@ -150,6 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         serve(channel, device=device, offered=load_workloads(given.workloads, builtin=BUILTIN))
     except WorkerGone:
         os._exit(1)  # at once, whatever threads the training code has started
+    except Forked as error:
+        os.write(2, f"{error}\n".encode())
+        os._exit(1)
     except PipeLost as error:
         os.write(2, f"{error}: training code must close no file descriptor that it did not open\n".encode())
         os._exit(1)

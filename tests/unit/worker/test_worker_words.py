@@ -13,6 +13,7 @@ from worker.logs import Redact, configure_logs
 from worker.redaction import Redaction
 from worker.runner_process import RunnerCommand
 
+BACKGROUND = "has the code gone into the background?"
 URL = "postgresql://tuner:s3cret@db/tuner"
 
 
@@ -31,6 +32,12 @@ URL = "postgresql://tuner:s3cret@db/tuner"
 )
 def test_an_exit_code_is_told_in_words(code, words):
     assert how_it_ended(code) == words
+
+
+def test_what_a_process_left_running_is_named_where_it_ended_by_itself():
+    told = how_it_ended(0, left_running=["python", "sleep"])
+    assert told.endswith("no result, while what it had started ran on ('python', 'sleep'): " + BACKGROUND)
+    assert how_it_ended(-11, left_running=["python"]) == how_it_ended(-11)
 
 
 DUMP = """it goes on
