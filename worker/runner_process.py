@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from tuner.errors import TunerError
 from tuner.training.protocol import PROTOCOL_VERSION, FromRunner, Hello, ToRunner
@@ -42,6 +43,8 @@ _DUMP_BYTES = 64 * 1024
 _DEAF = "; it did not end at SIGTERM, which its code ignores or handles, so that SIGKILL had to end it"
 _NOT_ITS_OWN = " (training code must not write to, or close, a file descriptor that it did not open)"
 _MIB = 1024 * 1024
+_FIRST_TO_GO = 500
+"""What the kernel's memory killer adds to the size of a runner, and of what that starts: thousandths of all memory."""
 
 
 class RunnerDied(TunerError):
@@ -281,6 +284,10 @@ class RunnerProcess:
         limit = self._command.memory_limit_mib
         with suppress(ProcessLookupError):  # dead already: the first receive tells
             resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+            # Of many small processes that together have too much, the kernel might take the worker for the largest.
+            with suppress(OSError):
+                ours = int(Path("/proc/self/oom_score_adj").read_text())
+                Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(1000, ours + _FIRST_TO_GO)))
             # Where one allocation is too large, an error with its traceback says more than a kill. CUDA's own
             # bookkeeping counts as data, so that there the memory in use alone is looked at.
             if limit is not None and self._command.device == "cpu":

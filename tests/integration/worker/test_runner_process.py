@@ -257,6 +257,22 @@ def test_a_runner_leaves_no_core_file_and_on_cpu_cannot_ask_for_more_than_its_me
         receive(runner)
 
 
+def test_the_kernels_memory_killer_takes_a_runner_or_what_it_started_before_the_worker(runner_of):
+    code = """
+    hello()
+    def score(pid): return int(open(f"/proc/{pid}/oom_score_adj").read())
+    first_to_go = min(1000, score(os.getppid()) + 500)
+    while score("self") != first_to_go: time.sleep(0.01)
+    if os.fork() == 0:
+        os._exit(score("self") == first_to_go)
+    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]) + 1)
+    """
+    runner = runner_of(code)
+    runner.start(timeout=60)
+    with pytest.raises(RunnerDied, match="exit code 2"):
+        receive(runner)
+
+
 def test_a_runner_that_closed_its_pipe_and_lives_on_is_killed_and_told_why(runner_of, monkeypatch):
     monkeypatch.setattr("worker.runner_process._AFTER_CLOSE_SECONDS", 0.2)
     runner = runner_of("hello(); os.closerange(3, 100); time.sleep(600)")
