@@ -30,7 +30,9 @@ def replay_plot(result: dict[str, Any], *, file: Path) -> None:
                 axes.plot(costs, [1e3 * mean[cost] for cost in costs], marker=".", label=name, **style)
             axes.set(title=setting, xlabel="updates, in full runs", ylim=(-0.3, 16))
         figure.axes[0].set_ylabel("mean regret, 1/1000 nat")
-        figure.axes[1].legend(frameon=False, fontsize=8)
+        figure.legend(
+            *figure.axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside right center"
+        )
         figure.savefig(file)
 
 
