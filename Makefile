@@ -21,7 +21,7 @@ test-exports: bootstrap ## Run exported schedules in the libraries they are for 
 
 examples: bootstrap ## Install what the examples need besides (lightning), and test them and the integrations
 	@$(PY) -m uv pip install --quiet -c constraints.txt -e '.[dev,lightning]' || $(PY) -m pip install --quiet -c constraints.txt -e '.[dev,lightning]'
-	@$(PY) -m pytest tests/integration/test_examples.py tests/integration/test_examples_on_a_queue.py tests/integration/integrations
+	@$(PY) -m pytest -m 'frameworks or not frameworks' tests/integration/test_examples.py tests/integration/test_examples_on_a_queue.py tests/integration/integrations
 
 check: bootstrap ## Lint, types, import rules, constraints
 	@$(PY) -m ruff check .

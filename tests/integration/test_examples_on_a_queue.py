@@ -92,8 +92,10 @@ def tuner_up(terminal: Terminal, *arguments: str, workload: str, log: Path) -> I
     ("example", "provider", "workload", "needs"),
     [
         ("nanogpt_loop", "tuning:NanoGpt", "nanogpt", "torch"),
-        ("hf_trainer", "tuning:HfLlama", "hf-llama", "accelerate"),
-        ("lightning_module", "tuning:LightningDigits", "lightning-digits", "lightning"),
+        pytest.param("hf_trainer", "tuning:HfLlama", "hf-llama", "accelerate", marks=pytest.mark.frameworks),
+        pytest.param(
+            "lightning_module", "tuning:LightningDigits", "lightning-digits", "lightning", marks=pytest.mark.frameworks
+        ),
     ],
 )
 def test_a_job_goes_from_the_folder_of_a_training_script_to_its_exported_schedule(
