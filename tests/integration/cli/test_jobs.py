@@ -204,7 +204,7 @@ class TestWatch:
         watching = world.start("watch", job_id, "--url", cli.url)
         world.until(lambda: "job submitted" in world.said_by(watching), what="the first event")
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(timeout=20) == 130
+        assert watching.wait(timeout=60) == 130
         assert f"`tuner watch {job_id[:8]} --url {cli.url}` follows it again" in world.said_by(watching)
         assert cli.json("show", job_id)["job"]["state"] == "queued"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from service.__main__ import main
+from service.__main__ import REFUSED, main
 from service.auth.first_start import make_first_admin
 from service.settings import Settings
 from tests.integration.service.team import as_user
@@ -101,5 +101,5 @@ def test_a_key_that_cannot_be_read_is_told_in_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("TUNER_SECRET_KEY_FILE", str(tmp_path / "none"))
-    assert main(["--data-dir", str(tmp_path)]) == 1
+    assert main(["--data-dir", str(tmp_path)]) == REFUSED
     assert capsys.readouterr().err.startswith("secret_key_file must be a readable file")
