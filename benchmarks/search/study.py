@@ -21,8 +21,6 @@ BUDGET = 8
 MORE = 15
 MANY = 60
 """Random search with these many full runs, and ours with a quarter of them."""
-MANY_SEEDS = 10
-"""Of random search with so many runs, which take longer than everything else."""
 WARMUP = Warmup(shape="linear", fraction=0.05)
 
 
@@ -56,8 +54,7 @@ def random_search(task: Task, seed: int) -> dict[int, Schedule]:
     """Points of the whole space, each trained in full."""
     rng = np.random.default_rng(seed)
     space = space_of(task)
-    budgets: tuple[int, ...] = (BUDGET, MANY) if seed < MANY_SEEDS else (BUDGET,)
-    answers = Answers(total_steps=task.total_steps)
+    answers, budgets = Answers(total_steps=task.total_steps), (BUDGET, MANY)
     while still := _open(answers, budgets):
         schedule = space.build(random_point(space, rng=rng))
         loss, updates = final_loss(task, schedule, steps=task.total_steps, seed=seed)

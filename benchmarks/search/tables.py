@@ -9,7 +9,7 @@ from benchmarks.search.oracle import TASKS
 from benchmarks.search.replay import COSTS, PART, WHOLE
 from benchmarks.search.replay_rivals import RIVALS
 from benchmarks.search.samplers import ALL, BUDGETS, WSD
-from benchmarks.search.study import BUDGET, MANY, MANY_SEEDS, MORE
+from benchmarks.search.study import BUDGET, MANY, MORE
 from benchmarks.search.with_options import OURS
 
 
@@ -100,7 +100,7 @@ def training_tables(lines: Sequence[dict[str, Any]], *, quarter: Sequence[dict[s
             ],
         )
         yield ""
-    what = f"random search with {MANY} full runs, ours with {MORE}; median final losses of {MANY_SEEDS} seeds"
+    what = f"random search with {MANY} full runs, ours with {MORE}; median final losses"
     yield f"**A quarter of the updates**: {what}"
     yield ""
     yield from _markdown(
