@@ -19,6 +19,13 @@ from tuner.cli.stack import Stack, database_in, free_port, wait_until_ready
 from tuner.store import Store
 
 HOST = "127.0.0.1"
+_IN_FRONT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from tuner.cli.main import main
+main()
+"""
+"""As in the foreground of a shell, also where the tests themselves run in the background and ignore interrupts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +106,7 @@ class World:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         with (self._folder / f"said-{len(self._started)}").open("w") as said:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", "from tuner.cli.main import main; main()", *arguments],
+                [sys.executable, "-P", "-c", _IN_FRONT, *arguments],
                 stdout=said,
                 stderr=said,
                 text=True,
