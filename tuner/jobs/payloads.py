@@ -194,6 +194,10 @@ def _refused(path: Loc, *, loc: Loc, value: Any, allowed: str, hint: str = "") -
     return Refusal(loc=loc, field=field, message=message, value=given, allowed=allowed, hint=hint)
 
 
+def _kind(context: Mapping[str, Any]) -> str:
+    return "an object" if context.get("field_type") == "Dictionary" else "a list"
+
+
 _PHRASES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "int_type": lambda _: "a whole number",
     "int_from_float": lambda _: "a whole number",
@@ -216,8 +220,8 @@ _PHRASES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "less_than_equal": lambda context: f"at most {context['le']}",
     "string_too_short": lambda context: f"text of at least {context['min_length']} characters",
     "string_too_long": lambda context: f"text of at most {context['max_length']} characters",
-    "too_short": lambda context: f"a list of at least {context['min_length']}",
-    "too_long": lambda context: f"a list of at most {context['max_length']}",
+    "too_short": lambda context: f"{_kind(context)} of at least {context['min_length']}",
+    "too_long": lambda context: f"{_kind(context)} of at most {context['max_length']}",
     "string_pattern_mismatch": lambda context: f"text that matches {context['pattern']}",
     "literal_error": lambda context: f"one of {context['expected']}",
     "enum": lambda context: f"one of {context['expected']}",

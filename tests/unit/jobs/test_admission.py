@@ -192,4 +192,5 @@ class TestSearchedOptions:
 
     def test_more_than_four_are_refused(self):
         many = {f"option_{number}": {"kind": "float", "low": 0.0, "high": 0.5} for number in range(5)}
-        assert self.refused(**many).field == "search.options"
+        error = self.refused(**many)
+        assert (error.field, error.allowed) == ("search.options", "an object of at most 4")
