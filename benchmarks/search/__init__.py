@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--replay-seeds", type=int, default=1000)
     parser.add_argument("--sampler-seeds", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=20, help="of real training")
-    parser.add_argument("--option-seeds", type=int, default=10)
+    parser.add_argument("--option-seeds", type=int, default=6)
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args(arguments)

@@ -6,6 +6,8 @@ Follows: 0003
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,6 +16,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+_reports = sa.table("tuner_reports", sa.column("job_id"), sa.column("report", sa.JSON()))
 _jobs = sa.table("tuner_jobs", sa.column("seq"), sa.column("spec", sa.JSON()))
 
 
@@ -33,9 +36,27 @@ def downgrade() -> None:
         former = {name: value for name, value in spec.items() if name != "longer"}
         former["search"] = {name: value for name, value in spec["search"].items() if name != "options"}
         connection.execute(sa.update(_jobs).where(_jobs.c.seq == seq).values(spec=former))
+    for job_id, report in connection.execute(sa.select(_reports.c.job_id, _reports.c.report)).all():
+        former = _as_the_former_report(report)
+        connection.execute(sa.update(_reports).where(_reports.c.job_id == job_id).values(report=former))
     op.drop_column("tuner_trials", "options")
     with op.batch_alter_table("tuner_trials") as trials:
         trials.alter_column("optuna_number", existing_type=sa.Integer(), nullable=False)
+
+
+def _as_the_former_report(report: dict[str, Any]) -> dict[str, Any]:
+    """Without what the earlier version refuses to read."""
+    former = {name: value for name, value in report.items() if name != "transfer"}
+    for name in ("best", "recommended"):
+        if name in former:
+            former[name] = _without_options(former[name])
+    if "candidates" in former:
+        former["candidates"] = [_without_options(one) for one in former["candidates"]]
+    return former
+
+
+def _without_options(candidate: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in candidate.items() if name != "options"}
 
 
 def _number_what_optuna_was_not_told() -> None:

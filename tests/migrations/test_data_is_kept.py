@@ -228,9 +228,20 @@ def test_going_back_to_the_third_revision_drops_searched_options_and_longer_runs
     upgrade(released_url)
     ranges = {"dropout": {"kind": "float", "low": 0.0, "high": 0.5}}
     asked = job_named(before, "half done")
+    reports = {row["job_id"]: row["report"] for row in before["tuner_reports"].values()}
+    assert reports
     with engine_of(released_url) as engine:
         with engine.begin() as connection:
             connection.execute(text("UPDATE tuner_trials SET options = :options"), {"options": '{"dropout": 0.25}'})
+            for job_id, report in reports.items():
+                told = {**report, "transfer": {"ratio": 8.0}}
+                for name in ("best", "recommended"):
+                    told[name] = {**told[name], "options": {"dropout": 0.25}}
+                told["candidates"] = [{**one, "options": {"dropout": 0.25}} for one in told["candidates"]]
+                connection.execute(
+                    text("UPDATE tuner_reports SET report = :report WHERE job_id = :job_id"),
+                    {"report": json.dumps(told), "job_id": job_id},
+                )
             spec = {**asked["spec"], "longer": 8.0, "search": {**asked["spec"]["search"], "options": ranges}}
             connection.execute(
                 text("UPDATE tuner_jobs SET spec = :spec WHERE seq = :seq"),

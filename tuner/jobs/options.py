@@ -8,15 +8,19 @@ from typing import Any, Final
 from tuner.jobs.spec import JobSpec
 from tuner.schedules.scaling import ScalingRule
 from tuner.search.configuration import OptionValues, option_values
-from tuner.search.options import BATCH_SIZE
+from tuner.search.options import BATCH_SIZE, SearchedOptions
 
 OPTIMIZER: Final = "optimizer"
 """Name of the option that workloads choose their optimizer by."""
 
 
 def usual_options(spec: JobSpec) -> OptionValues:
-    """What a job gives the options that its search varies."""
-    return option_values({name: spec.options[name] for name in spec.search.options if name in spec.options})
+    """What a job gives the options that its search varies, or the next to it that the search has."""
+    ranges = spec.search.options
+    if not ranges:
+        return ()
+    given = option_values({name: spec.options[name] for name in ranges if name in spec.options})
+    return SearchedOptions(ranges, usual=given).usual
 
 
 def batch_rule(options: Mapping[str, Any]) -> ScalingRule:

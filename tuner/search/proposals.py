@@ -236,8 +236,7 @@ def _log_improvement(ahead: Array) -> Array:
 
 def _shared(choices: Sequence[Configuration], *, history: _History) -> Array:
     """The share of each one's updates that the trials so far have trained already; below 1."""
-    tried = sorted(history.tried, key=lambda one: (one.schedule.digest, one.options))
-    new, old = history.features(choices), history.features(tried)
+    new, old = history.features(choices), history.features(list(history.tried))
     begin_alike = np.equal.outer(new.rate, old.rate) & np.equal.outer(new.warmup, old.warmup)
     begin_alike &= np.all(new.options[:, None, :] == old.options[None, :, :], axis=2)
     equal = np.cumprod(new.curve[:, None, :] == old.curve[None, :, :], axis=2).mean(axis=2)

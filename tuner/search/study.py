@@ -11,7 +11,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -189,23 +189,21 @@ class _Given(BaseSampler):
         return self._values[param_name]
 
 
-def _suggest(trial: optuna.Trial, *, settings: SearchSettings) -> dict[str, Value]:
+def _suggest(trial: optuna.Trial, *, settings: SearchSettings) -> None:
     space = settings.searched_space
     family = trial.suggest_categorical("family", [one.name for one in space.families])
-    values: dict[str, Value] = {"family": family}
     for name, parameter in {**space.parameters(family), **option_parameters(settings)}.items():
-        values[name] = _suggest_one(trial, name=name, parameter=parameter)
-    return values
+        _suggest_one(trial, name=name, parameter=parameter)
 
 
-def _suggest_one(trial: optuna.Trial, *, name: str, parameter: Parameter) -> Value:
+def _suggest_one(trial: optuna.Trial, *, name: str, parameter: Parameter) -> None:
     match parameter:
         case FloatRange():
-            return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+            trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
         case IntRange():
-            return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
+            trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
         case Choice():
-            return cast(Value, trial.suggest_categorical(name, parameter.values))
+            trial.suggest_categorical(name, parameter.values)
 
 
 def _far_above(trials: Sequence[StudyTrial]) -> float:

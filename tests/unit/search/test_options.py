@@ -168,6 +168,16 @@ class TestTheSearch:
         first = self.search(start=(SCHEDULE,)).state.trials[0]
         assert (first.schedule, first.options) == (SCHEDULE, (("weight_decay", 1e-4),))
 
+    def test_choices_of_words_and_numbers_are_searched_as_well(self) -> None:
+        mixed = {"clip": Choice(values=("auto", 0.5, 1))}
+        result = simulate(
+            settings(trials=12, options=mixed),
+            loss=lambda one, *_: 1.0 + one.schedule.peak_lr + 0.1 * (dict(one.options)["clip"] == "auto"),
+            workers=2,
+            usual_options=(("clip", "auto"),),
+        )
+        assert {dict(trial.options)["clip"] for trial in result.state.trials} > {"auto"}
+
     def test_the_last_trials_are_controls_with_the_options_of_the_best(self) -> None:
         trials = self.search().state.trials
         assert [trial.number for trial in trials if trial.control is not None] == [0, 1, 21, 22, 23]
