@@ -11,6 +11,7 @@ from tuner.report.build import build_report
 from tuner.report.report import Report
 from tuner.report.terminal import render_text
 from tuner.schedules import Constant
+from tuner.search.configuration import Configuration
 from tuner.search.decisions import Control
 
 RUNGS = (100, 300, 900)
@@ -42,11 +43,28 @@ def test_the_lengths_and_the_range_of_peaks_follow_the_ratio(studies):
 
 
 def test_where_two_rungs_tell_the_best_peak_its_way_is_carried_on(studies):
-    found = build_report(moving(studies, best=(0.1, 0.07, 0.05), longer=9.0)).transfer
+    found = build_report(moving(studies, best=(0.1, 0.07, 0.05), longer=3.0)).transfer
     assert (found.drift.from_updates, found.drift.to_updates) == (100, 900)
     assert found.drift.factor == pytest.approx(0.5)
-    assert found.expected == pytest.approx(0.5)  # as much longer as the way that was measured
-    assert any("went by a factor of 0.5 from 100 to 900 updates" in sentence for sentence in found.sentences)
+    assert found.expected == pytest.approx(0.5**0.5)  # half of the way that was measured, on the scale of lengths
+    told = " ".join(found.sentences)
+    assert "went by a factor of 0.5 from 100 to 900 updates; carried on, that makes 3.5e-02." in told
+
+
+def test_trials_with_other_options_say_nothing_of_the_peak(studies):
+    result = moving(studies, best=(0.1, 0.07, 0.05))
+    others = [
+        replace(
+            trial,
+            number=100 + trial.number,
+            configuration=Configuration(schedule=trial.schedule, options=(("width", 8),)),
+            losses=tuple(2.0 - loss for loss in trial.losses),
+        )
+        for trial in result.trials
+    ]
+    mixed = build_report(replace(result, trials=(*result.trials, *others)))
+    alone = build_report(result)
+    assert (mixed.transfer, mixed.sensitivities) == (alone.transfer, alone.sensitivities)
 
 
 @pytest.mark.parametrize("best", [(0.0001, 0.05, 0.9), (9.0, 9.0, 0.05)])
@@ -60,7 +78,7 @@ def test_a_decay_keeps_its_shape_and_its_warm_up_is_a_question(studies):
     words = " ".join(build_report(moving(studies, best=(0.05, 0.05, 0.05))).transfer.sentences)
     assert "the shape carries over" in words
     assert "Its warm-up would take 135 updates; the 45 that were enough here" in words
-    assert "between 2.9e-02" in words
+    assert "between 2.9e-02 (theory: it falls with the square root of the length) and 5.0e-02 (as it is)" in words
     assert "`tuner submit --from JOB --total-steps 2700`" in words
 
 

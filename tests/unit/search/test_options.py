@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 
 from tuner.errors import InvalidValue
 from tuner.schedules import Linear, Schedule, Warmup
+from tuner.search.candidates import Grid
 from tuner.search.configuration import Configuration, label_of, option_values, search_digest, values_of
 from tuner.search.controls import control_count, control_of
 from tuner.search.decisions import Control, TrialStatus
+from tuner.search.features import Features
 from tuner.search.options import SearchedOptions
 from tuner.search.settings import MAX_OPTIONS, SearchSettings
 from tuner.search.simulate import Simulation, simulate
 from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, Parameter, default_space
 from tuner.search.stages import trunk_key
+from tuner.search.surrogate import Observation, Surrogate
 
 DECAY = FloatRange(low=1e-5, high=0.1, log=True)
 MOMENTUM = Choice(values=(0.8, 0.9, 0.95))
@@ -38,6 +41,10 @@ def searched(**usual: object) -> SearchedOptions:
 def settings(**changes: object) -> SearchSettings:
     values = {"total_steps": 900, "space": default_space(OptimizerKind.ADAM), "options": {"weight_decay": DECAY}}
     return SearchSettings.model_validate({**values, **changes})
+
+
+def at(peak: float, *, norm: str) -> Configuration:
+    return Configuration(schedule=WARM.model_copy(update={"peak_lr": peak}), options=(("norm", norm),))
 
 
 class TestWhereItBegins:
@@ -120,6 +127,24 @@ class TestLikeness:
 
 
 class TestBatchSize:
+    def test_a_neighbor_with_another_one_comes_with_the_peak_that_goes_with_it_too(self) -> None:
+        space = default_space(OptimizerKind.ADAM)
+        options = SearchedOptions({"batch_size": BATCH}, usual=(("batch_size", 20),))
+        start = Configuration(schedule=WARM, options=(("batch_size", 20),))
+        sizes = {dict(one.options)["batch_size"]: set() for one in Grid(space, options=options).neighbors(start)}
+        for one in Grid(space, options=options).neighbors(start):
+            sizes[dict(one.options)["batch_size"]].add(one.schedule.peak_lr)
+        for size in (11, 37):
+            same, moved = sorted(sizes[size], key=lambda peak: abs(peak - WARM.peak_lr))
+            assert same == WARM.peak_lr
+            assert moved / WARM.peak_lr == pytest.approx(math.sqrt(size / 20), rel=0.13)  # the nearest of the grid
+
+    def test_what_is_learned_at_one_peak_is_carried_over_to_that_which_goes_with_another_size(self) -> None:
+        options = SearchedOptions({"batch_size": BATCH}, usual=(("batch_size", 32),))
+        sizes = [Configuration(schedule=WARM, options=(("batch_size", size),)) for size in (32, 128, 8, 64, 16)]
+        peaks = Features.of(sizes, total_steps=900, options=options).peak
+        assert peaks - peaks[0] == pytest.approx(-0.5 * np.log([1.0, 4.0, 0.25, 2.0, 0.5]))
+
     @pytest.mark.parametrize("exponent", [0.5, 1.0])
     def test_the_best_peak_is_expected_to_follow_a_power_of_it(self, exponent: float) -> None:
         options = SearchedOptions(RANGES, usual=option_values(USUAL), batch_exponent=exponent)
@@ -151,8 +176,29 @@ class TestTheSearch:
         winner = self.search(seed=seed).winner
         assert winner is not None
         assert winner.schedule is not None
-        assert 1e-3 <= float(dict(winner.options)["weight_decay"]) <= 0.1
+        assert 10**-2.5 <= float(dict(winner.options)["weight_decay"]) <= 10**-1.5
         assert 1e-3 <= winner.schedule.peak_lr <= 9e-3
+
+    def test_what_an_option_was_seen_to_do_is_believed_of_it(self) -> None:
+        ranges = {"norm": Choice(values=("layer", "batch", "none"))}
+        seen = [
+            Observation(
+                configuration=Configuration(
+                    schedule=WARM.model_copy(update={"peak_lr": peak}), options=(("norm", norm),)
+                ),
+                steps=900,
+                loss=loss + math.log(peak / 0.01) ** 2,
+            )
+            for norm, loss in (("layer", 1.5), ("batch", 1.0))
+            for peak in (0.005, 0.01, 0.02)
+        ]
+        surrogate = Surrogate(seen, total_steps=900, peaks=(1e-4, 0.03), options=SearchedOptions(ranges))
+        other = WARM.model_copy(update={"peak_lr": 0.012})
+        belief = surrogate.belief(
+            [Configuration(schedule=other, options=(("norm", norm),)) for norm in ("layer", "batch", "none")]
+        )
+        assert belief.gap[1] < belief.gap[0]
+        assert belief.deviation[2] > 2.0 * max(belief.deviation[:2])  # it was never tried
 
     def test_the_first_trials_have_what_the_job_gives(self) -> None:
         trials = self.search().state.trials
@@ -193,7 +239,8 @@ def test_as_many_controls_as_without_options_and_the_first_two_in_their_place(tr
     groups = [control_of(number, settings=found) for number in range(trials)]
     measured = [group for group in groups if group not in (None, Control.START)]
 
-    assert control_count(found) == len(measured) <= max(2, trials / 3)
+    without = settings(trials=trials, start=given_ones, options={})
+    assert control_count(found) == len(measured) == control_count(without)
     assert groups[start : start + 2] == [Control.DEFAULT, Control.CONSTANT][: max(0, trials - start)]
 
 
