@@ -20,7 +20,7 @@ from tuner.search.features import Features
 from tuner.search.options import SearchedOptions
 from tuner.search.settings import MAX_OPTIONS, SearchSettings
 from tuner.search.simulate import Simulation, simulate
-from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, Parameter, default_space
+from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, Parameter, Value, default_space
 from tuner.search.stages import trunk_key
 from tuner.search.surrogate import Observation, Surrogate
 
@@ -29,13 +29,13 @@ MOMENTUM = Choice(values=(0.8, 0.9, 0.95))
 NORM = Choice(values=("layer", "batch", "none"))
 BATCH = IntRange(low=8, high=128, log=True)
 RANGES: dict[str, Parameter] = {"weight_decay": DECAY, "momentum": MOMENTUM, "norm": NORM, "batch_size": BATCH}
-USUAL = {"weight_decay": 1e-3, "momentum": 0.9, "norm": "layer", "batch_size": 32}
+USUAL: dict[str, Value] = {"weight_decay": 1e-3, "momentum": 0.9, "norm": "layer", "batch_size": 32}
 SCHEDULE = Schedule(peak_lr=0.01, family=Linear())
 WARM = Schedule(peak_lr=0.01, family=Linear(), warmup=Warmup(shape="linear", fraction=0.05))
 
 
-def searched(**usual: object) -> SearchedOptions:
-    return SearchedOptions(RANGES, usual=option_values({**USUAL, **usual}))  # type: ignore[arg-type]
+def searched(**usual: Value) -> SearchedOptions:
+    return SearchedOptions(RANGES, usual=option_values({**USUAL, **usual}))
 
 
 def settings(**changes: object) -> SearchSettings:
@@ -96,13 +96,21 @@ class TestSampling:
 
 
 class TestLikeness:
-    def likeness(self, one: dict[str, object], other: dict[str, object]) -> float:
-        rows = [option_values({**USUAL, **changes}) for changes in (one, other)]  # type: ignore[arg-type]
+    def likeness(self, one: dict[str, Value], other: dict[str, Value]) -> float:
+        rows = [option_values({**USUAL, **changes}) for changes in (one, other)]
         a, b = searched().coordinates(rows)
         return math.exp(-0.5 * float(np.sum((a - b) ** 2)))
 
     def test_equal_options_are_one(self) -> None:
         assert self.likeness({}, {}) == 1.0
+
+    def test_each_option_tells_by_itself_how_alike_two_choices_are(self) -> None:
+        rows = [option_values({**USUAL, **changes}) for changes in ({}, {"norm": "none"}, {"weight_decay": 0.1})]
+        places = searched().coordinates(rows)
+        alike = searched().alike(places, places)
+        assert np.diag(alike) == pytest.approx(searched().count)
+        assert alike[0, 1] == pytest.approx(3.5)  # three are equal, and of the fourth half is told
+        assert alike[0, 2] == pytest.approx(3.0 + math.exp(-0.5))  # half of a log range apart
 
     def test_on_a_log_range_ratios_count(self) -> None:
         low = self.likeness({"weight_decay": 1e-5}, {"weight_decay": 1e-4})
