@@ -164,10 +164,11 @@ def _ours(task: Task, seed: int, *, budget: int, finalists: int = 3, seeds: int 
 def suggest(trial: optuna.Trial, *, space: SearchSpace) -> dict[str, Value]:
     """A point of the space, suggested parameter by parameter."""
     family = trial.suggest_categorical("family", [one.name for one in space.families])
-    return {"family": family, **{name: _suggest(trial, name, one) for name, one in space.parameters(family).items()}}
+    return {"family": family, **{name: suggest_one(trial, name, one) for name, one in space.parameters(family).items()}}
 
 
-def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
+def suggest_one(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
+    """The value of one parameter."""
     match parameter:
         case FloatRange():
             return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)

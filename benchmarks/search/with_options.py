@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 
 from benchmarks.search.oracle import TASKS, Task, final_loss, space_of
-from benchmarks.search.study import random_point, suggest
+from benchmarks.search.study import random_point, suggest, suggest_one
 from tuner.search.configuration import Configuration, option_values
 from tuner.search.grid import drawn
 from tuner.search.settings import SearchSettings
@@ -120,17 +120,11 @@ def _tpe(task: Task, seed: int) -> Configuration:
     for _ in range(BUDGET):
         trial = study.ask()
         schedule = space_of(task).build(suggest(trial, space=space_of(task)))
-        options = {name: _suggested(trial, name, parameter) for name, parameter in RANGES[task.name].items()}
+        options = {name: suggest_one(trial, name, parameter) for name, parameter in RANGES[task.name].items()}
         tried.append(Configuration(schedule=schedule, options=option_values(options)))
         loss = _loss(task, tried[-1], seed=seed)
         study.tell(trial, loss, state=None if loss is not None else optuna.trial.TrialState.PRUNED)
     return _best(task, tried, seed=seed)
-
-
-def _suggested(trial: optuna.Trial, name: str, parameter: Parameter) -> Any:
-    if isinstance(parameter, Choice):
-        return trial.suggest_categorical(name, parameter.values)
-    return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
 
 
 OURS = "ours, options too"
