@@ -14,7 +14,7 @@ RUN python -m venv /opt/tuner
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 # Empty packages, so that a change in the code does not install everything anew.
-RUN mkdir tuner service worker migrations && touch tuner/__init__.py
+RUN mkdir --parents tuner service/tuner_service worker/tuner_worker migrations/tuner_migrations && touch tuner/__init__.py
 
 FROM build AS build-service
 RUN pip install --constraint constraints.txt ".[service,postgres]"
@@ -53,7 +53,7 @@ ENV TUNER_HOST=0.0.0.0 TUNER_PORT=8642
 EXPOSE 8642
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-P", "-c", "import http.client, sys; there = http.client.HTTPConnection('127.0.0.1', 8642, timeout=4); there.request('GET', '/readyz'); sys.exit(there.getresponse().status != 200)"]
-CMD ["python", "-P", "-m", "service"]
+CMD ["python", "-P", "-m", "tuner_service"]
 
 FROM base AS worker
 COPY --from=build-worker /opt/tuner /opt/tuner
@@ -62,4 +62,4 @@ ENV TUNER_METRICS_HOST=0.0.0.0 TUNER_METRICS_PORT=9464
 EXPOSE 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-P", "-c", "import http.client, sys; there = http.client.HTTPConnection('127.0.0.1', 9464, timeout=4); there.request('GET', '/metrics'); sys.exit(there.getresponse().status != 200)"]
-CMD ["python", "-P", "-m", "worker"]
+CMD ["python", "-P", "-m", "tuner_worker"]

@@ -26,7 +26,7 @@ examples: bootstrap ## Install what the examples need besides (lightning), and t
 check: bootstrap ## Lint, types, import rules, constraints
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy tuner service worker migrations
+	@$(PY) -m mypy tuner service/tuner_service worker/tuner_worker migrations/tuner_migrations
 	@.venv/bin/lint-imports
 	@$(PY) scripts/check_constraints.py
 

@@ -58,7 +58,7 @@ def study(folder: Path, *, search: dict[str, Any], seconds: float) -> tuple[list
         options = {"seconds": seconds, "trace": str(trace)}
         request = {"workload": info.name, "options": options, "search": search}
         job_id = store.jobs.submit(admit(request, workloads=[info])).id
-        command = [sys.executable, "-m", "worker", "--device", "cpu", "--workload", "benchmarks._waiting:Waiting"]
+        command = [sys.executable, "-m", "tuner_worker", "--device", "cpu", "--workload", "benchmarks._waiting:Waiting"]
         with (folder / "worker.log").open("wb") as log:
             environment = {**os.environ, "TUNER_DATABASE_URL": url, "TUNER_DATA_DIR": str(folder)}
             worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

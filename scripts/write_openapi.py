@@ -13,9 +13,9 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from service.app import create_app
-from service.settings import Settings
 from tuner.store import Store
+from tuner_service.app import create_app
+from tuner_service.settings import Settings
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 

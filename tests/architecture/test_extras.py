@@ -76,7 +76,7 @@ def absent(extras: Iterable[str]) -> set[str]:
         module
         for module, owners in packages_distributions().items()
         if not {canonicalize_name(owner) for owner in owners} & there
-    } - {"tuner", "service", "worker", "migrations"}
+    } - {"tuner", "tuner_service", "tuner_worker", "tuner_migrations"}
 
 
 def run(extras: Iterable[str], packages: list[str], *, skipped: tuple[str, ...] = (), then: str = "") -> None:
@@ -99,7 +99,7 @@ def test_all_is_everything_that_runs() -> None:
 
 @pytest.mark.parametrize("extras", [(), ("service",), ("worker",)], ids=" ".join)
 def test_the_library_the_client_and_the_commands_need_no_extra(extras) -> None:
-    run(extras, ["tuner.client", *LIBRARY, "migrations"], skipped=(*NEEDS_TORCH, "migrations.env"))
+    run(extras, ["tuner.client", *LIBRARY, "tuner_migrations"], skipped=(*NEEDS_TORCH, "tuner_migrations.env"))
 
 
 def test_the_service_runs_without_what_the_workers_need(tmp_path) -> None:
@@ -110,9 +110,9 @@ store = Store.open({database!r})
 store.optuna_storage()
 store.close()
 """
-    run(["service", "postgres"], ["service"], skipped=("service.__main__",), then=then)
+    run(["service", "postgres"], ["tuner_service"], skipped=("tuner_service.__main__",), then=then)
 
 
 def test_a_worker_runs_without_the_web_framework() -> None:
     then = "from tuner.workloads import builtin_workloads; builtin_workloads()"
-    run(["worker", "postgres"], ["worker", "tuner.training", "tuner.workloads"], then=then)
+    run(["worker", "postgres"], ["tuner_worker", "tuner.training", "tuner.workloads"], then=then)

@@ -43,8 +43,8 @@ def test_the_import_rules_of_the_design_hold():
         ("import tuner.sdk", set()),
         ("import tuner.cli.workload", set()),
         ("import tuner.store", {"sqlalchemy"}),
-        ("import service.app", {"fastapi", "sqlalchemy"}),
-        ("import worker.loop", {"optuna", "sqlalchemy"}),
+        ("import tuner_service.app", {"fastapi", "sqlalchemy"}),
+        ("import tuner_worker.loop", {"optuna", "sqlalchemy"}),
     ],
 )
 def test_an_import_loads_only_the_heavy_libraries_that_it_needs(statement, allowed):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -27,12 +28,18 @@ def test_the_wheel_holds_our_four_packages_and_nothing_else(built):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"tuner", "service", "worker", "migrations"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "tuner",
+        "tuner_service",
+        "tuner_worker",
+        "tuner_migrations",
+    }
 
 
 def test_the_wheel_holds_every_tracked_file_of_the_packages(built):
+    homes = ["tuner", "service/tuner_service", "worker/tuner_worker", "migrations/tuner_migrations"]
     tracked = subprocess.run(
-        ["git", "ls-files", "tuner", "service", "worker", "migrations"],
+        ["git", "ls-files", *homes],
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -41,15 +48,16 @@ def test_the_wheel_holds_every_tracked_file_of_the_packages(built):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert set(tracked) - names == set()
+    packed = {re.sub(r"^(service|worker|migrations)/", "", path) for path in tracked}
+    assert packed - names == set()
 
 
 def test_the_wheel_holds_the_migration_scripts_and_their_template(built):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"migrations/env.py", "migrations/script.py.mako", "tuner/py.typed"} <= names
-    assert any(name.startswith("migrations/versions/") and name.endswith(".py") for name in names)
+    assert {"tuner_migrations/env.py", "tuner_migrations/script.py.mako", "tuner/py.typed"} <= names
+    assert any(name.startswith("tuner_migrations/versions/") and name.endswith(".py") for name in names)
 
 
 def test_the_wheel_offers_the_tuner_command_and_the_licence(built):
@@ -64,4 +72,10 @@ def test_the_source_distribution_can_be_built_from(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
-    assert {"pyproject.toml", "tuner/__init__.py", "migrations/env.py", "LICENSE", "README.md"} <= names
+    assert {
+        "pyproject.toml",
+        "tuner/__init__.py",
+        "migrations/tuner_migrations/env.py",
+        "LICENSE",
+        "README.md",
+    } <= names

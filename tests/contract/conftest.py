@@ -12,15 +12,15 @@ import pytest
 import structlog
 from fastapi import FastAPI
 
-from service.app import create_app
-from service.resources import Resources
-from service.settings import Settings
-from service.webhooks.dispatcher import Dispatcher
 from tests.integration.service.live import served
 from tests.integration.service.team import SPEECH, VISION, as_user, settle
 from tests.integration.service.world import World
 from tuner.people.roles import Actor
 from tuner.store import Store
+from tuner_service.app import create_app
+from tuner_service.resources import Resources
+from tuner_service.settings import Settings
+from tuner_service.webhooks.dispatcher import Dispatcher
 
 CLEO, EVE = Actor(user="cleo"), Actor(user="eve")
 

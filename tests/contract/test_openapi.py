@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
-from service.openapi import OPEN_PATHS
-from service.openapi import operations as operations_of
 from tests.contract.conftest import Service
 from tests.integration.service.team import VISION
+from tuner_service.openapi import OPEN_PATHS
+from tuner_service.openapi import operations as operations_of
 
 BASE_URL = "http://127.0.0.1:8642"
 EXAMPLES = 6

@@ -173,7 +173,7 @@ class Site:
 
 @dataclass
 class WorkerProcess:
-    """``python -m worker`` as a child of the test."""
+    """``python -m tuner_worker`` as a child of the test."""
 
     site: Site
     name: str
@@ -184,7 +184,7 @@ class WorkerProcess:
         self.log_file = self.site.folder / f"{self.name}.{len(self.site.workers)}.log"
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "worker", "--name", self.name, "--device", "cpu"],
+                [sys.executable, "-m", "tuner_worker", "--name", self.name, "--device", "cpu"],
                 env={
                     **os.environ,
                     **{f"TUNER_{name.upper()}": str(value) for name, value in settings.items()},

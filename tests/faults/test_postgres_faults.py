@@ -53,10 +53,10 @@ def gate(gate: Gate) -> Gate:
 
 @contextmanager
 def service_over(site: Site) -> Iterator[httpx2.Client]:
-    """``python -m service`` over the site's database, and a client of it."""
+    """``python -m tuner_service`` over the site's database, and a client of it."""
     with (site.folder / "service.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service", "--port", "0", "--data-dir", str(site.folder)],
+            [sys.executable, "-m", "tuner_service", "--port", "0", "--data-dir", str(site.folder)],
             env={**os.environ, "TUNER_DATABASE_URL": site.url, "TUNER_AUTH": "off"},
             stdout=subprocess.PIPE,
             stderr=log,

@@ -19,7 +19,6 @@ from alembic.operations.ops import DropTableOp
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
-import migrations
 from tests.migrations.revisions import engine_of, run
 from tuner.errors import InvalidValue, SchemaMismatch
 from tuner.store import Store
@@ -27,7 +26,7 @@ from tuner.store.migrate import VERSION_TABLE, alembic_config, is_current, is_ou
 from tuner.store.models import PREFIX, Base
 from tuner.store.optuna_storage import open_backend
 
-REVISIONS = Path(str(migrations.__file__)).parent / "versions"
+REVISIONS = Path(str(tuner_migrations.__file__)).parent / "versions"
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ class Stack:
             "TUNER_PUBLIC_URL": self.public_url,
             "TUNER_ALLOWED_HOSTS": ",".join(self.allowed_hosts),
         }
-        return self._child("service", module="service", arguments=where, environment=access)
+        return self._child("service", module="tuner_service", arguments=where, environment=access)
 
     def workers(self) -> tuple[Child, ...]:
         """The workers' processes, one per device."""
@@ -120,7 +120,7 @@ class Stack:
         return tuple(
             self._child(
                 "worker" if len(self.devices) == 1 else f"worker {device}",
-                module="worker",
+                module="tuner_worker",
                 arguments=("--device", device, "--data-dir", str(self.data_dir), *offered),
             )
             for device in self.devices

@@ -1,6 +1,6 @@
 """Starts one of our own processes: ``python -P -m tuner.cli.start worker ...``.
 
-``python -m worker`` would take any package of that name which comes first on the path, and projects with a ``worker``
+``python -m tuner_worker`` would take any package of that name which comes first on the path, and projects with a ``worker``
 or a ``service`` of their own often name their folder in ``PYTHONPATH``. Here our packages are those beside `tuner`.
 """
 
@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-_OURS = frozenset({"service", "worker", "migrations"})
+_OURS = frozenset({"tuner_service", "tuner_worker", "tuner_migrations"})
 _HOME = str(Path(__file__).resolve().parents[2])
 
 

@@ -139,7 +139,9 @@ def serve(
     names = ",".join(allowed_host or ())
     given = {"TUNER_AUTH": auth, "TUNER_PUBLIC_URL": public_url, "TUNER_ALLOWED_HOSTS": names}
     os.environ |= {name: value for name, value in given.items() if value}
-    _become("service", (*arguments, *(["--new-admin-token"] if new_admin_token else ())), database_url=database_url)
+    _become(
+        "tuner_service", (*arguments, *(["--new-admin-token"] if new_admin_token else ())), database_url=database_url
+    )
 
 
 def worker(
@@ -169,7 +171,7 @@ def worker(
         arguments += ["--name", name]
     for offered in workload or ():
         arguments += ["--workload", offered]
-    _become("worker", tuple(arguments), database_url=database_url)
+    _become("tuner_worker", tuple(arguments), database_url=database_url)
 
 
 def _become(module: str, arguments: tuple[str, ...], *, database_url: str) -> None:

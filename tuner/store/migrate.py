@@ -92,9 +92,9 @@ def _head() -> str | None:
 
 
 def alembic_config() -> Config:
-    """Alembic's configuration, pointing at the installed ``migrations`` package. Logging is left alone."""
+    """Alembic's configuration, pointing at the installed ``tuner_migrations`` package. Logging is left alone."""
     config = Config()
-    config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
+    config.set_main_option("script_location", str(files("tuner_migrations")).replace("%", "%%"))
     return config
 
 

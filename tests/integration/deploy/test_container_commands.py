@@ -196,9 +196,9 @@ def test_the_images_can_be_built_from_what_they_copy(target: str, tmp_path: Path
             assert done.returncode == 0, done.stderr
     built = {path.relative_to(site) for path in site.rglob("*.py")}
     tracked = {
-        path.relative_to(ROOT)
-        for name in ("tuner", "service", "worker", "migrations")
-        for path in (ROOT / name).rglob("*.py")
+        path.relative_to((ROOT / home).parent)
+        for home in ("tuner", "service/tuner_service", "worker/tuner_worker", "migrations/tuner_migrations")
+        for path in (ROOT / home).rglob("*.py")
     }
     assert built == tracked
 

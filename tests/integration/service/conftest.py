@@ -9,10 +9,10 @@ import pytest
 import structlog
 from fastapi.testclient import TestClient
 
-from service.app import create_app
-from service.settings import Settings
 from tests.integration.service.world import World
 from tuner.store import Store
+from tuner_service.app import create_app
+from tuner_service.settings import Settings
 
 
 @pytest.fixture(scope="session", autouse=True)

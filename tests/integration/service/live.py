@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.app import create_app
-from service.server import Server
-from service.settings import Settings
 from tuner.store import Store
+from tuner_service.app import create_app
+from tuner_service.server import Server
+from tuner_service.settings import Settings
 
 PATIENCE_SECONDS = 60.0
 
@@ -45,7 +45,7 @@ def served(settings: Settings, *, store: Store) -> Iterator[Server]:
 
 @dataclass(frozen=True)
 class ServiceProcess:
-    """``python -m service`` that listens."""
+    """``python -m tuner_service`` that listens."""
 
     process: subprocess.Popen[str]
     url: str
@@ -56,7 +56,7 @@ def service_process(data_dir: Path, *, port: int = 0) -> Iterator[ServiceProcess
     """The service as a process of its own, killed at the end if it still runs."""
     with (data_dir / "service.log").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service", "--port", str(port), "--data-dir", str(data_dir)],
+            [sys.executable, "-m", "tuner_service", "--port", str(port), "--data-dir", str(data_dir)],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -9,11 +9,11 @@ import pytest
 import structlog
 from fastapi.testclient import TestClient
 
-from service.app import create_app
-from service.settings import Settings
 from tests.integration.service.team import Team, as_user, settle
 from tuner.errors import DatabaseUnavailable
 from tuner.store import Store
+from tuner_service.app import create_app
+from tuner_service.settings import Settings
 
 HOST = "127.0.0.1:8642"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from service.__main__ import REFUSED, main
-from service.auth.first_start import make_first_admin
-from service.settings import Settings
 from tests.integration.service.team import as_user
 from tuner.store import Store
+from tuner_service.__main__ import REFUSED, main
+from tuner_service.auth.first_start import make_first_admin
+from tuner_service.settings import Settings
 
 
 class Terminal(io.StringIO):
@@ -70,7 +70,7 @@ def test_without_a_login_nobody_is_made(settings: Settings, store: Store):
 
 def test_a_service_off_loopback_lets_in_whoever_has_its_first_token(tmp_path: Path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TUNER_")}
-    command = [sys.executable, "-m", "service", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "tuner_service", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path)]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
     try:

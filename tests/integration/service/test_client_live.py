@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.settings import Settings
 from tests.integration.service.live import served, wait_until
 from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES, World
 from tuner.client import ApiProblem, Client, ServiceUnreachable
@@ -17,6 +16,7 @@ from tuner.jobs.records import CurvePoint
 from tuner.jobs.states import JobState
 from tuner.report.report import Report
 from tuner.store import Store
+from tuner_service.settings import Settings
 
 
 @pytest.fixture

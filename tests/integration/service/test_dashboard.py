@@ -16,9 +16,6 @@ import pytest
 from fastapi.testclient import TestClient
 from optuna_dashboard import get_note
 
-from service.app import create_app
-from service.dashboard import story
-from service.settings import Settings
 from tests.integration.service.world import World
 from tuner.errors import TunerError
 from tuner.jobs.records import JobRecord
@@ -27,6 +24,9 @@ from tuner.people.roles import Principal, Role
 from tuner.store import Store
 from tuner.store.look import Look, looking
 from tuner.store.study_view import ReadOnlyStudies
+from tuner_service.app import create_app
+from tuner_service.dashboard import story
+from tuner_service.settings import Settings
 
 OTHER = Principal(user="eve", team="others", role=Role.SUBMITTER, token_id=None)
 NAME = "a <b>job</b> [x](javascript:alert(1))"
@@ -62,7 +62,7 @@ def page(database: tuple[Settings, Store, JobRecord]) -> Iterator[TestClient]:
 
 @pytest.fixture
 def as_another_team(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.dashboard.gateway._asking", lambda _: OTHER)
+    monkeypatch.setattr("tuner_service.dashboard.gateway._asking", lambda _: OTHER)
 
 
 def study_path(page: TestClient, job: JobRecord) -> str:

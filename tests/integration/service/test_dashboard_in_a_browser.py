@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings
 from tests.integration.service.live import served
 from tests.integration.service.world import World
 from tuner.store import Store
+from tuner_service.settings import Settings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -10,14 +10,14 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.app import create_app
-from service.auth.access import principal
-from service.settings import Settings
 from tests.integration.service.world import World
 from tuner import __version__
 from tuner.errors import DatabaseUnavailable
 from tuner.people.roles import Principal, Role
 from tuner.store import Store
+from tuner_service.app import create_app
+from tuner_service.auth.access import principal
+from tuner_service.settings import Settings
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.settings import Settings
 from tests.integration.service.team import Team, asking, settle
 from tuner.store import Store
+from tuner_service.settings import Settings
 
 DAY = 86_400.0
 

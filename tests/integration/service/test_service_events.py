@@ -15,7 +15,6 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from service.settings import Settings
 from tests.integration.service.live import PATIENCE_SECONDS, served, service_process, wait_until
 from tests.integration.service.team import SPEECH, VISION, as_user, settle
 from tests.integration.service.world import World
@@ -25,6 +24,7 @@ from tuner.jobs.change import JobChange
 from tuner.jobs.records import EventRecord
 from tuner.people.roles import Actor
 from tuner.store import Store
+from tuner_service.settings import Settings
 
 
 def messages(api: TestClient, job_id: str, *, after: int | None = None) -> list[httpx2.ServerSentEvent]:

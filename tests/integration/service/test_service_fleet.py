@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.settings import Settings
 from tests.integration.service.team import SPEECH, VISION, Team, asking, settle
 from tests.integration.service.world import DIGITS, World
 from tests.integration.store.builders import announce, offer, take_run
 from tuner.people.records import TeamSettings
 from tuner.people.roles import Actor
 from tuner.store import Store
+from tuner_service.settings import Settings
 
 CLEO, EVE = Actor(user="cleo"), Actor(user="eve")
 Ask = Callable[..., Any]

@@ -13,9 +13,9 @@ import structlog
 from fastapi.testclient import TestClient
 from structlog.testing import LogCapture
 
-from service.logs import add_path_ids, logging_of
 from tests.integration.service.live import service_process, wait_until
 from tests.integration.service.world import World
+from tuner_service.logs import add_path_ids, logging_of
 
 
 @pytest.fixture

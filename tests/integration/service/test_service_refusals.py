@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.problems.catalog import CATALOG
 from tests.integration.service.world import World
 from tuner.errors import DatabaseUnavailable
 from tuner.store import Store
+from tuner_service.problems.catalog import CATALOG
 
 SPACE = {
     "peak_lr": {"low": 0.01, "high": 0.1, "log": True},

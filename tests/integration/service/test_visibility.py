@@ -21,8 +21,6 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.routing import Route
 
-from service.app import create_app
-from service.settings import Settings
 from tests.integration.service.team import SPEECH, VISION, Team, as_user, settle
 from tests.integration.service.world import DIGITS, REQUEST, World
 from tuner.conductor import advance
@@ -31,6 +29,8 @@ from tuner.jobs.records import CurvePoint, JobRecord, LeasedRun, StudyLock, Work
 from tuner.jobs.webhooks import NewWebhook
 from tuner.people.roles import Actor, Role
 from tuner.store import Store
+from tuner_service.app import create_app
+from tuner_service.settings import Settings
 
 SECRET = "kept-among-us"
 SHOWN = "shown-to-all"

@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 
-from service.webhooks.courier import Courier
-from service.webhooks.dispatcher import Dispatcher
-from service.webhooks.sender import TIMEOUT_SECONDS, Sender
 from tests.integration.service.receiver import Got, Receiver, receiving
 from tests.integration.service.world import World
 from tuner.jobs.webhooks import (
@@ -26,6 +23,9 @@ from tuner.jobs.webhooks import (
     WebhookFormat,
 )
 from tuner.store import Store
+from tuner_service.webhooks.courier import Courier
+from tuner_service.webhooks.dispatcher import Dispatcher
+from tuner_service.webhooks.sender import TIMEOUT_SECONDS, Sender
 
 PAGE = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
 SECRET = b"a secret of the service, 32 bytes"

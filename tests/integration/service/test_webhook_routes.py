@@ -11,16 +11,16 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from service.app import create_app
-from service.auth.access import principal
-from service.settings import Settings
-from service.webhooks.signing import signature
 from tests.integration.service.live import PATIENCE_SECONDS, wait_until
 from tests.integration.service.receiver import Got, Receiver, receiving
 from tests.integration.service.world import World
 from tuner.people.records import TeamSettings
 from tuner.people.roles import LOCAL_ACTOR, Principal, Role
 from tuner.store import Store
+from tuner_service.app import create_app
+from tuner_service.auth.access import principal
+from tuner_service.settings import Settings
+from tuner_service.webhooks.signing import signature
 
 BASE_URL = "http://127.0.0.1:8642"
 

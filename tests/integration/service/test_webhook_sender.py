@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from service.webhooks.sender import Sender
 from tests.integration.service.receiver import Receiver, receiving
+from tuner_service.webhooks.sender import Sender
 
 PUBLIC = "93.184.215.14"
 BODY = b'{"a":1}'

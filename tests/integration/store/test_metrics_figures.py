@@ -11,13 +11,13 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.metrics.collector import QueueCollector
 from tests.integration.store.builders import Bench, spec
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.states import TrialState
 from tuner.jobs.webhooks import NewWebhook
 from tuner.store import Store
 from tuner.store.figures import WORKER_STATES, worker_state
+from tuner_service.metrics.collector import QueueCollector
 
 Sql = Callable[..., list[Any]]
 Labels = frozenset[tuple[str, str]]

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 import structlog
 
-from service.webhooks.courier import Courier
-from service.webhooks.dispatcher import HOLD_SECONDS, Dispatcher
-from service.webhooks.sender import Sender
-from service.webhooks.signing import signature, signing_key
 from tests.integration.service.receiver import Got, Receiver, receiving
 from tests.integration.store.builders import spec
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.webhooks import DeliveryState, NewWebhook, WebhookEvent, WebhookRecord
 from tuner.store import Store
+from tuner_service.webhooks.courier import Courier
+from tuner_service.webhooks.dispatcher import HOLD_SECONDS, Dispatcher
+from tuner_service.webhooks.sender import Sender
+from tuner_service.webhooks.signing import signature, signing_key
 
 SECRET = b"a secret of the service, 32 bytes"
 NOON = 1_790_000_000.75

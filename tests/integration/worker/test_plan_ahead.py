@@ -13,8 +13,8 @@ from tuner.jobs.admission import admit
 from tuner.jobs.records import LeasedRun, StudyLock
 from tuner.jobs.states import RunState, TrialState
 from tuner.schedules import Constant, Schedule
-from worker.plan_ahead import PlanAhead
-from worker.planner import Planner
+from tuner_worker.plan_ahead import PlanAhead
+from tuner_worker.planner import Planner
 
 
 class Bench:

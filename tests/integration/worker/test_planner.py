@@ -10,7 +10,7 @@ from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.search.settings import SearchSettings
 from tuner.search.space import default_space
-from worker.planner import PAUSE_SECONDS, PLANNING_ATTEMPTS, Planner
+from tuner_worker.planner import PAUSE_SECONDS, PLANNING_ATTEMPTS, Planner
 
 
 class Step:

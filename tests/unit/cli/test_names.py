@@ -2,7 +2,6 @@
 
 from typing import get_args
 
-from service.schedules import schemas
 from tuner.cli.options import RoleName
 from tuner.cli.schedule import FormatName as ExportFormatName
 from tuner.cli.schedule_fitting import OptimizerName, RuleName
@@ -12,6 +11,7 @@ from tuner.exports import EXPORTERS, ExportFormat
 from tuner.jobs.webhooks import DeliveryState, WebhookFormat
 from tuner.people.roles import Role
 from tuner.schedules.scaling import ScaledFor, ScalingRule
+from tuner_service.schedules import schemas
 
 
 def test_the_choices_are_those_of_the_library():

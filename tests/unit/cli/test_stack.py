@@ -3,11 +3,11 @@ import sys
 
 import pytest
 
-from service.settings import Settings
 from tuner.cli import options
 from tuner.cli.stack import Stack, free_port
 from tuner.client import DEFAULT_URL
 from tuner.errors import InvalidValue
+from tuner_service.settings import Settings
 
 
 def test_defaults_are_those_of_the_service_and_of_the_client(monkeypatch):

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from service.examples import JOB
-from service.jobs.example_report import REPORT
 from tuner.cli.successor import successor
 from tuner.jobs.admission import read_request
 from tuner.search.space import FloatRange
+from tuner_service.examples import JOB
+from tuner_service.jobs.example_report import REPORT
 
 
 def test_it_asks_for_the_same_workload_and_starts_with_the_best():

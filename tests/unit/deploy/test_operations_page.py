@@ -7,10 +7,10 @@ import re
 import pytest
 from typer.main import get_command
 
-from service.settings import Settings
 from tests.unit.deploy.container_files import ROOT, compose, stages
 from tuner.cli.main import app
-from worker.settings import WorkerSettings
+from tuner_service.settings import Settings
+from tuner_worker.settings import WorkerSettings
 
 PAGE = (ROOT / "docs/operations.md").read_text()
 

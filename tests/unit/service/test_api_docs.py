@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.problems.catalog import CATALOG
-from service.settings import Settings
+from tuner_service.problems.catalog import CATALOG
+from tuner_service.settings import Settings
 
 TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
 

@@ -7,10 +7,10 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.auth.guard import REMEMBERED_SECONDS, Caller, Guard
-from service.errors import TooManyRequests, Unauthenticated
-from service.settings import Settings
 from tuner.people.roles import LOCAL, Principal, Role
+from tuner_service.auth.guard import REMEMBERED_SECONDS, Caller, Guard
+from tuner_service.errors import TooManyRequests, Unauthenticated
+from tuner_service.settings import Settings
 
 SECRET = b"s" * 32
 ADA = Principal(user="ada", team="vision", role=Role.SUBMITTER, token_id="t1")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from service.auth.keys import derived, secret_key, write_privately
-from service.settings import Settings
 from tuner.errors import InvalidValue
+from tuner_service.auth.keys import derived, secret_key, write_privately
+from tuner_service.settings import Settings
 
 KEY = "0123456789abcdef0123456789abcdef"
 

@@ -8,7 +8,7 @@ from http.cookies import SimpleCookie
 import pytest
 from starlette.responses import Response
 
-from service.auth.sessions import Session, Sessions
+from tuner_service.auth.sessions import Session, Sessions
 
 SECRET = b"s" * 32
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import StreamingResponse
 from starlette.types import Message
 
-from service.auth.streams import Watched
+from tuner_service.auth.streams import Watched
 
 SCOPE: dict[str, Any] = {"type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "headers": []}
 OLD: dict[str, Any] = {**SCOPE, "asgi": {"spec_version": "2.3"}}

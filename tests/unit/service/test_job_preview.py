@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from service.errors import Forbidden
-from service.jobs.previewing import obstacle, queue_ahead
 from tuner.errors import InvalidValue, LimitReached, NotFound
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import QueueEntry, TeamShare
 from tuner.jobs.states import JobState
+from tuner_service.errors import Forbidden
+from tuner_service.jobs.previewing import obstacle, queue_ahead
 
 
 def entry(team: str, priority: Priority = Priority.NORMAL, *, waits: bool = True) -> QueueEntry:

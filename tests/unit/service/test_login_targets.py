@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.web.targets import HOME, local_target
+from tuner_service.web.targets import HOME, local_target
 
 
 @pytest.mark.parametrize("wanted", ["/", "/dashboard", "/dashboard/studies/3?tab=1&x=%2F", "/v1/jobs#top"])

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.metrics.latency import latency_histogram
-from service.metrics.registry import new_registry
 from tuner.devices import Device, DeviceKind
 from tuner.store import Store
-from worker.metrics import WorkerMetrics
+from tuner_service.metrics.latency import latency_histogram
+from tuner_service.metrics.registry import new_registry
+from tuner_worker.metrics import WorkerMetrics
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import structlog
 
-from service.reaper import Reaper
 from tests.integration.service.world import World
 from tests.integration.store.builders import offer
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.records import LeasedRun
 from tuner.jobs.states import RunState
 from tuner.store import Reaped, Store
+from tuner_service.reaper import Reaper
 
 PATIENCE_SECONDS = 30.0
 

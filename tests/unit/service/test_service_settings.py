@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.__main__ import REFUSED, main
-from service.settings import Settings
 from tuner.loopback import is_loopback
+from tuner_service.__main__ import REFUSED, main
+from tuner_service.settings import Settings
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost", "LOCALHOST"])
@@ -115,7 +115,11 @@ HEAVY = ("torch", "optuna", "sklearn", "scipy", "matplotlib")
 
 @pytest.mark.parametrize(
     ("module", "unwanted"),
-    [("service.app", HEAVY), ("service.__main__", HEAVY), ("tuner.client", (*HEAVY, "fastapi", "sqlalchemy"))],
+    [
+        ("tuner_service.app", HEAVY),
+        ("tuner_service.__main__", HEAVY),
+        ("tuner.client", (*HEAVY, "fastapi", "sqlalchemy")),
+    ],
 )
 def test_nothing_heavy_is_loaded(module: str, unwanted: tuple[str, ...]):
     code = f"import sys, {module}; print(sorted(sys.modules.keys() & {set(unwanted)}))"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.webhooks.addresses import check_written_address, is_public
 from tuner.errors import InvalidValue
+from tuner_service.webhooks.addresses import check_written_address, is_public
 
 CLOSED = {
     "loopback": ["127.0.0.1", "127.255.255.254", "::1"],

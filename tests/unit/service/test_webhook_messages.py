@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.webhooks.messages import encode, slack_text
-from service.webhooks.messages import test_message as message_to_try
-from service.webhooks.signing import signature, signing_key
 from tuner.jobs.webhooks import WebhookEvent, WebhookFormat
+from tuner_service.webhooks.messages import encode, slack_text
+from tuner_service.webhooks.messages import test_message as message_to_try
+from tuner_service.webhooks.signing import signature, signing_key
 
 JOB = {
     "id": "0f9b",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import DatabaseUnavailable, LeaseLost
-from worker.log_shipper import INTERVAL_SECONDS, LogShipper
-from worker.redaction import Redaction
-from worker.runner_log import RunnerLog
+from tuner_worker.log_shipper import INTERVAL_SECONDS, LogShipper
+from tuner_worker.redaction import Redaction
+from tuner_worker.runner_log import RunnerLog
 
 URL = "postgresql://tuner:s3cret%2Fs3cret@db/tuner"
 

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tuner.devices import Device, DeviceKind, Memory
 from tuner.errors import InvalidValue
-from worker.metrics import WorkerMetrics
+from tuner_worker.metrics import WorkerMetrics
 
 PAIR = Device(name="cuda:0,cuda:1", torch_name="cuda:0", kind=DeviceKind.CUDA, model="H100", count=2)
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from worker.stopping import StopRequest
+from tuner_worker.stopping import StopRequest
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
-from worker.settings import WorkerSettings
+from tuner_worker.settings import WorkerSettings
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "worker.md").read_text()
 ROWS = {row[0]: row[1] for row in re.findall(r"^\| `TUNER_(\w+)` \|[^|]*\| ([^|]*)\|", PAGE, flags=re.MULTILINE)}

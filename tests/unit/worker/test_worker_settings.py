@@ -8,8 +8,8 @@ import pytest
 import structlog
 from pydantic import ValidationError
 
-from worker.__main__ import main, read_settings
-from worker.settings import WorkerSettings
+from tuner_worker.__main__ import main, read_settings
+from tuner_worker.settings import WorkerSettings
 
 URL = "postgresql://tuner:s3cret@db/tuner"
 

@@ -1,0 +1,116 @@
+"""The application: its routes, its errors, its middleware. `create_app` builds one from what it is given."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Depends, FastAPI
+from starlette.middleware import Middleware
+
+from tuner import __version__
+from tuner.store import Store
+from tuner_service import openapi
+from tuner_service.auth.guard import Guard
+from tuner_service.auth.keys import derived, secret_key
+from tuner_service.auth.middleware import Authentication
+from tuner_service.dashboard import routes as dashboard
+from tuner_service.events import routes as events
+from tuner_service.health import routes as health
+from tuner_service.jobs import answers, steering, submission
+from tuner_service.jobs import routes as jobs
+from tuner_service.metrics import routes as metrics
+from tuner_service.metrics.latency import RequestLatency, latency_histogram
+from tuner_service.metrics.registry import new_registry
+from tuner_service.middleware import BodyLimit, OwnHost, RequestContext
+from tuner_service.people import routes as people
+from tuner_service.problems import handlers
+from tuner_service.problems import routes as problems
+from tuner_service.queries import only_known_parameters
+from tuner_service.queue import routes as queue
+from tuner_service.reaper import Reaper
+from tuner_service.resources import Resources
+from tuner_service.runs import routes as runs
+from tuner_service.schedules import routes as schedules
+from tuner_service.settings import Settings
+from tuner_service.web import routes as web
+from tuner_service.webhooks import routes as webhooks
+from tuner_service.webhooks.courier import Courier
+from tuner_service.webhooks.dispatcher import Dispatcher
+from tuner_service.webhooks.sender import Sender
+from tuner_service.workers import routes as workers
+from tuner_service.workloads import routes as workloads
+
+_DESCRIPTION = """
+Finds the learning-rate schedule that your model should train with.
+
+Submit a job, watch it, read its report. Every error is a problem (RFC 9457): its `type` is the path of a page that says
+why it happens and what to do. Times are seconds since 1970, UTC. A step is one optimizer update, counted from 0.
+"""
+
+
+def create_app(settings: Settings, *, store: Store, closing: threading.Event | None = None) -> FastAPI:
+    """Build the application.
+
+    Args:
+        settings: Of the service.
+        store: The database, open. It stays the caller's: he closes it.
+        closing: Set by the caller when the service has been told to stop, so that open event streams end.
+
+    Raises:
+        InvalidValue: The secret key cannot be used.
+        OSError: The secret key cannot be made.
+    """
+    secret = secret_key(settings)
+    guard = Guard(settings, accounts=store.people, secret=secret)
+    reaper = Reaper(store, interval=settings.reap_interval, event_retention=settings.event_retention)
+
+    courier = Courier(
+        secret=derived(secret, purpose="webhooks"), sender=Sender(allow_private=settings.webhooks_allow_private)
+    )
+    dispatcher = Dispatcher(store, courier=courier)
+    registry = new_registry(store)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with reaper, dispatcher:
+            yield
+
+    app = FastAPI(
+        title="Schedule Tuner",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(RequestLatency, histogram=latency_histogram(registry)),
+            Middleware(RequestContext),
+            Middleware(OwnHost, settings=settings),
+            Middleware(Authentication, guard=guard),
+            Middleware(BodyLimit, limit=settings.body_limit),
+        ],
+        redirect_slashes=False,
+        docs_url=None,  # these pages load scripts from the internet
+        redoc_url=None,
+    )
+    app.state.resources = Resources(
+        settings=settings,
+        store=store,
+        reaper=reaper,
+        guard=guard,
+        closing=closing or threading.Event(),
+    )
+    app.state.courier = courier
+    app.state.metrics = registry
+    handlers.install(app)
+    known = [Depends(only_known_parameters)]
+    of_jobs = (submission, jobs, steering, answers, events)
+    for feature in (*of_jobs, runs, queue, workloads, workers, schedules, people, webhooks, dashboard):
+        app.include_router(feature.router, prefix="/v1", dependencies=known)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.include_router(problems.router)
+    app.include_router(web.router)
+    dashboard.install(app)
+    openapi.install(app)
+    return app

@@ -1,0 +1,11 @@
+"""The routes of people, together."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from tuner_service.people import audit, teams, tokens, users
+
+router = APIRouter()
+for part in (users, teams, tokens, audit):
+    router.include_router(part.router)

@@ -1,0 +1,34 @@
+"""Takes the database's password out of whatever leaves the worker as text: its log, and what a run printed."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from tuner_worker.runner_environment import database_password
+
+HIDDEN = "***"
+LEAST_CHARACTERS = 8
+"""A shorter password is hidden inside URLs alone: by itself it would blot out common words."""
+
+
+class Redaction:
+    """Blots a database's password out of text.
+
+    Args:
+        database_url: Holds the password, or none.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        password = database_password(database_url)
+        self._replacements: dict[str, str] = {}
+        if password is not None:
+            self._replacements[f":{password}@"] = f":{HIDDEN}@"
+            self._replacements[f"password={password}"] = f"password={HIDDEN}"
+            plain = {word for word in (password, unquote(password)) if len(word) >= LEAST_CHARACTERS}
+            self._replacements.update(dict.fromkeys(sorted(plain), HIDDEN))
+
+    def hide(self, text: str) -> str:
+        """The text without the password, as it is written in the URL and as it is meant."""
+        for secret, instead in self._replacements.items():
+            text = text.replace(secret, instead)
+        return text

@@ -1,0 +1,354 @@
+"""A runner as its worker sees it: a child process that trains, answers on a pipe, and may die at any moment.
+
+The process stays warm: one start (seconds, for importing torch) serves many runs. It leads a session of its own, so
+that a Ctrl-C in the terminal does not reach it and whatever it starts can be ended with it (`tuner_worker.runner_family`);
+and it dies with the worker (`tuner.training.runner` says how).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuner.errors import TunerError
+from tuner.training.protocol import PROTOCOL_VERSION, FromRunner, Hello, ToRunner
+from tuner.training.shortage import MemoryUse
+from tuner_worker.last_words import before_the_dump, how_it_ended, is_stopped, where_it_stood
+from tuner_worker.memory_killer import MemoryKiller
+from tuner_worker.message_pipe import BadMessage, MessagePipe, PipeClosed
+from tuner_worker.runner_family import RunnerFamily
+from tuner_worker.runner_log import RunnerLog
+from tuner_worker.runner_memory import RunnerMemory
+from tuner_worker.stopping import StopRequest
+
+_LOOK_SECONDS = 0.25
+"""How often to look at the process: its memory, its output, and whether it still lives, for a child that it forked may
+hold the pipe open after its death."""
+_SEND_SECONDS = 10.0
+_AFTER_CLOSE_SECONDS = 5.0
+"""How long the process may live on after it closed its pipe, or was asked to end."""
+_TERM_SECONDS = 2.0
+"""Time between SIGTERM and SIGKILL."""
+_DUMP_SECONDS = 2.0
+"""How long a stuck process may take to say where it stands."""
+_DUMP_BYTES = 64 * 1024
+_DEAF = "; it did not end at SIGTERM, which its code ignores or handles, so that SIGKILL had to end it"
+_NOT_ITS_OWN = " (training code must not write to, or close, a file descriptor that it did not open)"
+_MIB = 1024 * 1024
+_FIRST_TO_GO = 500
+"""What the kernel's memory killer adds to the size of a runner, and of what that starts: thousandths of all memory."""
+
+
+class RunnerDied(TunerError):
+    """The runner is gone: it ended, crashed, broke the protocol or was killed. The message says which, in full.
+
+    Args:
+        message: What happened, with its last words.
+        final: Whether another attempt at the same run would end the same.
+        shortage: What memory it had, where that was too much.
+    """
+
+    def __init__(self, message: str, *, final: bool = False, shortage: MemoryUse | None = None) -> None:
+        super().__init__(message)
+        self.final = final
+        self.shortage = shortage
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerCommand:
+    """How a runner is started."""
+
+    device: str
+    """As torch names it."""
+    environment: Mapping[str, str]
+    """The whole environment of the process."""
+    workloads: Sequence[str] = ()
+    """Providers of workloads besides those built in and installed, as `tuner.training.registry` reads them."""
+    memory_limit_mib: int | None = None
+    """Memory that the process may have, together with those that it starts; Linux."""
+
+    def arguments(self, *, read_fd: int, write_fd: int) -> list[str]:
+        """The command line, with the descriptors that the process reads from and writes to."""
+        # -P: a folder named like a package of ours in the working directory must not be taken for it.
+        runner = [sys.executable, "-P", "-m", "tuner.training.runner", "--device", self.device]
+        pipes = ["--read-fd", str(read_fd), "--write-fd", str(write_fd)]
+        return [*runner, *pipes, *(part for provider in self.workloads for part in ("--workloads", provider))]
+
+
+class RunnerProcess:
+    """One runner at a time; after a death, `start` makes the next.
+
+    Not thread-safe: Linux ties the child to the thread that starts it.
+
+    Args:
+        command: How to start it.
+        family: Finds what it started.
+        log: Where its output goes.
+        stop: Ends a wait for the runner.
+    """
+
+    def __init__(self, command: RunnerCommand, *, family: RunnerFamily, log: RunnerLog, stop: StopRequest) -> None:
+        self._command = command
+        self._family = family
+        self._memory = RunnerMemory(limit_mib=command.memory_limit_mib)
+        self._killer = MemoryKiller()
+        self._kills_before = self._killer.kills()
+        self._next_look = 0.0
+        self._log = log
+        self._stop = stop
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: MessagePipe | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process, and it has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """The process, if there is one."""
+        return None if self._process is None else self._process.pid
+
+    def start(self, *, timeout: float) -> Hello | None:
+        """Start the process and wait until it says what it offers; end first what an earlier one has left.
+
+        Args:
+            timeout: Seconds that this may take.
+
+        Returns:
+            Its greeting; ``None`` when the worker was asked to stop first (the process is killed then).
+
+        Raises:
+            RunnerDied: It ended before it was ready, took too long, or speaks another version of the protocol.
+        """
+        self.kill()
+        self._family.end(session=None, grace=0.0)
+        self._log.mark("runner started")
+        self._spawn()
+        message = self.receive(timeout=timeout, until_stop=True)
+        if isinstance(message, Hello) and message.protocol == PROTOCOL_VERSION:
+            return message
+        if isinstance(message, Hello):
+            raise self.put_down(f"it speaks version {message.protocol} of the protocol, not {PROTOCOL_VERSION}")
+        if message is not None:
+            raise self.put_down(f"its first message was {message.type!r}, not 'hello'")
+        if not self._stop.requested:
+            raise self.put_down(f"it was not ready within {timeout:g} s")
+        self.kill()
+        return None
+
+    def send(self, message: ToRunner) -> None:
+        """Write one message.
+
+        Raises:
+            RunnerDied: It is gone, or does not read.
+        """
+        pipe = self._open_pipe()
+        try:
+            pipe.send(message, timeout=_SEND_SECONDS)
+        except PipeClosed:
+            raise self._found_dead() from None
+        except TimeoutError:
+            raise self.put_down(f"it read no message for {_SEND_SECONDS:g} s") from None
+
+    def receive(self, *, timeout: float, until_stop: bool) -> FromRunner | None:
+        """The next message; ``None`` when there is none in time.
+
+        A message that was sent before a death is returned before the death is told.
+
+        Args:
+            timeout: Seconds to wait.
+            until_stop: Wait no longer once the worker is asked to stop.
+
+        Raises:
+            RunnerDied: It is gone, or what it sent is no message (it is killed then).
+        """
+        pipe = self._open_pipe()
+        deadline = time.monotonic() + timeout
+        wake_fd = self._stop.fd if until_stop else None
+        while True:
+            ended = self._process is None or self._process.poll() is not None
+            if not ended:
+                self._look()
+            wait = 0.0 if ended else min(deadline - time.monotonic(), _LOOK_SECONDS)
+            try:
+                message = pipe.receive(timeout=wait, wake_fd=wake_fd)
+            except PipeClosed:
+                raise self._found_dead() from None
+            except BadMessage as error:
+                raise self.put_down(f"it broke the protocol: {error}{_NOT_ITS_OWN}") from None
+            if message is not None:
+                return message
+            if ended:
+                raise self._found_dead()
+            if time.monotonic() >= deadline or (until_stop and self._stop.requested):
+                return None
+
+    def put_down(
+        self, reason: str, *, stuck: bool = False, final: bool = False, shortage: MemoryUse | None = None
+    ) -> RunnerDied:
+        """Kill the process, and return an error that says why, with its last words, for the caller to raise.
+
+        Args:
+            reason: Why.
+            stuck: Have it say first where it stands.
+            final: See `RunnerDied`.
+            shortage: See `RunnerDied`.
+        """
+        stood = self._where_it_stands() if stuck else ""
+        deaf = "" if self.kill() else _DEAF
+        told = self._with_last_words(f"the runner was killed: {reason}{deaf}{stood}", dumped=stuck)
+        return RunnerDied(told, final=final, shortage=shortage)
+
+    def begin_run(self) -> None:
+        """Look after the memory of the run that follows."""
+        self._memory.begin()
+        self._kills_before = self._killer.kills()
+
+    def shortage(self) -> MemoryUse | None:
+        """The memory it had, where the kernel has killed a process for lack of memory since the run began."""
+        kills = self._killer.kills()
+        if kills is None or self._kills_before is None or kills <= self._kills_before:
+            return None
+        limit = self._killer.limit_mib()
+        return MemoryUse(peak_mib=self._memory.peak_mib, limit_mib=limit, limit="of the worker's control group")
+
+    def left_running(self) -> list[str]:
+        """The names of the processes that a run has started and that go on."""
+        members = self._family.members(session=self.pid)
+        return [member.name for member in members if member.pid != self.pid and not member.serves_the_process]
+
+    def close(self) -> None:
+        """End the process in order: it ends by itself when its pipe is closed; what is left is killed."""
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_AFTER_CLOSE_SECONDS)
+        self.kill()
+
+    def kill(self) -> bool:
+        """End the process and all that it started: SIGTERM, and SIGKILL for what is left a moment later.
+
+        Returns:
+            Whether the process had ended, or ended when it was asked to.
+        """
+        heard = True
+        if self._process is not None:
+            lives = self._process.poll() is None
+            self._signal_group(signal.SIGTERM)
+            self._signal_group(signal.SIGCONT)  # or one that is stopped would not hear of it
+            self._family.end(session=self._process.pid, grace=_TERM_SECONDS)
+            self._signal_group(signal.SIGKILL)
+            heard = self._process.wait() != -signal.SIGKILL or not lives
+            self._process = None
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+        return heard
+
+    def _spawn(self) -> None:
+        self._pipe = pipe = MessagePipe()
+        stdout, stderr = self._log.open()
+        fds = {"read_fd": pipe.runner_read_fd, "write_fd": pipe.runner_write_fd}
+        try:
+            self._process = subprocess.Popen(
+                self._command.arguments(**fds),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env={**self._command.environment, **self._family.environment},
+                pass_fds=tuple(fds.values()),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise RunnerDied(f"the runner could not be started: {error}") from error
+        finally:
+            stdout.close()
+            stderr.close()
+            pipe.hand_over()
+        self._limit(self._process.pid)
+
+    def _limit(self, pid: int) -> None:
+        if sys.platform != "linux":
+            return
+        limit = self._command.memory_limit_mib
+        with suppress(ProcessLookupError):  # dead already: the first receive tells
+            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+            # Of many small processes that together have too much, the kernel might take the worker for the largest.
+            with suppress(OSError):
+                ours = int(Path("/proc/self/oom_score_adj").read_text())
+                Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(1000, ours + _FIRST_TO_GO)))
+            # Where one allocation is too large, an error with its traceback says more than a kill. CUDA's own
+            # bookkeeping counts as data, so that there the memory in use alone is looked at.
+            if limit is not None and self._command.device == "cpu":
+                resource.prlimit(pid, resource.RLIMIT_DATA, (limit * _MIB, limit * _MIB))
+
+    def _look(self) -> None:
+        """See to the output and the memory of the process, unless that was done a moment ago.
+
+        Raises:
+            RunnerDied: It had more memory than it may.
+        """
+        now = time.monotonic()
+        if self._process is None or now < self._next_look:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        self._log.trim()
+        limit = self._memory.limit_mib
+        if self._memory.is_over_limit(self._process.pid):
+            use = MemoryUse(
+                peak_mib=self._memory.peak_mib, limit_mib=limit, limit="TUNER_RUNNER_MEMORY_MB of the worker"
+            )
+            raise self.put_down("out of memory: with what it started it has more than it may", final=True, shortage=use)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+
+    def _where_it_stands(self) -> str:
+        """The stack of a stuck process, which it writes when it is aborted (`faulthandler`), or why there is none."""
+        if self._process is None:
+            return ""
+        if is_stopped(self._process.pid):
+            return " (it was stopped by a signal, SIGSTOP or SIGTSTP, and nobody let it go on)"
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGABRT)
+        try:
+            self._process.wait(_DUMP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return " (where it stood is not known: it did not react to SIGABRT)"
+        return where_it_stood(self._log.tail(last_bytes=_DUMP_BYTES, lines=None))
+
+    def _open_pipe(self) -> MessagePipe:
+        if self._pipe is None:
+            raise RunnerDied("there is no runner")
+        return self._pipe
+
+    def _found_dead(self) -> RunnerDied:
+        """Bury the process and say how it ended."""
+        if self._process is None:
+            return RunnerDied("there is no runner")
+        try:
+            code = self._process.wait(_AFTER_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return self.put_down(f"it closed its pipe but did not end{_NOT_ITS_OWN}")
+        shortage = self.shortage() if code == -signal.SIGKILL else None
+        ended = how_it_ended(code, left_running=self.left_running())
+        self.kill()
+        reason = ended if shortage is None else "out of memory: the kernel killed the runner"
+        return RunnerDied(self._with_last_words(reason), shortage=shortage)
+
+    def _with_last_words(self, reason: str, *, dumped: bool = False) -> str:
+        words = before_the_dump(self._log.tail(last_bytes=_DUMP_BYTES, lines=None)) if dumped else self._log.tail()
+        return f"{reason}\nLast lines of its error output:\n{words}" if words else reason
