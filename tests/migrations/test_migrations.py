@@ -19,6 +19,7 @@ from alembic.operations.ops import DropTableOp
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
+import tuner_migrations
 from tests.migrations.revisions import engine_of, run
 from tuner.errors import InvalidValue, SchemaMismatch
 from tuner.store import Store

@@ -1,6 +1,6 @@
 """Starts one of our own processes: ``python -P -m tuner.cli.start worker ...``.
 
-``python -m tuner_worker`` would take any package of that name which comes first on the path, and projects with a ``worker``
+``python -m worker`` would take any package of that name which comes first on the path, and projects with a ``worker``
 or a ``service`` of their own often name their folder in ``PYTHONPATH``. Here our packages are those beside `tuner`.
 """
 

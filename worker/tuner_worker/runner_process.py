@@ -1,7 +1,7 @@
 """A runner as its worker sees it: a child process that trains, answers on a pipe, and may die at any moment.
 
 The process stays warm: one start (seconds, for importing torch) serves many runs. It leads a session of its own, so
-that a Ctrl-C in the terminal does not reach it and whatever it starts can be ended with it (`tuner_worker.runner_family`);
+that a Ctrl-C in the terminal does not reach it and what it starts can be ended with it (`tuner_worker.runner_family`);
 and it dies with the worker (`tuner.training.runner` says how).
 """
 

@@ -55,7 +55,7 @@ class TestTheStreamOfAnEndedJob:
     def test_more_events_than_one_look_takes_are_all_told(
         self, api: TestClient, world: World, store: Store, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr("service.events.routes._BATCH", 3)
+        monkeypatch.setattr("tuner_service.events.routes._BATCH", 3)
         job = world.completed()
         *told, _ = messages(api, job.id)
         assert len(told) == len(store.events.after(0, job_id=job.id, limit=1000)) > 3
