@@ -17,8 +17,8 @@ from tuner.schedules import Cosine, Schedule, Warmup
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 from tuner.store import Store
-from tuner.store.engine import connect, parse_url
-from tuner.store.models import Account, Job, Pace, Run, Team, Trial
+from tuner.store.db.engine import connect, parse_url
+from tuner.store.db.models import Account, Job, Pace, Run, Team, Trial
 
 STEPS = 900
 RUN_STEPS = 100

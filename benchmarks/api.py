@@ -32,7 +32,7 @@ from benchmarks._filled import fill
 from tests.integration.store.postgres_server import DURABLE, PostgresServer, running_server
 from tuner.people.roles import LOCAL_ACTOR, Role
 from tuner.store import Store
-from tuner.store.migrate import upgrade
+from tuner.store.maintenance.migrate import upgrade
 
 CLIENTS = 50
 RUNS_PER_JOB = 4

@@ -30,7 +30,7 @@ from tests.integration.store.postgres_server import DURABLE, PostgresServer, run
 from tuner.jobs.records import LeasedRun, RunRecord
 from tuner.jobs.states import RunState
 from tuner.store import Store
-from tuner.store.migrate import upgrade
+from tuner.store.maintenance.migrate import upgrade
 
 WEIGHTS = (1.0, 2.0, 3.0, 4.0)
 PROCESSES = 2

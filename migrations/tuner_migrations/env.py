@@ -5,9 +5,9 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from tuner.store.engine import WRITES, connect, parse_url
-from tuner.store.migrate import VERSION_TABLE, is_ours
-from tuner.store.models import Base
+from tuner.store.db.engine import WRITES, connect, parse_url
+from tuner.store.db.models import Base
+from tuner.store.maintenance.migrate import VERSION_TABLE, is_ours
 
 
 def migrate(connection: Connection) -> None:

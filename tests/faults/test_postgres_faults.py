@@ -19,7 +19,7 @@ from tests.faults.fault_workloads import Gated, Hostile
 from tests.faults.harness import Gate, Site, site_in, wait_until
 from tests.integration.store.postgres_server import RESTARTED, PostgresServer, PrivateServer, private_server
 from tuner.jobs.states import RunState, is_over
-from tuner.store.migrate import upgrade
+from tuner.store.maintenance.migrate import upgrade
 from tuner.training.workload import describe
 
 pytestmark = [pytest.mark.faults, pytest.mark.pg]

@@ -8,8 +8,8 @@ from sqlalchemy import MetaData, Table, delete, func, insert, select, text
 
 from tests.integration.store.databases import empty_url, postgres  # noqa: F401
 from tests.migrations.revisions import engine_of, run
-from tuner.store.engine import parse_url
-from tuner.store.optuna_storage import bring_forward
+from tuner.store.db.engine import parse_url
+from tuner.store.optuna.storage import bring_forward
 
 RELEASED = Path(__file__).parent / "data" / "0001.db.gz"
 

@@ -9,8 +9,8 @@ from typing import Any
 from alembic import command
 from sqlalchemy import Engine, MetaData, select
 
-from tuner.store.engine import WRITES, connect, parse_url
-from tuner.store.migrate import alembic_config
+from tuner.store.db.engine import WRITES, connect, parse_url
+from tuner.store.maintenance.migrate import alembic_config
 
 
 @contextmanager

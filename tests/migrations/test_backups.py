@@ -16,8 +16,8 @@ from tests.integration.store.postgres_server import client_programs
 from tests.migrations.revisions import all_rows, engine_of
 from tuner.errors import InvalidValue
 from tuner.store import Store
-from tuner.store.backup import BackupFailed, back_up, restore
-from tuner.store.migrate import is_current, upgrade
+from tuner.store.maintenance.backup import BackupFailed, back_up, restore
+from tuner.store.maintenance.migrate import is_current, upgrade
 
 
 @pytest.fixture(autouse=True)
@@ -163,7 +163,7 @@ def test_a_password_is_no_argument(postgres, tmp_path: Path, monkeypatch: pytest
     )
     (tmp_path / "pg_dump").chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    from tuner.store.engine import parse_url
+    from tuner.store.db.engine import parse_url
 
     secret = parse_url(url).set(password="a b's").render_as_string(hide_password=False)
     back_up(secret, to=tmp_path / "backup")

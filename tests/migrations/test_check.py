@@ -10,8 +10,8 @@ from sqlalchemy import text
 from tests.integration.store.builders import announce, spec
 from tests.migrations.revisions import engine_of
 from tuner.store import Store
-from tuner.store.check import check
-from tuner.store.migrate import upgrade
+from tuner.store.maintenance.check import check
+from tuner.store.maintenance.migrate import upgrade
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tuner.search.decisions import Control
 from tuner.search.ladder import rung_steps
 from tuner.search.settings import SearchSettings
 from tuner.store import Store
-from tuner.store.migrate import VERSION_TABLE, is_current, upgrade
+from tuner.store.maintenance.migrate import VERSION_TABLE, is_current, upgrade
 
 CLASSES = {0: "normal", 5: "high", -3: "low"}
 """Of the priorities in the fixture."""

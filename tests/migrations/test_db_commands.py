@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.migrations.revisions import engine_of
 from tuner.cli.main import app
-from tuner.store.migrate import is_current
+from tuner.store.maintenance.migrate import is_current
 
 # What PostgreSQL does is held by the functions' own tests.
 on_sqlite = pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)

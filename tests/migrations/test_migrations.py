@@ -23,9 +23,9 @@ import tuner_migrations
 from tests.migrations.revisions import engine_of, run
 from tuner.errors import InvalidValue, SchemaMismatch
 from tuner.store import Store
-from tuner.store.migrate import VERSION_TABLE, alembic_config, is_current, is_ours, upgrade
-from tuner.store.models import PREFIX, Base
-from tuner.store.optuna_storage import open_backend
+from tuner.store.db.models import PREFIX, Base
+from tuner.store.maintenance.migrate import VERSION_TABLE, alembic_config, is_current, is_ours, upgrade
+from tuner.store.optuna.storage import open_backend
 
 REVISIONS = Path(str(tuner_migrations.__file__)).parent / "versions"
 
@@ -150,7 +150,7 @@ def test_optunas_tables_are_made_when_only_they_are_missing(empty_url: str, engi
 
 
 def test_two_processes_that_upgrade_at_once_both_succeed(empty_url: str) -> None:
-    program = f"from tuner.store.migrate import upgrade; upgrade({empty_url!r})"
+    program = f"from tuner.store.maintenance.migrate import upgrade; upgrade({empty_url!r})"
     processes = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(2)]
     errors = [process.communicate(timeout=120)[1].decode() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from tests.migrations.revisions import engine_of
 from tuner.errors import SchemaMismatch
 from tuner.store import Store
-from tuner.store.migrate import is_current, upgrade
-from tuner.store.optuna_storage import newest_revision, open_backend
+from tuner.store.maintenance.migrate import is_current, upgrade
+from tuner.store.optuna.storage import newest_revision, open_backend
 
 
 def optuna_revision(url: str) -> str | None:

@@ -29,7 +29,7 @@ def upgrade(database_url: DatabaseUrl = "", data_dir: DataDir = DEFAULT_DATA_DIR
     A SQLite file is upgraded by itself when the service starts; any other database by this command alone. Running it
     again changes nothing.
     """
-    from tuner.store.migrate import upgrade as upgrade_database
+    from tuner.store.maintenance.migrate import upgrade as upgrade_database
 
     if not database_url:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def backup(
     Everything is in it: jobs, curves, reports, Optuna's studies, people and the digests of their tokens. Snapshots of
     runs are not; runs that were going on begin anew. PostgreSQL needs its client programs (pg_dump) on this machine.
     """
-    from tuner.store.backup import back_up
+    from tuner.store.maintenance.backup import back_up
 
     back_up(database_url or database_in(data_dir), to=file)
     say(f"{file}: {file.stat().st_size / 1e6:.1f} MB. Bring it back with `tuner db restore {file}`.")
@@ -67,8 +67,8 @@ def restore(
 
     Stop the service and the workers first. A backup of an earlier release is then upgraded with `tuner db upgrade`.
     """
-    from tuner.store.backup import restore as restore_database
-    from tuner.store.migrate import is_current
+    from tuner.store.maintenance.backup import restore as restore_database
+    from tuner.store.maintenance.migrate import is_current
 
     if not database_url:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def check(database_url: DatabaseUrl = "", data_dir: DataDir = DEFAULT_DATA_DIR, 
 
     The exit code is 0 when it is sound and 1 when something was found.
     """
-    from tuner.store.check import check as check_database
+    from tuner.store.maintenance.check import check as check_database
 
     findings = check_database(database_url or database_in(data_dir))
     if as_json:

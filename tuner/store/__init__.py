@@ -1,9 +1,9 @@
 """The database: jobs, the queue with its leases, the plan's writes. The only place with SQL."""
 
-from tuner.store.fleet import WORKER_TIMEOUT_SECONDS
-from tuner.store.lifecycle import EventKind
-from tuner.store.pages import Page
-from tuner.store.queue import MAX_ATTEMPTS, Reaped
+from tuner.store.db.pages import Page
+from tuner.store.jobs.lifecycle import EventKind
+from tuner.store.jobs.workers import WORKER_TIMEOUT_SECONDS
+from tuner.store.queue.queue import MAX_ATTEMPTS, Reaped
 from tuner.store.store import Store
 
 __all__ = ["MAX_ATTEMPTS", "WORKER_TIMEOUT_SECONDS", "EventKind", "Page", "Reaped", "Store"]

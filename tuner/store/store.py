@@ -7,24 +7,24 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tuner.errors import SchemaMismatch
-from tuner.store import migrate as migration
-from tuner.store.audit import AuditLog
-from tuner.store.database import Database, read_clock
-from tuner.store.deliveries import Deliveries
-from tuner.store.engine import parse_url
-from tuner.store.events import Events
-from tuner.store.figures import FiguresPart
-from tuner.store.fleet import Fleet
-from tuner.store.jobs import Jobs
-from tuner.store.people import People
-from tuner.store.planning import Planning
-from tuner.store.queue import Queue
-from tuner.store.webhooks import Webhooks
+from tuner.store.db.database import Database, read_clock
+from tuner.store.db.engine import parse_url
+from tuner.store.jobs.events import Events
+from tuner.store.jobs.jobs import Jobs
+from tuner.store.jobs.planning import Planning
+from tuner.store.jobs.workers import Fleet
+from tuner.store.maintenance import migrate as migration
+from tuner.store.people.audit import AuditLog
+from tuner.store.people.people import People
+from tuner.store.queue.metrics import FiguresPart
+from tuner.store.queue.queue import Queue
+from tuner.store.webhooks.deliveries import Deliveries
+from tuner.store.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-    from tuner.store.study_view import StudyView
+    from tuner.store.optuna.study_view import StudyView
 
 
 class Store:
@@ -103,7 +103,7 @@ class Store:
 
     def optuna_storage(self) -> BaseStorage:
         """Optuna's storage in the same database, opened once."""
-        from tuner.store.optuna_storage import open_backend, with_cache
+        from tuner.store.optuna.storage import open_backend, with_cache
 
         with self._optuna_lock:
             if self._optuna is None:
@@ -114,12 +114,12 @@ class Store:
 
     def study_view(self) -> StudyView:
         """Optuna's studies, for reading."""
-        from tuner.store.study_view import StudyView
+        from tuner.store.optuna.study_view import StudyView
 
         return StudyView(self.optuna_storage())
 
     def delete_study(self, job_id: str) -> None:
         """Delete the Optuna study of a job that has been deleted; nothing happens where there is none."""
-        from tuner.store.optuna_storage import delete_study
+        from tuner.store.optuna.storage import delete_study
 
         delete_study(self.optuna_storage(), name=job_id)

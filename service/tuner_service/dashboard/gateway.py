@@ -23,14 +23,14 @@ from tuner.jobs.records import Visibility
 from tuner.people.roles import Principal
 from tuner.report.report import Report
 from tuner.store import Store
-from tuner.store.look import Look, looking
+from tuner.store.optuna.study_scope import Look, looking
 from tuner_service.dashboard import story
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_response
 from tuner_service.resources import Resources
 
 if TYPE_CHECKING:
-    from tuner.store.study_view import StudyView
+    from tuner.store.optuna.study_view import StudyView
 
 PATHS = ("/dashboard{rest:path}", "/static/{file:path}", "/favicon.ico", "/api/{rest:path}", "/csv/{study:int}")
 """Where the dashboard's page looks for itself and its data."""

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from tuner.errors import DatabaseUnavailable
 from tuner.store import Store
-from tuner.store.figures import WAIT_BUCKETS, Figures, Happened, Waits
+from tuner.store.queue.metrics import WAIT_BUCKETS, Figures, Happened, Waits
 
 MAX_AGE = timedelta(seconds=5)
 """Figures are counted at most so often, however many ask."""

@@ -18,7 +18,7 @@ from tuner.people.records import (
     UserRecord,
 )
 from tuner.people.roles import Role
-from tuner.store.tokens import MAX_LIFETIME_SECONDS
+from tuner.store.people.tokens import MAX_LIFETIME_SECONDS
 
 DAY_SECONDS = 86_400.0
 DEFAULT_LIFETIME_DAYS = 90.0

@@ -9,7 +9,7 @@ from contextlib import closing
 
 from tuner.cli.stack import database_in
 from tuner.schedules import Schedule
-from tuner.store.migrate import upgrade
+from tuner.store.maintenance.migrate import upgrade
 
 SMALL = json.dumps({"search": {"rungs": 2, "cohort": 2, "finalists": 1, "confirm_seeds": 2}})
 PATIENCE = 90.0

@@ -24,7 +24,7 @@ from sqlalchemy import make_url
 from tests.integration.store.postgres_server import PostgresServer, client_programs
 from tests.unit.deploy.container_files import ROOT, compose, stages
 from tuner.store import Store
-from tuner.store.migrate import is_current
+from tuner.store.maintenance.migrate import is_current
 
 SECONDS = 90.0
 BIN = Path(sys.executable).parent

@@ -22,8 +22,8 @@ from tuner.jobs.records import JobRecord
 from tuner.jobs.states import JobState
 from tuner.people.roles import Principal, Role
 from tuner.store import Store
-from tuner.store.look import Look, looking
-from tuner.store.study_view import ReadOnlyStudies
+from tuner.store.optuna.study_scope import Look, looking
+from tuner.store.optuna.study_view import ReadOnlyStudies
 from tuner_service.app import create_app
 from tuner_service.dashboard import story
 from tuner_service.settings import Settings

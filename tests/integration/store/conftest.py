@@ -15,7 +15,7 @@ from tests.integration.store.databases import (  # noqa: F401
     url,
 )
 from tuner.store import Store
-from tuner.store.engine import WRITES, connect, parse_url
+from tuner.store.db.engine import WRITES, connect, parse_url
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.store.postgres_server import PostgresServer, running_server
-from tuner.store.migrate import upgrade
-from tuner.store.models import Base
+from tuner.store.db.models import Base
+from tuner.store.maintenance.migrate import upgrade
 
 BOTH = ("sqlite", pytest.param("postgresql", marks=pytest.mark.pg))
 

@@ -22,8 +22,9 @@ from tuner.jobs.priority import Priority
 from tuner.jobs.records import EventRecord
 from tuner.jobs.states import JobState, RunState
 from tuner.people.records import TeamSettings
-from tuner.store import Store, database
-from tuner.store.database import Tx
+from tuner.store import Store
+from tuner.store.db import database
+from tuner.store.db.database import Tx
 
 Sql = Callable[..., list[Any]]
 Result = TypeVar("Result")

@@ -15,9 +15,10 @@ from sqlalchemy.exc import OperationalError
 
 from tests.integration.store.builders import OFFER, STEPS, Bench, announce, point, spec
 from tuner.errors import DatabaseUnavailable, InvalidValue
-from tuner.store import Store, database
-from tuner.store.database import Database, Tx
-from tuner.store.optuna_storage import open_backend
+from tuner.store import Store
+from tuner.store.db import database
+from tuner.store.db.database import Database, Tx
+from tuner.store.optuna.storage import open_backend
 
 Sql = Callable[..., list[Any]]
 
@@ -29,7 +30,7 @@ def file_of(url: str) -> Path:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for a locked file a moment only."""
-    monkeypatch.setattr("tuner.store.engine.BUSY_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("tuner.store.db.engine.BUSY_TIMEOUT_SECONDS", 0.01)
     monkeypatch.setattr(database, "PAUSES_SECONDS", (0.01, 0.01))
 
 

@@ -16,7 +16,7 @@ from tuner.errors import DatabaseUnavailable
 from tuner.jobs.states import TrialState
 from tuner.jobs.webhooks import NewWebhook
 from tuner.store import Store
-from tuner.store.figures import WORKER_STATES, worker_state
+from tuner.store.queue.metrics import WORKER_STATES, worker_state
 from tuner_service.metrics.collector import QueueCollector
 
 Sql = Callable[..., list[Any]]

@@ -11,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 
 from tests.integration.store.postgres_server import PostgresServer
 from tuner.errors import DatabaseUnavailable
-from tuner.store.database import Database
-from tuner.store.engine import connect, parse_url, postgres_settings
-from tuner.store.optuna_storage import open_backend
+from tuner.store.db.database import Database
+from tuner.store.db.engine import connect, parse_url, postgres_settings
+from tuner.store.optuna.storage import open_backend
 
 pytestmark = pytest.mark.pg
 
@@ -41,7 +41,7 @@ def test_nothing_may_take_for_ever(database_url: str, name: str, value: str) -> 
 
 
 def test_optunas_connections_have_the_same_limits(database_url: str) -> None:
-    from tuner.store.migrate import upgrade
+    from tuner.store.maintenance.migrate import upgrade
 
     upgrade(database_url)
     backend = open_backend(database_url)

@@ -19,7 +19,7 @@ from tuner.errors import LeaseLost
 from tuner.jobs.records import LeasedRun, SnapshotRef
 from tuner.jobs.states import JobState, RunState
 from tuner.store import MAX_ATTEMPTS, Reaped, Store
-from tuner.store.engine import WRITES, connect, parse_url
+from tuner.store.db.engine import WRITES, connect, parse_url
 
 WORKERS = st.sampled_from(["w1", "w2"])
 RUNS_PER_JOB = 3

@@ -19,7 +19,7 @@ from tuner.jobs.priority import Priority
 from tuner.people.records import TeamSettings
 from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.store import Store
-from tuner.store.quotas import month_start
+from tuner.store.accounting.team_quotas import month_start
 
 Sql = Callable[..., list[Any]]
 ANN, BOB = Actor(user="ann"), Actor(user="bob")

@@ -16,7 +16,7 @@ from tuner.search.configuration import Configuration
 from tuner.search.ladder import rung_schedule, rung_steps
 from tuner.search.stages import likely_branch_points
 from tuner.store import Store
-from tuner.store.relatives import LOOKED_AT
+from tuner.store.queue.shared_prefixes import LOOKED_AT
 
 HOLD = Schedule(peak_lr=0.1, family=Constant(), warmup=Warmup(shape="linear", updates=5))
 COOLDOWN = Schedule(peak_lr=0.1, family=Wsd(cooldown=0.5), warmup=Warmup(shape="linear", updates=5))

@@ -11,7 +11,7 @@ from tests.integration.store.builders import Bench
 from tuner.errors import LeaseLost
 from tuner.jobs.records import Visibility
 from tuner.store import Store
-from tuner.store.run_logs import HEAD_CHARACTERS, MAX_LOG_CHARACTERS, left_out
+from tuner.store.jobs.run_logs import HEAD_CHARACTERS, MAX_LOG_CHARACTERS, left_out
 
 Sql = Callable[..., list[Any]]
 
@@ -70,7 +70,7 @@ def test_a_piece_larger_than_all_that_is_kept_is_cut_in_its_middle(bench: Bench,
 def test_old_events_are_deleted_and_younger_ones_stay(
     bench: Bench, store: Store, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuner.store.events.PRUNED_AT_A_TIME", 2)
+    monkeypatch.setattr("tuner.store.jobs.events.PRUNED_AT_A_TIME", 2)
     bench.ready_job(runs=3)
     assert store.events.prune(3600.0) == 0
     before = store.events.after(0)

@@ -24,7 +24,7 @@ from tuner.jobs.webhooks import (
 )
 from tuner.people.roles import Actor
 from tuner.store import Store
-from tuner.store.webhooks import MAX_WEBHOOKS
+from tuner.store.webhooks.webhooks import MAX_WEBHOOKS
 
 Sql = Callable[..., list[Any]]
 
@@ -183,7 +183,7 @@ class TestEnqueue:
         assert store.deliveries.enqueue() == 1
 
     def test_more_events_than_a_batch_are_all_told(self, store: Store, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("tuner.store.deliveries._BATCH", 3)
+        monkeypatch.setattr("tuner.store.webhooks.deliveries._BATCH", 3)
         store.webhooks.create(new())
         submit(store, 7)
         assert store.deliveries.enqueue() == 7

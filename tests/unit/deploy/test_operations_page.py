@@ -56,7 +56,7 @@ def test_every_command_that_it_names_exists() -> None:
 
 
 def test_the_limits_of_connections_are_those_of_the_code() -> None:
-    from tuner.store import engine
+    from tuner.store.db import engine
 
     for text in (
         f"| an answer to a new connection | {engine.CONNECT_SECONDS} s |",

@@ -12,9 +12,9 @@ from sqlalchemy import Integer, cast, create_engine, func, literal, select
 from sqlalchemy.dialects import postgresql
 
 from tuner.errors import InvalidValue
-from tuner.store.clock import Now, expired
-from tuner.store.engine import parse_url
-from tuner.store.rows import MAX_TEXT, as_json, finite_or_none, plain_text
+from tuner.store.db.clock import Now, expired
+from tuner.store.db.engine import parse_url
+from tuner.store.db.rows import MAX_TEXT, as_json, finite_or_none, plain_text
 
 
 class TestUrl:

@@ -1,0 +1,94 @@
+"""What a team lets its members submit. Exact: the team's row is held while it is counted and the job is stored."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, and_, func, select
+
+from tuner.errors import InvalidValue, LimitReached, NotFound
+from tuner.jobs.priority import Priority
+from tuner.jobs.states import JobState, is_over
+from tuner.people.records import TeamSettings
+from tuner.store.db.database import Tx
+from tuner.store.db.models import Job, Team, Usage
+
+_OPEN = tuple(state for state in JobState if not is_over(state))
+_SECONDS_PER_HOUR = 3600.0
+
+
+def hold_team(tx: Tx, team: str) -> TeamSettings | None:
+    """A team's settings, its row held until the transaction ends: others who ask for it wait.
+
+    Returns:
+        The settings; ``None`` where there are no teams at all: nobody logs in, and nothing is limited.
+
+    Raises:
+        NotFound: There are teams, and this is none of them.
+    """
+    row = tx.session.scalar(select(Team).where(Team.name == team).with_for_update(key_share=True))
+    if row is not None:
+        return TeamSettings.model_validate(row.settings)
+    if tx.session.scalar(select(Team.name).limit(1)) is not None:
+        raise NotFound("team", key=team, hint="`GET /v1/teams` lists those that there are")
+    return None
+
+
+def check_priority(settings: TeamSettings | None, priority: Priority) -> None:
+    """Refuse a priority class that the team may not use.
+
+    Raises:
+        InvalidValue: It is above the team's highest.
+    """
+    if settings is not None and priority.rank > settings.highest_priority.rank:
+        highest = settings.highest_priority.value
+        hint = "Whoever runs the service sets a team's highest priority."
+        raise InvalidValue("priority", value=priority.value, allowed=f"at most {highest} for this team", hint=hint)
+
+
+def check_open_job(tx: Tx, settings: TeamSettings | None, *, team: str, owner: str) -> None:
+    """Refuse one more open job of a user where a limit of the team, or of each user in it, stands in the way.
+
+    Args:
+        tx: The transaction, in which the team is held.
+        settings: The team's.
+        team: The team.
+        owner: The user.
+
+    Raises:
+        LimitReached: Too many jobs are open, or the month's device hours are used up.
+    """
+    if settings is None:
+        return
+    of_user = f"user {owner} in team {team}"
+    theirs = and_(Job.team == team, Job.owner == owner)
+    _check_jobs(tx, "max_open_jobs", settings.max_open_jobs, of=f"team {team}", which=Job.team == team)
+    _check_jobs(tx, "user_max_open_jobs", settings.user_max_open_jobs, of=of_user, which=theirs)
+    used = and_(Usage.team == team, Usage.hour >= month_start(tx.now) // 3600)
+    hours = settings.device_hours_per_month
+    _check_hours(tx, "device_hours_per_month", hours, of=f"team {team}", which=used)
+    hours = settings.user_device_hours_per_month
+    _check_hours(tx, "user_device_hours_per_month", hours, of=of_user, which=and_(used, Usage.owner == owner))
+
+
+def month_start(now: float) -> int:
+    """When the calendar month (UTC) of a time began."""
+    first = datetime.fromtimestamp(now, tz=UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return int(first.timestamp())
+
+
+def _check_jobs(tx: Tx, limit: str, allowed: int | None, *, of: str, which: ColumnElement[bool]) -> None:
+    if allowed is None:
+        return
+    count = select(func.count()).select_from(Job).where(which, Job.state.in_(_OPEN))
+    value = (tx.session.scalar(count) or 0) + 1
+    if value > allowed:
+        raise LimitReached(limit, of=of, value=value, allowed=allowed)
+
+
+def _check_hours(tx: Tx, limit: str, allowed: float | None, *, of: str, which: ColumnElement[bool]) -> None:
+    if allowed is None:
+        return
+    used = (tx.session.scalar(select(func.sum(Usage.device_seconds)).where(which)) or 0.0) / _SECONDS_PER_HOUR
+    if used >= allowed:
+        raise LimitReached(limit, of=of, value=round(used, 2), allowed=allowed)

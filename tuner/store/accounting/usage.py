@@ -1,0 +1,106 @@
+"""Device time, counted as it passes: on the run, the job, the account's hour, and in the end the workload's pace.
+
+The device time of a lease is the time under it times the worker's devices. It is counted with every write under the
+lease; the time of a worker that went silent is counted until its lease ran out.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from tuner.errors import InvalidValue
+from tuner.jobs.fairness import UNMEASURED_SECONDS
+from tuner.jobs.limits import HOUR_SECONDS
+from tuner.jobs.records import WorkerOffer
+from tuner.store.db.database import Tx
+from tuner.store.db.models import Job, Pace, Run, Usage, Worker
+from tuner.store.db.upsert import add_up
+
+WINDOW_HOURS = 24
+"""The shares are counted over the present hour and so many before it, less one."""
+
+
+def hour_of(now: float) -> int:
+    """The hour that a time lies in: hours since 1970 UTC."""
+    return int(now // HOUR_SECONDS)
+
+
+def first_hour_of_month(now: float) -> int:
+    """The first hour of the calendar month (UTC) that a time lies in."""
+    first = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return hour_of(first.timestamp())
+
+
+def account(tx: Tx, job: Job, run: Run, *, updates: int = 0, silent: bool = False) -> None:
+    """Count a lease's device time since it was last counted, and the updates executed meanwhile.
+
+    Args:
+        tx: Holds both rows.
+        job: The run's.
+        run: Leased.
+        updates: At least 0.
+        silent: Its worker has not been heard: past the lease's end no device time is counted.
+
+    Raises:
+        InvalidValue: The updates are negative.
+    """
+    if updates < 0:
+        raise InvalidValue("updates", value=updates, allowed="at least 0")
+    since = tx.now if run.accounted_at is None else run.accounted_at
+    until = min(tx.now, run.lease_expires_at) if silent and run.lease_expires_at is not None else tx.now
+    seconds = max(0.0, until - since) * _devices(tx, run)
+    run.accounted_at = max(since, until)
+    run.expected_seconds = max(0.0, (run.expected_seconds or 0.0) - seconds)
+    run.device_seconds += seconds
+    run.updates += updates
+    job.device_seconds += seconds
+    job.updates_spent += updates
+    if seconds > 0 or updates > 0:
+        hour = {"team": job.team, "owner": job.owner, "hour": hour_of(tx.now)}
+        row = {**hour, "device_seconds": seconds, "updates": updates}
+        add_up(tx.session, Usage, row=row, adding=("device_seconds", "updates"))
+
+
+def measure(tx: Tx, job: Job, run: Run) -> None:
+    """Add a run that was trained to an end to its workload's pace on the device that ended it."""
+    model = tx.session.scalar(select(Worker.device_model).where(Worker.name == run.worker))
+    if model is None or run.updates == 0:
+        return
+    row = {
+        "workload": job.workload,
+        "version": job.workload_version,
+        "device_model": model,
+        "updates": run.updates,
+        "device_seconds": run.device_seconds,
+    }
+    add_up(tx.session, Pace, row=row, adding=("updates", "device_seconds"))
+
+
+def expected_seconds(session: Session, job: Job, *, offer: WorkerOffer, updates: int) -> float:
+    """Device time that so many updates of a job's workload are expected to take on a worker."""
+    pace = session.execute(
+        select(Pace.updates, Pace.device_seconds).where(
+            Pace.workload == job.workload, Pace.version == job.workload_version, Pace.device_model == offer.device_model
+        )
+    ).one_or_none()
+    if pace is None:
+        return UNMEASURED_SECONDS * offer.devices
+    return float(updates * pace.device_seconds / pace.updates)
+
+
+def used_since(session: Session, *, hour: int, team: str) -> dict[str, float]:
+    """Device seconds that a team's users have had since the beginning of an hour, by user."""
+    sums = (
+        select(Usage.owner, func.sum(Usage.device_seconds).label("seconds"))
+        .where(Usage.team == team, Usage.hour >= hour)
+        .group_by(Usage.owner)
+    )
+    return {row.owner: row.seconds for row in session.execute(sums)}
+
+
+def _devices(tx: Tx, run: Run) -> int:
+    """How many devices the run's worker has; one where nobody knows the worker."""
+    return tx.session.scalar(select(Worker.devices).where(Worker.name == run.worker)) or 1

@@ -1,0 +1,211 @@
+"""From rows to records."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from tuner.errors import InvalidValue
+from tuner.jobs.records import (
+    CurvePoint,
+    EventRecord,
+    JobRecord,
+    Level,
+    LogChunk,
+    RunRecord,
+    TrialRecord,
+    WorkerRecord,
+    WorkloadInfo,
+)
+from tuner.jobs.spec import JobSpec
+from tuner.schedules import Schedule
+from tuner.search.settings import SearchSettings
+from tuner.search.space import OptimizerKind
+from tuner.store.db import models
+from tuner.store.db.models import Event, Job, Point, Run, Trial, Worker, Workload
+
+MAX_TEXT = 20_000
+"""Characters of an error that are kept; of a longer one, the beginning and the end."""
+
+
+def job_record(job: Job) -> JobRecord:
+    """The record of a job."""
+    return JobRecord(
+        id=job.id,
+        state=job.state,
+        spec=job_spec(job.spec),
+        owner=job.owner,
+        origin=job.origin,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        error=job.error,
+        updates_spent=job.updates_spent,
+        updates_saved=job.updates_saved,
+        device_seconds=job.device_seconds,
+        limit_reached=job.limit_reached,
+        plan_due=job.plan_due,
+    )
+
+
+def job_spec(stored: dict[str, Any]) -> JobSpec:
+    """A job's request, from what was stored."""
+    return JobSpec.model_validate({**stored, "search": _search(json.dumps(stored["search"]))})
+
+
+@lru_cache(maxsize=1024)
+def _search(stored: str) -> SearchSettings:
+    """The search of a request; frozen, so that jobs that are looked at again and again share it.
+
+    Checking a search space builds schedules, which takes longer than all the rest of reading a job.
+    """
+    return SearchSettings.model_validate_json(stored)
+
+
+def trial_record(trial: Trial) -> TrialRecord:
+    """The record of a trial."""
+    return TrialRecord(
+        id=trial.id,
+        job_id=trial.job_id,
+        number=trial.number,
+        optuna_number=trial.optuna_number,
+        cohort=trial.cohort,
+        control=trial.control,
+        state=trial.state,
+        schedule=Schedule.model_validate(trial.schedule),
+        options=dict(trial.options),
+        reason="; ".join(part for part in (trial.reason, trial.end_reason) if part),
+    )
+
+
+def run_record(run: Run) -> RunRecord:
+    """The record of a run."""
+    return RunRecord(
+        id=run.id,
+        job_id=run.job_id,
+        trial_id=run.trial_id,
+        trial_number=run.trial_number,
+        kind=run.kind,
+        rung=run.rung,
+        seed=run.seed,
+        total_steps=run.total_steps,
+        schedule=Schedule.model_validate(run.schedule),
+        state=run.state,
+        reason=run.reason,
+        attempts=run.attempts,
+        worker=run.worker,
+        step=run.step,
+        updates=run.updates,
+        shared_updates=run.shared_updates,
+        device_seconds=run.device_seconds,
+        loss=run.loss,
+        error=run.error,
+        stop_reason=run.stop_reason,
+        created_at=run.created_at,
+        queued_at=run.queued_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+    )
+
+
+def point_row(point: CurvePoint, *, run_id: str) -> dict[str, Any]:
+    """The columns of a curve point. NaN becomes NULL: SQLite would do it anyway, and both databases must agree."""
+    return {
+        "run_id": run_id,
+        "step": point.step,
+        "lr": point.lr,
+        "train_loss": _not_nan(point.train_loss),
+        "val_loss": _not_nan(point.val_loss),
+    }
+
+
+def curve_point(point: Point) -> CurvePoint:
+    """The record of a curve point."""
+    return CurvePoint(
+        step=point.step,
+        lr=point.lr,
+        train_loss=point.train_loss,
+        val_loss=math.nan if point.val_loss is None else point.val_loss,
+    )
+
+
+def event_record(event: Event) -> EventRecord:
+    """The record of an event."""
+    return EventRecord(id=event.id, job_id=event.job_id, kind=event.kind, data=event.data, at=event.at)
+
+
+def log_chunk(chunk: models.LogChunk) -> LogChunk:
+    """The record of a piece of a run's log."""
+    return LogChunk(seq=chunk.seq, attempt=chunk.attempt, text=chunk.text, at=chunk.at)
+
+
+def worker_record(worker: Worker, *, runs: Sequence[str], alive_since: float) -> WorkerRecord:
+    """The record of a worker that holds some runs."""
+    return WorkerRecord(
+        name=worker.name,
+        device=worker.device,
+        device_kind=worker.device_kind,
+        device_model=worker.device_model,
+        devices=worker.devices,
+        memory_bytes=worker.memory_bytes,
+        workloads=dict(worker.workloads),
+        reserved_for=worker.reserved_for,
+        draining=worker.draining,
+        runs=tuple(runs),
+        started_at=worker.started_at,
+        heartbeat_at=worker.heartbeat_at,
+        alive=worker.left_at is None and worker.heartbeat_at >= alive_since,
+    )
+
+
+def info_json(info: WorkloadInfo) -> dict[str, Any]:
+    """A workload's description, as stored."""
+    return as_json(dataclasses.asdict(info), field=f"workload {info.name!r}")
+
+
+def workload_info(workload: Workload) -> WorkloadInfo:
+    """A workload's description, from what was stored."""
+    stored = dict(workload.info)
+    level = Level(stored.pop("level"))
+    optimizer = OptimizerKind(stored.pop("optimizer"))
+    peak_lr = {kind: (low, high) for kind, (low, high) in stored.pop("peak_lr").items()}
+    return WorkloadInfo(level=level, optimizer=optimizer, peak_lr=peak_lr, **stored)
+
+
+def as_json(value: dict[str, Any], *, field: str) -> dict[str, Any]:
+    """Check that a value survives JSON; both databases then store the same.
+
+    Raises:
+        InvalidValue: It holds NaN, an infinity or something that JSON has no word for.
+    """
+    try:
+        stored: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InvalidValue(field, value=str(error), allowed="JSON with finite numbers") from error
+    return stored
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """What JSON can say of a number."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def plain_text(text: str) -> str:
+    """Text of any origin, such as a user's traceback, as it is stored; of a long one, the beginning and the end."""
+    clean = storable(text)
+    if len(clean) <= MAX_TEXT:
+        return clean
+    return f"{clean[: MAX_TEXT // 2]}\n[...]\n{clean[-MAX_TEXT // 2 :]}"
+
+
+def storable(text: str) -> str:
+    """Text of any origin as both databases can store it: no NUL, no half characters."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def _not_nan(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value

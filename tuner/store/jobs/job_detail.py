@@ -1,0 +1,102 @@
+"""A job and how far it is, by sums that the database makes: no run or trial is loaded but the best."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session
+
+from tuner.jobs.progress import BestSoFar, JobDetail, RunTally, Tally, links, progress
+from tuner.jobs.records import RunKind
+from tuner.jobs.states import RunState
+from tuner.schedules import Schedule
+from tuner.search.configuration import label_of
+from tuner.search.ladder import price
+from tuner.store.db.models import Job, Run, Trial, Worker
+from tuner.store.db.rows import job_record
+
+# Made once: making a statement costs as much as running it, and this is what everybody polls.
+_JOB = bindparam("job_id", type_=Run.job_id.type)
+_STATES = select(Trial.state, func.count()).where(Trial.job_id == _JOB).group_by(Trial.state)
+_SUMS = (
+    select(
+        Run.kind,
+        Run.rung,
+        Run.state,
+        func.count(),
+        func.sum(Run.total_steps),
+        func.sum(Run.step),
+        func.sum(Run.updates),
+        func.sum(Run.device_seconds),
+    )
+    .where(Run.job_id == _JOB)
+    .group_by(Run.kind, Run.rung, Run.state)
+)
+_BEST = (
+    select(Run.trial_number, Run.loss, Run.rung, Run.total_steps, Trial.schedule, Trial.options)
+    .join(Trial, Trial.id == Run.trial_id)
+    .where(Run.job_id == _JOB, Run.kind == RunKind.RUNG, Run.loss.is_not(None))
+    .order_by(Run.rung.desc(), Run.loss, Run.trial_number)
+    .limit(1)
+)
+_DEVICES = (
+    select(func.coalesce(func.sum(Worker.devices), 0))
+    .join(Run, Run.worker == Worker.name)
+    .where(Run.job_id == _JOB, Run.state == RunState.LEASED)
+)
+
+
+def read_detail(session: Session, job: Job) -> JobDetail:
+    """A job as people look at it."""
+    record = job_record(job)
+    return JobDetail(
+        **vars(record),
+        progress=progress(record, tally=_tally(session, job.id)),
+        price=price(record.spec.search),
+        links=links(job.id),
+    )
+
+
+def _tally(session: Session, job_id: str) -> Tally:
+    runs = _run_tallies(session, job_id)
+    return Tally(
+        trials=dict(session.execute(_STATES, {"job_id": job_id}).all()),
+        runs=runs,
+        best=_best(session, job_id),
+        devices=_devices(session, job_id) if any(tally.state is RunState.LEASED for tally in runs) else 0,
+    )
+
+
+def _run_tallies(session: Session, job_id: str) -> tuple[RunTally, ...]:
+    return tuple(
+        RunTally(
+            kind=kind,
+            rung=rung,
+            state=state,
+            runs=runs,
+            total_steps=int(total_steps),
+            steps=int(steps),
+            updates=int(updates),
+            device_seconds=float(device_seconds),
+        )
+        for kind, rung, state, runs, total_steps, steps, updates, device_seconds in session.execute(
+            _SUMS, {"job_id": job_id}
+        )
+    )
+
+
+def _best(session: Session, job_id: str) -> BestSoFar | None:
+    found = session.execute(_BEST, {"job_id": job_id}).one_or_none()
+    if found is None or found.loss is None:
+        return None
+    return BestSoFar(
+        trial=found.trial_number,
+        label=label_of(Schedule.model_validate(found.schedule), options=found.options),
+        loss=found.loss,
+        rung=found.rung,
+        updates=found.total_steps,
+    )
+
+
+def _devices(session: Session, job_id: str) -> int:
+    """How many devices train its runs: a run takes all of its worker's."""
+    return int(session.scalar(_DEVICES, {"job_id": job_id}) or 0)

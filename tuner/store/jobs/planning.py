@@ -1,0 +1,242 @@
+"""The study lock, and what is written under it.
+
+One worker at a time plans a job's study. It holds no transaction while it does, because Optuna writes on a connection
+of its own; it holds the study lock: a token with a time, like a lease. Every write of a plan names the token.
+
+``plan_due`` says whether planning might find something to do. Taking the lock clears it, in the same transaction;
+whatever happens to the job's runs sets it. So what happens while a plan is being made is seen by the next one.
+"""
+
+# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
+from tuner.jobs.records import NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
+from tuner.jobs.states import JobState, RunState, TrialState
+from tuner.search.configuration import Configuration, option_values
+from tuner.search.stages import trunk_key
+from tuner.store.db.database import Part, Tx, reads, writes
+from tuner.store.db.models import Job, Report, Run, Trial
+from tuner.store.db.rows import as_json, job_record, plain_text, run_record, trial_record
+from tuner.store.jobs.jobs import read_runs, read_trials
+from tuner.store.jobs.lifecycle import EventKind, end_job, end_trial, find_job, start_job, tell_run, unlock
+
+
+class Planning(Part):
+    """What the worker that plans a study may do."""
+
+    @writes
+    def extend(self, tx: Tx, lock: StudyLock, *, seconds: float) -> None:
+        """Make sure of the lock before something that cannot be taken back, and have it last ``seconds`` from now.
+
+        Raises:
+            StudyLockLost: The lock is no longer held.
+        """
+        _locked(tx, lock).lock_expires_at = tx.now + seconds
+
+    @reads
+    def load(self, session: Session, job_id: str) -> StudyRecord:
+        """All that planning needs, as it was at one moment.
+
+        Raises:
+            NotFound: There is no such job.
+        """
+        job = job_record(find_job(session, job_id))
+        return StudyRecord(job=job, trials=read_trials(session, job_id), runs=read_runs(session, job_id))
+
+    @writes
+    def start_job(self, tx: Tx, lock: StudyLock) -> None:
+        """Open the study: the job is running. Nothing happens when it is already.
+
+        Raises:
+            StudyLockLost: The lock is no longer held.
+        """
+        job = _locked(tx, lock)
+        if job.state is not JobState.RUNNING:
+            start_job(tx, job)
+
+    @writes
+    def add_trial(
+        self,
+        tx: Tx,
+        lock: StudyLock,
+        *,
+        number: int,
+        cohort: int,
+        control: str | None,
+        configuration: Configuration,
+        reason: str,
+        run: NewRun,
+    ) -> TrialRecord:
+        """Store a trial together with its first run.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+            IllegalTransition: The job is not running.
+            InvalidValue: The job has a trial of this number.
+        """
+        job = _running(tx, lock)
+        trial = Trial(
+            id=str(uuid.uuid4()),
+            job_id=job.id,
+            number=number,
+            cohort=cohort,
+            control=control,
+            family=configuration.schedule.family.name,
+            state=TrialState.ACTIVE,
+            schedule=configuration.schedule.model_dump(mode="json"),
+            options=dict(configuration.options),
+            reason=plain_text(reason),
+        )
+        tx.session.add(trial)
+        _flush_unique(tx, field="number", value=number, allowed="new to the job")
+        tx.tell(EventKind.TRIAL_STARTED, job_id=job.id, trial=number, cohort=cohort, control=control, reason=reason)
+        _add_run(tx, trial, run)
+        return trial_record(trial)
+
+    @writes
+    def set_optuna_numbers(self, tx: Tx, lock: StudyLock, *, numbers: Mapping[int, int]) -> None:
+        """Remember what Optuna calls trials.
+
+        Args:
+            lock: The lock.
+            numbers: Optuna's number by ours.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+            NotFound: The job has no trial of a number.
+            InvalidValue: Another trial of the job has an Optuna number.
+        """
+        job = _locked(tx, lock)
+        for number, optuna_number in numbers.items():
+            _trial(tx, job, number=number).optuna_number = optuna_number
+        _flush_unique(tx, field="optuna_number", value=sorted(numbers.values()), allowed="new to the job")
+
+    @writes
+    def add_run(self, tx: Tx, lock: StudyLock, *, trial_number: int, run: NewRun) -> RunRecord:
+        """Store a further run of a trial.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+            IllegalTransition: The job is not running.
+            NotFound: The job has no trial of this number.
+            InvalidValue: The trial has a run of this kind, rung and seed.
+        """
+        job = _running(tx, lock)
+        return run_record(_add_run(tx, _trial(tx, job, number=trial_number), run))
+
+    @writes
+    def close_trial(self, tx: Tx, lock: StudyLock, *, number: int, state: TrialState, reason: str) -> None:
+        """End a trial.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+            NotFound: The job has no trial of this number.
+            IllegalTransition: It has ended already.
+        """
+        if state not in (TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED):
+            raise InvalidValue("state", value=state.value, allowed="completed, pruned or failed")
+        job = _locked(tx, lock)
+        end_trial(tx, _trial(tx, job, number=number), state=state, reason=reason)
+
+    @writes
+    def complete_job(self, tx: Tx, lock: StudyLock, *, report: dict[str, Any]) -> None:
+        """Store the report and end the job; the lock is gone with it.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+            InvalidValue: The report is not JSON with finite numbers.
+        """
+        job = _locked(tx, lock)
+        tx.session.add(Report(job_id=job.id, report=as_json(report, field="report"), created_at=tx.now))
+        end_job(tx, job, state=JobState.COMPLETED)
+
+    @writes
+    def fail_job(self, tx: Tx, lock: StudyLock, *, error: str) -> None:
+        """End a job that cannot reach an answer; the lock is gone with it.
+
+        Raises:
+            StudyLockLost: The lock is no longer held; nothing was stored.
+        """
+        end_job(tx, _locked(tx, lock), state=JobState.FAILED, reason=error)
+
+    @writes
+    def release(self, tx: Tx, lock: StudyLock, *, again: bool) -> None:
+        """Let go of the lock.
+
+        Args:
+            lock: The lock.
+            again: Planning is due again, whatever happens to the runs.
+
+        Raises:
+            StudyLockLost: The lock is no longer held, as after `complete_job` and `fail_job`.
+        """
+        job = _locked(tx, lock)
+        unlock(job)
+        job.plan_due = job.plan_due or again
+
+
+def _locked(tx: Tx, lock: StudyLock) -> Job:
+    """The row of the job whose study is locked, held until the transaction ends."""
+    held = select(Job).where(Job.id == lock.job_id, Job.lock_token == lock.token)
+    job = tx.session.scalar(held.with_for_update(key_share=True))
+    if job is None:
+        raise StudyLockLost(lock.job_id)
+    return job
+
+
+def _running(tx: Tx, lock: StudyLock) -> Job:
+    job = _locked(tx, lock)
+    if job.state is not JobState.RUNNING:
+        raise IllegalTransition("job", key=job.id, state=job.state.value, wanted="planned before it is started")
+    return job
+
+
+def _trial(tx: Tx, job: Job, *, number: int) -> Trial:
+    trial = tx.session.scalar(select(Trial).where(Trial.job_id == job.id, Trial.number == number))
+    if trial is None:
+        raise NotFound("trial", key=f"{number} of job {job.id}")
+    return trial
+
+
+def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
+    row = Run(
+        id=str(uuid.uuid4()),
+        job_id=trial.job_id,
+        trial_id=trial.id,
+        trial_number=trial.number,
+        kind=run.kind,
+        rung=run.rung,
+        seed=run.seed,
+        total_steps=run.total_steps,
+        schedule=run.schedule.model_dump(mode="json"),
+        trunk=trunk_key(run.schedule, total_steps=run.total_steps, seed=run.seed, options=option_values(trial.options)),
+        state=RunState.QUEUED,
+        reason=plain_text(run.reason),
+        attempts=0,
+        step=0,
+        updates=0,
+        shared_updates=0,
+        device_seconds=0.0,
+        created_at=tx.now,
+        queued_at=tx.now,
+    )
+    tx.session.add(row)
+    _flush_unique(tx, field="run", value=(run.kind.value, run.rung, run.seed), allowed="new to the trial")
+    tell_run(tx, EventKind.RUN_QUEUED, row, seed=run.seed, total_steps=run.total_steps, reason=row.reason)
+    return row
+
+
+def _flush_unique(tx: Tx, *, field: str, value: object, allowed: str) -> None:
+    try:
+        tx.session.flush()
+    except IntegrityError as error:
+        raise InvalidValue(field, value=value, allowed=allowed) from error

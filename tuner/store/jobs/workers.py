@@ -1,0 +1,205 @@
+"""Workers, and the workloads that they offer."""
+
+# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Sequence
+from enum import Enum
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from tuner.errors import IllegalTransition, NotFound
+from tuner.jobs.records import EVERYTHING, Visibility, WorkerOffer, WorkerRecord, WorkloadInfo
+from tuner.jobs.states import RunState
+from tuner.people.roles import LOCAL_ACTOR, Actor
+from tuner.store.db.database import Part, Tx, read_clock, reads, writes
+from tuner.store.db.models import Job, Run, Team, Worker, Workload
+from tuner.store.db.rows import info_json, worker_record, workload_info
+from tuner.store.db.upsert import upsert
+from tuner.store.jobs.job_list import visible
+
+WORKER_TIMEOUT_SECONDS = 60.0
+"""A worker that has not been heard of for longer is taken for dead."""
+
+
+class Keep(Enum):
+    """Says that something stays as it is, where ``None`` says something else."""
+
+    KEEP = "keep"
+
+
+class Fleet(Part):
+    """Who is there to train, and what they can train."""
+
+    @writes
+    def announce(self, tx: Tx, offer: WorkerOffer, *, workloads: Sequence[WorkloadInfo]) -> None:
+        """Enter a worker that starts, and what it offers; an earlier worker of that name is replaced.
+
+        What people have decided about it, a reservation or that it drains, stays. The latest word on a workload holds
+        for all. Workloads stay known when their workers leave.
+        """
+        worker = {**dataclasses.asdict(offer), "started_at": tx.now, "heartbeat_at": tx.now, "left_at": None}
+        upsert(tx.session, Worker, rows=[worker])
+        offers = [
+            {"name": info.name, "version": info.version, "info": info_json(info), "announced_at": tx.now}
+            for info in sorted(workloads, key=lambda info: info.name)
+        ]
+        upsert(tx.session, Workload, rows=offers)
+
+    @writes
+    def beat(self, tx: Tx, name: str) -> None:
+        """Say that a worker is alive. Nothing happens for one that is not announced."""
+        tx.session.execute(update(Worker).where(Worker.name == name).values(heartbeat_at=tx.now))
+
+    @writes
+    def retire(self, tx: Tx, name: str) -> None:
+        """Note that a worker stops."""
+        tx.session.execute(update(Worker).where(Worker.name == name).values(left_at=tx.now))
+
+    @reads
+    def workers(self, session: Session, *, visibility: Visibility = EVERYTHING) -> tuple[WorkerRecord, ...]:
+        """All workers that were ever announced and not forgotten, by name.
+
+        Args:
+            visibility: Of the runs that they hold, only those of these jobs are named.
+        """
+        return read_workers(session, now=read_clock(session), visibility=visibility)
+
+    @reads
+    def worker(self, session: Session, name: str, *, visibility: Visibility = EVERYTHING) -> WorkerRecord:
+        """One worker.
+
+        Args:
+            name: Its name.
+            visibility: Of the runs that it holds, only those of these jobs are named.
+
+        Raises:
+            NotFound: No worker of this name was ever announced, or it was forgotten.
+        """
+        return _worker(session, name, visibility=visibility)
+
+    @writes
+    def set_worker(
+        self,
+        tx: Tx,
+        name: str,
+        *,
+        draining: bool | None = None,
+        reserved_for: str | Keep | None = Keep.KEEP,
+        by: Actor = LOCAL_ACTOR,
+    ) -> WorkerRecord:
+        """Decide about a worker; it holds until it is decided otherwise, also when the worker starts anew.
+
+        Args:
+            name: Its name.
+            draining: Whether it ends the run that it has and takes no further one; ``None``: as it is.
+            reserved_for: The only team whose jobs it takes, ``None`` for everybody's; as it is when absent.
+            by: Who decides.
+
+        Raises:
+            NotFound: There is no such worker; or there are teams, and the one named is none of them.
+        """
+        row = _lock_worker(tx, name)
+        changed: dict[str, bool | str | None] = {}
+        if draining is not None:
+            changed["draining"] = row.draining = draining
+        if not isinstance(reserved_for, Keep):
+            if reserved_for is not None:
+                _check_team(tx, reserved_for)
+            changed["reserved_for"] = row.reserved_for = reserved_for
+        tx.audit(by, "worker.change", target=name, team=row.reserved_for, **changed)
+        tx.session.flush()
+        return _worker(tx.session, name)
+
+    @writes
+    def forget(self, tx: Tx, name: str, *, by: Actor = LOCAL_ACTOR) -> None:
+        """Take a worker that is gone off the list.
+
+        Raises:
+            NotFound: There is no such worker.
+            IllegalTransition: It is alive, or holds runs that nobody has freed yet.
+        """
+        row = _lock_worker(tx, name)
+        record = _worker(tx.session, name)
+        if record.alive or record.runs:
+            state = "alive" if record.alive else "holding runs"
+            raise IllegalTransition("worker", key=name, state=state, wanted="forgotten")
+        tx.session.delete(row)
+        tx.audit(by, "worker.forget", target=name, team=row.reserved_for)
+
+    @reads
+    def workloads(self, session: Session) -> tuple[WorkloadInfo, ...]:
+        """All workloads that were ever announced, by name."""
+        return tuple(workload_info(row) for row in session.scalars(select(Workload).order_by(Workload.name)))
+
+    @reads
+    def workload(self, session: Session, name: str) -> WorkloadInfo:
+        """One workload.
+
+        Raises:
+            NotFound: No worker has announced it; the message lists those that are known.
+        """
+        return workload_info(find_workload(session, name))
+
+
+def read_workers(
+    session: Session, *, now: float, visibility: Visibility = EVERYTHING, name: str | None = None
+) -> tuple[WorkerRecord, ...]:
+    """Workers by name, or the one of a name.
+
+    Args:
+        session: Of the transaction.
+        now: By the database's clock.
+        visibility: Of the runs that they hold, only those of these jobs are named.
+        name: Of the only one wanted.
+    """
+    held = select(Run.worker, Run.id).join(Job, Job.id == Run.job_id)
+    held = held.where(Run.state == RunState.LEASED, visible(visibility)).order_by(Run.seq)
+    query = select(Worker).order_by(Worker.name)
+    if name is not None:
+        held, query = held.where(Run.worker == name), query.where(Worker.name == name)
+    runs = defaultdict(list)
+    for worker, run_id in session.execute(held):
+        runs[worker].append(run_id)
+    return tuple(
+        worker_record(worker, runs=runs[worker.name], alive_since=now - WORKER_TIMEOUT_SECONDS)
+        for worker in session.scalars(query)
+    )
+
+
+def _worker(session: Session, name: str, *, visibility: Visibility = EVERYTHING) -> WorkerRecord:
+    for worker in read_workers(session, now=read_clock(session), visibility=visibility, name=name):
+        return worker
+    raise NotFound("worker", key=name, hint="GET /v1/workers lists them")
+
+
+def _lock_worker(tx: Tx, name: str) -> Worker:
+    row = tx.session.scalar(select(Worker).where(Worker.name == name).with_for_update())
+    if row is None:
+        raise NotFound("worker", key=name, hint="GET /v1/workers lists them")
+    return row
+
+
+def _check_team(tx: Tx, team: str) -> None:
+    """Refuse a team that is none of those there are. Where there are none at all, every name will do."""
+    known = tx.session.scalars(select(Team.name)).all()
+    if known and team not in known:
+        raise NotFound("team", key=team, hint="GET /v1/teams lists them")
+
+
+def find_workload(session: Session, name: str) -> Workload:
+    """A workload's row.
+
+    Raises:
+        NotFound: No worker has announced it; the message lists those that are known.
+    """
+    workload = session.get(Workload, name)
+    if workload is None:
+        known = ", ".join(session.scalars(select(Workload.name).order_by(Workload.name)))
+        hint = f"Known are: {known}" if known else "No worker has announced any yet: start one with `tuner worker`"
+        raise NotFound("workload", key=name, hint=hint)
+    return workload

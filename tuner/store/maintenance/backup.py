@@ -1,0 +1,189 @@
+"""Copies of a whole database in one file, and back: SQLite by its online backup, PostgreSQL by its own programs.
+
+Both are taken while the service and the workers run, and hold the database as it was at one moment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, inspect
+
+from tuner.errors import InvalidValue, TunerError
+from tuner.store.db.engine import BUSY_TIMEOUT_SECONDS, LOCK_SECONDS, parse_url
+from tuner.store.db.models import PREFIX
+from tuner.store.maintenance.migrate import VERSION_TABLE, open_engine, upgrading_alone
+
+
+class BackupFailed(TunerError):
+    """A backup could not be taken or brought back; the message says why. The database is as it was before."""
+
+
+def back_up(url: str, *, to: Path) -> None:
+    """Copy a database into a new file, which is complete or not there at all.
+
+    Args:
+        url: As for `Store.open`.
+        to: The file. SQLite's is a database, PostgreSQL's an archive for ``pg_restore``.
+
+    Raises:
+        InvalidValue: The URL is none that the store understands, its database is none of Schedule Tuner, or the file
+            exists already or cannot be made.
+        BackupFailed: The database's own programs are missing or refused.
+        DatabaseUnavailable: The database cannot be reached.
+    """
+    parsed = parse_url(url)
+    if not _our_tables(parsed):
+        raise InvalidValue("database_url", value=_shown(parsed), allowed="a database of Schedule Tuner")
+    with _new_file(to) as part:
+        if parsed.get_backend_name() == "sqlite":
+            _copy_sqlite(Path(str(parsed.database)), to=part)
+            _make_one_file(part)
+            _check_sqlite(part)
+        else:
+            _run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={part}", url=parsed)
+
+
+def restore(url: str, *, source: Path, replace: bool = False) -> None:
+    """Bring a database back as a backup holds it, whole or not at all. Stop the service and the workers first.
+
+    Args:
+        url: As for `Store.open`; the SQLite file is made when it is missing, its folder is not.
+        source: What `back_up` made of a database of the same kind.
+        replace: Whether what the database holds now may be lost.
+
+    Raises:
+        InvalidValue: The URL is none that the store understands, the file is no backup for such a database, or the
+            database holds tables of ours and ``replace`` is false.
+        BackupFailed: Somebody else uses the database, or its own programs are missing or refused.
+        DatabaseUnavailable: The database cannot be reached.
+    """
+    parsed = parse_url(url)
+    if not source.is_file():
+        raise InvalidValue("file", value=str(source), allowed="a file that `tuner db backup` made")
+    with upgrading_alone(parsed):
+        present = _our_tables(parsed)
+        if present and not replace:
+            raise InvalidValue(
+                "database_url",
+                value=_shown(parsed),
+                allowed="an empty database",
+                hint="This one holds jobs, which would be lost. Back it up, then give --replace",
+            )
+        if parsed.get_backend_name() == "sqlite":
+            _check_sqlite(source)
+            _copy_sqlite(source, to=Path(str(parsed.database)))
+        else:
+            _restore_postgres(parsed, source=source, present=present)
+
+
+def _our_tables(url: URL) -> tuple[str, ...]:
+    """The tables of ours in a database, the version's included."""
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+        return ()
+    with open_engine(url, writes=False) as engine, engine.connect() as connection:
+        return tuple(name for name in inspect(connection).get_table_names() if name.startswith(PREFIX))
+
+
+@contextmanager
+def _new_file(target: Path) -> Iterator[Path]:
+    """A file beside the target that takes its place when the block ends well, and is removed when it does not."""
+    if target.exists():
+        raise InvalidValue("file", value=str(target), allowed="a file that does not exist yet")
+    try:
+        number, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent)
+    except OSError as error:
+        raise InvalidValue("file", value=str(target), allowed=f"in a folder to write in ({error.strerror})") from error
+    part = Path(name)  # of mode 0600: a backup holds everything
+    try:
+        yield part
+        os.fsync(number)
+        part.rename(target)
+    finally:
+        os.close(number)
+        part.unlink(missing_ok=True)
+
+
+def _copy_sqlite(source: Path, *, to: Path) -> None:
+    try:
+        with (
+            closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as reader,
+            closing(sqlite3.connect(to, timeout=BUSY_TIMEOUT_SECONDS)) as writer,
+        ):
+            reader.backup(writer)  # in one step: writers of the source go on meanwhile, in its WAL
+    except sqlite3.Error as error:
+        raise BackupFailed(
+            f"{source} could not be copied to {to}: {error}. Stop what uses it, and try again"
+        ) from error
+
+
+def _make_one_file(file: Path) -> None:
+    """Leave SQLite's WAL mode, which keeps part of a database beside its file."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+
+
+def _check_sqlite(file: Path) -> None:
+    """Refuse a file that is damaged or none of ours."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            sound = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
+    except sqlite3.Error as error:
+        sound = str(error)
+    if sound != "ok":
+        raise InvalidValue("file", value=str(file), allowed=f"a sound SQLite database of Schedule Tuner ({sound})")
+
+
+def _restore_postgres(url: URL, *, source: Path, present: Sequence[str]) -> None:
+    contents = _run("pg_restore", "--list", str(source), url=None)
+    if VERSION_TABLE not in contents:
+        raise InvalidValue("file", value=str(source), allowed="a backup of a PostgreSQL database of Schedule Tuner")
+    with tempfile.TemporaryDirectory(prefix="tuner-restore-") as folder:
+        # Tables that the backup does not know refer to those that it does: they all go, in the same transaction.
+        drops, script = Path(folder) / "drops.sql", Path(folder) / "script.sql"
+        drops.write_text("".join(f'DROP TABLE IF EXISTS "{table}" CASCADE;\n' for table in present))
+        flags = ("--no-owner", "--no-privileges", "--clean", "--if-exists")
+        _run("pg_restore", *flags, f"--file={script}", str(source), url=None)
+        options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
+        _run("psql", *options, f"--file={drops}", f"--file={script}", url=url)
+
+
+def _run(program: str, *arguments: str, url: URL | None) -> str:
+    """Run a program of PostgreSQL's and return what it printed. The password goes by the environment alone."""
+    found = shutil.which(program)
+    if found is None:
+        raise BackupFailed(f"{program} is not installed: it comes with PostgreSQL's client (package postgresql-client)")
+    environment = {**os.environ, "PGOPTIONS": f"-c lock_timeout={LOCK_SECONDS * 1000} -c client_min_messages=warning"}
+    command = [found, *arguments]
+    if url is not None:
+        conninfo, password = _connection(url)
+        command.append(f"--dbname={conninfo}")
+        if password is not None:
+            environment["PGPASSWORD"] = password
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BackupFailed(f"{program} failed: {done.stderr.strip()[-1000:]}")
+    return done.stdout
+
+
+def _connection(url: URL) -> tuple[str, str | None]:
+    """What libpq's programs are given as the database, and the password, which everybody could read there."""
+    from psycopg.conninfo import make_conninfo
+
+    parts: dict[str, Any] = {"host": url.host, "port": url.port, "user": url.username, "dbname": url.database}
+    parts |= {name: value for name, value in url.query.items() if name != "password" and isinstance(value, str)}
+    password = url.password if url.password is not None else url.query.get("password")
+    return make_conninfo("", **parts), None if password is None else str(password)
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True)

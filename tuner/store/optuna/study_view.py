@@ -1,0 +1,146 @@
+"""The Optuna studies as the dashboard may see them: read-only, some of them, with our words added.
+
+Optuna's own tables hold names that are ids, and no notes. What people want to read beside them, our tables know; it is
+added here to what is read, and stored nowhere a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Any, NoReturn
+
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from tuner.errors import TunerError
+from tuner.store.optuna.study_scope import Look, present_look
+
+
+class ReadOnlyStudies(TunerError):
+    """Something tried to write through the view: the studies are written by planning alone."""
+
+    def __init__(self) -> None:
+        super().__init__("the studies are read-only here; change the job through the API instead")
+
+
+class StudyView(BaseStorage):
+    """Reads from another storage what the present `Look` allows. Every write raises `ReadOnlyStudies`.
+
+    Args:
+        inner: Where the studies are.
+    """
+
+    def __init__(self, inner: BaseStorage) -> None:
+        self._inner = inner
+
+    def name_of(self, study_id: int) -> str | None:
+        """The name of a study; ``None`` when there is none of this id."""
+        try:
+            return self._inner.get_study_name_from_id(study_id)
+        except KeyError:
+            return None
+
+    def id_of(self, name: str) -> int | None:
+        """The id of a study; ``None`` when there is none of this name (yet)."""
+        try:
+            return self._inner.get_study_id_from_name(name)
+        except KeyError:
+            return None
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """The studies that may be seen, under the names that people know."""
+        look = present_look()
+        if look.study is not None:
+            return [self._one(look, study_id=self._inner.get_study_id_from_name(look.study))]
+        seen = [study for study in self._inner.get_all_studies() if study.study_name in look.titles]
+        for study in seen:
+            study.study_name = look.titles[study.study_name]
+        return seen
+
+    def _one(self, look: Look, *, study_id: int) -> FrozenStudy:
+        name = str(look.study)
+        return FrozenStudy(
+            study_name=look.titles.get(name, name),
+            direction=None,
+            directions=self._inner.get_study_directions(study_id),
+            user_attrs=self._inner.get_study_user_attrs(study_id),
+            system_attrs={**self._inner.get_study_system_attrs(study_id), **(look.attributes or {})},
+            study_id=study_id,
+        )
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """As Optuna's."""
+        return self._inner.get_study_id_from_name(study_name)
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        """As Optuna's."""
+        return self._inner.get_study_name_from_id(study_id)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """As Optuna's."""
+        return self._inner.get_study_directions(study_id)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """As Optuna's."""
+        return self._inner.get_study_user_attrs(study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """As Optuna's."""
+        return self._inner.get_study_system_attrs(study_id)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """As Optuna's."""
+        return self._inner.get_trial(trial_id)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """As Optuna's."""
+        return self._inner.get_all_trials(study_id, deepcopy=deepcopy, states=states)
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> NoReturn:
+        """Refused."""
+        raise ReadOnlyStudies
+
+    def delete_study(self, study_id: int) -> NoReturn:
+        """Refused."""
+        raise ReadOnlyStudies
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> NoReturn:
+        """Refused."""
+        raise ReadOnlyStudies
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> NoReturn:
+        """Refused."""
+        raise ReadOnlyStudies
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> NoReturn:
+        """Refused."""
+        raise ReadOnlyStudies
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> NoReturn:
+        """Refused."""
+        raise ReadOnlyStudies
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> NoReturn:
+        """Refused."""
+        raise ReadOnlyStudies
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> NoReturn:
+        """Refused."""
+        raise ReadOnlyStudies
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> NoReturn:
+        """Refused."""
+        raise ReadOnlyStudies
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> NoReturn:
+        """Refused."""
+        raise ReadOnlyStudies

@@ -1,0 +1,251 @@
+"""API tokens, and who is behind one."""
+
+# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
+
+from tuner.errors import DatabaseUnavailable, InvalidValue, NotFound
+from tuner.people.records import TokenRecord
+from tuner.people.roles import LOCAL_ACTOR, Actor, Principal, Role, least
+from tuner.people.tokens import digest, new_token
+from tuner.store.db.database import Part, Tx, read_clock, reads, writes
+from tuner.store.db.models import Membership, Token, User
+from tuner.store.db.upsert import insert_new
+from tuner.store.people.accounts import good_tokens, kept_team, locked_user, role_in, token_record
+
+FIRST_ADMIN = "admin"
+MAX_LIFETIME_SECONDS = 10 * 365 * 86_400.0
+_USE_NOTED_EVERY_SECONDS = 60.0
+
+
+class Tokens(Part):
+    """Tokens: random, shown once, kept as a digest.
+
+    A token is looked up by its digest in an index. How long that takes tells nothing that helps: whoever asks does not
+    know the digest of a token that they do not have, and cannot make one with a chosen beginning.
+    """
+
+    @writes
+    def create_token(
+        self,
+        tx: Tx,
+        user: str,
+        *,
+        team: str | None,
+        role: Role,
+        label: str = "",
+        lifetime: float | None = None,
+        by: Actor = LOCAL_ACTOR,
+    ) -> tuple[TokenRecord, str]:
+        """Make a token.
+
+        Args:
+            user: Whose it is.
+            team: The team that it is for; ``None``: for every team, and what belongs to none.
+            role: How much it allows.
+            label: What people call it.
+            lifetime: Seconds until it expires; never when absent.
+            by: Who does it.
+
+        Returns:
+            The token, and its secret, which is not stored and cannot be had again.
+
+        Raises:
+            NotFound: There is no such user, or no such team.
+            InvalidValue: The user is disabled, or may not do so much; or the lifetime is out of range.
+        """
+        owner = locked_user(tx.session, user)
+        if owner.disabled:
+            raise InvalidValue("user", value=user, allowed="a user that is not disabled")
+        if lifetime is not None and not 0 < lifetime <= MAX_LIFETIME_SECONDS:
+            raise InvalidValue("lifetime", value=lifetime, allowed=f"in (0, {MAX_LIFETIME_SECONDS:.0f}] seconds")
+        if team is not None:
+            kept_team(tx.session, team)
+        _check_role(tx.session, owner=owner, team=team, role=role)
+        return _add_token(tx, owner.name, team=team, role=role, label=label, lifetime=lifetime, by=by)
+
+    @writes
+    def revoke_token(self, tx: Tx, token_id: str, *, by: Actor = LOCAL_ACTOR) -> TokenRecord:
+        """Refuse a token from now on; a service that has just served it may go on for a few seconds.
+
+        Revoking it again changes nothing.
+
+        Raises:
+            NotFound: There is no such token.
+        """
+        token = tx.session.scalar(select(Token).where(Token.id == token_id).with_for_update())
+        if token is None:
+            raise NotFound("token", key=token_id)
+        if token.revoked_at is None:
+            token.revoked_at = tx.now
+            tx.audit(by, "token.revoke", target=token_id, team=token.team, user=token.user)
+        return token_record(token)
+
+    @reads
+    def token(self, session: Session, token_id: str) -> TokenRecord:
+        """One token, without its secret.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+        token = session.get(Token, token_id)
+        if token is None:
+            raise NotFound("token", key=token_id)
+        return token_record(token)
+
+    @reads
+    def tokens(
+        self, session: Session, *, team: str | None = None, user: str | None = None, good: bool = False
+    ) -> tuple[TokenRecord, ...]:
+        """Tokens without their secrets, the latest first.
+
+        Args:
+            team: Only those for this team.
+            user: Only this user's.
+            good: Only those that are neither revoked nor expired.
+        """
+        query = good_tokens(now=read_clock(session)) if good else select(Token)
+        if team is not None:
+            query = query.where(Token.team == team)
+        if user is not None:
+            query = query.where(Token.user == user)
+        return tuple(
+            token_record(token) for token in session.scalars(query.order_by(Token.created_at.desc(), Token.id))
+        )
+
+    def authenticate(self, secret: str) -> Principal | None:
+        """Who is behind a token's secret.
+
+        Returns:
+            ``None`` for a token that is unknown, expired or revoked, whose user is disabled, or whose user may do
+            nothing any more in its team.
+        """
+        return self._admit(Token.digest == digest(secret))
+
+    def principal(self, token_id: str) -> Principal | None:
+        """Who is behind a token that was good once, as a session remembers it; ``None`` as in `authenticate`."""
+        return self._admit(Token.id == token_id)
+
+    def first_admin(self) -> str | None:
+        """Make the user `admin` and a token that may do everything, unless there is any user.
+
+        Of several processes that ask at the same time, one is given a token.
+
+        Returns:
+            The token's secret; ``None`` where there is a user already.
+        """
+        return self._database.write(_first_admin)
+
+    def rescue_admin(self) -> str:
+        """Make a token that may do everything for the user `admin`, who is made, enabled and made an admin if need be.
+
+        For whoever runs the service on its machine, when nobody can log in any more.
+
+        Returns:
+            The token's secret.
+        """
+        return self._database.write(_rescue_admin)
+
+    def _admit(self, wanted: ColumnElement[bool]) -> Principal | None:
+        found = self._database.read(lambda session: _principal(session, wanted=wanted))
+        if found is None:
+            return None
+        principal, used_lately = found
+        if not used_lately and principal.token_id is not None:
+            self._note_use(principal.token_id)
+        return principal
+
+    def _note_use(self, token_id: str) -> None:
+        def note(tx: Tx) -> None:
+            tx.session.execute(update(Token).where(Token.id == token_id).values(last_used_at=tx.now))
+
+        try:
+            self._database.write(note)
+        except DatabaseUnavailable:
+            return  # somebody else writes for long; the next use is noted
+
+
+def _principal(session: Session, *, wanted: ColumnElement[bool]) -> tuple[Principal, bool] | None:
+    now = read_clock(session)
+    query = (
+        good_tokens(now=now)
+        .add_columns(User.admin, Membership.role)
+        .join(User, User.name == Token.user)
+        .outerjoin(Membership, (Membership.user == Token.user) & (Membership.team == Token.team))
+        .where(wanted, ~User.disabled)
+    )
+    row = session.execute(query).one_or_none()
+    if row is None:
+        return None
+    token, admin, membership = row
+    held = Role.ADMIN if admin else membership
+    if held is None:
+        return None
+    principal = Principal(user=token.user, team=token.team, role=least(token.role, held), token_id=token.id)
+    return principal, token.last_used_at is not None and token.last_used_at > now - _USE_NOTED_EVERY_SECONDS
+
+
+def _first_admin(tx: Tx) -> str | None:
+    if tx.session.execute(select(func.count()).select_from(User)).scalar_one():
+        return None
+    return _admin_token(tx, label="first start") if _made_admin(tx) else None
+
+
+def _rescue_admin(tx: Tx) -> str:
+    if not _made_admin(tx):
+        admin = locked_user(tx.session, FIRST_ADMIN)
+        admin.admin, admin.disabled = True, False
+        tx.audit(LOCAL_ACTOR, "user.change", target=FIRST_ADMIN, team=None, admin=True, disabled=False)
+    return _admin_token(tx, label="made on the service's machine")
+
+
+def _made_admin(tx: Tx) -> bool:
+    """Make the user `admin`, unless there is one."""
+    row = {"name": FIRST_ADMIN, "admin": True, "disabled": False, "created_at": tx.now}
+    made = insert_new(tx.session, User, row=row, key=["name"])
+    if made:
+        tx.audit(LOCAL_ACTOR, "user.create", target=FIRST_ADMIN, team=None, admin=True, disabled=False)
+    return made
+
+
+def _admin_token(tx: Tx, *, label: str) -> str:
+    _, secret = _add_token(tx, FIRST_ADMIN, team=None, role=Role.ADMIN, label=label, lifetime=None, by=LOCAL_ACTOR)
+    return secret
+
+
+def _check_role(session: Session, *, owner: User, team: str | None, role: Role) -> None:
+    """Refuse a token that would allow more than its user may."""
+    if team is None:
+        if not owner.admin:
+            allowed = "given: only those who run the service have tokens for every team"
+            raise InvalidValue("team", value=None, allowed=allowed)
+        return
+    held = role_in(session, user=owner, team=team)
+    if held is None or not held.includes(role):
+        allowed = f"at most {held.value}, the user's own" if held else f"that of a member, and {owner.name} is none"
+        raise InvalidValue("role", value=role.value, allowed=allowed)
+
+
+def _add_token(
+    tx: Tx, user: str, *, team: str | None, role: Role, label: str, lifetime: float | None, by: Actor
+) -> tuple[TokenRecord, str]:
+    secret = new_token()
+    token = Token(
+        id=str(uuid.uuid4()),
+        digest=digest(secret),
+        user=user,
+        team=team,
+        role=role,
+        label=label,
+        created_by=by.user,
+        created_at=tx.now,
+        expires_at=None if lifetime is None else tx.now + lifetime,
+    )
+    tx.session.add(token)
+    told = {"user": user, "role": role.value, "label": label, "expires_at": token.expires_at}
+    tx.audit(by, "token.create", target=token.id, team=team, **told)
+    return token_record(token), secret

@@ -1,0 +1,200 @@
+"""Numbers about the whole queue, for those who watch it: what there is, and what happened since a look before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, and_, case, func, select
+from sqlalchemy.orm import Session
+
+from tuner.jobs.states import JobState, RunState
+from tuner.store.db.database import Part, read_clock, reads
+from tuner.store.db.models import Delivery, Event, Job, Run, Trial, Usage, Worker
+from tuner.store.jobs.lifecycle import EventKind
+from tuner.store.jobs.workers import WORKER_TIMEOUT_SECONDS
+from tuner.store.webhooks.deliveries import latest_event
+
+WAIT_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
+"""Upper bounds that waits in the queue are counted by, in seconds."""
+WORKER_STATES = ("idle", "training", "draining", "lost")
+_EXPIRED = "its lease expired"
+"""Part of the reason that a reaped run is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Used:
+    """What a team has had since the beginning."""
+
+    updates: int
+    device_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What there is."""
+
+    jobs: Mapping[tuple[str, str], int]
+    """By team and state."""
+    runs: Mapping[tuple[str, str], int]
+    """By team and state."""
+    oldest_waiting_seconds: Mapping[str, float]
+    """By team: of its runs that wait for a device, and of its jobs that wait for their first plan."""
+    used: Mapping[str, Used]
+    """By team."""
+    workers: Mapping[str, int]
+    """By state: one of `WORKER_STATES`. Those that left in good order are not counted."""
+    deliveries: Mapping[str, int]
+    """To webhooks, by state."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waits:
+    """How long runs were in the queue before a worker took them."""
+
+    within: tuple[int, ...]
+    """How many waited at most as long as each of `WAIT_BUCKETS`."""
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happened:
+    """What happened in the order of events, up to one of them."""
+
+    last_event: int
+    waits: Mapping[str, Waits]
+    """By team."""
+    lease_expiries: Mapping[str, int]
+    """By team."""
+    prunes: Mapping[str, int]
+    """By the family of the pruned schedule."""
+
+
+class FiguresPart(Part):
+    """Counts, made by the database."""
+
+    @reads
+    def now(self, session: Session) -> Figures:
+        """What there is just now."""
+        now = read_clock(session)
+        jobs = session.execute(select(Job.team, Job.state, func.count()).group_by(Job.team, Job.state))
+        return Figures(
+            jobs={(team, state.value): count for team, state, count in jobs},
+            runs=_runs(session),
+            oldest_waiting_seconds={team: max(now - since, 0.0) for team, since in _waiting_since(session).items()},
+            used=_used(session),
+            workers=_workers(session, alive_since=now - WORKER_TIMEOUT_SECONDS),
+            deliveries=_pairs(session, select(Delivery.state, func.count()).group_by(Delivery.state)),
+        )
+
+    @reads
+    def last_event(self, session: Session) -> int:
+        """Id of the latest event; 0 when there is none."""
+        return latest_event(session)
+
+    @reads
+    def happened(self, session: Session, *, after: int) -> Happened:
+        """What happened after an event. Asked again with the last event that it names, it counts nothing twice."""
+        last = latest_event(session)
+        since = and_(Event.id > after, Event.id <= last)
+        expiries = (
+            select(Job.team, func.count())
+            .select_from(Event)
+            .join(Job, Job.id == Event.job_id)
+            .where(since, Event.kind.in_((EventKind.RUN_REQUEUED.value, EventKind.RUN_FAILED.value)))
+            .where(Event.data["reason"].as_string().contains(_EXPIRED))
+            .group_by(Job.team)
+        )
+        prunes = (
+            select(Trial.family, func.count())
+            .select_from(Event)
+            .join(Trial, and_(Trial.job_id == Event.job_id, Trial.number == Event.data["trial"].as_integer()))
+            .where(since, Event.kind == EventKind.TRIAL_PRUNED.value)
+            .group_by(Trial.family)
+        )
+        waited = Event.data["waited_seconds"].as_float()
+        waits = (
+            select(
+                Job.team,
+                func.count(),
+                func.sum(waited),
+                *(func.sum(case((waited <= bound, 1), else_=0)) for bound in WAIT_BUCKETS),
+            )
+            .select_from(Event)
+            .join(Job, Job.id == Event.job_id)
+            # Runs that an earlier release started do not tell how long they had waited.
+            .where(since, Event.kind == EventKind.RUN_STARTED.value, waited.is_not(None))
+            .group_by(Job.team)
+        )
+        return Happened(
+            last_event=max(last, after),
+            waits={row[0]: _waits(row[1], row[2], row[3:]) for row in session.execute(waits)},
+            lease_expiries=_pairs(session, expiries),
+            prunes=_pairs(session, prunes),
+        )
+
+
+def _runs(session: Session) -> dict[tuple[str, str], int]:
+    # Counted by job first: the index on (job_id, state) answers that alone.
+    of_jobs = (
+        select(Run.job_id, Run.state.label("state"), func.count().label("runs"))
+        .group_by(Run.job_id, Run.state)
+        .subquery()
+    )
+    by_team = (
+        select(Job.team, of_jobs.c.state, func.sum(of_jobs.c.runs))
+        .join(Job, Job.id == of_jobs.c.job_id)
+        .group_by(Job.team, of_jobs.c.state)
+    )
+    return {(team, state.value): int(count) for team, state, count in session.execute(by_team)}
+
+
+def _waiting_since(session: Session) -> dict[str, float]:
+    runs = (
+        select(Job.team, func.min(Run.queued_at))
+        .select_from(Run)
+        .join(Job, Job.id == Run.job_id)
+        .where(Run.state == RunState.QUEUED, Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
+        .group_by(Job.team)
+    )
+    jobs = select(Job.team, func.min(Job.created_at)).where(Job.state == JobState.QUEUED).group_by(Job.team)
+    since: dict[str, float] = {}
+    for query in (runs, jobs):
+        for team, begun in session.execute(query):
+            since[team] = min(begun, since.get(team, begun))
+    return since
+
+
+def _used(session: Session) -> dict[str, Used]:
+    used = select(Usage.team, func.sum(Usage.updates), func.sum(Usage.device_seconds)).group_by(Usage.team)
+    return {
+        team: Used(updates=int(updates), device_seconds=float(seconds))
+        for team, updates, seconds in session.execute(used)
+    }
+
+
+def _workers(session: Session, *, alive_since: float) -> dict[str, int]:
+    holds = select(Run.id).where(Run.state == RunState.LEASED, Run.worker == Worker.name).exists()
+    found = session.execute(select(Worker.heartbeat_at, Worker.draining, holds).where(Worker.left_at.is_(None)))
+    counts = dict.fromkeys(WORKER_STATES, 0)
+    for heartbeat_at, draining, training in found:
+        counts[worker_state(alive=heartbeat_at >= alive_since, draining=draining, training=training)] += 1
+    return counts
+
+
+def worker_state(*, alive: bool, draining: bool, training: bool) -> str:
+    """One of `WORKER_STATES`: the first that holds of lost, draining, training, idle."""
+    if not alive:
+        return "lost"
+    if draining:
+        return "draining"
+    return "training" if training else "idle"
+
+
+def _waits(count: int, seconds: float, within: Sequence[int]) -> Waits:
+    return Waits(within=tuple(int(some) for some in within), count=int(count), seconds=float(seconds))
+
+
+def _pairs(session: Session, query: Select[str, int]) -> dict[str, int]:
+    return {key: int(count) for key, count in session.execute(query).all()}

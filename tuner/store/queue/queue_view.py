@@ -1,0 +1,268 @@
+"""The queue as people see it: where each open job stands, why, and what each team has had."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.orm import Session
+
+from tuner.jobs.fairness import UNMEASURED_SECONDS, Account, Waiting, queue_order
+from tuner.jobs.preemption import Needs, suits
+from tuner.jobs.priority import Priority
+from tuner.jobs.records import Pace, QueueEntry, TeamShare, Visibility, WorkerRecord
+from tuner.jobs.states import JobState, RunState, is_over
+from tuner.store.db import models
+from tuner.store.db.database import read_clock
+from tuner.store.db.models import Job, Run
+from tuner.store.jobs.workers import read_workers
+from tuner.store.queue.fair_share import Market
+from tuner.store.queue.next_job import planning_is_due
+
+_OPEN = tuple(state for state in JobState if not is_over(state))
+_TEAMS_NAMED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Runs:
+    """The live runs of a job."""
+
+    ready: int = 0
+    oldest_ready_at: float | None = None
+    ready_steps: int = 0
+    """Of the shortest that is ready."""
+    leased: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """An open job, and what keeps it from being served, if anything does."""
+
+    row: Row[*tuple[Any, ...]]
+    runs: _Runs
+    waits: bool
+    """Whether something of it waits for a worker."""
+    obstacle: str | None
+
+
+def read_overview(session: Session, *, visibility: Visibility) -> tuple[QueueEntry, ...]:
+    """The open jobs that may be seen: in the order of their turns, then those of which nothing waits."""
+    now = read_clock(session)
+    market = Market(session, now=now)
+    places = _places(session, market=market, now=now)
+    paces = _mean_paces(session)
+    waiting = {
+        place.row.seq: Waiting(
+            seq=place.row.seq,
+            rank=place.row.priority,
+            account=Account(team=place.row.team, owner=place.row.owner),
+            expected_seconds=_expected(place, paces=paces),
+        )
+        for place in places.values()
+        if place.waits
+    }
+    free = [job for job in waiting.values() if places[job.seq].obstacle is None]
+    kept = [job for job in waiting.values() if places[job.seq].obstacle is not None]
+    order = [job.seq for part in (free, kept) for job in queue_order(part, loads=market.loads)]
+    rest = sorted(places.keys() - waiting.keys(), key=lambda key: (-places[key].row.priority, key))
+    ahead: Counter[str] = Counter()
+    entries = []
+    for position, seq in enumerate(order, start=1):
+        place = places[seq]
+        turn = _behind(ahead, team=place.row.team) if ahead or place.obstacle is None else None
+        reason = "; ".join(part for part in (turn, place.obstacle) if part)
+        entries.append(_entry(place, position=position, reason=reason, now=now))
+        ahead[place.row.team] += 1
+    entries += [_entry(places[seq], position=None, reason=_why_not(places[seq]), now=now) for seq in rest]
+    if visibility.teams is None:
+        return tuple(entries)
+    shared = {place.row.id for place in places.values() if place.row.shared}
+    return tuple(entry for entry in entries if entry.team in visibility.teams or entry.job_id in shared)
+
+
+def read_shares(session: Session) -> tuple[TeamShare, ...]:
+    """What each team that there is, or that has submitted, has had in the window; by name."""
+    market = Market(session, now=read_clock(session))
+    counted = select(Job.team, func.count().label("jobs")).where(Job.state.in_(_OPEN)).group_by(Job.team)
+    open_jobs = {row.team: row.jobs for row in session.execute(counted)}
+    submitted = session.scalars(select(models.Account.team).distinct())
+    names = sorted({*market.settings, *submitted})
+    total = sum(market.loads.of_team(name) for name in names)
+    return tuple(
+        TeamShare(
+            team=name,
+            weight=market.loads.weight(name),
+            device_seconds=(had := market.loads.of_team(name)),
+            share=had / total if total else 0.0,
+            running_runs=market.running_of(name),
+            open_jobs=open_jobs.get(name, 0),
+        )
+        for name in names
+    )
+
+
+def read_paces(session: Session, *, workload: str, version: str) -> tuple[Pace, ...]:
+    """How fast a workload was measured to train, by model of device."""
+    measured = (
+        select(models.Pace)
+        .where(models.Pace.workload == workload, models.Pace.version == version)
+        .order_by(models.Pace.device_model)
+    )
+    return tuple(
+        Pace(
+            workload=pace.workload,
+            version=pace.version,
+            device_model=pace.device_model,
+            seconds_per_update=pace.device_seconds / pace.updates,
+            updates=pace.updates,
+        )
+        for pace in session.scalars(measured)
+    )
+
+
+def _places(session: Session, *, market: Market, now: float) -> Mapping[int, _Place]:
+    workers = [worker for worker in read_workers(session, now=now) if worker.alive and not worker.draining]
+    runs = _live_runs(session)
+    open_jobs = select(
+        *(Job.id, Job.seq, Job.name, Job.team, Job.owner, Job.shared, Job.priority, Job.state, Job.created_at),
+        *(Job.workload, Job.workload_version, Job.needs_device, Job.needs_devices, Job.needs_memory_bytes),
+        *(Job.limit_reached, Job.lock_token, planning_is_due(now).label("due")),
+    ).where(Job.state.in_(_OPEN))
+    limits: dict[Account, str | None] = {}
+    fits: dict[Needs, str | None] = {}
+    places = {}
+    for row in session.execute(open_jobs):
+        account = Account(team=row.team, owner=row.owner)
+        if account not in limits:
+            limits[account] = market.waits_for(account)
+        needs = _needs(row)
+        if needs not in fits:
+            fits[needs] = _who_is_missing(needs, workers=workers)
+        live = runs.get(row.id, _Runs())
+        ready = live.ready > 0 and row.state is JobState.RUNNING and row.limit_reached is None
+        places[row.seq] = _Place(
+            row=row,
+            runs=live,
+            waits=ready or (bool(row.due) and row.state is not JobState.PAUSED),
+            obstacle=limits[account] or fits[needs],
+        )
+    return places
+
+
+def _live_runs(session: Session) -> dict[str, _Runs]:
+    live = (
+        select(
+            Run.job_id,
+            func.count().filter(Run.state == RunState.QUEUED).label("ready"),
+            func.min(Run.queued_at).filter(Run.state == RunState.QUEUED).label("oldest_ready_at"),
+            func.min(Run.total_steps).filter(Run.state == RunState.QUEUED).label("ready_steps"),
+            func.count().filter(Run.state == RunState.LEASED).label("leased"),
+        )
+        .where(Run.state.in_((RunState.QUEUED, RunState.LEASED)))
+        .group_by(Run.job_id)
+    )
+    return {
+        row.job_id: _Runs(
+            ready=row.ready,
+            oldest_ready_at=row.oldest_ready_at,
+            ready_steps=row.ready_steps or 0,
+            leased=row.leased,
+        )
+        for row in session.execute(live)
+    }
+
+
+def _mean_paces(session: Session) -> dict[tuple[str, str], float]:
+    """Device seconds of an update by workload and version, over all models of devices."""
+    sums = select(
+        models.Pace.workload,
+        models.Pace.version,
+        (func.sum(models.Pace.device_seconds) / func.sum(models.Pace.updates)).label("seconds"),
+    ).group_by(models.Pace.workload, models.Pace.version)
+    return {(row.workload, row.version): float(row.seconds) for row in session.execute(sums)}
+
+
+def _needs(row: Row[*tuple[Any, ...]]) -> Needs:
+    return Needs(
+        team=row.team,
+        workload=row.workload,
+        version=row.workload_version,
+        device=row.needs_device,
+        devices=row.needs_devices,
+        memory_bytes=row.needs_memory_bytes,
+    )
+
+
+def _who_is_missing(needs: Needs, *, workers: Iterable[WorkerRecord]) -> str | None:
+    """Why no worker will ever take such a job as things stand; ``None`` where one will."""
+    offering = [worker for worker in workers if worker.workloads.get(needs.workload) == needs.version]
+    if not offering:
+        return f"no live worker offers {needs.workload} in version {needs.version}"
+    if any(suits(needs, worker) for worker in offering):
+        return None
+    if all(worker.reserved_for not in (None, needs.team) for worker in offering):
+        return f"every worker that offers {needs.workload} is reserved for another team"
+    return f"no live worker that offers {needs.workload} has {_in_words(needs)}"
+
+
+def _in_words(needs: Needs) -> str:
+    kind = "" if needs.device == "any" else f"{needs.device} "
+    devices = f"{needs.devices} {kind}device{'s' if needs.devices > 1 else ''}"
+    memory = "" if needs.memory_bytes is None else f" with {needs.memory_bytes / 2**30:g} GiB"
+    return f"{devices}{memory} for its team"
+
+
+def _expected(place: _Place, *, paces: Mapping[tuple[str, str], float]) -> float:
+    pace = paces.get((place.row.workload, place.row.workload_version))
+    if pace is None or not place.runs.ready_steps:
+        return UNMEASURED_SECONDS * float(place.row.needs_devices)
+    return float(pace * place.runs.ready_steps)
+
+
+def _behind(ahead: Counter[str], *, team: str) -> str:
+    """``"behind 3 jobs of team vision and 1 job of its own team"``."""
+    if not ahead:
+        return "next in the queue"
+    most = ahead.most_common(_TEAMS_NAMED)
+    named = [f"{_jobs(jobs)} of {'its own team' if name == team else f'team {name}'}" for name, jobs in most]
+    others = ahead.total() - sum(jobs for _, jobs in most)
+    if others:
+        named.append(f"{_jobs(others)} of other teams")
+    return f"behind {_listed(named)}"
+
+
+def _jobs(number: int) -> str:
+    return f"{number} job{'s' if number > 1 else ''}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _why_not(place: _Place) -> str:
+    """Why nothing of a job waits."""
+    if place.row.state is JobState.PAUSED:
+        return "it is paused"
+    if place.row.lock_token is not None:
+        return "it is being planned"
+    return "everything that is ready of it is being trained"
+
+
+def _entry(place: _Place, *, position: int | None, reason: str, now: float) -> QueueEntry:
+    row, runs = place.row, place.runs
+    since = row.created_at if row.state is JobState.QUEUED else (runs.oldest_ready_at or now)
+    return QueueEntry(
+        job_id=row.id,
+        name=row.name,
+        team=row.team,
+        owner=row.owner,
+        priority=Priority.of_rank(row.priority),
+        state=row.state,
+        position=position,
+        running_runs=runs.leased,
+        reason=reason,
+        waiting_seconds=max(0.0, now - since),
+    )

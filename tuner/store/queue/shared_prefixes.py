@@ -1,0 +1,66 @@
+"""Which runs may begin like one that is being trained: what a worker keeps states for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from tuner.jobs.records import LeasedRun, Relative, RunKind
+from tuner.jobs.states import RunState, TrialState
+from tuner.schedules import Schedule
+from tuner.search.ladder import rung_schedule, rung_steps, search_seed
+from tuner.search.settings import SearchSettings
+from tuner.store.db.models import Run, Trial
+from tuner.store.db.rows import job_spec
+from tuner.store.jobs.lifecycle import find_job
+
+LOOKED_AT = 64
+"""The oldest so many of each kind: a worker should not compare learning rates while its device waits."""
+
+
+def read_relatives(session: Session, lease: LeasedRun) -> tuple[Relative, ...]:
+    """Runs in the queue with the seed and the options of a leased one, and the rungs to come of active trials."""
+    spec = job_spec(find_job(session, lease.job_id).spec)
+    found = (*_waiting(session, lease), *_to_come(session, lease, settings=spec.search))
+    return tuple(relative for options, relative in found if {**spec.options, **options} == lease.options)
+
+
+def _waiting(session: Session, lease: LeasedRun) -> Iterator[tuple[dict[str, Any], Relative]]:
+    queued = (
+        select(Trial.options, Run.schedule, Run.total_steps)
+        .join(Trial, Trial.id == Run.trial_id)
+        .where(Run.job_id == lease.job_id, Run.state == RunState.QUEUED, Run.seed == lease.seed)
+        .order_by(Run.seq)
+        .limit(LOOKED_AT)
+    )
+    for options, schedule, total_steps in session.execute(queued):
+        yield options, Relative(schedule=Schedule.model_validate(schedule), total_steps=total_steps)
+
+
+def _to_come(
+    session: Session, lease: LeasedRun, *, settings: SearchSettings
+) -> Iterator[tuple[dict[str, Any], Relative]]:
+    if lease.seed != search_seed(settings):
+        return
+    steps = rung_steps(settings)
+    reached = (
+        select(Run.trial_id, func.max(Run.rung).label("rung"))
+        .where(Run.job_id == lease.job_id, Run.kind == RunKind.RUNG)
+        .group_by(Run.trial_id)
+        .subquery()
+    )
+    active = (
+        select(Trial.options, Trial.schedule, reached.c.rung)
+        .join(reached, reached.c.trial_id == Trial.id)
+        .where(Trial.job_id == lease.job_id, Trial.state == TrialState.ACTIVE)
+        .order_by(Trial.number)
+        .limit(LOOKED_AT)
+    )
+    for options, stored, rung in session.execute(active):
+        schedule = Schedule.model_validate(stored)
+        for higher in range(rung + 1, len(steps)):
+            compressed = rung_schedule(schedule, settings=settings, rung=higher)
+            yield options, Relative(schedule=compressed, total_steps=steps[higher])
