@@ -17,7 +17,7 @@ from tuner.jobs.study_state import HAS_RESULT, TRIAL_STATUS, RunsByTrial, study_
 from tuner.report.build import build_report
 from tuner.report.study_result import RunCurve, StudyResult, TrialResult
 from tuner.schedules import Schedule
-from tuner.search.decisions import (
+from tuner.search.decision.decisions import (
     Audit,
     CompleteTrial,
     Confirm,
@@ -30,12 +30,12 @@ from tuner.search.decisions import (
     Prune,
     StudyState,
 )
-from tuner.search.importances import parameter_importances
-from tuner.search.ladder import rung_schedule, rung_steps, search_seed
-from tuner.search.plan import leading_ends, plan
-from tuner.search.proposals import configuration_for
+from tuner.search.decision.plan import leading_ends, plan
+from tuner.search.decision.rungs import rung_schedule, rung_steps, search_seed
+from tuner.search.optuna.importances import parameter_importances
+from tuner.search.optuna.study import Study, StudyTrial
+from tuner.search.sampler.acquisition import configuration_for
 from tuner.search.settings import SearchSettings
-from tuner.search.study import Study, StudyTrial
 from tuner.store import Store
 
 LOCK_SECONDS = 60.0

@@ -9,8 +9,8 @@ from random import Random
 
 from benchmarks.search.table import HORIZON, SPACE, Config, recorded
 from tuner.search.configuration import Configuration
-from tuner.search.decisions import NewTrial, StudyState, TrialStatus
-from tuner.search.proposals import most_promising
+from tuner.search.decision.decisions import NewTrial, StudyState, TrialStatus
+from tuner.search.sampler.acquisition import most_promising
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 

@@ -17,7 +17,7 @@ import optuna
 
 from benchmarks.search.replay_ours import RUNG, Chooser, search
 from benchmarks.search.table import HORIZON, Config, recorded
-from tuner.search.decisions import NewTrial, StudyState
+from tuner.search.decision.decisions import NewTrial, StudyState
 
 BUDGETS = (3.0, 6.0)
 """In full runs."""

@@ -14,7 +14,7 @@ import optuna
 from benchmarks.search.oracle import TASKS, Task, final_loss, space_of
 from benchmarks.search.study import random_point, suggest, suggest_one
 from tuner.search.configuration import Configuration, option_values
-from tuner.search.grid import drawn
+from tuner.search.sampler.grid import drawn
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import Choice, FloatRange, Parameter

@@ -28,7 +28,7 @@ from tuner.jobs.records import (
 )
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.schedules import Schedule, Warmup, Wsd
-from tuner.search.ladder import price, rung_schedule, rung_steps
+from tuner.search.decision.rungs import price, rung_schedule, rung_steps
 from tuner.search.space import OptimizerKind
 
 NULL: Final = "\N{SYMBOL FOR NULL}"

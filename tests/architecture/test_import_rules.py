@@ -38,7 +38,7 @@ def test_the_import_rules_of_the_design_hold():
         ("import tuner.exports", set()),
         ("import tuner.client", set()),
         ("import tuner.cli.main", set()),
-        ("import tuner.search.plan, tuner.search.space", set()),
+        ("import tuner.search.decision.plan, tuner.search.space", set()),
         ("import tuner.training.protocol", set()),
         ("import tuner.sdk", set()),
         ("import tuner.cli.workload", set()),

@@ -19,7 +19,7 @@ from tuner.jobs.records import JobRecord, LeasedRun, RunKind
 from tuner.jobs.spec import Limits
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.report.report import Report
-from tuner.search.decisions import TrialStatus
+from tuner.search.decision.decisions import TrialStatus
 from tuner.store import Store
 
 Train = Callable[[LeasedRun], float | None]

@@ -15,7 +15,7 @@ import tuner
 from tuner.errors import InvalidValue
 from tuner.filelock import FileHeld, held
 from tuner.jobs.records import RunKind
-from tuner.search.decisions import TrialStatus
+from tuner.search.decision.decisions import TrialStatus
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
 from tuner.training.workload import Declaration, DeclaredWorkload

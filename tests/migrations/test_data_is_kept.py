@@ -15,8 +15,8 @@ from tuner.jobs.priority import Priority
 from tuner.jobs.states import JobState
 from tuner.jobs.study_state import study_state
 from tuner.people.roles import LOCAL
-from tuner.search.decisions import Control
-from tuner.search.ladder import rung_steps
+from tuner.search.decision.decisions import Control
+from tuner.search.decision.rungs import rung_steps
 from tuner.search.settings import SearchSettings
 from tuner.store import Store
 from tuner.store.maintenance.migrate import VERSION_TABLE, is_current, upgrade

@@ -10,7 +10,7 @@ from tuner.jobs.spec import JobSpec
 from tuner.jobs.webhooks import WebhookRecord
 from tuner.people.records import Member, TokenRecord
 from tuner.people.roles import Role
-from tuner.search.ladder import Price
+from tuner.search.decision.rungs import Price
 
 
 @dataclass(frozen=True, kw_only=True)

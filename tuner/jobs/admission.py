@@ -16,7 +16,7 @@ from tuner.errors import InvalidValue
 from tuner.jobs.payloads import RefusedPayload, dotted, read_strictly, refusals, unknown_field
 from tuner.jobs.records import WorkloadInfo
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
-from tuner.search.ladder import price
+from tuner.search.decision.rungs import price
 from tuner.search.settings import SearchSettings
 from tuner.search.space import FloatRange, OptimizerKind, Parameter, Value, default_space
 

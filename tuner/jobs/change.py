@@ -11,7 +11,7 @@ from tuner.errors import InvalidValue
 from tuner.jobs.admission import check_max_updates
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec, Limits
-from tuner.search.ladder import reserved_trials, rung_steps
+from tuner.search.decision.rungs import reserved_trials, rung_steps
 from tuner.search.settings import MAX_TRIALS
 
 _BUDGET = frozenset({"trials", "max_updates"})

@@ -8,7 +8,7 @@ from typing import Any, Final
 from tuner.jobs.spec import JobSpec
 from tuner.schedules.scaling import ScalingRule
 from tuner.search.configuration import OptionValues, option_values
-from tuner.search.options import BATCH_SIZE, SearchedOptions
+from tuner.search.sampler.options import BATCH_SIZE, SearchedOptions
 
 OPTIMIZER: Final = "optimizer"
 """Name of the option that workloads choose their optimizer by."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tuner.jobs.records import Pace
 from tuner.jobs.spec import JobSpec
-from tuner.search.ladder import price, rung_steps
+from tuner.search.decision.rungs import price, rung_steps
 
 _SECONDS_PER_HOUR = 3600.0
 

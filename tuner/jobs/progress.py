@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tuner.jobs.records import JobRecord, RunKind
 from tuner.jobs.states import JobState, RunState, TrialState
-from tuner.search.ladder import Price, price, rung_steps
+from tuner.search.decision.rungs import Price, price, rung_steps
 
 _RUNS_FOR_A_PACE = 3  # the first one warms caches and devices up
 _ENDED = frozenset({RunState.SUCCEEDED, RunState.DIVERGED, RunState.FAILED})

@@ -12,7 +12,7 @@ from tuner.jobs.records import JobRecord, RunKind, RunRecord, StudyRecord, Trial
 from tuner.jobs.states import RunState, TrialState
 from tuner.schedules.scaling import ScalingRule
 from tuner.search.configuration import option_values
-from tuner.search.decisions import (
+from tuner.search.decision.decisions import (
     AuditView,
     ConfirmView,
     Control,
@@ -22,7 +22,7 @@ from tuner.search.decisions import (
     TrialStatus,
     TrialView,
 )
-from tuner.search.stopping import search_over
+from tuner.search.decision.stopping import search_over
 
 TRIAL_STATUS: Final = {
     TrialState.ACTIVE: TrialStatus.ACTIVE,

@@ -7,7 +7,7 @@ import statistics
 from tuner.report.insights import AuditedTrial, PruningAudit
 from tuner.report.study_result import StudyResult
 from tuner.report.wording import loss_text
-from tuner.search.decisions import TrialStatus
+from tuner.search.decision.decisions import TrialStatus
 
 
 def audit_pruning(result: StudyResult) -> PruningAudit:

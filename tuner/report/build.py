@@ -20,7 +20,7 @@ from tuner.report.wording import (
     options_sentences,
     plateau_sentence,
 )
-from tuner.search.decisions import Control
+from tuner.search.decision.decisions import Control
 
 
 def build_report(result: StudyResult) -> Report:

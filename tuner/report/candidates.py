@@ -9,7 +9,7 @@ from tuner.report.report import Candidate, Comparison, Gain, Plateau, SeedLoss, 
 from tuner.report.stats import Spread, paired_difference, spread
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.schedules import Constant, Linear, Schedule, Wsd
-from tuner.search.decisions import Control
+from tuner.search.decision.decisions import Control
 
 REUSE_RULE = (
     "Of the configurations that cannot be told from the best, the one that is cheapest to reuse: a constant rate, "

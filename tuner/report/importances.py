@@ -10,7 +10,7 @@ from tuner.report.study_result import StudyResult
 from tuner.search.configuration import OPTION
 
 if TYPE_CHECKING:
-    from tuner.search.importances import Importance
+    from tuner.search.optuna.importances import Importance
 
 NAMES: Mapping[str, str] = {"family": "the schedule family", "peak_lr": "the peak rate", "warmup": "the warm-up"}
 

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from tuner.report.insights import Advice, ParameterImportances, Part, PruningAudit, Sensitivity, Transfer
 from tuner.schedules import Schedule
-from tuner.search.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Control, TrialStatus
 
 _FORMER_GROUPS: Final = frozenset({"linear", "wsd"})
 

@@ -12,10 +12,10 @@ from tuner.jobs.records import CurvePoint
 from tuner.jobs.spec import DEFAULT_LONGER
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration
-from tuner.search.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Control, TrialStatus
 
 if TYPE_CHECKING:
-    from tuner.search.importances import Importances
+    from tuner.search.optuna.importances import Importances
 
 
 @dataclass(frozen=True, kw_only=True)

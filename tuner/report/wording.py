@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from tuner.report.exploration import ENOUGH_TRIALS, MIN_PEAKS, Exploration
 from tuner.report.insights import PeakLimit, Sensitivity, Tolerance
 from tuner.report.report import Candidate, Comparison, Cost, Gain, Plateau, Verdict
-from tuner.search.options import BATCH_SIZE
+from tuner.search.sampler.options import BATCH_SIZE
 
 _MAX_DECIMALS = 9
 _NO_BREAK = "\u00a0"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tuner.search.configuration import Configuration, OptionValues
-from tuner.search.decisions import (
+from tuner.search.decision.decisions import (
     Audit,
     AuditView,
     Confirm,
@@ -24,12 +24,12 @@ from tuner.search.decisions import (
     TrialStatus,
     TrialView,
 )
-from tuner.search.ladder import rung_steps, search_seed
-from tuner.search.plan import leading_ends, plan
-from tuner.search.proposals import configuration_for
+from tuner.search.decision.plan import leading_ends, plan
+from tuner.search.decision.rungs import rung_steps, search_seed
+from tuner.search.decision.standings import after, loss_at
+from tuner.search.decision.stopping import search_over
+from tuner.search.sampler.acquisition import configuration_for
 from tuner.search.settings import SearchSettings
-from tuner.search.standings import after, loss_at
-from tuner.search.stopping import search_over
 
 Loss = Callable[[Configuration, int, int], float | None]
 """Validation loss of a configuration (given at the full horizon) trained for so many updates with this seed.
@@ -98,7 +98,7 @@ def simulate(
         workers: Devices, at least 1.
         ask: Asked once for every new trial, in order; `configuration_for`, as jobs have it, when absent.
         executed: Asked once for every run, when it ends; whole runs are trained when absent.
-        target_loss: See `tuner.search.stopping.search_over`.
+        target_loss: See `tuner.search.decision.stopping.search_over`.
         patience: The same.
         usual_options: What the job gives the options that are searched.
 

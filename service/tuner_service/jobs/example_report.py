@@ -19,8 +19,8 @@ from tuner.report.insights import (
 )
 from tuner.report.report import Candidate, Comparison, Cost, Gain, Plateau, Report, SeedLoss, TrialRow, Verdict
 from tuner.schedules import Constant, Schedule
-from tuner.search.decisions import Control, TrialStatus
-from tuner.search.ladder import rung_steps
+from tuner.search.decision.decisions import Control, TrialStatus
+from tuner.search.decision.rungs import rung_steps
 from tuner_service.examples import DETAIL, JOB, SCHEDULE
 
 _SEARCH = JOB.spec.search

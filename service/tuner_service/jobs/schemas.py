@@ -12,7 +12,7 @@ from tuner.jobs.pricing import Estimate
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import JobRecord, RunRecord, TrialRecord
 from tuner.jobs.spec import JobSpec
-from tuner.search.ladder import Price
+from tuner.search.decision.rungs import Price
 from tuner_service.examples import NULL
 
 SUBMIT_EXAMPLES: dict[str, Any] = {

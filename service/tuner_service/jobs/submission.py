@@ -16,7 +16,7 @@ from tuner.jobs.progress import JobDetail
 from tuner.jobs.records import JobRecord, Pace
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.people.roles import Actor, Principal, Role
-from tuner.search.ladder import price
+from tuner.search.decision.rungs import price
 from tuner.store import Store
 from tuner_service.auth.access import ActorDep, PrincipalDep, VisibleJob
 from tuner_service.bodies import strictly

@@ -16,10 +16,10 @@ from sqlalchemy import event
 from tuner.errors import InvalidValue
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
-from tuner.search.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Control, TrialStatus
+from tuner.search.optuna.study import Study, StudyTrial
 from tuner.search.settings import SearchSettings
 from tuner.search.space import FamilySpace, FloatRange, OptimizerKind, SearchSpace, default_space
-from tuner.search.study import Study, StudyTrial
 
 SPACE = default_space(OptimizerKind.ADAM)
 NARROW = SearchSpace(

@@ -22,7 +22,7 @@ from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.report.build import build_report
 from tuner.schedules import Constant, Cosine, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
-from tuner.search.ladder import rung_schedule, rung_steps
+from tuner.search.decision.rungs import rung_schedule, rung_steps
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
 

@@ -13,7 +13,7 @@ from tuner.jobs.states import RunState, TrialState
 from tuner.jobs.study_state import study_state
 from tuner.schedules import Constant, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
-from tuner.search.ladder import rung_schedule, rung_steps
+from tuner.search.decision.rungs import rung_schedule, rung_steps
 from tuner.search.stages import likely_branch_points
 from tuner.store import Store
 from tuner.store.queue.shared_prefixes import LOOKED_AT

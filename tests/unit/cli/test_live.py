@@ -8,7 +8,7 @@ from tuner.cli.live import clock, progress_line, screen
 from tuner.jobs.progress import BestSoFar, JobDetail, Progress, RunCounts, TrialCounts
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
-from tuner.search.ladder import price
+from tuner.search.decision.rungs import price
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 

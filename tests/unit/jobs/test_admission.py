@@ -10,7 +10,7 @@ from tuner.errors import InvalidValue
 from tuner.jobs.admission import JobRequest, SearchRequest, admit
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import DEFAULT_TEAM, Limits, Resources
-from tuner.search.ladder import price
+from tuner.search.decision.rungs import price
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 

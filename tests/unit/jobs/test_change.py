@@ -13,7 +13,7 @@ from tuner.jobs.change import Course, JobChange, changed
 from tuner.jobs.payloads import read_strictly
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec, Limits
-from tuner.search.ladder import price, reserved_trials, rung_steps
+from tuner.search.decision.rungs import price, reserved_trials, rung_steps
 
 SPEC = admit(
     {"workload": "digits-mlp", "name": "old", "limits": {"patience": 24, "wall_hours": 2.0}}, workloads=[DIGITS]

@@ -8,7 +8,7 @@ from tests.integration.service.world import DIGITS
 from tuner.jobs.admission import admit
 from tuner.jobs.pricing import RunsPrice, estimate
 from tuner.jobs.records import Pace
-from tuner.search.ladder import price, rung_steps
+from tuner.search.decision.rungs import price, rung_steps
 
 SPEC = admit({"workload": "digits-mlp", "search": {"rungs": 3}}, workloads=[DIGITS])
 PRICE = price(SPEC.search)

@@ -13,7 +13,7 @@ from tuner.jobs.admission import admit
 from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, RunKind, RunRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
-from tuner.search.ladder import price, rung_steps
+from tuner.search.decision.rungs import price, rung_steps
 
 JOB = JobRecord(
     id="j",

@@ -11,7 +11,7 @@ from tuner.report.report import Report
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
-from tuner.search.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Control, TrialStatus
 
 SEEDS = (101, 102, 103, 104, 105)
 WARMUP = Warmup(shape="linear", fraction=0.05)

@@ -9,7 +9,7 @@ from tuner.jobs.records import CurvePoint
 from tuner.report.build import build_report
 from tuner.report.study_result import RunCurve
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
-from tuner.search.decisions import TrialStatus
+from tuner.search.decision.decisions import TrialStatus
 
 STEPS = 900
 

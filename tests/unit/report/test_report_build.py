@@ -6,7 +6,7 @@ from tuner.errors import InvalidValue
 from tuner.report.build import build_report
 from tuner.report.report import Report, Verdict
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Wsd
-from tuner.search.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Control, TrialStatus
 
 
 def verdicts(report):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tuner.report.build import build_report
 from tuner.report.exploration import ENOUGH_TRIALS, MIN_PEAKS
 from tuner.schedules import Constant, Cosine, Schedule, Wsd
-from tuner.search.controls import control_of
-from tuner.search.decisions import Control, TrialStatus
+from tuner.search.decision.controls import control_of
+from tuner.search.decision.decisions import Control, TrialStatus
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import OptimizerKind, default_space

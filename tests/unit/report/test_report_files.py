@@ -12,7 +12,7 @@ from tuner.report.files import write_report
 from tuner.report.plots.pictures import PICTURES, picture_png
 from tuner.report.report import Report
 from tuner.schedules import Schedule, Warmup, Wsd
-from tuner.search.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Control, TrialStatus
 
 NAMES = (
     "report.json",

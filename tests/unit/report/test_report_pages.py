@@ -15,7 +15,7 @@ from tuner.report.pages.markdown import fenced, markdown_page, plain
 from tuner.report.plots.pictures import picture_png
 from tuner.report.report import Report
 from tuner.report.terminal import render_text
-from tuner.search.importances import Importance, Importances
+from tuner.search.optuna.importances import Importance, Importances
 
 HOSTILE = '<script>alert("x")</script> & [a](javascript:b) `c` |d| $\\bad{$'
 VERSION_1 = Path(__file__).parent / "report_version_1.json"

@@ -14,7 +14,7 @@ from tuner.report.study_result import StudyResult, TrialResult
 from tuner.report.terminal import render, render_text
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
-from tuner.search.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Control, TrialStatus
 
 FAMILIES = (Constant(), Cosine(), Linear(), Wsd(cooldown=0.3), Wsd(shape="linear"))
 SEEDS = (11, 12, 13, 14)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tuner.report.build import build_report
 from tuner.report.insights import Tolerance
 from tuner.report.wording import sensitivity_basis, sensitivity_sentence
-from tuner.search.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Control, TrialStatus
 
 PEAK = 0.1
 

@@ -6,7 +6,7 @@ import sys
 from tuner.report.build import build_report
 from tuner.report.terminal import render_text
 from tuner.schedules import Schedule, Wsd
-from tuner.search.decisions import Control
+from tuner.search.decision.decisions import Control
 
 
 def squeezed(text: str) -> str:

@@ -12,7 +12,7 @@ from tuner.report.report import Report
 from tuner.report.terminal import render_text
 from tuner.schedules import Constant
 from tuner.search.configuration import Configuration
-from tuner.search.decisions import Control
+from tuner.search.decision.decisions import Control
 
 RUNGS = (100, 300, 900)
 PEAKS = (0.0125, 0.025, 0.05, 0.1, 0.2)

@@ -9,8 +9,8 @@ import pytest
 
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration
-from tuner.search.decisions import NewTrial, StudyState
-from tuner.search.options import SearchedOptions
+from tuner.search.decision.decisions import NewTrial, StudyState
+from tuner.search.sampler.options import SearchedOptions
 from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, SearchSpace, Value, default_space
 
 Ask = Callable[[StudyState, NewTrial], Configuration]

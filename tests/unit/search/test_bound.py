@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.search.conftest import random_schedule
 from tuner.errors import InvalidValue
 from tuner.schedules import Constant, Cosine, Family, Linear, Schedule, Wsd
-from tuner.search.bound import ShapeBound, shape_bound
+from tuner.search.sampler.convex_bound import ShapeBound, shape_bound
 from tuner.search.space import SearchSpace
 
 STEPS = 256

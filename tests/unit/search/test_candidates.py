@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.unit.search.conftest import NO_OPTIONS, random_schedule
 from tuner.schedules import Constant, Linear, Schedule, Warmup
-from tuner.search.candidates import Grid
 from tuner.search.configuration import Configuration
-from tuner.search.grid import PEAK_RATIO, drawn, grid
+from tuner.search.sampler.candidates import Grid
+from tuner.search.sampler.grid import PEAK_RATIO, drawn, grid
 from tuner.search.space import Choice, FamilySpace, FloatRange, IntRange, OptimizerKind, SearchSpace, default_space
 
 SINGLE = SearchSpace(

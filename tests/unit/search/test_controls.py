@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.schedules import Linear, Schedule
-from tuner.search.controls import control_count, control_of
-from tuner.search.decisions import Control
+from tuner.search.decision.controls import control_count, control_of
+from tuner.search.decision.decisions import Control
 from tuner.search.settings import SearchSettings
 
 DEFAULT, CONSTANT = Control.DEFAULT, Control.CONSTANT

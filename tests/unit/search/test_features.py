@@ -9,7 +9,7 @@ import pytest
 from tests.unit.search.conftest import NO_OPTIONS, random_schedule
 from tuner.schedules import Constant, Cosine, Linear, Polynomial, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
-from tuner.search.features import Features
+from tuner.search.sampler.features import Features
 from tuner.search.space import SearchSpace
 
 HORIZON = 5_000

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from tuner.schedules import Linear, Schedule
 from tuner.search.configuration import Configuration
-from tuner.search.decisions import (
+from tuner.search.decision.confirmation import (
+    SETTLING_SEEDS,
+    candidates,
+    missing_audits,
+    missing_confirmations,
+    unsettled,
+)
+from tuner.search.decision.decisions import (
     Audit,
     AuditView,
     Confirm,
@@ -27,13 +34,12 @@ from tuner.search.decisions import (
     TrialStatus,
     TrialView,
 )
-from tuner.search.finals import SETTLING_SEEDS, candidates, missing_audits, missing_confirmations, unsettled
-from tuner.search.ladder import most_confirmations, rung_steps
-from tuner.search.plan import plan
+from tuner.search.decision.plan import plan
+from tuner.search.decision.rungs import most_confirmations, rung_steps
+from tuner.search.decision.standings import Standings
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import OptimizerKind, default_space
-from tuner.search.standings import Standings
 
 SPACE = default_space(OptimizerKind.ADAM)
 COMPLETED, PRUNED = TrialStatus.COMPLETED, TrialStatus.PRUNED

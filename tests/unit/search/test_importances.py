@@ -9,7 +9,7 @@ import pytest
 
 from tuner.schedules import Constant, Schedule
 from tuner.search.configuration import Configuration
-from tuner.search.importances import MIN_FAMILY_TRIALS, MIN_TRIALS, parameter_importances
+from tuner.search.optuna.importances import MIN_FAMILY_TRIALS, MIN_TRIALS, parameter_importances
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.schedules import Cosine, Schedule, Warmup
-from tuner.search.ladder import (
+from tuner.search.decision.rungs import (
     MIN_RUNG_STEPS,
     confirm_seeds,
     price,

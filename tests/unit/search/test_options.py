@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from tuner.errors import InvalidValue
 from tuner.schedules import Linear, Schedule, Warmup
-from tuner.search.candidates import Grid
 from tuner.search.configuration import Configuration, label_of, option_values, search_digest, values_of
-from tuner.search.controls import control_count, control_of
-from tuner.search.decisions import Control, TrialStatus
-from tuner.search.features import Features
-from tuner.search.options import SearchedOptions
+from tuner.search.decision.controls import control_count, control_of
+from tuner.search.decision.decisions import Control, TrialStatus
+from tuner.search.sampler.candidates import Grid
+from tuner.search.sampler.features import Features
+from tuner.search.sampler.gp import Observation, Surrogate
+from tuner.search.sampler.options import SearchedOptions
 from tuner.search.settings import MAX_OPTIONS, SearchSettings
 from tuner.search.simulate import Simulation, simulate
 from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, Parameter, Value, default_space
 from tuner.search.stages import trunk_key
-from tuner.search.surrogate import Observation, Surrogate
 
 DECAY = FloatRange(low=1e-5, high=0.1, log=True)
 MOMENTUM = Choice(values=(0.8, 0.9, 0.95))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuner.schedules import Schedule, Wsd
-from tuner.search.decisions import (
+from tuner.search.decision.decisions import (
     CompleteTrial,
     Confirm,
     ConfirmView,
@@ -21,7 +21,7 @@ from tuner.search.decisions import (
     TrialStatus,
     TrialView,
 )
-from tuner.search.plan import plan
+from tuner.search.decision.plan import plan
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 

@@ -17,7 +17,7 @@ import pytest
 
 from tuner.schedules import Schedule, Wsd
 from tuner.search.configuration import Configuration
-from tuner.search.decisions import NewTrial, StudyState
+from tuner.search.decision.decisions import NewTrial, StudyState
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import Choice, FamilySpace, FloatRange, SearchSpace

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.search.configuration import Configuration
-from tuner.search.decisions import (
+from tuner.search.decision.confirmation import SETTLING_SEEDS, unsettled
+from tuner.search.decision.decisions import (
     MEASURED_AGAINST,
     Audit,
     CompleteTrial,
@@ -25,13 +26,12 @@ from tuner.search.decisions import (
     TrialStatus,
     TrialView,
 )
-from tuner.search.finals import SETTLING_SEEDS, unsettled
-from tuner.search.ladder import confirm_seeds, price, rung_steps, search_seed
-from tuner.search.plan import plan
+from tuner.search.decision.plan import plan
+from tuner.search.decision.rungs import confirm_seeds, price, rung_steps, search_seed
+from tuner.search.decision.standings import after
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import RunFailed, SimulatedRun, Simulation, simulate
 from tuner.search.space import OptimizerKind, default_space
-from tuner.search.standings import after
 
 SPACE = default_space(OptimizerKind.ADAM)
 

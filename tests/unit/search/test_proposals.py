@@ -12,14 +12,14 @@ from tests.unit.search.conftest import NO_OPTIONS, random_schedule
 from tuner.errors import InvalidValue
 from tuner.schedules import Constant, Cosine, Linear, Schedule
 from tuner.search.configuration import Configuration
-from tuner.search.controls import CONTROL_WARMUP
-from tuner.search.decisions import Control, Finish, NewTrial, RungResult, StudyState, TrialStatus, TrialView
-from tuner.search.features import Features
-from tuner.search.proposals import configuration_for, propose
+from tuner.search.decision.controls import CONTROL_WARMUP
+from tuner.search.decision.decisions import Control, Finish, NewTrial, RungResult, StudyState, TrialStatus, TrialView
+from tuner.search.sampler.acquisition import configuration_for, propose
+from tuner.search.sampler.features import Features
+from tuner.search.sampler.gp import likeness
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import FamilySpace, FloatRange, OptimizerKind, SearchSpace, default_space
-from tuner.search.surrogate import likeness
 
 SPACE = default_space(OptimizerKind.ADAM)
 NARROW = SearchSpace(

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from tuner.search.configuration import Configuration
-from tuner.search.decisions import Finish, NewTrial, StudyState, TrialStatus
+from tuner.search.decision.decisions import Finish, NewTrial, StudyState, TrialStatus
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import RunFailed, simulate
 from tuner.search.space import SearchSpace

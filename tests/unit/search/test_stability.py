@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.search.stability import chance_to_last
+from tuner.search.divergence import chance_to_last
 
 PEAKS = (1e-4, 1e-1)
 GRID = np.geomspace(*PEAKS, 25).tolist()

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.search.configuration import Configuration
-from tuner.search.controls import control_of
-from tuner.search.decisions import (
+from tuner.search.decision.controls import control_of
+from tuner.search.decision.decisions import (
     Audit,
     CompleteTrial,
     Confirm,
@@ -28,13 +28,13 @@ from tuner.search.decisions import (
     TrialStatus,
     TrialView,
 )
-from tuner.search.ladder import price
-from tuner.search.plan import plan
+from tuner.search.decision.plan import plan
+from tuner.search.decision.rungs import price
+from tuner.search.decision.standings import after
+from tuner.search.decision.stopping import search_over
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import RunFailed, Simulation, simulate
 from tuner.search.space import OptimizerKind, default_space
-from tuner.search.standings import after
-from tuner.search.stopping import search_over
 
 SPACE = default_space(OptimizerKind.ADAM)
 SETTINGS = SearchSettings(

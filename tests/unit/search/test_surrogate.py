@@ -11,8 +11,8 @@ from tests.unit.search.conftest import NO_OPTIONS
 from tuner.errors import InvalidValue
 from tuner.schedules import Linear, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
-from tuner.search.features import Features
-from tuner.search.surrogate import Observation, Surrogate, likeness
+from tuner.search.sampler.features import Features
+from tuner.search.sampler.gp import Observation, Surrogate, likeness
 
 HORIZON = 5_000
 PEAKS = (1e-4, 3e-2)

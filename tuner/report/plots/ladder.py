@@ -10,7 +10,7 @@ import numpy as np
 
 from tuner.report.plots.style import BLACK, BLUE, GREY, GRID, ORANGE, VERMILION, line, new_figure
 from tuner.report.report import Report, TrialRow
-from tuner.search.decisions import TrialStatus
+from tuner.search.decision.decisions import TrialStatus
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

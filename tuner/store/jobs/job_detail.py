@@ -10,7 +10,7 @@ from tuner.jobs.records import RunKind
 from tuner.jobs.states import RunState
 from tuner.schedules import Schedule
 from tuner.search.configuration import label_of
-from tuner.search.ladder import price
+from tuner.search.decision.rungs import price
 from tuner.store.db.models import Job, Run, Trial, Worker
 from tuner.store.db.rows import job_record
 

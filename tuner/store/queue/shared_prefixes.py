@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from tuner.jobs.records import LeasedRun, Relative, RunKind
 from tuner.jobs.states import RunState, TrialState
 from tuner.schedules import Schedule
-from tuner.search.ladder import rung_schedule, rung_steps, search_seed
+from tuner.search.decision.rungs import rung_schedule, rung_steps, search_seed
 from tuner.search.settings import SearchSettings
 from tuner.store.db.models import Run, Trial
 from tuner.store.db.rows import job_spec

@@ -11,8 +11,8 @@ import numpy as np
 
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration
-from tuner.search.grid import PEAK_RATIO, POINTS, around, drawn, grid
-from tuner.search.options import SearchedOptions
+from tuner.search.sampler.grid import PEAK_RATIO, POINTS, around, drawn, grid
+from tuner.search.sampler.options import SearchedOptions
 from tuner.search.space import SearchSpace
 
 

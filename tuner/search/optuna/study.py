@@ -1,6 +1,6 @@
 """The Optuna study of a job: every trial with its parameters, its losses and what became of it.
 
-The only module that knows Optuna's API. Our own sampler (`tuner.search.proposals`) decides what is tried. Our tables
+The only module that knows Optuna's API. Our own sampler (`tuner.search.sampler.acquisition`) decides what is tried. Our tables
 are the truth; everything here can be repeated, and whatever a crash left undone is done by the next call. It must be
 called under the study lock: Optuna sees one process at a time.
 """
@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import DatabaseUnavailable, InvalidValue
 from tuner.search.configuration import Configuration, option_parameters, search_digest, values_of
-from tuner.search.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Control, TrialStatus
 from tuner.search.settings import SearchSettings
 from tuner.search.space import Choice, FloatRange, IntRange, Parameter, Value
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 
-from tuner.search.decisions import (
+from tuner.search.decision.decisions import (
     MEASURED_AGAINST,
     Audit,
     AuditView,
@@ -22,7 +22,7 @@ from tuner.search.decisions import (
     TrialStatus,
     TrialView,
 )
-from tuner.search.ladder import places, rung_steps
+from tuner.search.decision.rungs import places, rung_steps
 
 
 class Standings:

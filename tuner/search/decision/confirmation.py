@@ -10,10 +10,10 @@ from typing import Final
 
 from scipy.stats import t as student
 
-from tuner.search.decisions import MEASURED_AGAINST, Audit, Confirm, TrialView
-from tuner.search.ladder import audits, confirm_seeds, most_confirmations
-from tuner.search.stability import are_safe
-from tuner.search.standings import Standings, has_diverged, loss_at
+from tuner.search.decision.decisions import MEASURED_AGAINST, Audit, Confirm, TrialView
+from tuner.search.decision.rungs import audits, confirm_seeds, most_confirmations
+from tuner.search.decision.standings import Standings, has_diverged, loss_at
+from tuner.search.divergence import are_safe
 
 SETTLING_SEEDS: Final = 3
 """Fresh seeds after which a candidate that is clearly behind is trained no more."""

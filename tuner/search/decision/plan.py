@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
-from tuner.search.budget import Budget
-from tuner.search.controls import control_of
-from tuner.search.decisions import (
+from tuner.search.decision.budget import Budget
+from tuner.search.decision.confirmation import SETTLING_SEEDS, candidates, missing_audits, missing_confirmations
+from tuner.search.decision.controls import control_of
+from tuner.search.decision.decisions import (
     Audit,
     CompleteTrial,
     Confirm,
@@ -33,10 +34,9 @@ from tuner.search.decisions import (
     Prune,
     StudyState,
 )
-from tuner.search.finals import SETTLING_SEEDS, candidates, missing_audits, missing_confirmations
-from tuner.search.judging import Judge, Judgment
-from tuner.search.ladder import confirm_seeds
-from tuner.search.standings import Standings, after, has_diverged, has_failed, last_rung, loss_at
+from tuner.search.decision.promotion import Judge, Judgment
+from tuner.search.decision.rungs import confirm_seeds
+from tuner.search.decision.standings import Standings, after, has_diverged, has_failed, last_rung, loss_at
 
 _HOPELESS_FAILURES: Final = 3
 _WHY_OPENED: Final = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tuner.search.budget import Budget
-from tuner.search.decisions import TrialView
-from tuner.search.standings import Standings, has_diverged, loss_at
+from tuner.search.decision.budget import Budget
+from tuner.search.decision.decisions import TrialView
+from tuner.search.decision.standings import Standings, has_diverged, loss_at
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable
 from functools import cached_property
 
-from tuner.search.decisions import MEASURED_AGAINST, Control, TrialStatus, TrialView
-from tuner.search.ladder import reserved_seeds, reserved_trials
+from tuner.search.decision.decisions import MEASURED_AGAINST, Control, TrialStatus, TrialView
+from tuner.search.decision.rungs import reserved_seeds, reserved_trials
+from tuner.search.decision.standings import Standings, has_diverged, last_rung, loss_at
 from tuner.search.settings import SearchSettings
-from tuner.search.standings import Standings, has_diverged, last_rung, loss_at
 
 Role = Control | None
 """Who is needed for an answer: a trial of each measured group of controls, and (``None``) one of all others."""

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.schedules import Family, Schedule, Warmup
-from tuner.search.bound import shape_bound
 from tuner.search.configuration import Configuration
-from tuner.search.options import SearchedOptions
+from tuner.search.sampler.convex_bound import shape_bound
+from tuner.search.sampler.options import SearchedOptions
 
 Array = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class Features:
     rate: Array
     """``[n]``, logarithm of the peak rate itself."""
     options: Array
-    """``[n, k]``, places of the searched options (`tuner.search.options`)."""
+    """``[n, k]``, places of the searched options (`tuner.search.sampler.options`)."""
 
     @classmethod
     def of(cls, configurations: Sequence[Configuration], *, total_steps: int, options: SearchedOptions) -> Self:

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup
-from tuner.search.candidates import Grid
 from tuner.search.configuration import Configuration
-from tuner.search.controls import CONTROL_WARMUP
-from tuner.search.decisions import Control, NewTrial, StudyState, TrialStatus, TrialView
-from tuner.search.features import Features
-from tuner.search.grid import PEAK_RATIO, grid
-from tuner.search.ladder import rung_steps
-from tuner.search.options import SearchedOptions
+from tuner.search.decision.controls import CONTROL_WARMUP
+from tuner.search.decision.decisions import Control, NewTrial, StudyState, TrialStatus, TrialView
+from tuner.search.decision.rungs import rung_steps
+from tuner.search.divergence import are_safe, chance_to_last
+from tuner.search.sampler.candidates import Grid
+from tuner.search.sampler.features import Features
+from tuner.search.sampler.gp import Observation, Surrogate, likeness
+from tuner.search.sampler.grid import PEAK_RATIO, grid
+from tuner.search.sampler.options import SearchedOptions
 from tuner.search.space import Value
-from tuner.search.stability import are_safe, chance_to_last
-from tuner.search.surrogate import Observation, Surrogate, likeness
 
 Array = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.search.configuration import OptionValues, option_values
-from tuner.search.grid import around, grid
+from tuner.search.sampler.grid import around, grid
 from tuner.search.space import Choice, Parameter, Value
 
 Array = NDArray[np.float64]

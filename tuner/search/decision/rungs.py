@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tuner.schedules import Schedule
-from tuner.search.controls import control_count
-from tuner.search.decisions import MEASURED_AGAINST
+from tuner.search.decision.controls import control_count
+from tuner.search.decision.decisions import MEASURED_AGAINST
 from tuner.search.settings import SearchSettings
 
 MIN_RUNG_STEPS: Final = 10

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tuner.search.decisions import Stop, StudyState, TrialStatus, TrialView
-from tuner.search.ladder import rung_steps
+from tuner.search.decision.decisions import Stop, StudyState, TrialStatus, TrialView
+from tuner.search.decision.rungs import rung_steps
 
 
 def search_over(state: StudyState, *, target_loss: float | None, patience: int | None) -> Stop | None:

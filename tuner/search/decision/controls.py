@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tuner.search.decisions import Control
+from tuner.search.decision.decisions import Control
 from tuner.search.settings import SearchSettings
 
 CONTROL_WARMUP: Final = 0.05
