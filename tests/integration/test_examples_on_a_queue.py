@@ -18,7 +18,7 @@ import pytest
 
 from tests.faults.harness import wait_until
 from tests.integration.store.databases import empty_url, postgres  # noqa: F401
-from tuner.cli.stack import database_in, free_port
+from tuner.cli.stack.stack import database_in, free_port
 from tuner.client import Client, ServiceUnreachable
 from tuner.jobs.states import JobState, RunState
 from tuner.schedules import Schedule

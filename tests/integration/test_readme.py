@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.cli.stack import Stack, free_port, running
+from tuner.cli.stack.stack import Stack, free_port, running
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

@@ -12,14 +12,14 @@ import typer
 
 from tuner.cli.failures import ExitCode
 from tuner.cli.output import say
-from tuner.cli.processes import RestartPolicy
-from tuner.cli.stack import Stack, free_port, running
-from tuner.cli.up import interrupt_on_termination
+from tuner.cli.stack.stack import Stack, free_port, running
+from tuner.cli.stack.supervisor import RestartPolicy
+from tuner.cli.stack.up import interrupt_on_termination
 from tuner.errors import InvalidValue, TunerError
 from tuner.jobs.states import JobState
 
 if TYPE_CHECKING:
-    from tuner.cli.processes import Supervisor
+    from tuner.cli.stack.supervisor import Supervisor
     from tuner.client import Client
     from tuner.report.report import Report
 
@@ -63,7 +63,7 @@ def demo(
     Everything runs on this machine and is stopped at the end. Any of the processes may be killed meanwhile: it is
     started again, and the answer is the same.
     """
-    from tuner.cli.jobs import show_report, write_files
+    from tuner.cli.jobs.jobs import show_report, write_files
     from tuner.jobs.admission import read_request
 
     folder = (data_dir or output / time.strftime("data-%Y%m%d-%H%M%S")).resolve()
@@ -87,8 +87,8 @@ def _tune(stack: Stack, *, request: dict[str, Any]) -> Report:
     Raises:
         typer.Exit: The job was not completed.
     """
-    from tuner.cli.follow import follow
-    from tuner.cli.watch import on_screen
+    from tuner.cli.jobs.follow import follow
+    from tuner.cli.jobs.watch import on_screen
     from tuner.client import Client
 
     with (
@@ -122,7 +122,7 @@ class _Patience:
         self._supervisor = supervisor
 
     def __call__(self, ask: Callable[[], T]) -> T:
-        from tuner.cli.follow import is_passing
+        from tuner.cli.jobs.follow import is_passing
 
         while True:
             self._supervisor.check()

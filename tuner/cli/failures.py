@@ -39,7 +39,7 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
     Args:
         error: What a command raised.
     """
-    from tuner.cli.processes import ChildGivenUp
+    from tuner.cli.stack.supervisor import ChildGivenUp
 
     if isinstance(error, ChildGivenUp):
         return str(error), ExitCode.GIVEN_UP

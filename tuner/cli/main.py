@@ -10,26 +10,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tuner.cli import (
-    admin,
-    database,
-    demo,
-    fleet,
-    inspect,
-    jobs,
-    login,
-    queue,
-    schedule,
-    steer,
-    submit,
-    up,
-    watch,
-    webhook,
-    workers,
-    workload,
-)
+from tuner.cli import admin, demo, login, workload
+from tuner.cli import workloads as fleet
+from tuner.cli.admin import database, webhook, workers
 from tuner.cli.failures import ExitCode, explain, in_our_words
+from tuner.cli.jobs import control as steer
+from tuner.cli.jobs import inspect, jobs, queue, submit, watch
 from tuner.cli.output import say, show
+from tuner.cli.schedule import commands as schedule
+from tuner.cli.stack import up
 
 
 class _Commands(TyperGroup):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tuner.cli.failures import ExitCode
-from tuner.cli.given import assignments
 from tuner.cli.options import AsJson, check_provider
 from tuner.cli.output import say, show, show_json, show_table
+from tuner.cli.parsing import assignments
 from tuner.errors import InvalidValue, TunerError, WorkloadError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _plain(report: CheckReport) -> dict[str, Any]:
 
 
 def _show(report: CheckReport) -> None:
-    from tuner.cli.fleet import describe
+    from tuner.cli.workloads import describe
 
     describe(report.info)
     show("")

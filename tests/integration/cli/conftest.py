@@ -14,8 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tuner.cli.main import app
-from tuner.cli.processes import Supervisor
-from tuner.cli.stack import Stack, database_in, free_port, wait_until_ready
+from tuner.cli.stack.stack import Stack, database_in, free_port, wait_until_ready
+from tuner.cli.stack.supervisor import Supervisor
 from tuner.store import Store
 
 HOST = "127.0.0.1"
@@ -83,8 +83,8 @@ def processes_of(folder: Path) -> dict[str, int]:
             continue
         if "tuner.training.runner" in words:
             by_parent[parent] = int(entry.name)
-        elif str(folder) in words and "tuner.cli.start" in words:
-            found[words[words.index("tuner.cli.start") + 1]] = int(entry.name)
+        elif str(folder) in words and "tuner.cli.stack.run_module" in words:
+            found[words[words.index("tuner.cli.stack.run_module") + 1]] = int(entry.name)
     if found.get("worker") in by_parent:
         found["runner"] = by_parent[found["worker"]]
     return found

@@ -11,8 +11,8 @@ import pytest
 from tests.integration.cli.conftest import HOST, Cli
 from tests.integration.cli.test_jobs import TINY
 from tests.integration.store.builders import announce
-from tuner.cli.processes import Supervisor
-from tuner.cli.stack import Stack, database_in, free_port, wait_until_ready
+from tuner.cli.stack.stack import Stack, database_in, free_port, wait_until_ready
+from tuner.cli.stack.supervisor import Supervisor
 from tuner.store import Store
 
 

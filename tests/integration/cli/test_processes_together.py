@@ -7,7 +7,7 @@ import signal
 import sqlite3
 from contextlib import closing
 
-from tuner.cli.stack import database_in
+from tuner.cli.stack.stack import database_in
 from tuner.schedules import Schedule
 from tuner.store.maintenance.migrate import upgrade
 

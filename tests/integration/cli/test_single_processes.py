@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tuner.cli.stack import database_in
+from tuner.cli.stack.stack import database_in
 from tuner.store import Store
 
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tuner.cli.given import assignments, document, ranges
+from tuner.cli.parsing import assignments, document, ranges
 from tuner.errors import InvalidValue
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from tuner.cli.live import clock, progress_line, screen
+from tuner.cli.jobs.live import clock, progress_line, screen
 from tuner.jobs.progress import BestSoFar, JobDetail, Progress, RunCounts, TrialCounts
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState

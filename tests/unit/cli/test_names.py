@@ -2,11 +2,11 @@
 
 from typing import get_args
 
+from tuner.cli.admin.webhook import FormatName, StateName
 from tuner.cli.options import RoleName
-from tuner.cli.schedule import FormatName as ExportFormatName
-from tuner.cli.schedule_fitting import OptimizerName, RuleName
-from tuner.cli.schedule_options import MAX_HORIZON, MAX_STEPS
-from tuner.cli.webhook import FormatName, StateName
+from tuner.cli.schedule.commands import FormatName as ExportFormatName
+from tuner.cli.schedule.fitting import OptimizerName, RuleName
+from tuner.cli.schedule.options import MAX_HORIZON, MAX_STEPS
 from tuner.exports import EXPORTERS, ExportFormat
 from tuner.jobs.webhooks import DeliveryState, WebhookFormat
 from tuner.people.roles import Role

@@ -1,6 +1,6 @@
 import pytest
 
-from tuner.cli.news import headline
+from tuner.cli.jobs.event_text import headline
 from tuner.jobs.records import EventRecord
 
 RUNGS = (100, 300, 900)

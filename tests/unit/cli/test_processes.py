@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.cli.processes import Child, ChildGivenUp, RestartPolicy, Supervisor
+from tuner.cli.stack.supervisor import Child, ChildGivenUp, RestartPolicy, Supervisor
 
 SLEEP = "import time; time.sleep(600)"
 FAST = RestartPolicy(first_delay=0.01, longest_delay=0.02, deaths_in_a_row=3)
@@ -120,7 +120,7 @@ class TestSupervisor:
     def test_a_parent_killed_outright_leaves_no_orphan(self, until):
         parent = f"""
             import sys, time
-            from tuner.cli.processes import Child, Supervisor
+            from tuner.cli.stack.supervisor import Child, Supervisor
             with Supervisor(tell=print) as supervisor:
                 supervisor.add(Child(name="orphan", command=(sys.executable, "-c", {SLEEP!r})))
                 while "orphan" not in supervisor.pids():

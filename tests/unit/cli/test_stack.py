@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from tuner.cli import options
-from tuner.cli.stack import Stack, free_port
+from tuner.cli.stack.stack import Stack, free_port
 from tuner.client import DEFAULT_URL
 from tuner.errors import InvalidValue
 from tuner_service.settings import Settings
@@ -46,7 +46,7 @@ class TestStack:
     def test_there_is_one_worker_per_device_and_each_has_its_log(self, tmp_path):
         first, second = Stack(data_dir=tmp_path, devices=("cuda:0", "cuda:1"), workloads=("mine:W",)).workers()
         assert first.command == (
-            *(sys.executable, "-P", "-m", "tuner.cli.start", "worker"),
+            *(sys.executable, "-P", "-m", "tuner.cli.stack.run_module", "worker"),
             *("--device", "cuda:0", "--data-dir", str(tmp_path), "--workload", "mine:W"),
         )
         assert (first.name, first.log) == ("worker cuda:0", tmp_path / "logs" / "worker-cuda0.log")

@@ -1,8 +1,8 @@
 import pytest
 from typer.testing import CliRunner
 
+from tuner.cli.jobs.submit import merged
 from tuner.cli.main import app
-from tuner.cli.submit import merged
 
 
 def test_the_command_line_goes_over_the_document():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tuner.cli.successor import successor
+from tuner.cli.jobs.warm_start import successor
 from tuner.jobs.admission import read_request
 from tuner.search.space import FloatRange
 from tuner_service.examples import JOB

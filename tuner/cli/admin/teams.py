@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuner.cli.given import amounts
 from tuner.cli.options import CURRENT_URL, AsJson, Url, Yes
 from tuner.cli.output import check_meant, moment, say, show, show_json, show_table
+from tuner.cli.parsing import amounts
 from tuner.jobs.priority import Priority
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.cli.given import amounts
 from tuner.cli.options import CURRENT_URL, AsJson, RoleName, Url
 from tuner.cli.output import ago, moment, say, show, show_json, show_table
+from tuner.cli.parsing import amounts
 
 if TYPE_CHECKING:
     from tuner.people.records import TokenRecord

@@ -1,4 +1,4 @@
-"""Starts one of our own processes: ``python -P -m tuner.cli.start worker ...``.
+"""Starts one of our own processes: ``python -P -m tuner.cli.stack.run_module worker ...``.
 
 ``python -m worker`` would take any package of that name which comes first on the path, and projects with a ``worker``
 or a ``service`` of their own often name their folder in ``PYTHONPATH``. Here our packages are those beside `tuner`.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from tuner.cli.fleet import NO_WORKER, has_worker
+from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import TunerError
 from tuner.jobs.states import is_over
 

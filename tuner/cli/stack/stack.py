@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.cli.options import DEFAULT_HOST, DEFAULT_PORT
-from tuner.cli.processes import Child, RestartPolicy, Supervisor
+from tuner.cli.stack.supervisor import Child, RestartPolicy, Supervisor
 from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import FileHeld, held
 
@@ -133,7 +133,7 @@ class Stack:
         return Child(
             name=name,
             # -P: a folder named "service" or "worker" where the command is typed must not be taken for ours.
-            command=(sys.executable, "-P", "-m", "tuner.cli.start", module, *arguments),
+            command=(sys.executable, "-P", "-m", "tuner.cli.stack.run_module", module, *arguments),
             # Not an argument: everybody on the machine may read those, and the URL may hold a password.
             environment={
                 "TUNER_DATABASE_URL": self.database_url or database_in(self.data_dir),

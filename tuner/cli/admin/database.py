@@ -9,7 +9,7 @@ import typer
 
 from tuner.cli.options import DEFAULT_DATA_DIR, AsJson, DatabaseUrl, DataDir
 from tuner.cli.output import say, show, show_json
-from tuner.cli.stack import database_in
+from tuner.cli.stack.stack import database_in
 
 UNSOUND = 1
 """Exit code of ``tuner db check`` when it found something."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner.cli.failures import ExitCode
-from tuner.cli.naming import find_job
+from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url
 from tuner.cli.output import moment, say, show, show_json, show_table
 from tuner.jobs.states import RunState
@@ -150,7 +150,7 @@ def events(
 
 
 def _event_line(event: EventRecord) -> str:
-    from tuner.cli.news import headline
+    from tuner.cli.jobs.event_text import headline
 
     words = headline(event, rungs=()) or event.kind
     return f"{event.id}  {moment(event.at)}  job {event.job_id[:8]}  {words}"

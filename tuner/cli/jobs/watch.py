@@ -19,7 +19,7 @@ from tuner.jobs.states import JobState, is_over
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from tuner.cli.follow import View
+    from tuner.cli.jobs.follow import View
     from tuner.jobs.progress import JobDetail
     from tuner.jobs.records import EventRecord
 
@@ -32,7 +32,7 @@ def watch(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
 
     On a terminal a screen is redrawn, elsewhere lines are printed. With --json, each event is one line of JSON.
     """
-    from tuner.cli.naming import find_job
+    from tuner.cli.job_ids import find_job
     from tuner.client import Client
 
     with Client.from_profile(url) as client:
@@ -46,7 +46,7 @@ def follow_to_the_end(url: str, *, job_id: str, as_json: bool = False) -> None:
     Raises:
         typer.Exit: The job was not completed, or the watching was interrupted.
     """
-    from tuner.cli.follow import follow
+    from tuner.cli.jobs.follow import follow
 
     at = f" --url {url}" if url else ""
     try:
@@ -87,7 +87,7 @@ class _Screen:
         self._news: deque[str] = deque(maxlen=_NEWS_LINES)
 
     def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
-        from tuner.cli.live import screen
+        from tuner.cli.jobs.live import screen
 
         self._news.extend(_lines(events, job=job))
         started, ended = job.started_at, job.finished_at
@@ -103,7 +103,7 @@ class _Lines:
         self._notice = ""
 
     def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
-        from tuner.cli.live import progress_line
+        from tuner.cli.jobs.live import progress_line
 
         for line in _lines(events, job=job):
             show(line)
@@ -126,7 +126,7 @@ class _JsonLines:
 
 
 def _lines(events: list[EventRecord], *, job: JobDetail) -> list[str]:
-    from tuner.cli.news import headline
+    from tuner.cli.jobs.event_text import headline
 
     rungs = [rung.updates for rung in job.progress.rungs]
     return [line for event in events if (line := headline(event, rungs=rungs))]

@@ -8,8 +8,8 @@ import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show_json, show_table
-from tuner.cli.schedule_fitting import compress, scale
-from tuner.cli.schedule_options import (
+from tuner.cli.schedule.fitting import compress, scale
+from tuner.cli.schedule.options import (
     Family,
     Floor,
     FromJob,
@@ -22,7 +22,7 @@ from tuner.cli.schedule_options import (
     Warmup,
     write,
 )
-from tuner.cli.schedule_source import Source
+from tuner.cli.schedule.source import Source
 
 _POINTS = 200
 FormatName = Literal[

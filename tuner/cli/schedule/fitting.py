@@ -8,7 +8,7 @@ import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show_json
-from tuner.cli.schedule_options import (
+from tuner.cli.schedule.options import (
     MAX_HORIZON,
     Family,
     Floor,
@@ -21,7 +21,7 @@ from tuner.cli.schedule_options import (
     Warmup,
     write,
 )
-from tuner.cli.schedule_source import Source
+from tuner.cli.schedule.source import Source
 from tuner.errors import InvalidValue
 
 RuleName = Literal["sqrt", "linear"]

@@ -3,7 +3,7 @@
 A child runs in a process group of its own, so that a Ctrl-C in the terminal reaches the parent alone, which then stops
 the children one after the other, the last started first. A child that dies is started again after a delay that doubles
 up to a limit; one that cannot stay up is given up. When the parent is killed outright the children go with it
-(`tuner.cli.tether`; Linux).
+(`tuner.cli.stack.die_with_parent`; Linux).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from tuner.cli import tether
+from tuner.cli.stack import die_with_parent as tether
 from tuner.errors import TunerError
 
 _POLL_SECONDS = 0.05

@@ -25,7 +25,7 @@ from tuner.cli.options import (
     Workloads,
 )
 from tuner.cli.output import say
-from tuner.cli.stack import Stack, free_port, running
+from tuner.cli.stack.stack import Stack, free_port, running
 from tuner.errors import InvalidValue
 from tuner.loopback import is_loopback
 
@@ -177,4 +177,4 @@ def worker(
 def _become(module: str, arguments: tuple[str, ...], *, database_url: str) -> None:
     if database_url:  # not an argument: everybody on the machine may read those, and it may hold a password
         os.environ["TUNER_DATABASE_URL"] = database_url
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "tuner.cli.start", module, *arguments])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "tuner.cli.stack.run_module", module, *arguments])

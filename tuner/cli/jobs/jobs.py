@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.cli.fleet import NO_WORKER, has_worker
-from tuner.cli.naming import find_job
+from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Limit, Url
 from tuner.cli.output import hours, say, show, show_json, show_table
+from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
 from tuner.jobs.states import JobState, is_over
 from tuner.report.pages.formats import ReportFormat, rendered
@@ -91,7 +91,7 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
         return
     from rich.console import Console
 
-    from tuner.cli.live import screen
+    from tuner.cli.jobs.live import screen
 
     console = Console(highlight=False)
     console.print(screen(detail))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuner.cli.fleet import NO_WORKER
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import ago, say, show_json, show_table
+from tuner.cli.workloads import NO_WORKER
 
 if TYPE_CHECKING:
     from tuner.jobs.records import WorkerRecord

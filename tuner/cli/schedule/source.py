@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tuner.cli.given import assignments, document
-from tuner.cli.naming import find_job
+from tuner.cli.job_ids import find_job
+from tuner.cli.parsing import assignments, document
 from tuner.errors import InvalidValue
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuner.cli.given import amounts
-from tuner.cli.naming import find_job
+from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url, Yes
 from tuner.cli.output import check_meant, say, show, show_json
+from tuner.cli.parsing import amounts
 from tuner.errors import InvalidValue
 from tuner.jobs.priority import Priority
 

@@ -47,7 +47,7 @@ def _tell(preview: JobPreview) -> None:
 
 
 def _tell_estimate(estimate: Estimate) -> None:
-    from tuner.cli.live import clock
+    from tuner.cli.jobs.live import clock
 
     rows = [(f"rung {number}", rung) for number, rung in enumerate(estimate.rungs)]
     rows += [("audit", estimate.audits)] if estimate.audits.runs else []

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tuner.cli.fleet import NO_WORKER, has_worker
-from tuner.cli.given import amounts, assignments, document, ranges
+from tuner.cli.jobs.control import DeviceHours, Name, Notes, Patience, Shared, TargetLoss, Urgency, WallHours
+from tuner.cli.jobs.price import tell_price
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show, show_json
-from tuner.cli.price import tell_price
-from tuner.cli.steer import DeviceHours, Name, Notes, Patience, Shared, TargetLoss, Urgency, WallHours
+from tuner.cli.parsing import amounts, assignments, document, ranges
+from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def submit(
             elif (place := next((entry for entry in client.queue() if entry.job_id == job.id), None)) is not None:
                 say(f"Queue: {place.reason}.")
             return
-    from tuner.cli.watch import follow_to_the_end
+    from tuner.cli.jobs.watch import follow_to_the_end
 
     say(f"Submitted job {job.id}.")
     follow_to_the_end(url, job_id=job.id)
@@ -146,8 +146,8 @@ def submit(
 def _going_on_from(
     origin: str, *, url: str | None, options: Mapping[str, Any], total_steps: int | None
 ) -> dict[str, Any]:
-    from tuner.cli.naming import find_job
-    from tuner.cli.successor import successor
+    from tuner.cli.job_ids import find_job
+    from tuner.cli.jobs.warm_start import successor
     from tuner.client import Client
 
     with Client.from_profile(url) as client:
