@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks._waiting import Waiting
 from tuner.devices import Device, DeviceKind
-from tuner.jobs.admission import admit
+from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import WorkerOffer
 from tuner.jobs.states import JobState, is_over
 from tuner.store import Store

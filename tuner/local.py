@@ -17,7 +17,7 @@ from tuner.conductor import LOCK_SECONDS, advance, advance_beside
 from tuner.devices import choose_device
 from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import held
-from tuner.jobs.admission import admit
+from tuner.jobs.admission.admit import admit
 from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, LeasedRun, StudyLock, WorkerOffer
 from tuner.jobs.sharing import branch_points_of

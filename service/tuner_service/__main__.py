@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tuner.errors import InvalidValue, SchemaMismatch, TunerError
-from tuner.jobs.payloads import refusals
+from tuner.jobs.admission.strict_json import refusals
 from tuner.store import Store
 from tuner_service.app import create_app
 from tuner_service.auth.first_start import make_first_admin, write_new_token

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from tuner.jobs.payloads import read_strictly
+from tuner.jobs.admission.strict_json import read_strictly
 from tuner_service.errors import NotJson
 from tuner_service.problems.handlers import PayloadRefused
 

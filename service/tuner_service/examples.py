@@ -10,7 +10,7 @@ from typing import Any, Final
 from fastapi.encoders import jsonable_encoder
 
 from tuner.devices import DeviceKind
-from tuner.jobs.admission import admit
+from tuner.jobs.admission.admit import admit
 from tuner.jobs.priority import Priority
 from tuner.jobs.progress import BestSoFar, JobDetail, Progress, RunCounts, TrialCounts, links
 from tuner.jobs.records import (

@@ -8,7 +8,7 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from tuner.jobs.payloads import RefusedPayload, unknown_field
+from tuner.jobs.admission.strict_json import RefusedPayload, unknown_field
 
 
 async def only_known_parameters(request: Request) -> None:

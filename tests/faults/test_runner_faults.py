@@ -15,7 +15,7 @@ import pytest
 import tuner
 from tests.faults.fault_workloads import Gated, Hostile, Quiet
 from tests.faults.harness import Site, is_alive, site_in, wait_until
-from tuner.jobs.admission import admit
+from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import RunRecord
 from tuner.jobs.states import RunState, is_over
 from tuner.report.report import Report

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.store.builders import announce, offer, take_lock
 from tuner.conductor import advance
 from tuner.errors import DatabaseUnavailable, StudyLockLost
-from tuner.jobs.admission import admit
+from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import Level, WorkloadInfo
 from tuner.jobs.states import JobState, RunState
 from tuner.search.space import OptimizerKind

@@ -64,7 +64,7 @@ def demo(
     started again, and the answer is the same.
     """
     from tuner.cli.jobs.jobs import show_report, write_files
-    from tuner.jobs.admission import read_request
+    from tuner.jobs.admission.admit import read_request
 
     folder = (data_dir or output / time.strftime("data-%Y%m%d-%H%M%S")).resolve()
     stack = Stack(data_dir=folder, host=_HOST, port=free_port(_HOST), auth="off")

@@ -58,7 +58,7 @@ def in_our_words(refused: typer.BadParameter) -> str:
     """
     from pydantic import ValidationError
 
-    from tuner.jobs.payloads import refusals
+    from tuner.jobs.admission.strict_json import refusals
 
     if not isinstance(refused.__cause__, ValidationError):
         return refused.message

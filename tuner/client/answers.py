@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuner.jobs.pricing import Estimate
+from tuner.jobs.admission.pricing import Estimate
 from tuner.jobs.records import LogChunk, QueueEntry
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.webhooks import WebhookRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuner.errors import InvalidValue, LimitReached, TunerError
-from tuner.jobs.payloads import refusal_of
+from tuner.jobs.admission.strict_json import refusal_of
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import QueueEntry, TeamShare
 from tuner_service.jobs.schemas import Obstacle

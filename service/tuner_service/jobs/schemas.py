@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Header, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from tuner.jobs.pricing import Estimate
+from tuner.jobs.admission.pricing import Estimate
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import JobRecord, RunRecord, TrialRecord
 from tuner.jobs.spec import JobSpec

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from tuner.jobs.change import JobChange
+from tuner.jobs.admission.change import JobChange
 from tuner.jobs.progress import JobDetail
 from tuner_service.auth.access import ActorDep, ChangeableJob
 from tuner_service.bodies import strictly

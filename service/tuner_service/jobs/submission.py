@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Response
 
 from tuner.errors import InvalidValue, TunerError
-from tuner.jobs.admission import JobRequest, admit, read_request
-from tuner.jobs.payloads import request_digest
-from tuner.jobs.pricing import estimate
+from tuner.jobs.admission.admit import JobRequest, admit, read_request
+from tuner.jobs.admission.pricing import estimate
+from tuner.jobs.admission.strict_json import request_digest
 from tuner.jobs.progress import JobDetail
 from tuner.jobs.records import JobRecord, Pace
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec

@@ -22,7 +22,7 @@ from tuner.errors import (
     LimitReached,
     NotFound,
 )
-from tuner.jobs.payloads import Refusal, refusal_of, refusals
+from tuner.jobs.admission.strict_json import Refusal, refusal_of, refusals
 from tuner_service.errors import (
     Forbidden,
     ForgedRequest,

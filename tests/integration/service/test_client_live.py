@@ -11,7 +11,7 @@ import pytest
 from tests.integration.service.live import served, wait_until
 from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES, World
 from tuner.client import ApiProblem, Client, ServiceUnreachable
-from tuner.jobs.admission import JobRequest
+from tuner.jobs.admission.admit import JobRequest
 from tuner.jobs.records import CurvePoint
 from tuner.jobs.states import JobState
 from tuner.report.report import Report

@@ -20,7 +20,7 @@ from tests.integration.service.team import SPEECH, VISION, as_user, settle
 from tests.integration.service.world import World
 from tuner.client import Client
 from tuner.errors import DatabaseUnavailable
-from tuner.jobs.change import JobChange
+from tuner.jobs.admission.change import JobChange
 from tuner.jobs.records import EventRecord
 from tuner.people.roles import Actor
 from tuner.store import Store

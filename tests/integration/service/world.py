@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.integration.store.builders import announce, offer, take_lock, take_run
 from tuner.conductor import advance, study_result
-from tuner.jobs.admission import admit
+from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import (
     CurvePoint,
     JobRecord,

@@ -17,7 +17,7 @@ from sqlalchemy import event, text
 
 from tests.integration.store.builders import OFFER, STEPS, Bench, announce, offer, point, spec, take_lock, take_run
 from tuner.errors import IllegalTransition, LeaseLost
-from tuner.jobs.change import JobChange
+from tuner.jobs.admission.change import JobChange
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import EventRecord
 from tuner.jobs.states import JobState, RunState

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.store.builders import STEPS, Bench, point, spec
 from tuner.errors import IllegalTransition, InvalidValue, LeaseLost, NotFound, StudyLockLost
-from tuner.jobs.change import JobChange
+from tuner.jobs.admission.change import JobChange
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import SnapshotRef
 from tuner.jobs.spec import Limits

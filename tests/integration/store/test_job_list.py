@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.store.builders import STEPS, Bench, point, spec
 from tuner.errors import InvalidValue, NotFound
-from tuner.jobs.change import JobChange
+from tuner.jobs.admission.change import JobChange
 from tuner.jobs.curves import thinned
 from tuner.jobs.records import EVERYTHING, Visibility
 from tuner.jobs.states import RunState

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.integration.store.builders import spec
 from tuner.errors import IdempotencyConflict, InvalidValue, LimitReached, NotFound
-from tuner.jobs.change import JobChange
-from tuner.jobs.payloads import request_digest
+from tuner.jobs.admission.change import JobChange
+from tuner.jobs.admission.strict_json import request_digest
 from tuner.jobs.priority import Priority
 from tuner.people.records import TeamSettings
 from tuner.people.roles import LOCAL_ACTOR, Actor

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.store.builders import offer
 from tuner.conductor import advance
 from tuner.errors import DatabaseUnavailable
-from tuner.jobs.admission import admit
+from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import LeasedRun, StudyLock
 from tuner.jobs.states import RunState, TrialState
 from tuner.schedules import Constant, Schedule

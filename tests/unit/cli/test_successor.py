@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tuner.cli.jobs.warm_start import successor
-from tuner.jobs.admission import read_request
+from tuner.jobs.admission.admit import read_request
 from tuner.search.space import FloatRange
 from tuner_service.examples import JOB
 from tuner_service.jobs.example_report import REPORT

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tuner.client import Client, Keep
-from tuner.jobs.change import JobChange
+from tuner.jobs.admission.change import JobChange
 from tuner.jobs.spec import Limits
 from tuner.jobs.states import JobState, RunState
 from tuner.jobs.webhooks import DeliveryState

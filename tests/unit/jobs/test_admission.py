@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.service.world import DIGITS
 from tuner.errors import InvalidValue
-from tuner.jobs.admission import JobRequest, SearchRequest, admit
+from tuner.jobs.admission.admit import JobRequest, SearchRequest, admit
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import DEFAULT_TEAM, Limits, Resources
 from tuner.search.decision.rungs import price

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from tests.integration.service.world import DIGITS
 from tuner.errors import InvalidValue
-from tuner.jobs.admission import admit
-from tuner.jobs.change import Course, JobChange, changed
-from tuner.jobs.payloads import read_strictly
+from tuner.jobs.admission.admit import admit
+from tuner.jobs.admission.change import Course, JobChange, changed
+from tuner.jobs.admission.strict_json import read_strictly
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec, Limits
 from tuner.search.decision.rungs import price, reserved_trials, rung_steps

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.jobs.fairness import Account, Loads, Waiting, by_turn, queue_order
+from tuner.jobs.scheduling.fairness import Account, Loads, Waiting, by_turn, queue_order
 
 TEAMS = ("speech", "text", "vision")
 ACCOUNTS = [Account(team=team, owner=owner) for team in TEAMS for owner in ("ada", "ben")]

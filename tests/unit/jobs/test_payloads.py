@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tuner.errors import InvalidValue
-from tuner.jobs.payloads import MAX_DEPTH, Refusal, read_strictly, refusal_of, refusals, request_digest, shown
+from tuner.jobs.admission.strict_json import (
+    MAX_DEPTH,
+    Refusal,
+    read_strictly,
+    refusal_of,
+    refusals,
+    request_digest,
+    shown,
+)
 
 
 class Apple(BaseModel):

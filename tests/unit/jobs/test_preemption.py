@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.devices import DeviceKind
-from tuner.jobs.fairness import Account, Loads
-from tuner.jobs.preemption import Demand, Held, Needs, choose_victims, suits
 from tuner.jobs.records import WorkerRecord
+from tuner.jobs.scheduling.fairness import Account, Loads
+from tuner.jobs.scheduling.preemption import Demand, Held, Needs, choose_victims, suits
 
 NO_LOADS = Loads({}, weights={})
 

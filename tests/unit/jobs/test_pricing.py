@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tests.integration.service.world import DIGITS
-from tuner.jobs.admission import admit
-from tuner.jobs.pricing import RunsPrice, estimate
+from tuner.jobs.admission.admit import admit
+from tuner.jobs.admission.pricing import RunsPrice, estimate
 from tuner.jobs.records import Pace
 from tuner.search.decision.rungs import price, rung_steps
 

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES
 from tests.unit.jobs.tallies import tally_of
 from tuner.jobs import progress as counting
-from tuner.jobs.admission import admit
+from tuner.jobs.admission.admit import admit
 from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, RunKind, RunRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState

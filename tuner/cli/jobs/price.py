@@ -12,7 +12,7 @@ from tuner.cli.output import say, show, show_json, show_table
 
 if TYPE_CHECKING:
     from tuner.client import JobPreview
-    from tuner.jobs.pricing import Estimate
+    from tuner.jobs.admission.pricing import Estimate
 
 
 def tell_price(request: Mapping[str, Any], *, url: str, as_json: bool) -> None:

@@ -116,7 +116,7 @@ def _length(text: str) -> dict[str, float | int]:
 def _schedule(payload: dict[str, Any]) -> Schedule:
     from pydantic import ValidationError
 
-    from tuner.jobs.payloads import RefusedPayload, read_strictly, refusals
+    from tuner.jobs.admission.strict_json import RefusedPayload, read_strictly, refusals
     from tuner.schedules import Schedule
 
     try:

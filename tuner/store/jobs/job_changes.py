@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import delete, func, select, update
 
 from tuner.errors import IllegalTransition
-from tuner.jobs.change import Course, JobChange, changed
+from tuner.jobs.admission.change import Course, JobChange, changed
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JOB_TRANSITIONS, JobState, RunState, TrialState, check_transition, is_over
 from tuner.people.records import TeamSettings

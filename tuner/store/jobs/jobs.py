@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tuner.errors import IdempotencyConflict, InvalidValue, LimitReached, NotFound, TunerError
-from tuner.jobs.change import JobChange
+from tuner.jobs.admission.change import JobChange
 from tuner.jobs.curves import thinned
 from tuner.jobs.progress import JobDetail
 from tuner.jobs.records import EVERYTHING, CurvePoint, JobRecord, LogChunk, RunRecord, TrialRecord, Visibility
@@ -58,7 +58,7 @@ class Jobs(Part):
             spec: The request, complete: ``search.space`` is given.
             by: Who submits, and will own the job.
             idempotency_key: The same key and request from the same team give the same job, however often they come.
-            request_digest: What the request is known by beside the key (`tuner.jobs.payloads.request_digest`); when
+            request_digest: What the request is known by beside the key (`tuner.jobs.admission.strict_json.request_digest`); when
                 absent, ``spec`` itself.
             origin: Id of the job that it was cloned from.
 
@@ -128,7 +128,7 @@ class Jobs(Part):
         Args:
             team: The team that it is for.
             idempotency_key: The key that it carries.
-            request_digest: What it is known by (`tuner.jobs.payloads.request_digest`).
+            request_digest: What it is known by (`tuner.jobs.admission.strict_json.request_digest`).
 
         Raises:
             IdempotencyConflict: The key was used for another request.

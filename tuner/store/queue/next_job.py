@@ -15,9 +15,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Double, Integer, Select, and_, bindparam, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from tuner.jobs.fairness import Account, Waiting, by_turn
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import WorkerOffer
+from tuner.jobs.scheduling.fairness import Account, Waiting, by_turn
 from tuner.jobs.states import JobState, RunState
 from tuner.store.db import models
 from tuner.store.db.clock import expired

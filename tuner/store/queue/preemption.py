@@ -1,4 +1,4 @@
-"""Tells runs to stop where more urgent jobs wait; which ones, `tuner.jobs.preemption` chooses."""
+"""Tells runs to stop where more urgent jobs wait; which ones, `tuner.jobs.scheduling.preemption` chooses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import Counter
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from tuner.jobs.fairness import Account
-from tuner.jobs.preemption import Demand, Held, Needs, Victim, choose_victims
 from tuner.jobs.priority import Priority
+from tuner.jobs.scheduling.fairness import Account
+from tuner.jobs.scheduling.preemption import Demand, Held, Needs, Victim, choose_victims
 from tuner.jobs.states import JobState, RunState
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run

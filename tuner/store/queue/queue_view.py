@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
-from tuner.jobs.fairness import UNMEASURED_SECONDS, Account, Waiting, queue_order
-from tuner.jobs.preemption import Needs, suits
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import Pace, QueueEntry, TeamShare, Visibility, WorkerRecord
+from tuner.jobs.scheduling.fairness import UNMEASURED_SECONDS, Account, Waiting, queue_order
+from tuner.jobs.scheduling.preemption import Needs, suits
 from tuner.jobs.states import JobState, RunState, is_over
 from tuner.store.db import models
 from tuner.store.db.database import read_clock

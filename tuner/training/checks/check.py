@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tuner.jobs.admission import complete_options
+from tuner.jobs.admission.admit import complete_options
 from tuner.jobs.records import Level
 from tuner.schedules import Schedule
 from tuner.search.space import default_space

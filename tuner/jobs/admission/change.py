@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from tuner.errors import InvalidValue
-from tuner.jobs.admission import check_max_updates
+from tuner.jobs.admission.admit import check_max_updates
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec, Limits
 from tuner.search.decision.rungs import reserved_trials, rung_steps

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tuner.jobs.fairness import Loads
 from tuner.jobs.records import WorkerRecord
+from tuner.jobs.scheduling.fairness import Loads
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from jsonschema.exceptions import best_match
 from pydantic import Field, ValidationError
 
 from tuner.errors import InvalidValue
-from tuner.jobs.payloads import RefusedPayload, dotted, read_strictly, refusals, unknown_field
+from tuner.jobs.admission.strict_json import RefusedPayload, dotted, read_strictly, refusals, unknown_field
 from tuner.jobs.records import WorkloadInfo
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.search.decision.rungs import price
