@@ -19,8 +19,8 @@ import torch
 
 from tuner.schedules import Constant, Schedule
 from tuner.training.cadence import evaluation_steps
-from tuner.training.execute import execute
 from tuner.training.protocol import Train, Verdict
+from tuner.training.runner.execute import execute
 from tuner.training.workload import DeclaredWorkload
 from tuner.workloads import builtin_workloads
 

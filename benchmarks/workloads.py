@@ -51,7 +51,7 @@ def _workloads() -> dict[str, Any]:
 
 def _train(workload: str, optimizer: str, family: str, peak_lr: float, seed: int) -> tuple[float, float]:
     """Validation loss at the end, and seconds."""
-    from tuner.training.execute import execute
+    from tuner.training.runner.execute import execute
 
     warmup = {"shape": "linear", "fraction": 0.05}
     with tempfile.TemporaryDirectory() as folder:

@@ -165,8 +165,8 @@ class _Seat:
         )
 
     def _train(self, lease: LeasedRun, *, moved: Callable[[], None]) -> None:
-        from tuner.training.execute import execute
         from tuner.training.protocol import Outcome, Train, Verdict
+        from tuner.training.runner.execute import execute
 
         def evaluated(message: Evaluated) -> Verdict:
             points = [message.point]

@@ -25,8 +25,8 @@ from tuner.search.configuration import Configuration
 from tuner.search.settings import SearchSettings
 from tuner.search.space import default_space
 from tuner.store import Store
-from tuner.training.execute import execute
 from tuner.training.protocol import Ended, Train, Verdict
+from tuner.training.runner.execute import execute
 
 PATIENCE_SECONDS = 60.0
 SCHEDULE = Schedule(peak_lr=0.05, family=Constant())

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tuner.errors import TunerError
 from tuner.training.protocol import PROTOCOL_VERSION, FromRunner, Hello, ToRunner
-from tuner.training.shortage import MemoryUse
+from tuner.training.runner.out_of_memory import MemoryUse
 from tuner_worker.last_words import before_the_dump, how_it_ended, is_stopped, where_it_stood
 from tuner_worker.memory_killer import MemoryKiller
 from tuner_worker.message_pipe import BadMessage, MessagePipe, PipeClosed

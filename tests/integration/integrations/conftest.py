@@ -8,9 +8,9 @@ import pytest
 
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
-from tuner.training.execute import execute
 from tuner.training.protocol import Ended, Train, Verdict
 from tuner.training.run import TrainingRun
+from tuner.training.runner.execute import execute
 from tuner.training.workload import OpaqueWorkload
 
 SCHEDULE = Schedule.model_validate(

@@ -12,8 +12,8 @@ from torch import nn
 from tuner.jobs.records import SnapshotRef
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
-from tuner.training.execute import execute
 from tuner.training.protocol import Ended, Evaluated, SnapshotSaved, Train, Updated, Verdict
+from tuner.training.runner.execute import execute
 from tuner.training.workload import Declaration, DeclaredWorkload, StepwiseWorkload, WorkloadOptions
 
 

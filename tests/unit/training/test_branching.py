@@ -18,8 +18,8 @@ from tuner.schedules import Constant, Linear, Schedule, Warmup, Wsd
 from tuner.search.space import OptimizerKind
 from tuner.search.stages import branch_points, shared_prefix, tree_size
 from tuner.training.branches import MEMORY_VARIABLE, BranchCache, branch_memory
-from tuner.training.execute import execute
 from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, Train, Verdict
+from tuner.training.runner.execute import execute
 from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload
 from tuner.workloads import builtin_workloads
 

@@ -8,7 +8,7 @@ import torch
 
 from tuner.errors import InvalidValue
 from tuner.training.protocol import Outcome
-from tuner.training.tracebacks import MAX_CHARACTERS
+from tuner.training.runner.tracebacks import MAX_CHARACTERS
 
 
 class Trouble:
@@ -73,7 +73,7 @@ def test_a_lack_of_memory_is_told_with_the_peak_and_what_helps(train, counting):
 
 def test_updates_are_told_at_once_and_then_no_closer_than_a_second(train, counting, monkeypatch):
     now = iter(range(10_000))
-    monkeypatch.setattr("tuner.training.execute.time.monotonic", lambda: next(now) / 4)
+    monkeypatch.setattr("tuner.training.runner.execute.time.monotonic", lambda: next(now) / 4)
     train(counting())
     steps = [message.step for message in train.signs]
     assert steps[0] == 1
@@ -148,7 +148,7 @@ def test_a_bad_number_of_threads_is_refused(train, counting, monkeypatch, thread
 
 
 def test_a_device_that_is_not_there_is_refused(train, line):
-    from tuner.training.execute import execute
+    from tuner.training.runner.execute import execute
 
     with pytest.raises(InvalidValue, match=r"device must be one of cpu.* got 'cuda:77'"):
         execute(train.request("line"), workloads={}, device="cuda:77", on_evaluation=print, on_snapshot=print)

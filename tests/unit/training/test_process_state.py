@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tuner.training.process_state import ProcessState
+from tuner.training.runner.process_state import ProcessState
 
 
 @pytest.fixture

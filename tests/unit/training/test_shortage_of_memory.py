@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tuner.training.memory import out_of_memory, peak_memory, reset_peak_memory
-from tuner.training.shortage import MemoryUse
+from tuner.training.runner.memory import out_of_memory, peak_memory, reset_peak_memory
+from tuner.training.runner.out_of_memory import MemoryUse
 
 CPU = torch.device("cpu")
 

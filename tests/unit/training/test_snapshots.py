@@ -32,7 +32,7 @@ def snapshots_every_five_updates(monkeypatch):
             raise OSError(28, "No space left on device")
         return write_snapshot(folder, step=step, **content)
 
-    monkeypatch.setattr("tuner.training.execute.write_snapshot", write)
+    monkeypatch.setattr("tuner.training.runner.execute.write_snapshot", write)
 
 
 class TestResume:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tuner.training.options import parse_options
-from tuner.training.tracebacks import MAX_CHARACTERS, first_line, shown
+from tuner.training.runner.tracebacks import MAX_CHARACTERS, first_line, shown
 from tuner.workloads import builtin_workloads
 
 
@@ -121,7 +121,7 @@ def test_a_package_of_the_workload_is_the_users_wherever_it_is_installed(tmp_pat
     code = "import some_library\nclass W: pass\ndef train(): some_library.call(step)\ndef step(): some_library.fail()\n"
     (installed / "their_workload" / "__init__.py").write_text(code)
     monkeypatch.syspath_prepend(installed)
-    monkeypatch.setattr("tuner.training.tracebacks._LIBRARIES", (installed, Path(sysconfig.get_path("stdlib"))))
+    monkeypatch.setattr("tuner.training.runner.tracebacks._LIBRARIES", (installed, Path(sysconfig.get_path("stdlib"))))
     theirs = importlib.import_module("their_workload")
     text = told(theirs.train, workload=theirs.W)
     assert text.count("[1 frame of some_library left out]") == 2

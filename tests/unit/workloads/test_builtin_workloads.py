@@ -9,8 +9,8 @@ from tuner.jobs.records import SnapshotRef
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
 from tuner.training.data import derived_seed
-from tuner.training.execute import execute
 from tuner.training.protocol import Outcome, Train, Verdict
+from tuner.training.runner.execute import execute
 from tuner.training.workload import describe
 from tuner.workloads import builtin_workloads
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from tuner.schedules import Schedule
-from tuner.training.execute import execute
 from tuner.training.protocol import Outcome, Train, Verdict
+from tuner.training.runner.execute import execute
 from tuner.workloads import builtin_workloads
 
 PAGE = (Path(__file__).parents[3] / "docs" / "workloads.md").read_text()

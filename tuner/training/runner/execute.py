@@ -18,14 +18,14 @@ from tuner.schedules.values import Array
 from tuner.training.branches import BranchCache
 from tuner.training.devices import free_memory, repeatable, resolve_device
 from tuner.training.engine import Engine, Progress, Result
-from tuner.training.memory import out_of_memory, peak_memory, reset_peak_memory
 from tuner.training.opaque import train_opaque
 from tuner.training.options import parse_options
 from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, SnapshotSaved, Train, Updated, Verdict
 from tuner.training.randomness import random_state, random_state_kept, restore_random_state, seed_everything
+from tuner.training.runner.memory import out_of_memory, peak_memory, reset_peak_memory
+from tuner.training.runner.tracebacks import first_line, shown
 from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
 from tuner.training.stepwise import StepwiseTraining
-from tuner.training.tracebacks import first_line, shown
 from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload
 
 SIGN_SECONDS = 1.0

@@ -22,8 +22,6 @@ from pathlib import Path
 
 from tuner.training.branches import BranchCache, branch_memory
 from tuner.training.devices import resolve_device
-from tuner.training.execute import execute
-from tuner.training.process_state import ProcessState
 from tuner.training.protocol import (
     Branched,
     Evaluated,
@@ -36,6 +34,8 @@ from tuner.training.protocol import (
     to_runner,
 )
 from tuner.training.registry import Offered, load_workloads, prefer_the_users_modules
+from tuner.training.runner.execute import execute
+from tuner.training.runner.process_state import ProcessState
 from tuner.training.workload import describe
 
 BUILTIN = "tuner.workloads:builtin_workloads"

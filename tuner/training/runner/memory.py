@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from tuner.training.shortage import MemoryUse
+from tuner.training.runner.out_of_memory import MemoryUse
 
 _MIB = 1024 * 1024
 _NAMES = frozenset({"OutOfMemoryError", "ArrayMemoryError"})
