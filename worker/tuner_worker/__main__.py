@@ -20,16 +20,16 @@ from tuner.devices import Device, choose_device
 from tuner.errors import DatabaseUnavailable, InvalidValue, TunerError
 from tuner.store import Store
 from tuner_worker.backoff import Backoff
-from tuner_worker.log_shipper import LogShipper
 from tuner_worker.logs import configure_logs
 from tuner_worker.loop import RunnerWouldNotStart, WorkerLoop
 from tuner_worker.metrics import WorkerMetrics
 from tuner_worker.name_lock import held_name
-from tuner_worker.redaction import Redaction
-from tuner_worker.runner_environment import runner_environment
-from tuner_worker.runner_family import RunnerFamily
-from tuner_worker.runner_log import RunnerLog
-from tuner_worker.runner_process import RunnerCommand, RunnerProcess
+from tuner_worker.runner.environment import runner_environment
+from tuner_worker.runner.log import RunnerLog
+from tuner_worker.runner.log_shipper import LogShipper
+from tuner_worker.runner.process import RunnerCommand, RunnerProcess
+from tuner_worker.runner.process_tree import RunnerFamily
+from tuner_worker.runner.redaction import Redaction
 from tuner_worker.settings import WorkerSettings
 from tuner_worker.stopping import StopRequest
 

@@ -11,8 +11,8 @@ from tuner.errors import DatabaseUnavailable, LeaseLost
 from tuner.jobs.records import CurvePoint, LeasedRun, SnapshotRef
 from tuner.store import Store
 from tuner_worker.backoff import Backoff
-from tuner_worker.log_shipper import LogShipper
-from tuner_worker.sign_of_life import INTERVAL_SECONDS, SignOfLife
+from tuner_worker.heartbeat import INTERVAL_SECONDS, SignOfLife
+from tuner_worker.runner.log_shipper import LogShipper
 
 _log = structlog.get_logger(__name__)
 

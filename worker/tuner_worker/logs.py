@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from tuner_worker.redaction import Redaction
+from tuner_worker.runner.redaction import Redaction
 
 
 class Redact:

@@ -17,14 +17,14 @@ from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer, WorkloadInfo
 from tuner.jobs.states import is_over
 from tuner.store import Store
 from tuner_worker.backoff import Backoff
-from tuner_worker.log_shipper import LogShipper
+from tuner_worker.heartbeat import SignOfLife
 from tuner_worker.metrics import WorkerMetrics
-from tuner_worker.plan_ahead import PlanAhead
 from tuner_worker.planner import Planner
-from tuner_worker.runner_process import RunnerDied, RunnerProcess
+from tuner_worker.prefetch_plan import PlanAhead
+from tuner_worker.runner.log_shipper import LogShipper
+from tuner_worker.runner.process import RunnerDied, RunnerProcess
+from tuner_worker.runner.snapshot_folders import SnapshotFolders
 from tuner_worker.settings import WorkerSettings
-from tuner_worker.sign_of_life import SignOfLife
-from tuner_worker.snapshot_folders import SnapshotFolders
 from tuner_worker.stopping import StopRequest
 from tuner_worker.supervisor import RunEnd, Supervisor
 

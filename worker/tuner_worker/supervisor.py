@@ -24,15 +24,15 @@ from tuner.training.protocol import (
     Updated,
     Verdict,
 )
+from tuner_worker.heartbeat import SignOfLife
 from tuner_worker.lease_keeper import LeaseKeeper
-from tuner_worker.log_shipper import LogShipper
 from tuner_worker.metrics import WorkerMetrics
-from tuner_worker.plan_ahead import PlanAhead
-from tuner_worker.run_watch import Patience, RunWatch
-from tuner_worker.runner_process import RunnerDied, RunnerProcess
+from tuner_worker.prefetch_plan import PlanAhead
+from tuner_worker.runner.log_shipper import LogShipper
+from tuner_worker.runner.process import RunnerDied, RunnerProcess
+from tuner_worker.runner.snapshot_folders import SnapshotFolders
+from tuner_worker.runner.watchdog import Patience, RunWatch
 from tuner_worker.settings import WorkerSettings
-from tuner_worker.sign_of_life import SignOfLife
-from tuner_worker.snapshot_folders import SnapshotFolders
 from tuner_worker.stopping import StopRequest
 
 _log = structlog.get_logger(__name__)

@@ -8,11 +8,11 @@ from tests.integration.store.builders import offer, take_run
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.records import CurvePoint, SnapshotRef
 from tuner.jobs.states import RunState
+from tuner_worker.heartbeat import SignOfLife
 from tuner_worker.lease_keeper import LeaseKeeper
-from tuner_worker.log_shipper import LogShipper
-from tuner_worker.redaction import Redaction
-from tuner_worker.runner_log import RunnerLog
-from tuner_worker.sign_of_life import SignOfLife
+from tuner_worker.runner.log import RunnerLog
+from tuner_worker.runner.log_shipper import LogShipper
+from tuner_worker.runner.redaction import Redaction
 
 LEASE_SECONDS = 30.0
 PATIENCE_SECONDS = 600.0

@@ -13,8 +13,8 @@ from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import LeasedRun, StudyLock
 from tuner.jobs.states import RunState, TrialState
 from tuner.schedules import Constant, Schedule
-from tuner_worker.plan_ahead import PlanAhead
 from tuner_worker.planner import Planner
+from tuner_worker.prefetch_plan import PlanAhead
 
 
 class Bench:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import is_alive, wait_until
-from tuner_worker.runner_family import RunnerFamily
-from tuner_worker.runner_memory import RunnerMemory
+from tuner_worker.runner.memory import RunnerMemory
+from tuner_worker.runner.process_tree import RunnerFamily
 
 Start = Callable[..., tuple[subprocess.Popen[bytes], dict[str, int]]]
 PRELUDE = """

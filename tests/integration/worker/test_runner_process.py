@@ -14,11 +14,11 @@ import pytest
 
 from tests.faults.harness import is_alive, wait_until
 from tuner.training.protocol import Ended, FromRunner, Hello, Verdict
-from tuner_worker.last_words import is_stopped
-from tuner_worker.memory_killer import MemoryKiller
-from tuner_worker.runner_family import RunnerFamily
-from tuner_worker.runner_log import RunnerLog
-from tuner_worker.runner_process import RunnerCommand, RunnerDied, RunnerProcess
+from tuner_worker.runner.exit_report import is_stopped
+from tuner_worker.runner.log import RunnerLog
+from tuner_worker.runner.oom_killer import MemoryKiller
+from tuner_worker.runner.process import RunnerCommand, RunnerDied, RunnerProcess
+from tuner_worker.runner.process_tree import RunnerFamily
 from tuner_worker.stopping import StopRequest
 
 PRELUDE = """
@@ -210,7 +210,7 @@ def test_a_runner_that_the_kernel_killed_for_lack_of_memory_is_told_from_one_tha
     kills = tmp_path / "proc" / "vmstat"
     kills.parent.mkdir()
     kills.write_text("oom_kill 4\n")
-    monkeypatch.setattr("tuner_worker.runner_process.MemoryKiller", lambda: MemoryKiller(tmp_path))
+    monkeypatch.setattr("tuner_worker.runner.process.MemoryKiller", lambda: MemoryKiller(tmp_path))
     runner = runner_of("hello(); os.read(inn, 1)")
     for count, out_of_memory in ((4, False), (5, True)):
         pid = runner.start(timeout=60).pid
@@ -274,7 +274,7 @@ def test_the_kernels_memory_killer_takes_a_runner_or_what_it_started_before_the_
 
 
 def test_a_runner_that_closed_its_pipe_and_lives_on_is_killed_and_told_why(runner_of, monkeypatch):
-    monkeypatch.setattr("tuner_worker.runner_process._AFTER_CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("tuner_worker.runner.process._AFTER_CLOSE_SECONDS", 0.2)
     runner = runner_of("hello(); os.closerange(3, 100); time.sleep(600)")
     runner.start(timeout=60)
     with pytest.raises(RunnerDied, match=r"it closed its pipe but did not end \(training code must not"):

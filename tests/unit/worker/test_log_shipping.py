@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tuner.errors import DatabaseUnavailable, LeaseLost
-from tuner_worker.log_shipper import INTERVAL_SECONDS, LogShipper
-from tuner_worker.redaction import Redaction
-from tuner_worker.runner_log import RunnerLog
+from tuner_worker.runner.log import RunnerLog
+from tuner_worker.runner.log_shipper import INTERVAL_SECONDS, LogShipper
+from tuner_worker.runner.redaction import Redaction
 
 URL = "postgresql://tuner:s3cret%2Fs3cret@db/tuner"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner_worker.memory_killer import MemoryKiller
+from tuner_worker.runner.oom_killer import MemoryKiller
 
 VMSTAT = "nr_free_pages 1\noom_kill 7\n"
 

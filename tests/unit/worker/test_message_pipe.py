@@ -7,7 +7,7 @@ import pytest
 
 from tuner.jobs.records import CurvePoint
 from tuner.training.protocol import Ended, Evaluated, Outcome, Verdict, to_runner
-from tuner_worker.message_pipe import LONGEST_MESSAGE, BadMessage, MessagePipe, PipeClosed
+from tuner_worker.runner.message_pipe import LONGEST_MESSAGE, BadMessage, MessagePipe, PipeClosed
 
 EVALUATED = Evaluated(run_id="r", point=CurvePoint(step=10, lr=0.1, train_loss=float("nan"), val_loss=1.5), updates=10)
 ENDED = Ended(run_id="r", outcome=Outcome.SUCCEEDED, step=10, updates=0, loss=1.5)

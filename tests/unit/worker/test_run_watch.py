@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tuner_worker.run_watch import Overdue, Patience, RunWatch
+from tuner_worker.runner.watchdog import Overdue, Patience, RunWatch
 
 
 def watch(*, run: float | None = None) -> RunWatch:

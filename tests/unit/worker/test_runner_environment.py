@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tuner_worker.runner_environment import database_password, runner_environment
+from tuner_worker.runner.environment import database_password, runner_environment
 
 URL = "postgresql://tuner:s3c%2Fret@db:5432/tuner"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tuner_worker.name_lock import NameTaken, held_name
-from tuner_worker.runner_log import FRESH_BYTES, TAIL_LINES, RunnerLog, printable
-from tuner_worker.snapshot_folders import SnapshotFolders
+from tuner_worker.runner.log import FRESH_BYTES, TAIL_LINES, RunnerLog, printable
+from tuner_worker.runner.snapshot_folders import SnapshotFolders
 
 
 def say(log: RunnerLog, text: str) -> None:

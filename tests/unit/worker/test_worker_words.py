@@ -8,10 +8,10 @@ import pytest
 import structlog
 
 from tuner_worker.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
-from tuner_worker.last_words import before_the_dump, how_it_ended, where_it_stood
 from tuner_worker.logs import Redact, configure_logs
-from tuner_worker.redaction import Redaction
-from tuner_worker.runner_process import RunnerCommand
+from tuner_worker.runner.exit_report import before_the_dump, how_it_ended, where_it_stood
+from tuner_worker.runner.process import RunnerCommand
+from tuner_worker.runner.redaction import Redaction
 
 BACKGROUND = "has the code gone into the background?"
 URL = "postgresql://tuner:s3cret@db/tuner"

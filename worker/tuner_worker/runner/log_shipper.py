@@ -8,8 +8,8 @@ from collections.abc import Callable
 import structlog
 
 from tuner.errors import DatabaseUnavailable, LeaseLost
-from tuner_worker.redaction import Redaction
-from tuner_worker.runner_log import RunnerLog
+from tuner_worker.runner.log import RunnerLog
+from tuner_worker.runner.redaction import Redaction
 
 _log = structlog.get_logger(__name__)
 

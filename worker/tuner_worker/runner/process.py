@@ -1,7 +1,7 @@
 """A runner as its worker sees it: a child process that trains, answers on a pipe, and may die at any moment.
 
 The process stays warm: one start (seconds, for importing torch) serves many runs. It leads a session of its own, so
-that a Ctrl-C in the terminal does not reach it and what it starts can be ended with it (`tuner_worker.runner_family`);
+that a Ctrl-C in the terminal does not reach it and what it starts can be ended with it (`tuner_worker.runner.process_tree`);
 and it dies with the worker (`tuner.training.runner` says how).
 """
 
@@ -21,12 +21,12 @@ from pathlib import Path
 from tuner.errors import TunerError
 from tuner.training.protocol import PROTOCOL_VERSION, FromRunner, Hello, ToRunner
 from tuner.training.runner.out_of_memory import MemoryUse
-from tuner_worker.last_words import before_the_dump, how_it_ended, is_stopped, where_it_stood
-from tuner_worker.memory_killer import MemoryKiller
-from tuner_worker.message_pipe import BadMessage, MessagePipe, PipeClosed
-from tuner_worker.runner_family import RunnerFamily
-from tuner_worker.runner_log import RunnerLog
-from tuner_worker.runner_memory import RunnerMemory
+from tuner_worker.runner.exit_report import before_the_dump, how_it_ended, is_stopped, where_it_stood
+from tuner_worker.runner.log import RunnerLog
+from tuner_worker.runner.memory import RunnerMemory
+from tuner_worker.runner.message_pipe import BadMessage, MessagePipe, PipeClosed
+from tuner_worker.runner.oom_killer import MemoryKiller
+from tuner_worker.runner.process_tree import RunnerFamily
 from tuner_worker.stopping import StopRequest
 
 _LOOK_SECONDS = 0.25

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from tuner_worker.runner_environment import database_password
+from tuner_worker.runner.environment import database_password
 
 HIDDEN = "***"
 LEAST_CHARACTERS = 8
