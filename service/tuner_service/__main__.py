@@ -18,7 +18,7 @@ from tuner.errors import InvalidValue, SchemaMismatch, TunerError
 from tuner.jobs.admission.strict_json import refusals
 from tuner.store import Store
 from tuner_service.app import create_app
-from tuner_service.auth.first_start import make_first_admin, write_new_token
+from tuner_service.auth.bootstrap_admin import make_first_admin, write_new_token
 from tuner_service.logs import configure_logs
 from tuner_service.server import Server
 from tuner_service.settings import Settings

@@ -18,8 +18,10 @@ from tuner_service.auth.middleware import Authentication
 from tuner_service.dashboard import routes as dashboard
 from tuner_service.events import routes as events
 from tuner_service.health import routes as health
-from tuner_service.jobs import answers, steering, submission
+from tuner_service.jobs import control as steering
+from tuner_service.jobs import results as answers
 from tuner_service.jobs import routes as jobs
+from tuner_service.jobs import submission
 from tuner_service.metrics import routes as metrics
 from tuner_service.metrics.latency import RequestLatency, latency_histogram
 from tuner_service.metrics.registry import new_registry

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from tuner.people.roles import LOCAL, Principal
 from tuner.people.tokens import digest
-from tuner_service.auth.allowance import Allowance, AtOnce
+from tuner_service.auth.rate_limits import Allowance, AtOnce
 from tuner_service.auth.sessions import Session, Sessions
 from tuner_service.errors import Unauthenticated
 from tuner_service.settings import Settings

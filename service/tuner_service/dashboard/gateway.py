@@ -24,7 +24,7 @@ from tuner.people.roles import Principal
 from tuner.report.report import Report
 from tuner.store import Store
 from tuner.store.optuna.study_scope import Look, looking
-from tuner_service.dashboard import story
+from tuner_service.dashboard import notes as story
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_response
 from tuner_service.resources import Resources

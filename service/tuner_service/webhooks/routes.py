@@ -12,7 +12,7 @@ from tuner.errors import NotFound
 from tuner.jobs.webhooks import DeliveryState, NewWebhook, WebhookChange, WebhookRecord
 from tuner.people.roles import Role
 from tuner_service.auth.access import ActorDep, PrincipalDep, require
-from tuner_service.auth.allowance import AtOnce
+from tuner_service.auth.rate_limits import AtOnce
 from tuner_service.bodies import strictly
 from tuner_service.errors import Forbidden
 from tuner_service.examples import answer

@@ -25,7 +25,7 @@ from tuner.store import Store
 from tuner.store.optuna.study_scope import Look, looking
 from tuner.store.optuna.study_view import ReadOnlyStudies
 from tuner_service.app import create_app
-from tuner_service.dashboard import story
+from tuner_service.dashboard import notes as story
 from tuner_service.settings import Settings
 
 OTHER = Principal(user="eve", team="others", role=Role.SUBMITTER, token_id=None)
