@@ -56,7 +56,7 @@ def fill(url: str, *, weights: Sequence[float], jobs: int, ready_runs: int, poin
         The ids of the jobs.
     """
     store = Store.open(url)
-    store.fleet.announce(offer("filler"), workloads=[WORKLOAD])
+    store.workers.announce(offer("filler"), workloads=[WORKLOAD])
     store.close()
     engine = connect(parse_url(url))
     teams = [f"team{number}" for number in range(len(weights))]

@@ -28,7 +28,7 @@ from benchmarks._waiting import Waiting
 from tuner.devices import Device, DeviceKind
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import WorkerOffer
-from tuner.jobs.states import JobState, is_over
+from tuner.jobs.states import JobState, is_terminal
 from tuner.store import Store
 from tuner.training.workload import describe
 
@@ -53,8 +53,8 @@ def study(folder: Path, *, search: dict[str, Any], seconds: float) -> tuple[list
     info = describe(Waiting())
     with closing(Store.open(url)) as store:
         cpu = Device(name="cpu", torch_name="cpu", kind=DeviceKind.CPU, model="cpu")
-        store.fleet.announce(WorkerOffer.of("setting-up", device=cpu, workloads=[info]), workloads=[info])
-        store.fleet.retire("setting-up")
+        store.workers.announce(WorkerOffer.of("setting-up", device=cpu, workloads=[info]), workloads=[info])
+        store.workers.retire("setting-up")
         options = {"seconds": seconds, "trace": str(trace)}
         request = {"workload": info.name, "options": options, "search": search}
         job_id = store.jobs.submit(admit(request, workloads=[info])).id
@@ -63,7 +63,7 @@ def study(folder: Path, *, search: dict[str, Any], seconds: float) -> tuple[list
             environment = {**os.environ, "TUNER_DATABASE_URL": url, "TUNER_DATA_DIR": str(folder)}
             worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            while not is_over(store.jobs.get(job_id).state):
+            while not is_terminal(store.jobs.get(job_id).state):
                 if worker.poll() is not None:
                     raise RuntimeError((folder / "worker.log").read_text())
                 time.sleep(1.0)

@@ -102,9 +102,9 @@ def tune(
         store = Store.open(f"sqlite:///{file}")
         stack.callback(store.close)
         offer = WorkerOffer.of(_WORKER, device=chosen, workloads=[info])
-        store.fleet.announce(offer, workloads=[info])
+        store.workers.announce(offer, workloads=[info])
         job = _unfinished_or_new(store, spec=spec, version=info.version)
-        store.queue.take_back(_WORKER)
+        store.queue.release_worker(_WORKER)
         seat = _Seat(
             store=store,
             job_id=job.id,
@@ -144,14 +144,14 @@ class _Seat:
             if on_progress is not None:
                 on_progress(self._progress())
 
-        trunk = None
+        prefix_key = None
         while (job := self.store.jobs.get(self.job_id)).state in {JobState.QUEUED, JobState.RUNNING}:
-            match self._take(trunk=trunk):
+            match self._take(prefix_key=prefix_key):
                 case LeasedRun() as lease:
                     # As a worker does while it trains: the same request then has the same answer.
                     advance_beside(self.store, lease=lease)
                     self._train(lease, moved=moved)
-                    trunk = lease.trunk
+                    prefix_key = lease.prefix_key
                 case StudyLock() as lock:
                     advance(self.store, lock=lock)
                     moved()
@@ -159,9 +159,13 @@ class _Seat:
                     raise StudyFailed(f"job {self.job_id} has neither a run nor a plan left: please report this bug")
         return self._report(job)
 
-    def _take(self, *, trunk: str | None) -> LeasedRun | StudyLock | None:
+    def _take(self, *, prefix_key: str | None) -> LeasedRun | StudyLock | None:
         return self.store.queue.take(
-            self.offer, lease_seconds=_LEASE_SECONDS, lock_seconds=LOCK_SECONDS, job_id=self.job_id, trunk=trunk
+            self.offer,
+            lease_seconds=_LEASE_SECONDS,
+            lock_seconds=LOCK_SECONDS,
+            job_id=self.job_id,
+            prefix_key=prefix_key,
         )
 
     def _train(self, lease: LeasedRun, *, moved: Callable[[], None]) -> None:
@@ -192,7 +196,7 @@ class _Seat:
             snapshot_dir=str(self.folder / lease.run_id / str(lease.attempt)),
             snapshot_seconds=10.0,
             resume=lease.snapshot,
-            branch_points=branch_points_of(lease, relatives=self.store.queue.relatives(lease)),
+            branch_points=branch_points_of(lease, sibling_runs=self.store.queue.sibling_runs(lease)),
         )
         ended = execute(
             request,

@@ -18,10 +18,8 @@ from tuner_service.auth.middleware import Authentication
 from tuner_service.dashboard import routes as dashboard
 from tuner_service.events import routes as events
 from tuner_service.health import routes as health
-from tuner_service.jobs import control as steering
-from tuner_service.jobs import results as answers
+from tuner_service.jobs import control, results, submission
 from tuner_service.jobs import routes as jobs
-from tuner_service.jobs import submission
 from tuner_service.metrics import routes as metrics
 from tuner_service.metrics.latency import RequestLatency, latency_histogram
 from tuner_service.metrics.registry import new_registry
@@ -106,7 +104,7 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
     app.state.metrics = registry
     handlers.install(app)
     known = [Depends(only_known_parameters)]
-    of_jobs = (submission, jobs, steering, answers, events)
+    of_jobs = (submission, jobs, control, results, events)
     for feature in (*of_jobs, runs, queue, workloads, workers, schedules, people, webhooks, dashboard):
         app.include_router(feature.router, prefix="/v1", dependencies=known)
     app.include_router(health.router)

@@ -19,7 +19,7 @@ from tests.integration.store.builders import announce, offer, take_lock
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import NewRun, RunKind, RunRecord, WorkloadInfo
 from tuner.jobs.spec import JobSpec
-from tuner.jobs.states import is_over
+from tuner.jobs.states import is_terminal
 from tuner.schedules import Constant, Schedule
 from tuner.search.configuration import Configuration
 from tuner.search.settings import SearchSettings
@@ -88,7 +88,7 @@ class Site:
         self.store = Store.open(self.url)
         self.workers: list[WorkerProcess] = []
         announce(self.store, "setting-up", device="cpu", workloads=infos)
-        self.store.fleet.retire("setting-up")
+        self.store.workers.retire("setting-up")
 
     def close(self) -> None:
         for worker in self.workers:
@@ -111,7 +111,7 @@ class Site:
         priority: Priority = Priority.NORMAL,
     ) -> str:
         """Queue one run of a job of its own, and keep the study lock, so that nobody plans more; the run's id."""
-        info = self.store.fleet.workload(workload)
+        info = self.store.workers.workload(workload)
         search = SearchSettings(total_steps=total_steps, trials=1, space=default_space(info.optimizer))
         spec = JobSpec(workload=workload, options=dict(options), search=search, priority=priority)
         asked = offer("test", workloads={workload: info.version})
@@ -144,7 +144,7 @@ class Site:
 
         def over() -> RunRecord | None:
             run = self.run(run_id)
-            return run if is_over(run.state) else None
+            return run if is_terminal(run.state) else None
 
         return wait_until(over, what=f"the end of run {run_id}", seconds=seconds)
 

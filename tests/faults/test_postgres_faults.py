@@ -18,7 +18,7 @@ import pytest
 from tests.faults.fault_workloads import Gated, Hostile
 from tests.faults.harness import Gate, Site, site_in, wait_until
 from tests.integration.store.postgres_server import RESTARTED, PostgresServer, PrivateServer, private_server
-from tuner.jobs.states import RunState, is_over
+from tuner.jobs.states import RunState, is_terminal
 from tuner.store.maintenance.migrate import upgrade
 from tuner.training.workload import describe
 
@@ -95,7 +95,7 @@ def test_a_job_outlives_restarts_of_the_server_with_every_update_made_once(serve
         gate.open()
         wait_until(lambda: succeeded(site, job_id) >= 3, what="runs to end after the restart")
         restart(server, how=signal.SIGQUIT, site=site)  # a crash, at whatever moment
-        wait_until(lambda: is_over(site.store.jobs.get(job_id).state), what="the end of the job")
+        wait_until(lambda: is_terminal(site.store.jobs.get(job_id).state), what="the end of the job")
 
         job = client.get(f"/v1/jobs/{job_id}").json()
         assert (job["state"], job["error"]) == ("completed", None)

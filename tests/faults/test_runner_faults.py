@@ -17,7 +17,7 @@ from tests.faults.fault_workloads import Gated, Hostile, Quiet
 from tests.faults.harness import Site, is_alive, site_in, wait_until
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import RunRecord
-from tuner.jobs.states import RunState, is_over
+from tuner.jobs.states import RunState, is_terminal
 from tuner.report.report import Report
 from tuner.training.registry import load_provider
 from tuner.training.workload import describe
@@ -270,7 +270,7 @@ def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_answer
 
     os.kill(gate.wait_for_runner(), signal.SIGKILL)  # in the first run of the middle rung
     gate.open()
-    wait_until(lambda: is_over(site.store.jobs.get(job.id).state), what="the end of the job")
+    wait_until(lambda: is_terminal(site.store.jobs.get(job.id).state), what="the end of the job")
 
     report = Report.model_validate(site.store.jobs.report(job.id))
     apart = {"job_id", "cost", "summary", "options"}

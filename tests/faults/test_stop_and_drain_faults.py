@@ -57,7 +57,7 @@ def test_a_drained_worker_ends_its_run_and_takes_no_other_until_it_may_again(sit
     worker = site.worker()
     gate.wait_for_runner()
 
-    site.store.fleet.set_worker("w1", draining=True)
+    site.store.workers.set_worker("w1", draining=True)
     waiting = site.enqueue("gated", options={})
     gate.open()
     run = site.wait_over(run_id)
@@ -68,5 +68,5 @@ def test_a_drained_worker_ends_its_run_and_takes_no_other_until_it_may_again(sit
     assert site.run(waiting).state is RunState.QUEUED
     assert worker.alive
 
-    site.store.fleet.set_worker("w1", draining=False)
+    site.store.workers.set_worker("w1", draining=False)
     assert site.wait_over(waiting).worker == "w1"

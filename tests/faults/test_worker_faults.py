@@ -68,7 +68,7 @@ def test_a_worker_told_to_stop_gives_its_run_back_with_a_snapshot(site, gate, un
     run = site.run(run_id)
     assert (run.state, run.attempts) == (RunState.QUEUED, 0)
     assert site.sql("SELECT step FROM tuner_snapshots") == [(30,)]
-    assert not site.store.fleet.worker("w1").alive
+    assert not site.store.workers.worker("w1").alive
 
     site.worker("another")
     run = site.wait_over(run_id)
@@ -87,7 +87,7 @@ def test_a_worker_told_twice_to_stop_ends_at_once_and_takes_its_runner_along(sit
     assert worker.wait() == 130
     assert not is_alive(runner)
     assert site.run(run_id).state is RunState.LEASED
-    assert site.store.queue.take_back("w1") == 1
+    assert site.store.queue.release_worker("w1") == 1
 
 
 def test_a_run_that_does_not_stop_within_the_grace_is_cut_off_and_given_back(site, gate):

@@ -10,12 +10,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tuner.cli import admin, demo, login, workload
-from tuner.cli import workloads as fleet
+from tuner.cli import admin, demo, login, workload, workloads
 from tuner.cli.admin import database, webhook, workers
 from tuner.cli.failures import ExitCode, explain, in_our_words
-from tuner.cli.jobs import control as steer
-from tuner.cli.jobs import inspect, jobs, queue, submit, watch
+from tuner.cli.jobs import control, inspect, jobs, queue, submit, watch
 from tuner.cli.output import say, show
 from tuner.cli.schedule import commands as schedule
 from tuner.cli.stack import up
@@ -103,16 +101,16 @@ app.command("trials")(inspect.trials)
 app.command("runs")(inspect.runs)
 app.command("logs")(inspect.logs)
 app.command("events")(inspect.events)
-app.command("pause")(steer.pause)
-app.command("resume")(steer.resume)
-app.command("cancel")(steer.cancel)
-app.command("retry")(steer.retry)
-app.command("clone")(steer.clone)
-app.command("set")(steer.set_job)
-app.command("delete")(steer.delete)
+app.command("pause")(control.pause)
+app.command("resume")(control.resume)
+app.command("cancel")(control.cancel)
+app.command("retry")(control.retry)
+app.command("clone")(control.clone)
+app.command("set")(control.set_job)
+app.command("delete")(control.delete)
 app.command("queue")(queue.queue)
 app.command("shares")(queue.shares)
-app.command("workloads")(fleet.workloads)
+app.command("workloads")(workloads.workloads)
 app.add_typer(workload.app, name="workload")
 app.add_typer(workers.app, name="workers")
 app.add_typer(schedule.app, name="schedule")

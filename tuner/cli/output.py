@@ -54,7 +54,7 @@ def hours(seconds: float) -> str:
     return ago(seconds) if seconds < 3_600 else f"{seconds / 3_600:,.1f} h"
 
 
-def check_meant(question: str, *, yes: bool) -> None:
+def confirm_action(question: str, *, yes: bool) -> None:
     """Ask whether something is meant that cannot be undone.
 
     Args:
@@ -72,7 +72,7 @@ def check_meant(question: str, *, yes: bool) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-def is_terminal() -> bool:
+def is_tty() -> bool:
     """Whether a person watches standard output on a terminal that can redraw."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 

@@ -10,7 +10,7 @@ from typing import Self
 import httpx2
 
 from tuner.client.errors import UNAVAILABLE, ApiProblem, ServiceUnreachable
-from tuner.client.fleet import FleetCalls
+from tuner.client.fleet import QueueCalls
 from tuner.client.jobs import JobCalls
 from tuner.client.people import People
 from tuner.client.profiles import DEFAULT_URL, Profiles
@@ -23,7 +23,7 @@ _TIMEOUT_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
 
-class Client(JobCalls, RunCalls, FleetCalls, ScheduleCalls):
+class Client(JobCalls, RunCalls, QueueCalls, ScheduleCalls):
     """One service. A context manager that closes its connections.
 
     Every method may raise `ApiProblem` when the service refuses (`NotLoggedIn` when it does not know who asks), and

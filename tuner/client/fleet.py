@@ -9,7 +9,7 @@ from tuner.client.transport import Keep, Transport, part
 from tuner.jobs.records import QueueEntry, TeamShare, WorkerRecord, WorkloadInfo
 
 
-class FleetCalls:
+class QueueCalls:
     """The requests that are about workers and the queue; part of `tuner.client.Client`."""
 
     _http: Transport

@@ -11,7 +11,7 @@ from typing import Final
 
 from tuner.exports.exporter import Exporter, Run, Written, code, comment
 from tuner.exports.pytorch import constants, lambda_code
-from tuner.exports.shape import Inexpressible, drops_of, levels_of, ramp_of
+from tuner.exports.shape import NotExpressible, drops_of, levels_of, ramp_of
 from tuner.schedules import Constant, MultiStep, Schedule, Step
 
 _USAGE: Final = (
@@ -25,13 +25,13 @@ _CALLABLE: Final = (
     "once per epoch. A batch of Composer is one optimizer update, micro-batches included. Its checkpoints "
     "hold the state."
 )
-_TOO_LATE: Final = Inexpressible(
+_TOO_LATE: Final = NotExpressible(
     reason="Its Trainer asks its own schedulers for the rate of update u at time u - 1, and takes one of them alone, "
     "so that nothing but a level, and drops from it after update 1, comes at its time."
 )
 
 
-def composer_call(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def composer_call(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     """The scheduler of Composer that is exactly this schedule, as its Trainer asks for it.
 
     One alone: of several, each sets the rate by itself, so that the last one counts.
@@ -46,20 +46,20 @@ def composer_call(schedule: Schedule, *, total_steps: int) -> str | Inexpressibl
     return _TOO_LATE
 
 
-def _in_steps(schedule: Schedule, *, gamma: float, total_steps: int) -> str | Inexpressible:
+def _in_steps(schedule: Schedule, *, gamma: float, total_steps: int) -> str | NotExpressible:
     levels = levels_of(schedule, total_steps=total_steps)
     drops = None if levels is None else drops_of(levels, gamma=gamma)
     if drops is None:
-        return Inexpressible(reason="MultiStepScheduler has no floor, and at most 100 milestones are written out.")
+        return NotExpressible(reason="MultiStepScheduler has no floor, and at most 100 milestones are written out.")
     if 1 in drops:
         return _TOO_LATE
     milestones = ", ".join(f'"{drop - 1}ba"' for drop in drops)
     return f"MultiStepScheduler(milestones=[{milestones}], gamma={gamma!r})"
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     call = composer_call(schedule, total_steps=total_steps)
-    if isinstance(call, Inexpressible):
+    if isinstance(call, NotExpressible):
         return call
     return (
         f"{comment(_USAGE)}\nfrom composer.optim import {call.partition('(')[0]}\n\n"

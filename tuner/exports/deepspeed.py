@@ -10,7 +10,7 @@ from typing import Final
 
 from tuner.exports.exporter import Exporter, Run, Written, code, comment
 from tuner.exports.pytorch import constants, lambda_code
-from tuner.exports.shape import Inexpressible, ramp_of
+from tuner.exports.shape import NotExpressible, ramp_of
 from tuner.schedules import Constant, Schedule
 
 _JSON: Final = (
@@ -24,20 +24,20 @@ _CLIENT: Final = (
 )
 
 
-def constant_rate(schedule: Schedule, *, total_steps: int) -> bool | Inexpressible:
+def constant_rate(schedule: Schedule, *, total_steps: int) -> bool | NotExpressible:
     """True when every update has the peak, which needs no scheduler."""
     ramp = ramp_of(schedule, total_steps=total_steps)
     if isinstance(schedule.family, Constant) and (ramp.kind == "none" or ramp.start == 1):
         return True
-    return Inexpressible(
+    return NotExpressible(
         reason="Its WarmupLR, WarmupDecayLR, WarmupCosineLR and OneCycle compute the rate of update u from u - 1, so "
         "that updates 0 and 1 train at the same rate, the lowest one."
     )
 
 
-def _own(schedule: Schedule, run: Run) -> str | Inexpressible:
+def _own(schedule: Schedule, run: Run) -> str | NotExpressible:
     constant = constant_rate(schedule, total_steps=run.total_steps)
-    if isinstance(constant, Inexpressible):
+    if isinstance(constant, NotExpressible):
         return constant
     kind = "SGD" if run.optimizer.lower() == "sgd" else "AdamW"
     batch = "" if run.batch_size is None else f'    "train_batch_size": {run.batch_size},\n'

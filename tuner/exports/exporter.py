@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tuner.errors import InvalidValue
-from tuner.exports.shape import Inexpressible
+from tuner.exports.shape import NotExpressible
 from tuner.schedules import Epochs, Schedule, Updates
-from tuner.schedules.families.base import Part
+from tuner.schedules.families.base import ScalableValue
 
 UNIT: Final = "optimizer updates; not epochs, not micro-batches"
 RULES: Final = (
@@ -79,7 +79,7 @@ class Exporter:
 
 
 def code(
-    schedule: Schedule, run: Run, *, target: str, own: str | Inexpressible, function: Callable[[], str]
+    schedule: Schedule, run: Run, *, target: str, own: str | NotExpressible, function: Callable[[], str]
 ) -> Written:
     """Python for a target: in its own terms where it has them, else as a function.
 
@@ -90,7 +90,7 @@ def code(
         own: The code in the target's own terms, comments on its use first; or why there is none.
         function: Makes the same for a function, imports included.
     """
-    if isinstance(own, Inexpressible):
+    if isinstance(own, NotExpressible):
         exactness = f"{target} cannot express this schedule in its own terms: {own.reason} So a function does."
         body, fallback = function(), own.reason
     else:
@@ -146,7 +146,7 @@ def _holds_updates(value: object) -> bool:
     match value:
         case Updates() | Epochs():
             return True
-        case Part():
+        case ScalableValue():
             return any(_holds_updates(getattr(value, name)) for name in type(value).model_fields)
         case tuple():
             return any(map(_holds_updates, value))

@@ -14,7 +14,7 @@ import numpy as np
 
 from tuner.exports.exporter import Exporter, Run, Written, code, comment
 from tuner.exports.pytorch import constants, lambda_code
-from tuner.exports.shape import Descent, Inexpressible, Ramp, descent_of, ramp_of
+from tuner.exports.shape import Descent, NotExpressible, Ramp, descent_of, ramp_of
 from tuner.schedules import Constant, Cosine, InverseSqrt, Linear, Polynomial, Schedule, Sgdr
 
 _ARGUMENTS: Final = (
@@ -31,11 +31,11 @@ _SHAPES: Final = ("linear", "cosine", "1-sqrt")
 _Named = tuple[str, int, dict[str, Any]]
 
 
-def training_arguments(schedule: Schedule, *, total_steps: int) -> dict[str, Any] | Inexpressible:
+def training_arguments(schedule: Schedule, *, total_steps: int) -> dict[str, Any] | NotExpressible:
     """The keywords of ``TrainingArguments`` that train with exactly this schedule."""
     ramp = ramp_of(schedule, total_steps=total_steps)
     named = _named(schedule, ramp=ramp, total_steps=total_steps)
-    if isinstance(named, Inexpressible):
+    if isinstance(named, NotExpressible):
         return named
     kind, warmup_steps, options = named
     arguments: dict[str, Any] = {"learning_rate": schedule.peak_lr, "lr_scheduler_type": kind}
@@ -44,10 +44,10 @@ def training_arguments(schedule: Schedule, *, total_steps: int) -> dict[str, Any
     return arguments | {"warmup_steps": warmup_steps, "max_steps": total_steps}
 
 
-def _named(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> _Named | Inexpressible:
+def _named(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> _Named | NotExpressible:
     """The name of a schedule, its warm-up in updates, and its options."""
     if ramp.kind in ("curved", "constant"):
-        return Inexpressible(reason=f"It has no {schedule.warmup.shape} warm-up like this one.")
+        return NotExpressible(reason=f"It has no {schedule.warmup.shape} warm-up like this one.")
     plain = _after_warmup(schedule, n=total_steps - ramp.updates)
     if ramp.kind == "none" and plain is not None:
         return plain[0], 0, plain[1]
@@ -62,9 +62,9 @@ def _named(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> _Named | Inex
     if plain is not None:
         return _one_behind(schedule, ramp=ramp, nearest=plain[0])
     if isinstance(schedule.family, InverseSqrt):
-        return Inexpressible(reason="Its inverse_sqrt takes no time scale before version 5.")
+        return NotExpressible(reason="Its inverse_sqrt takes no time scale before version 5.")
     floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
-    return Inexpressible(reason=f"It has no schedule for {schedule.family.label}{floor}.")
+    return NotExpressible(reason=f"It has no schedule for {schedule.family.label}{floor}.")
 
 
 def _after_warmup(schedule: Schedule, *, n: int) -> tuple[str, dict[str, Any]] | None:
@@ -102,10 +102,10 @@ def _stable_decay(schedule: Schedule, *, ramp: Ramp, descent: Descent) -> _Named
     return "warmup_stable_decay", warmup_steps, options
 
 
-def _one_behind(schedule: Schedule, *, ramp: Ramp, nearest: str) -> Inexpressible:
+def _one_behind(schedule: Schedule, *, ramp: Ramp, nearest: str) -> NotExpressible:
     lowest = schedule.floor if nearest == "warmup_stable_decay" else 0.0
     apart = max(abs(ramp.start - lowest), (1 - lowest) / ramp.updates)
-    return Inexpressible(
+    return NotExpressible(
         reason=f"Its warm-up goes from {lowest:g} at update 0 to the peak at update {ramp.updates}, this one from "
         f"{ramp.start:.4g} to the peak at update {ramp.updates - 1}. The nearest keywords, "
         f'lr_scheduler_type="{nearest}" with warmup_steps={ramp.updates}, are off by up to {apart:.3g} of the peak in '
@@ -113,9 +113,9 @@ def _one_behind(schedule: Schedule, *, ramp: Ramp, nearest: str) -> Inexpressibl
     )
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     arguments = training_arguments(schedule, total_steps=total_steps)
-    if isinstance(arguments, Inexpressible):
+    if isinstance(arguments, NotExpressible):
         return arguments
     lines = "".join(f"    {name!r}: {value!r},\n" for name, value in arguments.items()).replace("'", '"')
     return f"{comment(_ARGUMENTS)}\n{constants(schedule, total_steps=total_steps)}ARGUMENTS = {{\n{lines}}}\n"

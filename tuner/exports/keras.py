@@ -9,7 +9,7 @@ from tuner.exports.code import KERAS, array_function
 from tuner.exports.exporter import Exporter, Run, Written, code, comment
 from tuner.exports.formula import formula_of
 from tuner.exports.pytorch import constants
-from tuner.exports.shape import Inexpressible, floor_cuts, levels_of, ramp_of
+from tuner.exports.shape import NotExpressible, floor_cuts, levels_of, ramp_of
 from tuner.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Polynomial, Schedule, Step
 from tuner.schedules.spans import in_updates
 
@@ -36,10 +36,10 @@ LEARNING_RATE = TunedSchedule()
 '''
 
 
-def keras_expression(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def keras_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     """The expression, over the module ``keras``, whose value is exactly this schedule."""
     if ramp_of(schedule, total_steps=total_steps).kind != "none":
-        return Inexpressible(
+        return NotExpressible(
             reason="CosineDecay alone has a warm-up, and it begins to decay at the update that ends the warm-up."
         )
     decay = f"PEAK_LR, decay_steps={total_steps}"
@@ -56,7 +56,7 @@ def keras_expression(schedule: Schedule, *, total_steps: int) -> str | Inexpress
         case Constant() | Step() | MultiStep():
             return _in_steps(schedule, total_steps=total_steps)
     floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
-    return Inexpressible(reason=f"It has no schedule for {schedule.family.label}{floor}.")
+    return NotExpressible(reason=f"It has no schedule for {schedule.family.label}{floor}.")
 
 
 def _exponential(family: Exponential, *, total_steps: int) -> str:
@@ -67,10 +67,10 @@ def _exponential(family: Exponential, *, total_steps: int) -> str:
     return f"{_MODULE}.ExponentialDecay(PEAK_LR, decay_steps={every!r}, decay_rate={family.gamma!r})"
 
 
-def _in_steps(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def _in_steps(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     levels = levels_of(schedule, total_steps=total_steps)
     if levels is None:
-        return Inexpressible(reason="At most 100 levels of a PiecewiseConstantDecay are written out.")
+        return NotExpressible(reason="At most 100 levels of a PiecewiseConstantDecay are written out.")
     if len(levels) == 1:
         return "PEAK_LR"
     boundaries = [first - 1 for first, _ in levels[1:]]  # up to and with a boundary it has the value before it
@@ -78,9 +78,9 @@ def _in_steps(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
     return f"{_MODULE}.PiecewiseConstantDecay({boundaries}, {values})"
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     call = keras_expression(schedule, total_steps=total_steps)
-    if isinstance(call, Inexpressible):
+    if isinstance(call, NotExpressible):
         return call
     imports = "import keras\n\n" if call.startswith(_MODULE) else ""
     return f"{comment(_USAGE)}\n{imports}{constants(schedule, total_steps=total_steps)}LEARNING_RATE = {call}\n"

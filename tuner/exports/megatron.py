@@ -13,7 +13,7 @@ from tuner.exports.code import scalar_function
 from tuner.exports.exporter import Exporter, Run, Written, code, comment
 from tuner.exports.formula import formula_of
 from tuner.exports.pytorch import constants
-from tuner.exports.shape import Inexpressible, Ramp, descent_of, nearest_of, ramp_of
+from tuner.exports.shape import NotExpressible, Ramp, descent_of, nearest_of, ramp_of
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 
 _STYLES: Final = {"linear": "linear", "cosine": "cosine", "1-sqrt": "minus_sqrt"}
@@ -36,7 +36,7 @@ class TunedParamScheduler(OptimizerParamScheduler):
 '''
 
 
-def megatron_flags(schedule: Schedule, *, total_steps: int) -> dict[str, object] | Inexpressible:
+def megatron_flags(schedule: Schedule, *, total_steps: int) -> dict[str, object] | NotExpressible:
     """The flags that are exactly this schedule, without their dashes."""
     ramp = ramp_of(schedule, total_steps=total_steps)
     descent = descent_of(schedule, total_steps=total_steps)
@@ -56,7 +56,7 @@ def megatron_flags(schedule: Schedule, *, total_steps: int) -> dict[str, object]
     return flags
 
 
-def _nearest(schedule: Schedule, *, ramp: Ramp, total_steps: int, lacks: str) -> Inexpressible:
+def _nearest(schedule: Schedule, *, ramp: Ramp, total_steps: int, lacks: str) -> NotExpressible:
     """Why there are no flags, and how far off the nearest are, of a handful that there are flags for."""
     warmup = Warmup(shape="linear", updates=ramp.updates) if ramp.updates else Warmup()
     if schedule.warmup.shape == "linear":
@@ -67,15 +67,15 @@ def _nearest(schedule: Schedule, *, ramp: Ramp, total_steps: int, lacks: str) ->
         for family in (Constant(), Linear(), Cosine(), *cooldowns)
     ]
     nearest, apart, update = nearest_of(schedule, candidates, total_steps=total_steps)
-    return Inexpressible(
+    return NotExpressible(
         reason=f"It has no flags for {lacks}. The nearest of its styles, {nearest.family.label}, would be off by up to "
         f"{apart:.3g} of the peak, at update {update}."
     )
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     flags = megatron_flags(schedule, total_steps=total_steps)
-    if isinstance(flags, Inexpressible):
+    if isinstance(flags, NotExpressible):
         return flags
     lines = "".join(f"--{name} {value}\n" for name, value in flags.items())
     return f'{comment(_FLAGS)}\n{constants(schedule, total_steps=total_steps)}FLAGS = """\n{lines}"""\n'

@@ -11,7 +11,7 @@ from tuner.exports.code import JAX, array_function
 from tuner.exports.exporter import Exporter, Run, Written, code, comment
 from tuner.exports.formula import MAX_LEVELS, formula_of
 from tuner.exports.pytorch import constants
-from tuner.exports.shape import Inexpressible, descent_of, levels_of, lines_of, ramp_of
+from tuner.exports.shape import NotExpressible, descent_of, levels_of, lines_of, ramp_of
 from tuner.schedules import Constant, Exponential, MultiStep, Polynomial, Schedule, Sgdr, Step
 from tuner.schedules.families.cycles import cycle_edges
 from tuner.schedules.spans import in_updates
@@ -30,13 +30,13 @@ class _Stage:
     updates: int
 
 
-def optax_expression(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def optax_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     """The expression, over the module ``optax``, whose value is exactly this schedule."""
     rise = _rise(schedule, total_steps=total_steps)
-    if isinstance(rise, Inexpressible):
+    if isinstance(rise, NotExpressible):
         return rise
     rest = _rest(schedule, total_steps=total_steps, n=total_steps - schedule.warmup.length(total_steps))
-    if isinstance(rest, Inexpressible):
+    if isinstance(rest, NotExpressible):
         return rest
     stages = [*rise, *rest]
     if len(stages) == 1:
@@ -46,7 +46,7 @@ def optax_expression(schedule: Schedule, *, total_steps: int) -> str | Inexpress
     return f"optax.join_schedules(\n    [\n{calls}    ],\n    boundaries={ends},\n)"
 
 
-def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressible:
+def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
     ramp = ramp_of(schedule, total_steps=total_steps)
     start = repr(ramp.start * schedule.peak_lr)
     match ramp.kind:
@@ -57,10 +57,10 @@ def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressib
         case "linear":
             call = f"linear_schedule({start}, PEAK_LR, transition_steps={ramp.updates - 1})"
             return [_Stage(call=call if ramp.updates > 1 else _HELD, updates=ramp.updates)]
-    return Inexpressible(reason=f"It has no {schedule.warmup.shape} warm-up.")
+    return NotExpressible(reason=f"It has no {schedule.warmup.shape} warm-up.")
 
 
-def _rest(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | Inexpressible:
+def _rest(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | NotExpressible:
     end = repr(schedule.floor * schedule.peak_lr)
     match schedule.family:
         case Constant() | Step() | MultiStep():
@@ -86,14 +86,14 @@ def _rest(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | Ine
     return _straight(schedule, total_steps=total_steps)
 
 
-def _in_steps(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | Inexpressible:
+def _in_steps(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | NotExpressible:
     levels = levels_of(schedule, total_steps=total_steps)
     if levels is None:
-        return Inexpressible(reason="At most 100 levels of a piecewise_constant_schedule are written out.")
+        return NotExpressible(reason="At most 100 levels of a piecewise_constant_schedule are written out.")
     if len(levels) == 1:
         return [_Stage(call=_HELD, updates=n)]
     if any(factor == 0 for _, factor in levels):
-        return Inexpressible(reason="A rate of 0 has no scale to the level before it that could be written out.")
+        return NotExpressible(reason="A rate of 0 has no scale to the level before it that could be written out.")
     scales = {first: after / before for (_, before), (first, after) in pairwise(levels)}
     return [_Stage(call=f"piecewise_constant_schedule(PEAK_LR, {scales})", updates=n)]
 
@@ -107,20 +107,20 @@ def _exponential(family: Exponential, *, n: int, end: str) -> _Stage:
     return _Stage(call=call, updates=n)
 
 
-def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> list[_Stage] | Inexpressible:
+def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> list[_Stage] | NotExpressible:
     edges = cycle_edges(family, n=n).tolist()
     if family.cycles > MAX_LEVELS or any(edge != round(edge) for edge in edges):
-        return Inexpressible(reason="It restarts after whole updates only, and at most 100 cycles are written out.")
+        return NotExpressible(reason="It restarts after whole updates only, and at most 100 cycles are written out.")
     lengths = [round(end - start) for start, end in pairwise(edges)]
     call = "cosine_decay_schedule(PEAK_LR, decay_steps={}, alpha={!r})"
     return [_Stage(call=call.format(length, schedule.floor), updates=length) for length in lengths]
 
 
-def _straight(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressible:
+def _straight(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
     lines = lines_of(schedule, total_steps=total_steps)
     if lines is None:
         floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
-        return Inexpressible(reason=f"It has no schedule for {schedule.family.label}{floor}.")
+        return NotExpressible(reason=f"It has no schedule for {schedule.family.label}{floor}.")
     stages = []
     for line in lines:
         start, end = line.start * schedule.peak_lr, line.end * schedule.peak_lr
@@ -130,9 +130,9 @@ def _straight(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpre
     return stages
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     expression = optax_expression(schedule, total_steps=total_steps)
-    if isinstance(expression, Inexpressible):
+    if isinstance(expression, NotExpressible):
         return expression
     return (
         f"{comment(_USAGE)}\nimport optax\n\n{constants(schedule, total_steps=total_steps)}\n"

@@ -41,7 +41,7 @@ class Descent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inexpressible:
+class NotExpressible:
     """A library has no words for a schedule."""
 
     reason: str

@@ -12,7 +12,7 @@ from typing import Final
 from tuner.exports.exporter import Exporter, Run, Written, code, comment
 from tuner.exports.pytorch import checked, scalar_code
 from tuner.exports.shape import (
-    Inexpressible,
+    NotExpressible,
     Ramp,
     descent_of,
     drops_of,
@@ -52,11 +52,11 @@ def make_scheduler(optimizer):
 '''
 
 
-def timm_call(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | Inexpressible:
+def timm_call(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | NotExpressible:
     """The scheduler of timm that is exactly this schedule: its class, and its arguments after the optimizer."""
     ramp = ramp_of(schedule, total_steps=total_steps)
     if ramp.kind in ("curved", "constant"):
-        return Inexpressible(reason=f"Its warm-up is linear, this one is {schedule.warmup.shape}.")
+        return NotExpressible(reason=f"Its warm-up is linear, this one is {schedule.warmup.shape}.")
     if isinstance(schedule.family, Constant | Step | MultiStep):
         return _in_steps(schedule, ramp=ramp, total_steps=total_steps)
     if ramp.kind == "none" and (found := _without_warmup(schedule, total_steps=total_steps)):
@@ -65,7 +65,7 @@ def timm_call(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | Inex
     if descent is None:
         where = " after a warm-up" if ramp.updates else ""
         floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
-        return Inexpressible(reason=f"It has no scheduler for {schedule.family.label}{floor}{where}.")
+        return NotExpressible(reason=f"It has no scheduler for {schedule.family.label}{floor}{where}.")
     warmup = max(ramp.updates - 1, 0)
     lengths = f"t_initial={total_steps - warmup}, decay_t={descent.updates}"
     ends = f"lr_min={schedule.floor * schedule.peak_lr!r}, {_DECAYS[descent.shape]}"
@@ -78,12 +78,12 @@ def _warmup(schedule: Schedule, ramp: Ramp) -> str:
     return f", warmup_t={ramp.updates - 1}, warmup_lr_init={ramp.start * schedule.peak_lr!r}"
 
 
-def _in_steps(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> tuple[str, str] | Inexpressible:
+def _in_steps(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> tuple[str, str] | NotExpressible:
     gamma = 1.0 if isinstance(schedule.family, Constant) else _gamma(schedule)
     levels = levels_of(schedule, total_steps=total_steps)
     places = None if levels is None else drops_of(levels, gamma=gamma) if gamma < 1 else []
     if places is None:
-        return Inexpressible(reason="MultiStepLRScheduler has no floor, and at most 100 drops are written out.")
+        return NotExpressible(reason="MultiStepLRScheduler has no floor, and at most 100 drops are written out.")
     at = [ramp.updates + place + 1 for place in places]  # it drops one update before decay_t
     warmup = f"{_warmup(schedule, ramp)}, warmup_prefix=False" if ramp.updates else ""
     return "MultiStepLRScheduler", f"decay_t={at}, decay_rate={gamma!r}{warmup}"
@@ -109,9 +109,9 @@ def _without_warmup(schedule: Schedule, *, total_steps: int) -> tuple[str, str] 
     return None
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     found = timm_call(schedule, total_steps=total_steps)
-    if isinstance(found, Inexpressible):
+    if isinstance(found, NotExpressible):
         return found
     name, arguments = found
     body = (

@@ -10,7 +10,7 @@ from typing import Final
 from tuner.exports.exporter import Exporter, Run, Written, code, comment
 from tuner.exports.pytorch import STEPPING, checked, lambda_code
 from tuner.exports.shape import (
-    Inexpressible,
+    NotExpressible,
     descent_of,
     drops_of,
     floor_cuts,
@@ -35,13 +35,13 @@ class _Stage:
     updates: int
 
 
-def builtin_code(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def builtin_code(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     """Code with ``make_scheduler(optimizer)``, out of PyTorch's own schedulers."""
     rise = _rise(schedule, total_steps=total_steps)
-    if isinstance(rise, Inexpressible):
+    if isinstance(rise, NotExpressible):
         return rise
     rest = _rest(schedule, total_steps=total_steps)
-    if isinstance(rest, Inexpressible):
+    if isinstance(rest, NotExpressible):
         return rest
     stages = [*rise, *rest]
     names = sorted({*re.findall(r"\b[A-Z]\w+(?=\()", " ".join(stage.call for stage in stages))} | _sequential(stages))
@@ -62,7 +62,7 @@ def _built(stages: list[_Stage]) -> str:
     return f"    stages = [\n{calls}    ]\n    return SequentialLR(optimizer, stages, milestones={ends})\n"
 
 
-def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressible:
+def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
     ramp = ramp_of(schedule, total_steps=total_steps)
     match ramp.kind:
         case "none":
@@ -74,13 +74,13 @@ def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressib
         case "linear":
             call = f"LinearLR(optimizer, start_factor={ramp.start!r}, end_factor=1.0, total_iters={ramp.updates - 1})"
         case _:
-            return Inexpressible(reason=f"PyTorch has no {schedule.warmup.shape} warm-up.")
+            return NotExpressible(reason=f"PyTorch has no {schedule.warmup.shape} warm-up.")
     return [_Stage(call=call, updates=ramp.updates)]
 
 
-def _rest(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressible:
+def _rest(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
     n = total_steps - schedule.warmup.length(total_steps)
-    call: str | Inexpressible
+    call: str | NotExpressible
     match schedule.family:
         case Step() | MultiStep():
             call = _drops(schedule, total_steps=total_steps)
@@ -96,10 +96,10 @@ def _rest(schedule: Schedule, *, total_steps: int) -> list[_Stage] | Inexpressib
             call = _cyclic(schedule.family, schedule, n=n)
         case _:
             return _descent(schedule, total_steps=total_steps, n=n)
-    return call if isinstance(call, Inexpressible) else [_Stage(call=call, updates=n)]
+    return call if isinstance(call, NotExpressible) else [_Stage(call=call, updates=n)]
 
 
-def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | Inexpressible:
+def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | NotExpressible:
     descent = descent_of(schedule, total_steps=total_steps)
     if descent is not None and descent.shape in ("linear", "cosine"):
         d = descent.updates
@@ -112,9 +112,9 @@ def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | 
         return [*stable, _Stage(call=call, updates=d)]
     lines = lines_of(schedule, total_steps=total_steps)
     if lines is None:
-        return Inexpressible(reason=f"PyTorch has no scheduler for {schedule.family.label}{_floored(schedule)}.")
+        return NotExpressible(reason=f"PyTorch has no scheduler for {schedule.family.label}{_floored(schedule)}.")
     if any(line.start == 0 for line in lines):
-        return Inexpressible(reason="LinearLR cannot start at a rate of 0.")
+        return NotExpressible(reason="LinearLR cannot start at a rate of 0.")
     stages = []
     for line in lines:
         last = line.updates - 1
@@ -128,7 +128,7 @@ def _floored(schedule: Schedule) -> str:
     return f" with a floor of {schedule.floor:g}" if schedule.floor else ""
 
 
-def _drops(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
+def _drops(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     family = schedule.family
     assert isinstance(family, Step | MultiStep)
     if isinstance(family, Step) and not floor_cuts(schedule, total_steps=total_steps):
@@ -138,13 +138,13 @@ def _drops(schedule: Schedule, *, total_steps: int) -> str | Inexpressible:
     levels = levels_of(schedule, total_steps=total_steps)
     places = None if levels is None else drops_of(levels, gamma=family.gamma)
     if places is None:
-        return Inexpressible(reason="MultiStepLR has no floor, and no more than 100 milestones are written out.")
+        return NotExpressible(reason="MultiStepLR has no floor, and no more than 100 milestones are written out.")
     return f"MultiStepLR(optimizer, milestones={places}, gamma={family.gamma!r})"
 
 
-def _exponential(family: Exponential, schedule: Schedule, *, total_steps: int, n: int) -> str | Inexpressible:
+def _exponential(family: Exponential, schedule: Schedule, *, total_steps: int, n: int) -> str | NotExpressible:
     if floor_cuts(schedule, total_steps=total_steps):
-        return Inexpressible(reason="ExponentialLR has no floor.")
+        return NotExpressible(reason="ExponentialLR has no floor.")
     if family.gamma is None or family.every is None:
         gamma = math.exp(-(family.rate or 0.0) / n)
     else:
@@ -152,21 +152,21 @@ def _exponential(family: Exponential, schedule: Schedule, *, total_steps: int, n
     return f"ExponentialLR(optimizer, gamma={gamma!r})"
 
 
-def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> str | Inexpressible:
+def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> str | NotExpressible:
     edges = cycle_edges(family, n=n).tolist()
     if any(edge != round(edge) for edge in edges):
-        return Inexpressible(reason="CosineAnnealingWarmRestarts restarts after whole updates only.")
+        return NotExpressible(reason="CosineAnnealingWarmRestarts restarts after whole updates only.")
     if family.cycles > 1 and family.multiplier != round(family.multiplier):
-        return Inexpressible(reason="CosineAnnealingWarmRestarts takes whole numbers as T_mult only.")
+        return NotExpressible(reason="CosineAnnealingWarmRestarts takes whole numbers as T_mult only.")
     floor = schedule.floor * schedule.peak_lr
     multiplier = round(family.multiplier) if family.cycles > 1 else 1
     return f"CosineAnnealingWarmRestarts(optimizer, T_0={round(edges[1])}, T_mult={multiplier}, eta_min={floor!r})"
 
 
-def _one_cycle(family: OneCycle, schedule: Schedule, *, n: int) -> str | Inexpressible:
+def _one_cycle(family: OneCycle, schedule: Schedule, *, n: int) -> str | NotExpressible:
     rise, start = fitting(family.rise, of=n, field="family.rise"), max(family.start_factor, schedule.floor)
     if start == 0:
-        return Inexpressible(reason="OneCycleLR cannot start at a rate of 0.")
+        return NotExpressible(reason="OneCycleLR cannot start at a rate of 0.")
     end = f"final_div_factor={start / schedule.floor!r}" if schedule.floor else 'final_div_factor=float("inf")'
     shape = {"cosine": "cos", "linear": "linear"}[family.shape]
     return (
@@ -191,7 +191,7 @@ def _write(schedule: Schedule, run: Run) -> Written:
         schedule,
         run,
         target="PyTorch's own schedulers",
-        own=own if isinstance(own, Inexpressible) else f"{comment(STEPPING)}{comment(_LIMITS)}\n{own}",
+        own=own if isinstance(own, NotExpressible) else f"{comment(STEPPING)}{comment(_LIMITS)}\n{own}",
         function=lambda: f"{comment(STEPPING)}\n{lambda_code(schedule, total_steps=run.total_steps)}",
     )
 

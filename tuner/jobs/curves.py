@@ -9,10 +9,10 @@ from tuner.errors import InvalidValue
 from tuner.jobs.records import CurvePoint
 
 MIN_POINTS = 4
-"""The least that a curve can be thinned to: its first and last point, its minimum, and where it diverged."""
+"""The least that a curve can be downsample to: its first and last point, its minimum, and where it diverged."""
 
 
-def thinned(points: Sequence[CurvePoint], *, most: int) -> tuple[CurvePoint, ...]:
+def downsample(points: Sequence[CurvePoint], *, most: int) -> tuple[CurvePoint, ...]:
     """The points of a curve that matter most, in their order.
 
     The first, the last, the lowest finite validation loss, and the points at which the validation loss stops being

@@ -12,7 +12,7 @@ from tuner.jobs.options import OPTIMIZER, batch_size
 from tuner.jobs.spec import JobSpec
 
 
-def exported_run(spec: JobSpec, *, options: Mapping[str, Any], total_steps: int | None = None) -> Run:
+def export_context(spec: JobSpec, *, options: Mapping[str, Any], total_steps: int | None = None) -> Run:
     """The run that a job's schedule is exported for.
 
     Args:

@@ -216,8 +216,8 @@ class LeasedRun:
     schedule: Schedule
     total_steps: int
     seed: int
-    trunk: str | None
-    """Key of the runs that are likely to begin alike (`tuner.search.stages.trunk_key`); ``None`` for one that was
+    prefix_key: str | None
+    """Key of the runs that are likely to begin alike (`tuner.search.stages.prefix_key`); ``None`` for one that was
     planned before there were keys."""
     snapshot: SnapshotRef | None
     waited_seconds: float
@@ -225,7 +225,7 @@ class LeasedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Relative:
+class SiblingRun:
     """A run that may begin like another one: of the same job and seed, waiting in the queue or likely to come."""
 
     schedule: Schedule

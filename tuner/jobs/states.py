@@ -113,6 +113,6 @@ def check_transition(table: Mapping[State, frozenset[State]], *, kind: str, key:
         raise IllegalTransition(kind, key=key, state=state.value, wanted=to.value)
 
 
-def is_over(state: JobState | TrialState | RunState) -> bool:
+def is_terminal(state: JobState | TrialState | RunState) -> bool:
     """Whether nothing happens any more by itself."""
     return state in OVER

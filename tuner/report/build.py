@@ -5,9 +5,9 @@ from __future__ import annotations
 from tuner.errors import InvalidValue
 from tuner.report.advice.advise import advise
 from tuner.report.audit import audit_pruning
-from tuner.report.candidates import best_in_group, compare, find_plateau, rank
+from tuner.report.candidates import best_in_group, compare, find_equivalent, rank
 from tuner.report.exploration import explore
-from tuner.report.importances import told_importances
+from tuner.report.importances import describe_importances
 from tuner.report.report import Candidate, Comparison, Cost, Report, TrialRow, Verdict
 from tuner.report.sensitivity import peak_sensitivity
 from tuner.report.study_result import StudyResult, TrialResult
@@ -16,9 +16,9 @@ from tuner.report.wording import (
     best_sentence,
     cost_sentence,
     default_sentence,
+    equivalent_sentence,
     finding,
     options_sentences,
-    plateau_sentence,
 )
 from tuner.search.decision.decisions import Control
 
@@ -42,8 +42,8 @@ def build_report(result: StudyResult) -> Report:
     if not candidates:
         raise InvalidValue("trials", value=len(result.trials), allowed="such that at least one reached the horizon")
     best = candidates[0]
-    plateau = find_plateau(candidates)
-    recommended = next(candidate for candidate in candidates if candidate.trial == plateau.recommended)
+    equivalents = find_equivalent(candidates)
+    recommended = next(candidate for candidate in candidates if candidate.trial == equivalents.recommended)
     constant = _against(Control.CONSTANT, candidates=candidates)
     default = _against(Control.DEFAULT, candidates=candidates)
     cost = _cost(result)
@@ -64,19 +64,19 @@ def build_report(result: StudyResult) -> Report:
         candidates=candidates,
         best_constant=constant,
         default=default,
-        plateau=plateau,
+        equivalents=equivalents,
         cost=cost,
         trials=tuple(_row(trial) for trial in sorted(result.trials, key=lambda trial: trial.number)),
         summary=(
             answer,
             best_sentence(best),
             default_sentence(default),
-            plateau_sentence(plateau, recommended=recommended, candidates=candidates),
+            equivalent_sentence(equivalents, recommended=recommended, candidates=candidates),
             cost_sentence(cost, trials=len(result.trials)),
             *options_sentences(best, rival=None if constant is None else _named(constant, candidates=candidates)),
         ),
         sensitivities=tuple(peak_sensitivity(result, candidate=candidate) for candidate in chosen),
-        importances=told_importances(result),
+        importances=describe_importances(result),
         audit=audit_pruning(result),
         advice=advise(result, recommended=recommended),
         transfer=transfer(result, recommended=recommended),

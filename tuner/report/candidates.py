@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from tuner.report.report import Candidate, Comparison, Gain, Plateau, SeedLoss, Verdict
+from tuner.report.report import Candidate, Comparison, EquivalentSet, Gain, SeedLoss, Verdict
 from tuner.report.stats import Spread, paired_difference, spread
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.schedules import Constant, Linear, Schedule, Wsd
@@ -99,7 +99,7 @@ def best_in_group(candidates: Sequence[Candidate], *, group: Control) -> Candida
     return None
 
 
-def find_plateau(candidates: Sequence[Candidate]) -> Plateau:
+def find_equivalent(candidates: Sequence[Candidate]) -> EquivalentSet:
     """The configurations that cannot be told from the best, and the one of them that is cheapest to reuse.
 
     Args:
@@ -113,7 +113,7 @@ def find_plateau(candidates: Sequence[Candidate]) -> Plateau:
         if candidate is best or _equals_best(candidate, comparison=comparison)
     ]
     recommended = min((candidate for candidate, _ in members), key=lambda candidate: _reuse(candidate.schedule))
-    return Plateau(
+    return EquivalentSet(
         members=tuple(comparison for _, comparison in members),
         recommended=recommended.trial,
         rule=REUSE_RULE,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NAMES: Mapping[str, str] = {"family": "the schedule family", "peak_lr": "the peak rate", "warmup": "the warm-up"}
 
 
-def told_importances(result: StudyResult) -> ParameterImportances | None:
+def describe_importances(result: StudyResult) -> ParameterImportances | None:
     """The importances of a study as part of its report; ``None`` when no trial has a result."""
     found = result.importances
     if found is None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 
-class Part(BaseModel):
+class ReportValue(BaseModel):
     """A frozen value of a report."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,7 +25,7 @@ class Tolerance(StrEnum):
     """One percent of the loss."""
 
 
-class PeakPoint(Part):
+class PeakPoint(ReportValue):
     """A trial that the fit of a sensitivity rests on."""
 
     trial: int
@@ -33,7 +33,7 @@ class PeakPoint(Part):
     loss: float
 
 
-class PeakLimit(Part):
+class PeakLimit(ReportValue):
     """How far the peak may be off in one direction."""
 
     factor: float
@@ -42,7 +42,7 @@ class PeakLimit(Part):
     """Whether the loss has risen by the tolerance there. If not, nothing was tried beyond: it is at least so much."""
 
 
-class PeakFit(Part):
+class PeakFit(ReportValue):
     """The loss over x = ln(peak / candidate's peak): ``constant + slope x + curvature x^2``."""
 
     constant: float
@@ -52,7 +52,7 @@ class PeakFit(Part):
     """Share of the variance of the losses that the fit explains."""
 
 
-class Sensitivity(Part):
+class Sensitivity(ReportValue):
     """How far the peak rate of a candidate may be off before it hurts."""
 
     trial: int
@@ -74,7 +74,7 @@ class Sensitivity(Part):
     above: PeakLimit | None = None
 
 
-class ParameterImportance(Part):
+class ParameterImportance(ReportValue):
     """One parameter's part in what sets the best third of the trials apart from all of them."""
 
     name: str
@@ -84,7 +84,7 @@ class ParameterImportance(Part):
     """Whether at most 5 of 100 random orders of the same losses would make it look as important."""
 
 
-class ParameterImportances(Part):
+class ParameterImportances(ReportValue):
     """Which parameters decided the loss, by PED-ANOVA."""
 
     rung: int
@@ -100,7 +100,7 @@ class ParameterImportances(Part):
     sentence: str
 
 
-class AuditedTrial(Part):
+class AuditedTrial(ReportValue):
     """A trial that was pruned, and trained to the end all the same."""
 
     trial: int
@@ -110,7 +110,7 @@ class AuditedTrial(Part):
     regret: float
 
 
-class PruningAudit(Part):
+class PruningAudit(ReportValue):
     """What pruning lost, as measured on trials that were pruned."""
 
     trials: tuple[AuditedTrial, ...]
@@ -125,7 +125,7 @@ class PruningAudit(Part):
     sentence: str
 
 
-class PeakDrift(Part):
+class PeakDrift(ReportValue):
     """How the best peak moved with the length of the runs."""
 
     from_updates: int
@@ -134,7 +134,7 @@ class PeakDrift(Part):
     """The best peak of the longer runs over that of the shorter ones."""
 
 
-class Transfer(Part):
+class Transfer(ReportValue):
     """What holds of the recommended schedule for a longer run."""
 
     ratio: float
@@ -163,7 +163,7 @@ class AdviceCode(StrEnum):
     FLOOR_COSTS = "floor-costs"
 
 
-class Advice(Part):
+class Advice(ReportValue):
     """Something to change, and the numbers that speak for it."""
 
     code: AdviceCode

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tuner.report.insights import Advice, ParameterImportances, Part, PruningAudit, Sensitivity, Transfer
+from tuner.report.insights import Advice, ParameterImportances, PruningAudit, ReportValue, Sensitivity, Transfer
 from tuner.schedules import Schedule
 from tuner.search.decision.decisions import Control, TrialStatus
 
@@ -40,14 +40,14 @@ class Verdict(StrEnum):
     """The rival's mean is better beyond noise although its median is not; or the best diverged and it did not."""
 
 
-class SeedLoss(Part):
+class SeedLoss(ReportValue):
     """The result of one confirmation run."""
 
     seed: int
     loss: float | None
 
 
-class Candidate(Part):
+class Candidate(ReportValue):
     """A schedule that was trained to the full horizon, as confirmed on fresh seeds."""
 
     trial: int
@@ -71,7 +71,7 @@ class Candidate(Part):
     """Seeds on which it diverged."""
 
 
-class Gain(Part):
+class Gain(ReportValue):
     """A rival's loss minus the best candidate's, paired by seed: positive where the best candidate is better."""
 
     mean: float
@@ -82,7 +82,7 @@ class Gain(Part):
     """The mean as a percentage of the rival's mean loss on these seeds; ``None`` unless that is positive."""
 
 
-class Comparison(Part):
+class Comparison(ReportValue):
     """A rival against the best candidate."""
 
     trial: int
@@ -99,7 +99,7 @@ class Comparison(Part):
     """Over the common seeds on which neither diverged; ``None`` when there is none."""
 
 
-class Plateau(Part):
+class EquivalentSet(ReportValue):
     """The configurations that cannot be told from the best: any of them would do."""
 
     members: tuple[Comparison, ...]
@@ -110,7 +110,7 @@ class Plateau(Part):
     reason: str
 
 
-class Cost(Part):
+class Cost(ReportValue):
     """Training that the answer took, in optimizer updates."""
 
     updates_spent: int
@@ -126,7 +126,7 @@ class Cost(Part):
     """``search_updates / updates_all_full``; confirmation is in neither."""
 
 
-class TrialRow(Part):
+class TrialRow(ReportValue):
     """One line of the table of all trials."""
 
     number: int
@@ -140,7 +140,7 @@ class TrialRow(Part):
     reason: str
 
 
-class Report(Part):
+class Report(ReportValue):
     """Which schedule to train with, what it gains, how sure that is, and what finding it took.
 
     Reports of version 1 stay readable: what they do not hold was not looked at, and has the default that says so.
@@ -170,7 +170,7 @@ class Report(Part):
     """The best constant rate; ``None`` when no constant rate is among the candidates."""
     default: Comparison | None
     """Linear warm-up and cosine to zero, its best member; ``None`` when none is among the candidates."""
-    plateau: Plateau
+    equivalents: EquivalentSet
     cost: Cost
     trials: tuple[TrialRow, ...]
     """By number."""

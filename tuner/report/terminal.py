@@ -84,7 +84,7 @@ def render(report: Report) -> Group:
         _heading(report),
         _section("Best, and recommended" if recommended == report.best else "Best", _best(report)),
         _section("Against what you would have used", _comparisons(report)),
-        _section("The plateau: what cannot be told from the best", _plateau(report)),
+        _section("The plateau: what cannot be told from the best", _equivalents(report)),
         *_insights(report),
         _section("Cost", Text(cost_sentence(report.cost, trials=len(report.trials)))),
         _section(
@@ -149,13 +149,13 @@ def _comparisons(report: Report) -> RenderableType:
     return table
 
 
-def _plateau(report: Report) -> RenderableType:
+def _equivalents(report: Report) -> RenderableType:
     if not report.best.losses:
         return Text("Nothing was confirmed, so what is as good as the best cannot be said.")
-    if len(report.plateau.members) == 1:
+    if len(report.equivalents.members) == 1:
         return Text("Nothing else: no other candidate is within noise of the best.")
     table = _table("trial", "schedule", "median, range", "gap, 95 % interval", flexible=1)
-    for member in report.plateau.members:
+    for member in report.equivalents.members:
         candidate = report.candidate(member.trial)
         recommended = member.trial == report.recommended.trial
         table.add_row(
@@ -164,7 +164,7 @@ def _plateau(report: Report) -> RenderableType:
             _two_lines(_median(candidate), _range(candidate)),
             Text("best", style="dim") if member.verdict is Verdict.SAME else _gain(member),
         )
-    return Group(table, Text(f"-> recommended, the cheapest to reuse: {report.plateau.reason}."))
+    return Group(table, Text(f"-> recommended, the cheapest to reuse: {report.equivalents.reason}."))
 
 
 def _insights(report: Report) -> list[RenderableType]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from tuner.report.exploration import ENOUGH_TRIALS, MIN_PEAKS, Exploration
 from tuner.report.insights import PeakLimit, Sensitivity, Tolerance
-from tuner.report.report import Candidate, Comparison, Cost, Gain, Plateau, Verdict
+from tuner.report.report import Candidate, Comparison, Cost, EquivalentSet, Gain, Verdict
 from tuner.search.sampler.options import BATCH_SIZE
 
 _MAX_DECIMALS = 9
@@ -125,16 +125,16 @@ def default_sentence(default: Comparison | None) -> str:
             return f"Against {name}: the gain over its best member, {_gain(default.gain)}, cannot be told from zero."
 
 
-def plateau_sentence(plateau: Plateau, *, recommended: Candidate, candidates: Sequence[Candidate]) -> str:
+def equivalent_sentence(equivalents: EquivalentSet, *, recommended: Candidate, candidates: Sequence[Candidate]) -> str:
     """How many candidates are as good as the best, and which of them to use."""
-    equals = len(plateau.members) - 1
+    equals = len(equivalents.members) - 1
     others = len(candidates) - 1
     if not others:
         return "It is the only candidate, so there is nothing to choose from."
     if not equals:
         return f"None of the {others} other candidates is within noise of it. Recommended: the best itself."
     told = f"{equals} of the {others} other candidates cannot be told from it"
-    return f"{told}. Recommended: {recommended.label} (trial {recommended.trial}), because {plateau.reason}."
+    return f"{told}. Recommended: {recommended.label} (trial {recommended.trial}), because {equivalents.reason}."
 
 
 def options_sentences(best: Candidate, *, rival: Candidate | None) -> Iterator[str]:

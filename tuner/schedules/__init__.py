@@ -26,7 +26,7 @@ from tuner.schedules.families import (
     Step,
     Wsd,
 )
-from tuner.schedules.plateau import PlateauSchedule, PlateauSettings
+from tuner.schedules.plateau import ReduceOnPlateau, ReduceOnPlateauSettings
 from tuner.schedules.schedule import MIN_WARMUP, Schedule
 from tuner.schedules.spans import Epochs, Updates
 from tuner.schedules.warmup import Warmup
@@ -46,10 +46,10 @@ __all__ = [
     "MultiStep",
     "OneCycle",
     "PiecewiseLinear",
-    "PlateauSchedule",
-    "PlateauSettings",
     "Polynomial",
     "Power",
+    "ReduceOnPlateau",
+    "ReduceOnPlateauSettings",
     "Rex",
     "Schedule",
     "Segment",

@@ -12,8 +12,8 @@ from tuner.errors import InvalidValue
 from tuner.schedules.values import Finite, Positive, Value
 
 
-class PlateauSettings(Value):
-    """How a `PlateauSchedule` reacts: frozen, and JSON like every other value."""
+class ReduceOnPlateauSettings(Value):
+    """How a `ReduceOnPlateau` reacts: frozen, and JSON like every other value."""
 
     version: Literal[1] = 1
     peak_lr: Positive
@@ -33,14 +33,14 @@ class PlateauSettings(Value):
 
 
 class _State(Value):
-    settings: PlateauSettings
+    settings: ReduceOnPlateauSettings
     reductions: int = Field(ge=0)
     best: float | None
     bad_evaluations: int = Field(ge=0)
     cooldown_left: int = Field(ge=0)
 
 
-class PlateauSchedule:
+class ReduceOnPlateau:
     """Lowers the learning rate when the validation loss stops falling.
 
     It depends on what was measured, so it has a state, and cannot be computed ahead, compressed, or branched from
@@ -53,11 +53,11 @@ class PlateauSchedule:
 
     is_compressible = False
 
-    def __init__(self, settings: PlateauSettings) -> None:
+    def __init__(self, settings: ReduceOnPlateauSettings) -> None:
         self._state = _State(settings=settings, reductions=0, best=None, bad_evaluations=0, cooldown_left=0)
 
     @property
-    def settings(self) -> PlateauSettings:
+    def settings(self) -> ReduceOnPlateauSettings:
         """How it reacts."""
         return self._state.settings
 

@@ -106,7 +106,7 @@ class Schedule(Value):
 
     @property
     def is_compressible(self) -> bool:
-        """True: the rate depends on the update alone (see `PlateauSchedule` for the kind where it does not)."""
+        """True: the rate depends on the update alone (see `ReduceOnPlateau` for the kind where it does not)."""
         return True
 
     @classmethod

@@ -15,7 +15,7 @@ from tuner.errors import InvalidValue
 from tuner.schedules.values import Finite, Value
 
 ROUNDING: Final = 1e-9
-"""Relative error that is put down to rounding, so that 0.7 of 10 updates is 7, and ten lengths of 0.1 fill a run."""
+"""SiblingRun error that is put down to rounding, so that 0.7 of 10 updates is 7, and ten lengths of 0.1 fill a run."""
 
 _LEAST: Final = 1e-12
 """Shorter lengths are nothing: dividing by them would overflow."""

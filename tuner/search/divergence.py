@@ -21,7 +21,7 @@ _BEYOND: Final = 1.5
 """How far above the range of peaks the limit may lie, in its logarithm."""
 
 
-def chance_to_last(
+def p_stable(
     peak_lrs: Sequence[float], *, lasted: Sequence[float], diverged: Sequence[float], peaks: tuple[float, float]
 ) -> Array:
     """The probability that a run does not diverge.
@@ -50,7 +50,7 @@ def chance_to_last(
     return chances
 
 
-def are_safe(
+def are_stable(
     peak_lrs: Sequence[float], *, lasted: Iterable[float], diverged: Iterable[float], peaks: tuple[float, float]
 ) -> NDArray[np.bool_]:
     """Whether runs are likely to last on another seed, in four cases of five.
@@ -71,7 +71,7 @@ def are_safe(
     if not edges or not len(peak_lrs):
         return np.ones(len(peak_lrs), dtype=np.bool_)
     inside = sorted(set(lasted) - edges)
-    safe: NDArray[np.bool_] = chance_to_last(peak_lrs, lasted=inside, diverged=sorted(edges), peaks=peaks) >= _SAFE
+    safe: NDArray[np.bool_] = p_stable(peak_lrs, lasted=inside, diverged=sorted(edges), peaks=peaks) >= _SAFE
     return safe & ~np.isin(peak_lrs, sorted(edges))
 
 

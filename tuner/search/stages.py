@@ -57,7 +57,7 @@ def likely_branch_points(schedule: Schedule, *, total_steps: int) -> tuple[int, 
     """After how many updates runs that are not known yet are likely to leave a run that holds its peak.
 
     The search chooses cooldowns among tenths of the run (`tuner.search.sampler.candidates`): whoever holds the same peak
-    after the same warm-up leaves where one of them begins, or goes on where this run's own plateau ends.
+    after the same warm-up leaves where one of them begins, or goes on where this run's own hold ends.
 
     Args:
         schedule: What the run trains.
@@ -68,17 +68,17 @@ def likely_branch_points(schedule: Schedule, *, total_steps: int) -> tuple[int, 
     """
     if not schedule.family.starts_at_peak:
         return ()
-    plateaus = (
-        _plateau(schedule.model_copy(update={"family": Wsd(cooldown=tenths / 10)}), total_steps=total_steps)
+    holds = (
+        _hold(schedule.model_copy(update={"family": Wsd(cooldown=tenths / 10)}), total_steps=total_steps)
         for tenths in range(1, 11)
     )
-    own = _plateau(schedule, total_steps=total_steps)
+    own = _hold(schedule, total_steps=total_steps)
     if own <= schedule.warmup.length(total_steps) + 1:
         return ()
-    return tuple(sorted({end for end in (*plateaus, own) if 0 < end <= own and end < total_steps}))
+    return tuple(sorted({end for end in (*holds, own) if 0 < end <= own and end < total_steps}))
 
 
-def _plateau(schedule: Schedule, *, total_steps: int) -> int:
+def _hold(schedule: Schedule, *, total_steps: int) -> int:
     """After how many updates a run leaves its peak for the first time, by bisection: its rates fall from there on."""
     low, high = schedule.warmup.length(total_steps), total_steps
     while low < high:
@@ -105,7 +105,7 @@ def tree_size(runs: Sequence[Array]) -> int:
     return sum(map(len, runs)) - shared
 
 
-def trunk_key(schedule: Schedule, *, total_steps: int, seed: int, options: OptionValues = ()) -> str:
+def prefix_key(schedule: Schedule, *, total_steps: int, seed: int, options: OptionValues = ()) -> str:
     """What runs have in common that are likely to share their beginning: options, and equal warm-ups to an equal rate.
 
     A hint, cheap to compute however long the run, and no promise: runs with one key may part at once.

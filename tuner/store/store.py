@@ -12,11 +12,11 @@ from tuner.store.db.engine import parse_url
 from tuner.store.jobs.events import Events
 from tuner.store.jobs.jobs import Jobs
 from tuner.store.jobs.planning import Planning
-from tuner.store.jobs.workers import Fleet
+from tuner.store.jobs.workers import Workers
 from tuner.store.maintenance import migrate as migration
 from tuner.store.people.audit import AuditLog
 from tuner.store.people.people import People
-from tuner.store.queue.metrics import FiguresPart
+from tuner.store.queue.metrics import QueueMetrics
 from tuner.store.queue.queue import Queue
 from tuner.store.webhooks.deliveries import Deliveries
 from tuner.store.webhooks.webhooks import Webhooks
@@ -36,11 +36,11 @@ class Store:
     jobs: Jobs
     queue: Queue
     planning: Planning
-    fleet: Fleet
+    workers: Workers
     events: Events
     webhooks: Webhooks
     deliveries: Deliveries
-    figures: FiguresPart
+    metrics: QueueMetrics
     people: People
     audit: AuditLog
 
@@ -55,11 +55,11 @@ class Store:
         self.jobs = Jobs(self._database)
         self.queue = Queue(self._database)
         self.planning = Planning(self._database)
-        self.fleet = Fleet(self._database)
+        self.workers = Workers(self._database)
         self.events = Events(self._database)
         self.webhooks = Webhooks(self._database)
         self.deliveries = Deliveries(self._database)
-        self.figures = FiguresPart(self._database)
+        self.metrics = QueueMetrics(self._database)
         self.people = People(self._database)
         self.audit = AuditLog(self._database)
 

@@ -26,7 +26,7 @@ GRACE_SECONDS = 5.0
 """Time that a command has to end by itself once it is asked to; less than a worker gives its runner."""
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _POLL_SECONDS = 0.05
-_GUARD = Path(__file__).with_name("guard.py")
+_GUARD = Path(__file__).with_name("process_guard.py")
 
 
 def run_command(

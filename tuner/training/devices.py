@@ -43,7 +43,7 @@ def cpu_threads(threads: int | None) -> int:
 
 
 @contextmanager
-def repeatable(device: torch.device, *, threads: int | None) -> Iterator[None]:
+def deterministic_algorithms(device: torch.device, *, threads: int | None) -> Iterator[None]:
     """Inside, the same seed gives the same numbers on CPU: a fixed number of threads, and deterministic algorithms.
 
     On CUDA the deterministic algorithms are slower and some are missing, so nothing is changed there: two runs with one

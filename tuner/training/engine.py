@@ -19,7 +19,7 @@ from tuner.errors import WorkloadError
 from tuner.jobs.records import CurvePoint
 from tuner.training.cadence import divergence_limit, evaluation_steps
 from tuner.training.protocol import Outcome, Verdict
-from tuner.training.randomness import random_state_kept
+from tuner.training.randomness import preserve_random_state
 from tuner.training.stepwise import StepwiseTraining
 
 GUARD_WINDOW = 32
@@ -195,7 +195,7 @@ class Engine:
 
     def _validate(self) -> float:
         """The validation loss; the random numbers it draws are not missing from the training."""
-        with random_state_kept(self._device):
+        with preserve_random_state(self._device):
             return _number(self._training.validate(), what="validate")
 
     def _told_to_stop(self, val_loss: float) -> bool:

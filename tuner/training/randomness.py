@@ -47,7 +47,7 @@ def restore_random_state(state: dict[str, Any], *, device: torch.device) -> None
 
 
 @contextmanager
-def random_state_kept(device: torch.device) -> Iterator[None]:
+def preserve_random_state(device: torch.device) -> Iterator[None]:
     """Whatever is drawn inside leaves the generators as they were."""
     state = random_state(device)
     try:

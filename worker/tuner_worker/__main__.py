@@ -28,7 +28,7 @@ from tuner_worker.runner.environment import runner_environment
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.log_shipper import LogShipper
 from tuner_worker.runner.process import RunnerCommand, RunnerProcess
-from tuner_worker.runner.process_tree import RunnerFamily
+from tuner_worker.runner.process_tree import ProcessTree
 from tuner_worker.runner.redaction import Redaction
 from tuner_worker.settings import WorkerSettings
 from tuner_worker.stopping import StopRequest
@@ -132,7 +132,7 @@ def work(settings: WorkerSettings, *, device: Device) -> int:
                 workloads=settings.workloads,
                 memory_limit_mib=settings.runner_memory_mb,
             )
-            family = RunnerFamily(f"{settings.data_dir.resolve()}/{name}")
+            family = ProcessTree(f"{settings.data_dir.resolve()}/{name}")
             log = RunnerLog(settings.data_dir / "logs" / name)
             metrics = WorkerMetrics(device)
             loop = WorkerLoop(

@@ -11,7 +11,7 @@ INTERVAL_SECONDS = 15.0
 """A worker that is silent for a minute is shown as dead."""
 
 
-class SignOfLife:
+class Heartbeat:
     """Tells the database that a worker is alive, no more often than needed.
 
     Args:
@@ -34,5 +34,5 @@ class SignOfLife:
         """
         now = self._clock()
         if now >= self._next:
-            self._store.fleet.beat(self._worker)
+            self._store.workers.beat(self._worker)
             self._next = now + INTERVAL_SECONDS

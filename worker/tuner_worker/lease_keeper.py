@@ -11,7 +11,7 @@ from tuner.errors import DatabaseUnavailable, LeaseLost
 from tuner.jobs.records import CurvePoint, LeasedRun, SnapshotRef
 from tuner.store import Store
 from tuner_worker.backoff import Backoff
-from tuner_worker.heartbeat import INTERVAL_SECONDS, SignOfLife
+from tuner_worker.heartbeat import INTERVAL_SECONDS, Heartbeat
 from tuner_worker.runner.log_shipper import LogShipper
 
 _log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ class LeaseKeeper:
         store: Store,
         *,
         lease: LeasedRun,
-        alive: SignOfLife,
+        alive: Heartbeat,
         shipper: LogShipper,
         lease_seconds: float,
         patience_seconds: float,

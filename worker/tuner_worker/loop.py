@@ -14,13 +14,13 @@ from tuner.conductor import LOCK_SECONDS
 from tuner.devices import Device
 from tuner.errors import DatabaseUnavailable, NotFound, TunerError
 from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer, WorkloadInfo
-from tuner.jobs.states import is_over
+from tuner.jobs.states import is_terminal
 from tuner.store import Store
 from tuner_worker.backoff import Backoff
-from tuner_worker.heartbeat import SignOfLife
+from tuner_worker.heartbeat import Heartbeat
 from tuner_worker.metrics import WorkerMetrics
 from tuner_worker.planner import Planner
-from tuner_worker.prefetch_plan import PlanAhead
+from tuner_worker.prefetch_plan import PlanPrefetch
 from tuner_worker.runner.log_shipper import LogShipper
 from tuner_worker.runner.process import RunnerDied, RunnerProcess
 from tuner_worker.runner.snapshot_folders import SnapshotFolders
@@ -52,7 +52,7 @@ class RunnerWouldNotStart(TunerError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Orders:
+class Directives:
     """What people have decided about a worker."""
 
     draining: bool = False
@@ -94,8 +94,8 @@ class WorkerLoop:
         self._stop = stop
         self._snapshots = SnapshotFolders(settings.data_dir / "snapshots")
         self._planner = Planner(store)
-        self._ahead = PlanAhead(store, planner=self._planner)
-        self._alive = SignOfLife(store, worker=name)
+        self._ahead = PlanPrefetch(store, planner=self._planner)
+        self._alive = Heartbeat(store, worker=name)
         self._supervisor = Supervisor(
             store,
             runner=runner,
@@ -110,8 +110,8 @@ class WorkerLoop:
         self._workloads: tuple[WorkloadInfo, ...] = ()
         self._announced = False
         self._took_back = False
-        self._orders = Orders()
-        self._trunk: str | None = None
+        self._orders = Directives()
+        self._prefix_key: str | None = None
 
     def run(self) -> None:
         """Work until asked to stop; then leave nothing behind: no runner, no lease, no sign of life.
@@ -147,7 +147,7 @@ class WorkerLoop:
                 self._planner.plan(lock)
             case None:
                 self._alive.give()
-                self._note_orders()
+                self._note_directives()
                 return False
         return True
 
@@ -155,19 +155,19 @@ class WorkerLoop:
         asked_at = time.monotonic()
         lease_seconds = self._settings.lease_time.total_seconds()
         take = self._store.queue.take
-        work = take(self._offer, lease_seconds=lease_seconds, lock_seconds=LOCK_SECONDS, trunk=self._trunk)
+        work = take(self._offer, lease_seconds=lease_seconds, lock_seconds=LOCK_SECONDS, prefix_key=self._prefix_key)
         found = {LeasedRun: "run", StudyLock: "plan"}.get(type(work), "nothing")
         self._metrics.claimed(time.monotonic() - asked_at, found=found)
         return work
 
-    def _note_orders(self) -> None:
+    def _note_directives(self) -> None:
         """Tell in the log what people have decided about this worker: it explains why a queue is left alone."""
         try:
-            known = self._store.fleet.worker(self._name)
+            known = self._store.workers.worker(self._name)
         except NotFound:  # somebody took it for dead and had it forgotten
             self._announced = False
             return
-        orders = Orders(draining=known.draining, reserved_for=known.reserved_for)
+        orders = Directives(draining=known.draining, reserved_for=known.reserved_for)
         if orders != self._orders:
             _log.info("worker.orders", draining=orders.draining, reserved_for=orders.reserved_for)
             self._orders = orders
@@ -190,7 +190,7 @@ class WorkerLoop:
     def _ready(self) -> bool:
         """See to it that our old leases are free, a runner is up and the fleet knows us. False when asked to stop."""
         if not self._took_back:
-            freed = self._store.queue.take_back(self._name)
+            freed = self._store.queue.release_worker(self._name)
             self._sweep()
             self._took_back = True
             event = "database.back" if self._workloads else "worker.started"
@@ -199,7 +199,7 @@ class WorkerLoop:
             self._announced = False
             self._workloads = self._start_runner()
         if not self._announced and self._workloads:
-            self._store.fleet.announce(self._offer, workloads=self._workloads)
+            self._store.workers.announce(self._offer, workloads=self._workloads)
             self._announced = True
         return self._announced
 
@@ -233,7 +233,7 @@ class WorkerLoop:
         with structlog.contextvars.bound_contextvars(job_id=lease.job_id, run_id=lease.run_id):
             _log.info("run.claimed", attempt=lease.attempt, workload=lease.workload, total_steps=lease.total_steps)
             end = self._supervisor.train(lease)
-            self._trunk = lease.trunk
+            self._prefix_key = lease.prefix_key
             if self._ahead.broke_off:
                 self._ahead.broke_off, self._took_back = False, False  # the study may still be locked in our name
             if end is RunEnd.RECORDED:
@@ -247,13 +247,13 @@ class WorkerLoop:
 
     def _is_over(self, run_id: str) -> bool:
         try:
-            return is_over(self._store.jobs.run(run_id).state)
+            return is_terminal(self._store.jobs.run(run_id).state)
         except NotFound:  # of another database, or no run's folder at all: not ours to delete
             return False
 
     def _leave(self) -> None:
         with suppress(DatabaseUnavailable):
-            self._store.fleet.retire(self._name)
+            self._store.workers.retire(self._name)
         _log.info("worker.left")
 
 

@@ -15,7 +15,7 @@ from tuner_worker.planner import Planner
 _log = structlog.get_logger(__name__)
 
 
-class PlanAhead:
+class PlanPrefetch:
     """One planning step beside each run, on a thread of its own.
 
     The step is over before the run's result is recorded: what the plan knows is then the same however long runs and
@@ -23,7 +23,7 @@ class PlanAhead:
 
     Args:
         store: The database.
-        planner: Takes the step; used by nobody else from `begin` until `is_over`.
+        planner: Takes the step; used by nobody else from `begin` until `is_terminal`.
     """
 
     def __init__(self, store: Store, *, planner: Planner) -> None:
@@ -44,7 +44,7 @@ class PlanAhead:
         if self._step is None:
             self._step = self._thread.submit(self._plan, lease)
 
-    def is_over(self, *, timeout: float = 0.0) -> bool:
+    def is_terminal(self, *, timeout: float = 0.0) -> bool:
         """Whether the step that was begun has ended; waits for it so many seconds."""
         return self._step is None or bool(wait([self._step], timeout=timeout).done)
 

@@ -27,7 +27,7 @@ class StopRequest:
         return self._read_fd
 
     def request(self) -> None:
-        """Ask to stop. Asking again changes nothing."""
+        """Ask to stop. ClaimRequest again changes nothing."""
         if not self._requested:
             self._requested = True
             os.write(self._write_fd, b"x")

@@ -24,14 +24,14 @@ from tuner.training.protocol import (
     Updated,
     Verdict,
 )
-from tuner_worker.heartbeat import SignOfLife
+from tuner_worker.heartbeat import Heartbeat
 from tuner_worker.lease_keeper import LeaseKeeper
 from tuner_worker.metrics import WorkerMetrics
-from tuner_worker.prefetch_plan import PlanAhead
+from tuner_worker.prefetch_plan import PlanPrefetch
 from tuner_worker.runner.log_shipper import LogShipper
 from tuner_worker.runner.process import RunnerDied, RunnerProcess
 from tuner_worker.runner.snapshot_folders import SnapshotFolders
-from tuner_worker.runner.watchdog import Patience, RunWatch
+from tuner_worker.runner.watchdog import Patience, Watchdog
 from tuner_worker.settings import WorkerSettings
 from tuner_worker.stopping import StopRequest
 
@@ -71,12 +71,12 @@ class Supervisor:
         store: Store,
         *,
         runner: RunnerProcess,
-        alive: SignOfLife,
+        alive: Heartbeat,
         shipper: LogShipper,
         metrics: WorkerMetrics,
         settings: WorkerSettings,
         snapshots: SnapshotFolders,
-        ahead: PlanAhead,
+        ahead: PlanPrefetch,
         stop: StopRequest,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -106,7 +106,7 @@ class Supervisor:
             patience_seconds=self._settings.outage_patience.total_seconds(),
             clock=self._clock,
         )
-        watch = RunWatch(self._patience, now=self._clock())
+        watch = Watchdog(self._patience, now=self._clock())
         self._ahead.forget()
         self._shipper.begin(f"run {lease.run_id}, attempt {lease.attempt}")
         try:
@@ -150,12 +150,12 @@ class Supervisor:
         if not self._settings.branch_memory_mb:
             return ()
         try:
-            relatives = self._store.queue.relatives(lease)
+            sibling_runs = self._store.queue.sibling_runs(lease)
         except (DatabaseUnavailable, NotFound):  # what is not kept for others costs updates, and no more
             return ()
-        return branch_points_of(lease, relatives=relatives)
+        return branch_points_of(lease, sibling_runs=sibling_runs)
 
-    def _follow(self, lease: LeasedRun, *, keeper: LeaseKeeper, watch: RunWatch) -> Ended:
+    def _follow(self, lease: LeasedRun, *, keeper: LeaseKeeper, watch: Watchdog) -> Ended:
         """Pass messages both ways until the run ends.
 
         Raises:
@@ -170,7 +170,7 @@ class Supervisor:
                 watch.heard(now, updates=_updates_done(message))
             match message:
                 case Branched() | Evaluated() | Updated() | SnapshotSaved() | Ended() if message.run_id != lease.run_id:
-                    raise self._runner.put_down(f"it broke the protocol: it speaks of run {message.run_id}")
+                    raise self._runner.kill_with_reason(f"it broke the protocol: it speaks of run {message.run_id}")
                 case None:
                     pass
                 case Branched(step=step, points=points):
@@ -191,9 +191,9 @@ class Supervisor:
                 case Updated():
                     pass
                 case Hello():
-                    raise self._runner.put_down("it broke the protocol: a second 'hello'")
+                    raise self._runner.kill_with_reason("it broke the protocol: a second 'hello'")
             if overdue := watch.overdue(now):
-                raise self._runner.put_down(overdue.reason, stuck=overdue.stuck, final=overdue.final)
+                raise self._runner.kill_with_reason(overdue.reason, stuck=overdue.stuck, final=overdue.final)
             keeper.beat_if_due()
             # A run that is paused or pre-empted has until its next evaluation, however long that takes: being killed
             # would cost it all updates since its last snapshot.
@@ -209,7 +209,7 @@ class Supervisor:
 
     def _wait_for_plan(self, keeper: LeaseKeeper) -> None:
         """Let the plan that was begun beside the run end before the run does; the lease is kept meanwhile."""
-        while not self._ahead.is_over(timeout=keeper.seconds_to_beat()):
+        while not self._ahead.is_terminal(timeout=keeper.seconds_to_beat()):
             keeper.beat_if_due()
 
     def _tidy(self, ended: Ended) -> None:

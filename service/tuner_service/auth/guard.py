@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from tuner.people.roles import LOCAL, Principal
 from tuner.people.tokens import digest
-from tuner_service.auth.rate_limits import Allowance, AtOnce
+from tuner_service.auth.rate_limits import ConcurrencyLimit, RateLimit
 from tuner_service.auth.sessions import Session, Sessions
 from tuner_service.errors import Unauthenticated
 from tuner_service.settings import Settings
@@ -62,9 +62,9 @@ class Guard:
     ) -> None:
         self.login_needed = settings.login_needed
         self.sessions = Sessions(secret, lifetime=settings.session_lifetime, secure=settings.secure_cookies)
-        self.requests = Allowance(settings.rate_limit)
-        self.refusals = Allowance(settings.login_rate_limit)
-        self.streams = AtOnce(settings.stream_limit, what="event streams", again_in=_STREAM_AGAIN_SECONDS)
+        self.requests = RateLimit(settings.rate_limit)
+        self.refusals = RateLimit(settings.login_rate_limit)
+        self.streams = ConcurrencyLimit(settings.stream_limit, what="event streams", again_in=_STREAM_AGAIN_SECONDS)
         self._accounts = accounts
         self._clock = clock
         self._remembered: dict[str, tuple[Principal, float]] = {}

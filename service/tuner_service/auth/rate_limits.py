@@ -16,7 +16,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from tuner_service.errors import TooManyRequests
 
 
-class Allowance:
+class RateLimit:
     """A number of requests in a time, for each who asks.
 
     Args:
@@ -42,7 +42,7 @@ class Allowance:
         raise TooManyRequests(str(self._item), seconds=max(1, math.ceil(reset_at - time.time())))
 
 
-class AtOnce:
+class ConcurrencyLimit:
     """How much of what takes long may be under way at a time, for each who asks for it.
 
     Args:

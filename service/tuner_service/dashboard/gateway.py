@@ -23,8 +23,8 @@ from tuner.jobs.records import Visibility
 from tuner.people.roles import Principal
 from tuner.report.report import Report
 from tuner.store import Store
-from tuner.store.optuna.study_scope import Look, looking
-from tuner_service.dashboard import notes as story
+from tuner.store.optuna.study_scope import StudyScope, use_scope
+from tuner_service.dashboard import notes
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_response
 from tuner_service.resources import Resources
@@ -47,7 +47,7 @@ _TOLD_SECONDS = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class _Told:
-    look: Look
+    look: StudyScope
     at: float
 
 
@@ -76,7 +76,7 @@ class Gateway:
         path, seen = request.url.path, _asking(request).visibility
         look = await run_in_threadpool(self._look, resources.store, path=path, visibility=seen)
         dashboard = await run_in_threadpool(self._ready, resources.store)
-        with looking(look):
+        with use_scope(look):
             await dashboard(scope, receive, send)
 
     def _ready(self, store: Store) -> ASGIApp:
@@ -89,16 +89,16 @@ class Gateway:
                 self._dashboard = GZipMiddleware(adapted)
             return self._dashboard
 
-    def _look(self, store: Store, *, path: str, visibility: Visibility) -> Look:
+    def _look(self, store: Store, *, path: str, visibility: Visibility) -> StudyScope:
         """What this request may see.
 
         Raises:
             NotFound: The path is none of the dashboard's, or of a study that may not be seen.
         """
         if _OPEN.fullmatch(path):
-            return Look(titles={})
+            return StudyScope(titles={})
         if _LIST.fullmatch(path):
-            return Look(titles=_titles(store, visibility=visibility))
+            return StudyScope(titles=_titles(store, visibility=visibility))
         one = _ONE.fullmatch(path)
         if one is None:
             raise NotFound("path", key=path, hint="The dashboard is at /dashboard, the API under /v1")
@@ -112,7 +112,7 @@ class Gateway:
             raise NotFound("study", key=one[1], hint="The dashboard's first page lists those that there are")
         return self._of_study(store, view=view, job_id=job.id)
 
-    def _of_study(self, store: Store, *, view: StudyView, job_id: str) -> Look:
+    def _of_study(self, store: Store, *, view: StudyView, job_id: str) -> StudyScope:
         now = time.monotonic()
         told = self._told.get(job_id)
         if told is None or now - told.at > _TOLD_SECONDS:
@@ -132,14 +132,14 @@ def _titles(store: Store, *, visibility: Visibility) -> dict[str, str]:
     cursor: str | None = None
     while len(titles) < MAX_LISTED:
         page = store.jobs.list(visibility=visibility, cursor=cursor, limit=200)
-        titles.update((job.id, story.title(job)) for job in page.items)
+        titles.update((job.id, notes.title(job)) for job in page.items)
         cursor = page.next_cursor
         if cursor is None:
             break
     return titles
 
 
-def _story(store: Store, *, view: StudyView, job_id: str) -> Look:
+def _story(store: Store, *, view: StudyView, job_id: str) -> StudyScope:
     record = store.planning.load(job_id)
     stored = store.jobs.report(job_id)
     study_id = view.id_of(job_id)
@@ -147,5 +147,5 @@ def _story(store: Store, *, view: StudyView, job_id: str) -> Look:
         raise DatabaseUnavailable("the study has just been deleted")
     trial_ids = {trial.number: trial._trial_id for trial in view.get_all_trials(study_id, deepcopy=False)}
     report = None if stored is None else Report.model_validate(stored)
-    attributes = story.attributes(record, report=report, trial_ids=trial_ids)
-    return Look(titles={job_id: story.title(record.job)}, study=job_id, attributes=attributes)
+    attributes = notes.attributes(record, report=report, trial_ids=trial_ids)
+    return StudyScope(titles={job_id: notes.title(record.job)}, study=job_id, attributes=attributes)

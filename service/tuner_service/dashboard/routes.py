@@ -39,7 +39,7 @@ def open_dashboard(job: VisibleJob, store: StoreDep) -> RedirectResponse:
     """Leads to the page of the job's study in the Optuna dashboard; there is one from the first planning on."""
     study_id = store.study_view().id_of(job.id)
     if study_id is None:
-        raise NotFound("study", key=job.id, hint="The job has not been planned yet. Look again when it runs")
+        raise NotFound("study", key=job.id, hint="The job has not been planned yet. StudyScope again when it runs")
     return RedirectResponse(f"/dashboard/studies/{study_id}", status_code=status.HTTP_307_TEMPORARY_REDIRECT)
 
 

@@ -14,7 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.records import EventRecord
-from tuner.jobs.states import JobState, is_over
+from tuner.jobs.states import JobState, is_terminal
 from tuner.people.roles import Principal
 from tuner.store import Store
 from tuner_service.auth.access import PrincipalDep, VisibleJob
@@ -147,7 +147,7 @@ def _of_job(store: Store, *, job_id: str, asking: Principal, after: int) -> _Loo
     if not asking.visibility.covers(job):
         raise NotFound("job", key=job_id)
     events = store.events.after(after, job_id=job_id, limit=_BATCH)
-    return _Look(events=events, end=job.state if is_over(job.state) else None)
+    return _Look(events=events, end=job.state if is_terminal(job.state) else None)
 
 
 def _of_all(store: Store, *, asking: Principal, after: int) -> _Look:

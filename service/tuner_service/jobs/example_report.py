@@ -17,7 +17,7 @@ from tuner.report.insights import (
     Sensitivity,
     Tolerance,
 )
-from tuner.report.report import Candidate, Comparison, Cost, Gain, Plateau, Report, SeedLoss, TrialRow, Verdict
+from tuner.report.report import Candidate, Comparison, Cost, EquivalentSet, Gain, Report, SeedLoss, TrialRow, Verdict
 from tuner.schedules import Constant, Schedule
 from tuner.search.decision.decisions import Control, TrialStatus
 from tuner.search.decision.rungs import rung_steps
@@ -73,7 +73,7 @@ REPORT: Final = Report(
         gain=Gain(mean=0.02, low=0.015, high=0.025, percent=7.7),
     ),
     default=None,
-    plateau=Plateau(
+    equivalents=EquivalentSet(
         members=(_SAME,), recommended=7, rule="those that cannot be told from the best", reason="it is the only one"
     ),
     cost=Cost(

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from tuner.exports import ExportFormat
-from tuner.jobs.exporting import exported_run
+from tuner.jobs.exporting import export_context
 from tuner.jobs.records import JobRecord
-from tuner.jobs.states import is_over
+from tuner.jobs.states import is_terminal
 from tuner.report.pages.formats import ReportFormat
 from tuner.report.report import Report
 from tuner.store import Store
@@ -74,7 +74,7 @@ def export_schedule(
     else:
         chosen = store.jobs.trial(job.id, number=trial)
         schedule, options = chosen.schedule, chosen.options
-    run = exported_run(job.spec, options=options, total_steps=total_steps)
+    run = export_context(job.spec, options=options, total_steps=total_steps)
     if run.fitted_from is not None:
         schedule = schedule.compressed(run.total_steps, from_steps=run.fitted_from)
     return written(schedule, run=run, format=format, name=f"schedule-{job.id[:8]}-{run.total_steps}")
@@ -90,7 +90,7 @@ def _report(job: JobRecord, *, store: Store) -> Report:
 def _instead(job: JobRecord, *, store: Store) -> str:
     """What to do while there is no report, or because there never will be."""
     best = store.jobs.detail(job.id).progress.best
-    wait = "" if is_over(job.state) else f"Watch /v1/jobs/{job.id}/events until it completes. "
+    wait = "" if is_terminal(job.state) else f"Watch /v1/jobs/{job.id}/events until it completes. "
     if best is None:
         return wait or f"No run of it has succeeded; /v1/jobs/{job.id}/runs tells why."
     return f"{wait}The best so far is trial {best.trial}: /v1/jobs/{job.id}/export?trial={best.trial} exports it."

@@ -101,11 +101,11 @@ def preview_job(
     nothing = JobPreview(spec=None, price=None, estimate=None, would_refuse=(), queue_ahead=0)
     try:
         _check_may_submit(asking, team=team)
-        spec = admit(request, workloads=store.fleet.workloads(), team=team)
+        spec = admit(request, workloads=store.workers.workloads(), team=team)
     except (Forbidden, InvalidValue) as error:
         return JobPreview(**vars(nothing) | {"would_refuse": (obstacle(error),)})
     refused: tuple[TunerError, ...] = store.jobs.would_refuse(spec, by=by)
-    version = store.fleet.workload(spec.workload).version
+    version = store.workers.workload(spec.workload).version
     return _preview(
         spec,
         paces=store.queue.paces(spec.workload, version),
@@ -151,7 +151,7 @@ def _submitted(
         earlier = store.jobs.replayed(team, idempotency_key=key, request_digest=digest)
         if earlier is not None:
             return earlier
-    spec = admit(read_request(given), workloads=store.fleet.workloads(), team=team)
+    spec = admit(read_request(given), workloads=store.workers.workloads(), team=team)
     return store.jobs.submit(spec, by=by, idempotency_key=key, request_digest=digest, origin=origin)
 
 

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from tuner.errors import DatabaseUnavailable
 from tuner.store import Store
-from tuner.store.queue.metrics import WAIT_BUCKETS, Figures, Happened, Waits
+from tuner.store.queue.metrics import WAIT_BUCKETS, QueueCounters, QueueGauges, Waits
 
 MAX_AGE = timedelta(seconds=5)
 """Figures are counted at most so often, however many ask."""
@@ -31,7 +31,7 @@ class Tally:
         self.prunes: Counter[str] = Counter()
         self.waits: dict[str, Waits] = defaultdict(lambda: Waits(within=(0,) * len(WAIT_BUCKETS), count=0, seconds=0.0))
 
-    def add(self, happened: Happened) -> None:
+    def add(self, happened: QueueCounters) -> None:
         """Add what happened since the look before."""
         self.lease_expiries.update(happened.lease_expiries)
         self.prunes.update(happened.prunes)
@@ -85,9 +85,9 @@ class QueueCollector(Collector):
         up = GaugeMetricFamily("tuner_database_up", "Whether the database answers.")
         try:
             if self._seen is None:
-                self._seen = self._store.figures.last_event()
-            happened = self._store.figures.happened(after=self._seen)
-            figures = self._store.figures.now()
+                self._seen = self._store.metrics.last_event()
+            happened = self._store.metrics.happened(after=self._seen)
+            figures = self._store.metrics.now()
         except DatabaseUnavailable as outage:
             log.warning("metrics.waiting", reason=str(outage))
             up.add_metric([], 0)
@@ -98,7 +98,7 @@ class QueueCollector(Collector):
         return (up, *_present(figures), *_past(self._tally))
 
 
-def _present(figures: Figures) -> Iterator[Metric]:
+def _present(figures: QueueGauges) -> Iterator[Metric]:
     jobs = GaugeMetricFamily("tuner_jobs", "Jobs.", labels=["team", "state"])
     for (team, state), count in figures.jobs.items():
         jobs.add_metric([team, state], count)

@@ -15,7 +15,7 @@ UserName = Annotated[str, Path(pattern=USER_NAME, max_length=100, description="N
 TeamName = Annotated[str, Path(pattern=TEAM_NAME, max_length=100, description="Name of the team.")]
 
 
-def seen_team(team: TeamName, asking: PrincipalDep) -> str:
+def readable_team(team: TeamName, asking: PrincipalDep) -> str:
     """The name of a team, for those who may see it.
 
     Raises:
@@ -26,10 +26,10 @@ def seen_team(team: TeamName, asking: PrincipalDep) -> str:
     return team
 
 
-SeenTeam = Annotated[str, Depends(seen_team)]
+ReadableTeam = Annotated[str, Depends(readable_team)]
 
 
-def managed_team(team: SeenTeam, asking: PrincipalDep) -> str:
+def managed_team(team: ReadableTeam, asking: PrincipalDep) -> str:
     """The name of a team, for those who manage its members.
 
     Raises:

@@ -12,7 +12,7 @@ from tuner_service.auth.access import ActorDep, PrincipalDep, running_the_servic
 from tuner_service.bodies import strictly
 from tuner_service.examples import answer
 from tuner_service.people import schemas
-from tuner_service.people.names import ManagedTeam, SeenTeam, TeamName, UserName
+from tuner_service.people.names import ManagedTeam, ReadableTeam, TeamName, UserName
 from tuner_service.people.schemas import MEMBER, TEAM, MemberRole
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import declared
@@ -34,7 +34,7 @@ def list_teams(asking: PrincipalDep, store: StoreDep) -> tuple[TeamRecord, ...]:
 
 
 @router.get("/{team}", summary="Show a team", responses={**answer(TEAM), **_MISSING})
-def show_team(team: SeenTeam, store: StoreDep) -> TeamRecord:
+def show_team(team: ReadableTeam, store: StoreDep) -> TeamRecord:
     """Its share of the devices, and its limits."""
     return store.people.team(team)
 
@@ -69,7 +69,7 @@ def delete_team(team: TeamName, by: ActorDep, resources: ResourcesDep) -> None:
 
 
 @router.get("/{team}/members", summary="List a team's members", responses={**answer([MEMBER]), **_MISSING})
-def list_members(team: SeenTeam, store: StoreDep) -> tuple[Member, ...]:
+def list_members(team: ReadableTeam, store: StoreDep) -> tuple[Member, ...]:
     """Who belongs to the team, and in which role."""
     return store.people.members(team)
 

@@ -12,7 +12,7 @@ from tuner.errors import NotFound
 from tuner.jobs.webhooks import DeliveryState, NewWebhook, WebhookChange, WebhookRecord
 from tuner.people.roles import Role
 from tuner_service.auth.access import ActorDep, PrincipalDep, require
-from tuner_service.auth.rate_limits import AtOnce
+from tuner_service.auth.rate_limits import ConcurrencyLimit
 from tuner_service.bodies import strictly
 from tuner_service.errors import Forbidden
 from tuner_service.examples import answer
@@ -32,7 +32,7 @@ _BODY = declared(catalog.INVALID_REQUEST, catalog.BODY_TOO_LARGE, catalog.NOT_JS
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], dependencies=[Depends(require(Role.ADMIN))], responses=_ADMIN)
 
 
-_TRIES = AtOnce(4, what="tries of webhooks", again_in=10)
+_TRIES = ConcurrencyLimit(4, what="tries of webhooks", again_in=10)
 """Each holds one of the threads that answer everything else, for as long as its receiver likes."""
 
 

@@ -50,13 +50,13 @@ def list_workers(store: StoreDep, asking: PrincipalDep) -> tuple[WorkerRecord, .
 
     Of the runs that it holds, those of jobs that you may see.
     """
-    return store.fleet.workers(visibility=asking.visibility)
+    return store.workers.workers(visibility=asking.visibility)
 
 
 @router.get("/{name}", summary="Show a worker", responses=_MISSING | answer(WORKER))
 def show_worker(name: Name, store: StoreDep, asking: PrincipalDep) -> WorkerRecord:
     """One worker: what it offers, what it runs, when it was last heard of, whether it drains."""
-    return store.fleet.worker(name, visibility=asking.visibility)
+    return store.workers.worker(name, visibility=asking.visibility)
 
 
 @router.patch(
@@ -75,7 +75,7 @@ def change_worker(
 
     What is decided here outlives a restart of the worker.
     """
-    return store.fleet.set_worker(name, **change.model_dump(exclude_unset=True), by=by)
+    return store.workers.set_worker(name, **change.model_dump(exclude_unset=True), by=by)
 
 
 @router.delete(
@@ -90,4 +90,4 @@ def forget_worker(name: Name, store: StoreDep, by: ActorDep) -> None:
 
     One that is alive is refused: stop it first.
     """
-    store.fleet.forget(name, by=by)
+    store.workers.forget(name, by=by)

@@ -20,10 +20,10 @@ Name = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]+$", 
 @router.get("", summary="List workloads", responses=answer((WORKLOAD,)))
 def list_workloads(store: StoreDep) -> tuple[WorkloadInfo, ...]:
     """Every workload that a worker has announced, with its options and their defaults."""
-    return store.fleet.workloads()
+    return store.workers.workloads()
 
 
 @router.get("/{name}", summary="Show a workload", responses=declared(catalog.NOT_FOUND) | answer(WORKLOAD))
 def show_workload(name: Name, store: StoreDep) -> WorkloadInfo:
     """One workload: what it trains, its options with defaults and ranges, its optimizers, its usual horizon."""
-    return store.fleet.workload(name)
+    return store.workers.workload(name)

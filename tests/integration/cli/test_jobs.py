@@ -160,7 +160,7 @@ class TestCancel:
 class TestWithoutAWorker:
     @pytest.fixture(autouse=True)
     def left(self, store, job_id):
-        store.fleet.retire("far-away")
+        store.workers.retire("far-away")
         yield
         announce(store, "far-away", device="cuda:0", workloads=[TINY])
 

@@ -125,11 +125,11 @@ def test_the_stack_of_the_compose_file_comes_up_works_and_goes_down(containers: 
         assert token.startswith("stt_")
         with closing(Store.open(containers.database_url)) as store:
             deadline = time.monotonic() + SECONDS
-            while [worker.device for worker in store.fleet.workers()] != ["cpu"]:
+            while [worker.device for worker in store.workers.workers()] != ["cpu"]:
                 assert running["worker"].poll() is None, containers.log("worker")
                 assert time.monotonic() < deadline, containers.log("worker")
                 time.sleep(0.1)
-            assert store.fleet.workloads()
+            assert store.workers.workloads()
         for service in reversed(running):
             running[service].terminate()
             assert running[service].wait(timeout=30) == 0, containers.log(service)

@@ -22,10 +22,10 @@ from tuner.jobs.records import JobRecord
 from tuner.jobs.states import JobState
 from tuner.people.roles import Principal, Role
 from tuner.store import Store
-from tuner.store.optuna.study_scope import Look, looking
+from tuner.store.optuna.study_scope import StudyScope, use_scope
 from tuner.store.optuna.study_view import ReadOnlyStudies
 from tuner_service.app import create_app
-from tuner_service.dashboard import notes as story
+from tuner_service.dashboard import notes
 from tuner_service.settings import Settings
 
 OTHER = Principal(user="eve", team="others", role=Role.SUBMITTER, token_id=None)
@@ -105,12 +105,12 @@ def test_the_notes_tell_the_answer_and_each_trials_schedule(page: TestClient, jo
     told = detail(page, job)
     report = store.jobs.report(job.id)
     assert report is not None
-    assert story.plain(report["finding"]) in told["note"]["body"]
+    assert notes.plain(report["finding"]) in told["note"]["body"]
     assert report["recommended"]["schedule"]["family"]["name"] in told["note"]["body"]
     trials = store.planning.load(job.id).trials
     assert len(told["trials"]) == len(trials) == 3
     for trial, shown in zip(trials, told["trials"], strict=True):
-        assert story.plain(trial.schedule.label) in shown["note"]["body"]
+        assert notes.plain(trial.schedule.label) in shown["note"]["body"]
         picture = f"/v1/jobs/{job.id}/trials/{trial.number}/schedule.svg"
         assert picture in shown["note"]["body"]
         drawn = page.get(picture)
@@ -140,9 +140,9 @@ def test_the_notes_are_where_the_dashboards_own_reader_looks(store: Store, job: 
     assert study_id is not None
     ids = {trial.number: trial._trial_id for trial in view.get_all_trials(study_id)}
     study = optuna.create_study()
-    for key, value in story.attributes(record, report=None, trial_ids=ids).items():
+    for key, value in notes.attributes(record, report=None, trial_ids=ids).items():
         study._storage.set_study_system_attr(study._study_id, key, value)
-    assert get_note(study) == story.study_note(record, report=None)
+    assert get_note(study) == notes.study_note(record, report=None)
 
 
 @pytest.mark.parametrize("path", ["", "/param_importances", "/plot/slice"])
@@ -189,7 +189,7 @@ def test_the_view_refuses_every_write_itself(store: Store, job: JobRecord) -> No
     view = store.study_view()
     study_id = view.id_of(job.id)
     assert study_id is not None
-    with looking(Look(titles={})), pytest.raises(ReadOnlyStudies):
+    with use_scope(StudyScope(titles={})), pytest.raises(ReadOnlyStudies):
         view.delete_study(study_id)
     with pytest.raises(TunerError, match="read-only"):
         view.set_study_system_attr(study_id, "a", 1)

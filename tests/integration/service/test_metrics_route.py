@@ -100,7 +100,7 @@ class TestLatency:
             raise RuntimeError("broken")
 
         with monkeypatch.context() as patched:
-            patched.setattr(store.fleet, "workloads", broken)
+            patched.setattr(store.workers, "workloads", broken)
             assert api.get("/v1/workloads").status_code == 500
         assert self.count(scrape, method="GET", route="/v1/workloads", status="500") == 1
 
@@ -112,7 +112,7 @@ def test_while_the_database_is_away_it_says_so_and_tells_the_rest(
         raise DatabaseUnavailable("connection refused")
 
     api.get("/healthz")
-    monkeypatch.setattr(store.figures, "now", away)
+    monkeypatch.setattr(store.metrics, "now", away)
     assert api.get("/metrics").status_code == 200
     assert scrape("tuner_database_up") == 0
     assert scrape("tuner_http_request_seconds_count", method="GET", route="/healthz", status="200") == 1

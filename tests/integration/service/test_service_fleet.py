@@ -93,7 +93,7 @@ class TestWorkers:
 
     def test_a_dead_worker_is_forgotten_and_a_live_one_refused(self, ask: Ask, store: Store):
         assert ask("ada", "DELETE", "/v1/workers/w1").status_code == 409
-        store.fleet.retire("w1")
+        store.workers.retire("w1")
         assert ask("ada", "DELETE", "/v1/workers/w1").status_code == 204
         assert ask("ada", "GET", "/v1/workers/w1").status_code == 404
 

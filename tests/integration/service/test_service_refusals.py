@@ -275,7 +275,7 @@ def test_a_database_that_is_away_is_a_passing_problem(api: TestClient, store: St
     def away(**_: object) -> None:
         raise DatabaseUnavailable("the database does not answer: connection refused")
 
-    monkeypatch.setattr(store.fleet, "workers", away)
+    monkeypatch.setattr(store.workers, "workers", away)
     monkeypatch.setattr(store, "now", away)
     answer, ready = api.get("/v1/workers"), api.get("/readyz")
     assert body_of(answer)["type"] == "/problems/database-unavailable"
@@ -289,7 +289,7 @@ def test_a_mistake_of_ours_tells_nothing_of_its_insides(api: TestClient, store: 
     def broken(**_: object) -> None:
         raise RuntimeError("password=hunter2")
 
-    monkeypatch.setattr(store.fleet, "workers", broken)
+    monkeypatch.setattr(store.workers, "workers", broken)
     answer = api.get("/v1/workers")
     assert body_of(answer)["type"] == "/problems/internal-error"
     assert "hunter2" not in answer.text

@@ -1,4 +1,4 @@
-"""Runs over HTTP: pages of them, thinned curves, and what they printed."""
+"""Runs over HTTP: pages of them, downsample curves, and what they printed."""
 
 from __future__ import annotations
 

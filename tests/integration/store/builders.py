@@ -102,7 +102,7 @@ def announce(store: Store, name: str, *, device: str = "cpu", workloads: Sequenc
     """Have a worker say what it offers."""
     kind = DeviceKind.CUDA if device.startswith("cuda") else DeviceKind.CPU
     served = Device(name=device, torch_name=device, kind=kind, model=kind.value)
-    store.fleet.announce(WorkerOffer.of(name, device=served, workloads=workloads), workloads=workloads)
+    store.workers.announce(WorkerOffer.of(name, device=served, workloads=workloads), workloads=workloads)
 
 
 def schedule(peak_lr: float = 0.1) -> Schedule:

@@ -187,7 +187,7 @@ def test_everybody_at_once_on_the_same_jobs_neither_locks_up_nor_loses_a_run(
         for round_ in range(4):
             sql("UPDATE tuner_runs SET lease_expires_at = 1.0 WHERE lease_token IS NOT NULL")
             store.queue.reap()
-            store.queue.take_back(f"t{round_ % 3}")
+            store.queue.release_worker(f"t{round_ % 3}")
             if round_ == 2:
                 store.jobs.cancel(jobs[-1], reason="in the middle")
 
@@ -266,4 +266,4 @@ def test_a_job_that_is_deleted_while_its_runs_are_freed_keeps_no_worker_from_sta
     store.jobs.delete(job.id)
     bench.claim("w1")
     monkeypatch.setattr(store.queue, "_jobs_to_free", lambda which: found if kept.id in look(which) else ())
-    assert store.queue.take_back("w1") == 1
+    assert store.queue.release_worker("w1") == 1

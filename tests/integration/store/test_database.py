@@ -61,7 +61,7 @@ class TestSqlite:
         monkeypatch.setattr("time.sleep", lambda seconds: blocker.rollback())
         with closing(Store(sqlite_url)) as store:
             announce(store, "w1", device="cpu", workloads=[OFFER])
-            assert store.fleet.workloads() == (OFFER,)
+            assert store.workers.workloads() == (OFFER,)
         blocker.close()
 
     def test_a_locked_file_is_told_as_such_and_nothing_is_written(self, sqlite_url: str, impatient: None) -> None:
@@ -71,7 +71,7 @@ class TestSqlite:
             with pytest.raises(DatabaseUnavailable, match="the database does not answer: database is locked"):
                 announce(store, "w1", device="cpu", workloads=[OFFER])
             blocker.rollback()
-            assert store.fleet.workloads() == ()
+            assert store.workers.workloads() == ()
 
     def test_a_file_that_is_no_database_is_told_as_such(self, tmp_path: Path) -> None:
         file = tmp_path / "tuner.db"
@@ -107,7 +107,7 @@ class TestTransaction:
             return tries
 
         assert store._database.write(deadlock) == 3
-        assert store.fleet.workers()[0].device == "cpu!"
+        assert store.workers.workers()[0].device == "cpu!"
 
     def test_a_failure_that_does_not_pass_is_given_up(self, store: Store, impatient: None) -> None:
         def deadlock(tx: Tx) -> None:
@@ -135,7 +135,7 @@ class TestTransaction:
         with pytest.raises(DatabaseUnavailable):
             store._database.write(write)
         assert tries == 1
-        assert store.fleet.workers()[0].device == "cpu"
+        assert store.workers.workers()[0].device == "cpu"
 
     def test_a_reader_sees_one_moment(self, bench: Bench, store: Store, sql: Sql) -> None:
         bench.running_job()

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.store.builders import STEPS, Bench, point, spec
 from tuner.errors import InvalidValue, NotFound
 from tuner.jobs.admission.change import JobChange
-from tuner.jobs.curves import thinned
+from tuner.jobs.curves import downsample
 from tuner.jobs.records import EVERYTHING, Visibility
 from tuner.jobs.states import RunState
 from tuner.people.roles import Actor
@@ -142,7 +142,7 @@ class TestCurvesAndLogs:
         points = tuple(point(step, val_loss=1.0 / (1 + step)) for step in range(0, 61, 2))
         store.queue.heartbeat(lease, points=points, lease_seconds=60.0)
         assert store.jobs.curve(lease.run_id) == points
-        assert store.jobs.curve(lease.run_id, points=7) == thinned(points, most=7)
+        assert store.jobs.curve(lease.run_id, points=7) == downsample(points, most=7)
         with pytest.raises(InvalidValue, match="points must be at least 4"):
             store.jobs.curve(lease.run_id, points=3)
 

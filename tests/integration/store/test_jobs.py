@@ -195,39 +195,39 @@ class TestEvents:
 
 class TestFleet:
     def test_a_workload_comes_back_as_it_was_announced(self, store: Store) -> None:
-        assert store.fleet.workloads() == (OFFER,)
-        assert store.fleet.workload("digits-mlp") == OFFER
+        assert store.workers.workloads() == (OFFER,)
+        assert store.workers.workload("digits-mlp") == OFFER
 
     def test_the_latest_word_on_a_workload_holds(self, store: Store) -> None:
         newer = replace(OFFER, version="2", description="More digits.")
         announce(store, "w2", device="cpu", workloads=[newer])
-        assert store.fleet.workload("digits-mlp") == newer
+        assert store.workers.workload("digits-mlp") == newer
 
     def test_workloads_outlive_their_workers(self, store: Store) -> None:
-        store.fleet.retire("w1")
-        assert [worker.alive for worker in store.fleet.workers()] == [False]
-        assert store.fleet.workloads() == (OFFER,)
+        store.workers.retire("w1")
+        assert [worker.alive for worker in store.workers.workers()] == [False]
+        assert store.workers.workloads() == (OFFER,)
 
     def test_a_worker_is_alive_until_it_is_silent_for_too_long(self, store: Store, sql: Sql) -> None:
-        (worker,) = store.fleet.workers()
+        (worker,) = store.workers.workers()
         assert (worker.name, worker.device, worker.workloads, worker.alive) == ("w1", "cpu", {"digits-mlp": "1"}, True)
         sql("UPDATE tuner_workers SET heartbeat_at = :at", at=store.now() - WORKER_TIMEOUT_SECONDS - 1.0)
-        assert [worker.alive for worker in store.fleet.workers()] == [False]
-        store.fleet.beat("w1")
-        assert [worker.alive for worker in store.fleet.workers()] == [True]
+        assert [worker.alive for worker in store.workers.workers()] == [False]
+        store.workers.beat("w1")
+        assert [worker.alive for worker in store.workers.workers()] == [True]
 
     def test_a_worker_that_starts_again_replaces_itself(self, store: Store) -> None:
-        (before,) = store.fleet.workers()
+        (before,) = store.workers.workers()
         announce(store, "w1", device="cuda:0", workloads=[])
-        (after,) = store.fleet.workers()
+        (after,) = store.workers.workers()
         assert (after.device, after.workloads) == ("cuda:0", {})
         assert after.started_at >= before.started_at
 
     def test_a_beat_of_a_stranger_is_nothing(self, store: Store) -> None:
-        store.fleet.beat("nobody")
-        assert [worker.name for worker in store.fleet.workers()] == ["w1"]
+        store.workers.beat("nobody")
+        assert [worker.name for worker in store.workers.workers()] == ["w1"]
 
     def test_where_nothing_was_announced_the_error_says_how(self, store: Store, sql: Sql) -> None:
         sql("DELETE FROM tuner_workloads")
         with pytest.raises(NotFound, match="No worker has announced any yet: start one with `tuner worker`"):
-            store.fleet.workload("digits-mlp")
+            store.workers.workload("digits-mlp")

@@ -125,7 +125,7 @@ def test_everything_that_the_queue_does_at_once_locks_nothing_up(bench: Bench, s
             store.jobs.pause(jobs[0])
             store.queue.overview()
             store.jobs.resume(jobs[0])
-            store.fleet.set_worker("t2", draining=number % 2 == 0)
+            store.workers.set_worker("t2", draining=number % 2 == 0)
 
     at_once(lambda number: (disturb if number >= WORKERS - 2 else work)(number))
     store.jobs.resume(jobs[0])

@@ -163,7 +163,7 @@ def test_workers_are_counted_by_what_they_do(scrape: Scraper, store: Store, benc
     assert scrape()["tuner_workers"][by(state="draining")] == 1
     sql("UPDATE tuner_workers SET heartbeat_at = 1.0")
     assert scrape()["tuner_workers"][by(state="lost")] == 1
-    store.fleet.retire("w1")
+    store.workers.retire("w1")
     assert set(scrape()["tuner_workers"].values()) == {0}
 
 
@@ -193,7 +193,7 @@ def test_while_the_database_is_away_only_that_is_told_and_nothing_is_lost(
         raise DatabaseUnavailable("connection refused")
 
     with monkeypatch.context() as patched, structlog.testing.capture_logs():
-        patched.setattr(store.figures, "now", away)
+        patched.setattr(store.metrics, "now", away)
         assert scrape() == {"tuner_database_up": {by(): 0}}
     told = scrape()
     assert told["tuner_database_up"] == {by(): 1}

@@ -48,13 +48,13 @@ def test_nothing_stops_while_a_worker_is_idle(bench: Bench, store: Store, busy: 
     announce(store, "w2")
     bench.ready_job(priority="high")
     assert store.queue.preempt() == 0
-    store.fleet.set_worker("w2", draining=True)
+    store.workers.set_worker("w2", draining=True)
     assert store.queue.preempt() == 1
 
 
 def test_a_worker_that_left_is_not_idle(bench: Bench, store: Store, busy: LeasedRun) -> None:
     announce(store, "w2")
-    store.fleet.retire("w2")
+    store.workers.retire("w2")
     bench.ready_job(priority="high")
     assert store.queue.preempt() == 1
 

@@ -244,7 +244,7 @@ class TestReleaseAndTakeBack:
         bench.running_job(runs=3)
         held = [bench.claim("w1"), bench.claim("w1")]
         other = bench.claim("w2")
-        assert store.queue.take_back("w1") == 2
+        assert store.queue.release_worker("w1") == 2
         assert [bench.claim("w1").run_id for _ in held] == [lease.run_id for lease in held]
         assert [store.jobs.run(lease.run_id).attempts for lease in held] == [2, 2]
         assert store.queue.heartbeat(other, lease_seconds=60.0).expires_at > 0
@@ -256,14 +256,14 @@ class TestReleaseAndTakeBack:
         job = store.jobs.submit(spec())
         bench.lock("w1")
         assert take_lock(store, offer("w2")) is None
-        assert store.queue.take_back("w1") == 0
+        assert store.queue.release_worker("w1") == 0
         assert bench.lock("w2").job_id == job.id
 
     def test_a_run_that_kills_its_worker_every_time_is_given_up(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         for _ in range(MAX_ATTEMPTS):
             lease = bench.claim("w1")
-            assert store.queue.take_back("w1") == 1
+            assert store.queue.release_worker("w1") == 1
         run = store.jobs.run(lease.run_id)
         assert run.state is RunState.FAILED
         assert run.error == f"given up after {MAX_ATTEMPTS} attempts: worker w1 started anew (worker w1, update 0)"

@@ -173,7 +173,7 @@ class Machine(RuleBasedStateMachine):
         held = [run for _, _, run in self.all_runs() if run.state is RunState.LEASED and run.worker == worker]
         for run in held:
             run.back()
-        assert self.store.queue.take_back(worker) == len(held)
+        assert self.store.queue.release_worker(worker) == len(held)
 
     @precondition(lambda self: len(self.leases) > 3)
     @rule(which=st.integers(0, 1))

@@ -23,8 +23,8 @@ COOLDOWN = Schedule(peak_lr=0.1, family=Wsd(cooldown=0.5), warmup=Warmup(shape="
 SEARCH_SEED = 0
 
 
-def take(store: Store, *, trunk: str | None = None, worker: str = "w1") -> LeasedRun:
-    found = store.queue.take(offer(worker), lease_seconds=60.0, lock_seconds=60.0, trunk=trunk)
+def take(store: Store, *, prefix_key: str | None = None, worker: str = "w1") -> LeasedRun:
+    found = store.queue.take(offer(worker), lease_seconds=60.0, lock_seconds=60.0, prefix_key=prefix_key)
     assert isinstance(found, LeasedRun)
     return found
 
@@ -51,9 +51,9 @@ class TestRelatives:
     def test_they_are_the_runs_in_the_queue_with_the_same_seed(self, bench: Bench, store: Store) -> None:
         started(bench, {"schedule": HOLD}, {"schedule": COOLDOWN}, {"schedule": schedule(), "seed": 8})
         lease = take(store)
-        found = store.queue.relatives(lease)
+        found = store.queue.sibling_runs(lease)
         assert [(one.schedule, one.total_steps) for one in found] == [(COOLDOWN, STEPS)]
-        kept = branch_points_of(lease, relatives=found)
+        kept = branch_points_of(lease, sibling_runs=found)
         likely = likely_branch_points(lease.schedule, total_steps=lease.total_steps)
         assert set(kept) == {48, *likely}  # the first rate of the cooldown is still the peak
 
@@ -67,7 +67,7 @@ class TestRelatives:
         store.planning.release(lock, again=False)
         lease = take(store)
         assert (lease.schedule, lease.options) == (HOLD, {"width": 8})
-        found = store.queue.relatives(lease)
+        found = store.queue.sibling_runs(lease)
         assert {(one.schedule.family.name, one.total_steps) for one in found} == {
             ("wsd", 100),
             *((family, steps) for family in ("constant", "wsd") for steps in (300, 900)),
@@ -77,7 +77,7 @@ class TestRelatives:
     def test_a_run_that_another_worker_has_is_none(self, bench: Bench, store: Store) -> None:
         started(bench, {"schedule": HOLD}, {"schedule": COOLDOWN})
         take(store, worker="w2")
-        assert store.queue.relatives(take(store)) == ()
+        assert store.queue.sibling_runs(take(store)) == ()
 
     def test_on_the_searchs_seed_they_are_the_rungs_to_come_as_well(self, bench: Bench, store: Store) -> None:
         job_id = started(
@@ -93,7 +93,7 @@ class TestRelatives:
         lease = take(store)
         settings = store.jobs.get(job_id).spec.search
         assert rung_steps(settings) == (100, 300, 900)
-        found = store.queue.relatives(lease)
+        found = store.queue.sibling_runs(lease)
         expected = [(COOLDOWN, 100)] + [
             (rung_schedule(whole, settings=settings, rung=rung), steps)
             for whole in (HOLD, COOLDOWN)
@@ -103,7 +103,7 @@ class TestRelatives:
 
     def test_only_so_many_are_looked_at(self, bench: Bench, store: Store) -> None:
         started(bench, *[{"schedule": schedule(0.001 * number)} for number in range(1, LOOKED_AT + 10)])
-        found = store.queue.relatives(take(store))
+        found = store.queue.sibling_runs(take(store))
         assert [one.schedule.peak_lr for one in found] == [0.001 * number for number in range(2, LOOKED_AT + 2)]
 
 
@@ -115,22 +115,22 @@ class TestPreference:
         first = take(store, worker="w2")
         second = take(store)
         assert [first.schedule, second.schedule] == [schedule(), HOLD]
-        third = take(store, trunk=second.trunk)
+        third = take(store, prefix_key=second.prefix_key)
         assert third.schedule == COOLDOWN
-        assert take(store, trunk=third.trunk).schedule == schedule(0.2)
+        assert take(store, prefix_key=third.prefix_key).schedule == schedule(0.2)
 
     def test_a_run_planned_before_there_were_trunks_is_taken_in_its_turn(self, bench: Bench, store: Store, sql) -> None:
         started(bench, {"schedule": HOLD}, {"schedule": schedule()}, {"schedule": COOLDOWN})
-        sql("UPDATE tuner_runs SET trunk = NULL WHERE trial_number < 2")
+        sql("UPDATE tuner_runs SET prefix_key = NULL WHERE trial_number < 2")
         lease = take(store)
-        assert (lease.trunk, lease.schedule) == (None, HOLD)
+        assert (lease.prefix_key, lease.schedule) == (None, HOLD)
         assert take(store).schedule == schedule()
 
     def test_another_job_of_the_same_trunk_does_not_come_before_its_turn(self, bench: Bench, store: Store) -> None:
         started(bench, {"schedule": HOLD}, {"schedule": schedule()})
         lease = take(store)
         other = bench.ready_job(runs=1)
-        assert take(store, trunk=lease.trunk).job_id == lease.job_id != other.id
+        assert take(store, prefix_key=lease.prefix_key).job_id == lease.job_id != other.id
 
 
 class TestAccount:

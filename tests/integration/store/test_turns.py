@@ -171,24 +171,24 @@ class TestWorkersThatPeopleDecideAbout:
         team(store, "speech")
         team(store, "vision")
         bench.ready_job(team="speech")
-        store.fleet.set_worker("w1", reserved_for="vision")
+        store.workers.set_worker("w1", reserved_for="vision")
         assert bench.nothing_to_claim()
         mine = bench.ready_job(team="vision")
         assert bench.claim().job_id == mine.id
-        store.fleet.set_worker("w1", reserved_for=None)
+        store.workers.set_worker("w1", reserved_for=None)
         assert bench.claim() is not None
 
     def test_a_worker_that_drains_keeps_its_run_and_gets_no_other(self, bench: Bench, store: Store) -> None:
         bench.ready_job(runs=2)
         held = bench.claim()
-        store.fleet.set_worker("w1", draining=True)
+        store.workers.set_worker("w1", draining=True)
         assert bench.nothing_to_claim()
         assert store.queue.heartbeat(held, lease_seconds=60.0).stop is None
         store.queue.finish(held, loss=0.5, step=STEPS, updates=STEPS)
         assert store.queue.take(offer(), lease_seconds=60.0, lock_seconds=60.0) is None
         announce(store, "w1")
         assert bench.nothing_to_claim(), "a restart changes nothing"
-        store.fleet.set_worker("w1", draining=False)
+        store.workers.set_worker("w1", draining=False)
         assert bench.claim() is not None
 
 

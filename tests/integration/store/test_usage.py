@@ -68,7 +68,7 @@ def test_time_counts_once_however_often_it_is_reported(bench: Bench, store: Stor
 def test_a_worker_with_several_devices_uses_them_all(bench: Bench, store: Store, backdate: Backdate) -> None:
     four = Device(name="cuda:0", torch_name="cuda:0", kind=DeviceKind.CUDA, model="A100", count=4)
     mine = WorkerOffer.of("w4", device=four, workloads=[OFFER])
-    store.fleet.announce(mine, workloads=[OFFER])
+    store.workers.announce(mine, workloads=[OFFER])
     bench.ready_job()
     lease = take_run(store, mine)
     assert lease is not None

@@ -8,7 +8,7 @@ from tests.integration.store.builders import offer, take_run
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.records import CurvePoint, SnapshotRef
 from tuner.jobs.states import RunState
-from tuner_worker.heartbeat import SignOfLife
+from tuner_worker.heartbeat import Heartbeat
 from tuner_worker.lease_keeper import LeaseKeeper
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.log_shipper import LogShipper
@@ -52,7 +52,7 @@ class Away:
 
     @property
     def fleet(self):
-        return self._store.fleet
+        return self._store.workers
 
     def __getattr__(self, verb):
         real = getattr(self._store.queue, verb)
@@ -82,7 +82,7 @@ class Bench:
         self.keeper = LeaseKeeper(
             self.store,
             lease=lease,
-            alive=SignOfLife(site.store, worker="w1", clock=self.clock),
+            alive=Heartbeat(site.store, worker="w1", clock=self.clock),
             shipper=LogShipper(self.log, redaction=Redaction(site.url), clock=self.clock),
             lease_seconds=LEASE_SECONDS,
             patience_seconds=PATIENCE_SECONDS,
@@ -229,7 +229,7 @@ def test_a_lease_past_its_time_that_nobody_took_still_lets_the_result_in(bench):
 
 @pytest.mark.parametrize("end", ["finish", "fail", "release"])
 def test_nothing_is_written_once_the_lease_is_lost(bench, end):
-    bench.site.store.queue.take_back("w1")
+    bench.site.store.queue.release_worker("w1")
     before = bench.run
 
     bench.evaluate(10)
@@ -248,7 +248,7 @@ def test_nothing_is_written_once_the_lease_is_lost(bench, end):
 
 
 def test_an_end_that_comes_after_the_loss_is_refused(bench):
-    bench.site.store.queue.take_back("w1")
+    bench.site.store.queue.release_worker("w1")
     assert not bench.keeper.finish(loss=0.5, step=60, updates=0, reason="")
     assert bench.run.state is RunState.QUEUED
 

@@ -14,7 +14,7 @@ from tuner.jobs.records import LeasedRun, StudyLock
 from tuner.jobs.states import RunState, TrialState
 from tuner.schedules import Constant, Schedule
 from tuner_worker.planner import Planner
-from tuner_worker.prefetch_plan import PlanAhead
+from tuner_worker.prefetch_plan import PlanPrefetch
 
 
 class Bench:
@@ -22,9 +22,9 @@ class Bench:
         self.site, self.store = site, site.store
         search = {"total_steps": 40, "trials": 4, "cohort": 2, "rungs": 1, "finalists": 1, "confirm_seeds": 2}
         search["start"] = [Schedule(peak_lr=peak, family=Constant()) for peak in (0.1, 0.2)]
-        spec = admit({"workload": "gated", "search": search}, workloads=[self.store.fleet.workload("gated")])
+        spec = admit({"workload": "gated", "search": search}, workloads=[self.store.workers.workload("gated")])
         self.job_id = self.store.jobs.submit(spec).id
-        self.ahead = PlanAhead(self.store, planner=Planner(self.store))
+        self.ahead = PlanPrefetch(self.store, planner=Planner(self.store))
 
     def take(self) -> LeasedRun | StudyLock | None:
         asked = offer("w1", workloads={"gated": "1"})
@@ -40,7 +40,7 @@ class Bench:
     def plan_beside(self, lease: LeasedRun) -> bool:
         self.ahead.forget()
         self.ahead.begin(lease)
-        assert self.ahead.is_over(timeout=60.0)
+        assert self.ahead.is_terminal(timeout=60.0)
         return self.ahead.has_planned()
 
     def finish(self, lease: LeasedRun) -> None:
@@ -98,8 +98,8 @@ def test_no_schedule_is_chosen_while_the_result_of_a_run_is_out(bench):
 
 def test_a_worker_that_is_to_drain_plans_nothing(bench):
     first = bench.lease()
-    bench.store.fleet.announce(offer("w1", workloads={"gated": "1"}), workloads=bench.store.fleet.workloads())
-    bench.store.fleet.set_worker("w1", draining=True)
+    bench.store.workers.announce(offer("w1", workloads={"gated": "1"}), workloads=bench.store.workers.workloads())
+    bench.store.workers.set_worker("w1", draining=True)
     assert not bench.plan_beside(first)
     assert bench.states == [RunState.LEASED]
 
@@ -124,7 +124,7 @@ def test_an_outage_is_remembered_for_the_lock_may_be_ours_still(bench):
 
     first = bench.lease()
     bench.ahead.close()
-    bench.ahead = PlanAhead(bench.store, planner=Planner(bench.store, step=away))
+    bench.ahead = PlanPrefetch(bench.store, planner=Planner(bench.store, step=away))
     assert not bench.plan_beside(first)
     assert bench.ahead.broke_off
     assert bench.site.sql("SELECT lock_owner FROM tuner_jobs") == [("w1",)]
@@ -140,10 +140,10 @@ def test_the_run_does_not_wait_for_its_beginning(bench):
 
     first = bench.lease()
     bench.ahead.close()
-    bench.ahead = PlanAhead(bench.store, planner=Planner(bench.store, step=slow))
+    bench.ahead = PlanPrefetch(bench.store, planner=Planner(bench.store, step=slow))
     bench.ahead.begin(first)
     assert began.wait(60)
-    assert not bench.ahead.is_over()
+    assert not bench.ahead.is_terminal()
     assert not bench.ahead.has_planned()
     go_on.set()
-    assert bench.ahead.is_over(timeout=60.0)
+    assert bench.ahead.is_terminal(timeout=60.0)

@@ -30,7 +30,7 @@ class Bench:
         self.site = site
         self.step = Step()
         self.planner = Planner(site.store, step=self.step)
-        info = site.store.fleet.workload("gated")
+        info = site.store.workers.workload("gated")
         search = SearchSettings(total_steps=60, trials=2, space=default_space(info.optimizer))
         self.job_id = site.store.jobs.submit(JobSpec(workload="gated", search=search)).id
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.harness import is_alive, wait_until
 from tuner_worker.runner.memory import RunnerMemory
-from tuner_worker.runner.process_tree import RunnerFamily
+from tuner_worker.runner.process_tree import ProcessTree
 
 Start = Callable[..., tuple[subprocess.Popen[bytes], dict[str, int]]]
 PRELUDE = """
@@ -28,12 +28,12 @@ def sleep(name):
 
 
 @pytest.fixture
-def family(tmp_path: Path) -> RunnerFamily:
-    return RunnerFamily(str(tmp_path))
+def family(tmp_path: Path) -> ProcessTree:
+    return ProcessTree(str(tmp_path))
 
 
 @pytest.fixture
-def start(family: RunnerFamily, tmp_path: Path) -> Iterator[Start]:
+def start(family: ProcessTree, tmp_path: Path) -> Iterator[Start]:
     """Start a script as a runner is started, and wait until the named processes are up."""
     leaders = []
 
@@ -67,7 +67,7 @@ def test_children_and_daemons_are_found_and_ended_and_nobody_elses(family, start
     leader, pids = start(DAEMON, "leader", "child", "daemon")
     other, others = start('sleep("other")', "other", marked=False)
     assert {member.pid for member in family.members(session=leader.pid)} == set(pids.values())
-    assert RunnerFamily(str(tmp_path) + "2").members(session=None) == []
+    assert ProcessTree(str(tmp_path) + "2").members(session=None) == []
 
     family.end(session=leader.pid, grace=5.0)
 

@@ -16,9 +16,9 @@ from tests.faults.harness import is_alive, wait_until
 from tuner.training.protocol import Ended, FromRunner, Hello, Verdict
 from tuner_worker.runner.exit_report import is_stopped
 from tuner_worker.runner.log import RunnerLog
-from tuner_worker.runner.oom_killer import MemoryKiller
+from tuner_worker.runner.oom_killer import OomKiller
 from tuner_worker.runner.process import RunnerCommand, RunnerDied, RunnerProcess
-from tuner_worker.runner.process_tree import RunnerFamily
+from tuner_worker.runner.process_tree import ProcessTree
 from tuner_worker.stopping import StopRequest
 
 PRELUDE = """
@@ -59,7 +59,7 @@ def runner_of(tmp_path, stop):
 
     def make(code: str, **settings) -> RunnerProcess:
         command = Script(**({"device": "cpu", "environment": {"ONLY": "this"}, "code": code} | settings))
-        runner = RunnerProcess(command, family=RunnerFamily(str(tmp_path)), log=RunnerLog(tmp_path / "logs"), stop=stop)
+        runner = RunnerProcess(command, family=ProcessTree(str(tmp_path)), log=RunnerLog(tmp_path / "logs"), stop=stop)
         runners.append(runner)
         return runner
 
@@ -169,7 +169,7 @@ def test_a_runner_that_is_ended_is_asked_first(runner_of, tmp_path):
 
 
 def test_what_an_earlier_runner_of_this_worker_left_is_ended_before_the_next_starts(runner_of, tmp_path):
-    environment = {**os.environ, **RunnerFamily(str(tmp_path)).environment}
+    environment = {**os.environ, **ProcessTree(str(tmp_path)).environment}
     orphan = subprocess.Popen(["sleep", "600"], env=environment, start_new_session=True)
     runner = runner_of("hello(); os.read(inn, 1)")
     runner.start(timeout=60)
@@ -189,7 +189,7 @@ def test_a_stuck_runner_says_where_it_stands(runner_of):
     """
     runner = runner_of(code)
     runner.start(timeout=60)
-    died = str(runner.put_down("it is stuck", stuck=True))
+    died = str(runner.kill_with_reason("it is stuck", stuck=True))
     where, _, words = died.partition("\nLast lines of its error output:\n")
     assert where.startswith("the runner was killed: it is stuck\nWhere it stood (most recent call first):\n  File")
     assert " in turn\n" in where
@@ -200,7 +200,7 @@ def test_a_runner_that_was_stopped_is_told_to_be_and_is_ended(runner_of):
     runner = runner_of("hello(); os.kill(os.getpid(), 19)")
     pid = runner.start(timeout=60).pid
     wait_until(lambda: is_stopped(pid), what="the stop")
-    assert "it was stopped by a signal, SIGSTOP or SIGTSTP" in str(runner.put_down("it is stuck", stuck=True))
+    assert "it was stopped by a signal, SIGSTOP or SIGTSTP" in str(runner.kill_with_reason("it is stuck", stuck=True))
     assert not is_alive(pid)
 
 
@@ -210,7 +210,7 @@ def test_a_runner_that_the_kernel_killed_for_lack_of_memory_is_told_from_one_tha
     kills = tmp_path / "proc" / "vmstat"
     kills.parent.mkdir()
     kills.write_text("oom_kill 4\n")
-    monkeypatch.setattr("tuner_worker.runner.process.MemoryKiller", lambda: MemoryKiller(tmp_path))
+    monkeypatch.setattr("tuner_worker.runner.process.OomKiller", lambda: OomKiller(tmp_path))
     runner = runner_of("hello(); os.read(inn, 1)")
     for count, out_of_memory in ((4, False), (5, True)):
         pid = runner.start(timeout=60).pid

@@ -127,7 +127,7 @@ def worker(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
     def announced() -> bool:
         assert process.poll() is None, (site.folder / "worker.log").read_text()
-        return any(info.name == "finetune" for info in site.store.fleet.workloads())
+        return any(info.name == "finetune" for info in site.store.workers.workloads())
 
     try:
         wait_until(announced, what="the worker's offers")
@@ -140,7 +140,7 @@ def worker(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def test_a_project_with_modules_called_like_ours_is_trained_with_its_own(worker):
     site, _ = worker
-    assert site.store.fleet.workload("finetune").description == "theirs theirs theirs theirs theirs"
+    assert site.store.workers.workload("finetune").description == "theirs theirs theirs theirs theirs"
     run = site.wait_over(site.enqueue("finetune", options={}, total_steps=20))
     assert (run.state, run.error) == (RunState.SUCCEEDED, None)
     assert run.loss == pytest.approx(3 * 0.9**40)
@@ -148,7 +148,7 @@ def test_a_project_with_modules_called_like_ours_is_trained_with_its_own(worker)
 
 def test_installed_packages_bring_workloads_and_a_broken_one_is_logged_and_left_out(worker):
     site, _ = worker
-    assert site.store.fleet.workload("their-plugin").level.value == "opaque"
+    assert site.store.workers.workload("their-plugin").level.value == "opaque"
     log = (site.folder / "worker.log").read_text()
     assert "workload.refused" in log
     assert "broken = broken_plugin:Broken (their-plugin): ModuleNotFoundError: No module named 'a_library" in log

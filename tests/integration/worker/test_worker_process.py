@@ -7,7 +7,7 @@ import signal
 from tests.faults.fault_workloads import Gated
 from tests.faults.harness import WORKLOADS, undisturbed, wait_until
 from tuner.jobs.spec import JobSpec
-from tuner.jobs.states import JobState, RunState, is_over
+from tuner.jobs.states import JobState, RunState, is_terminal
 from tuner.search.settings import SearchSettings
 from tuner.search.space import default_space
 from tuner.training.cadence import evaluation_steps
@@ -20,7 +20,7 @@ def test_a_worker_trains_queued_runs_records_them_once_and_leaves_in_good_order(
     somebody_elses.mkdir(parents=True)
     worker = site.worker("lab-1")
     digits_known = wait_until(
-        lambda: any(info.name == "digits-mlp" for info in site.store.fleet.workloads()), what="the worker's offers"
+        lambda: any(info.name == "digits-mlp" for info in site.store.workers.workloads()), what="the worker's offers"
     )
     assert digits_known
     digits = site.enqueue("digits-mlp", options={"width": 16}, total_steps=40, seed=3)
@@ -37,13 +37,13 @@ def test_a_worker_trains_queued_runs_records_them_once_and_leaves_in_good_order(
     alone = undisturbed(builtin, options={"width": 16}, total_steps=40, seed=3, folder=tmp_path)
     assert (run.state, run.loss) == (RunState.SUCCEEDED, alone.loss)
 
-    announced = site.store.fleet.worker("lab-1")
+    announced = site.store.workers.worker("lab-1")
     assert (announced.device, announced.device_model, announced.devices, announced.alive) == ("cpu", "cpu", 1, True)
     assert announced.memory_bytes is not None
     assert {"gated", "hostile", "digits-mlp"} <= set(announced.workloads)
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
-    assert not site.store.fleet.worker("lab-1").alive
+    assert not site.store.workers.worker("lab-1").alive
     assert site.snapshots_on_disk() == ["notes"]
     claimed = worker.logged("run.claimed")
     assert [entry["run_id"] for entry in claimed] == [gated, digits]
@@ -51,14 +51,14 @@ def test_a_worker_trains_queued_runs_records_them_once_and_leaves_in_good_order(
 
 
 def test_a_worker_plans_and_trains_a_whole_job(site):
-    info = site.store.fleet.workload("gated")
+    info = site.store.workers.workload("gated")
     search = SearchSettings(
         total_steps=40, trials=6, rungs=2, cohort=6, finalists=1, confirm_seeds=2, space=default_space(info.optimizer)
     )
     job = site.store.jobs.submit(JobSpec(workload="gated", search=search))
     worker = site.worker()
 
-    wait_until(lambda: is_over(site.store.jobs.get(job.id).state), what="the end of the job")
+    wait_until(lambda: is_terminal(site.store.jobs.get(job.id).state), what="the end of the job")
 
     ended = site.store.jobs.get(job.id)
     assert ended.error is None

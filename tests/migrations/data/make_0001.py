@@ -26,8 +26,8 @@ def fill(database: Path) -> None:
     tuner.tune("digits-mlp", trials=4, total_steps=60, search=quick, database=database, device="cpu")
     with closing(Store.open(f"sqlite:///{database}")) as store:
         bench = Bench(store)
-        store.fleet.announce("gpu-1", device="cuda:0", workloads=[replace(OFFER, name="finetune")])
-        store.fleet.announce("w1", device="cpu", workloads=[OFFER])
+        store.workers.announce("gpu-1", device="cuda:0", workloads=[replace(OFFER, name="finetune")])
+        store.workers.announce("w1", device="cpu", workloads=[OFFER])
         running = bench.running_job(runs=3, team="vision", priority=5, name="half done")
         done = bench.claim()
         store.queue.heartbeat(done, points=[point(30), point(60)], updates=60, lease_seconds=60.0)

@@ -1,13 +1,13 @@
 import pytest
 
-from tuner.cli.jobs.event_text import headline
+from tuner.cli.jobs.event_text import describe_event
 from tuner.jobs.records import EventRecord
 
 RUNGS = (100, 300, 900)
 
 
 def told(kind: str, **data) -> str:
-    return headline(EventRecord(id=1, job_id="j", kind=kind, data=data, at=0.0), rungs=RUNGS)
+    return describe_event(EventRecord(id=1, job_id="j", kind=kind, data=data, at=0.0), rungs=RUNGS)
 
 
 RUN = {"run": "r", "trial": 7, "kind_of_run": "rung", "rung": 1, "step": 120}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.integration.service.world import DIGITS
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.admit import admit
-from tuner.jobs.admission.change import Course, JobChange, changed
+from tuner.jobs.admission.change import JobChange, SearchProgress, changed
 from tuner.jobs.admission.strict_json import read_strictly
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec, Limits
@@ -18,16 +18,16 @@ from tuner.search.decision.rungs import price, reserved_trials, rung_steps
 SPEC = admit(
     {"workload": "digits-mlp", "name": "old", "limits": {"patience": 24, "wall_hours": 2.0}}, workloads=[DIGITS]
 )
-FRESH = Course(opened=0, asked=0, answered=False)
+FRESH = SearchProgress(opened=0, asked=0, answered=False)
 LEAST = price(SPEC.search).least
 WAY = reserved_trials(SPEC.search) * sum(rung_steps(SPEC.search))
 
 
-def after(course: Course = FRESH, **fields: Any) -> JobSpec:
+def after(course: SearchProgress = FRESH, **fields: Any) -> JobSpec:
     return changed(SPEC, read_strictly(JobChange, fields), course=course)
 
 
-def refused(course: Course, **fields: Any) -> str:
+def refused(course: SearchProgress, **fields: Any) -> str:
     with pytest.raises(InvalidValue) as caught:
         after(course, **fields)
     return str(caught.value)
@@ -64,7 +64,7 @@ class TestWhatIsGiven:
 
 class TestTheBudget:
     def test_trials_stay_above_those_opened(self):
-        course = Course(opened=7, asked=700, answered=False)
+        course = SearchProgress(opened=7, asked=700, answered=False)
         assert after(course, trials=7).search.trials == 7
         assert "trials must be at least 7: so many were opened already, got 6" in refused(course, trials=6)
 
@@ -73,12 +73,12 @@ class TestTheBudget:
         assert f"max_updates must be at least {LEAST}" in refused(FRESH, max_updates=LEAST - 1)
 
     def test_updates_pay_for_what_was_asked_for_and_the_way_to_an_answer(self):
-        course = Course(opened=20, asked=5_000, answered=False)
+        course = SearchProgress(opened=20, asked=5_000, answered=False)
         assert after(course, max_updates=5_000 + WAY).search.max_updates == 5_000 + WAY
         assert f"at least {5_000 + WAY}" in refused(course, max_updates=5_000 + WAY - 1)
 
     def test_once_there_is_an_answer_what_was_asked_for_is_enough(self):
-        course = Course(opened=20, asked=5_000, answered=True)
+        course = SearchProgress(opened=20, asked=5_000, answered=True)
         assert after(course, max_updates=5_000).search.max_updates == 5_000
         assert "at least 5000" in refused(course, max_updates=4_999)
 

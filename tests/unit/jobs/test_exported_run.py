@@ -6,15 +6,15 @@ import pytest
 
 from tests.integration.store.builders import spec
 from tuner.exports import Run
-from tuner.jobs.exporting import exported_run
+from tuner.jobs.exporting import export_context
 
 
 def test_the_run_is_the_jobs_own_until_another_length_is_asked_for():
     job = spec(options={"batch_size": 64, "optimizer": "sgd"})
     horizon = job.search.total_steps
     own = Run(total_steps=horizon, batch_size=64, optimizer="sgd")
-    assert exported_run(job, options={}) == exported_run(job, options={}, total_steps=horizon) == own
-    assert exported_run(job, options={}, total_steps=7 * horizon) == Run(
+    assert export_context(job, options={}) == export_context(job, options={}, total_steps=horizon) == own
+    assert export_context(job, options={}, total_steps=7 * horizon) == Run(
         total_steps=7 * horizon, batch_size=64, optimizer="sgd", fitted_from=horizon
     )
 
@@ -23,5 +23,5 @@ def test_the_run_is_the_jobs_own_until_another_length_is_asked_for():
     "options", [{}, {"batch_size": True}, {"batch_size": "large"}, {"batch_size": 0}, {"optimizer": "x\nimport os"}]
 )
 def test_options_of_another_meaning_tell_nothing(options: dict[str, Any]):
-    run = exported_run(spec(options=options), options={})
+    run = export_context(spec(options=options), options={})
     assert (run.batch_size, run.optimizer) == (None, "")

@@ -19,7 +19,7 @@ from tuner.jobs.states import (
     RunState,
     TrialState,
     check_transition,
-    is_over,
+    is_terminal,
 )
 
 TABLES: dict[str, Mapping[Any, frozenset[Any]]] = {
@@ -52,7 +52,7 @@ def test_the_drawing_and_the_table_have_the_same_edges(name: str) -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_what_is_over_stays_so_unless_it_is_tried_again(name: str) -> None:
     for state, following in TABLES[name].items():
-        if is_over(state):
+        if is_terminal(state):
             assert following <= {JobState.RUNNING, TrialState.ACTIVE, RunState.QUEUED}
         else:
             assert following

@@ -43,14 +43,14 @@ class TestTypicalStudy:
         assert report.summary[0] == report.finding
 
     def test_the_plateau_holds_what_cannot_be_told_from_the_best(self, report):
-        assert [(member.trial, member.verdict) for member in report.plateau.members] == [
+        assert [(member.trial, member.verdict) for member in report.equivalents.members] == [
             (3, Verdict.SAME),
             (4, Verdict.UNTOLD),
         ]
 
     def test_a_wsd_schedule_on_the_plateau_is_recommended_for_its_trunk(self, report):
-        assert report.recommended.trial == report.plateau.recommended == 4
-        assert "trunk" in report.plateau.reason
+        assert report.recommended.trial == report.equivalents.recommended == 4
+        assert "trunk" in report.equivalents.reason
 
     def test_the_cost_keeps_confirmation_apart(self, report):
         cost = report.cost
@@ -122,7 +122,7 @@ class TestNoHelp:
                 {0: studies.confirmed(0.3, 0.3, 0.3), 1: studies.confirmed(0.3, 0.3, 0.3)},
             )
         )
-        rival = report.plateau.members[1]
+        rival = report.equivalents.members[1]
         assert (rival.verdict, rival.wins, rival.seeds) == (Verdict.UNTOLD, 0, 3)
         assert (rival.gain.low, rival.gain.mean, rival.gain.high, rival.gain.percent) == (0.0, 0.0, 0.0, 0.0)
 
@@ -138,7 +138,7 @@ class TestDivergence:
         last = report.candidates[-1]
         assert (report.best.trial, last.trial, last.diverged) == (1, 0, 1)
         assert (last.median, last.mean, last.low, last.high) == (0.2, None, 0.2, None)
-        assert [member.trial for member in report.plateau.members] == [1]
+        assert [member.trial for member in report.equivalents.members] == [1]
 
     def test_a_rival_that_diverged_is_beaten_whatever_its_other_losses_say(self, studies):
         report = build_report(
@@ -168,7 +168,7 @@ class TestDivergence:
         assert report.best.trial == 1
         assert not report.schedule_helps
         assert "diverged on 1 of 3 seeds" in report.summary[1]
-        assert [member.trial for member in report.plateau.members] == [1]
+        assert [member.trial for member in report.equivalents.members] == [1]
 
 
 class TestCutShort:
@@ -196,7 +196,7 @@ class TestCutShort:
         assert [candidate.trial for candidate in report.candidates] == [1, 0]
         assert (report.best.median, report.best.losses) == (None, ())
         assert verdicts(report)["constant"] is Verdict.UNTOLD
-        assert [member.trial for member in report.plateau.members] == [1]
+        assert [member.trial for member in report.equivalents.members] == [1]
         assert "nothing was confirmed" in report.summary[1]
 
     def test_one_common_seed_gives_a_gain_without_an_interval_and_no_place_on_the_plateau(self, studies):
@@ -214,7 +214,7 @@ class TestCutShort:
         assert comparison.gain is not None
         assert comparison.gain.mean == pytest.approx(0.11)
         assert (comparison.gain.low, comparison.verdict) == (None, Verdict.UNTOLD)
-        assert [member.trial for member in report.plateau.members] == [1]
+        assert [member.trial for member in report.equivalents.members] == [1]
         assert "at least two seeds" in report.finding
 
     def test_a_lucky_seed_alone_does_not_beat_full_confirmation(self, studies):
@@ -261,7 +261,7 @@ class TestReuse:
             studies.trial(n, Schedule(peak_lr=0.01, family=family), 0.5, 0.4, 0.3) for n, family in enumerate(families)
         ]
         report = build_report(studies.result(trials, {n: {1: 0.3, 2: 0.31} for n in range(len(trials))}))
-        assert len(report.plateau.members) == len(families)
+        assert len(report.equivalents.members) == len(families)
         assert report.recommended.trial == recommended
 
     def test_linear_decay_to_a_floor_is_not_linear_decay_to_zero(self, studies):

@@ -103,11 +103,11 @@ def test_every_report_comes_back_equal_from_its_json(result):
 @given(study_results())
 def test_the_plateau_starts_with_the_best_and_holds_the_recommended(result):
     report = build_report(result)
-    members = [member.trial for member in report.plateau.members]
+    members = [member.trial for member in report.equivalents.members]
     assert members[0] == report.best.trial == report.candidates[0].trial
-    assert report.recommended.trial == report.plateau.recommended
+    assert report.recommended.trial == report.equivalents.recommended
     assert report.recommended.trial in members
-    assert all(member.verdict is Verdict.UNTOLD and member.seeds >= 2 for member in report.plateau.members[1:])
+    assert all(member.verdict is Verdict.UNTOLD and member.seeds >= 2 for member in report.equivalents.members[1:])
     assert len(members) == 1 or not any(report.candidate(trial).diverged for trial in members)
 
 
@@ -122,7 +122,7 @@ def test_no_candidate_without_divergence_ranks_after_one_with(result):
 @given(study_results())
 def test_intervals_contain_their_means_and_wins_are_among_the_seeds(result):
     report = build_report(result)
-    for comparison in (report.best_constant, report.default, *report.plateau.members):
+    for comparison in (report.best_constant, report.default, *report.equivalents.members):
         if comparison is None:
             continue
         assert 0 <= comparison.wins <= comparison.seeds

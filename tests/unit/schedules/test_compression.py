@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
 from tuner.errors import InvalidValue
-from tuner.schedules import MIN_WARMUP, Cosine, Linear, PlateauSchedule, Schedule, Updates, Warmup, Wsd
+from tuner.schedules import MIN_WARMUP, Cosine, Linear, ReduceOnPlateau, Schedule, Updates, Warmup, Wsd
 
 
 def _after_warmup(schedule: Schedule, *, total_steps: int, points: int) -> list[float]:
@@ -108,4 +108,4 @@ def test_what_does_not_fit_into_its_own_run_is_not_compressed():
 
 def test_only_the_plateau_kind_cannot_be_compressed():
     assert Schedule(peak_lr=0.1, family=Linear()).is_compressible
-    assert not PlateauSchedule.is_compressible
+    assert not ReduceOnPlateau.is_compressible

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tuner.errors import InvalidValue
-from tuner.schedules import PlateauSchedule, PlateauSettings
+from tuner.schedules import ReduceOnPlateau, ReduceOnPlateauSettings
 
 _LOSSES = st.lists(st.sampled_from([3.0, 2.0, 1.9999, 1.5, 1.2, 1.0, 0.9, 0.5, math.nan, math.inf]), max_size=60)
 _SETTINGS = st.builds(
-    PlateauSettings,
+    ReduceOnPlateauSettings,
     peak_lr=st.just(1.0),
     factor=st.sampled_from([0.1, 0.5, 0.9]),
     patience=st.integers(0, 4),
@@ -27,7 +27,7 @@ _SETTINGS = st.builds(
 
 
 @given(settings=_SETTINGS, losses=_LOSSES)
-def test_it_reduces_when_torchs_does(settings: PlateauSettings, losses: list[float]):
+def test_it_reduces_when_torchs_does(settings: ReduceOnPlateauSettings, losses: list[float]):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=settings.peak_lr)
     theirs = ReduceLROnPlateau(
         optimizer,
@@ -39,17 +39,19 @@ def test_it_reduces_when_torchs_does(settings: PlateauSettings, losses: list[flo
         min_lr=settings.floor,
         eps=0.0,
     )
-    ours = PlateauSchedule(settings)
+    ours = ReduceOnPlateau(settings)
     for loss in losses:
         theirs.step(loss)
         assert ours.observe(loss) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
 
 
 @given(settings=_SETTINGS, losses=_LOSSES, cut=st.integers(0, 60))
-def test_a_resumed_plateau_goes_on_as_if_uninterrupted(settings: PlateauSettings, losses: list[float], cut: int):
-    whole = PlateauSchedule(settings)
+def test_a_resumed_plateau_goes_on_as_if_uninterrupted(
+    settings: ReduceOnPlateauSettings, losses: list[float], cut: int
+):
+    whole = ReduceOnPlateau(settings)
     rates = [whole.observe(loss) for loss in losses]
-    before, after = PlateauSchedule(settings), PlateauSchedule(settings)
+    before, after = ReduceOnPlateau(settings), ReduceOnPlateau(settings)
     for loss in losses[:cut]:
         before.observe(loss)
     after.load_state_dict(json.loads(json.dumps(before.state_dict(), allow_nan=False)))
@@ -58,19 +60,19 @@ def test_a_resumed_plateau_goes_on_as_if_uninterrupted(settings: PlateauSettings
 
 
 def test_a_negative_loss_improves_when_it_falls():
-    schedule = PlateauSchedule(PlateauSettings(peak_lr=1.0, patience=0, threshold=0.1))
+    schedule = ReduceOnPlateau(ReduceOnPlateauSettings(peak_lr=1.0, patience=0, threshold=0.1))
     assert [schedule.observe(loss) for loss in (-1.0, -1.05, -1.2)] == pytest.approx([1.0, 0.1, 0.1])
 
 
 def test_the_state_of_other_settings_is_refused():
-    state = PlateauSchedule(PlateauSettings(peak_lr=1.0)).state_dict()
+    state = ReduceOnPlateau(ReduceOnPlateauSettings(peak_lr=1.0)).state_dict()
     with pytest.raises(InvalidValue, match="settings must be"):
-        PlateauSchedule(PlateauSettings(peak_lr=2.0)).load_state_dict(state)
+        ReduceOnPlateau(ReduceOnPlateauSettings(peak_lr=2.0)).load_state_dict(state)
 
 
 def test_what_is_not_a_state_is_refused():
     with pytest.raises(ValidationError, match="reductions"):
-        PlateauSchedule(PlateauSettings(peak_lr=1.0)).load_state_dict({"settings": {"peak_lr": 1.0}})
+        ReduceOnPlateau(ReduceOnPlateauSettings(peak_lr=1.0)).load_state_dict({"settings": {"peak_lr": 1.0}})
 
 
 @pytest.mark.parametrize(
@@ -87,4 +89,4 @@ def test_what_is_not_a_state_is_refused():
 )
 def test_bad_settings_are_refused_with_field_and_range(field: str, value: float, allowed: str):
     with pytest.raises(ValidationError, match=rf"{field}\n.*{allowed}"):
-        PlateauSettings(**{"peak_lr": 1.0, field: value})
+        ReduceOnPlateauSettings(**{"peak_lr": 1.0, field: value})

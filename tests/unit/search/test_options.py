@@ -22,7 +22,7 @@ from tuner.search.sampler.options import SearchedOptions
 from tuner.search.settings import MAX_OPTIONS, SearchSettings
 from tuner.search.simulate import Simulation, simulate
 from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, Parameter, Value, default_space
-from tuner.search.stages import trunk_key
+from tuner.search.stages import prefix_key
 
 DECAY = FloatRange(low=1e-5, high=0.1, log=True)
 MOMENTUM = Choice(values=(0.8, 0.9, 0.95))
@@ -96,13 +96,13 @@ class TestSampling:
 
 
 class TestLikeness:
-    def likeness(self, one: dict[str, Value], other: dict[str, Value]) -> float:
+    def kernel(self, one: dict[str, Value], other: dict[str, Value]) -> float:
         rows = [option_values({**USUAL, **changes}) for changes in (one, other)]
         a, b = searched().coordinates(rows)
         return math.exp(-0.5 * float(np.sum((a - b) ** 2)))
 
     def test_equal_options_are_one(self) -> None:
-        assert self.likeness({}, {}) == 1.0
+        assert self.kernel({}, {}) == 1.0
 
     def test_each_option_tells_by_itself_how_alike_two_choices_are(self) -> None:
         rows = [option_values({**USUAL, **changes}) for changes in ({}, {"norm": "none"}, {"weight_decay": 0.1})]
@@ -113,19 +113,19 @@ class TestLikeness:
         assert alike[0, 2] == pytest.approx(3.0 + math.exp(-0.5))  # half of a log range apart
 
     def test_on_a_log_range_ratios_count(self) -> None:
-        low = self.likeness({"weight_decay": 1e-5}, {"weight_decay": 1e-4})
-        high = self.likeness({"weight_decay": 1e-2}, {"weight_decay": 1e-1})
-        far = self.likeness({"weight_decay": 1e-5}, {"weight_decay": 1e-1})
+        low = self.kernel({"weight_decay": 1e-5}, {"weight_decay": 1e-4})
+        high = self.kernel({"weight_decay": 1e-2}, {"weight_decay": 1e-1})
+        far = self.kernel({"weight_decay": 1e-5}, {"weight_decay": 1e-1})
         assert low == pytest.approx(high)
         assert far < low < 1.0
 
     def test_choices_without_an_order_are_all_equally_far(self) -> None:
-        assert self.likeness({"norm": "layer"}, {"norm": "none"}) == pytest.approx(0.5)
-        assert self.likeness({"norm": "batch"}, {"norm": "none"}) == pytest.approx(0.5)
+        assert self.kernel({"norm": "layer"}, {"norm": "none"}) == pytest.approx(0.5)
+        assert self.kernel({"norm": "batch"}, {"norm": "none"}) == pytest.approx(0.5)
 
     def test_choices_of_numbers_have_an_order(self) -> None:
-        near = self.likeness({"momentum": 0.8}, {"momentum": 0.9})
-        far = self.likeness({"momentum": 0.8}, {"momentum": 0.95})
+        near = self.kernel({"momentum": 0.8}, {"momentum": 0.9})
+        far = self.kernel({"momentum": 0.8}, {"momentum": 0.95})
         assert far < near
 
     def test_yes_and_no_have_none(self) -> None:
@@ -275,7 +275,7 @@ class TestConfigurations:
 
     def test_runs_of_different_options_do_not_begin_alike(self) -> None:
         keys = {
-            trunk_key(SCHEDULE, total_steps=900, seed=0, options=options)
+            prefix_key(SCHEDULE, total_steps=900, seed=0, options=options)
             for options in ((), (("weight_decay", 1e-3),), (("weight_decay", 1e-2),))
         }
         assert len(keys) == 3

@@ -16,7 +16,7 @@ from tuner.search.decision.controls import CONTROL_WARMUP
 from tuner.search.decision.decisions import Control, Finish, NewTrial, RungResult, StudyState, TrialStatus, TrialView
 from tuner.search.sampler.acquisition import configuration_for, propose
 from tuner.search.sampler.features import Features
-from tuner.search.sampler.gp import likeness
+from tuner.search.sampler.gp import kernel
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import FamilySpace, FloatRange, OptimizerKind, SearchSpace, default_space
@@ -153,7 +153,7 @@ def test_what_is_like_a_trial_that_runs_is_left_to_it() -> None:
         Features.of([Configuration(schedule=schedule)], total_steps=900, options=NO_OPTIONS)
         for schedule in (beside, alone)
     )
-    assert likeness(one, other)[0, 0] < 0.99
+    assert kernel(one, other)[0, 0] < 0.99
 
 
 def test_a_small_space_that_is_exhausted_still_has_new_schedules() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.search.divergence import chance_to_last
+from tuner.search.divergence import p_stable
 
 PEAKS = (1e-4, 1e-1)
 GRID = np.geomspace(*PEAKS, 25).tolist()
@@ -12,7 +12,7 @@ RATES = st.lists(st.sampled_from(GRID), max_size=5)
 
 
 def chances(lasted: list[float], diverged: list[float]) -> np.ndarray:
-    return chance_to_last(GRID, lasted=lasted, diverged=diverged, peaks=PEAKS)
+    return p_stable(GRID, lasted=lasted, diverged=diverged, peaks=PEAKS)
 
 
 @given(lasted=RATES, diverged=RATES)
@@ -54,6 +54,6 @@ def test_the_order_of_the_runs_does_not_matter() -> None:
 
 
 def test_a_range_of_a_single_peak_has_a_chance_too() -> None:
-    (found,) = chance_to_last([1e-3], lasted=[], diverged=[1e-3], peaks=(1e-3, 1e-3))
+    (found,) = p_stable([1e-3], lasted=[], diverged=[1e-3], peaks=(1e-3, 1e-3))
 
     assert 0.0 < found < 1.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.schedules.strategies import cases, example
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
-from tuner.search.stages import branch_points, likely_branch_points, shared_prefix, tree_size, trunk_key
+from tuner.search.stages import branch_points, likely_branch_points, prefix_key, shared_prefix, tree_size
 
 
 @st.composite
@@ -89,19 +89,19 @@ def test_rates_are_compared_by_their_bits() -> None:
 @pytest.mark.parametrize("family", [Constant(), Linear(), Wsd(cooldown=0.4)])
 def test_schedules_that_rise_alike_have_one_trunk(family) -> None:
     warmup = Warmup(shape="linear", updates=10)
-    hold = trunk_key(Schedule(peak_lr=0.1, family=Constant(), warmup=warmup), total_steps=100, seed=1)
-    assert trunk_key(Schedule(peak_lr=0.1, family=family, warmup=warmup), total_steps=300, seed=1) == hold
+    hold = prefix_key(Schedule(peak_lr=0.1, family=Constant(), warmup=warmup), total_steps=100, seed=1)
+    assert prefix_key(Schedule(peak_lr=0.1, family=family, warmup=warmup), total_steps=300, seed=1) == hold
 
 
 def test_another_seed_peak_or_warmup_is_another_trunk() -> None:
     schedule = example("cosine")
     others = [
-        trunk_key(schedule, total_steps=100, seed=2),
-        trunk_key(schedule, total_steps=200, seed=1),  # its warm-up is a fraction of the run
-        trunk_key(schedule.model_copy(update={"peak_lr": 0.03}), total_steps=100, seed=1),
-        trunk_key(schedule.model_copy(update={"warmup": Warmup()}), total_steps=100, seed=1),
+        prefix_key(schedule, total_steps=100, seed=2),
+        prefix_key(schedule, total_steps=200, seed=1),  # its warm-up is a fraction of the run
+        prefix_key(schedule.model_copy(update={"peak_lr": 0.03}), total_steps=100, seed=1),
+        prefix_key(schedule.model_copy(update={"warmup": Warmup()}), total_steps=100, seed=1),
     ]
-    assert len({trunk_key(schedule, total_steps=100, seed=1), *others}) == 5
+    assert len({prefix_key(schedule, total_steps=100, seed=1), *others}) == 5
 
 
 @given(

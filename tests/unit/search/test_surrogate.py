@@ -12,7 +12,7 @@ from tuner.errors import InvalidValue
 from tuner.schedules import Linear, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
 from tuner.search.sampler.features import Features
-from tuner.search.sampler.gp import Observation, Surrogate, likeness
+from tuner.search.sampler.gp import Observation, Surrogate, kernel
 
 HORIZON = 5_000
 PEAKS = (1e-4, 3e-2)
@@ -150,7 +150,7 @@ def test_likeness_is_that_of_schedules_and_not_of_their_names() -> None:
     )
     far = Schedule(peak_lr=1e-1, family=Linear())
 
-    found = likeness(features(linear, far), features(linear, all_cooldown, far))
+    found = kernel(features(linear, far), features(linear, all_cooldown, far))
 
     assert found.shape == (2, 3)
     assert np.allclose(found[0, :2], 1.0, atol=1e-3)

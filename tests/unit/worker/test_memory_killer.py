@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tuner_worker.runner.oom_killer import MemoryKiller
+from tuner_worker.runner.oom_killer import OomKiller
 
 VMSTAT = "nr_free_pages 1\noom_kill 7\n"
 
 
-def machine(root: Path, files: dict[str, str]) -> MemoryKiller:
+def machine(root: Path, files: dict[str, str]) -> OomKiller:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    return MemoryKiller(root)
+    return OomKiller(root)
 
 
 @pytest.mark.parametrize(

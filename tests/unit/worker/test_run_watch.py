@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from tuner_worker.runner.watchdog import Overdue, Patience, RunWatch
+from tuner_worker.runner.watchdog import Overdue, Patience, Watchdog
 
 
-def watch(*, run: float | None = None) -> RunWatch:
-    return RunWatch(Patience(start=300, silence=100, run=run, stop=10), now=0)
+def watch(*, run: float | None = None) -> Watchdog:
+    return Watchdog(Patience(start=300, silence=100, run=run, stop=10), now=0)
 
 
-def stuck(run: RunWatch, now: float) -> str:
+def stuck(run: Watchdog, now: float) -> str:
     overdue = run.overdue(now)
     assert overdue is not None
     assert overdue.stuck

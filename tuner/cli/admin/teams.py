@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, Url, Yes
-from tuner.cli.output import check_meant, moment, say, show, show_json, show_table
+from tuner.cli.output import confirm_action, moment, say, show, show_json, show_table
 from tuner.cli.parsing import amounts
 from tuner.jobs.priority import Priority
 
@@ -128,7 +128,7 @@ def delete_team(team: Team, yes: Yes = False, url: Url = CURRENT_URL) -> None:
     """Delete a team that has no jobs, members and tokens."""
     from tuner.client import Client
 
-    check_meant(f"Delete team {team}?", yes=yes)
+    confirm_action(f"Delete team {team}?", yes=yes)
     with Client.from_profile(url) as client:
         client.people.delete_team(team)
     say(f"Deleted team {team}.")

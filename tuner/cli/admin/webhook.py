@@ -9,7 +9,7 @@ import typer
 
 from tuner.cli.failures import ExitCode
 from tuner.cli.options import CURRENT_URL, AsJson, Limit, Url, Yes
-from tuner.cli.output import check_meant, moment, say, show, show_json, show_table
+from tuner.cli.output import confirm_action, moment, say, show, show_json, show_table
 from tuner.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def remove(webhook: Webhook, yes: Yes = False, url: Url = CURRENT_URL) -> None:
     """Send nothing there any more, and forget its deliveries."""
     from tuner.client import Client
 
-    check_meant(f"Remove webhook {webhook} with its deliveries?", yes=yes)
+    confirm_action(f"Remove webhook {webhook} with its deliveries?", yes=yes)
     with Client.from_profile(url) as client:
         client.webhooks.delete(webhook)
     say(f"Removed webhook {webhook}.")

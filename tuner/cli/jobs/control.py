@@ -9,7 +9,7 @@ import typer
 
 from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url, Yes
-from tuner.cli.output import check_meant, say, show, show_json
+from tuner.cli.output import confirm_action, say, show, show_json
 from tuner.cli.parsing import amounts
 from tuner.errors import InvalidValue
 from tuner.jobs.priority import Priority
@@ -95,7 +95,7 @@ def delete(job: Job, yes: Yes = False, url: Url = CURRENT_URL) -> None:
         job_id = find_job(client, text=job)
         detail = client.job(job_id)
         name = f" ({detail.spec.name})" if detail.spec.name else ""
-        check_meant(f"Delete job {job_id}{name} with everything that it found?", yes=yes)
+        confirm_action(f"Delete job {job_id}{name} with everything that it found?", yes=yes)
         client.delete(job_id)
     say(f"Deleted job {job_id}.")
 

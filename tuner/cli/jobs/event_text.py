@@ -10,7 +10,7 @@ from tuner.jobs.records import EventRecord, RunKind
 _KINDS = {RunKind.CONFIRM.value: " confirmation", RunKind.AUDIT.value: " audit"}
 
 
-def headline(event: EventRecord, *, rungs: Sequence[int]) -> str:
+def describe_event(event: EventRecord, *, rungs: Sequence[int]) -> str:
     """An event in a line; empty for one that is not worth a line (evaluations, runs that only wait).
 
     Args:

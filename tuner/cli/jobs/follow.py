@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import TunerError
-from tuner.jobs.states import is_over
+from tuner.jobs.states import is_terminal
 
 if TYPE_CHECKING:
     from tuner.client import Client
@@ -64,7 +64,7 @@ def follow(url: str, *, job_id: str, view: View, check: Callable[[], None] = lam
         while True:
             check()
             events = feed.take()
-            if is_over(job.state):
+            if is_terminal(job.state):
                 view.show(job, events=events, notice="")
                 if feed.at_end or time.monotonic() - looked_at > _DRAIN_SECONDS:
                     return job
@@ -83,7 +83,7 @@ def follow(url: str, *, job_id: str, view: View, check: Callable[[], None] = lam
 
 def _wants(client: Client, *, job: JobDetail) -> str:
     """What an unfinished job lacks to go on."""
-    return "" if is_over(job.state) or has_worker(client) else NO_WORKER
+    return "" if is_terminal(job.state) or has_worker(client) else NO_WORKER
 
 
 def is_passing(error: Exception) -> bool:

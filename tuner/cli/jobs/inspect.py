@@ -150,9 +150,9 @@ def events(
 
 
 def _event_line(event: EventRecord) -> str:
-    from tuner.cli.jobs.event_text import headline
+    from tuner.cli.jobs.event_text import describe_event
 
-    words = headline(event, rungs=()) or event.kind
+    words = describe_event(event, rungs=()) or event.kind
     return f"{event.id}  {moment(event.at)}  job {event.job_id[:8]}  {words}"
 
 

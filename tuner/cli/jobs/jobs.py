@@ -12,7 +12,7 @@ from tuner.cli.options import CURRENT_URL, AsJson, Job, Limit, Url
 from tuner.cli.output import hours, say, show, show_json, show_table
 from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
-from tuner.jobs.states import JobState, is_over
+from tuner.jobs.states import JobState, is_terminal
 from tuner.report.pages.formats import ReportFormat, rendered
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     with Client.from_profile(url) as client:
         job_id = find_job(client, text=job)
         detail, trials, runs = client.job(job_id), client.trials(job_id), client.runs(job_id)
-        is_open = not is_over(detail.state)
+        is_open = not is_terminal(detail.state)
         place = next((entry for entry in client.queue() if entry.job_id == job_id), None) if is_open else None
         is_waiting = is_open and not has_worker(client)
     if is_waiting:

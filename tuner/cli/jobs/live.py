@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuner.jobs.states import JobState, is_over
+from tuner.jobs.states import JobState, is_terminal
 
 if TYPE_CHECKING:
     from tuner.jobs.progress import JobDetail, Progress, RunCounts
@@ -30,7 +30,7 @@ def screen(
         elapsed: Seconds since it started; not shown when ``None``.
         notice: Shown in the last line, for instance that the service is away.
     """
-    has_ended = is_over(job.state)
+    has_ended = is_terminal(job.state)
     lines: list[RenderableType] = [
         _headline(job, elapsed=elapsed),
         _bar(job.progress, has_ended=has_ended),
@@ -47,7 +47,7 @@ def screen(
 
 def progress_line(job: JobDetail) -> str:
     """How far a job is, in one line of plain text."""
-    progress, has_ended = job.progress, is_over(job.state)
+    progress, has_ended = job.progress, is_terminal(job.state)
     parts = [
         f"{progress.fraction:4.0%}",
         f"trials {progress.trials.opened}" + ("" if has_ended else f"/{progress.trials.planned}"),
@@ -61,7 +61,7 @@ def progress_line(job: JobDetail) -> str:
 
 
 def _headline(job: JobDetail, *, elapsed: float | None) -> Text:
-    is_live = not is_over(job.state)
+    is_live = not is_terminal(job.state)
     text = Text()
     text.append(job.spec.workload, style="bold")
     text.append(f" ({job.spec.name})" if job.spec.name else "", style="bold")

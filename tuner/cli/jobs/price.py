@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tuner.jobs.admission.pricing import Estimate
 
 
-def tell_price(request: Mapping[str, Any], *, url: str, as_json: bool) -> None:
+def print_price(request: Mapping[str, Any], *, url: str, as_json: bool) -> None:
     """Print what a request would cost, were it submitted now.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tuner.cli.jobs.control import DeviceHours, Name, Notes, Patience, Shared, TargetLoss, Urgency, WallHours
-from tuner.cli.jobs.price import tell_price
+from tuner.cli.jobs.price import print_price
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show, show_json
 from tuner.cli.parsing import amounts, assignments, document, ranges
@@ -126,7 +126,7 @@ def submit(
     if "workload" not in request:
         raise InvalidValue("WORKLOAD", value="", allowed="given", hint="`tuner workloads` lists them")
     if dry_run:
-        tell_price(request, url=url, as_json=as_json)
+        print_price(request, url=url, as_json=as_json)
         return
     with Client.from_profile(url) as client:
         job = client.submit(request)

@@ -13,8 +13,8 @@ import typer
 
 from tuner.cli.failures import ExitCode
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url
-from tuner.cli.output import is_terminal, say, show
-from tuner.jobs.states import JobState, is_over
+from tuner.cli.output import is_tty, say, show
+from tuner.jobs.states import JobState, is_terminal
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -68,7 +68,7 @@ def follow_to_the_end(url: str, *, job_id: str, as_json: bool = False) -> None:
 @contextmanager
 def on_screen() -> Iterator[tuple[View, Callable[[str], None]]]:
     """A view for people, and how to tell them something beside it: redrawn on a terminal, lines elsewhere."""
-    if not is_terminal():
+    if not is_tty():
         yield _Lines(), say
         return
     from rich.console import Console
@@ -112,7 +112,7 @@ class _Lines:
             self._told = fraction
             show(progress_line(job))
         if notice != self._notice:
-            if notice or not is_over(job.state):
+            if notice or not is_terminal(job.state):
                 say(notice or "The service and a worker are there again.")
             self._notice = notice
 
@@ -126,7 +126,7 @@ class _JsonLines:
 
 
 def _lines(events: list[EventRecord], *, job: JobDetail) -> list[str]:
-    from tuner.cli.jobs.event_text import headline
+    from tuner.cli.jobs.event_text import describe_event
 
     rungs = [rung.updates for rung in job.progress.rungs]
-    return [line for event in events if (line := headline(event, rungs=rungs))]
+    return [line for event in events if (line := describe_event(event, rungs=rungs))]

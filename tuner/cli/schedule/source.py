@@ -71,7 +71,7 @@ class Source:
 
     def _of_job(self, *, url: str) -> tuple[Schedule, Run]:
         from tuner.client import Client
-        from tuner.jobs.exporting import exported_run
+        from tuner.jobs.exporting import export_context
 
         with Client.from_profile(url) as client:
             job = client.job(find_job(client, text=self.job))
@@ -80,7 +80,7 @@ class Source:
             if job.spec.search.options:
                 trial = client.report(job.id).recommended.trial if self.trial is None else self.trial
                 options = next(one.options for one in client.trials(job.id) if one.number == trial)
-        return schedule, exported_run(job.spec, options=options, total_steps=self.total_steps)
+        return schedule, export_context(job.spec, options=options, total_steps=self.total_steps)
 
     def _flags(self) -> tuple[str, ...]:
         """The options given that describe a family."""

@@ -1,4 +1,4 @@
-"""Ties a command to the life of its parent: ``python tether.py PARENT_PID COMMAND [ARGUMENT...]``.
+"""Ties a command to the life of its parent: ``python die_with_parent.py PARENT_PID COMMAND [ARGUMENT...]``.
 
 Linux kills the process when the parent dies, however it dies; the wish survives ``exec``, so the command takes this
 process over and no second process stays behind. It is a script of its own because setting the wish between ``fork``

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from tuner.cli.stack import die_with_parent as tether
+from tuner.cli.stack import die_with_parent
 from tuner.errors import TunerError
 
 _POLL_SECONDS = 0.05
@@ -97,7 +97,7 @@ class _Tended:
                 output = stack.enter_context(self.child.log.open("ab"))
                 self.log_start = output.tell()
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *self.child.command],
+                [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *self.child.command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -173,7 +173,7 @@ class Supervisor:
             self._tended.append(_Tended(child))
 
     def pids(self) -> dict[str, int]:
-        """The children that run now, by name. They are the commands themselves: the tether leaves no process."""
+        """The children that run now, by name. They are the commands themselves: die_with_parent leaves no process."""
         with self._lock:
             return {one.child.name: one.process.pid for one in self._tended if one.process is not None}
 
@@ -212,7 +212,7 @@ class Supervisor:
             return
         code = one.exit_code()
         if code is not None:
-            self._bury(one, code=code)
+            self._reap(one, code=code)
 
     def _start(self, one: _Tended) -> None:
         try:
@@ -220,7 +220,7 @@ class Supervisor:
         except OSError as error:
             self._given_up = ChildGivenUp(one.child.name, reason=f"it cannot be started ({error})")
 
-    def _bury(self, one: _Tended, *, code: int) -> None:
+    def _reap(self, one: _Tended, *, code: int) -> None:
         now = time.monotonic()
         one.deaths = 1 if now - one.started_at >= self._policy.steady_seconds else one.deaths + 1
         how = _how_it_ended(code)

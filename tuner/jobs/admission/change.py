@@ -60,7 +60,7 @@ class JobChange(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class SearchProgress:
     """How far a job's search has come: what its budget cannot be set below."""
 
     opened: int
@@ -71,7 +71,7 @@ class Course:
     """Whether a trial has reached the full horizon."""
 
 
-def changed(spec: JobSpec, change: JobChange, *, course: Course) -> JobSpec:
+def changed(spec: JobSpec, change: JobChange, *, course: SearchProgress) -> JobSpec:
     """A job's request with a change made to it.
 
     Args:
@@ -96,7 +96,7 @@ def changed(spec: JobSpec, change: JobChange, *, course: Course) -> JobSpec:
     return spec.model_copy(update={**fields, "search": search})
 
 
-def _least(spec: JobSpec, *, course: Course) -> int:
+def _least(spec: JobSpec, *, course: SearchProgress) -> int:
     """Updates with which the runs that were asked for can end, and an answer can still be reached."""
     if course.answered or not course.opened:
         return course.asked

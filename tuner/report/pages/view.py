@@ -142,7 +142,7 @@ def _median(candidate: Candidate) -> str:
 
 
 def _roles(candidate: Candidate, *, report: Report) -> list[str]:
-    plateau = {member.trial for member in report.plateau.members}
+    equivalents = {member.trial for member in report.equivalents.members}
     named = (
         ("best", report.best.trial),
         ("recommended", report.recommended.trial),
@@ -150,7 +150,7 @@ def _roles(candidate: Candidate, *, report: Report) -> list[str]:
         ("default", report.default and report.default.trial),
     )
     roles = [role for role, trial in named if trial == candidate.trial]
-    return roles + (["plateau"] if candidate.trial in plateau and candidate.trial != report.best.trial else [])
+    return roles + (["equivalent"] if candidate.trial in equivalents and candidate.trial != report.best.trial else [])
 
 
 def _trial(trial: TrialRow, *, rungs: int) -> TrialLine:

@@ -18,7 +18,7 @@ def draw_confirmations(report: Report) -> Figure:
     """Every confirmed candidate: its loss on each fresh seed as a dot, the median as a bar."""
     candidates = [candidate for candidate in report.candidates if candidate.losses]
     figure, axes = new_figure(height=1.7 + 0.55 * max(len(candidates), 1))
-    equals = {member.trial for member in report.plateau.members}
+    equals = {member.trial for member in report.equivalents.members}
     for row, candidate in enumerate(candidates):
         colour = BLUE if candidate.trial == report.best.trial else GREEN if candidate.trial in equals else GREY
         losses = [result.loss for result in candidate.losses if result.loss is not None]

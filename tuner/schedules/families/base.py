@@ -9,7 +9,7 @@ from tuner.schedules.spans import Epochs, Updates, scaled
 from tuner.schedules.values import Array, Value
 
 
-class Part(Value):
+class ScalableValue(Value):
     """A piece of a schedule that may hold spans."""
 
     def scaled(self, ratio: float) -> Self:
@@ -18,7 +18,7 @@ class Part(Value):
         return self.model_copy(update=fields)
 
 
-class BaseFamily(Part):
+class BaseFamily(ScalableValue):
     """A shape of the stretch after the warm-up."""
 
     name: str
@@ -51,7 +51,7 @@ def _scaled(value: Any, *, ratio: float) -> Any:
     match value:
         case Updates() | Epochs():
             return scaled(value, ratio=ratio)
-        case Part():
+        case ScalableValue():
             return value.scaled(ratio)
         case tuple():
             return tuple(_scaled(item, ratio=ratio) for item in value)

@@ -12,14 +12,14 @@ from pydantic import Field, model_validator
 from tuner.errors import InvalidValue
 from tuner.schedules import curves
 from tuner.schedules.curves import Curve, between
-from tuner.schedules.families.base import BaseFamily, Part
+from tuner.schedules.families.base import BaseFamily, ScalableValue
 from tuner.schedules.spans import ROUNDING, Length, Span, fitting, in_updates, snapped
 from tuner.schedules.values import Array, Factor, Positive
 
 SegmentKind = Literal["constant", "linear", "cosine", "1-sqrt", "rex", "polynomial", "exponential"]
 
 
-class Knot(Part):
+class Knot(ScalableValue):
     """A point that a piecewise linear schedule goes through."""
 
     at: Span
@@ -58,7 +58,7 @@ class PiecewiseLinear(BaseFamily):
         return f"piecewise linear with {len(self.knots)} knots"
 
 
-class Segment(Part):
+class Segment(ScalableValue):
     """A stretch of a schedule: from ``start`` to ``end`` along a curve."""
 
     kind: SegmentKind

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 from tuner.search.decision.decisions import MEASURED_AGAINST, Audit, Confirm, TrialView
 from tuner.search.decision.rungs import audits, confirm_seeds, most_confirmations
 from tuner.search.decision.standings import Standings, has_diverged, loss_at
-from tuner.search.divergence import are_safe
+from tuner.search.divergence import are_stable
 
 SETTLING_SEEDS: Final = 3
 """Fresh seeds after which a candidate that is clearly behind is trained no more."""
@@ -158,7 +158,7 @@ def _safe_peaks(standings: Standings) -> set[float]:
     tried = sorted({_peak(trial) for trial in standings.trials})
     if space is None or not any(map(has_diverged, ended)):
         return set(tried)
-    safe = are_safe(
+    safe = are_stable(
         [peak for peak in tried if peak > 0],
         lasted=(_peak(trial) for trial in ended if not has_diverged(trial)),
         diverged=(_peak(trial) for trial in ended if has_diverged(trial)),

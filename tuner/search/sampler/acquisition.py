@@ -16,10 +16,10 @@ from tuner.search.configuration import Configuration
 from tuner.search.decision.controls import CONTROL_WARMUP
 from tuner.search.decision.decisions import Control, NewTrial, StudyState, TrialStatus, TrialView
 from tuner.search.decision.rungs import rung_steps
-from tuner.search.divergence import are_safe, chance_to_last
+from tuner.search.divergence import are_stable, p_stable
 from tuner.search.sampler.candidates import Grid
 from tuner.search.sampler.features import Features
-from tuner.search.sampler.gp import Observation, Surrogate, likeness
+from tuner.search.sampler.gp import Observation, Surrogate, kernel
 from tuner.search.sampler.grid import PEAK_RATIO, grid
 from tuner.search.sampler.options import SearchedOptions
 from tuner.search.space import Value
@@ -218,7 +218,7 @@ def _merit(choices: Sequence[Configuration], *, history: _History) -> Array:
     merit += np.log(_chances(choices, history=history)) + np.where(safe, 0.0, _UNSAFE)
     merit -= 0.5 * np.log(1.0 - _shared(choices, history=history))
     if history.pending:
-        alike = likeness(history.features(choices), history.features(history.pending))
+        alike = kernel(history.features(choices), history.features(history.pending))
         merit += np.sum(np.log1p(-np.minimum(alike, 1.0 - 1e-9)), axis=1)
     result: Array = merit
     return result
@@ -247,9 +247,9 @@ def _shared(choices: Sequence[Configuration], *, history: _History) -> Array:
 def _safe(configurations: Sequence[Configuration], *, history: _History) -> NDArray[np.bool_]:
     """Whether they could be an answer: one that diverges on the next seed is none."""
     rates = [one.schedule.peak_lr for one in configurations]
-    return are_safe(rates, lasted=history.lasted, diverged=history.diverged, peaks=history.peaks)
+    return are_stable(rates, lasted=history.lasted, diverged=history.diverged, peaks=history.peaks)
 
 
 def _chances(choices: Sequence[Configuration], *, history: _History) -> Array:
     rates = [one.schedule.peak_lr for one in choices]
-    return chance_to_last(rates, lasted=history.lasted, diverged=history.diverged, peaks=history.peaks)
+    return p_stable(rates, lasted=history.lasted, diverged=history.diverged, peaks=history.peaks)

@@ -127,9 +127,9 @@ class Surrogate:
             + _RUNG_OFFSET * np.equal.outer(self._depth, self._depth)
             + _OPTION * self._options.alike(rows.options, rows.options)
         )
-        kernel = likeness(rows, rows) * _rung_correlation(self._depth, self._depth)
+        covariance = kernel(rows, rows) * _rung_correlation(self._depth, self._depth)
         covariances = np.concatenate(
-            [common + self._variance * (size * kernel + (noise + 1e-8) * np.eye(count)) for size, noise in _SIZES]
+            [common + self._variance * (size * covariance + (noise + 1e-8) * np.eye(count)) for size, noise in _SIZES]
         )
         expected = deviation * (_BETA[0] * rows.bound + _GAMMA[0] * slopes)
         roots = np.linalg.cholesky(covariances)
@@ -160,7 +160,7 @@ class Surrogate:
         """
         rows = self._features(configurations).joined(self._seen)
         at_horizon = np.zeros(len(rows.peak))
-        kernel = likeness(rows, self._seen) * _rung_correlation(at_horizon, self._depth)
+        covariance = kernel(rows, self._seen) * _rung_correlation(at_horizon, self._depth)
         options_alike = self._options.alike(rows.options, self._seen.options)
         same_rung = np.equal.outer(at_horizon, self._depth)
         new_slopes = self._peak_slopes(rows, depth=at_horizon)
@@ -175,7 +175,7 @@ class Surrogate:
                 + _OFFSET
                 + _RUNG_OFFSET * same_rung
                 + _OPTION * options_alike
-                + size * kernel
+                + size * covariance
             )
             explained = np.linalg.solve(root, cross.T)  # [runs, rows]
             means.append(math.sqrt(self._variance) * (_BETA[0] * rows.bound + _GAMMA[0] * new) + explained.T @ solved)
@@ -183,7 +183,7 @@ class Surrogate:
         tried = np.average(means, axis=0, weights=self._weights)[len(configurations) :]
         compared = np.array([rivals is None or one.configuration in rivals for one in self._observations])
         best = len(configurations) + int(np.argmin(np.where(compared | ~compared.any(), tried, np.inf)))
-        to_best = likeness(rows, rows.only(best))[:, 0]
+        to_best = kernel(rows, rows.only(best))[:, 0]
         options_apart = self._options.count - self._options.alike(rows.options, rows.only(best).options)[:, 0]
         gaps = np.array([mean - mean[best] for mean in means])
         variances = np.array(
@@ -250,7 +250,7 @@ def _compressed_gaps(seen: Sequence[Observation]) -> Array:
     return z
 
 
-def likeness(one: Features, other: Features) -> Array:
+def kernel(one: Features, other: Features) -> Array:
     """How much configurations tell of each other, before any run: the correlation of f at one rung.
 
     Args:

@@ -8,12 +8,12 @@ from sqlalchemy import ColumnElement, and_, func, select
 
 from tuner.errors import InvalidValue, LimitReached, NotFound
 from tuner.jobs.priority import Priority
-from tuner.jobs.states import JobState, is_over
+from tuner.jobs.states import JobState, is_terminal
 from tuner.people.records import TeamSettings
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Team, Usage
 
-_OPEN = tuple(state for state in JobState if not is_over(state))
+_OPEN = tuple(state for state in JobState if not is_terminal(state))
 _SECONDS_PER_HOUR = 3600.0
 
 

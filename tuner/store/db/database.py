@@ -1,6 +1,6 @@
 """Transactions: opened, tried again after a passing failure, committed whole or not at all.
 
-A method of a `Part` of the store that is marked `reads` or `writes` runs inside one transaction, which it gets as its
+A method of a `Repository` of the store that is marked `reads` or `writes` runs inside one transaction, which it gets as its
 first argument and which its caller does not see.
 """
 
@@ -32,7 +32,7 @@ _PASSING = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03"})
 
 P = ParamSpec("P")
 R = TypeVar("R")
-PartT = TypeVar("PartT", bound="Part")
+RepositoryT = TypeVar("RepositoryT", bound="Repository")
 
 
 @dataclass
@@ -142,28 +142,28 @@ class Database:
         return _run(self._writer, whole)
 
 
-class Part:
+class Repository:
     """A part of the store that answers for one subject."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
 
-def reads(method: Callable[Concatenate[PartT, Session, P], R]) -> Callable[Concatenate[PartT, P], R]:
-    """Run a method of a `Part` in one reading transaction."""
+def reads(method: Callable[Concatenate[RepositoryT, Session, P], R]) -> Callable[Concatenate[RepositoryT, P], R]:
+    """Run a method of a `Repository` in one reading transaction."""
 
     @functools.wraps(method)
-    def in_transaction(self: PartT, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def in_transaction(self: RepositoryT, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._database.read(lambda session: method(self, session, *args, **kwargs))
 
     return in_transaction
 
 
-def writes(method: Callable[Concatenate[PartT, Tx, P], R]) -> Callable[Concatenate[PartT, P], R]:
-    """Run a method of a `Part` in one writing transaction."""
+def writes(method: Callable[Concatenate[RepositoryT, Tx, P], R]) -> Callable[Concatenate[RepositoryT, P], R]:
+    """Run a method of a `Repository` in one writing transaction."""
 
     @functools.wraps(method)
-    def in_transaction(self: PartT, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def in_transaction(self: RepositoryT, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._database.write(lambda tx: method(self, tx, *args, **kwargs))
 
     return in_transaction

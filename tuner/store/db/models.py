@@ -294,7 +294,7 @@ class Run(Base):
     seed: Mapped[int]
     total_steps: Mapped[int]
     schedule: Mapped[dict[str, Any]]
-    trunk: Mapped[str | None] = mapped_column(String(16))
+    prefix_key: Mapped[str | None] = mapped_column(String(16))
     """Equal for runs that are likely to begin alike."""
     state: Mapped[RunState] = mapped_column(_member(RunState))
     reason: Mapped[str]

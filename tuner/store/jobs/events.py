@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue
 from tuner.jobs.records import EVERYTHING, EventRecord, Visibility
-from tuner.store.db.database import Part, Tx, reads, writes
+from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Event, Job
 from tuner.store.db.rows import event_record
 from tuner.store.jobs.job_list import visible
@@ -19,7 +19,7 @@ PRUNED_AT_A_TIME = 5_000
 _GREATEST_ID = 2**63 - 1
 
 
-class Events(Part):
+class Events(Repository):
     """The events of all jobs. They are written with the changes that they tell, in the same transaction."""
 
     @reads

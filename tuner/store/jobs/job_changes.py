@@ -7,9 +7,9 @@ from collections.abc import Callable
 from sqlalchemy import delete, func, select, update
 
 from tuner.errors import IllegalTransition
-from tuner.jobs.admission.change import Course, JobChange, changed
+from tuner.jobs.admission.change import JobChange, SearchProgress, changed
 from tuner.jobs.spec import JobSpec
-from tuner.jobs.states import JOB_TRANSITIONS, JobState, RunState, TrialState, check_transition, is_over
+from tuner.jobs.states import JOB_TRANSITIONS, JobState, RunState, TrialState, check_transition, is_terminal
 from tuner.people.records import TeamSettings
 from tuner.store.accounting.team_quotas import check_priority
 from tuner.store.db.database import Tx
@@ -47,7 +47,7 @@ def change_job(tx: Tx, job: Job, *, change: JobChange, settings: TeamSettings | 
     if "limits" in trains:
         job.limit_reached = None
         note_limit(tx, job)
-    if trains - {"priority"} and not is_over(job.state):
+    if trains - {"priority"} and not is_terminal(job.state):
         unlock(job)
         job.plan_due = True
     tx.tell(EventKind.JOB_CHANGED, job_id=job.id, fields=sorted(change.model_fields_set))
@@ -126,7 +126,7 @@ def delete_job(tx: Tx, job: Job) -> None:
     Raises:
         IllegalTransition: It is not over.
     """
-    if not is_over(job.state):
+    if not is_terminal(job.state):
         raise IllegalTransition("job", key=job.id, state=job.state.value, wanted="deleted before it is over")
     runs = select(Run.id).where(Run.job_id == job.id)
     for of_run in (Point, Snapshot, LogChunk):
@@ -146,12 +146,12 @@ def _move(job: Job, *, to: JobState) -> None:
     job.state = to
 
 
-def _course(tx: Tx, job: Job) -> Course:
+def _course(tx: Tx, job: Job) -> SearchProgress:
     opened = select(func.count()).select_from(Trial).where(Trial.job_id == job.id)
     # Runs are cancelled with their job alone: when it is tried again, so are they, and their updates are due.
     asked = select(func.sum(Run.total_steps - Run.shared_updates)).where(Run.job_id == job.id)
     answered = select(Trial.id).where(Trial.job_id == job.id, Trial.state == TrialState.COMPLETED).limit(1)
-    return Course(
+    return SearchProgress(
         opened=tx.session.scalar(opened) or 0,
         asked=int(tx.session.scalar(asked) or 0),
         answered=tx.session.scalar(answered) is not None,

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from tuner.errors import IdempotencyConflict, InvalidValue, LimitReached, NotFound, TunerError
 from tuner.jobs.admission.change import JobChange
-from tuner.jobs.curves import thinned
+from tuner.jobs.curves import downsample
 from tuner.jobs.progress import JobDetail
 from tuner.jobs.records import EVERYTHING, CurvePoint, JobRecord, LogChunk, RunRecord, TrialRecord, Visibility
 from tuner.jobs.spec import JobSpec
@@ -20,12 +20,12 @@ from tuner.jobs.states import JobState, RunState
 from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.store.accounting.team_quotas import check_open_job, check_priority, hold_team
 from tuner.store.db import models
-from tuner.store.db.database import Part, Tx, reads, writes
+from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Account, Job, Point, Report, Run, Trial
 from tuner.store.db.pages import Page, check_limit, page_of, place_of
 from tuner.store.db.rows import as_json, curve_point, job_record, log_chunk, run_record, trial_record
 from tuner.store.db.upsert import insert_new
-from tuner.store.jobs import workers as fleet
+from tuner.store.jobs import workers
 from tuner.store.jobs.job_changes import change_job, delete_job, pause_job, resume_job, retry_job
 from tuner.store.jobs.job_detail import read_detail
 from tuner.store.jobs.job_list import matching, visible
@@ -35,7 +35,7 @@ MAX_KEY_LENGTH = 200
 MAX_SEQ = 2**31 - 1
 
 
-class Jobs(Part):
+class Jobs(Repository):
     """What users ask for, and what became of it.
 
     Everything that a person causes is written to the audit log, in the same transaction.
@@ -381,7 +381,7 @@ class Jobs(Part):
 
         Args:
             run_id: The run.
-            points: At most so many, those that matter most (`tuner.jobs.curves.thinned`); all when absent.
+            points: At most so many, those that matter most (`tuner.jobs.curves.downsample`); all when absent.
 
         Raises:
             NotFound: There is no such run.
@@ -390,7 +390,7 @@ class Jobs(Part):
         _find_run(session, run_id)
         stored = session.scalars(select(Point).where(Point.run_id == run_id).order_by(Point.step))
         curve = tuple(map(curve_point, stored))
-        return curve if points is None else thinned(curve, most=points)
+        return curve if points is None else downsample(curve, most=points)
 
     @reads
     def log(self, session: Session, run_id: str, *, after: int = -1, limit: int = 100) -> tuple[LogChunk, ...]:
@@ -444,7 +444,7 @@ def _new_row(tx: Tx, spec: JobSpec, *, by: Actor) -> dict[str, Any]:
         "name": spec.name,
         "priority": spec.priority.rank,
         "workload": spec.workload,
-        "workload_version": fleet.find_workload(tx.session, spec.workload).version,
+        "workload_version": workers.find_workload(tx.session, spec.workload).version,
         "needs_device": spec.resources.device,
         "needs_devices": spec.resources.devices,
         "needs_memory_bytes": spec.resources.memory_bytes,

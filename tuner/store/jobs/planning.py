@@ -22,15 +22,15 @@ from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLos
 from tuner.jobs.records import NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.configuration import Configuration, option_values
-from tuner.search.stages import trunk_key
-from tuner.store.db.database import Part, Tx, reads, writes
+from tuner.search.stages import prefix_key
+from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Job, Report, Run, Trial
 from tuner.store.db.rows import as_json, job_record, plain_text, run_record, trial_record
 from tuner.store.jobs.jobs import read_runs, read_trials
 from tuner.store.jobs.lifecycle import EventKind, end_job, end_trial, find_job, start_job, tell_run, unlock
 
 
-class Planning(Part):
+class Planning(Repository):
     """What the worker that plans a study may do."""
 
     @writes
@@ -218,7 +218,9 @@ def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
         seed=run.seed,
         total_steps=run.total_steps,
         schedule=run.schedule.model_dump(mode="json"),
-        trunk=trunk_key(run.schedule, total_steps=run.total_steps, seed=run.seed, options=option_values(trial.options)),
+        prefix_key=prefix_key(
+            run.schedule, total_steps=run.total_steps, seed=run.seed, options=option_values(trial.options)
+        ),
         state=RunState.QUEUED,
         reason=plain_text(run.reason),
         attempts=0,

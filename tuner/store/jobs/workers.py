@@ -16,7 +16,7 @@ from tuner.errors import IllegalTransition, NotFound
 from tuner.jobs.records import EVERYTHING, Visibility, WorkerOffer, WorkerRecord, WorkloadInfo
 from tuner.jobs.states import RunState
 from tuner.people.roles import LOCAL_ACTOR, Actor
-from tuner.store.db.database import Part, Tx, read_clock, reads, writes
+from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Job, Run, Team, Worker, Workload
 from tuner.store.db.rows import info_json, worker_record, workload_info
 from tuner.store.db.upsert import upsert
@@ -32,7 +32,7 @@ class Keep(Enum):
     KEEP = "keep"
 
 
-class Fleet(Part):
+class Workers(Repository):
     """Who is there to train, and what they can train."""
 
     @writes

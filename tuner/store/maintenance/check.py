@@ -36,7 +36,7 @@ from sqlalchemy.orm import Session
 
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.priority import Priority
-from tuner.jobs.states import JobState, RunState, TrialState, is_over
+from tuner.jobs.states import JobState, RunState, TrialState, is_terminal
 from tuner.store.db.database import Database
 from tuner.store.db.engine import parse_url
 from tuner.store.db.models import Base, Job, Report, Run, Snapshot, Trial
@@ -44,8 +44,8 @@ from tuner.store.maintenance.migrate import is_current
 
 _EXAMPLES = 5
 _ALL = 1_000_000
-_OVER = [state for state in JobState if is_over(state)]
-_RUN_OVER = [state for state in RunState if is_over(state)]
+_OVER = [state for state in JobState if is_terminal(state)]
+_RUN_OVER = [state for state in RunState if is_terminal(state)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class StudyScope:
     """What one request may see."""
 
     titles: Mapping[str, str]
@@ -21,23 +21,23 @@ class Look:
     """Added to that study's system attributes."""
 
 
-_LOOK: ContextVar[Look] = ContextVar("look")
+_SCOPE: ContextVar[StudyScope] = ContextVar("look")
 
 
 @contextmanager
-def looking(look: Look) -> Iterator[None]:
+def use_scope(look: StudyScope) -> Iterator[None]:
     """Have the view show this to whatever runs inside the block, also in the threads that it is handed on to."""
-    token = _LOOK.set(look)
+    token = _SCOPE.set(look)
     try:
         yield
     finally:
-        _LOOK.reset(token)
+        _SCOPE.reset(token)
 
 
-def present_look() -> Look:
+def current_scope() -> StudyScope:
     """What may be seen here and now.
 
     Raises:
-        LookupError: It is asked for outside of `looking`.
+        LookupError: It is asked for outside of `use_scope`.
     """
-    return _LOOK.get()
+    return _SCOPE.get()

@@ -16,7 +16,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import TunerError
-from tuner.store.optuna.study_scope import Look, present_look
+from tuner.store.optuna.study_scope import StudyScope, current_scope
 
 
 class ReadOnlyStudies(TunerError):
@@ -27,7 +27,7 @@ class ReadOnlyStudies(TunerError):
 
 
 class StudyView(BaseStorage):
-    """Reads from another storage what the present `Look` allows. Every write raises `ReadOnlyStudies`.
+    """Reads from another storage what the present `StudyScope` allows. Every write raises `ReadOnlyStudies`.
 
     Args:
         inner: Where the studies are.
@@ -52,7 +52,7 @@ class StudyView(BaseStorage):
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """The studies that may be seen, under the names that people know."""
-        look = present_look()
+        look = current_scope()
         if look.study is not None:
             return [self._one(look, study_id=self._inner.get_study_id_from_name(look.study))]
         seen = [study for study in self._inner.get_all_studies() if study.study_name in look.titles]
@@ -60,7 +60,7 @@ class StudyView(BaseStorage):
             study.study_name = look.titles[study.study_name]
         return seen
 
-    def _one(self, look: Look, *, study_id: int) -> FrozenStudy:
+    def _one(self, look: StudyScope, *, study_id: int) -> FrozenStudy:
         name = str(look.study)
         return FrozenStudy(
             study_name=look.titles.get(name, name),

@@ -7,12 +7,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tuner.people.records import AuditRecord
-from tuner.store.db.database import Part, reads
+from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Audit
 from tuner.store.db.pages import Page, check_limit, page_of, place_of
 
 
-class AuditLog(Part):
+class AuditLog(Repository):
     """What people did, the latest first. Nothing in it is ever changed."""
 
     @reads

@@ -12,7 +12,7 @@ from tuner.errors import DatabaseUnavailable, InvalidValue, NotFound
 from tuner.people.records import TokenRecord
 from tuner.people.roles import LOCAL_ACTOR, Actor, Principal, Role, least
 from tuner.people.tokens import digest, new_token
-from tuner.store.db.database import Part, Tx, read_clock, reads, writes
+from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Membership, Token, User
 from tuner.store.db.upsert import insert_new
 from tuner.store.people.accounts import good_tokens, kept_team, locked_user, role_in, token_record
@@ -22,7 +22,7 @@ MAX_LIFETIME_SECONDS = 10 * 365 * 86_400.0
 _USE_NOTED_EVERY_SECONDS = 60.0
 
 
-class Tokens(Part):
+class Tokens(Repository):
     """Tokens: random, shown once, kept as a digest.
 
     A token is looked up by its digest in an index. How long that takes tells nothing that helps: whoever asks does not

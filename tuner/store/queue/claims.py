@@ -17,9 +17,9 @@ from tuner.store.accounting.usage import expected_seconds
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run, Snapshot, Trial, Worker
 from tuner.store.jobs.lifecycle import EventKind, lock_leased, tell_run
-from tuner.store.queue.next_job import Asking, Turn, planning_is_due, turns
+from tuner.store.queue.next_job import ClaimCandidate, ClaimRequest, claim_candidates, planning_is_due
 
-_MARKET_LOCK = 0x6D61726B6574  # any number that nobody else locks; this one reads "market"
+_SCHEDULER_LOCK = 0x6D61726B6574  # an advisory lock of its own; the bytes spell "market"
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -31,7 +31,7 @@ class Terms:
     lock_seconds: float
 
 
-def hold_market(tx: Tx) -> None:
+def lock_scheduler(tx: Tx) -> None:
     """Let no other transaction decide about runs until this one has ended.
 
     What a decision counts, runs that a team has and devices that are free, is then as it was counted. SQLite has one
@@ -39,18 +39,18 @@ def hold_market(tx: Tx) -> None:
     """
     if tx.session.get_bind().dialect.name == "postgresql":
         # Before every row, so it cannot deadlock.
-        tx.session.execute(select(func.pg_advisory_xact_lock(_MARKET_LOCK)))
+        tx.session.execute(select(func.pg_advisory_xact_lock(_SCHEDULER_LOCK)))
 
 
-def take_turn(tx: Tx, asking: Asking, *, terms: Terms) -> LeasedRun | StudyLock | None:
+def claim_next(tx: Tx, asking: ClaimRequest, *, terms: Terms) -> LeasedRun | StudyLock | None:
     """Decide whose turn it is, and give the worker what the job has for it; ``None`` when no job has anything.
 
-    The market must be held.
+    The scheduler lock must be held.
     """
     passed: set[int] = set()
     while True:
         looked_at = len(passed)
-        for turn in turns(tx.session, asking, passed=frozenset(passed)):
+        for turn in claim_candidates(tx.session, asking, passed=frozenset(passed)):
             given = _give(tx, asking, turn=turn, terms=terms)
             if given is not None:
                 return given
@@ -60,7 +60,7 @@ def take_turn(tx: Tx, asking: Asking, *, terms: Terms) -> LeasedRun | StudyLock 
             return None
 
 
-def _give(tx: Tx, asking: Asking, *, turn: Turn, terms: Terms) -> LeasedRun | StudyLock | None:
+def _give(tx: Tx, asking: ClaimRequest, *, turn: ClaimCandidate, terms: Terms) -> LeasedRun | StudyLock | None:
     if turn.may_train:
         ready = (
             select(Run, Job)
@@ -71,7 +71,7 @@ def _give(tx: Tx, asking: Asking, *, turn: Turn, terms: Terms) -> LeasedRun | St
                 Job.state == JobState.RUNNING,
                 Job.limit_reached.is_(None),
             )
-            .order_by(*_best_first(asking.trunk))
+            .order_by(*_best_first(asking.prefix_key))
             .limit(1)
             .with_for_update(of=Run, skip_locked=True, key_share=True)
         )
@@ -88,9 +88,9 @@ def _give(tx: Tx, asking: Asking, *, turn: Turn, terms: Terms) -> LeasedRun | St
     return None if planned is None else _lock(tx, planned, worker=asking.offer.name, seconds=terms.lock_seconds)
 
 
-def _best_first(trunk: str | None) -> Sequence[ColumnElement[int] | InstrumentedAttribute[int]]:
+def _best_first(prefix_key: str | None) -> Sequence[ColumnElement[int] | InstrumentedAttribute[int]]:
     """The runs that are likely to begin like the one that the worker has trained last, then the oldest."""
-    return [Run.seq] if trunk is None else [case((Run.trunk == trunk, 0), else_=1), Run.seq]
+    return [Run.seq] if prefix_key is None else [case((Run.prefix_key == prefix_key, 0), else_=1), Run.seq]
 
 
 def _lease(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float) -> LeasedRun:
@@ -120,7 +120,7 @@ def _lease(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float) ->
         schedule=Schedule.model_validate(run.schedule),
         total_steps=run.total_steps,
         seed=run.seed,
-        trunk=run.trunk,
+        prefix_key=run.prefix_key,
         snapshot=None if snapshot is None else SnapshotRef(step=snapshot.step, path=snapshot.path),
         waited_seconds=waited,
     )

@@ -31,7 +31,7 @@ _LEASED = (
 _TEAMS = select(Team.name, Team.settings)
 
 
-class Market:
+class FairShare:
     """The teams' loads and limits as one transaction sees them; read when first asked for.
 
     Args:

@@ -9,7 +9,7 @@ from sqlalchemy import Select, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from tuner.jobs.states import JobState, RunState
-from tuner.store.db.database import Part, read_clock, reads
+from tuner.store.db.database import Repository, read_clock, reads
 from tuner.store.db.models import Delivery, Event, Job, Run, Trial, Usage, Worker
 from tuner.store.jobs.lifecycle import EventKind
 from tuner.store.jobs.workers import WORKER_TIMEOUT_SECONDS
@@ -19,7 +19,7 @@ WAIT_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
 """Upper bounds that waits in the queue are counted by, in seconds."""
 WORKER_STATES = ("idle", "training", "draining", "lost")
 _EXPIRED = "its lease expired"
-"""Part of the reason that a reaped run is given."""
+"""Repository of the reason that a reaped run is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Used:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
+class QueueGauges:
     """What there is."""
 
     jobs: Mapping[tuple[str, str], int]
@@ -59,7 +59,7 @@ class Waits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Happened:
+class QueueCounters:
     """What happened in the order of events, up to one of them."""
 
     last_event: int
@@ -71,15 +71,15 @@ class Happened:
     """By the family of the pruned schedule."""
 
 
-class FiguresPart(Part):
+class QueueMetrics(Repository):
     """Counts, made by the database."""
 
     @reads
-    def now(self, session: Session) -> Figures:
+    def now(self, session: Session) -> QueueGauges:
         """What there is just now."""
         now = read_clock(session)
         jobs = session.execute(select(Job.team, Job.state, func.count()).group_by(Job.team, Job.state))
-        return Figures(
+        return QueueGauges(
             jobs={(team, state.value): count for team, state, count in jobs},
             runs=_runs(session),
             oldest_waiting_seconds={team: max(now - since, 0.0) for team, since in _waiting_since(session).items()},
@@ -94,7 +94,7 @@ class FiguresPart(Part):
         return latest_event(session)
 
     @reads
-    def happened(self, session: Session, *, after: int) -> Happened:
+    def happened(self, session: Session, *, after: int) -> QueueCounters:
         """What happened after an event. Asked again with the last event that it names, it counts nothing twice."""
         last = latest_event(session)
         since = and_(Event.id > after, Event.id <= last)
@@ -127,7 +127,7 @@ class FiguresPart(Part):
             .where(since, Event.kind == EventKind.RUN_STARTED.value, waited.is_not(None))
             .group_by(Job.team)
         )
-        return Happened(
+        return QueueCounters(
             last_event=max(last, after),
             waits={row[0]: _waits(row[1], row[2], row[3:]) for row in session.execute(waits)},
             lease_expiries=_pairs(session, expiries),

@@ -22,13 +22,13 @@ from tuner.jobs.states import JobState, RunState
 from tuner.store.db import models
 from tuner.store.db.clock import expired
 from tuner.store.db.models import Job, Run, Worker
-from tuner.store.queue.fair_share import Market
+from tuner.store.queue.fair_share import FairShare
 
 _CLASSES = sorted(Priority, key=lambda priority: priority.rank, reverse=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asking:
+class ClaimRequest:
     """A worker that asks for work, and when."""
 
     offer: WorkerOffer
@@ -36,12 +36,12 @@ class Asking:
     """By the database's clock."""
     job_id: str | None
     """The only job that it asks for."""
-    trunk: str | None = None
+    prefix_key: str | None = None
     """Of the run that it has trained last: of a job's runs, those with the same come first."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turn:
+class ClaimCandidate:
     """A job whose turn it is."""
 
     seq: int
@@ -50,7 +50,9 @@ class Turn:
     """Whether its runs may be begun; otherwise it may only be planned."""
 
 
-def turns(session: Session, asking: Asking, *, passed: Collection[int] = ()) -> Iterator[Turn]:
+def claim_candidates(
+    session: Session, asking: ClaimRequest, *, passed: Collection[int] = ()
+) -> Iterator[ClaimCandidate]:
     """The jobs that have something for a worker, the first of every account, in the order of their turns.
 
     Args:
@@ -61,33 +63,33 @@ def turns(session: Session, asking: Asking, *, passed: Collection[int] = ()) -> 
     looked = _Look.of(session, asking, passed=passed)
     if looked is None:
         return
-    market = Market(session, now=asking.now)
+    fair_share = FairShare(session, now=asking.now)
     for priority in _CLASSES:
         found = looked.first_jobs(priority)
         if not found:
             continue
         waiting: set[Account] = set()
-        for job in by_turn(found, loads=market.loads):
-            if market.waits_for(job.account) is None:
-                yield Turn(seq=job.seq, may_train=True)
+        for job in by_turn(found, loads=fair_share.loads):
+            if fair_share.waits_for(job.account) is None:
+                yield ClaimCandidate(seq=job.seq, may_train=True)
             else:
                 waiting.add(job.account)
         if waiting:
             # Who has to wait may still have a job ended of which nothing is left to train.
             ending = looked.first_jobs(priority, ending=True)
-            for job in by_turn((job for job in ending if job.account in waiting), loads=market.loads):
-                yield Turn(seq=job.seq, may_train=False)
+            for job in by_turn((job for job in ending if job.account in waiting), loads=fair_share.loads):
+                yield ClaimCandidate(seq=job.seq, may_train=False)
 
 
-def is_any_turn(session: Session, asking: Asking) -> bool:
+def has_candidates(session: Session, asking: ClaimRequest) -> bool:
     """Whether `turns` would give any: asked more cheaply, without whose turn it is first."""
     looked = _Look.of(session, asking, passed=())
     if looked is None:
         return False
-    market = Market(session, now=asking.now)
+    fair_share = FairShare(session, now=asking.now)
     for priority in _CLASSES:
         found = looked.first_jobs(priority)
-        if any(market.waits_for(job.account) is None for job in found):
+        if any(fair_share.waits_for(job.account) is None for job in found):
             return True
         if found and looked.first_jobs(priority, ending=True):
             return True
@@ -115,7 +117,7 @@ class _Look:
     values: Mapping[str, Any]
 
     @classmethod
-    def of(cls, session: Session, asking: Asking, *, passed: Collection[int]) -> _Look | None:
+    def of(cls, session: Session, asking: ClaimRequest, *, passed: Collection[int]) -> _Look | None:
         """The look; ``None`` for a worker that is to drain."""
         offer = asking.offer
         standing = session.execute(

@@ -15,7 +15,7 @@ from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run
 from tuner.store.jobs.lifecycle import EventKind, tell_run
 from tuner.store.jobs.workers import read_workers
-from tuner.store.queue.fair_share import Market
+from tuner.store.queue.fair_share import FairShare
 from tuner.store.queue.next_job import may_train, planning_is_due
 
 
@@ -48,7 +48,7 @@ def victims(session: Session, *, now: float) -> tuple[Victim, ...]:
         demands,
         workers=workers,
         held=[run for run in held if run.worker in live],
-        loads=Market(session, now=now).loads,
+        loads=FairShare(session, now=now).loads,
     )
 
 
@@ -85,14 +85,14 @@ def _demands(session: Session, *, now: float) -> list[Demand]:
     rows = session.execute(urgent).all()
     if not rows:
         return []
-    market = Market(session, now=now)
+    fair_share = FairShare(session, now=now)
     promised = Counter[Account]()
     demands = []
     for row in rows:
         account = Account(team=row.team, owner=row.owner)
-        if market.waits_for(account) is not None:
+        if fair_share.waits_for(account) is not None:
             continue
-        runs = int(min(max(1, row.ready), market.free_slots(account, promised=promised)))
+        runs = int(min(max(1, row.ready), fair_share.free_slots(account, promised=promised)))
         if runs == 0:
             continue
         promised[account] += runs

@@ -23,7 +23,7 @@ from tuner.jobs.records import (
     LeaseStatus,
     Pace,
     QueueEntry,
-    Relative,
+    SiblingRun,
     SnapshotRef,
     StudyLock,
     TeamShare,
@@ -33,18 +33,18 @@ from tuner.jobs.records import (
 from tuner.jobs.states import RunState
 from tuner.store.accounting.usage import account, measure
 from tuner.store.db.clock import Now, expired
-from tuner.store.db.database import Part, Tx, read_clock, reads, writes
+from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Job, Point, Run, Snapshot
 from tuner.store.db.rows import finite_or_none, point_row
 from tuner.store.db.upsert import upsert
 from tuner.store.jobs.job_limits import may_be_past_limits, note_limit, why_stop
 from tuner.store.jobs.lifecycle import EventKind, end_run, lock_job, lock_leased, requeue_run, tell_run, unlock
 from tuner.store.jobs.run_logs import append
-from tuner.store.queue.claims import Terms, hold_market, lock_beside, take_turn
-from tuner.store.queue.next_job import Asking, is_any_turn
+from tuner.store.queue.claims import Terms, claim_next, lock_beside, lock_scheduler
+from tuner.store.queue.next_job import ClaimRequest, has_candidates
 from tuner.store.queue.preemption import tell_to_stop, victims
 from tuner.store.queue.queue_view import read_overview, read_paces, read_shares
-from tuner.store.queue.shared_prefixes import read_relatives
+from tuner.store.queue.shared_prefixes import read_sibling_runs
 
 _HELD = (
     select(Job, Run)
@@ -64,7 +64,7 @@ class Reaped:
     """Their attempts were used up."""
 
 
-class Queue(Part):
+class Queue(Repository):
     """Runs on their way from the plan to a result."""
 
     def take(
@@ -74,12 +74,12 @@ class Queue(Part):
         lease_seconds: float,
         lock_seconds: float,
         job_id: str | None = None,
-        trunk: str | None = None,
+        prefix_key: str | None = None,
     ) -> LeasedRun | StudyLock | None:
         """Give a worker something to do: a run to train, or a study to plan.
 
         Whose turn it is: the highest class first; in it the team that has had the least device time for its weight,
-        of it the user who has had the least, then the oldest job; of its runs one on the worker's trunk, else the
+        of it the user who has had the least, then the oldest job; of its runs one on the worker's prefix_key, else the
         oldest. Its study is planned when no run of it is ready.
 
         Args:
@@ -89,7 +89,7 @@ class Queue(Part):
             lease_seconds: How long a lease lasts without a heartbeat, above 0.
             lock_seconds: How long a study lock lasts, above 0.
             job_id: Look at this job alone.
-            trunk: That of the run which the worker has trained last, so that it goes on where it can share updates.
+            prefix_key: That of the run which the worker has trained last, so that it goes on where it can share updates.
 
         Returns:
             A lease, a lock, or ``None`` when there is nothing to do.
@@ -100,7 +100,7 @@ class Queue(Part):
         if not self._has_work(offer, job_id=job_id):
             return None
         terms = Terms(lease_seconds=lease_seconds, lock_seconds=lock_seconds)
-        return self._take(offer, terms=terms, job_id=job_id, trunk=trunk)
+        return self._take(offer, terms=terms, job_id=job_id, prefix_key=prefix_key)
 
     @writes
     def lock_beside(self, tx: Tx, lease: LeasedRun, *, lock_seconds: float) -> StudyLock | None:
@@ -117,7 +117,7 @@ class Queue(Part):
         return lock_beside(tx, lease, seconds=lock_seconds)
 
     @reads
-    def relatives(self, session: Session, lease: LeasedRun) -> tuple[Relative, ...]:
+    def sibling_runs(self, session: Session, lease: LeasedRun) -> tuple[SiblingRun, ...]:
         """The runs of the lease's job that may begin like its run: those that wait, and those that are likely to come.
 
         They are those in the queue with the same seed, and, for a run on the search's seed, the higher rungs of the
@@ -126,19 +126,19 @@ class Queue(Part):
         Raises:
             NotFound: The job is gone.
         """
-        return read_relatives(session, lease)
+        return read_sibling_runs(session, lease)
 
     @reads
     def _has_work(self, session: Session, offer: WorkerOffer, *, job_id: str | None) -> bool:
-        asking = Asking(offer=offer, now=read_clock(session), job_id=job_id)
-        return is_any_turn(session, asking)
+        asking = ClaimRequest(offer=offer, now=read_clock(session), job_id=job_id)
+        return has_candidates(session, asking)
 
     @writes
     def _take(
-        self, tx: Tx, offer: WorkerOffer, *, terms: Terms, job_id: str | None, trunk: str | None
+        self, tx: Tx, offer: WorkerOffer, *, terms: Terms, job_id: str | None, prefix_key: str | None
     ) -> LeasedRun | StudyLock | None:
-        hold_market(tx)  # before the clock is read: the wait may be long
-        return take_turn(tx, Asking(offer=offer, now=tx.now, job_id=job_id, trunk=trunk), terms=terms)
+        lock_scheduler(tx)  # before the clock is read: the wait may be long
+        return claim_next(tx, ClaimRequest(offer=offer, now=tx.now, job_id=job_id, prefix_key=prefix_key), terms=terms)
 
     @writes
     def heartbeat(
@@ -301,7 +301,7 @@ class Queue(Part):
         run.attempts -= 1
         requeue_run(tx, run, reason=f"worker {run.worker} gave it back")
 
-    def take_back(self, worker: str) -> int:
+    def release_worker(self, worker: str) -> int:
         """Free at once what an earlier process of this worker's name held: its runs' leases and its study locks.
 
         Called by a worker when it starts. The attempts count, as when a lease expires.
@@ -372,7 +372,7 @@ class Queue(Part):
 
     @writes
     def _preempt(self, tx: Tx) -> int:
-        hold_market(tx)
+        lock_scheduler(tx)
         return sum(tell_to_stop(tx, victim) for victim in victims(tx.session, now=tx.now))
 
     def _free(self, which: ColumnElement[bool], *, reason: str) -> Reaped:

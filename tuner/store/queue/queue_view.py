@@ -14,15 +14,15 @@ from tuner.jobs.priority import Priority
 from tuner.jobs.records import Pace, QueueEntry, TeamShare, Visibility, WorkerRecord
 from tuner.jobs.scheduling.fairness import UNMEASURED_SECONDS, Account, Waiting, queue_order
 from tuner.jobs.scheduling.preemption import Needs, suits
-from tuner.jobs.states import JobState, RunState, is_over
+from tuner.jobs.states import JobState, RunState, is_terminal
 from tuner.store.db import models
 from tuner.store.db.database import read_clock
 from tuner.store.db.models import Job, Run
 from tuner.store.jobs.workers import read_workers
-from tuner.store.queue.fair_share import Market
+from tuner.store.queue.fair_share import FairShare
 from tuner.store.queue.next_job import planning_is_due
 
-_OPEN = tuple(state for state in JobState if not is_over(state))
+_OPEN = tuple(state for state in JobState if not is_terminal(state))
 _TEAMS_NAMED = 3
 
 
@@ -51,8 +51,8 @@ class _Place:
 def read_overview(session: Session, *, visibility: Visibility) -> tuple[QueueEntry, ...]:
     """The open jobs that may be seen: in the order of their turns, then those of which nothing waits."""
     now = read_clock(session)
-    market = Market(session, now=now)
-    places = _places(session, market=market, now=now)
+    fair_share = FairShare(session, now=now)
+    places = _places(session, fair_share=fair_share, now=now)
     paces = _mean_paces(session)
     waiting = {
         place.row.seq: Waiting(
@@ -66,7 +66,7 @@ def read_overview(session: Session, *, visibility: Visibility) -> tuple[QueueEnt
     }
     free = [job for job in waiting.values() if places[job.seq].obstacle is None]
     kept = [job for job in waiting.values() if places[job.seq].obstacle is not None]
-    order = [job.seq for part in (free, kept) for job in queue_order(part, loads=market.loads)]
+    order = [job.seq for part in (free, kept) for job in queue_order(part, loads=fair_share.loads)]
     rest = sorted(places.keys() - waiting.keys(), key=lambda key: (-places[key].row.priority, key))
     ahead: Counter[str] = Counter()
     entries = []
@@ -85,19 +85,19 @@ def read_overview(session: Session, *, visibility: Visibility) -> tuple[QueueEnt
 
 def read_shares(session: Session) -> tuple[TeamShare, ...]:
     """What each team that there is, or that has submitted, has had in the window; by name."""
-    market = Market(session, now=read_clock(session))
+    fair_share = FairShare(session, now=read_clock(session))
     counted = select(Job.team, func.count().label("jobs")).where(Job.state.in_(_OPEN)).group_by(Job.team)
     open_jobs = {row.team: row.jobs for row in session.execute(counted)}
     submitted = session.scalars(select(models.Account.team).distinct())
-    names = sorted({*market.settings, *submitted})
-    total = sum(market.loads.of_team(name) for name in names)
+    names = sorted({*fair_share.settings, *submitted})
+    total = sum(fair_share.loads.of_team(name) for name in names)
     return tuple(
         TeamShare(
             team=name,
-            weight=market.loads.weight(name),
-            device_seconds=(had := market.loads.of_team(name)),
+            weight=fair_share.loads.weight(name),
+            device_seconds=(had := fair_share.loads.of_team(name)),
             share=had / total if total else 0.0,
-            running_runs=market.running_of(name),
+            running_runs=fair_share.running_of(name),
             open_jobs=open_jobs.get(name, 0),
         )
         for name in names
@@ -123,7 +123,7 @@ def read_paces(session: Session, *, workload: str, version: str) -> tuple[Pace, 
     )
 
 
-def _places(session: Session, *, market: Market, now: float) -> Mapping[int, _Place]:
+def _places(session: Session, *, fair_share: FairShare, now: float) -> Mapping[int, _Place]:
     workers = [worker for worker in read_workers(session, now=now) if worker.alive and not worker.draining]
     runs = _live_runs(session)
     open_jobs = select(
@@ -137,7 +137,7 @@ def _places(session: Session, *, market: Market, now: float) -> Mapping[int, _Pl
     for row in session.execute(open_jobs):
         account = Account(team=row.team, owner=row.owner)
         if account not in limits:
-            limits[account] = market.waits_for(account)
+            limits[account] = fair_share.waits_for(account)
         needs = _needs(row)
         if needs not in fits:
             fits[needs] = _who_is_missing(needs, workers=workers)

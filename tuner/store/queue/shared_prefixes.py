@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tuner.jobs.records import LeasedRun, Relative, RunKind
+from tuner.jobs.records import LeasedRun, RunKind, SiblingRun
 from tuner.jobs.states import RunState, TrialState
 from tuner.schedules import Schedule
 from tuner.search.decision.rungs import rung_schedule, rung_steps, search_seed
@@ -21,14 +21,14 @@ LOOKED_AT = 64
 """The oldest so many of each kind: a worker should not compare learning rates while its device waits."""
 
 
-def read_relatives(session: Session, lease: LeasedRun) -> tuple[Relative, ...]:
+def read_sibling_runs(session: Session, lease: LeasedRun) -> tuple[SiblingRun, ...]:
     """Runs in the queue with the seed and the options of a leased one, and the rungs to come of active trials."""
     spec = job_spec(find_job(session, lease.job_id).spec)
     found = (*_waiting(session, lease), *_to_come(session, lease, settings=spec.search))
     return tuple(relative for options, relative in found if {**spec.options, **options} == lease.options)
 
 
-def _waiting(session: Session, lease: LeasedRun) -> Iterator[tuple[dict[str, Any], Relative]]:
+def _waiting(session: Session, lease: LeasedRun) -> Iterator[tuple[dict[str, Any], SiblingRun]]:
     queued = (
         select(Trial.options, Run.schedule, Run.total_steps)
         .join(Trial, Trial.id == Run.trial_id)
@@ -37,12 +37,12 @@ def _waiting(session: Session, lease: LeasedRun) -> Iterator[tuple[dict[str, Any
         .limit(LOOKED_AT)
     )
     for options, schedule, total_steps in session.execute(queued):
-        yield options, Relative(schedule=Schedule.model_validate(schedule), total_steps=total_steps)
+        yield options, SiblingRun(schedule=Schedule.model_validate(schedule), total_steps=total_steps)
 
 
 def _to_come(
     session: Session, lease: LeasedRun, *, settings: SearchSettings
-) -> Iterator[tuple[dict[str, Any], Relative]]:
+) -> Iterator[tuple[dict[str, Any], SiblingRun]]:
     if lease.seed != search_seed(settings):
         return
     steps = rung_steps(settings)
@@ -63,4 +63,4 @@ def _to_come(
         schedule = Schedule.model_validate(stored)
         for higher in range(rung + 1, len(steps)):
             compressed = rung_schedule(schedule, settings=settings, rung=higher)
-            yield options, Relative(schedule=compressed, total_steps=steps[higher])
+            yield options, SiblingRun(schedule=compressed, total_steps=steps[higher])

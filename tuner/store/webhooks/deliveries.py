@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from tuner.jobs.priority import Priority
 from tuner.jobs.webhooks import Answer, DeliveryState, DueDelivery, Outcome, WebhookFormat
 from tuner.people.roles import Actor
-from tuner.store.db.database import Part, Tx, read_clock, reads, writes
+from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Delivery, Event, Job, Webhook
 from tuner.store.db.rows import plain_text
 
@@ -29,7 +29,7 @@ _SERVICE = Actor(user="service")
 """Who disables a webhook whose receiver is gone."""
 
 
-class Deliveries(Part):
+class Deliveries(Repository):
     """Events on their way to webhooks, for those who send them."""
 
     def enqueue(self) -> int:

@@ -21,7 +21,7 @@ from tuner.jobs.webhooks import (
     WebhookRecord,
 )
 from tuner.people.roles import LOCAL_ACTOR, Actor
-from tuner.store.db.database import Part, Tx, reads, writes
+from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Delivery, Webhook
 from tuner.store.db.pages import Page, check_limit, page_of, place_of
 from tuner.store.people.accounts import locked_team
@@ -31,7 +31,7 @@ MAX_WEBHOOKS = 50
 """Of one team, and of the whole service besides."""
 
 
-class Webhooks(Part):
+class Webhooks(Repository):
     """Where teams want to be told, and what is on its way to them."""
 
     @writes

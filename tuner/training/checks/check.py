@@ -15,9 +15,9 @@ from tuner.search.space import default_space
 from tuner.training.checks.findings import CheckReport, Findings, Mark
 from tuner.training.checks.opaque import check_opaque
 from tuner.training.checks.stepwise import check_stepwise
-from tuner.training.devices import free_memory, repeatable, resolve_device
+from tuner.training.devices import deterministic_algorithms, free_memory, resolve_device
 from tuner.training.options import parse_options
-from tuner.training.randomness import random_state_kept
+from tuner.training.randomness import preserve_random_state
 from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload, describe
 
 DEFAULT_STEPS = 20
@@ -56,7 +56,7 @@ def check(workload: Workload, *, options: Mapping[str, Any], device: str, steps:
         torch.cuda.reset_peak_memory_stats(where)
     seconds: float | None = None
     try:
-        with repeatable(where, threads=None), random_state_kept(where):
+        with deterministic_algorithms(where, threads=None), preserve_random_state(where):
             if isinstance(workload, OpaqueWorkload):
                 seconds = check_opaque(
                     workload, chosen, schedule=schedule, steps=steps, device=where, findings=findings

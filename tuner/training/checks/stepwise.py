@@ -21,7 +21,7 @@ from torch import nn
 from tuner.schedules import Schedule
 from tuner.training.checks.findings import Findings, Mark
 from tuner.training.checks.recording import check_learning_rates, recorded_optimizers
-from tuner.training.randomness import random_state, random_state_kept, restore_random_state, seed_everything
+from tuner.training.randomness import preserve_random_state, random_state, restore_random_state, seed_everything
 from tuner.training.snapshots import read_snapshot, write_snapshot
 from tuner.training.stepwise import StepwiseTraining
 from tuner.training.workload import StepwiseWorkload
@@ -114,7 +114,7 @@ class _Tries:
 
     def validated(self, training: StepwiseTraining) -> float:
         """The validation loss; the random numbers that it draws are put back, as the engine does."""
-        with random_state_kept(self.device):
+        with preserve_random_state(self.device):
             return float(training.validate())
 
     def same(self, given: _Trained, expected: _Trained, *, last: int | None = None) -> bool:

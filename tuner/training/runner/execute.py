@@ -16,12 +16,12 @@ from tuner.errors import NotFound, WorkloadError
 from tuner.jobs.records import CurvePoint
 from tuner.schedules.values import Array
 from tuner.training.branches import BranchCache
-from tuner.training.devices import free_memory, repeatable, resolve_device
+from tuner.training.devices import deterministic_algorithms, free_memory, resolve_device
 from tuner.training.engine import Engine, Progress, Result
 from tuner.training.opaque import train_opaque
 from tuner.training.options import parse_options
 from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, SnapshotSaved, Train, Updated, Verdict
-from tuner.training.randomness import random_state, random_state_kept, restore_random_state, seed_everything
+from tuner.training.randomness import preserve_random_state, random_state, restore_random_state, seed_everything
 from tuner.training.runner.memory import out_of_memory, peak_memory, reset_peak_memory
 from tuner.training.runner.tracebacks import first_line, shown
 from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
@@ -87,7 +87,7 @@ def execute(
     )
     reset_peak_memory(where)
     try:
-        with repeatable(where, threads=threads), random_state_kept(where):
+        with deterministic_algorithms(where, threads=threads), preserve_random_state(where):
             result = run.train(workloads)
         return run.ended(result)
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ MAX_CHARACTERS = 16_000
 """Of a whole traceback; of a longer one the first quarter and the end are shown."""
 MAX_FRAMES = 40
 """Of the user's own in one exception; of more, as many from either end."""
-_OURS = Path(__file__).parents[1]
+_OURS = Path(__file__).parents[2]
 _EXAMPLES = _OURS / "workloads"
 _LIBRARIES = tuple(
     sorted({Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib", "platstdlib")}, key=str)

@@ -8,7 +8,7 @@ from pathlib import Path
 _MIB = 1024 * 1024
 
 
-class MemoryKiller:
+class OomKiller:
     """The kernel's count of its kills, in the worker's own control group, else on the whole machine.
 
     Args:

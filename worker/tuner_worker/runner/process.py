@@ -25,8 +25,8 @@ from tuner_worker.runner.exit_report import before_the_dump, how_it_ended, is_st
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.memory import RunnerMemory
 from tuner_worker.runner.message_pipe import BadMessage, MessagePipe, PipeClosed
-from tuner_worker.runner.oom_killer import MemoryKiller
-from tuner_worker.runner.process_tree import RunnerFamily
+from tuner_worker.runner.oom_killer import OomKiller
+from tuner_worker.runner.process_tree import ProcessTree
 from tuner_worker.stopping import StopRequest
 
 _LOOK_SECONDS = 0.25
@@ -95,11 +95,11 @@ class RunnerProcess:
         stop: Ends a wait for the runner.
     """
 
-    def __init__(self, command: RunnerCommand, *, family: RunnerFamily, log: RunnerLog, stop: StopRequest) -> None:
+    def __init__(self, command: RunnerCommand, *, family: ProcessTree, log: RunnerLog, stop: StopRequest) -> None:
         self._command = command
         self._family = family
         self._memory = RunnerMemory(limit_mib=command.memory_limit_mib)
-        self._killer = MemoryKiller()
+        self._killer = OomKiller()
         self._kills_before = self._killer.kills()
         self._next_look = 0.0
         self._log = log
@@ -137,11 +137,11 @@ class RunnerProcess:
         if isinstance(message, Hello) and message.protocol == PROTOCOL_VERSION:
             return message
         if isinstance(message, Hello):
-            raise self.put_down(f"it speaks version {message.protocol} of the protocol, not {PROTOCOL_VERSION}")
+            raise self.kill_with_reason(f"it speaks version {message.protocol} of the protocol, not {PROTOCOL_VERSION}")
         if message is not None:
-            raise self.put_down(f"its first message was {message.type!r}, not 'hello'")
+            raise self.kill_with_reason(f"its first message was {message.type!r}, not 'hello'")
         if not self._stop.requested:
-            raise self.put_down(f"it was not ready within {timeout:g} s")
+            raise self.kill_with_reason(f"it was not ready within {timeout:g} s")
         self.kill()
         return None
 
@@ -157,7 +157,7 @@ class RunnerProcess:
         except PipeClosed:
             raise self._found_dead() from None
         except TimeoutError:
-            raise self.put_down(f"it read no message for {_SEND_SECONDS:g} s") from None
+            raise self.kill_with_reason(f"it read no message for {_SEND_SECONDS:g} s") from None
 
     def receive(self, *, timeout: float, until_stop: bool) -> FromRunner | None:
         """The next message; ``None`` when there is none in time.
@@ -184,7 +184,7 @@ class RunnerProcess:
             except PipeClosed:
                 raise self._found_dead() from None
             except BadMessage as error:
-                raise self.put_down(f"it broke the protocol: {error}{_NOT_ITS_OWN}") from None
+                raise self.kill_with_reason(f"it broke the protocol: {error}{_NOT_ITS_OWN}") from None
             if message is not None:
                 return message
             if ended:
@@ -192,7 +192,7 @@ class RunnerProcess:
             if time.monotonic() >= deadline or (until_stop and self._stop.requested):
                 return None
 
-    def put_down(
+    def kill_with_reason(
         self, reason: str, *, stuck: bool = False, final: bool = False, shortage: MemoryUse | None = None
     ) -> RunnerDied:
         """Kill the process, and return an error that says why, with its last words, for the caller to raise.
@@ -309,7 +309,9 @@ class RunnerProcess:
             use = MemoryUse(
                 peak_mib=self._memory.peak_mib, limit_mib=limit, limit="TUNER_RUNNER_MEMORY_MB of the worker"
             )
-            raise self.put_down("out of memory: with what it started it has more than it may", final=True, shortage=use)
+            raise self.kill_with_reason(
+                "out of memory: with what it started it has more than it may", final=True, shortage=use
+            )
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self._process is not None:
@@ -342,7 +344,7 @@ class RunnerProcess:
         try:
             code = self._process.wait(_AFTER_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
-            return self.put_down(f"it closed its pipe but did not end{_NOT_ITS_OWN}")
+            return self.kill_with_reason(f"it closed its pipe but did not end{_NOT_ITS_OWN}")
         shortage = self.shortage() if code == -signal.SIGKILL else None
         ended = how_it_ended(code, left_running=self.left_running())
         self.kill()

@@ -36,7 +36,7 @@ class Member:
     """It helps whoever runs in the process, and ends with it: a run may leave it."""
 
 
-class RunnerFamily:
+class ProcessTree:
     """The processes of one worker's runners.
 
     Args:

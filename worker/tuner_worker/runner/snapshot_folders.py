@@ -28,11 +28,11 @@ class SnapshotFolders:
         """Delete everything that a run left, after it is over. What cannot be deleted now is left to a later sweep."""
         shutil.rmtree(self._root / run_id, ignore_errors=True)
 
-    def sweep(self, is_over: Callable[[str], bool]) -> None:
+    def sweep(self, is_terminal: Callable[[str], bool]) -> None:
         """Delete what is left of runs that ended elsewhere: cancelled, out of attempts, finished by another worker."""
         if not self._root.is_dir():
             return
         for folder in self._root.iterdir():
-            if is_over(folder.name):
+            if is_terminal(folder.name):
                 _log.info("snapshots.swept", run_id=folder.name)
                 self.discard(folder.name)

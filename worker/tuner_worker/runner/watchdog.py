@@ -30,7 +30,7 @@ class Overdue:
     """Another attempt would end the same."""
 
 
-class RunWatch:
+class Watchdog:
     """Says when a runner has been waited for long enough. It has no clock of its own.
 
     Args:
