@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from tuner.schedules import Constant, Schedule
-from tuner.training.cadence import evaluation_steps
+from tuner.training.evaluation_steps import evaluation_steps
 from tuner.training.protocol import Train, Verdict
 from tuner.training.runner.execute import execute
 from tuner.training.workload import DeclaredWorkload

@@ -13,7 +13,6 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuner.conductor import LOCK_SECONDS, advance, advance_beside
 from tuner.devices import choose_device
 from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import held
@@ -23,6 +22,7 @@ from tuner.jobs.records import JobRecord, LeasedRun, StudyLock, WorkerOffer
 from tuner.jobs.sharing import branch_points_of
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
+from tuner.orchestrator import LOCK_SECONDS, advance, advance_beside
 from tuner.report.report import Report
 from tuner.store import Store
 

@@ -12,7 +12,7 @@ import torch
 
 from tuner.schedules import Schedule
 from tuner.search.space import SearchSpace, Value, default_space
-from tuner.training.cadence import divergence_limit, evaluation_steps
+from tuner.training.evaluation_steps import divergence_limit, evaluation_steps
 from tuner.training.randomness import seed_everything
 from tuner.training.workload import StepwiseWorkload, Workload
 from tuner.workloads import builtin_workloads

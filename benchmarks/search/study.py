@@ -14,7 +14,7 @@ from tuner.search.configuration import Configuration
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import Choice, FloatRange, Parameter, SearchSpace, Value
-from tuner.search.stages import shared_prefix
+from tuner.search.stage_tree import shared_prefix
 
 BUDGET = 8
 """Full runs that every method may spend."""

@@ -27,7 +27,7 @@ from tuner_service.middleware import BodyLimit, OwnHost, RequestContext
 from tuner_service.people import routes as people
 from tuner_service.problems import handlers
 from tuner_service.problems import routes as problems
-from tuner_service.queries import only_known_parameters
+from tuner_service.query_parameters import only_known_parameters
 from tuner_service.queue import routes as queue
 from tuner_service.reaper import Reaper
 from tuner_service.resources import Resources

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from pydantic import Field
 
-from tests.faults.misdeeds import MISDEEDS
+from tests.faults.hostile_workloads import MISDEEDS
 from tuner.search.space import OptimizerKind
 from tuner.training.options import WorkloadOptions
 from tuner.training.run import TrainingRun

@@ -9,11 +9,11 @@ import optuna
 import pytest
 
 from tests.integration.store.builders import announce, offer, take_lock
-from tuner.conductor import advance
 from tuner.errors import DatabaseUnavailable, StudyLockLost
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import Level, WorkloadInfo
 from tuner.jobs.states import JobState, RunState
+from tuner.orchestrator import advance
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
 

@@ -11,13 +11,13 @@ import pytest
 
 from tests.integration.store.builders import announce, offer
 from tests.integration.test_conductor import INFO, OFFER
-from tuner.conductor import advance
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.admission.change import JobChange
 from tuner.jobs.records import JobRecord, LeasedRun, RunKind
 from tuner.jobs.spec import Limits
 from tuner.jobs.states import JobState, RunState, TrialState
+from tuner.orchestrator import advance
 from tuner.report.report import Report
 from tuner.search.decision.decisions import TrialStatus
 from tuner.store import Store

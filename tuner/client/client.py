@@ -10,10 +10,10 @@ from typing import Self
 import httpx2
 
 from tuner.client.errors import UNAVAILABLE, ApiProblem, ServiceUnreachable
-from tuner.client.fleet import QueueCalls
 from tuner.client.jobs import JobCalls
 from tuner.client.people import People
 from tuner.client.profiles import DEFAULT_URL, Profiles
+from tuner.client.queue import QueueCalls
 from tuner.client.runs import RunCalls
 from tuner.client.schedules import ScheduleCalls
 from tuner.client.transport import Transport

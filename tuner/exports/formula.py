@@ -37,7 +37,7 @@ from tuner.schedules import (
 from tuner.schedules.curves import EXPONENTIAL_RATE
 from tuner.schedules.families.cycles import cycle_edges
 from tuner.schedules.families.pieces import segment_lengths
-from tuner.schedules.spans import ROUNDING, fitting, in_updates, snapped
+from tuner.schedules.lengths import ROUNDING, fitting, in_updates, snapped
 
 MAX_LEVELS: Final = 100
 """More levels than anybody writes down."""

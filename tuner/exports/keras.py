@@ -11,7 +11,7 @@ from tuner.exports.formula import formula_of
 from tuner.exports.pytorch import constants
 from tuner.exports.shape import NotExpressible, floor_cuts, levels_of, ramp_of
 from tuner.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Polynomial, Schedule, Step
-from tuner.schedules.spans import in_updates
+from tuner.schedules.lengths import in_updates
 
 _USAGE: Final = (
     "Use: keras.optimizers.AdamW(learning_rate=LEARNING_RATE), say. Keras keeps the count of updates with the "

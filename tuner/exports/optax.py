@@ -14,7 +14,7 @@ from tuner.exports.pytorch import constants
 from tuner.exports.shape import NotExpressible, descent_of, levels_of, lines_of, ramp_of
 from tuner.schedules import Constant, Exponential, MultiStep, Polynomial, Schedule, Sgdr, Step
 from tuner.schedules.families.cycles import cycle_edges
-from tuner.schedules.spans import in_updates
+from tuner.schedules.lengths import in_updates
 
 _USAGE: Final = (
     "Use: optax.adamw(learning_rate), say. optax counts the updates in the optimizer's state, so a resumed run goes "

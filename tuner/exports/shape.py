@@ -13,7 +13,7 @@ import numpy as np
 from tuner.exports.formula import MAX_LEVELS, formula_of
 from tuner.schedules import Constant, Cosine, Linear, MultiStep, Schedule, Step, Wsd
 from tuner.schedules.families.descents import CooldownShape
-from tuner.schedules.spans import ROUNDING, fitting
+from tuner.schedules.lengths import ROUNDING, fitting
 from tuner.schedules.values import Array
 
 _LOOKED_AT_WHOLE: Final = 20_000

@@ -21,7 +21,7 @@ from tuner.exports.shape import (
     ramp_of,
 )
 from tuner.schedules import Constant, Cosine, InverseSqrt, MultiStep, Polynomial, Schedule, Sgdr, Step
-from tuner.schedules.spans import in_updates
+from tuner.schedules.lengths import in_updates
 
 _STEPPING: Final = (
     "Build the optimizer with lr=PEAK_LR, then scheduler = make_scheduler(optimizer), and call "

@@ -20,7 +20,7 @@ from tuner.exports.shape import (
 )
 from tuner.schedules import Cyclic, Exponential, MultiStep, OneCycle, Polynomial, Schedule, Sgdr, Step
 from tuner.schedules.families.cycles import cycle_edges
-from tuner.schedules.spans import fitting, in_updates
+from tuner.schedules.lengths import fitting, in_updates
 
 _LIMITS: Final = (
     "All parameter groups must have the lr PEAK_LR: floors are rates here, not parts of one. Train no further than "

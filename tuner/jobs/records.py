@@ -217,7 +217,7 @@ class LeasedRun:
     total_steps: int
     seed: int
     prefix_key: str | None
-    """Key of the runs that are likely to begin alike (`tuner.search.stages.prefix_key`); ``None`` for one that was
+    """Key of the runs that are likely to begin alike (`tuner.search.stage_tree.prefix_key`); ``None`` for one that was
     planned before there were keys."""
     snapshot: SnapshotRef | None
     waited_seconds: float

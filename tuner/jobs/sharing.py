@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from tuner.jobs.records import LeasedRun, SiblingRun
 from tuner.schedules.values import Array
-from tuner.search.stages import branch_points, likely_branch_points
+from tuner.search.stage_tree import branch_points, likely_branch_points
 
 
 def branch_points_of(lease: LeasedRun, *, sibling_runs: Iterable[SiblingRun]) -> tuple[int, ...]:
@@ -17,7 +17,7 @@ def branch_points_of(lease: LeasedRun, *, sibling_runs: Iterable[SiblingRun]) ->
         sibling_runs: The runs that may begin like it.
 
     Returns:
-        Ascending, each in [1, total_steps]: what `tuner.search.stages` gives for the sibling_runs, and for schedules that
+        Ascending, each in [1, total_steps]: what `tuner.search.stage_tree` gives for the sibling_runs, and for schedules that
         the search may still choose.
     """
     likely = likely_branch_points(lease.schedule, total_steps=lease.total_steps)

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.exports import paste_in_code
-from tuner.report.drawing import draw_schedule
 from tuner.report.report import Candidate, Comparison, Report, Verdict
+from tuner.report.terminal_chart import draw_schedule
 from tuner.report.wording import (
     cost_sentence,
     gain_text,

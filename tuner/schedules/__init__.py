@@ -26,9 +26,9 @@ from tuner.schedules.families import (
     Step,
     Wsd,
 )
-from tuner.schedules.plateau import ReduceOnPlateau, ReduceOnPlateauSettings
+from tuner.schedules.lengths import Epochs, Updates
+from tuner.schedules.reduce_on_plateau import ReduceOnPlateau, ReduceOnPlateauSettings
 from tuner.schedules.schedule import MIN_WARMUP, Schedule
-from tuner.schedules.spans import Epochs, Updates
 from tuner.schedules.warmup import Warmup
 
 __all__ = [

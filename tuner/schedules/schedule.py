@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from tuner.errors import InvalidValue
 from tuner.schedules.families import Family
-from tuner.schedules.spans import percent
+from tuner.schedules.lengths import percent
 from tuner.schedules.values import Array, Finite, Positive, Value
 from tuner.schedules.warmup import Warmup
 

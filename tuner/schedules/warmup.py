@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tuner.errors import InvalidValue
-from tuner.schedules.spans import percent
+from tuner.schedules.lengths import percent
 from tuner.schedules.values import Array, Finite, Value
 
 WarmupShape = Literal["none", "linear", "cosine", "exponential", "constant"]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tuner.errors import WorkloadError
 from tuner.jobs.records import CurvePoint
-from tuner.training.cadence import divergence_limit, evaluation_steps
+from tuner.training.evaluation_steps import divergence_limit, evaluation_steps
 from tuner.training.protocol import Outcome, Verdict
 from tuner.training.randomness import preserve_random_state
 from tuner.training.stepwise import StepwiseTraining

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from tuner.errors import WorkloadError
 from tuner.jobs.records import CurvePoint
-from tuner.training.cadence import divergence_limit
 from tuner.training.engine import Evaluations, Progress, Result
+from tuner.training.evaluation_steps import divergence_limit
 from tuner.training.protocol import Outcome, Train
 from tuner.training.run import Report, Reports, RunStopped, TrainingRun
 

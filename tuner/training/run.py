@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tuner.errors import InvalidValue
 from tuner.schedules import Schedule
-from tuner.training.cadence import evaluation_steps
+from tuner.training.evaluation_steps import evaluation_steps
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

@@ -31,7 +31,7 @@ from tuner_worker.runner.process import RunnerCommand, RunnerProcess
 from tuner_worker.runner.process_tree import ProcessTree
 from tuner_worker.runner.redaction import Redaction
 from tuner_worker.settings import WorkerSettings
-from tuner_worker.stopping import StopRequest
+from tuner_worker.stop_request import StopRequest
 
 _log = structlog.get_logger(__name__)
 

@@ -10,11 +10,11 @@ from datetime import timedelta
 
 import structlog
 
-from tuner.conductor import LOCK_SECONDS
 from tuner.devices import Device
 from tuner.errors import DatabaseUnavailable, NotFound, TunerError
 from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer, WorkloadInfo
 from tuner.jobs.states import is_terminal
+from tuner.orchestrator import LOCK_SECONDS
 from tuner.store import Store
 from tuner_worker.backoff import Backoff
 from tuner_worker.heartbeat import Heartbeat
@@ -25,7 +25,7 @@ from tuner_worker.runner.log_shipper import LogShipper
 from tuner_worker.runner.process import RunnerDied, RunnerProcess
 from tuner_worker.runner.snapshot_folders import SnapshotFolders
 from tuner_worker.settings import WorkerSettings
-from tuner_worker.stopping import StopRequest
+from tuner_worker.stop_request import StopRequest
 from tuner_worker.supervisor import RunEnd, Supervisor
 
 _log = structlog.get_logger(__name__)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import structlog
 
-from tuner.conductor import advance
 from tuner.errors import DatabaseUnavailable, StudyLockLost
 from tuner.jobs.records import StudyLock
+from tuner.orchestrator import advance
 from tuner.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ class Planner:
 
     Args:
         store: The database.
-        step: Takes one planning step and lets go of the lock: `tuner.conductor.advance`.
+        step: Takes one planning step and lets go of the lock: `tuner.orchestrator.advance`.
     """
 
     def __init__(self, store: Store, *, step: Advance = advance) -> None:
@@ -36,7 +36,7 @@ class Planner:
         self._failures: Counter[str] = Counter()
 
     def plan(self, lock: StudyLock, *, ahead: bool = False) -> None:
-        """Take one step; ``ahead`` as for `tuner.conductor.advance`.
+        """Take one step; ``ahead`` as for `tuner.orchestrator.advance`.
 
         Raises:
             DatabaseUnavailable: The database went away; what was written stands, the next step mends the rest.

@@ -6,9 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import structlog
 
-from tuner.conductor import LOCK_SECONDS
 from tuner.errors import DatabaseUnavailable, LeaseLost
 from tuner.jobs.records import LeasedRun
+from tuner.orchestrator import LOCK_SECONDS
 from tuner.store import Store
 from tuner_worker.planner import Planner
 

@@ -33,7 +33,7 @@ from tuner_worker.runner.process import RunnerDied, RunnerProcess
 from tuner_worker.runner.snapshot_folders import SnapshotFolders
 from tuner_worker.runner.watchdog import Patience, Watchdog
 from tuner_worker.settings import WorkerSettings
-from tuner_worker.stopping import StopRequest
+from tuner_worker.stop_request import StopRequest
 
 _log = structlog.get_logger(__name__)
 

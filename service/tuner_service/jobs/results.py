@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from tuner.exports import ExportFormat
-from tuner.jobs.exporting import export_context
+from tuner.jobs.export_context import export_context
 from tuner.jobs.records import JobRecord
 from tuner.jobs.states import is_terminal
 from tuner.report.pages.formats import ReportFormat
@@ -21,8 +21,8 @@ from tuner_service.jobs.report_pages import PAGES, page
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import declared
 from tuner_service.resources import StoreDep
+from tuner_service.schedules.export_stream import WRITTEN, written
 from tuner_service.schedules.schemas import FORMATS, MAX_STEPS
-from tuner_service.schedules.writing import WRITTEN, written
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 

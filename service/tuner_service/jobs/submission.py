@@ -19,10 +19,9 @@ from tuner.people.roles import Actor, Principal, Role
 from tuner.search.decision.rungs import price
 from tuner.store import Store
 from tuner_service.auth.access import ActorDep, PrincipalDep, VisibleJob
-from tuner_service.bodies import strictly
 from tuner_service.errors import Forbidden
 from tuner_service.examples import DETAIL, JOB, answer
-from tuner_service.jobs.previewing import obstacle, queue_ahead
+from tuner_service.jobs.preview import obstacle, queue_ahead
 from tuner_service.jobs.schemas import (
     CLONE_EXAMPLES,
     SUBMIT_EXAMPLES,
@@ -31,6 +30,7 @@ from tuner_service.jobs.schemas import (
     JobPreview,
     Obstacle,
 )
+from tuner_service.json_body import strictly
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import declared
 from tuner_service.resources import StoreDep

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Body, Depends
 
 from tuner.people.records import Member, TeamRecord, TeamSettings
 from tuner_service.auth.access import ActorDep, PrincipalDep, running_the_service
-from tuner_service.bodies import strictly
 from tuner_service.examples import answer
+from tuner_service.json_body import strictly
 from tuner_service.people import schemas
 from tuner_service.people.names import ManagedTeam, ReadableTeam, TeamName, UserName
 from tuner_service.people.schemas import MEMBER, TEAM, MemberRole

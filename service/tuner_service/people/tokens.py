@@ -12,9 +12,9 @@ from tuner.errors import NotFound
 from tuner.people.records import TEAM_NAME, USER_NAME, Member, TokenRecord
 from tuner.people.roles import Principal, Role
 from tuner_service.auth.access import ActorDep, PrincipalDep
-from tuner_service.bodies import strictly
 from tuner_service.errors import Forbidden
 from tuner_service.examples import answer
+from tuner_service.json_body import strictly
 from tuner_service.people import schemas
 from tuner_service.people.schemas import DAY_SECONDS, NEW_TOKEN, TOKEN, NewToken, TokenRequest
 from tuner_service.problems import catalog

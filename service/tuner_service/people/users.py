@@ -9,9 +9,9 @@ from fastapi import APIRouter, Body, Depends, Request
 from tuner.people.records import UserRecord
 from tuner_service.auth.access import ActorDep, PrincipalDep, running_the_service
 from tuner_service.auth.sessions import Session
-from tuner_service.bodies import strictly
 from tuner_service.errors import Forbidden
 from tuner_service.examples import answer
+from tuner_service.json_body import strictly
 from tuner_service.people import schemas
 from tuner_service.people.names import UserName
 from tuner_service.people.schemas import ME, USER, Me, UserChange

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Body, Response
 from tuner.exports import Run
 from tuner.schedules import Schedule
 from tuner.schedules.scaling import ScaledSchedule, scaled_to_batch
-from tuner_service.bodies import strictly
 from tuner_service.examples import answer
+from tuner_service.json_body import strictly
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import declared
 from tuner_service.schedules import schemas
+from tuner_service.schedules.export_stream import WRITTEN, written
 from tuner_service.schedules.schemas import (
     CompressRequest,
     ExportRequest,
@@ -23,7 +24,6 @@ from tuner_service.schedules.schemas import (
     PreviewRequest,
     ScaleRequest,
 )
-from tuner_service.schedules.writing import WRITTEN, written
 
 router = APIRouter(prefix="/schedules", tags=["schedules"])
 

@@ -13,9 +13,9 @@ from tuner.jobs.webhooks import DeliveryState, NewWebhook, WebhookChange, Webhoo
 from tuner.people.roles import Role
 from tuner_service.auth.access import ActorDep, PrincipalDep, require
 from tuner_service.auth.rate_limits import ConcurrencyLimit
-from tuner_service.bodies import strictly
 from tuner_service.errors import Forbidden
 from tuner_service.examples import answer
+from tuner_service.json_body import strictly
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import declared
 from tuner_service.resources import Id, ResourcesDep, StoreDep

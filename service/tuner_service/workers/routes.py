@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tuner.jobs.records import WorkerRecord
 from tuner_service.auth.access import ActorDep, PrincipalDep, running_the_service
-from tuner_service.bodies import strictly
 from tuner_service.examples import WORKER, answer
+from tuner_service.json_body import strictly
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import declared
 from tuner_service.resources import StoreDep

@@ -23,10 +23,10 @@ from starlette.routing import Route
 
 from tests.integration.service.team import SPEECH, VISION, Team, as_user, settle
 from tests.integration.service.world import DIGITS, REQUEST, World
-from tuner.conductor import advance
 from tuner.devices import Device
 from tuner.jobs.records import CurvePoint, JobRecord, LeasedRun, StudyLock, WorkerOffer
 from tuner.jobs.webhooks import NewWebhook
+from tuner.orchestrator import advance
 from tuner.people.roles import Actor, Role
 from tuner.store import Store
 from tuner_service.app import create_app

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tests.integration.store.builders import announce, offer, take_lock, take_run
-from tuner.conductor import advance, study_result
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import (
     CurvePoint,
@@ -18,6 +17,7 @@ from tuner.jobs.records import (
     WorkloadInfo,
 )
 from tuner.jobs.states import TrialState
+from tuner.orchestrator import advance, study_result
 from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.report.build import build_report
 from tuner.schedules import Constant, Cosine, Schedule, Warmup, Wsd

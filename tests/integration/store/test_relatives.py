@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.store.builders import STEPS, Bench, new_run, offer, schedule
-from tuner.conductor import study_result
 from tuner.errors import InvalidValue
 from tuner.jobs.records import LeasedRun, RunKind, StudyLock
 from tuner.jobs.sharing import branch_points_of
 from tuner.jobs.states import RunState, TrialState
 from tuner.jobs.study_state import study_state
+from tuner.orchestrator import study_result
 from tuner.schedules import Constant, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
 from tuner.search.decision.rungs import rung_schedule, rung_steps
-from tuner.search.stages import likely_branch_points
+from tuner.search.stage_tree import likely_branch_points
 from tuner.store import Store
 from tuner.store.queue.shared_prefixes import LOOKED_AT
 

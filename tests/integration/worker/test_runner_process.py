@@ -19,7 +19,7 @@ from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.oom_killer import OomKiller
 from tuner_worker.runner.process import RunnerCommand, RunnerDied, RunnerProcess
 from tuner_worker.runner.process_tree import ProcessTree
-from tuner_worker.stopping import StopRequest
+from tuner_worker.stop_request import StopRequest
 
 PRELUDE = """
 import os, sys, time

@@ -10,7 +10,7 @@ from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState, RunState, is_terminal
 from tuner.search.settings import SearchSettings
 from tuner.search.space import default_space
-from tuner.training.cadence import evaluation_steps
+from tuner.training.evaluation_steps import evaluation_steps
 from tuner.workloads import builtin_workloads
 
 

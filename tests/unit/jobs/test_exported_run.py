@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.store.builders import spec
 from tuner.exports import Run
-from tuner.jobs.exporting import export_context
+from tuner.jobs.export_context import export_context
 
 
 def test_the_run_is_the_jobs_own_until_another_length_is_asked_for():

@@ -22,7 +22,7 @@ from tuner.search.sampler.options import SearchedOptions
 from tuner.search.settings import MAX_OPTIONS, SearchSettings
 from tuner.search.simulate import Simulation, simulate
 from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, Parameter, Value, default_space
-from tuner.search.stages import prefix_key
+from tuner.search.stage_tree import prefix_key
 
 DECAY = FloatRange(low=1e-5, high=0.1, log=True)
 MOMENTUM = Choice(values=(0.8, 0.9, 0.95))

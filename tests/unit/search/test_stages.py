@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.schedules.strategies import cases, example
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
-from tuner.search.stages import branch_points, likely_branch_points, prefix_key, shared_prefix, tree_size
+from tuner.search.stage_tree import branch_points, likely_branch_points, prefix_key, shared_prefix, tree_size
 
 
 @st.composite

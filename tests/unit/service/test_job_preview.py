@@ -7,7 +7,7 @@ from tuner.jobs.priority import Priority
 from tuner.jobs.records import QueueEntry, TeamShare
 from tuner.jobs.states import JobState
 from tuner_service.errors import Forbidden
-from tuner_service.jobs.previewing import obstacle, queue_ahead
+from tuner_service.jobs.preview import obstacle, queue_ahead
 
 
 def entry(team: str, priority: Priority = Priority.NORMAL, *, waits: bool = True) -> QueueEntry:

@@ -16,7 +16,7 @@ from tests.unit.search.test_stages import families_of_runs
 from tuner.errors import InvalidValue
 from tuner.schedules import Constant, Linear, Schedule, Warmup, Wsd
 from tuner.search.space import OptimizerKind
-from tuner.search.stages import branch_points, shared_prefix, tree_size
+from tuner.search.stage_tree import branch_points, shared_prefix, tree_size
 from tuner.training.branches import MEMORY_VARIABLE, BranchCache, branch_memory
 from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, Train, Verdict
 from tuner.training.runner.execute import execute

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuner.training.cadence import EVALUATIONS, divergence_limit, evaluation_steps
+from tuner.training.evaluation_steps import EVALUATIONS, divergence_limit, evaluation_steps
 from tuner.training.protocol import Outcome, Verdict
 
 

@@ -10,7 +10,7 @@ import torch
 
 from tuner.errors import InvalidValue
 from tuner.search.space import OptimizerKind
-from tuner.training.cadence import evaluation_steps
+from tuner.training.evaluation_steps import evaluation_steps
 from tuner.training.opaque import taken_over
 from tuner.training.protocol import Outcome, Verdict
 from tuner.training.run import RunStopped

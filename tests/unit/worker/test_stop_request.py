@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tuner_worker.stopping import StopRequest
+from tuner_worker.stop_request import StopRequest
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ class Source:
 
     def _of_job(self, *, url: str) -> tuple[Schedule, Run]:
         from tuner.client import Client
-        from tuner.jobs.exporting import export_context
+        from tuner.jobs.export_context import export_context
 
         with Client.from_profile(url) as client:
             job = client.job(find_job(client, text=self.job))

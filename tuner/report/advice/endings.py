@@ -13,7 +13,7 @@ from tuner.report.report import Candidate
 from tuner.report.shapes import shape_of
 from tuner.report.study_result import StudyResult
 from tuner.report.tolerance import tolerance
-from tuner.schedules.spans import percent
+from tuner.schedules.lengths import percent
 
 TAIL: Final = 0.1
 """Share of the run at its end in which a fall of the loss counts as still falling."""

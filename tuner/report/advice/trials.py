@@ -13,7 +13,7 @@ from tuner.report.report import Candidate
 from tuner.report.shapes import distance
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.report.tolerance import tolerance
-from tuner.schedules.spans import percent
+from tuner.schedules.lengths import percent
 
 NEAR_PEAK: Final = 1.5
 """Factor between two peaks up to which two trials are compared for their floor."""

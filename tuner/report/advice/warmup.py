@@ -10,7 +10,7 @@ from typing import Final
 from tuner.jobs.records import CurvePoint
 from tuner.report.insights import Advice, AdviceCode
 from tuner.schedules import Schedule
-from tuner.schedules.spans import percent
+from tuner.schedules.lengths import percent
 
 SPIKE: Final = 0.1
 """Rise above the lowest loss before it, as a share of the whole descent of the run, from which it is a spike."""

@@ -11,7 +11,7 @@ from tuner.report.pages.formats import CONTENT_SECURITY_POLICY
 from tuner.report.pages.view import view_of
 from tuner.report.plots.confirmations import draw_confirmations
 from tuner.report.plots.importances import draw_importances
-from tuner.report.plots.ladder import draw_ladder
+from tuner.report.plots.rungs import draw_ladder
 from tuner.report.plots.schedules import draw_schedules
 from tuner.report.plots.sensitivity import draw_sensitivity
 from tuner.report.plots.style import as_svg

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from tuner.report.plots.confirmations import draw_confirmations
-from tuner.report.plots.ladder import draw_ladder
+from tuner.report.plots.rungs import draw_ladder
 from tuner.report.plots.schedules import draw_schedules
 from tuner.report.plots.style import as_png
 from tuner.report.report import Report

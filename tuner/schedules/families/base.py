@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, Self
 
-from tuner.schedules.spans import Epochs, Updates, scaled
+from tuner.schedules.lengths import Epochs, Updates, scaled
 from tuner.schedules.values import Array, Value
 
 

@@ -11,7 +11,7 @@ from tuner.errors import InvalidValue
 from tuner.schedules import curves
 from tuner.schedules.curves import Curve, between
 from tuner.schedules.families.base import BaseFamily
-from tuner.schedules.spans import Length, fitting, snapped, span_text
+from tuner.schedules.lengths import Length, fitting, snapped, span_text
 from tuner.schedules.values import Array, Factor, Finite
 
 Cycles = Annotated[int, Field(ge=1, le=1000, strict=True)]

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from tuner.errors import InvalidValue
 from tuner.schedules.families.base import BaseFamily
-from tuner.schedules.spans import ROUNDING, Length, fitting, in_updates, span_text
+from tuner.schedules.lengths import ROUNDING, Length, fitting, in_updates, span_text
 from tuner.schedules.values import Array, Finite, Positive
 
 Gamma = Annotated[Finite, Field(gt=0, lt=1)]

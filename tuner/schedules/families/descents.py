@@ -10,7 +10,7 @@ from pydantic import Field
 from tuner.schedules import curves
 from tuner.schedules.curves import Curve, between
 from tuner.schedules.families.base import BaseFamily
-from tuner.schedules.spans import Length, fitting, span_text
+from tuner.schedules.lengths import Length, fitting, span_text
 from tuner.schedules.values import Array, Positive
 
 CooldownShape = Literal["linear", "1-sqrt", "cosine", "exponential"]

@@ -13,7 +13,7 @@ from tuner.errors import InvalidValue
 from tuner.schedules import curves
 from tuner.schedules.curves import Curve, between
 from tuner.schedules.families.base import BaseFamily, ScalableValue
-from tuner.schedules.spans import ROUNDING, Length, Span, fitting, in_updates, snapped
+from tuner.schedules.lengths import ROUNDING, Length, Span, fitting, in_updates, snapped
 from tuner.schedules.values import Array, Factor, Positive
 
 SegmentKind = Literal["constant", "linear", "cosine", "1-sqrt", "rex", "polynomial", "exponential"]

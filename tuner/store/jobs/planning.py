@@ -22,7 +22,7 @@ from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLos
 from tuner.jobs.records import NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.configuration import Configuration, option_values
-from tuner.search.stages import prefix_key
+from tuner.search.stage_tree import prefix_key
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Job, Report, Run, Trial
 from tuner.store.db.rows import as_json, job_record, plain_text, run_record, trial_record

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from tuner.schedules import Schedule
-from tuner.training.cadence import evaluation_steps
 from tuner.training.checks.findings import Findings, Mark
 from tuner.training.checks.recording import OptimizerRecord, check_learning_rates, recorded_optimizers
 from tuner.training.engine import Progress, Result
+from tuner.training.evaluation_steps import evaluation_steps
 from tuner.training.opaque import train_opaque
 from tuner.training.protocol import Outcome, Train, Verdict
 from tuner.training.randomness import seed_everything

@@ -27,7 +27,7 @@ from tuner_worker.runner.memory import RunnerMemory
 from tuner_worker.runner.message_pipe import BadMessage, MessagePipe, PipeClosed
 from tuner_worker.runner.oom_killer import OomKiller
 from tuner_worker.runner.process_tree import ProcessTree
-from tuner_worker.stopping import StopRequest
+from tuner_worker.stop_request import StopRequest
 
 _LOOK_SECONDS = 0.25
 """How often to look at the process: its memory, its output, and whether it still lives, for a child that it forked may
