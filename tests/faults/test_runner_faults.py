@@ -134,7 +134,7 @@ def test_each_misdeed_fails_its_run_with_its_own_reason_and_the_next_run_is_well
         if how in ("hoard", "allocate"):
             assert "the limit is 1,024 MiB (TUNER_RUNNER_MEMORY_MB of the worker). What usually helps: smaller" in rest
         if how == "spin":
-            assert re.search(r'misdeeds\.py", line \d+ in spin\n', rest)
+            assert re.search(r'hostile_workloads\.py", line \d+ in spin\n', rest)
             assert rest.endswith("Last lines of its error output:\nit goes round and round")
         if misdeeds is RAISED:
             assert "fault_workloads.py" in rest
