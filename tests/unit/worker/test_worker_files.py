@@ -176,7 +176,7 @@ class TestNameLock:
 
     def test_a_dead_process_holds_nothing(self, tmp_path):
         code = (
-            "import os, sys; from pathlib import Path; from worker.name_lock import held_name\n"
+            "import os, sys; from pathlib import Path; from tuner_worker.name_lock import held_name\n"
             "with held_name('w', folder=Path(sys.argv[1])): os._exit(9)"
         )
         assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9
