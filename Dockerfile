@@ -52,8 +52,8 @@ USER tuner
 ENV TUNER_HOST=0.0.0.0 TUNER_PORT=8642
 EXPOSE 8642
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-P", "-c", "import http.client, sys; there = http.client.HTTPConnection('127.0.0.1', 8642, timeout=4); there.request('GET', '/readyz'); sys.exit(there.getresponse().status != 200)"]
-CMD ["python", "-P", "-m", "tuner_service"]
+    CMD ["python", "-c", "import http.client, sys; there = http.client.HTTPConnection('127.0.0.1', 8642, timeout=4); there.request('GET', '/readyz'); sys.exit(there.getresponse().status != 200)"]
+CMD ["python", "-m", "tuner_service"]
 
 FROM base AS worker
 COPY --from=build-worker /opt/tuner /opt/tuner
@@ -61,5 +61,5 @@ USER tuner
 ENV TUNER_METRICS_HOST=0.0.0.0 TUNER_METRICS_PORT=9464
 EXPOSE 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-P", "-c", "import http.client, sys; there = http.client.HTTPConnection('127.0.0.1', 9464, timeout=4); there.request('GET', '/metrics'); sys.exit(there.getresponse().status != 200)"]
-CMD ["python", "-P", "-m", "tuner_worker"]
+    CMD ["python", "-c", "import http.client, sys; there = http.client.HTTPConnection('127.0.0.1', 9464, timeout=4); there.request('GET', '/metrics'); sys.exit(there.getresponse().status != 200)"]
+CMD ["python", "-m", "tuner_worker"]

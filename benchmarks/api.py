@@ -51,7 +51,7 @@ def service(url: str) -> Iterator[str]:
             "TUNER_RATE_LIMIT": "1000000/second",
         }
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tuner_service"],
+            [sys.executable, "-m", "tuner_service"],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

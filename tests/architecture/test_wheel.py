@@ -2,25 +2,20 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.wheels import ROOT, Environment, build
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
     """The wheel and the source distribution, built by the declared back end without isolation or network."""
     folder = tmp_path_factory.mktemp("dist")
-    code = (
-        "import os, sys; from hatchling.build import build_wheel, build_sdist;"
-        f"build_wheel({str(folder)!r}); build_sdist({str(folder)!r})"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    build(ROOT, folder)
     return folder
 
 
@@ -79,3 +74,39 @@ def test_the_source_distribution_can_be_built_from(built):
         "LICENSE",
         "README.md",
     } <= names
+
+
+THEIRS = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "their-project"
+version = "1.0"
+[tool.hatch.build.targets.wheel]
+packages = ["service", "worker", "migrations"]
+"""
+
+
+def test_a_project_with_packages_of_the_same_plain_names_and_ours_can_each_be_removed_again(built, tmp_path):
+    source = tmp_path / "source"
+    for package in ("service", "worker", "migrations"):
+        (source / package).mkdir(parents=True)
+        (source / package / "__init__.py").write_text("")
+        (source / package / "__main__.py").write_text("")
+    (source / "pyproject.toml").write_text(THEIRS)
+    build(source, tmp_path)
+    (ours,), (theirs,) = built.glob("*.whl"), tmp_path.glob("*.whl")
+    environment = Environment(tmp_path / "venv")
+    bare = environment.files()
+    environment.install(ours)
+    with_ours = environment.files()
+    environment.install(theirs)
+    with_both = environment.files()
+    environment.uninstall("their-project")
+    assert environment.files() == with_ours
+    environment.install(theirs)
+    assert environment.files() == with_both
+    environment.uninstall("schedule-tuner")
+    assert environment.files() == bare | (with_both - with_ours)
+    assert "worker/__main__.py" in environment.files()

@@ -90,9 +90,9 @@ def check(
 def _checked(provider: str, *, options: dict[str, Any], device: str, steps: int) -> list[CheckReport]:
     from tuner.devices import choose_device
     from tuner.training.checks.check import check
-    from tuner.training.registry import load_provider, prefer_the_users_modules
+    from tuner.training.registry import load_provider
 
-    prefer_the_users_modules(Path.cwd())
+    sys.path.insert(0, str(Path.cwd()))  # the workload's modules are found as by ``python train.py``
     try:
         workloads = load_provider(provider)
     except (TunerError, OSError):

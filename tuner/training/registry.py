@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import importlib
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from tuner.errors import InvalidValue, WorkloadError
@@ -20,8 +16,6 @@ from tuner.training.workload import Workload, describe
 
 ENTRY_POINTS = "schedule_tuner.workloads"
 """Group under which an installed package names its workloads, as ``module:Class`` or ``module:function``."""
-OUR_TOP_LEVEL_NAMES = frozenset({"service", "worker", "migrations"})
-"""Our other packages, which are installed beside `tuner`. No training code means ours by these names."""
 
 _log = logging.getLogger(__name__)
 
@@ -107,29 +101,6 @@ def load_workloads(providers: Sequence[str], *, builtin: str) -> Offered:
         workloads |= offered
     installed = installed_workloads()
     return Offered(workloads={**installed.workloads, **workloads}, refused=installed.refused)
-
-
-def prefer_the_users_modules(folder: Path) -> None:
-    """Let imports of this process find what ``python train.py`` in a folder would find.
-
-    The folder is searched first. A module that is called like one of our other packages (``service``, ``worker``) is
-    theirs, wherever it lies: ours are installed beside `tuner`, and would else be found before an editable package.
-    """
-    sys.path.insert(0, str(folder))
-    sys.meta_path.insert(0, _OursLast())
-
-
-class _OursLast(MetaPathFinder):
-    """Looks for our top-level names everywhere but where `tuner` is installed; else others look there."""
-
-    def __init__(self) -> None:
-        self._home = Path(__file__).resolve().parents[2]
-
-    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name not in OUR_TOP_LEVEL_NAMES:
-            return None
-        elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != self._home]
-        return PathFinder.find_spec(name, elsewhere, target)
 
 
 def _made(made: Workload | type[Workload] | Callable[[], Any], *, origin: str) -> dict[str, Workload]:

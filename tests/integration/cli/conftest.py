@@ -83,8 +83,8 @@ def processes_of(folder: Path) -> dict[str, int]:
             continue
         if "tuner.training.runner" in words:
             by_parent[parent] = int(entry.name)
-        elif str(folder) in words and "tuner.cli.stack.run_module" in words:
-            found[words[words.index("tuner.cli.stack.run_module") + 1]] = int(entry.name)
+        elif str(folder) in words and (module := {"tuner_service", "tuner_worker"} & set(words)):
+            found[module.pop().removeprefix("tuner_")] = int(entry.name)
     if found.get("worker") in by_parent:
         found["runner"] = by_parent[found["worker"]]
     return found
@@ -106,7 +106,7 @@ class World:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         with (self._folder / f"said-{len(self._started)}").open("w") as said:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _IN_FRONT, *arguments],
+                [sys.executable, "-c", _IN_FRONT, *arguments],
                 stdout=said,
                 stderr=said,
                 text=True,

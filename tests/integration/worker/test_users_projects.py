@@ -1,37 +1,37 @@
-"""Real projects of users, in folders of their own, trained by a real worker that is started there."""
+"""Real projects of users, in folders of their own, trained by a worker that is installed from the wheel."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.harness import Site, is_alive, wait_until
+from tests.wheels import ROOT, Environment, build
+from tuner.cli.stack.stack import free_port
+from tuner.client import Client
 from tuner.jobs.states import RunState
 
-# Modules that are called like packages of ours, all of them imported by the training code.
+# Modules with the names of our source folders, all of them imported by the training code.
 PROJECT = {
     "service/__init__.py": "WHOSE = 'theirs'",
     "service/settings.py": "WHOSE = 'theirs'",
-    "worker/__init__.py": "WHOSE = 'theirs'",
+    "worker.py": "WHOSE = 'theirs'",
     "tests/__init__.py": "WHOSE = 'theirs'",
     "tuner_tools.py": "WHOSE = 'theirs'",
     "my_project/__init__.py": "",
     "my_project/tuning.py": """
-import sys
-assert not {"service", "worker", "migrations"} & set(sys.modules), "the runner has loaded ours"
-import service, service.settings, tests, tuner_tools, worker
+import migrations, service, service.settings, tests, tuner_tools, worker
 import torch
 from tuner.search.space import OptimizerKind
 from tuner.training.workload import OpaqueWorkload
 
 class Finetune(OpaqueWorkload):
     name, version, default_steps, optimizer = "finetune", "1", 20, OptimizerKind.SGD
-    description = " ".join(m.WHOSE for m in (service, service.settings, tests, tuner_tools, worker))
+    description = " ".join(m.WHOSE for m in (migrations, service, service.settings, tests, tuner_tools, worker))
 
     def train(self, run, options):
         weight = torch.nn.Parameter(torch.ones(3))
@@ -72,21 +72,32 @@ with open(os.environ["TUNER_REPORTS"], "a") as file:
     print(json.dumps({"step": int(os.environ["TUNER_TOTAL_STEPS"]), "val_loss": 0.5}), file=file)
 """,
 }
+# What they install beside us. In the project's folder its own `service` and `worker` come before these.
 INSTALLED = {
-    "worker/__main__.py": "raise SystemExit('the wrong worker was started')",
+    "pyproject.toml": """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "their-plugin"
+version = "1.0"
+[project.entry-points."schedule_tuner.workloads"]
+plugin = "their_plugin:Plugin"
+broken = "broken_plugin:Broken"
+[tool.hatch.build.targets.wheel]
+include = ["*.py"]
+""",
+    "service/__init__.py": "WHOSE = 'nobody'",
+    "service/__main__.py": "raise SystemExit('the wrong service was started')",
     "worker/__init__.py": "WHOSE = 'nobody'",
+    "worker/__main__.py": "raise SystemExit('the wrong worker was started')",
+    "migrations/__init__.py": "WHOSE = 'theirs'",
     "their_plugin.py": """
 from my_project.tuning import Finetune
 class Plugin(Finetune):
     name = "their-plugin"
 """,
     "broken_plugin.py": "import a_library_that_nobody_has",
-    "their_plugin-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: their-plugin\nVersion: 1.0\n",
-    "their_plugin-1.0.dist-info/entry_points.txt": """
-[schedule_tuner.workloads]
-plugin = their_plugin:Plugin
-broken = broken_plugin:Broken
-""",
 }
 
 
@@ -103,18 +114,29 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def worker(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, subprocess.Popen[bytes]]]:
-    """A worker started in the project as people start it, with another ``worker`` on PYTHONPATH."""
-    installed = written(INSTALLED, into=tmp_path_factory.mktemp("installed"))
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Our wheel and theirs, installed side by side."""
+    wheels = tmp_path_factory.mktemp("wheels")
+    build(ROOT, wheels)
+    build(written(INSTALLED, into=tmp_path_factory.mktemp("installed")), wheels)
+    environment = Environment(tmp_path_factory.mktemp("environment") / "venv")
+    environment.install(*wheels.glob("*.whl"))
+    return environment
+
+
+@pytest.fixture(scope="module")
+def worker(
+    project: Path, environment: Environment, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Site, subprocess.Popen[bytes]]]:
+    """A worker started in the project as people start it."""
     site = Site(tmp_path_factory.mktemp("site"), infos=())
     offered = ("--workload", "my_project.tuning:Finetune", "--workload", "command.toml")
     with (site.folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("tuner")), "worker", "--name", "w", "--device", "cpu", *offered],
+            [str(environment.bin / "tuner"), "worker", "--name", "w", "--device", "cpu", *offered],
             cwd=project,
             env={
                 **os.environ,
-                "PYTHONPATH": str(installed),
                 "TUNER_DATABASE_URL": site.url,
                 "TUNER_DATA_DIR": str(site.folder),
                 "TUNER_POLL_INTERVAL": "0.05",
@@ -138,12 +160,32 @@ def worker(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         site.close()
 
 
-def test_a_project_with_modules_called_like_ours_is_trained_with_its_own(worker):
+def test_a_project_with_modules_called_like_our_folders_is_trained_with_its_own(worker):
     site, _ = worker
-    assert site.store.workers.workload("finetune").description == "theirs theirs theirs theirs theirs"
+    assert site.store.workers.workload("finetune").description == " ".join(["theirs"] * 6)
     run = site.wait_over(site.enqueue("finetune", options={}, total_steps=20))
     assert (run.state, run.error) == (RunState.SUCCEEDED, None)
     assert run.loss == pytest.approx(3 * 0.9**40)
+
+
+def test_a_service_started_beside_theirs_is_ours(project, environment, tmp_path):
+    port = free_port("127.0.0.1")
+    arguments = ("serve", "--port", str(port), "--data-dir", str(tmp_path))
+    environ = {**os.environ, "TUNER_DATABASE_URL": f"sqlite:///{tmp_path}/tuner.db"}
+    process = subprocess.Popen([str(environment.bin / "tuner"), *arguments], cwd=project, env=environ)
+    try:
+        with Client(f"http://127.0.0.1:{port}") as client:
+            client.wait_ready(60)
+            assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_check_finds_the_modules_that_a_worker_would_find(project, environment):
+    command = [str(environment.bin / "tuner"), "workload", "check", "my_project.tuning:Finetune"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert " ".join(["theirs"] * 6) in done.stdout, done.stderr
 
 
 def test_installed_packages_bring_workloads_and_a_broken_one_is_logged_and_left_out(worker):

@@ -46,7 +46,7 @@ class TestStack:
     def test_there_is_one_worker_per_device_and_each_has_its_log(self, tmp_path):
         first, second = Stack(data_dir=tmp_path, devices=("cuda:0", "cuda:1"), workloads=("mine:W",)).workers()
         assert first.command == (
-            *(sys.executable, "-P", "-m", "tuner.cli.stack.run_module", "tuner_worker"),
+            *(sys.executable, "-m", "tuner_worker"),
             *("--device", "cuda:0", "--data-dir", str(tmp_path), "--workload", "mine:W"),
         )
         assert (first.name, first.log) == ("worker cuda:0", tmp_path / "logs" / "worker-cuda0.log")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ import pytest
 from tuner.errors import InvalidValue, WorkloadError
 from tuner.training.registry import installed_workloads, load_provider, load_workloads
 
-ROOT = Path(__file__).resolve().parents[3]
 BUILTIN = "tuner.workloads:builtin_workloads"
 COMMAND = """
 name = "by-command"
@@ -102,22 +99,6 @@ def test_an_installed_package_offers_workloads_and_a_broken_one_is_told(tmp_path
     everything = load_workloads([], builtin=BUILTIN)
     assert {"digits-mlp", "digits-cnn"} <= set(everything.workloads)
     assert len(everything.refused) == 2
-
-
-def test_training_code_finds_its_own_modules_even_when_they_lie_behind_ours(tmp_path):
-    (tmp_path / "service").mkdir()
-    (tmp_path / "service" / "__init__.py").write_text("WHOSE = 'theirs'")
-    code = f"""
-import sys
-from pathlib import Path
-from tuner.training.registry import prefer_the_users_modules
-sys.path.append({str(tmp_path)!r})
-prefer_the_users_modules(Path("nowhere"))
-import service, worker
-print(service.WHOSE, Path(worker.__file__).parent.name)
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["theirs", "worker"]
 
 
 def test_a_command_file_is_a_workload_with_its_schema(command_file):

@@ -106,6 +106,6 @@ def test_a_runner_is_told_its_workloads_and_its_pipes():
     command = RunnerCommand(device="cuda:0", environment={}, workloads=("lab.models:Gpt",))
     arguments = command.arguments(read_fd=5, write_fd=6)
     assert arguments[1:] == [
-        *("-P", "-m", "tuner.training.runner", "--device", "cuda:0", "--read-fd", "5", "--write-fd", "6"),
+        *("-m", "tuner.training.runner", "--device", "cuda:0", "--read-fd", "5", "--write-fd", "6"),
         *("--workloads", "lab.models:Gpt"),
     ]

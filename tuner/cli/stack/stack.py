@@ -132,8 +132,7 @@ class Stack:
         log = self.log_dir / f"{name.replace(' ', '-').replace(':', '')}.log"
         return Child(
             name=name,
-            # -P: a folder named "service" or "worker" where the command is typed must not be taken for ours.
-            command=(sys.executable, "-P", "-m", "tuner.cli.stack.run_module", module, *arguments),
+            command=(sys.executable, "-m", module, *arguments),
             # Not an argument: everybody on the machine may read those, and the URL may hold a password.
             environment={
                 "TUNER_DATABASE_URL": self.database_url or database_in(self.data_dir),

@@ -177,4 +177,4 @@ def worker(
 def _become(module: str, arguments: tuple[str, ...], *, database_url: str) -> None:
     if database_url:  # not an argument: everybody on the machine may read those, and it may hold a password
         os.environ["TUNER_DATABASE_URL"] = database_url
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "tuner.cli.stack.run_module", module, *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])

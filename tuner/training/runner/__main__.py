@@ -18,7 +18,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from tuner.training.branches import BranchCache, branch_memory
 from tuner.training.devices import resolve_device
@@ -33,7 +32,7 @@ from tuner.training.protocol import (
     Verdict,
     to_runner,
 )
-from tuner.training.registry import Offered, load_workloads, prefer_the_users_modules
+from tuner.training.registry import Offered, load_workloads
 from tuner.training.runner.execute import execute
 from tuner.training.runner.process_state import ProcessState
 from tuner.training.workload import describe
@@ -163,7 +162,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     faulthandler.enable()  # a segmentation fault in training code leaves its traceback in the log
     channel = Channel(read_fd=given.read_fd, write_fd=given.write_fd)
     device = str(resolve_device(given.device))
-    prefer_the_users_modules(Path.cwd())
     try:
         serve(channel, device=device, offered=load_workloads(given.workloads, builtin=BUILTIN))
     except WorkerGone:

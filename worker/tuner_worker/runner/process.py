@@ -1,8 +1,8 @@
 """A runner as its worker sees it: a child process that trains, answers on a pipe, and may die at any moment.
 
 The process stays warm: one start (seconds, for importing torch) serves many runs. It leads a session of its own, so
-that a Ctrl-C in the terminal does not reach it and what it starts can be ended with it (`tuner_worker.runner.process_tree`);
-and it dies with the worker (`tuner.training.runner` says how).
+that a Ctrl-C in the terminal does not reach it and what it starts can be ended with it
+(`tuner_worker.runner.process_tree`); and it dies with the worker (`tuner.training.runner` says how).
 """
 
 from __future__ import annotations
@@ -77,8 +77,7 @@ class RunnerCommand:
 
     def arguments(self, *, read_fd: int, write_fd: int) -> list[str]:
         """The command line, with the descriptors that the process reads from and writes to."""
-        # -P: a folder named like a package of ours in the working directory must not be taken for it.
-        runner = [sys.executable, "-P", "-m", "tuner.training.runner", "--device", self.device]
+        runner = [sys.executable, "-m", "tuner.training.runner", "--device", self.device]
         pipes = ["--read-fd", str(read_fd), "--write-fd", str(write_fd)]
         return [*runner, *pipes, *(part for provider in self.workloads for part in ("--workloads", provider))]
 
