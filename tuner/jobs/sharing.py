@@ -17,8 +17,8 @@ def branch_points_of(lease: LeasedRun, *, sibling_runs: Iterable[SiblingRun]) ->
         sibling_runs: The runs that may begin like it.
 
     Returns:
-        Ascending, each in [1, total_steps]: what `tuner.search.stage_tree` gives for the sibling_runs, and for schedules that
-        the search may still choose.
+        Ascending, each in [1, total_steps]: what `tuner.search.stage_tree` gives for the sibling runs, and for
+        schedules that the search may still choose.
     """
     likely = likely_branch_points(lease.schedule, total_steps=lease.total_steps)
     first = lease.schedule.lr(0, total_steps=lease.total_steps)

@@ -13,8 +13,8 @@ from tuner.report.study_result import StudyResult
 from tuner.schedules import Constant
 
 _THEORY: Final = -0.5
-"""Power of the horizon that the best peak follows in convex theory (`tuner.search.sampler.convex_bound`). Trainings follow it less, as
-far as was seen (docs/benchmarks.md)."""
+"""Power of the horizon that the best peak follows in convex theory (`tuner.search.sampler.convex_bound`).
+Trainings follow it less, as far as was seen (docs/benchmarks.md)."""
 
 
 def transfer(result: StudyResult, *, recommended: Candidate) -> Transfer:

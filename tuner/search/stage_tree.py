@@ -56,8 +56,8 @@ def branch_points(lrs: Array, *, others: Iterable[Array]) -> tuple[int, ...]:
 def likely_branch_points(schedule: Schedule, *, total_steps: int) -> tuple[int, ...]:
     """After how many updates runs that are not known yet are likely to leave a run that holds its peak.
 
-    The search chooses cooldowns among tenths of the run (`tuner.search.sampler.candidates`): whoever holds the same peak
-    after the same warm-up leaves where one of them begins, or goes on where this run's own hold ends.
+    The search chooses cooldowns among tenths of the run (`tuner.search.sampler.candidates`): whoever holds the same
+    peak after the same warm-up leaves where one of them begins, or goes on where this run's own hold ends.
 
     Args:
         schedule: What the run trains.

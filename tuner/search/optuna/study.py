@@ -1,8 +1,8 @@
 """The Optuna study of a job: every trial with its parameters, its losses and what became of it.
 
-The only module that knows Optuna's API. Our own sampler (`tuner.search.sampler.acquisition`) decides what is tried. Our tables
-are the truth; everything here can be repeated, and whatever a crash left undone is done by the next call. It must be
-called under the study lock: Optuna sees one process at a time.
+The only module that knows Optuna's API. Our own sampler (`tuner.search.sampler.acquisition`) decides what is
+tried. Our tables are the truth; everything here can be repeated, and whatever a crash left undone is done by the next
+call. It must be called under the study lock: Optuna sees one process at a time.
 """
 
 from __future__ import annotations

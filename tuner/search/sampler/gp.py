@@ -1,17 +1,19 @@
 """A model of the loss over configurations, with schedules of every family, learned from runs at every rung.
 
 Families share what they teach: schedules are compared by their peak rate, their warm-up and the curve that they draw,
-not by the names of their parameters. What convex theory says (`tuner.search.sampler.convex_bound`) is the model's first guess, and
-runs correct it. For a schedule s at a rung of T_r of T updates, on a scale on which bad losses lie close together::
+not by the names of their parameters. What convex theory says (`tuner.search.sampler.convex_bound`) is the model's
+first guess, and runs correct it. For a schedule s at a rung of T_r of T updates, on a scale on which bad losses lie
+close together::
 
     z(s, r) = offset + offset_r + beta bound(s) + gamma log cosh(peak(s) - x0 - delta log(T / T_r))
               + sum of g_i(option i) + f(s, r) + noise
 
-``bound`` and ``peak`` are relative to the theory's best (`tuner.search.sampler.features`), ``x0`` says where the best peaks
-of this workload lie, and ``delta`` how much higher they lie in shorter runs. Offsets, beta and gamma are Gaussian; each
-g is a Gaussian process over one of the searched options, f is one over peak, curve, warm-up, all of these options and
-rung. All of it is worked out exactly but for x0, delta and the sizes of f and of the noise: those are averaged over a
-grid, weighted by how well each explains the runs. How the settings below were chosen: docs/benchmarks.md.
+``bound`` and ``peak`` are relative to the theory's best (`tuner.search.sampler.features`), ``x0`` says where the best
+peaks of this workload lie, and ``delta`` how much higher they lie in shorter runs. Offsets, beta and gamma are
+Gaussian; each g is a Gaussian process over one of the searched options, f is one over peak, curve, warm-up, all of
+these options and rung. All of it is worked out exactly but for x0, delta and the sizes of f and of the noise: those are
+averaged over a grid, weighted by how well each explains the runs. How the settings below were chosen:
+docs/benchmarks.md.
 """
 
 from __future__ import annotations

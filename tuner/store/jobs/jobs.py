@@ -58,8 +58,8 @@ class Jobs(Repository):
             spec: The request, complete: ``search.space`` is given.
             by: Who submits, and will own the job.
             idempotency_key: The same key and request from the same team give the same job, however often they come.
-            request_digest: What the request is known by beside the key (`tuner.jobs.admission.strict_json.request_digest`); when
-                absent, ``spec`` itself.
+            request_digest: What the request is known by beside the key
+                (`tuner.jobs.admission.strict_json.request_digest`); when absent, ``spec`` itself.
             origin: Id of the job that it was cloned from.
 
         Raises:

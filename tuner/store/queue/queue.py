@@ -89,7 +89,7 @@ class Queue(Repository):
             lease_seconds: How long a lease lasts without a heartbeat, above 0.
             lock_seconds: How long a study lock lasts, above 0.
             job_id: Look at this job alone.
-            prefix_key: That of the run which the worker has trained last, so that it goes on where it can share updates.
+            prefix_key: That of the run which the worker trained last, so that it goes on where it can share updates.
 
         Returns:
             A lease, a lock, or ``None`` when there is nothing to do.
