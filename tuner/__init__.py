@@ -5,33 +5,72 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     __version__: str
+    from tuner.errors import InvalidValue as InvalidValue
+    from tuner.errors import TunerError as TunerError
+    from tuner.filelock import FileHeld as FileHeld
+    from tuner.jobs.progress import Progress as Progress
     from tuner.local import StudyFailed as StudyFailed
     from tuner.local import tune as tune
+    from tuner.report.report import Report as Report
     from tuner.schedules import Schedule as Schedule
+    from tuner.schedules import ScheduleLR as ScheduleLR
     from tuner.schedules import Warmup as Warmup
+    from tuner.search.space import OptimizerKind as OptimizerKind
+    from tuner.training.data import ShuffledBatches as ShuffledBatches
+    from tuner.training.data import step_generator as step_generator
+    from tuner.training.run import RunStopped as RunStopped
+    from tuner.training.run import TrainingRun as TrainingRun
+    from tuner.training.workload import Declaration as Declaration
+    from tuner.training.workload import DeclaredWorkload as DeclaredWorkload
+    from tuner.training.workload import OpaqueWorkload as OpaqueWorkload
+    from tuner.training.workload import StepwiseTraining as StepwiseTraining
+    from tuner.training.workload import StepwiseWorkload as StepwiseWorkload
+    from tuner.training.workload import WorkloadOptions as WorkloadOptions
 
-_HOMES = {
-    "Schedule": "tuner.schedules",
-    "StudyFailed": "tuner.local",
-    "Warmup": "tuner.schedules",
-    "tune": "tuner.local",
+# For the interpreter what the imports above are for type checkers; tests/architecture compares the two.
+_MODULES: Final = {
+    "tuner.errors": ("InvalidValue", "TunerError"),
+    "tuner.filelock": ("FileHeld",),
+    "tuner.jobs.progress": ("Progress",),
+    "tuner.local": ("StudyFailed", "tune"),
+    "tuner.report.report": ("Report",),
+    "tuner.schedules": ("Schedule", "ScheduleLR", "Warmup"),
+    "tuner.search.space": ("OptimizerKind",),
+    "tuner.training.data": ("ShuffledBatches", "step_generator"),
+    "tuner.training.run": ("RunStopped", "TrainingRun"),
+    "tuner.training.workload": (
+        "DeclaredWorkload",
+        "Declaration",
+        "OpaqueWorkload",
+        "StepwiseTraining",
+        "StepwiseWorkload",
+        "WorkloadOptions",
+    ),
 }
+_MODULE_OF: Final = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = ["Schedule", "StudyFailed", "Warmup", "__version__", "tune"]
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from its home on first use (PEP 562)."""
+    """Load a public name on first use (PEP 562)."""
     if name == "__version__":
         from importlib.metadata import version
 
-        return version("schedule-tuner")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tuner' has no attribute {name!r}")
-    from importlib import import_module
+        value: Any = version("schedule-tuner")
+    elif name in _MODULE_OF:
+        from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+        value = getattr(import_module(_MODULE_OF[name]), name)
+    else:
+        raise AttributeError(f"module 'tuner' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,8 +1,6 @@
 """What a worker offers: `tuner worker --workload tuning:LightningDigits` here, or `python tuning.py` without one."""
 
-import tuner
-from tuner.search.space import OptimizerKind
-from tuner.training.workload import OpaqueWorkload
+from tuner import OpaqueWorkload, OptimizerKind, tune
 
 from train import main
 
@@ -19,4 +17,4 @@ class LightningDigits(OpaqueWorkload):
 
 
 if __name__ == "__main__":
-    print(*tuner.tune(LightningDigits()).summary, sep="\n")
+    print(*tune(LightningDigits()).summary, sep="\n")

@@ -1,8 +1,6 @@
 """What a worker offers: `tuner worker --workload tuning:NanoGpt` in this folder, or `python tuning.py` without one."""
 
-import tuner
-from tuner.search.space import OptimizerKind
-from tuner.training.workload import OpaqueWorkload
+from tuner import OpaqueWorkload, OptimizerKind, tune
 
 from train import main
 
@@ -19,4 +17,4 @@ class NanoGpt(OpaqueWorkload):
 
 
 if __name__ == "__main__":
-    print(*tuner.tune(NanoGpt()).summary, sep="\n")
+    print(*tune(NanoGpt()).summary, sep="\n")

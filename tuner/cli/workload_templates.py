@@ -9,8 +9,7 @@ import torch
 from pydantic import Field
 from sklearn.datasets import load_digits
 
-from tuner.search.space import OptimizerKind
-{imports}
+from tuner import {imports}
 
 
 class MyOptions(WorkloadOptions):
@@ -44,12 +43,9 @@ class MyWorkload({base}):
 '''
 
 _IMPORTS = {
-    "declared": """from tuner.training.data import ShuffledBatches
-from tuner.training.workload import Declaration, DeclaredWorkload, WorkloadOptions""",
-    "stepwise": """from tuner.training.data import ShuffledBatches
-from tuner.training.workload import StepwiseWorkload, WorkloadOptions""",
-    "opaque": """from tuner.training.data import ShuffledBatches
-from tuner.training.workload import OpaqueWorkload, WorkloadOptions""",
+    "declared": "Declaration, DeclaredWorkload, OptimizerKind, ShuffledBatches, WorkloadOptions",
+    "stepwise": "OptimizerKind, ShuffledBatches, StepwiseWorkload, WorkloadOptions",
+    "opaque": "OpaqueWorkload, OptimizerKind, ShuffledBatches, WorkloadOptions",
 }
 
 _BASES = {"declared": "DeclaredWorkload", "stepwise": "StepwiseWorkload", "opaque": "OpaqueWorkload"}

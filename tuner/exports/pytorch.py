@@ -13,8 +13,7 @@ from tuner.schedules import Schedule
 
 _CODE_WIDTH: Final = 79
 _PASTE_IN: Final = '''\
-from tuner.schedules import Schedule
-from tuner.schedules.torch_adapter import ScheduleLR
+from tuner import Schedule, ScheduleLR
 
 schedule = Schedule.from_json("""
 {json}

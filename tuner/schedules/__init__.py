@@ -1,8 +1,10 @@
 """Learning-rate schedules as values: pure numerics, numpy and pydantic alone.
 
-The step convention that every part of the project relies on is told by `Schedule` and in docs/schedules.md. The torch
-adapter is `tuner.schedules.torch_adapter`; it is not imported here.
+`Schedule` and docs/schedules.md state the step convention that every part of the project relies on. `ScheduleLR`, the
+torch scheduler, is loaded on first use.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from tuner.schedules.families import (
     FAMILIES,
@@ -28,8 +30,12 @@ from tuner.schedules.families import (
 )
 from tuner.schedules.lengths import Epochs, Updates
 from tuner.schedules.reduce_on_plateau import ReduceOnPlateau, ReduceOnPlateauSettings
+from tuner.schedules.scaling import ScaledSchedule, ScalingRule, scaled_to_batch
 from tuner.schedules.schedule import MIN_WARMUP, Schedule
 from tuner.schedules.warmup import Warmup
+
+if TYPE_CHECKING:
+    from tuner.schedules.torch_adapter import ScheduleLR
 
 __all__ = [
     "FAMILIES",
@@ -51,7 +57,10 @@ __all__ = [
     "ReduceOnPlateau",
     "ReduceOnPlateauSettings",
     "Rex",
+    "ScaledSchedule",
+    "ScalingRule",
     "Schedule",
+    "ScheduleLR",
     "Segment",
     "Segments",
     "Sgdr",
@@ -59,4 +68,13 @@ __all__ = [
     "Updates",
     "Warmup",
     "Wsd",
+    "scaled_to_batch",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "ScheduleLR":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tuner.schedules.torch_adapter import ScheduleLR
+
+    return ScheduleLR

@@ -53,8 +53,7 @@ def test_an_existing_file_is_left_alone(tmp_path):
 
 def test_a_broken_rule_ends_with_1_and_json_is_all_that_is_printed(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from tuner.search.space import OptimizerKind\n"
-        "from tuner.training.workload import OpaqueWorkload\n"
+        "from tuner import OpaqueWorkload, OptimizerKind\n"
         "print('imported')\n"
         "class Silent(OpaqueWorkload):\n"
         "    name, version, description = 'silent', '1', 'Says nothing.'\n"
