@@ -15,6 +15,7 @@ from tuner.jobs.priority import Priority
 from tuner.jobs.states import JobState
 from tuner.jobs.study_state import study_state
 from tuner.people.roles import LOCAL
+from tuner.report.report import Report
 from tuner.search.decision.decisions import Control
 from tuner.search.decision.rungs import rung_steps
 from tuner.search.settings import SearchSettings
@@ -34,6 +35,20 @@ def job_named(rows: Rows, name: str) -> dict:
     return next(job for job in rows["tuner_jobs"].values() if job["spec"]["name"] == name)
 
 
+def as_now(rows: Rows) -> Rows:
+    """Rows of revision 0004 and before under the names of today."""
+    runs = {
+        at: {{"trunk": "prefix_key"}.get(name, name): value for name, value in row.items()}
+        for at, row in rows["tuner_runs"].items()
+    }
+    reports = {
+        at: row
+        | {"report": {{"plateau": "equivalents"}.get(name, name): value for name, value in row["report"].items()}}
+        for at, row in rows["tuner_reports"].items()
+    }
+    return {**rows, "tuner_runs": runs, "tuner_reports": reports}
+
+
 def test_the_fixture_is_what_it_says(released_url: str) -> None:
     rows = all_rows(released_url)
     assert [job["state"] for _, job in sorted(rows["tuner_jobs"].items())] == [
@@ -49,7 +64,7 @@ def test_the_fixture_is_what_it_says(released_url: str) -> None:
 
 
 def test_going_up_keeps_every_row_and_every_value(released_url: str) -> None:
-    before = all_rows(released_url)
+    before = as_now(all_rows(released_url))
     upgrade(released_url)
     after = all_rows(released_url)
     for table, rows in without(before, "tuner_workers", "tuner_jobs", VERSION_TABLE).items():
@@ -73,14 +88,14 @@ def test_what_is_new_is_filled_in(released_url: str) -> None:
         assert (trial["family"], trial["options"]) == (trial["schedule"]["family"]["name"], {})
     for one in rows["tuner_runs"].values():
         assert (one["queued_at"], one["device_seconds"]) == (one["created_at"], 0.0)
-        assert (one["shared_updates"], one["trunk"]) == (0, None)
+        assert (one["shared_updates"], one["prefix_key"]) == (0, None)
     assert {job["updates_saved"] for job in rows["tuner_jobs"].values()} == {0}
     assert rows["tuner_accounts"].keys() == {(job["team"], LOCAL.user) for job in rows["tuner_jobs"].values()}
     assert rows["tuner_workers"] == {}
 
 
 def test_the_store_reads_what_the_earlier_release_left(released_url: str) -> None:
-    old = all_rows(released_url)
+    old = as_now(all_rows(released_url))
     upgrade(released_url)
     with closing(Store.open(released_url)) as store:
         jobs = {job.spec.name: job for job in store.jobs.list().items}
@@ -135,7 +150,7 @@ def test_going_back_one_revision_drops_what_was_shared_and_the_audits_and_keeps_
     with engine_of(released_url) as engine:
         with engine.begin() as connection:
             connection.execute(text("UPDATE tuner_jobs SET updates_saved = 30"))
-            connection.execute(text("UPDATE tuner_runs SET shared_updates = 30, trunk = 'abc'"))
+            connection.execute(text("UPDATE tuner_runs SET shared_updates = 30, prefix_key = 'abc'"))
             audited = connection.execute(
                 text("SELECT run_id FROM tuner_curve_points ORDER BY run_id, step LIMIT 1")
             ).scalar_one()
@@ -205,7 +220,7 @@ def test_what_the_third_revision_held_is_kept_and_its_trials_search_no_options(r
         with engine.begin() as connection:
             connection.execute(text("UPDATE tuner_jobs SET updates_saved = 30"))
             connection.execute(text("UPDATE tuner_runs SET shared_updates = 30, trunk = 'abc'"))
-    before = all_rows(released_url)
+    before = as_now(all_rows(released_url))
     upgrade(released_url)
     after = all_rows(released_url)
     trials = before["tuner_trials"]
@@ -273,6 +288,22 @@ def test_going_back_waits_for_open_jobs_whose_trials_optuna_was_not_told_of(rele
         run(engine, "downgrade", "0003")
     trials = all_rows(released_url)["tuner_trials"].values()
     assert {trial["optuna_number"] for trial in trials if trial["number"] == 0} == {-1}
+
+
+def test_the_fourth_revision_goes_up_under_new_names_and_comes_back_unchanged(released_url: str) -> None:
+    with engine_of(released_url) as engine:
+        run(engine, "upgrade", "0004")
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE tuner_runs SET trunk = 'abc'"))
+        before = all_rows(released_url)
+        upgrade(released_url)
+        after = all_rows(released_url)
+        assert {run["prefix_key"] for run in after["tuner_runs"].values()} == {"abc"}
+        assert without(after, VERSION_TABLE) == without(as_now(before), VERSION_TABLE)
+        for row in after["tuner_reports"].values():
+            assert Report.model_validate(row["report"]).equivalents.members
+        run(engine, "downgrade", "0004")
+    assert all_rows(released_url) == before
 
 
 @pytest.mark.parametrize(("started", "state"), [("NULL", "queued"), ("1.0", "running")])

@@ -52,7 +52,7 @@ def test_there_is_one_head_and_one_base() -> None:
 
 
 def test_every_revision_is_listed_in_the_readme() -> None:
-    readme = (REVISIONS.parent / "README.md").read_text()
+    readme = (REVISIONS.parents[1] / "README.md").read_text()
     for revision in ScriptDirectory.from_config(alembic_config()).walk_revisions():
         assert f"`{revision.revision}`" in readme
 
