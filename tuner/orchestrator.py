@@ -195,7 +195,7 @@ def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, decision: 
 
 def _confirmation_curves(store: Store, *, record: StudyRecord) -> tuple[RunCurve, ...]:
     return tuple(
-        RunCurve(trial=run.trial_number, seed=run.seed, points=store.jobs.curve(run.id, points=_CURVE_POINTS))
+        RunCurve(trial=run.trial_number, seed=run.seed, points=store.runs.curve(run.id, points=_CURVE_POINTS))
         for run in record.runs
         if run.kind is RunKind.CONFIRM and run.state in HAS_RESULT
     )

@@ -50,7 +50,7 @@ class Service:
         theirs = self.world.job(by=EVE, team=SPEECH)
         return {
             "job_id": [cancelled.id, queued.id, theirs.id, *([self.completed] if lasting else [])],
-            "run_id": [run.id for run in self.store.jobs.runs(self.completed, limit=3).items],
+            "run_id": [run.id for run in self.store.runs.list(self.completed, limit=3).items],
             "name": ["w1", "digits-mlp"],
             "number": [0],
         }

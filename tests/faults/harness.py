@@ -137,7 +137,7 @@ class Site:
         return self.store.planning.load(lock.job_id).runs[0].id
 
     def run(self, run_id: str) -> RunRecord:
-        return self.store.jobs.run(run_id)
+        return self.store.runs.get(run_id)
 
     def wait_over(self, run_id: str, *, seconds: float = PATIENCE_SECONDS) -> RunRecord:
         """Wait until a run is over."""

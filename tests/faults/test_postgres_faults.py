@@ -101,7 +101,7 @@ def test_a_job_outlives_restarts_of_the_server_with_every_update_made_once(serve
         assert (job["state"], job["error"]) == ("completed", None)
         assert client.get(f"/v1/jobs/{job_id}/report").status_code == httpx2.codes.OK
 
-    runs = site.store.jobs.runs(job_id).items
+    runs = site.store.runs.list(job_id).items
     assert {run.state for run in runs} == {RunState.SUCCEEDED}
     assert len({(run.trial_number, run.kind, run.rung, run.seed) for run in runs}) == len(runs)
     ended = Counter(event.data["run"] for event in told(site, job_id) if event.kind == "run.succeeded")
@@ -114,17 +114,17 @@ def test_the_database_password_is_in_nothing_that_a_run_printed(site):
     run_id = site.enqueue("hostile", options={"how": "tell_secrets"})
     site.worker()
     assert site.wait_over(run_id).state is RunState.SUCCEEDED
-    printed = "".join(chunk.text for chunk in site.store.jobs.log(run_id))
+    printed = "".join(chunk.text for chunk in site.store.runs.log(run_id))
     assert "TUNER_DATABASE_URL=postgresql" in printed
     assert PASSWORD not in printed
 
 
 def leased(site: Site, job_id: str) -> int:
-    return sum(run.state is RunState.LEASED for run in site.store.jobs.runs(job_id).items)
+    return sum(run.state is RunState.LEASED for run in site.store.runs.list(job_id).items)
 
 
 def succeeded(site: Site, job_id: str) -> int:
-    return sum(run.state is RunState.SUCCEEDED for run in site.store.jobs.runs(job_id).items)
+    return sum(run.state is RunState.SUCCEEDED for run in site.store.runs.list(job_id).items)
 
 
 def told(site: Site, job_id: str) -> list[Any]:

@@ -113,7 +113,7 @@ class Session:
         return list(map(int, told.read_text().split())) if told.exists() else []
 
     def printed(self, how: str) -> str:
-        return "".join(chunk.text for chunk in self.site.store.jobs.log(self.runs[how]))
+        return "".join(chunk.text for chunk in self.site.store.runs.log(self.runs[how]))
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_run_whose_snapshots_were_deleted_begins_again_and_its_log_says_why(si
 
     assert (run.state, run.loss, run.attempts) == (RunState.SUCCEEDED, undisturbed_loss, 2)
     assert list(gate.steps_by_process().values()) == [list(range(25)), list(range(60))]
-    printed = "".join(chunk.text for chunk in site.store.jobs.log(run_id))
+    printed = "".join(chunk.text for chunk in site.store.runs.log(run_id))
     assert re.search(
         r"snapshot refused: \S+step-0+25\.pt is not there: it was deleted, or is on another machine", printed
     )
@@ -275,7 +275,7 @@ def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_answer
     report = Report.model_validate(site.store.jobs.report(job.id))
     apart = {"job_id", "cost", "summary", "options"}
     assert report.model_dump(exclude=apart) == undisturbed.model_dump(exclude=apart)
-    runs = site.store.jobs.runs(job.id).items
+    runs = site.store.runs.list(job.id).items
     assert sorted(run.attempts for run in runs) == [*[1] * (len(runs) - 1), 2]
     assert 0 < report.cost.updates_saved <= undisturbed.cost.updates_saved
     assert len(worker.logged("runner.died")) == 1

@@ -64,7 +64,7 @@ def sql(file, statement):
 
 
 def optuna_numbers(store, job):
-    return [trial.optuna_number for trial in store.jobs.trials(job.id).items]
+    return [trial.optuna_number for trial in store.trials.list(job.id).items]
 
 
 def open_trial(store):
@@ -119,7 +119,7 @@ def test_what_trains_next_does_not_wait_for_the_studys_tables(store, file, job):
     plan_beside(store)
     sql(file, "ALTER TABLE trials RENAME TO trials_away")
     open_trial(store)
-    assert [run.state for run in store.jobs.runs(job.id).items] == [RunState.QUEUED] * 2
+    assert [run.state for run in store.runs.list(job.id).items] == [RunState.QUEUED] * 2
 
 
 def test_an_optuna_trial_that_we_do_not_have_is_given_up(store, job):
@@ -154,4 +154,4 @@ def test_each_step_asks_for_one_run_and_planning_stays_due_until_nothing_is_left
         advance(store, lock=found)
         steps += 1
     assert steps == 4  # a trial each, and none that finds nothing to do
-    assert [run.state for run in store.jobs.runs(job.id).items] == [RunState.QUEUED] * 4
+    assert [run.state for run in store.runs.list(job.id).items] == [RunState.QUEUED] * 4

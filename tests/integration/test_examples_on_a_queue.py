@@ -133,7 +133,7 @@ def test_a_job_goes_from_the_folder_of_a_training_script_to_its_exported_schedul
     store = Store.open(empty_url)
     try:
         assert store.jobs.get(report["job_id"]).state is JobState.COMPLETED
-        runs = store.jobs.runs(report["job_id"]).items
+        runs = store.runs.list(report["job_id"]).items
     finally:
         store.close()
     assert len({run.trial_number for run in runs}) == SMALL["search"]["trials"]

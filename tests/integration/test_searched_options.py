@@ -85,8 +85,8 @@ def test_the_answer_has_better_options_than_the_workloads_own(study):
 
 def test_runs_are_trained_with_the_options_of_their_trial(study):
     report, store = study
-    runs = store.jobs.runs(report.job_id, limit=200).items
-    options = {trial.number: trial.options for trial in store.jobs.trials(report.job_id, limit=200).items}
+    runs = store.runs.list(report.job_id, limit=200).items
+    options = {trial.number: trial.options for trial in store.trials.list(report.job_id, limit=200).items}
     asked = sorted((*options[run.trial_number].values(), run.seed) for run in runs)
     assert sorted(TRAINED_WITH) == asked
     assert {run.kind for run in runs} == {RunKind.RUNG, RunKind.CONFIRM}
@@ -94,7 +94,7 @@ def test_runs_are_trained_with_the_options_of_their_trial(study):
 
 def test_the_first_trials_have_the_jobs_own_options_and_later_ones_others(study):
     report, store = study
-    tried = [tuple(trial.options.values()) for trial in store.jobs.trials(report.job_id, limit=200).items]
+    tried = [tuple(trial.options.values()) for trial in store.trials.list(report.job_id, limit=200).items]
     assert tried[:2] == [(1.0, "far")] * 2
     assert len(set(tried)) > 2
 

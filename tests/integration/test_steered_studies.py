@@ -77,7 +77,7 @@ def answer(store: Store, job: JobRecord) -> dict[str, Any]:
 
 
 def trials(store: Store, job: JobRecord) -> int:
-    return len(store.jobs.trials(job.id).items)
+    return len(store.trials.list(job.id).items)
 
 
 def reach(store: Store, job: JobRecord) -> None:
@@ -116,7 +116,7 @@ class TestLimits:
         assert "4 of 4 trials were tried, and 0 of " in found.why_ended
         assert (found.best.losses, found.best.median) == ((), None)
         assert [row.status for row in found.trials] == [*[TrialStatus.COMPLETED] * 3, TrialStatus.ACTIVE]
-        assert store.jobs.run(lease.run_id).state is RunState.CANCELLED
+        assert store.runs.get(lease.run_id).state is RunState.CANCELLED
         assert "cannot be said" in found.finding
 
     def test_without_any_trial_at_the_horizon_the_job_fails_with_the_reason(self, store: Store) -> None:
@@ -158,7 +158,7 @@ class TestBudget:
         drive(store, runs=4)
         store.jobs.change(job.id, JobChange(max_updates=12 * 90))
         drive(store)
-        done = store.jobs.runs(job.id).items
+        done = store.runs.list(job.id).items
         assert sum(run.total_steps for run in done) <= 12 * 90
         assert any(run.kind is RunKind.CONFIRM for run in done)
         assert report(store, job).why_ended.startswith("the limit of 1,080 updates is reached")
@@ -212,7 +212,7 @@ class TestRetry:
         store.jobs.retry(job.id)
         drive(store)
         assert report(store, job).best.losses
-        assert TrialState.FAILED not in {trial.state for trial in store.jobs.trials(job.id).items}
+        assert TrialState.FAILED not in {trial.state for trial in store.trials.list(job.id).items}
         study = optuna.load_study(study_name=job.id, storage=store.optuna_storage())
         states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
         assert (states[:failed], "FAIL" in states[failed:]) == (["FAIL"] * failed, False)

@@ -100,7 +100,7 @@ def test_an_interrupted_study_resumes_and_ends_in_the_same_answer(tmp_path, undi
     assert answer(report) == answer(undisturbed)
     store = Store.open(f"sqlite:///{file}")
     try:
-        runs = store.jobs.runs(report.job_id).items
+        runs = store.runs.list(report.job_id).items
         spent = store.jobs.get(report.job_id).updates_spent
     finally:
         store.close()
@@ -146,7 +146,7 @@ def test_what_pruning_lost_is_measured_and_told(tmp_path):
     }
     store = Store.open(f"sqlite:///{file}")
     try:
-        runs = [run for run in store.jobs.runs(report.job_id).items if run.kind is RunKind.AUDIT]
+        runs = [run for run in store.runs.list(report.job_id).items if run.kind is RunKind.AUDIT]
     finally:
         store.close()
     assert pruned

@@ -12,6 +12,8 @@ from tuner.store.db.engine import parse_url
 from tuner.store.jobs.events import Events
 from tuner.store.jobs.jobs import Jobs
 from tuner.store.jobs.planning import Planning
+from tuner.store.jobs.runs import Runs
+from tuner.store.jobs.trials import Trials
 from tuner.store.jobs.workers import Workers
 from tuner.store.maintenance import migrate as migration
 from tuner.store.people.audit import AuditLog
@@ -34,6 +36,8 @@ class Store:
     """
 
     jobs: Jobs
+    trials: Trials
+    runs: Runs
     queue: Queue
     planning: Planning
     workers: Workers
@@ -53,6 +57,8 @@ class Store:
         self._optuna: BaseStorage | None = None
         self._optuna_lock = threading.Lock()
         self.jobs = Jobs(self._database)
+        self.trials = Trials(self._database)
+        self.runs = Runs(self._database)
         self.queue = Queue(self._database)
         self.planning = Planning(self._database)
         self.workers = Workers(self._database)

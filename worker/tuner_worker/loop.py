@@ -247,7 +247,7 @@ class WorkerLoop:
 
     def _is_over(self, run_id: str) -> bool:
         try:
-            return is_terminal(self._store.jobs.run(run_id).state)
+            return is_terminal(self._store.runs.get(run_id).state)
         except NotFound:  # of another database, or no run's folder at all: not ours to delete
             return False
 

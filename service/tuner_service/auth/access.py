@@ -94,7 +94,7 @@ def visible_run(run_id: Id, asking: PrincipalDep, store: StoreDep) -> RunRecord:
     Raises:
         NotFound: There is none, or its job is none that whoever asks may see.
     """
-    run = store.jobs.run(run_id)
+    run = store.runs.get(run_id)
     if not asking.visibility.covers(store.jobs.get(run.job_id)):
         raise NotFound("run", key=run_id)
     return run

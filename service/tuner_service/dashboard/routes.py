@@ -64,7 +64,7 @@ def draw_schedule(
     job: VisibleJob, number: Annotated[int, Path(ge=0, lt=2**31, description="Number of the trial.")], store: StoreDep
 ) -> Response:
     """The learning rate of a trial over the full horizon, as a picture."""
-    schedule = store.jobs.trial(job.id, number=number).schedule
+    schedule = store.trials.get(job.id, number=number).schedule
     picture = schedule_svg(schedule, total_steps=job.spec.search.total_steps)
     headers = {
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",

@@ -72,7 +72,7 @@ def export_schedule(
         recommended = _report(job, store=store).recommended
         schedule, options = recommended.schedule, recommended.options
     else:
-        chosen = store.jobs.trial(job.id, number=trial)
+        chosen = store.trials.get(job.id, number=trial)
         schedule, options = chosen.schedule, chosen.options
     run = export_context(job.spec, options=options, total_steps=total_steps)
     if run.fitted_from is not None:

@@ -73,7 +73,7 @@ def list_trials(
     limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 200,
 ) -> TrialPage:
     """Every schedule that the job has tried, by number: what it is, why it was born, and what became of it."""
-    page = store.jobs.trials(job.id, cursor=cursor, limit=limit)
+    page = store.trials.list(job.id, cursor=cursor, limit=limit)
     return TrialPage(items=page.items, next_cursor=page.next_cursor)
 
 
@@ -91,5 +91,5 @@ def list_runs(
     limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 200,
 ) -> RunPage:
     """Every training of a schedule, in the order in which they were planned."""
-    page = store.jobs.runs(job.id, trial=trial, state=state, cursor=cursor, limit=limit)
+    page = store.runs.list(job.id, trial=trial, state=state, cursor=cursor, limit=limit)
     return RunPage(items=page.items, next_cursor=page.next_cursor)

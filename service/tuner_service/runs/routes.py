@@ -48,7 +48,7 @@ def show_curve(
     ] = None,
 ) -> tuple[CurveSample, ...]:
     """Learning rate, training loss and validation loss at each evaluation so far, by step."""
-    return tuple(CurveSample.of(point) for point in store.jobs.curve(run.id, points=points))
+    return tuple(CurveSample.of(point) for point in store.runs.curve(run.id, points=points))
 
 
 @router.get(
@@ -71,7 +71,7 @@ def read_log(
     until it is `complete`.
     """
     # The run was read first: what it printed before it ended is there by now.
-    chunks = store.jobs.log(run.id, after=after, limit=limit)
+    chunks = store.runs.log(run.id, after=after, limit=limit)
     return RunLog(
         chunks=chunks,
         next=chunks[-1].seq if chunks else after,

@@ -28,13 +28,13 @@ def client(settings: Settings, store: Store) -> Iterator[Client]:
 
 def test_it_gives_what_the_store_has(client: Client, world: World, store: Store):
     job = world.completed()
-    run = store.jobs.runs(job.id).items[0]
+    run = store.runs.list(job.id).items[0]
     stored = Report.model_validate(store.jobs.report(job.id))
     assert client.job(job.id) == store.jobs.detail(job.id)
-    assert client.trials(job.id) == store.jobs.trials(job.id).items
-    assert client.runs(job.id) == store.jobs.runs(job.id).items
+    assert client.trials(job.id) == store.trials.list(job.id).items
+    assert client.runs(job.id) == store.runs.list(job.id).items
     assert client.run(run.id) == run
-    assert client.curve(run.id) == store.jobs.curve(run.id)
+    assert client.curve(run.id) == store.runs.curve(run.id)
     assert client.report(job.id) == stored
     assert tuple(client.events(job.id)) == store.events.after(0, job_id=job.id, limit=1000)
     assert client.workloads() == (DIGITS,)

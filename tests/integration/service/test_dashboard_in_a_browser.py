@@ -24,7 +24,7 @@ def test_a_trials_page_shows_its_schedule_in_words_and_as_a_picture(tmp_path: Pa
         world = World(store)
         job = world.worked_off(world.job())
         study = store.study_view().id_of(job.id)
-        label = store.jobs.trial(job.id, number=0).schedule.label
+        label = store.trials.get(job.id, number=0).schedule.label
         with served(settings, store=store) as server:
             page = shown(f"{server.address}/dashboard/studies/{study}/trials?numbers=0", profile=tmp_path / "profile")
     assert f"a job ({job.id[:8]})" in page

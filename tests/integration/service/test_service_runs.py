@@ -13,7 +13,7 @@ from tuner.store import Store
 
 def test_pages_hold_every_run_once_in_order(api: TestClient, world: World, store: Store):
     job = world.completed()
-    for path, everything in (("runs", store.jobs.runs(job.id)), ("trials", store.jobs.trials(job.id))):
+    for path, everything in (("runs", store.runs.list(job.id)), ("trials", store.trials.list(job.id))):
         seen, cursor = [], {}
         while True:
             page = api.get(f"/v1/jobs/{job.id}/{path}", params={"limit": 2, **cursor}).json()

@@ -62,7 +62,7 @@ def test_processes_that_claim_at_once_get_every_run_once(bench: Bench, store: St
         outputs.append(claimer.communicate(timeout=120)[0].split())
         assert claimer.returncode == 0
     claimed = [run_id for output in outputs for run_id in output]
-    runs = [run for job in jobs for run in store.jobs.runs(job.id).items]
+    runs = [run for job in jobs for run in store.runs.list(job.id).items]
     assert Counter(claimed) == {run.id: 1 for run in runs}
     assert all(run.state is RunState.SUCCEEDED and run.attempts == 1 for run in runs)
     assert [store.jobs.get(job.id).updates_spent for job in jobs] == [20 * STEPS] * 2
@@ -112,7 +112,7 @@ def test_a_result_sent_many_times_at_once_is_recorded_once(bench: Bench, store: 
 
     recorded = at_once(finish)
     assert sum(recorded) == 1
-    assert store.jobs.run(lease.run_id).loss == float(recorded.index(True))
+    assert store.runs.get(lease.run_id).loss == float(recorded.index(True))
     assert store.jobs.get(job.id).updates_spent == STEPS
 
 
@@ -198,7 +198,7 @@ def test_everybody_at_once_on_the_same_jobs_neither_locks_up_nor_loses_a_run(
     work(0)
     final = {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED}
     for job_id in jobs:
-        runs = store.jobs.runs(job_id).items
+        runs = store.runs.list(job_id).items
         assert {run.state for run in runs} <= final
         told = Counter(
             event.data["run"] for event in store.events.after(0, limit=1_000) if event.kind == "run.succeeded"
@@ -216,7 +216,7 @@ def test_a_cancel_and_many_claims_leave_no_run_behind(bench: Bench, store: Store
         return [take_run(store, offer(f"t{number}"))]
 
     at_once(act)
-    assert {run.state for run in store.jobs.runs(job.id).items} == {RunState.CANCELLED}
+    assert {run.state for run in store.runs.list(job.id).items} == {RunState.CANCELLED}
 
 
 def test_a_job_that_many_try_again_at_once_is_tried_again_once(bench: Bench, store: Store) -> None:

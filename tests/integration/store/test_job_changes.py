@@ -102,7 +102,7 @@ class TestPause:
         lease = bench.claim()
         store.jobs.pause(job.id)
         store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
-        assert store.jobs.run(lease.run_id).state is RunState.SUCCEEDED
+        assert store.runs.get(lease.run_id).state is RunState.SUCCEEDED
 
     def test_whoever_plans_meanwhile_plans_in_vain(self, bench: Bench, store: Store) -> None:
         job = store.jobs.submit(spec())
@@ -154,11 +154,11 @@ class TestRetry:
         again = store.jobs.retry(job.id, by=ANN)
         assert (again.state, again.error, again.finished_at, again.plan_due) == (JobState.RUNNING, None, None, True)
         assert again.updates_spent == STEPS + 30
-        states = {run.id: (run.state, run.attempts, run.step) for run in store.jobs.runs(job.id).items}
+        states = {run.id: (run.state, run.attempts, run.step) for run in store.runs.list(job.id).items}
         assert states.pop(done.run_id) == (RunState.SUCCEEDED, 1, STEPS)
         assert set(states.values()) == {(RunState.QUEUED, 0, 0)}
-        assert {trial.state for trial in store.jobs.trials(job.id).items} == {TrialState.ACTIVE}
-        assert store.jobs.curve(cut.run_id) == ()
+        assert {trial.state for trial in store.trials.list(job.id).items} == {TrialState.ACTIVE}
+        assert store.runs.curve(cut.run_id) == ()
         taken = bench.claim()
         assert (taken.run_id, taken.attempt, taken.snapshot) == (cut.run_id, 1, None)
         with pytest.raises(LeaseLost):
@@ -175,7 +175,7 @@ class TestRetry:
         store.planning.close_trial(lock, number=0, state=TrialState.FAILED, reason="no such file")
         store.planning.fail_job(lock, error="the workload does not run")
         store.jobs.retry(job.id)
-        (run,), (trial,) = store.jobs.runs(job.id).items, store.jobs.trials(job.id).items
+        (run,), (trial,) = store.runs.list(job.id).items, store.trials.list(job.id).items
         assert (run.state, run.error, run.finished_at, run.started_at) == (RunState.QUEUED, None, None, None)
         assert (trial.state, trial.reason) == (TrialState.ACTIVE, "trial 0")
 
@@ -226,7 +226,7 @@ class TestDelete:
         left = counts(sql)
         assert {name for name in before if left[name] != before[name]} == set(before)
         assert store.jobs.get(kept.id).spec == kept.spec
-        assert len(store.jobs.runs(kept.id).items) == 1
+        assert len(store.runs.list(kept.id).items) == 1
         assert audited(sql)[-1] == ("ann", "job.delete", job.id, job.spec.team)
         assert store.jobs.submit(spec(), by=ANN, idempotency_key="k").id != job.id
 

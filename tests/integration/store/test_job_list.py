@@ -99,30 +99,30 @@ class TestText:
 class TestPagesOfAJob:
     def test_trials_come_by_number_and_none_is_missed(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=5)
-        first = store.jobs.trials(job.id, limit=2)
-        second = store.jobs.trials(job.id, limit=2, cursor=first.next_cursor)
-        third = store.jobs.trials(job.id, limit=2, cursor=second.next_cursor)
+        first = store.trials.list(job.id, limit=2)
+        second = store.trials.list(job.id, limit=2, cursor=first.next_cursor)
+        third = store.trials.list(job.id, limit=2, cursor=second.next_cursor)
         numbers = [trial.number for page in (first, second, third) for trial in page.items]
         assert (numbers, third.next_cursor) == (list(range(5)), None)
 
     def test_one_trial_is_found_by_its_number(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=2)
-        assert store.jobs.trial(job.id, number=1) == store.jobs.trials(job.id).items[1]
+        assert store.trials.get(job.id, number=1) == store.trials.list(job.id).items[1]
         with pytest.raises(NotFound, match=f"there is no trial '2'. Job {job.id} has trials 0 to 1"):
-            store.jobs.trial(job.id, number=2)
+            store.trials.get(job.id, number=2)
         empty = store.jobs.submit(spec())
         with pytest.raises(NotFound, match="has no trials yet"):
-            store.jobs.trial(empty.id, number=0)
+            store.trials.get(empty.id, number=0)
 
     def test_runs_are_filtered_by_trial_and_state(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=3)
         done = bench.claim()
         store.queue.finish(done, loss=0.5, step=STEPS, updates=STEPS)
-        assert [run.id for run in store.jobs.runs(job.id, state=RunState.SUCCEEDED).items] == [done.run_id]
-        assert [run.trial_number for run in store.jobs.runs(job.id, trial=2).items] == [2]
-        assert store.jobs.runs(job.id, trial=2, state=RunState.SUCCEEDED).items == ()
-        first = store.jobs.runs(job.id, limit=2)
-        second = store.jobs.runs(job.id, limit=2, cursor=first.next_cursor)
+        assert [run.id for run in store.runs.list(job.id, state=RunState.SUCCEEDED).items] == [done.run_id]
+        assert [run.trial_number for run in store.runs.list(job.id, trial=2).items] == [2]
+        assert store.runs.list(job.id, trial=2, state=RunState.SUCCEEDED).items == ()
+        first = store.runs.list(job.id, limit=2)
+        second = store.runs.list(job.id, limit=2, cursor=first.next_cursor)
         assert [run.trial_number for run in first.items + second.items] == [0, 1, 2]
         assert second.next_cursor is None
 
@@ -141,20 +141,20 @@ class TestCurvesAndLogs:
         lease = bench.claim()
         points = tuple(point(step, val_loss=1.0 / (1 + step)) for step in range(0, 61, 2))
         store.queue.heartbeat(lease, points=points, lease_seconds=60.0)
-        assert store.jobs.curve(lease.run_id) == points
-        assert store.jobs.curve(lease.run_id, points=7) == downsample(points, most=7)
+        assert store.runs.curve(lease.run_id) == points
+        assert store.runs.curve(lease.run_id, points=7) == downsample(points, most=7)
         with pytest.raises(InvalidValue, match="points must be at least 4"):
-            store.jobs.curve(lease.run_id, points=3)
+            store.runs.curve(lease.run_id, points=3)
 
     def test_a_log_is_read_on_from_any_piece(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         lease = bench.claim()
         for text in ("one\n", "two\n", "three\n"):
             store.queue.append_log(lease, text)
-        whole = store.jobs.log(lease.run_id)
+        whole = store.runs.log(lease.run_id)
         assert "".join(chunk.text for chunk in whole) == "one\ntwo\nthree\n"
-        assert store.jobs.log(lease.run_id, limit=1) == whole[:1]
-        assert store.jobs.log(lease.run_id, after=whole[0].seq) == whole[1:]
-        assert store.jobs.log(lease.run_id, after=2**70) == ()
+        assert store.runs.log(lease.run_id, limit=1) == whole[:1]
+        assert store.runs.log(lease.run_id, after=whole[0].seq) == whole[1:]
+        assert store.runs.log(lease.run_id, after=2**70) == ()
         with pytest.raises(NotFound, match="there is no run 'nobody'"):
-            store.jobs.log("nobody")
+            store.runs.log("nobody")

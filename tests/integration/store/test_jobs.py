@@ -121,10 +121,10 @@ class TestCancel:
         cancelled = store.jobs.cancel(job.id, reason="by ann")
         assert (cancelled.state, cancelled.error, cancelled.plan_due) == (JobState.CANCELLED, "by ann", False)
         assert cancelled.finished_at is not None
-        states = [run.state for run in store.jobs.runs(job.id).items]
+        states = [run.state for run in store.runs.list(job.id).items]
         assert states == [RunState.SUCCEEDED, RunState.CANCELLED, RunState.CANCELLED]
-        assert {trial.state for trial in store.jobs.trials(job.id).items} == {TrialState.CANCELLED}
-        assert store.jobs.run(done.run_id).loss == 0.5
+        assert {trial.state for trial in store.trials.list(job.id).items} == {TrialState.CANCELLED}
+        assert store.runs.get(done.run_id).loss == 0.5
         assert bench.kinds(job.id)[-1] == "job.cancelled"
         assert bench.nothing_to_claim()
 

@@ -131,7 +131,7 @@ def test_everything_that_the_queue_does_at_once_locks_nothing_up(bench: Bench, s
     store.jobs.resume(jobs[0])
     work(0)
     for job_id in (*jobs, urgent):
-        runs = store.jobs.runs(job_id).items
+        runs = store.runs.list(job_id).items
         assert {run.state for run in runs} <= {RunState.SUCCEEDED, RunState.FAILED}
         assert all(results[run.id] == (run.state is RunState.SUCCEEDED) for run in runs)
         used = sum(run.device_seconds for run in runs)

@@ -124,7 +124,7 @@ class TestWrites:
         run = store.planning.add_run(lock, trial_number=0, run=new_run(rung=1, total_steps=270, reason="promoted"))
         assert trial.optuna_number is None
         store.planning.set_optuna_numbers(lock, numbers={0: 3})
-        trial = store.jobs.trial(job.id, number=0)
+        trial = store.trials.get(job.id, number=0)
         record = store.planning.load(job.id)
         assert record.job.state is JobState.RUNNING
         assert record.job.started_at is not None
@@ -157,7 +157,7 @@ class TestWrites:
         told = bench.kinds(job.id)
         with pytest.raises(InvalidValue, match="number must be new to the job"):
             bench.add_trial(lock, 0)
-        assert len(store.jobs.runs(job.id).items) == len(store.jobs.trials(job.id).items) == 1
+        assert len(store.runs.list(job.id).items) == len(store.trials.list(job.id).items) == 1
         assert bench.kinds(job.id) == told
 
     def test_two_trials_never_have_one_optuna_number(self, bench: Bench, store: Store) -> None:
@@ -171,7 +171,7 @@ class TestWrites:
             store.planning.set_optuna_numbers(lock, numbers={1: 4})
         with pytest.raises(NotFound, match="7 of job"):
             store.planning.set_optuna_numbers(lock, numbers={1: 5, 7: 6})
-        assert [trial.optuna_number for trial in store.jobs.trials(job.id).items] == [4, None]
+        assert [trial.optuna_number for trial in store.trials.list(job.id).items] == [4, None]
 
     def test_a_run_planned_twice_is_refused(self, bench: Bench, store: Store) -> None:
         job = store.jobs.submit(spec())
@@ -182,7 +182,7 @@ class TestWrites:
             store.planning.add_run(lock, trial_number=0, run=new_run())
         store.planning.add_run(lock, trial_number=0, run=new_run(kind=RunKind.CONFIRM))
         store.planning.add_run(lock, trial_number=0, run=new_run(seed=8))
-        assert len(store.jobs.runs(job.id).items) == 3
+        assert len(store.runs.list(job.id).items) == 3
 
     def test_a_trial_that_does_not_exist_is_named(self, bench: Bench, store: Store) -> None:
         job = store.jobs.submit(spec())
@@ -197,7 +197,7 @@ class TestWrites:
         store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
         lock = bench.lock()
         store.planning.close_trial(lock, number=0, state=state, reason="third of three")
-        trial = store.jobs.trials(job.id).items[0]
+        trial = store.trials.list(job.id).items[0]
         assert (trial.state, trial.reason) == (state, "trial 0; third of three")
         assert bench.kinds(job.id)[-1] == f"trial.{state.value}"
         with pytest.raises(IllegalTransition):
@@ -304,4 +304,4 @@ def test_curve_points_of_one_run_do_not_show_on_another(bench: Bench, store: Sto
     bench.running_job(runs=2)
     first, second = bench.claim(), bench.claim()
     store.queue.heartbeat(first, points=[point(30)], lease_seconds=60.0)
-    assert store.jobs.curve(second.run_id) == ()
+    assert store.runs.curve(second.run_id) == ()

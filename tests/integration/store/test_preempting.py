@@ -33,7 +33,7 @@ def test_an_urgent_job_has_a_lower_run_stopped_and_gets_its_worker(bench: Bench,
     assert store.queue.preempt() == 0, "one stops already"
     store.queue.release(busy)
     assert bench.claim().job_id == urgent.id
-    after = store.jobs.run(busy.run_id)
+    after = store.runs.get(busy.run_id)
     assert (after.attempts, after.stop_reason) == (0, None)
     assert "run.stopping" in bench.kinds(busy.job_id)
     assert store.queue.preempt() == 0
@@ -85,7 +85,7 @@ def test_a_team_that_may_not_run_more_stops_nobody(bench: Bench, store: Store) -
     assert store.queue.preempt() == 1
     stopped = next(lease for lease in held if stop_reason(store, lease))
     store.queue.release(stopped)
-    taken = store.queue.take(offer(str(store.jobs.run(held[0].run_id).worker)), lease_seconds=60.0, lock_seconds=60.0)
+    taken = store.queue.take(offer(str(store.runs.get(held[0].run_id).worker)), lease_seconds=60.0, lock_seconds=60.0)
     assert isinstance(taken, LeasedRun)
     assert store.queue.preempt() == 0
 

@@ -41,13 +41,13 @@ class TestClaim:
         assert (lease.options, lease.total_steps, lease.seed) == ({"width": 64}, STEPS, 7)
         assert (lease.attempt, lease.snapshot, lease.schedule) == (1, None, new_run().schedule)
         assert before + 59.0 < lease.expires_at < store.now() + 61.0
-        run = store.jobs.run(lease.run_id)
+        run = store.runs.get(lease.run_id)
         assert (run.state, run.worker, run.attempts) == (RunState.LEASED, "w1", 1)
         assert run.started_at is not None
 
     def test_runs_go_in_the_order_of_their_making(self, bench: Bench) -> None:
         bench.running_job(runs=3)
-        assert [bench.store.jobs.run(bench.claim().run_id).trial_number for _ in range(3)] == [0, 1, 2]
+        assert [bench.store.runs.get(bench.claim().run_id).trial_number for _ in range(3)] == [0, 1, 2]
         assert bench.nothing_to_claim()
 
     def test_a_higher_priority_goes_first_and_equal_ones_by_age(self, bench: Bench) -> None:
@@ -91,8 +91,8 @@ class TestHeartbeat:
         points = (point(0, train_loss=None), point(30, val_loss=0.1 + 0.2))
         store.queue.heartbeat(lease, points=points, updates=30, lease_seconds=60.0)
         store.queue.heartbeat(lease, points=[point(60)], updates=30, lease_seconds=60.0)
-        assert store.jobs.curve(lease.run_id) == (*points, point(60))
-        assert store.jobs.run(lease.run_id).step == 60
+        assert store.runs.curve(lease.run_id) == (*points, point(60))
+        assert store.runs.get(lease.run_id).step == 60
         assert store.jobs.get(job.id).updates_spent == 60
 
     def test_a_second_attempt_overwrites_the_points_of_the_first(self, bench: Bench, store: Store) -> None:
@@ -101,7 +101,7 @@ class TestHeartbeat:
         store.queue.heartbeat(first, points=[point(30), point(60)], updates=60, lease_seconds=60.0)
         store.queue.release(first)
         store.queue.heartbeat(bench.claim(), points=[point(30, val_loss=0.4)], updates=30, lease_seconds=60.0)
-        assert store.jobs.curve(first.run_id) == (point(30, val_loss=0.4), point(60))
+        assert store.runs.curve(first.run_id) == (point(30, val_loss=0.4), point(60))
         assert store.jobs.get(job.id).updates_spent == 90
 
     def test_losses_that_are_no_numbers_come_back_as_they_were(self, bench: Bench, store: Store) -> None:
@@ -109,7 +109,7 @@ class TestHeartbeat:
         lease = bench.claim()
         points = [point(30, val_loss=math.inf), point(60, val_loss=math.nan, train_loss=math.nan)]
         store.queue.heartbeat(lease, points=points, lease_seconds=60.0)
-        infinite, nan = store.jobs.curve(lease.run_id)
+        infinite, nan = store.runs.curve(lease.run_id)
         assert infinite.val_loss == math.inf
         assert math.isnan(nan.val_loss)
         assert nan.train_loss is None
@@ -122,7 +122,7 @@ class TestHeartbeat:
         lease = bench.claim()
         with pytest.raises(InvalidValue, match=rf"step must be in \[0, {STEPS}\]"):
             store.queue.heartbeat(lease, points=[point(30), point(step)], updates=30, lease_seconds=60.0)
-        assert store.jobs.curve(lease.run_id) == ()
+        assert store.runs.curve(lease.run_id) == ()
         assert store.jobs.get(job.id).updates_spent == 0
 
     def test_negative_updates_are_refused(self, bench: Bench, store: Store) -> None:
@@ -137,7 +137,7 @@ class TestFinish:
         lease = bench.claim()
         assert not store.jobs.get(job.id).plan_due
         store.queue.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
-        run = store.jobs.run(lease.run_id)
+        run = store.runs.get(lease.run_id)
         assert (run.state, run.loss, run.step, run.error) == (RunState.SUCCEEDED, 0.25, STEPS, None)
         assert run.finished_at is not None
         job = store.jobs.get(job.id)
@@ -147,7 +147,7 @@ class TestFinish:
         bench.running_job()
         lease = bench.claim()
         store.queue.finish(lease, loss=None, step=12, updates=12, reason="loss is NaN at update 12")
-        run = store.jobs.run(lease.run_id)
+        run = store.runs.get(lease.run_id)
         assert (run.state, run.loss, run.step) == (RunState.DIVERGED, None, 12)
         assert run.error == "loss is NaN at update 12"
 
@@ -157,7 +157,7 @@ class TestFinish:
         lease = bench.claim()
         with pytest.raises(InvalidValue, match="loss must be finite, or None for a run that diverged"):
             store.queue.finish(lease, loss=loss, step=STEPS, updates=0)
-        assert store.jobs.run(lease.run_id).state is RunState.LEASED
+        assert store.runs.get(lease.run_id).state is RunState.LEASED
 
     def test_a_result_is_recorded_once(self, bench: Bench, store: Store) -> None:
         bench.running_job()
@@ -165,7 +165,7 @@ class TestFinish:
         store.queue.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
         with pytest.raises(LeaseLost):
             store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
-        assert store.jobs.run(lease.run_id).loss == 0.25
+        assert store.runs.get(lease.run_id).loss == 0.25
 
 
 class TestFail:
@@ -173,7 +173,7 @@ class TestFail:
         job = bench.running_job()
         lease = bench.claim()
         store.queue.fail(lease, reason="ValueError: no such layer\x00\ud800", retry=False, updates=3)
-        run = store.jobs.run(lease.run_id)
+        run = store.runs.get(lease.run_id)
         assert (run.state, run.error) == (RunState.FAILED, "ValueError: no such layer\\x00\\ud800")
         job = store.jobs.get(job.id)
         assert (job.plan_due, job.updates_spent) == (True, 3)
@@ -182,7 +182,7 @@ class TestFail:
         bench.running_job()
         lease = bench.claim()
         store.queue.fail(lease, reason="first" + "x" * 1_000_000 + "last", retry=False)
-        error = store.jobs.run(lease.run_id).error or ""
+        error = store.runs.get(lease.run_id).error or ""
         assert error.startswith("first")
         assert error.endswith("last")
         assert len(error) < 21_000
@@ -193,7 +193,7 @@ class TestFail:
             lease = bench.claim()
             assert lease.attempt == attempt
             store.queue.fail(lease, reason="out of memory", retry=True)
-        run = store.jobs.run(lease.run_id)
+        run = store.runs.get(lease.run_id)
         assert run.state is RunState.FAILED
         assert run.error == f"given up after {MAX_ATTEMPTS} attempts: out of memory"
         assert bench.nothing_to_claim()
@@ -206,7 +206,7 @@ class TestReleaseAndTakeBack:
             lease = bench.claim()
             assert lease.attempt == 1
             store.queue.release(lease)
-        run = store.jobs.run(lease.run_id)
+        run = store.runs.get(lease.run_id)
         assert (run.state, run.worker, run.attempts) == (RunState.QUEUED, None, 0)
 
     def test_a_run_taken_up_again_starts_from_its_last_snapshot(self, bench: Bench, store: Store) -> None:
@@ -246,7 +246,7 @@ class TestReleaseAndTakeBack:
         other = bench.claim("w2")
         assert store.queue.release_worker("w1") == 2
         assert [bench.claim("w1").run_id for _ in held] == [lease.run_id for lease in held]
-        assert [store.jobs.run(lease.run_id).attempts for lease in held] == [2, 2]
+        assert [store.runs.get(lease.run_id).attempts for lease in held] == [2, 2]
         assert store.queue.heartbeat(other, lease_seconds=60.0).expires_at > 0
         for lease in held:
             with pytest.raises(LeaseLost):
@@ -264,7 +264,7 @@ class TestReleaseAndTakeBack:
         for _ in range(MAX_ATTEMPTS):
             lease = bench.claim("w1")
             assert store.queue.release_worker("w1") == 1
-        run = store.jobs.run(lease.run_id)
+        run = store.runs.get(lease.run_id)
         assert run.state is RunState.FAILED
         assert run.error == f"given up after {MAX_ATTEMPTS} attempts: worker w1 started anew (worker w1, update 0)"
 
@@ -296,7 +296,7 @@ class TestReap:
         lease = bench.claim()
         expire(lease.run_id)
         assert store.queue.reap() == Reaped(requeued=0, failed=1)
-        run = store.jobs.run(lease.run_id)
+        run = store.runs.get(lease.run_id)
         assert run.state is RunState.FAILED
         assert run.error == f"given up after {MAX_ATTEMPTS} attempts: its lease expired (worker w1, update 0)"
         assert store.jobs.get(job.id).plan_due
@@ -317,7 +317,7 @@ class TestReap:
         expire(lease.run_id)
         store.queue.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
         assert store.queue.reap() == Reaped(requeued=0, failed=0)
-        assert store.jobs.run(lease.run_id).state is RunState.SUCCEEDED
+        assert store.runs.get(lease.run_id).state is RunState.SUCCEEDED
 
 
 LATE: dict[str, Callable[[Store, LeasedRun], object]] = {
@@ -343,11 +343,11 @@ class TestLateWriters:
         expire(late.run_id)
         store.queue.reap()
         holder = bench.claim("w2")
-        before = (store.jobs.run(late.run_id), bench.kinds(job.id), store.jobs.get(job.id).updates_spent)
+        before = (store.runs.get(late.run_id), bench.kinds(job.id), store.jobs.get(job.id).updates_spent)
         with pytest.raises(LeaseLost, match=f"the lease on run {late.run_id} is no longer held"):
             LATE[verb](store, late)
-        assert (store.jobs.run(late.run_id), bench.kinds(job.id), store.jobs.get(job.id).updates_spent) == before
-        assert store.jobs.curve(late.run_id) == ()
+        assert (store.runs.get(late.run_id), bench.kinds(job.id), store.jobs.get(job.id).updates_spent) == before
+        assert store.runs.curve(late.run_id) == ()
         store.queue.release(holder)
         assert bench.claim().snapshot is None
 
@@ -361,7 +361,7 @@ class TestLateWriters:
         store.queue.reap()
         with pytest.raises(LeaseLost):
             LATE[verb](store, late)
-        assert store.jobs.run(late.run_id).state is RunState.QUEUED
+        assert store.runs.get(late.run_id).state is RunState.QUEUED
 
     @pytest.mark.parametrize("verb", LATE)
     def test_a_worker_whose_job_was_cancelled_is_refused(self, bench: Bench, store: Store, verb: str) -> None:
@@ -370,7 +370,7 @@ class TestLateWriters:
         store.jobs.cancel(job.id, reason="not needed")
         with pytest.raises(LeaseLost):
             LATE[verb](store, lease)
-        assert store.jobs.run(lease.run_id).state is RunState.CANCELLED
+        assert store.runs.get(lease.run_id).state is RunState.CANCELLED
 
 
 def test_events_tell_the_life_of_a_run_in_order(bench: Bench, store: Store, expire: Expire) -> None:

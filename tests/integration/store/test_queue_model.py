@@ -74,7 +74,7 @@ class Machine(RuleBasedStateMachine):
         # In the order of the queue: the second job has the higher priority.
         ids = [bench.running_job(runs=RUNS_PER_JOB, priority=priority).id for priority in ("normal", "high")][::-1]
         self.jobs = {
-            job_id: ModelJob(runs={run.id: ModelRun() for run in self.store.jobs.runs(job_id).items}) for job_id in ids
+            job_id: ModelJob(runs={run.id: ModelRun() for run in self.store.runs.list(job_id).items}) for job_id in ids
         }
 
     def teardown(self) -> None:

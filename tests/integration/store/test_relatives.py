@@ -138,7 +138,7 @@ class TestAccount:
         job = bench.running_job(runs=2)
         for _ in range(2):
             store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS - 30, shared_updates=30)
-        run = store.jobs.runs(job.id).items[0]
+        run = store.runs.list(job.id).items[0]
         assert (run.updates, run.shared_updates) == (STEPS - 30, 30)
         found = store.jobs.detail(job.id)
         assert (found.updates_spent, found.updates_saved) == (2 * (STEPS - 30), 60)
@@ -159,7 +159,7 @@ class TestAccount:
         job_id = started(bench, {"kind": RunKind.AUDIT, "rung": 2, "total_steps": 900})
         lease = take(store)
         store.queue.finish(lease, loss=0.5, step=900, updates=900)
-        assert store.jobs.run(lease.run_id).state is RunState.SUCCEEDED
+        assert store.runs.get(lease.run_id).state is RunState.SUCCEEDED
         state = study_state(store.planning.load(job_id))
         assert (state.updates_committed, state.trials[0].results, state.confirmations) == (900, (), ())
         assert store.jobs.detail(job_id).progress.best is None

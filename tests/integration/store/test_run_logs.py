@@ -17,7 +17,7 @@ Sql = Callable[..., list[Any]]
 
 
 def text_of(store: Store, run_id: str) -> list[tuple[int, int, str]]:
-    return [(chunk.seq, chunk.attempt, chunk.text) for chunk in store.jobs.log(run_id)]
+    return [(chunk.seq, chunk.attempt, chunk.text) for chunk in store.runs.log(run_id)]
 
 
 def test_pieces_are_kept_in_order_over_all_attempts(bench: Bench, store: Store) -> None:

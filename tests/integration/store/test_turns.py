@@ -200,7 +200,7 @@ class TestJobsThatStandStill:
         assert store.queue.take(offer(), lease_seconds=60.0, lock_seconds=60.0) is None
         assert store.queue.heartbeat(held, lease_seconds=60.0).stop == "the job is paused"
         store.queue.release(held)
-        assert store.jobs.run(held.run_id).attempts == 0
+        assert store.runs.get(held.run_id).attempts == 0
         store.jobs.resume(job.id)
         assert bench.claim().run_id == held.run_id
 

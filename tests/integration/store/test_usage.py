@@ -46,8 +46,8 @@ def test_every_write_under_a_lease_counts_the_time_since_the_last(
     lease = bench.claim()
     backdate(lease.run_id, 100.0)
     WRITES[verb](store, lease)
-    assert store.jobs.run(lease.run_id).device_seconds == pytest.approx(100.0, abs=5.0)
-    assert store.jobs.get(job.id).device_seconds == store.jobs.run(lease.run_id).device_seconds
+    assert store.runs.get(lease.run_id).device_seconds == pytest.approx(100.0, abs=5.0)
+    assert store.jobs.get(job.id).device_seconds == store.runs.get(lease.run_id).device_seconds
     (usage,) = sql("SELECT team, owner, hour, device_seconds, updates FROM tuner_usage")
     assert tuple(usage[:2]) == ("default", "local")
     assert abs(usage.hour - store.now() / 3600) <= 1
@@ -62,7 +62,7 @@ def test_time_counts_once_however_often_it_is_reported(bench: Bench, store: Stor
         store.queue.heartbeat(lease, lease_seconds=60.0)
     backdate(lease.run_id, 50.0)
     store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
-    assert store.jobs.run(lease.run_id).device_seconds == pytest.approx(100.0, abs=5.0)
+    assert store.runs.get(lease.run_id).device_seconds == pytest.approx(100.0, abs=5.0)
 
 
 def test_a_worker_with_several_devices_uses_them_all(bench: Bench, store: Store, backdate: Backdate) -> None:
@@ -74,7 +74,7 @@ def test_a_worker_with_several_devices_uses_them_all(bench: Bench, store: Store,
     assert lease is not None
     backdate(lease.run_id, 10.0)
     store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
-    assert store.jobs.run(lease.run_id).device_seconds == pytest.approx(40.0, abs=8.0)
+    assert store.runs.get(lease.run_id).device_seconds == pytest.approx(40.0, abs=8.0)
     (pace,) = store.queue.paces("digits-mlp", "1")
     assert (pace.device_model, pace.updates) == ("A100", STEPS)
     assert pace.seconds_per_update == pytest.approx(40.0 / STEPS, abs=8.0 / STEPS)
@@ -97,7 +97,7 @@ def test_what_a_cancelled_job_was_training_counts(bench: Bench, store: Store, ba
     backdate(lease.run_id, 30.0)
     store.jobs.cancel(job.id, reason="enough")
     assert store.jobs.get(job.id).device_seconds == pytest.approx(30.0, abs=5.0)
-    assert {run.state for run in store.jobs.runs(job.id).items} == {RunState.CANCELLED}
+    assert {run.state for run in store.runs.list(job.id).items} == {RunState.CANCELLED}
 
 
 def test_a_running_run_counts_in_its_teams_share_before_it_has_taken_anything(bench: Bench, store: Store) -> None:

@@ -96,7 +96,7 @@ class Bench:
 
     @property
     def curve(self):
-        return [point.step for point in self.site.store.jobs.curve(self.run_id)]
+        return [point.step for point in self.site.store.runs.curve(self.run_id)]
 
     @property
     def updates_spent(self):
@@ -104,7 +104,7 @@ class Bench:
 
     @property
     def printed(self):
-        return "".join(chunk.text for chunk in self.site.store.jobs.log(self.run_id))
+        return "".join(chunk.text for chunk in self.site.store.runs.log(self.run_id))
 
     def print(self, text: str) -> None:
         stdout, stderr = self.log.open()

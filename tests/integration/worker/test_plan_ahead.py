@@ -48,7 +48,7 @@ class Bench:
 
     @property
     def states(self) -> list[RunState]:
-        return [run.state for run in self.store.jobs.runs(self.job_id).items]
+        return [run.state for run in self.store.runs.list(self.job_id).items]
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ def test_no_schedule_is_chosen_while_the_result_of_a_run_is_out(bench):
     assert bench.store.jobs.get(bench.job_id).plan_due
     bench.finish(second)
     third = bench.lease()
-    trials = bench.store.jobs.trials(bench.job_id).items
+    trials = bench.store.trials.list(bench.job_id).items
     assert [trial.cohort for trial in trials] == [0, 0, 1]
-    assert third.run_id == bench.store.jobs.runs(bench.job_id).items[2].id
+    assert third.run_id == bench.store.runs.list(bench.job_id).items[2].id
     assert trials[0].state is TrialState.COMPLETED
 
 

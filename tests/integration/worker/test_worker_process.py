@@ -28,7 +28,7 @@ def test_a_worker_trains_queued_runs_records_them_once_and_leaves_in_good_order(
     run = site.wait_over(gated)
     assert (run.state, run.attempts, run.worker, run.step) == (RunState.SUCCEEDED, 1, "lab-1", 60)
     assert run.loss == undisturbed(Gated(), folder=tmp_path).loss
-    assert [point.step for point in site.store.jobs.curve(gated)] == [0, *evaluation_steps(60)]
+    assert [point.step for point in site.store.runs.curve(gated)] == [0, *evaluation_steps(60)]
     assert site.events("run.succeeded", run_id=gated) == 1
     assert site.store.jobs.get(run.job_id).updates_spent == 60
 
@@ -64,8 +64,8 @@ def test_a_worker_plans_and_trains_a_whole_job(site):
     assert ended.error is None
     assert ended.state is JobState.COMPLETED
     assert site.store.jobs.report(job.id) is not None
-    assert len(site.store.jobs.trials(job.id).items) == 6
-    runs = site.store.jobs.runs(job.id).items
+    assert len(site.store.trials.list(job.id).items) == 6
+    runs = site.store.runs.list(job.id).items
     assert {run.state for run in runs} <= {RunState.SUCCEEDED, RunState.DIVERGED}
     assert all(run.attempts == 1 for run in runs)
     assert worker.alive

@@ -117,9 +117,9 @@ def test_it_frees_the_runs_of_a_worker_that_went_silent(tmp_path: Path):
         assert isinstance(lease, LeasedRun)
         reaper = Reaper(store, interval=timedelta(seconds=1))
         with quiet() as lines:
-            while store.jobs.run(lease.run_id).state is RunState.LEASED:
+            while store.runs.get(lease.run_id).state is RunState.LEASED:
                 reaper.reap_once()
-        assert store.jobs.run(lease.run_id).state is RunState.QUEUED
+        assert store.runs.get(lease.run_id).state is RunState.QUEUED
         assert [line["event"] for line in lines] == ["reaper.reaped"]
     finally:
         store.close()

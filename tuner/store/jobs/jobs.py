@@ -12,18 +12,16 @@ from sqlalchemy.orm import Session
 
 from tuner.errors import IdempotencyConflict, InvalidValue, LimitReached, NotFound, TunerError
 from tuner.jobs.admission.change import JobChange
-from tuner.jobs.curves import downsample
 from tuner.jobs.progress import JobDetail
-from tuner.jobs.records import EVERYTHING, CurvePoint, JobRecord, LogChunk, RunRecord, TrialRecord, Visibility
+from tuner.jobs.records import EVERYTHING, JobRecord, Visibility
 from tuner.jobs.spec import JobSpec
-from tuner.jobs.states import JobState, RunState
+from tuner.jobs.states import JobState
 from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.store.accounting.team_quotas import check_open_job, check_priority, hold_team
-from tuner.store.db import models
 from tuner.store.db.database import Repository, Tx, reads, writes
-from tuner.store.db.models import Account, Job, Point, Report, Run, Trial
+from tuner.store.db.models import Account, Job, Report
 from tuner.store.db.pages import Page, check_limit, page_of, place_of
-from tuner.store.db.rows import as_json, curve_point, job_record, log_chunk, run_record, trial_record
+from tuner.store.db.rows import as_json, job_record
 from tuner.store.db.upsert import insert_new
 from tuner.store.jobs import workers
 from tuner.store.jobs.job_changes import change_job, delete_job, pause_job, resume_job, retry_job
@@ -32,7 +30,6 @@ from tuner.store.jobs.job_list import matching, visible
 from tuner.store.jobs.lifecycle import EventKind, end_job, find_job, lock_job, team_of
 
 MAX_KEY_LENGTH = 200
-MAX_SEQ = 2**31 - 1
 
 
 class Jobs(Repository):
@@ -294,124 +291,6 @@ class Jobs(Repository):
         tx.audit(by, "job.delete", target=job.id, team=job.team, name=job.name)
 
     @reads
-    def trials(
-        self, session: Session, job_id: str, *, cursor: str | None = None, limit: int = 500
-    ) -> Page[TrialRecord]:
-        """A job's trials, by number.
-
-        Args:
-            job_id: The job.
-            cursor: ``next_cursor`` of the page before; the first page when absent.
-            limit: Trials on the page, 1 to 500.
-
-        Raises:
-            NotFound: There is no such job.
-            InvalidValue: The limit is out of range, or the cursor is none of ours.
-        """
-        check_limit(limit)
-        find_job(session, job_id)
-        query = select(Trial).where(Trial.job_id == job_id).order_by(Trial.number).limit(limit + 1)
-        if cursor is not None:
-            query = query.where(Trial.number > place_of(cursor))
-        return page_of(session.scalars(query).all(), limit=limit, record=trial_record, place=lambda trial: trial.number)
-
-    @reads
-    def trial(self, session: Session, job_id: str, *, number: int) -> TrialRecord:
-        """One trial of a job.
-
-        Raises:
-            NotFound: There is no such job, or no such trial in it; the message says which there are.
-        """
-        find_job(session, job_id)
-        of_job = select(Trial).where(Trial.job_id == job_id)
-        trial = session.scalar(of_job.where(Trial.number == number))
-        if trial is None:
-            last = session.scalar(of_job.order_by(Trial.number.desc()).limit(1))
-            there = "no trials yet" if last is None else f"trials 0 to {last.number}"
-            raise NotFound("trial", key=str(number), hint=f"Job {job_id} has {there}")
-        return trial_record(trial)
-
-    @reads
-    def runs(
-        self,
-        session: Session,
-        job_id: str,
-        *,
-        trial: int | None = None,
-        state: RunState | None = None,
-        cursor: str | None = None,
-        limit: int = 500,
-    ) -> Page[RunRecord]:
-        """A job's runs, in the order of creation.
-
-        Args:
-            job_id: The job.
-            trial: Only of the trial with this number.
-            state: Only those in this state.
-            cursor: ``next_cursor`` of the page before; the first page when absent.
-            limit: Runs on the page, 1 to 500.
-
-        Raises:
-            NotFound: There is no such job.
-            InvalidValue: The limit is out of range, or the cursor is none of ours.
-        """
-        check_limit(limit)
-        find_job(session, job_id)
-        query = select(Run).where(Run.job_id == job_id).order_by(Run.seq).limit(limit + 1)
-        if trial is not None:
-            query = query.where(Run.trial_number == trial)
-        if state is not None:
-            query = query.where(Run.state == state)
-        if cursor is not None:
-            query = query.where(Run.seq > place_of(cursor))
-        return page_of(session.scalars(query).all(), limit=limit, record=run_record, place=lambda run: run.seq)
-
-    @reads
-    def run(self, session: Session, run_id: str) -> RunRecord:
-        """One run.
-
-        Raises:
-            NotFound: There is no such run.
-        """
-        return run_record(_find_run(session, run_id))
-
-    @reads
-    def curve(self, session: Session, run_id: str, *, points: int | None = None) -> tuple[CurvePoint, ...]:
-        """A run's evaluations, by step.
-
-        Args:
-            run_id: The run.
-            points: At most so many, those that matter most (`tuner.jobs.curves.downsample`); all when absent.
-
-        Raises:
-            NotFound: There is no such run.
-            InvalidValue: ``points`` is below 4.
-        """
-        _find_run(session, run_id)
-        stored = session.scalars(select(Point).where(Point.run_id == run_id).order_by(Point.step))
-        curve = tuple(map(curve_point, stored))
-        return curve if points is None else downsample(curve, most=points)
-
-    @reads
-    def log(self, session: Session, run_id: str, *, after: int = -1, limit: int = 100) -> tuple[LogChunk, ...]:
-        """What a run's code printed, piece by piece.
-
-        Args:
-            run_id: The run.
-            after: Only pieces after the one with this number; -1 for the beginning.
-            limit: Pieces at most, 1 to 500.
-
-        Raises:
-            NotFound: There is no such run.
-            InvalidValue: The limit is out of range.
-        """
-        check_limit(limit)
-        _find_run(session, run_id)
-        chunk = models.LogChunk
-        query = select(chunk).where(chunk.run_id == run_id, chunk.seq > min(after, MAX_SEQ)).order_by(chunk.seq)
-        return tuple(log_chunk(row) for row in session.scalars(query.limit(limit)))
-
-    @reads
     def report(self, session: Session, job_id: str) -> dict[str, Any] | None:
         """A completed job's report; ``None`` while there is none.
 
@@ -420,18 +299,6 @@ class Jobs(Repository):
         """
         find_job(session, job_id)
         return session.scalar(select(Report.report).where(Report.job_id == job_id))
-
-
-def read_trials(session: Session, job_id: str) -> tuple[TrialRecord, ...]:
-    """A job's trials, by number."""
-    trials = session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.number))
-    return tuple(trial_record(trial) for trial in trials)
-
-
-def read_runs(session: Session, job_id: str) -> tuple[RunRecord, ...]:
-    """A job's runs, in the order of creation."""
-    runs = session.scalars(select(Run).where(Run.job_id == job_id).order_by(Run.seq))
-    return tuple(run_record(run) for run in runs)
 
 
 def _new_row(tx: Tx, spec: JobSpec, *, by: Actor) -> dict[str, Any]:
@@ -471,10 +338,3 @@ def _same_request(job: Job, *, spec: JobSpec, request_digest: str | None) -> Job
     if not same:
         raise IdempotencyConflict(str(job.idempotency_key), job_id=job.id)
     return record
-
-
-def _find_run(session: Session, run_id: str) -> Run:
-    run = session.scalar(select(Run).where(Run.id == run_id))
-    if run is None:
-        raise NotFound("run", key=run_id)
-    return run

@@ -26,8 +26,9 @@ from tuner.search.stage_tree import prefix_key
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Job, Report, Run, Trial
 from tuner.store.db.rows import as_json, job_record, plain_text, run_record, trial_record
-from tuner.store.jobs.jobs import read_runs, read_trials
 from tuner.store.jobs.lifecycle import EventKind, end_job, end_trial, find_job, start_job, tell_run, unlock
+from tuner.store.jobs.runs import read_runs
+from tuner.store.jobs.trials import read_trials
 
 
 class Planning(Repository):

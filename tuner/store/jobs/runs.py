@@ -1,0 +1,117 @@
+"""Reads of a job's runs: their records, curves and logs."""
+
+# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tuner.errors import NotFound
+from tuner.jobs.curves import downsample
+from tuner.jobs.records import CurvePoint, LogChunk, RunRecord
+from tuner.jobs.states import RunState
+from tuner.store.db import models
+from tuner.store.db.database import Repository, reads
+from tuner.store.db.models import Point, Run
+from tuner.store.db.pages import Page, check_limit, page_of, place_of
+from tuner.store.db.rows import curve_point, log_chunk, run_record
+from tuner.store.jobs.lifecycle import find_job
+
+MAX_SEQ = 2**31 - 1
+
+
+class Runs(Repository):
+    """The runs of jobs, for reading; `Planning` adds them, and leases write them."""
+
+    @reads
+    def list(
+        self,
+        session: Session,
+        job_id: str,
+        *,
+        trial: int | None = None,
+        state: RunState | None = None,
+        cursor: str | None = None,
+        limit: int = 500,
+    ) -> Page[RunRecord]:
+        """A job's runs, in the order of creation.
+
+        Args:
+            job_id: The job.
+            trial: Only of the trial with this number.
+            state: Only those in this state.
+            cursor: ``next_cursor`` of the page before; the first page when absent.
+            limit: Runs on the page, 1 to 500.
+
+        Raises:
+            NotFound: There is no such job.
+            InvalidValue: The limit is out of range, or the cursor is none of ours.
+        """
+        check_limit(limit)
+        find_job(session, job_id)
+        query = select(Run).where(Run.job_id == job_id).order_by(Run.seq).limit(limit + 1)
+        if trial is not None:
+            query = query.where(Run.trial_number == trial)
+        if state is not None:
+            query = query.where(Run.state == state)
+        if cursor is not None:
+            query = query.where(Run.seq > place_of(cursor))
+        return page_of(session.scalars(query).all(), limit=limit, record=run_record, place=lambda run: run.seq)
+
+    @reads
+    def get(self, session: Session, run_id: str) -> RunRecord:
+        """One run.
+
+        Raises:
+            NotFound: There is no such run.
+        """
+        return run_record(_find_run(session, run_id))
+
+    @reads
+    def curve(self, session: Session, run_id: str, *, points: int | None = None) -> tuple[CurvePoint, ...]:
+        """A run's evaluations, by step.
+
+        Args:
+            run_id: The run.
+            points: At most so many, those that matter most (`tuner.jobs.curves.downsample`); all when absent.
+
+        Raises:
+            NotFound: There is no such run.
+            InvalidValue: ``points`` is below 4.
+        """
+        _find_run(session, run_id)
+        stored = session.scalars(select(Point).where(Point.run_id == run_id).order_by(Point.step))
+        curve = tuple(map(curve_point, stored))
+        return curve if points is None else downsample(curve, most=points)
+
+    @reads
+    def log(self, session: Session, run_id: str, *, after: int = -1, limit: int = 100) -> tuple[LogChunk, ...]:
+        """What a run's code printed, piece by piece.
+
+        Args:
+            run_id: The run.
+            after: Only pieces after the one with this number; -1 for the beginning.
+            limit: Pieces at most, 1 to 500.
+
+        Raises:
+            NotFound: There is no such run.
+            InvalidValue: The limit is out of range.
+        """
+        check_limit(limit)
+        _find_run(session, run_id)
+        chunk = models.LogChunk
+        query = select(chunk).where(chunk.run_id == run_id, chunk.seq > min(after, MAX_SEQ)).order_by(chunk.seq)
+        return tuple(log_chunk(row) for row in session.scalars(query.limit(limit)))
+
+
+def read_runs(session: Session, job_id: str) -> tuple[RunRecord, ...]:
+    """A job's runs, in the order of creation."""
+    runs = session.scalars(select(Run).where(Run.job_id == job_id).order_by(Run.seq))
+    return tuple(run_record(run) for run in runs)
+
+
+def _find_run(session: Session, run_id: str) -> Run:
+    run = session.scalar(select(Run).where(Run.id == run_id))
+    if run is None:
+        raise NotFound("run", key=run_id)
+    return run
