@@ -55,14 +55,14 @@ def work(url: str, name: str, *, most: int, hold: float) -> list[Claim]:
         mine = offer(name)
         while len(claims) < most:
             began = time.perf_counter()
-            taken = store.queue.take(mine, lease_seconds=LEASE_SECONDS, lock_seconds=LEASE_SECONDS)
+            taken = store.queue.claim(mine, lease_seconds=LEASE_SECONDS, lock_seconds=LEASE_SECONDS)
             seconds = time.perf_counter() - began
             if taken is None:
                 break
             if isinstance(taken, LeasedRun):
                 claims.append(Claim(at=time.time(), seconds=seconds, run_id=taken.run_id, job_id=taken.job_id))
                 time.sleep(hold)
-                store.queue.finish(taken, loss=0.5, step=RUN_STEPS, updates=RUN_STEPS)
+                store.leases.finish(taken, loss=0.5, step=RUN_STEPS, updates=RUN_STEPS)
             else:  # no-op workers plan nothing
                 store.planning.release(taken, again=False)
     return claims
@@ -154,7 +154,7 @@ def speed(server: PostgresServer, *, workers: int, jobs: int, claims: int) -> di
             "list": timed(lambda _: store.jobs.list(limit=50)),
             "detail": timed(lambda number: store.jobs.detail(ids[number % len(ids)])),
             "report": timed(lambda number: store.jobs.report(ids[number % len(ids)])),
-            "overview": timed(lambda _: store.queue.overview(), times=5),
+            "overview": timed(lambda _: store.queue.view(), times=5),
         }
     server.drop(url)
     return {

@@ -104,7 +104,7 @@ def tune(
         offer = WorkerOffer.of(_WORKER, device=chosen, workloads=[info])
         store.workers.announce(offer, workloads=[info])
         job = _unfinished_or_new(store, spec=spec, version=info.version)
-        store.queue.release_worker(_WORKER)
+        store.reaper.free_worker(_WORKER)
         seat = _Seat(
             store=store,
             job_id=job.id,
@@ -160,7 +160,7 @@ class _Seat:
         return self._report(job)
 
     def _take(self, *, prefix_key: str | None) -> LeasedRun | StudyLock | None:
-        return self.store.queue.take(
+        return self.store.queue.claim(
             self.offer,
             lease_seconds=_LEASE_SECONDS,
             lock_seconds=LOCK_SECONDS,
@@ -174,17 +174,17 @@ class _Seat:
 
         def evaluated(message: Evaluated) -> Verdict:
             points = [message.point]
-            beat = self.store.queue.heartbeat
+            beat = self.store.leases.heartbeat
             status = beat(lease, points=points, updates=message.updates, lease_seconds=_LEASE_SECONDS)
             moved()
             stop = status.stop is not None  # somebody paused the study from outside
             return Verdict(stop=stop, snapshot=stop)
 
         def saved(message: SnapshotSaved) -> None:
-            self.store.queue.save_snapshot(lease, message.snapshot, updates=message.updates)
+            self.store.leases.save_snapshot(lease, message.snapshot, updates=message.updates)
 
         def branched(message: Branched) -> None:
-            self.store.queue.heartbeat(lease, points=message.points, lease_seconds=_LEASE_SECONDS)
+            self.store.leases.heartbeat(lease, points=message.points, lease_seconds=_LEASE_SECONDS)
 
         request = Train(
             run_id=lease.run_id,
@@ -209,12 +209,12 @@ class _Seat:
         )
         match ended.outcome:
             case Outcome.STOPPED:
-                self.store.queue.release(lease, updates=ended.updates)
+                self.store.leases.release(lease, updates=ended.updates)
                 return
             case Outcome.FAILED:
-                self.store.queue.fail(lease, reason=_failure(ended), retry=False, updates=ended.updates)
+                self.store.leases.fail(lease, reason=_failure(ended), retry=False, updates=ended.updates)
             case Outcome.SUCCEEDED | Outcome.DIVERGED:
-                self.store.queue.finish(
+                self.store.leases.finish(
                     lease,
                     loss=ended.loss,
                     step=ended.step,

@@ -95,7 +95,7 @@ def advance_beside(store: Store, *, lease: LeasedRun) -> None:
         LeaseLost: The lease is no longer held.
         StudyLockLost, DatabaseUnavailable: As `advance`.
     """
-    lock = store.queue.lock_beside(lease, lock_seconds=LOCK_SECONDS)
+    lock = store.queue.lock_study(lease, lock_seconds=LOCK_SECONDS)
     if lock is not None:
         advance(store, lock=lock, ahead=True)
 

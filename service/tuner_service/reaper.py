@@ -57,10 +57,10 @@ class Reaper:
 
     def reap_once(self) -> None:
         """Take one look at everything. What fails is logged and borne, and keeps nothing else: the next look may do."""
-        queue, events = self._store.queue, self._store.events
-        self._try("reaper.reaped", lambda: _counts(queue.reap()))
-        self._try("reaper.limits_enforced", lambda: {"jobs": queue.enforce_limits()})
-        self._try("reaper.preempted", lambda: {"runs": queue.preempt()})
+        reaper, events = self._store.reaper, self._store.events
+        self._try("reaper.reaped", lambda: _counts(reaper.reap()))
+        self._try("reaper.limits_enforced", lambda: {"jobs": reaper.enforce_limits()})
+        self._try("reaper.preempted", lambda: {"runs": reaper.preempt()})
         self._try("reaper.events_pruned", lambda: {"events": events.prune(self._event_retention)})
 
     def _try(self, what: str, act: Callable[[], Mapping[str, int]]) -> None:

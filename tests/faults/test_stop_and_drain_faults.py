@@ -40,8 +40,8 @@ def test_a_more_urgent_job_gets_the_device_at_the_next_evaluation(site, gate, un
     gate.wait_for_runner()
 
     urgent_id = site.enqueue("gated", options={}, priority=Priority.HIGH)
-    assert site.store.queue.preempt() == 1
-    assert site.store.queue.preempt() == 0
+    assert site.store.reaper.preempt() == 1
+    assert site.store.reaper.preempt() == 0
     gate.open()
     urgent = site.wait_over(urgent_id)
     run = site.wait_over(run_id)

@@ -39,7 +39,7 @@ def test_a_worker_that_was_stopped_past_its_lease_cannot_write_and_carries_on(si
 
     zombie.send(signal.SIGSTOP)
     site.sql("UPDATE tuner_runs SET lease_expires_at = 0")
-    assert site.store.queue.reap().requeued == 1
+    assert site.store.reaper.reap().requeued == 1
     successor = site.worker("successor")
     wait_until(lambda: site.run(run_id).worker == "successor", what="the successor to claim the run")
     gate.open()
@@ -87,7 +87,7 @@ def test_a_worker_told_twice_to_stop_ends_at_once_and_takes_its_runner_along(sit
     assert worker.wait() == 130
     assert not is_alive(runner)
     assert site.run(run_id).state is RunState.LEASED
-    assert site.store.queue.release_worker("w1") == 1
+    assert site.store.reaper.free_worker("w1") == 1
 
 
 def test_a_run_that_does_not_stop_within_the_grace_is_cut_off_and_given_back(site, gate):

@@ -52,7 +52,7 @@ def drive(store: Store, *, train: Train = by_peak, runs: int = 10_000) -> int:
     """Plan and train, with one worker, until so many runs have ended or nothing is left to do; tell how many ended."""
     ended = 0
     while ended < runs:
-        taken = store.queue.take(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
+        taken = store.queue.claim(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
         if taken is None:
             break
         if not isinstance(taken, LeasedRun):
@@ -60,9 +60,9 @@ def drive(store: Store, *, train: Train = by_peak, runs: int = 10_000) -> int:
             continue
         ended += 1
         try:
-            store.queue.finish(taken, loss=train(taken), step=taken.total_steps, updates=taken.total_steps)
+            store.leases.finish(taken, loss=train(taken), step=taken.total_steps, updates=taken.total_steps)
         except RuntimeError as error:
-            store.queue.fail(taken, reason=str(error), retry=False)
+            store.leases.fail(taken, reason=str(error), retry=False)
     return ended
 
 
@@ -83,7 +83,7 @@ def trials(store: Store, job: JobRecord) -> int:
 def reach(store: Store, job: JobRecord) -> None:
     """Have the job reach its limit of device time."""
     store.jobs.change(job.id, JobChange(limits=Limits(device_hours=1e-9)))
-    store.queue.enforce_limits()
+    store.reaper.enforce_limits()
 
 
 class TestLimits:
@@ -104,11 +104,11 @@ class TestLimits:
     def test_at_a_limit_of_time_the_answer_is_made_of_what_is_there_and_says_so(self, store: Store) -> None:
         job = submit(store, **ONE_RUNG)
         drive(store, runs=3)
-        lease = store.queue.take(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
+        lease = store.queue.claim(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
         while not isinstance(lease, LeasedRun):
             assert lease is not None
             advance(store, lock=lease)
-            lease = store.queue.take(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
+            lease = store.queue.claim(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
         reach(store, job)
         drive(store)
         found = report(store, job)
@@ -167,7 +167,7 @@ class TestBudget:
         job = submit(store, **ONE_RUNG, trials=20)
         leased = 0
         while leased < 14:
-            taken = store.queue.take(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
+            taken = store.queue.claim(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
             if isinstance(taken, LeasedRun):
                 leased += 1
             elif taken is not None:
@@ -221,7 +221,7 @@ class TestRetry:
 def test_an_urgent_job_that_waits_for_its_own_run_has_no_other_stopped(store: Store) -> None:
     def take(worker: str) -> LeasedRun:
         while True:
-            taken = store.queue.take(offer(worker, workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
+            taken = store.queue.claim(offer(worker, workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
             if isinstance(taken, LeasedRun):
                 return taken
             assert taken is not None
@@ -233,4 +233,4 @@ def test_an_urgent_job_that_waits_for_its_own_run_has_no_other_stopped(store: St
     request = {"workload": INFO.name, "priority": "high", "search": {**ONE_RUNG, "trials": 1}}
     urgent = store.jobs.submit(admit(request, workloads=[INFO]))
     assert take("w").job_id == urgent.id
-    assert store.queue.preempt() == 0
+    assert store.reaper.preempt() == 0

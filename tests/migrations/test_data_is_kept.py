@@ -113,7 +113,7 @@ def test_a_job_that_was_half_done_goes_on(released_url: str) -> None:
     upgrade(released_url)
     half_done = job_named(all_rows(released_url), "half done")["id"]
     with closing(Store.open(released_url)) as store:
-        assert store.queue.reap().requeued == 1
+        assert store.reaper.reap().requeued == 1
     runs = [row for row in all_rows(released_url)["tuner_runs"].values() if row["job_id"] == half_done]
     assert sorted(row["state"] for row in runs) == ["queued", "queued", "succeeded"]
 

@@ -18,8 +18,10 @@ from tuner.store.jobs.workers import Workers
 from tuner.store.maintenance import migrate as migration
 from tuner.store.people.audit import AuditLog
 from tuner.store.people.people import People
+from tuner.store.queue.leases import Leases
 from tuner.store.queue.metrics import QueueMetrics
 from tuner.store.queue.queue import Queue
+from tuner.store.queue.reaper import Reaper
 from tuner.store.webhooks.deliveries import Deliveries
 from tuner.store.webhooks.webhooks import Webhooks
 
@@ -39,6 +41,8 @@ class Store:
     trials: Trials
     runs: Runs
     queue: Queue
+    leases: Leases
+    reaper: Reaper
     planning: Planning
     workers: Workers
     events: Events
@@ -60,6 +64,8 @@ class Store:
         self.trials = Trials(self._database)
         self.runs = Runs(self._database)
         self.queue = Queue(self._database)
+        self.leases = Leases(self._database)
+        self.reaper = Reaper(self._database)
         self.planning = Planning(self._database)
         self.workers = Workers(self._database)
         self.events = Events(self._database)

@@ -112,9 +112,9 @@ class LeaseKeeper:
     def finish(self, *, loss: float | None, step: int, updates: int, shared_updates: int = 0, reason: str = "") -> bool:
         """Record the result; whether it was let in."""
         self._updates += updates
-        queue, lease = self._store.queue, self._lease
+        leases, lease = self._store.leases, self._lease
         return self._conclude(
-            lambda: queue.finish(
+            lambda: leases.finish(
                 lease, loss=loss, step=step, updates=self._updates, shared_updates=shared_updates, reason=reason
             )
         )
@@ -122,14 +122,14 @@ class LeaseKeeper:
     def fail(self, *, reason: str, retry: bool, updates: int = 0) -> bool:
         """Record that the run failed, for good or for this time; whether it was let in."""
         self._updates += updates
-        queue, lease = self._store.queue, self._lease
-        return self._conclude(lambda: queue.fail(lease, reason=reason, retry=retry, updates=self._updates))
+        leases, lease = self._store.leases, self._lease
+        return self._conclude(lambda: leases.fail(lease, reason=reason, retry=retry, updates=self._updates))
 
     def release(self, *, updates: int = 0) -> bool:
         """Give the run back, to be taken up from its last snapshot; whether it was still ours."""
         self._updates += updates
-        queue, lease = self._store.queue, self._lease
-        return self._conclude(lambda: queue.release(lease, updates=self._updates))
+        leases, lease = self._store.leases, self._lease
+        return self._conclude(lambda: leases.release(lease, updates=self._updates))
 
     def _conclude(self, write: Callable[[], None]) -> bool:
         """Write what an outage held back, then the end, until it is let in or the lease is lost."""
@@ -150,7 +150,7 @@ class LeaseKeeper:
 
     def _beat(self) -> None:
         points, updates = tuple(self._points), self._updates
-        heartbeat = self._store.queue.heartbeat
+        heartbeat = self._store.leases.heartbeat
         status = heartbeat(self._lease, points=points, updates=updates, lease_seconds=self._lease_seconds)
         self._note_stop(status.stop)
         self._points.clear()
@@ -161,7 +161,7 @@ class LeaseKeeper:
         self._alive.give()
 
     def _hear(self) -> None:
-        self._note_stop(self._store.queue.look(self._lease))
+        self._note_stop(self._store.leases.check(self._lease))
 
     def _note_stop(self, reason: str | None) -> None:
         if reason is not None and self._stop_reason is None:
@@ -170,12 +170,12 @@ class LeaseKeeper:
 
     def _flush_snapshot(self) -> None:
         if self._snapshot is not None:
-            self._store.queue.save_snapshot(self._lease, self._snapshot, updates=self._updates)
+            self._store.leases.save_snapshot(self._lease, self._snapshot, updates=self._updates)
             self._snapshot = None
             self._updates = 0
 
     def _ship_log(self, *, last: bool) -> None:
-        self._shipper.ship(lambda text: self._store.queue.append_log(self._lease, text), last=last)
+        self._shipper.ship(lambda text: self._store.leases.append_log(self._lease, text), last=last)
 
     def _try_unless_away(self, write: Callable[[], None]) -> None:
         """Write once; in an outage leave it to the next heartbeat, so that the runner is not kept waiting."""

@@ -154,8 +154,8 @@ class WorkerLoop:
     def _take(self) -> LeasedRun | StudyLock | None:
         asked_at = time.monotonic()
         lease_seconds = self._settings.lease_time.total_seconds()
-        take = self._store.queue.take
-        work = take(self._offer, lease_seconds=lease_seconds, lock_seconds=LOCK_SECONDS, prefix_key=self._prefix_key)
+        claim = self._store.queue.claim
+        work = claim(self._offer, lease_seconds=lease_seconds, lock_seconds=LOCK_SECONDS, prefix_key=self._prefix_key)
         found = {LeasedRun: "run", StudyLock: "plan"}.get(type(work), "nothing")
         self._metrics.claimed(time.monotonic() - asked_at, found=found)
         return work
@@ -190,7 +190,7 @@ class WorkerLoop:
     def _ready(self) -> bool:
         """See to it that our old leases are free, a runner is up and the fleet knows us. False when asked to stop."""
         if not self._took_back:
-            freed = self._store.queue.release_worker(self._name)
+            freed = self._store.reaper.free_worker(self._name)
             self._sweep()
             self._took_back = True
             event = "database.back" if self._workloads else "worker.started"

@@ -62,7 +62,7 @@ class PlanPrefetch:
     def _plan(self, lease: LeasedRun) -> bool:
         with structlog.contextvars.bound_contextvars(job_id=lease.job_id):
             try:
-                lock = self._store.queue.lock_beside(lease, lock_seconds=LOCK_SECONDS)
+                lock = self._store.queue.lock_study(lease, lock_seconds=LOCK_SECONDS)
                 if lock is not None:
                     self._planner.plan(lock, ahead=True)
             except LeaseLost:

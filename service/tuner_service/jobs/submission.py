@@ -110,7 +110,7 @@ def preview_job(
         spec,
         paces=store.queue.paces(spec.workload, version),
         would_refuse=tuple(map(obstacle, refused)),
-        ahead=queue_ahead(store.queue.overview(), shares=store.queue.shares(), team=team, priority=spec.priority),
+        ahead=queue_ahead(store.queue.view(), shares=store.queue.shares(), team=team, priority=spec.priority),
     )
 
 

@@ -27,7 +27,7 @@ def show_queue(store: StoreDep, asking: PrincipalDep) -> QueueView:
 
     Positions count everybody's jobs, those that you may not see too.
     """
-    return QueueView(items=store.queue.overview(visibility=asking.visibility))
+    return QueueView(items=store.queue.view(visibility=asking.visibility))
 
 
 @router.get("/shares", summary="Show the teams' shares", responses=answer((SHARE,)))

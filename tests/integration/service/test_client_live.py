@@ -63,7 +63,7 @@ def test_a_loss_that_was_not_finite_comes_as_nan(client: Client, world: World, s
     world.started(world.job())
     lease = world.claim()
     points = [CurvePoint(step=10, lr=0.1, train_loss=1.0, val_loss=math.nan)]
-    store.queue.heartbeat(lease, points=points, updates=10, lease_seconds=60)
+    store.leases.heartbeat(lease, points=points, updates=10, lease_seconds=60)
     (point,) = client.curve(lease.run_id)
     assert math.isnan(point.val_loss)
 
@@ -83,11 +83,11 @@ def test_a_log_is_followed_while_the_run_prints_and_ends_with_it(
     follower = threading.Thread(target=follow)
     follower.start()
     for number in range(3):
-        store.queue.append_log(lease, f"line {number}\n")
+        store.leases.append_log(lease, f"line {number}\n")
         wait_until(lambda number=number: len(seen) == number + 1, what="the line to be seen")
         assert follower.is_alive()
     assert [chunk.text for chunk in client.log_chunks(lease.run_id, after=1)] == ["line 2\n"]
-    store.queue.finish(lease, loss=0.5, step=lease.total_steps, updates=lease.total_steps)
+    store.leases.finish(lease, loss=0.5, step=lease.total_steps, updates=lease.total_steps)
     follower.join(60)
     assert not follower.is_alive()
     assert seen == ["line 0\n", "line 1\n", "line 2\n"]
@@ -99,14 +99,14 @@ def test_a_log_is_followed_over_a_restart_of_the_service(
     monkeypatch.setattr("tuner.client.runs._FOLLOW_SECONDS", 0.01)
     world.started(world.job())
     lease = world.claim()
-    store.queue.append_log(lease, "before\n")
+    store.leases.append_log(lease, "before\n")
     with served(settings.model_copy(update={"port": 0}), store=store) as first:
         url = first.address
         client = Client(url)
         pieces = client.log_chunks(lease.run_id, follow=True)
         assert next(pieces).text == "before\n"
-    store.queue.append_log(lease, "after\n")
-    store.queue.finish(lease, loss=0.5, step=lease.total_steps, updates=lease.total_steps)
+    store.leases.append_log(lease, "after\n")
+    store.leases.finish(lease, loss=0.5, step=lease.total_steps, updates=lease.total_steps)
     port = int(url.rpartition(":")[2])
     again = threading.Event()
 

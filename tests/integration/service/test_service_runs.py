@@ -40,7 +40,7 @@ def test_a_curve_is_thinned_and_keeps_what_matters(api: TestClient, world: World
     lease = world.claim()
     losses = [1.0 - step / 100 for step in range(28)] + [math.nan, math.nan]
     points = [CurvePoint(step=step, lr=0.1, train_loss=1.0, val_loss=loss) for step, loss in enumerate(losses)]
-    store.queue.heartbeat(lease, points=points, updates=30, lease_seconds=60)
+    store.leases.heartbeat(lease, points=points, updates=30, lease_seconds=60)
     whole = api.get(f"/v1/runs/{lease.run_id}/curve").json()
     thin = api.get(f"/v1/runs/{lease.run_id}/curve", params={"points": 6}).json()
     assert (len(whole), len(thin)) == (30, 6)
@@ -55,13 +55,13 @@ def test_a_log_is_read_piece_by_piece_to_its_end(api: TestClient, world: World, 
     path = f"/v1/runs/{lease.run_id}/log"
     assert api.get(path).json() == {"chunks": [], "next": -1, "complete": False}
     for text in ("one\n", "two\n", "three\n"):
-        store.queue.append_log(lease, text)
+        store.leases.append_log(lease, text)
     first = api.get(path, params={"limit": 2}).json()
     assert [chunk["text"] for chunk in first["chunks"]] == ["one\n", "two\n"]
     assert first["complete"] is False
     rest = api.get(path, params={"after": first["next"]}).json()
     assert [chunk["text"] for chunk in rest["chunks"]] == ["three\n"]
     assert rest["complete"] is False
-    store.queue.finish(lease, loss=0.5, step=lease.total_steps, updates=lease.total_steps)
+    store.leases.finish(lease, loss=0.5, step=lease.total_steps, updates=lease.total_steps)
     end = api.get(path, params={"after": rest["next"]}).json()
     assert end == {"chunks": [], "next": rest["next"], "complete": True}

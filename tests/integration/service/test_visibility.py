@@ -230,17 +230,17 @@ def outsider(store: Store, role: Role) -> str:
 
 def work_off(store: Store, job: JobRecord) -> None:
     """Let a worker that trains nothing bring a job to its end."""
-    while (taken := store.queue.take(OFFER, lease_seconds=600, lock_seconds=600, job_id=job.id)) is not None:
+    while (taken := store.queue.claim(OFFER, lease_seconds=600, lock_seconds=600, job_id=job.id)) is not None:
         if isinstance(taken, StudyLock):
             advance(store, lock=taken)
         else:
             show_signs(store, taken)
-            store.queue.finish(taken, loss=0.3 + taken.schedule.peak_lr, step=taken.total_steps, updates=1)
+            store.leases.finish(taken, loss=0.3 + taken.schedule.peak_lr, step=taken.total_steps, updates=1)
 
 
 def leave_half_done(store: Store, job: JobRecord) -> None:
     """Let a worker hold a run of a job."""
-    while isinstance(taken := store.queue.take(OFFER, lease_seconds=600, lock_seconds=600, job_id=job.id), StudyLock):
+    while isinstance(taken := store.queue.claim(OFFER, lease_seconds=600, lock_seconds=600, job_id=job.id), StudyLock):
         advance(store, lock=taken)
     assert taken is not None
     show_signs(store, taken)
@@ -248,8 +248,8 @@ def leave_half_done(store: Store, job: JobRecord) -> None:
 
 def show_signs(store: Store, lease: LeasedRun) -> None:
     point = CurvePoint(step=10, lr=0.1, train_loss=1.0, val_loss=0.9)
-    store.queue.heartbeat(lease, points=[point], updates=10, lease_seconds=600)
-    store.queue.append_log(lease, SECRET)
+    store.leases.heartbeat(lease, points=[point], updates=10, lease_seconds=600)
+    store.leases.append_log(lease, SECRET)
 
 
 def operations(app: FastAPI) -> Iterator[str]:

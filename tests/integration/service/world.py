@@ -106,9 +106,9 @@ class World:
         """Claim a run, evaluate it once, and end it."""
         lease = self.claim()
         point = CurvePoint(step=10, lr=0.1, train_loss=1.0, val_loss=0.9)
-        self.store.queue.heartbeat(lease, points=[point], updates=10, lease_seconds=600)
+        self.store.leases.heartbeat(lease, points=[point], updates=10, lease_seconds=600)
         step = lease.total_steps if loss is not None else 20
-        self.store.queue.finish(lease, loss=loss, step=step, updates=step - 10, reason="the loss is NaN")
+        self.store.leases.finish(lease, loss=loss, step=step, updates=step - 10, reason="the loss is NaN")
         return lease
 
     def completed(self, *, by: Actor = LOCAL_ACTOR, **changes: Any) -> JobRecord:
@@ -132,13 +132,14 @@ class World:
 
     def worked_off(self, job: JobRecord) -> JobRecord:
         """The job after a worker that plans and trains nothing: a run's loss tells how far its peak is from 0.1."""
-        queue = self.store.queue
-        while (taken := queue.take(offer(WORKER), lease_seconds=600, lock_seconds=600, job_id=job.id)) is not None:
+        while (
+            taken := self.store.queue.claim(offer(WORKER), lease_seconds=600, lock_seconds=600, job_id=job.id)
+        ) is not None:
             if isinstance(taken, StudyLock):
                 advance(self.store, lock=taken)
             else:
                 loss = 0.3 + abs(taken.schedule.peak_lr - 0.1) + taken.seed % 7 / 1000
-                queue.finish(taken, loss=loss, step=taken.total_steps, updates=taken.total_steps)
+                self.store.leases.finish(taken, loss=loss, step=taken.total_steps, updates=taken.total_steps)
         return self.store.jobs.get(job.id)
 
     def _lock(self) -> StudyLock:

@@ -73,7 +73,7 @@ def take_run(store: Store, asked: WorkerOffer, *, lease_seconds: float = 60.0) -
     put_off: list[StudyLock] = []
     try:
         while True:
-            taken = store.queue.take(asked, lease_seconds=lease_seconds, lock_seconds=60.0)
+            taken = store.queue.claim(asked, lease_seconds=lease_seconds, lock_seconds=60.0)
             if not isinstance(taken, StudyLock):
                 return taken
             put_off.append(taken)
@@ -88,14 +88,14 @@ def take_lock(store: Store, asked: WorkerOffer, *, seconds: float = 60.0) -> Stu
     put_off: list[LeasedRun] = []
     try:
         while True:
-            taken = store.queue.take(asked, lease_seconds=60.0, lock_seconds=seconds)
+            taken = store.queue.claim(asked, lease_seconds=60.0, lock_seconds=seconds)
             if not isinstance(taken, LeasedRun):
                 return taken
             put_off.append(taken)
     finally:
         for lease in put_off:
             with suppress(LeaseLost):
-                store.queue.release(lease)
+                store.leases.release(lease)
 
 
 def announce(store: Store, name: str, *, device: str = "cpu", workloads: Sequence[WorkloadInfo] = (OFFER,)) -> None:
@@ -170,7 +170,7 @@ class Bench:
             devices=needs.devices,
             memory_bytes=needs.memory_bytes,
         )
-        lock = self.store.queue.take(asked, lease_seconds=60.0, lock_seconds=60.0, job_id=job.id)
+        lock = self.store.queue.claim(asked, lease_seconds=60.0, lock_seconds=60.0, job_id=job.id)
         if not isinstance(lock, StudyLock):
             raise AssertionError("planning of the job is not due")
         self.store.planning.start_job(lock)

@@ -13,7 +13,7 @@ def main(url: str, name: str) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     while lease := take_run(store, offer(name)):
-        store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
         print(lease.run_id, flush=True)
     store.close()
 

@@ -93,7 +93,7 @@ def test_updates_reported_at_once_are_all_counted(bench: Bench, store: Store) ->
 
     def report(number: int) -> None:
         for step in (30, 60):
-            store.queue.heartbeat(leases[number], points=[point(step)], updates=30, lease_seconds=60.0)
+            store.leases.heartbeat(leases[number], points=[point(step)], updates=30, lease_seconds=60.0)
 
     at_once(report)
     assert store.jobs.get(job.id).updates_spent == THREADS * 60
@@ -105,7 +105,7 @@ def test_a_result_sent_many_times_at_once_is_recorded_once(bench: Bench, store: 
 
     def finish(number: int) -> bool:
         try:
-            store.queue.finish(lease, loss=float(number), step=STEPS, updates=STEPS)
+            store.leases.finish(lease, loss=float(number), step=STEPS, updates=STEPS)
         except LeaseLost:
             return False
         return True
@@ -134,7 +134,7 @@ def test_a_follower_of_the_events_misses_none(bench: Bench, store: Store) -> Non
 
     def work(number: int) -> None:
         while lease := take_run(store, offer(f"t{number}")):
-            store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+            store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
 
     at_once(work)
     done.set()
@@ -178,16 +178,16 @@ def test_everybody_at_once_on_the_same_jobs_neither_locks_up_nor_loses_a_run(
     def work(number: int) -> None:
         while lease := take_run(store, offer(f"t{number}")):
             try:
-                store.queue.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
-                store.queue.finish(lease, loss=0.5, step=STEPS, updates=60)
+                store.leases.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
+                store.leases.finish(lease, loss=0.5, step=STEPS, updates=60)
             except LeaseLost:
                 continue
 
     def disturb(number: int) -> None:
         for round_ in range(4):
             sql("UPDATE tuner_runs SET lease_expires_at = 1.0 WHERE lease_token IS NOT NULL")
-            store.queue.reap()
-            store.queue.release_worker(f"t{round_ % 3}")
+            store.reaper.reap()
+            store.reaper.free_worker(f"t{round_ % 3}")
             if round_ == 2:
                 store.jobs.cancel(jobs[-1], reason="in the middle")
 
@@ -260,10 +260,10 @@ def test_a_job_that_is_deleted_while_its_runs_are_freed_keeps_no_worker_from_sta
     job = bench.running_job()
     bench.claim("w1")
     kept = bench.running_job()
-    look = store.queue._jobs_to_free
+    look = store.reaper._jobs_to_free
     found = (job.id, kept.id)
     store.jobs.cancel(job.id, reason="enough")
     store.jobs.delete(job.id)
     bench.claim("w1")
-    monkeypatch.setattr(store.queue, "_jobs_to_free", lambda which: found if kept.id in look(which) else ())
-    assert store.queue.release_worker("w1") == 1
+    monkeypatch.setattr(store.reaper, "_jobs_to_free", lambda which: found if kept.id in look(which) else ())
+    assert store.reaper.free_worker("w1") == 1

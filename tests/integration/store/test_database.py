@@ -194,7 +194,7 @@ class TestOptuna:
         trial = study.ask()
         trial.report(0.5, step=STEPS)
         study.tell(trial, 0.5)
-        store.queue.heartbeat(bench.claim(), points=[point(30)], lease_seconds=60.0)
+        store.leases.heartbeat(bench.claim(), points=[point(30)], lease_seconds=60.0)
         again = optuna.load_study(study_name=job.id, storage=store.optuna_storage())
         assert [t.intermediate_values for t in again.trials] == [{STEPS: 0.5}]
         assert store.optuna_storage() is store.optuna_storage()

@@ -58,7 +58,7 @@ def test_only_what_is_gone_is_forgotten(bench: Bench, store: Store, sql: Sql) ->
     sql("UPDATE tuner_workers SET heartbeat_at = 1.0")
     with pytest.raises(IllegalTransition, match="worker w1 is holding runs"):
         store.workers.forget("w1")
-    store.queue.release(lease)
+    store.leases.release(lease)
     store.workers.forget("w1")
     assert store.workers.workers() == ()
 

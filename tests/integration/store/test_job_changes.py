@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ class TestChange:
 
     def test_a_completed_job_can_be_renamed_and_no_more(self, bench: Bench, store: Store) -> None:
         job = bench.running_job()
-        store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
         store.planning.complete_job(bench.lock(), report={})
         assert store.jobs.change(job.id, JobChange(name="x", notes="y", shared=True)).spec.name == "x"
         for refused in (JobChange(priority=Priority.LOW), JobChange(trials=99), JobChange(limits=Limits(patience=3))):
@@ -101,7 +102,7 @@ class TestPause:
         job = bench.running_job(runs=1)
         lease = bench.claim()
         store.jobs.pause(job.id)
-        store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
         assert store.runs.get(lease.run_id).state is RunState.SUCCEEDED
 
     def test_whoever_plans_meanwhile_plans_in_vain(self, bench: Bench, store: Store) -> None:
@@ -147,9 +148,9 @@ class TestRetry:
     ) -> None:
         job = bench.running_job(runs=3)
         done, cut = bench.claim(), bench.claim()
-        store.queue.finish(done, loss=0.5, step=STEPS, updates=STEPS)
-        store.queue.heartbeat(cut, points=[point(30)], updates=30, lease_seconds=60.0)
-        store.queue.save_snapshot(cut, SnapshotRef(step=30, path="/snap"))
+        store.leases.finish(done, loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.heartbeat(cut, points=[point(30)], updates=30, lease_seconds=60.0)
+        store.leases.save_snapshot(cut, SnapshotRef(step=30, path="/snap"))
         store.jobs.cancel(job.id, reason="enough")
         again = store.jobs.retry(job.id, by=ANN)
         assert (again.state, again.error, again.finished_at, again.plan_due) == (JobState.RUNNING, None, None, True)
@@ -162,7 +163,7 @@ class TestRetry:
         taken = bench.claim()
         assert (taken.run_id, taken.attempt, taken.snapshot) == (cut.run_id, 1, None)
         with pytest.raises(LeaseLost):
-            store.queue.finish(cut, loss=0.1, step=STEPS, updates=1)
+            store.leases.finish(cut, loss=0.1, step=STEPS, updates=1)
         assert audited(sql)[-1] == ("ann", "job.retry", job.id, job.spec.team)
         (event,) = [event for event in store.events.after(0, job_id=job.id) if event.kind == "job.retried"]
         assert event.data == {"runs": 2}
@@ -170,7 +171,7 @@ class TestRetry:
     def test_what_failed_is_tried_again_with_all_its_attempts(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=1)
         failed = bench.claim()
-        store.queue.fail(failed, reason="no such file", retry=False)
+        store.leases.fail(failed, reason="no such file", retry=False)
         lock = bench.lock()
         store.planning.close_trial(lock, number=0, state=TrialState.FAILED, reason="no such file")
         store.planning.fail_job(lock, error="the workload does not run")
@@ -199,7 +200,7 @@ class TestRetry:
         job = bench.running_job()
         with pytest.raises(IllegalTransition, match="is running and cannot be tried again"):
             store.jobs.retry(job.id)
-        store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
         store.planning.complete_job(bench.lock(), report={})
         with pytest.raises(IllegalTransition, match="is completed and cannot be tried again"):
             store.jobs.retry(job.id)
@@ -215,9 +216,9 @@ class TestDelete:
         store.planning.release(lock, again=False)
         for _ in range(2):
             lease = bench.claim()
-            store.queue.heartbeat(lease, points=[point(30)], lease_seconds=60.0)
-            store.queue.save_snapshot(lease, SnapshotRef(step=30, path="/snap"))
-            store.queue.append_log(lease, "epoch 1\n")
+            store.leases.heartbeat(lease, points=[point(30)], lease_seconds=60.0)
+            store.leases.save_snapshot(lease, SnapshotRef(step=30, path="/snap"))
+            store.leases.append_log(lease, "epoch 1\n")
         store.jobs.cancel(job.id, reason="enough")
         before = counts(sql)
         store.jobs.delete(job.id, by=ANN)
@@ -242,10 +243,13 @@ def counts(sql: Sql) -> dict[str, int]:
     return {table: sql(f"SELECT count(*) FROM tuner_{table}")[0][0] for table in tables}
 
 
-@pytest.mark.parametrize("move", ["pause", "resume", "retry", "delete", "detail", "trials", "runs"])
-def test_a_job_that_does_not_exist_is_named(store: Store, move: str) -> None:
+@pytest.mark.parametrize(
+    "call",
+    ["jobs.pause", "jobs.resume", "jobs.retry", "jobs.delete", "jobs.detail", "trials.list", "runs.list"],
+)
+def test_a_job_that_does_not_exist_is_named(store: Store, call: str) -> None:
     with pytest.raises(NotFound, match="there is no job 'nobody'"):
-        getattr(store.jobs, move)("nobody")
+        attrgetter(call)(store)("nobody")
 
 
 def test_what_people_do_is_audited_once(store: Store, sql: Sql) -> None:

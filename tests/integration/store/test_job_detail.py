@@ -10,9 +10,9 @@ from tuner.store import Store
 
 def test_it_is_what_all_trials_and_runs_add_up_to(bench: Bench, store: Store) -> None:
     job = bench.running_job(runs=5)
-    store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
-    store.queue.finish(bench.claim(), loss=0.4, step=STEPS, updates=STEPS)
-    store.queue.finish(bench.claim(), loss=None, step=3, updates=3)
+    store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
+    store.leases.finish(bench.claim(), loss=0.4, step=STEPS, updates=STEPS)
+    store.leases.finish(bench.claim(), loss=None, step=3, updates=3)
     bench.claim()
     record = store.planning.load(job.id)
     tally = tally_of(trials=record.trials, runs=record.runs, devices=1)

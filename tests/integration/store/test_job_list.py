@@ -117,7 +117,7 @@ class TestPagesOfAJob:
     def test_runs_are_filtered_by_trial_and_state(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=3)
         done = bench.claim()
-        store.queue.finish(done, loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(done, loss=0.5, step=STEPS, updates=STEPS)
         assert [run.id for run in store.runs.list(job.id, state=RunState.SUCCEEDED).items] == [done.run_id]
         assert [run.trial_number for run in store.runs.list(job.id, trial=2).items] == [2]
         assert store.runs.list(job.id, trial=2, state=RunState.SUCCEEDED).items == ()
@@ -130,9 +130,9 @@ class TestPagesOfAJob:
     def test_a_wrong_page_is_refused(self, store: Store, what: str) -> None:
         job = store.jobs.submit(spec())
         with pytest.raises(InvalidValue, match="limit must be in"):
-            getattr(store.jobs, what)(job.id, limit=501)
+            getattr(store, what).list(job.id, limit=501)
         with pytest.raises(InvalidValue, match="cursor must be the next_cursor"):
-            getattr(store.jobs, what)(job.id, cursor="x")
+            getattr(store, what).list(job.id, cursor="x")
 
 
 class TestCurvesAndLogs:
@@ -140,7 +140,7 @@ class TestCurvesAndLogs:
         bench.running_job()
         lease = bench.claim()
         points = tuple(point(step, val_loss=1.0 / (1 + step)) for step in range(0, 61, 2))
-        store.queue.heartbeat(lease, points=points, lease_seconds=60.0)
+        store.leases.heartbeat(lease, points=points, lease_seconds=60.0)
         assert store.runs.curve(lease.run_id) == points
         assert store.runs.curve(lease.run_id, points=7) == downsample(points, most=7)
         with pytest.raises(InvalidValue, match="points must be at least 4"):
@@ -150,7 +150,7 @@ class TestCurvesAndLogs:
         bench.running_job()
         lease = bench.claim()
         for text in ("one\n", "two\n", "three\n"):
-            store.queue.append_log(lease, text)
+            store.leases.append_log(lease, text)
         whole = store.runs.log(lease.run_id)
         assert "".join(chunk.text for chunk in whole) == "one\ntwo\nthree\n"
         assert store.runs.log(lease.run_id, limit=1) == whole[:1]

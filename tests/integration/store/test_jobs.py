@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -116,7 +117,7 @@ class TestCancel:
     def test_everything_open_is_cancelled_in_one_go_and_results_stay(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=3)
         done = bench.claim()
-        store.queue.finish(done, loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(done, loss=0.5, step=STEPS, updates=STEPS)
         bench.claim()
         cancelled = store.jobs.cancel(job.id, reason="by ann")
         assert (cancelled.state, cancelled.error, cancelled.plan_due) == (JobState.CANCELLED, "by ann", False)
@@ -136,17 +137,17 @@ class TestCancel:
 
     def test_a_job_that_is_over_cannot_be_cancelled(self, bench: Bench, store: Store) -> None:
         job = bench.running_job()
-        store.queue.fail(bench.claim(), reason="it broke", retry=False)
+        store.leases.fail(bench.claim(), reason="it broke", retry=False)
         store.planning.fail_job(bench.lock(), error="it broke")
         with pytest.raises(IllegalTransition, match=f"job {job.id} is failed and cannot be cancelled"):
             store.jobs.cancel(job.id, reason="by ann")
 
 
 class TestNotFound:
-    @pytest.mark.parametrize("method", ["get", "trials", "runs", "report"])
-    def test_a_job_that_does_not_exist_is_named(self, store: Store, method: str) -> None:
+    @pytest.mark.parametrize("call", ["jobs.get", "jobs.report", "trials.list", "runs.list"])
+    def test_a_job_that_does_not_exist_is_named(self, store: Store, call: str) -> None:
         with pytest.raises(NotFound, match="there is no job 'nobody'"):
-            getattr(store.jobs, method)("nobody")
+            attrgetter(call)(store)("nobody")
 
     def test_cancelling_and_loading_name_it_too(self, store: Store) -> None:
         with pytest.raises(NotFound):
@@ -154,10 +155,10 @@ class TestNotFound:
         with pytest.raises(NotFound):
             store.planning.load("nobody")
 
-    @pytest.mark.parametrize("method", ["run", "curve"])
+    @pytest.mark.parametrize("method", ["get", "curve"])
     def test_a_run_that_does_not_exist_is_named(self, store: Store, method: str) -> None:
         with pytest.raises(NotFound, match="there is no run 'nobody'"):
-            getattr(store.jobs, method)("nobody")
+            getattr(store.runs, method)("nobody")
 
     def test_an_id_that_no_database_can_hold_is_refused_or_not_found(self, store: Store) -> None:
         with pytest.raises((NotFound, InvalidValue)):

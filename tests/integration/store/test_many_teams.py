@@ -57,15 +57,15 @@ def test_limits_of_teams_and_users_are_never_exceeded(bench: Bench, store: Store
                 idle += 1
                 continue
             note(lease, change=1)
-            store.queue.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
+            store.leases.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
             note(lease, change=-1)
-            store.queue.finish(lease, loss=0.5, step=STEPS, updates=60)
+            store.leases.finish(lease, loss=0.5, step=STEPS, updates=60)
             with guard:
                 done[lease.run_id] += 1
 
     at_once(work)
     while lease := take_run(store, offer()):  # what was left when everybody had waited long enough
-        store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
         done[lease.run_id] += 1
     assert set(done.values()) == {1}
     assert len(done) == 8 + 2 * 6
@@ -106,24 +106,24 @@ def test_everything_that_the_queue_does_at_once_locks_nothing_up(bench: Bench, s
     def work(number: int) -> None:
         while lease := take_run(store, offer(f"t{number}")):
             try:
-                status = store.queue.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
-                store.queue.append_log(lease, "a line\n")
+                status = store.leases.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
+                store.leases.append_log(lease, "a line\n")
                 if status.stop is None:
-                    store.queue.finish(lease, loss=0.5, step=STEPS, updates=60)
+                    store.leases.finish(lease, loss=0.5, step=STEPS, updates=60)
                     results[lease.run_id] += 1
                 else:
-                    store.queue.release(lease)
+                    store.leases.release(lease)
             except LeaseLost:
                 continue
 
     def disturb(number: int) -> None:
         for _ in range(5):
-            store.queue.preempt()
-            store.queue.enforce_limits()
+            store.reaper.preempt()
+            store.reaper.enforce_limits()
             sql("UPDATE tuner_runs SET lease_expires_at = 1.0 WHERE lease_token IS NOT NULL AND worker = 't1'")
-            store.queue.reap()
+            store.reaper.reap()
             store.jobs.pause(jobs[0])
-            store.queue.overview()
+            store.queue.view()
             store.jobs.resume(jobs[0])
             store.workers.set_worker("t2", draining=number % 2 == 0)
 

@@ -111,12 +111,12 @@ def test_leases_that_expire_are_counted_and_those_given_back_are_not(
     scrape: Scraper, store: Store, bench: Bench, expire: Callable[[str], None]
 ):
     given_back = bench.running_job(runs=1, team="speech")
-    store.queue.release(bench.claim())
+    store.leases.release(bench.claim())
     store.jobs.cancel(given_back.id, reason="enough")
     bench.running_job(runs=1, team="vision")
     for _ in range(3):  # the third time the run has failed
         expire(bench.claim().run_id)
-        store.queue.reap()
+        store.reaper.reap()
     assert scrape()["tuner_lease_expiries_total"] == {by(team="vision"): 3}
     assert scrape()["tuner_lease_expiries_total"] == {by(team="vision"): 3}
 

@@ -16,16 +16,16 @@ def team(store: Store, name: str, **settings: Any) -> None:
 
 
 def told(store: Store) -> list[tuple[str, int | None, str]]:
-    return [(entry.name, entry.position, entry.reason) for entry in store.queue.overview()]
+    return [(entry.name, entry.position, entry.reason) for entry in store.queue.view()]
 
 
 def entry_of(store: Store, job_id: str) -> QueueEntry:
-    (entry,) = (entry for entry in store.queue.overview() if entry.job_id == job_id)
+    (entry,) = (entry for entry in store.queue.view() if entry.job_id == job_id)
     return entry
 
 
 def test_an_empty_queue_has_no_entries(store: Store) -> None:
-    assert store.queue.overview() == ()
+    assert store.queue.view() == ()
     assert store.queue.shares() == ()
 
 
@@ -50,10 +50,10 @@ def test_the_first_is_the_job_that_the_next_claim_gives(bench: Bench, store: Sto
         for _ in range(2):
             bench.ready_job(team=name, runs=2)
     for _ in range(8):
-        first = store.queue.overview()[0]
+        first = store.queue.view()[0]
         assert first.position == 1
         assert bench.claim().job_id == first.job_id
-    assert {entry.position for entry in store.queue.overview()} == {None}
+    assert {entry.position for entry in store.queue.view()} == {None}
 
 
 def test_what_nothing_is_ahead_of_but_a_limit_holds_is_not_called_next(bench: Bench, store: Store) -> None:
@@ -107,7 +107,7 @@ def test_jobs_of_which_nothing_waits_have_no_position(bench: Bench, store: Store
 def test_jobs_that_are_over_are_not_in_the_queue(bench: Bench, store: Store) -> None:
     job = bench.ready_job()
     store.jobs.cancel(job.id, reason="enough")
-    assert store.queue.overview() == ()
+    assert store.queue.view() == ()
 
 
 def test_only_visible_jobs_are_told_of_and_positions_count_all(bench: Bench, store: Store) -> None:
@@ -116,7 +116,7 @@ def test_only_visible_jobs_are_told_of_and_positions_count_all(bench: Bench, sto
     bench.ready_job(name="theirs", team="vision")
     shared = bench.ready_job(name="shared", team="vision", shared=True)
     ours = bench.ready_job(name="ours", team="speech")
-    seen = store.queue.overview(visibility=Visibility(teams=frozenset({"speech"})))
+    seen = store.queue.view(visibility=Visibility(teams=frozenset({"speech"})))
     assert [(entry.job_id, entry.position) for entry in seen] == [(ours.id, 2), (shared.id, 3)]
 
 
@@ -138,5 +138,5 @@ def test_shares_are_told_against_weights(bench: Bench, store: Store) -> None:
 def test_a_job_waits_since_it_was_submitted_or_its_oldest_run_came(bench: Bench, store: Store) -> None:
     job = bench.ready_job()
     lease = bench.claim()
-    store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+    store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
     assert entry_of(store, job.id).waiting_seconds == 0.0

@@ -75,7 +75,7 @@ class TestStudyLock:
     @pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
     def test_a_lock_without_end_is_refused(self, store: Store, seconds: float) -> None:
         with pytest.raises(InvalidValue, match="seconds must be finite and above 0"):
-            store.queue.take(offer(), lease_seconds=60.0, lock_seconds=seconds)
+            store.queue.claim(offer(), lease_seconds=60.0, lock_seconds=seconds)
 
 
 class TestWakeUps:
@@ -84,10 +84,10 @@ class TestWakeUps:
     def test_a_result_that_comes_in_during_planning_makes_it_due_again(self, bench: Bench, store: Store) -> None:
         bench.running_job(runs=2)
         first, second = bench.claim(), bench.claim()
-        store.queue.finish(first, loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(first, loss=0.5, step=STEPS, updates=STEPS)
         lock = bench.lock()
         store.planning.load(lock.job_id)
-        store.queue.finish(second, loss=0.4, step=STEPS, updates=STEPS)
+        store.leases.finish(second, loss=0.4, step=STEPS, updates=STEPS)
         store.planning.release(lock, again=False)
         assert not nothing_due(store)
 
@@ -95,14 +95,14 @@ class TestWakeUps:
     def test_a_failure_makes_planning_due(self, bench: Bench, store: Store, retry: bool) -> None:
         bench.running_job()
         assert nothing_due(store)
-        store.queue.fail(bench.claim(), reason="it broke", retry=retry)
+        store.leases.fail(bench.claim(), reason="it broke", retry=retry)
         assert not nothing_due(store)
 
     def test_a_reaped_lease_makes_planning_due(self, bench: Bench, store: Store, sql: Sql) -> None:
         bench.running_job()
         bench.claim()
         sql("UPDATE tuner_runs SET lease_expires_at = 1.0")
-        store.queue.reap()
+        store.reaper.reap()
         assert not nothing_due(store)
 
 
@@ -194,7 +194,7 @@ class TestWrites:
     @pytest.mark.parametrize("state", [TrialState.PRUNED, TrialState.COMPLETED, TrialState.FAILED])
     def test_a_trial_ends_once_and_says_why(self, bench: Bench, store: Store, state: TrialState) -> None:
         job = bench.running_job()
-        store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
         lock = bench.lock()
         store.planning.close_trial(lock, number=0, state=state, reason="third of three")
         trial = store.trials.list(job.id).items[0]
@@ -215,7 +215,7 @@ class TestWrites:
 class TestEnd:
     def test_a_completed_job_has_its_report_and_no_lock(self, bench: Bench, store: Store) -> None:
         job = bench.running_job()
-        store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
         assert store.jobs.report(job.id) is None
         lock = bench.lock()
         report = {"best": {"loss": 0.1 + 0.2, "tiny": 5e-324, "none": None}, "words": ["é", "😀", 2**53]}
@@ -231,14 +231,14 @@ class TestEnd:
     @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
     def test_a_report_with_a_number_that_is_none_is_refused(self, bench: Bench, store: Store, number: float) -> None:
         job = bench.running_job()
-        store.queue.fail(bench.claim(), reason="it broke", retry=False)
+        store.leases.fail(bench.claim(), reason="it broke", retry=False)
         with pytest.raises(InvalidValue, match="report must be JSON with finite numbers"):
             store.planning.complete_job(bench.lock(), report={"loss": number})
         assert store.jobs.get(job.id).state is JobState.RUNNING
 
     def test_a_failed_job_says_why_and_takes_its_open_runs_along(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=3)
-        store.queue.fail(bench.claim(), reason="it broke", retry=False)
+        store.leases.fail(bench.claim(), reason="it broke", retry=False)
         leased = bench.claim()
         store.planning.fail_job(bench.lock(), error="the workload fails with every schedule")
         record = store.planning.load(job.id)
@@ -270,7 +270,7 @@ class TestLatePlanners:
     ) -> None:
         job = bench.running_job()
         lease = bench.claim()
-        store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
         late = bench.lock("w1")
         sql(EXPIRE_LOCKS)
         bench.lock("w2")
@@ -283,7 +283,7 @@ class TestLatePlanners:
     @pytest.mark.parametrize("verb", LATE)
     def test_a_planner_whose_job_was_cancelled_is_refused(self, bench: Bench, store: Store, verb: str) -> None:
         job = bench.running_job()
-        store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
         late = bench.lock("w1")
         store.jobs.cancel(job.id, reason="not needed")
         with pytest.raises(StudyLockLost):
@@ -303,5 +303,5 @@ def test_a_lock_that_expired_but_was_not_taken_still_holds(bench: Bench, store: 
 def test_curve_points_of_one_run_do_not_show_on_another(bench: Bench, store: Store) -> None:
     bench.running_job(runs=2)
     first, second = bench.claim(), bench.claim()
-    store.queue.heartbeat(first, points=[point(30)], lease_seconds=60.0)
+    store.leases.heartbeat(first, points=[point(30)], lease_seconds=60.0)
     assert store.runs.curve(second.run_id) == ()

@@ -67,30 +67,30 @@ class TestClaim:
     def test_every_claim_of_a_run_gets_a_fresh_token(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         first = bench.claim()
-        store.queue.release(first)
+        store.leases.release(first)
         assert bench.claim().token != first.token
 
     @pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
     def test_a_lease_that_never_or_always_expires_is_refused(self, store: Store, seconds: float) -> None:
         with pytest.raises(InvalidValue, match="lease_seconds must be finite and above 0"):
-            store.queue.take(offer(), lease_seconds=seconds, lock_seconds=60.0)
+            store.queue.claim(offer(), lease_seconds=seconds, lock_seconds=60.0)
 
 
 class TestHeartbeat:
     def test_it_extends_the_lease_from_now(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         lease = bench.claim(lease_seconds=1.0)
-        status = store.queue.heartbeat(lease, lease_seconds=500.0)
+        status = store.leases.heartbeat(lease, lease_seconds=500.0)
         assert status.expires_at > lease.expires_at + 400.0
         assert status.stop is None
-        assert store.queue.reap() == Reaped(requeued=0, failed=0)
+        assert store.reaper.reap() == Reaped(requeued=0, failed=0)
 
     def test_points_and_updates_are_kept(self, bench: Bench, store: Store) -> None:
         job = bench.running_job()
         lease = bench.claim()
         points = (point(0, train_loss=None), point(30, val_loss=0.1 + 0.2))
-        store.queue.heartbeat(lease, points=points, updates=30, lease_seconds=60.0)
-        store.queue.heartbeat(lease, points=[point(60)], updates=30, lease_seconds=60.0)
+        store.leases.heartbeat(lease, points=points, updates=30, lease_seconds=60.0)
+        store.leases.heartbeat(lease, points=[point(60)], updates=30, lease_seconds=60.0)
         assert store.runs.curve(lease.run_id) == (*points, point(60))
         assert store.runs.get(lease.run_id).step == 60
         assert store.jobs.get(job.id).updates_spent == 60
@@ -98,9 +98,9 @@ class TestHeartbeat:
     def test_a_second_attempt_overwrites_the_points_of_the_first(self, bench: Bench, store: Store) -> None:
         job = bench.running_job()
         first = bench.claim()
-        store.queue.heartbeat(first, points=[point(30), point(60)], updates=60, lease_seconds=60.0)
-        store.queue.release(first)
-        store.queue.heartbeat(bench.claim(), points=[point(30, val_loss=0.4)], updates=30, lease_seconds=60.0)
+        store.leases.heartbeat(first, points=[point(30), point(60)], updates=60, lease_seconds=60.0)
+        store.leases.release(first)
+        store.leases.heartbeat(bench.claim(), points=[point(30, val_loss=0.4)], updates=30, lease_seconds=60.0)
         assert store.runs.curve(first.run_id) == (point(30, val_loss=0.4), point(60))
         assert store.jobs.get(job.id).updates_spent == 90
 
@@ -108,7 +108,7 @@ class TestHeartbeat:
         job = bench.running_job()
         lease = bench.claim()
         points = [point(30, val_loss=math.inf), point(60, val_loss=math.nan, train_loss=math.nan)]
-        store.queue.heartbeat(lease, points=points, lease_seconds=60.0)
+        store.leases.heartbeat(lease, points=points, lease_seconds=60.0)
         infinite, nan = store.runs.curve(lease.run_id)
         assert infinite.val_loss == math.inf
         assert math.isnan(nan.val_loss)
@@ -121,14 +121,14 @@ class TestHeartbeat:
         job = bench.running_job()
         lease = bench.claim()
         with pytest.raises(InvalidValue, match=rf"step must be in \[0, {STEPS}\]"):
-            store.queue.heartbeat(lease, points=[point(30), point(step)], updates=30, lease_seconds=60.0)
+            store.leases.heartbeat(lease, points=[point(30), point(step)], updates=30, lease_seconds=60.0)
         assert store.runs.curve(lease.run_id) == ()
         assert store.jobs.get(job.id).updates_spent == 0
 
     def test_negative_updates_are_refused(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         with pytest.raises(InvalidValue, match="updates must be at least 0"):
-            store.queue.heartbeat(bench.claim(), updates=-1, lease_seconds=60.0)
+            store.leases.heartbeat(bench.claim(), updates=-1, lease_seconds=60.0)
 
 
 class TestFinish:
@@ -136,7 +136,7 @@ class TestFinish:
         job = bench.running_job()
         lease = bench.claim()
         assert not store.jobs.get(job.id).plan_due
-        store.queue.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
+        store.leases.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
         run = store.runs.get(lease.run_id)
         assert (run.state, run.loss, run.step, run.error) == (RunState.SUCCEEDED, 0.25, STEPS, None)
         assert run.finished_at is not None
@@ -146,7 +146,7 @@ class TestFinish:
     def test_no_loss_means_diverged(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         lease = bench.claim()
-        store.queue.finish(lease, loss=None, step=12, updates=12, reason="loss is NaN at update 12")
+        store.leases.finish(lease, loss=None, step=12, updates=12, reason="loss is NaN at update 12")
         run = store.runs.get(lease.run_id)
         assert (run.state, run.loss, run.step) == (RunState.DIVERGED, None, 12)
         assert run.error == "loss is NaN at update 12"
@@ -156,15 +156,15 @@ class TestFinish:
         bench.running_job()
         lease = bench.claim()
         with pytest.raises(InvalidValue, match="loss must be finite, or None for a run that diverged"):
-            store.queue.finish(lease, loss=loss, step=STEPS, updates=0)
+            store.leases.finish(lease, loss=loss, step=STEPS, updates=0)
         assert store.runs.get(lease.run_id).state is RunState.LEASED
 
     def test_a_result_is_recorded_once(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         lease = bench.claim()
-        store.queue.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
+        store.leases.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
         with pytest.raises(LeaseLost):
-            store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+            store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
         assert store.runs.get(lease.run_id).loss == 0.25
 
 
@@ -172,7 +172,7 @@ class TestFail:
     def test_a_failure_for_good_keeps_its_reason(self, bench: Bench, store: Store) -> None:
         job = bench.running_job()
         lease = bench.claim()
-        store.queue.fail(lease, reason="ValueError: no such layer\x00\ud800", retry=False, updates=3)
+        store.leases.fail(lease, reason="ValueError: no such layer\x00\ud800", retry=False, updates=3)
         run = store.runs.get(lease.run_id)
         assert (run.state, run.error) == (RunState.FAILED, "ValueError: no such layer\\x00\\ud800")
         job = store.jobs.get(job.id)
@@ -181,7 +181,7 @@ class TestFail:
     def test_a_very_long_traceback_keeps_its_ends(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         lease = bench.claim()
-        store.queue.fail(lease, reason="first" + "x" * 1_000_000 + "last", retry=False)
+        store.leases.fail(lease, reason="first" + "x" * 1_000_000 + "last", retry=False)
         error = store.runs.get(lease.run_id).error or ""
         assert error.startswith("first")
         assert error.endswith("last")
@@ -192,7 +192,7 @@ class TestFail:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             lease = bench.claim()
             assert lease.attempt == attempt
-            store.queue.fail(lease, reason="out of memory", retry=True)
+            store.leases.fail(lease, reason="out of memory", retry=True)
         run = store.runs.get(lease.run_id)
         assert run.state is RunState.FAILED
         assert run.error == f"given up after {MAX_ATTEMPTS} attempts: out of memory"
@@ -205,16 +205,16 @@ class TestReleaseAndTakeBack:
         for _ in range(MAX_ATTEMPTS + 2):
             lease = bench.claim()
             assert lease.attempt == 1
-            store.queue.release(lease)
+            store.leases.release(lease)
         run = store.runs.get(lease.run_id)
         assert (run.state, run.worker, run.attempts) == (RunState.QUEUED, None, 0)
 
     def test_a_run_taken_up_again_starts_from_its_last_snapshot(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         lease = bench.claim()
-        store.queue.save_snapshot(lease, SnapshotRef(step=30, path="/data/a"))
-        store.queue.save_snapshot(lease, SnapshotRef(step=60, path="/data/b"))
-        store.queue.release(lease, updates=5)
+        store.leases.save_snapshot(lease, SnapshotRef(step=30, path="/data/a"))
+        store.leases.save_snapshot(lease, SnapshotRef(step=60, path="/data/b"))
+        store.leases.release(lease, updates=5)
         assert bench.claim("w2").snapshot == SnapshotRef(step=60, path="/data/b")
 
     def test_the_updates_that_lead_to_a_snapshot_count_though_the_worker_dies_after_it(
@@ -223,47 +223,47 @@ class TestReleaseAndTakeBack:
         job = bench.running_job()
         for attempt in range(1, MAX_ATTEMPTS + 1):
             lease = bench.claim()
-            store.queue.save_snapshot(lease, SnapshotRef(step=20 * attempt, path="/data/a"), updates=20)
+            store.leases.save_snapshot(lease, SnapshotRef(step=20 * attempt, path="/data/a"), updates=20)
             if attempt < MAX_ATTEMPTS:
                 expire(lease.run_id)
-                store.queue.reap()
-        store.queue.finish(lease, loss=0.25, step=STEPS, updates=STEPS - 20 * MAX_ATTEMPTS)
+                store.reaper.reap()
+        store.leases.finish(lease, loss=0.25, step=STEPS, updates=STEPS - 20 * MAX_ATTEMPTS)
         assert store.jobs.get(job.id).updates_spent == STEPS
 
     def test_a_refused_snapshot_is_not_kept_and_its_updates_do_not_count(self, bench: Bench, store: Store) -> None:
         job = bench.running_job()
         lease = bench.claim()
         with pytest.raises(InvalidValue, match="updates must be at least 0"):
-            store.queue.save_snapshot(lease, SnapshotRef(step=30, path="/data/a"), updates=-1)
+            store.leases.save_snapshot(lease, SnapshotRef(step=30, path="/data/a"), updates=-1)
         with pytest.raises(InvalidValue, match=rf"step must be in \[0, {STEPS}\]"):
-            store.queue.save_snapshot(lease, SnapshotRef(step=STEPS + 1, path="/data/a"), updates=30)
-        store.queue.release(lease)
+            store.leases.save_snapshot(lease, SnapshotRef(step=STEPS + 1, path="/data/a"), updates=30)
+        store.leases.release(lease)
         assert (bench.claim().snapshot, store.jobs.get(job.id).updates_spent) == (None, 0)
 
     def test_a_restarted_worker_frees_what_it_held_and_nothing_else(self, bench: Bench, store: Store) -> None:
         bench.running_job(runs=3)
         held = [bench.claim("w1"), bench.claim("w1")]
         other = bench.claim("w2")
-        assert store.queue.release_worker("w1") == 2
+        assert store.reaper.free_worker("w1") == 2
         assert [bench.claim("w1").run_id for _ in held] == [lease.run_id for lease in held]
         assert [store.runs.get(lease.run_id).attempts for lease in held] == [2, 2]
-        assert store.queue.heartbeat(other, lease_seconds=60.0).expires_at > 0
+        assert store.leases.heartbeat(other, lease_seconds=60.0).expires_at > 0
         for lease in held:
             with pytest.raises(LeaseLost):
-                store.queue.heartbeat(lease, lease_seconds=60.0)
+                store.leases.heartbeat(lease, lease_seconds=60.0)
 
     def test_a_restarted_worker_lets_go_of_its_study_lock_too(self, bench: Bench, store: Store) -> None:
         job = store.jobs.submit(spec())
         bench.lock("w1")
         assert take_lock(store, offer("w2")) is None
-        assert store.queue.release_worker("w1") == 0
+        assert store.reaper.free_worker("w1") == 0
         assert bench.lock("w2").job_id == job.id
 
     def test_a_run_that_kills_its_worker_every_time_is_given_up(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         for _ in range(MAX_ATTEMPTS):
             lease = bench.claim("w1")
-            assert store.queue.release_worker("w1") == 1
+            assert store.reaper.free_worker("w1") == 1
         run = store.runs.get(lease.run_id)
         assert run.state is RunState.FAILED
         assert run.error == f"given up after {MAX_ATTEMPTS} attempts: worker w1 started anew (worker w1, update 0)"
@@ -273,17 +273,17 @@ class TestReap:
     def test_a_lease_in_its_time_is_left_alone(self, bench: Bench, store: Store) -> None:
         bench.running_job()
         lease = bench.claim()
-        assert store.queue.reap() == Reaped(requeued=0, failed=0)
-        assert store.queue.heartbeat(lease, lease_seconds=60.0).expires_at > 0
+        assert store.reaper.reap() == Reaped(requeued=0, failed=0)
+        assert store.leases.heartbeat(lease, lease_seconds=60.0).expires_at > 0
 
     def test_a_run_whose_lease_expired_is_claimed_again_in_its_old_place(
         self, bench: Bench, store: Store, expire: Expire
     ) -> None:
         job = bench.running_job(runs=2)
         lease = bench.claim()
-        store.queue.save_snapshot(lease, SnapshotRef(step=30, path="/data/a"))
+        store.leases.save_snapshot(lease, SnapshotRef(step=30, path="/data/a"))
         expire(lease.run_id)
-        assert store.queue.reap() == Reaped(requeued=1, failed=0)
+        assert store.reaper.reap() == Reaped(requeued=1, failed=0)
         assert store.jobs.get(job.id).plan_due
         again = bench.claim("w2")
         assert (again.run_id, again.attempt, again.snapshot) == (lease.run_id, 2, SnapshotRef(step=30, path="/data/a"))
@@ -292,10 +292,10 @@ class TestReap:
         job = bench.running_job()
         for _ in range(MAX_ATTEMPTS - 1):
             expire(bench.claim().run_id)
-            assert store.queue.reap() == Reaped(requeued=1, failed=0)
+            assert store.reaper.reap() == Reaped(requeued=1, failed=0)
         lease = bench.claim()
         expire(lease.run_id)
-        assert store.queue.reap() == Reaped(requeued=0, failed=1)
+        assert store.reaper.reap() == Reaped(requeued=0, failed=1)
         run = store.runs.get(lease.run_id)
         assert run.state is RunState.FAILED
         assert run.error == f"given up after {MAX_ATTEMPTS} attempts: its lease expired (worker w1, update 0)"
@@ -307,7 +307,7 @@ class TestReap:
         for _ in range(6):
             bench.claim()
         sql("UPDATE tuner_runs SET lease_expires_at = 1.0")
-        assert store.queue.reap() == Reaped(requeued=6, failed=0)
+        assert store.reaper.reap() == Reaped(requeued=6, failed=0)
 
     def test_an_expired_lease_that_nobody_freed_still_takes_the_result(
         self, bench: Bench, store: Store, expire: Expire
@@ -315,21 +315,21 @@ class TestReap:
         bench.running_job()
         lease = bench.claim()
         expire(lease.run_id)
-        store.queue.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
-        assert store.queue.reap() == Reaped(requeued=0, failed=0)
+        store.leases.finish(lease, loss=0.25, step=STEPS, updates=STEPS)
+        assert store.reaper.reap() == Reaped(requeued=0, failed=0)
         assert store.runs.get(lease.run_id).state is RunState.SUCCEEDED
 
 
 LATE: dict[str, Callable[[Store, LeasedRun], object]] = {
-    "heartbeat": lambda store, lease: store.queue.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0),
-    "save_snapshot": lambda store, lease: store.queue.save_snapshot(
+    "heartbeat": lambda store, lease: store.leases.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0),
+    "save_snapshot": lambda store, lease: store.leases.save_snapshot(
         lease, SnapshotRef(step=30, path="/data/late"), updates=3
     ),
-    "finish": lambda store, lease: store.queue.finish(lease, loss=0.1, step=STEPS, updates=STEPS),
-    "finish diverged": lambda store, lease: store.queue.finish(lease, loss=None, step=3, updates=3),
-    "fail": lambda store, lease: store.queue.fail(lease, reason="late", retry=False, updates=3),
-    "fail with retry": lambda store, lease: store.queue.fail(lease, reason="late", retry=True, updates=3),
-    "release": lambda store, lease: store.queue.release(lease, updates=3),
+    "finish": lambda store, lease: store.leases.finish(lease, loss=0.1, step=STEPS, updates=STEPS),
+    "finish diverged": lambda store, lease: store.leases.finish(lease, loss=None, step=3, updates=3),
+    "fail": lambda store, lease: store.leases.fail(lease, reason="late", retry=False, updates=3),
+    "fail with retry": lambda store, lease: store.leases.fail(lease, reason="late", retry=True, updates=3),
+    "release": lambda store, lease: store.leases.release(lease, updates=3),
 }
 
 
@@ -341,14 +341,14 @@ class TestLateWriters:
         job = bench.running_job()
         late = bench.claim("w1")
         expire(late.run_id)
-        store.queue.reap()
+        store.reaper.reap()
         holder = bench.claim("w2")
         before = (store.runs.get(late.run_id), bench.kinds(job.id), store.jobs.get(job.id).updates_spent)
         with pytest.raises(LeaseLost, match=f"the lease on run {late.run_id} is no longer held"):
             LATE[verb](store, late)
         assert (store.runs.get(late.run_id), bench.kinds(job.id), store.jobs.get(job.id).updates_spent) == before
         assert store.runs.curve(late.run_id) == ()
-        store.queue.release(holder)
+        store.leases.release(holder)
         assert bench.claim().snapshot is None
 
     @pytest.mark.parametrize("verb", LATE)
@@ -358,7 +358,7 @@ class TestLateWriters:
         bench.running_job()
         late = bench.claim("w1")
         expire(late.run_id)
-        store.queue.reap()
+        store.reaper.reap()
         with pytest.raises(LeaseLost):
             LATE[verb](store, late)
         assert store.runs.get(late.run_id).state is RunState.QUEUED
@@ -376,10 +376,10 @@ class TestLateWriters:
 def test_events_tell_the_life_of_a_run_in_order(bench: Bench, store: Store, expire: Expire) -> None:
     job = bench.running_job()
     expire(bench.claim().run_id)
-    store.queue.reap()
+    store.reaper.reap()
     lease = bench.claim()
-    store.queue.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
-    store.queue.finish(lease, loss=0.25, step=STEPS, updates=60)
+    store.leases.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
+    store.leases.finish(lease, loss=0.25, step=STEPS, updates=60)
     told = ["job.submitted", "job.started", "trial.started", "run.queued", "run.started", "run.requeued"]
     assert bench.kinds(job.id) == [*told, "run.started", "run.evaluated", "run.succeeded"]
     events = store.events.after(0, job_id=job.id)

@@ -139,20 +139,20 @@ class Machine(RuleBasedStateMachine):
                 assert run.back()
 
     def send(self, verb: str, lease: LeasedRun) -> None:
-        queue = self.store.queue
+        leases = self.store.leases
         match verb:
             case "heartbeat":
-                queue.heartbeat(lease, points=[point(30)], updates=10, lease_seconds=1e6)
+                leases.heartbeat(lease, points=[point(30)], updates=10, lease_seconds=1e6)
             case "snapshot":
-                queue.save_snapshot(lease, SnapshotRef(step=30, path=lease.token), updates=10)
+                leases.save_snapshot(lease, SnapshotRef(step=30, path=lease.token), updates=10)
             case "finish":
-                queue.finish(lease, loss=0.5, step=STEPS, updates=10)
+                leases.finish(lease, loss=0.5, step=STEPS, updates=10)
             case "diverge":
-                queue.finish(lease, loss=None, step=30, updates=10, reason="NaN")
+                leases.finish(lease, loss=None, step=30, updates=10, reason="NaN")
             case "fail" | "retry":
-                queue.fail(lease, reason="it broke", retry=verb == "retry", updates=10)
+                leases.fail(lease, reason="it broke", retry=verb == "retry", updates=10)
             case "release":
-                queue.release(lease, updates=10)
+                leases.release(lease, updates=10)
 
     @rule(worker=WORKERS)
     def expire(self, worker: str) -> None:
@@ -166,14 +166,14 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         back = [run.back() for _, _, run in self.all_runs() if run.state is RunState.LEASED and run.expired]
-        assert self.store.queue.reap() == Reaped(requeued=sum(back), failed=len(back) - sum(back))
+        assert self.store.reaper.reap() == Reaped(requeued=sum(back), failed=len(back) - sum(back))
 
     @rule(worker=WORKERS)
     def restart(self, worker: str) -> None:
         held = [run for _, _, run in self.all_runs() if run.state is RunState.LEASED and run.worker == worker]
         for run in held:
             run.back()
-        assert self.store.queue.release_worker(worker) == len(held)
+        assert self.store.reaper.free_worker(worker) == len(held)
 
     @precondition(lambda self: len(self.leases) > 3)
     @rule(which=st.integers(0, 1))

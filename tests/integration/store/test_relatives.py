@@ -24,7 +24,7 @@ SEARCH_SEED = 0
 
 
 def take(store: Store, *, prefix_key: str | None = None, worker: str = "w1") -> LeasedRun:
-    found = store.queue.take(offer(worker), lease_seconds=60.0, lock_seconds=60.0, prefix_key=prefix_key)
+    found = store.queue.claim(offer(worker), lease_seconds=60.0, lock_seconds=60.0, prefix_key=prefix_key)
     assert isinstance(found, LeasedRun)
     return found
 
@@ -137,7 +137,7 @@ class TestAccount:
     def test_shared_updates_are_kept_with_the_result_and_counted_for_the_job(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=2)
         for _ in range(2):
-            store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS - 30, shared_updates=30)
+            store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS - 30, shared_updates=30)
         run = store.runs.list(job.id).items[0]
         assert (run.updates, run.shared_updates) == (STEPS - 30, 30)
         found = store.jobs.detail(job.id)
@@ -150,7 +150,7 @@ class TestAccount:
     def test_more_than_was_trained_cannot_be_shared(self, bench: Bench, store: Store, shared: int) -> None:
         job = bench.running_job()
         with pytest.raises(InvalidValue, match="shared_updates"):
-            store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=0, shared_updates=shared)
+            store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=0, shared_updates=shared)
         assert store.jobs.get(job.id).updates_saved == 0
 
     def test_an_audit_is_committed_and_is_neither_a_rungs_result_nor_a_confirmation(
@@ -158,7 +158,7 @@ class TestAccount:
     ) -> None:
         job_id = started(bench, {"kind": RunKind.AUDIT, "rung": 2, "total_steps": 900})
         lease = take(store)
-        store.queue.finish(lease, loss=0.5, step=900, updates=900)
+        store.leases.finish(lease, loss=0.5, step=900, updates=900)
         assert store.runs.get(lease.run_id).state is RunState.SUCCEEDED
         state = study_state(store.planning.load(job_id))
         assert (state.updates_committed, state.trials[0].results, state.confirmations) == (900, (), ())

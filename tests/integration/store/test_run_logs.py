@@ -23,19 +23,19 @@ def text_of(store: Store, run_id: str) -> list[tuple[int, int, str]]:
 def test_pieces_are_kept_in_order_over_all_attempts(bench: Bench, store: Store) -> None:
     bench.ready_job()
     first = bench.claim()
-    store.queue.append_log(first, "epoch 1\n")
-    store.queue.append_log(first, "")
-    store.queue.fail(first, reason="it broke", retry=True)
-    store.queue.append_log(bench.claim(), "epoch 1\x00 again \ud800\n")
+    store.leases.append_log(first, "epoch 1\n")
+    store.leases.append_log(first, "")
+    store.leases.fail(first, reason="it broke", retry=True)
+    store.leases.append_log(bench.claim(), "epoch 1\x00 again \ud800\n")
     assert text_of(store, first.run_id) == [(0, 1, "epoch 1\n"), (1, 2, "epoch 1\\x00 again \\ud800\n")]
 
 
 def test_nothing_is_kept_of_a_worker_that_lost_its_lease(bench: Bench, store: Store) -> None:
     bench.ready_job()
     late = bench.claim()
-    store.queue.release(late)
+    store.leases.release(late)
     with pytest.raises(LeaseLost):
-        store.queue.append_log(late, "late")
+        store.leases.append_log(late, "late")
     assert text_of(store, late.run_id) == []
 
 
@@ -47,7 +47,7 @@ def test_of_a_log_without_end_the_beginning_and_the_end_are_kept_and_one_line_sa
     pieces = [f"{number:07}\n" * 1024 for number in range(80)]  # of 8 KiB
     told: list[str] = []
     for number, piece in enumerate(pieces):
-        store.queue.append_log(lease, piece)
+        store.leases.append_log(lease, piece)
         told += [text for seq, _, text in text_of(store, lease.run_id) if seq == number]  # as one who follows it
         kept = "".join(text for _, _, text in text_of(store, lease.run_id))
         assert len(kept) <= MAX_LOG_CHARACTERS + 100
@@ -60,7 +60,7 @@ def test_of_a_log_without_end_the_beginning_and_the_end_are_kept_and_one_line_sa
 def test_a_piece_larger_than_all_that_is_kept_is_cut_in_its_middle(bench: Bench, store: Store) -> None:
     bench.ready_job()
     lease = bench.claim()
-    store.queue.append_log(lease, "a" + "x" * MAX_LOG_CHARACTERS + "z")
+    store.leases.append_log(lease, "a" + "x" * MAX_LOG_CHARACTERS + "z")
     ((_, _, text),) = text_of(store, lease.run_id)
     assert text.startswith("ax")
     assert text.endswith("xz")

@@ -79,7 +79,7 @@ class TestLimits:
         first = bench.claim()
         bench.claim()
         assert bench.nothing_to_claim()
-        store.queue.finish(first, loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(first, loss=0.5, step=STEPS, updates=STEPS)
         assert bench.claim() is not None
 
     def test_what_one_team_may_not_run_another_does(self, bench: Bench, store: Store) -> None:
@@ -117,18 +117,18 @@ class TestLimits:
     def test_a_team_that_may_begin_nothing_still_has_its_jobs_ended(self, bench: Bench, store: Store) -> None:
         team(store, "vision")
         job = bench.ready_job(team="vision", runs=1)
-        store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
+        store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
         team(store, "vision", max_running_runs=0)
-        taken = store.queue.take(offer(), lease_seconds=60.0, lock_seconds=60.0)
+        taken = store.queue.claim(offer(), lease_seconds=60.0, lock_seconds=60.0)
         assert isinstance(taken, StudyLock)
         assert taken.job_id == job.id
 
     def test_no_more_is_planned_for_a_team_that_may_not_begin_what_it_has(self, bench: Bench, store: Store) -> None:
         team(store, "vision", max_running_runs=1)
         bench.ready_job(team="vision", runs=3)
-        store.queue.fail(bench.claim(), reason="it broke", retry=False)  # planning is due
+        store.leases.fail(bench.claim(), reason="it broke", retry=False)  # planning is due
         bench.claim()
-        assert store.queue.take(offer(), lease_seconds=60.0, lock_seconds=60.0) is None
+        assert store.queue.claim(offer(), lease_seconds=60.0, lock_seconds=60.0) is None
 
 
 NEEDS = {
@@ -183,9 +183,9 @@ class TestWorkersThatPeopleDecideAbout:
         held = bench.claim()
         store.workers.set_worker("w1", draining=True)
         assert bench.nothing_to_claim()
-        assert store.queue.heartbeat(held, lease_seconds=60.0).stop is None
-        store.queue.finish(held, loss=0.5, step=STEPS, updates=STEPS)
-        assert store.queue.take(offer(), lease_seconds=60.0, lock_seconds=60.0) is None
+        assert store.leases.heartbeat(held, lease_seconds=60.0).stop is None
+        store.leases.finish(held, loss=0.5, step=STEPS, updates=STEPS)
+        assert store.queue.claim(offer(), lease_seconds=60.0, lock_seconds=60.0) is None
         announce(store, "w1")
         assert bench.nothing_to_claim(), "a restart changes nothing"
         store.workers.set_worker("w1", draining=False)
@@ -197,9 +197,9 @@ class TestJobsThatStandStill:
         job = bench.ready_job(runs=2)
         held = bench.claim()
         store.jobs.pause(job.id)
-        assert store.queue.take(offer(), lease_seconds=60.0, lock_seconds=60.0) is None
-        assert store.queue.heartbeat(held, lease_seconds=60.0).stop == "the job is paused"
-        store.queue.release(held)
+        assert store.queue.claim(offer(), lease_seconds=60.0, lock_seconds=60.0) is None
+        assert store.leases.heartbeat(held, lease_seconds=60.0).stop == "the job is paused"
+        store.leases.release(held)
         assert store.runs.get(held.run_id).attempts == 0
         store.jobs.resume(job.id)
         assert bench.claim().run_id == held.run_id
@@ -207,22 +207,22 @@ class TestJobsThatStandStill:
     def test_a_job_at_its_limit_begins_nothing_and_is_planned(self, bench: Bench, store: Store, sql: Sql) -> None:
         job = bench.ready_job(runs=2)
         sql("UPDATE tuner_jobs SET limit_reached = 'enough', plan_due = :due", due=True)
-        taken = store.queue.take(offer(), lease_seconds=60.0, lock_seconds=60.0)
+        taken = store.queue.claim(offer(), lease_seconds=60.0, lock_seconds=60.0)
         assert isinstance(taken, StudyLock)
         assert taken.job_id == job.id
-        assert store.queue.take(offer(), lease_seconds=60.0, lock_seconds=60.0) is None
+        assert store.queue.claim(offer(), lease_seconds=60.0, lock_seconds=60.0) is None
 
 
 def test_a_run_goes_before_the_planning_of_its_job(bench: Bench, store: Store) -> None:
     bench.ready_job(runs=3)
-    store.queue.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
-    given = [store.queue.take(offer(), lease_seconds=60.0, lock_seconds=60.0) for _ in range(3)]
+    store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
+    given = [store.queue.claim(offer(), lease_seconds=60.0, lock_seconds=60.0) for _ in range(3)]
     assert [type(taken) for taken in given] == [LeasedRun, LeasedRun, StudyLock]
 
 
 def test_one_job_may_be_asked_for_alone(bench: Bench, store: Store) -> None:
     bench.ready_job(priority="high")
     other = bench.ready_job(priority="low")
-    taken = store.queue.take(offer(), lease_seconds=60.0, lock_seconds=60.0, job_id=other.id)
+    taken = store.queue.claim(offer(), lease_seconds=60.0, lock_seconds=60.0, job_id=other.id)
     assert isinstance(taken, LeasedRun)
     assert taken.job_id == other.id

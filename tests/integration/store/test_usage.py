@@ -29,12 +29,12 @@ def backdate(sql: Sql) -> Backdate:
 
 
 WRITES: dict[str, Callable[[Store, LeasedRun], object]] = {
-    "heartbeat": lambda store, lease: store.queue.heartbeat(lease, updates=5, lease_seconds=60.0),
-    "save_snapshot": lambda store, lease: store.queue.save_snapshot(lease, SnapshotRef(step=30, path="/d"), updates=5),
-    "finish": lambda store, lease: store.queue.finish(lease, loss=0.5, step=STEPS, updates=5),
-    "fail": lambda store, lease: store.queue.fail(lease, reason="broke", retry=False, updates=5),
-    "fail with retry": lambda store, lease: store.queue.fail(lease, reason="broke", retry=True, updates=5),
-    "release": lambda store, lease: store.queue.release(lease, updates=5),
+    "heartbeat": lambda store, lease: store.leases.heartbeat(lease, updates=5, lease_seconds=60.0),
+    "save_snapshot": lambda store, lease: store.leases.save_snapshot(lease, SnapshotRef(step=30, path="/d"), updates=5),
+    "finish": lambda store, lease: store.leases.finish(lease, loss=0.5, step=STEPS, updates=5),
+    "fail": lambda store, lease: store.leases.fail(lease, reason="broke", retry=False, updates=5),
+    "fail with retry": lambda store, lease: store.leases.fail(lease, reason="broke", retry=True, updates=5),
+    "release": lambda store, lease: store.leases.release(lease, updates=5),
 }
 
 
@@ -59,9 +59,9 @@ def test_time_counts_once_however_often_it_is_reported(bench: Bench, store: Stor
     lease = bench.claim()
     backdate(lease.run_id, 50.0)
     for _ in range(3):
-        store.queue.heartbeat(lease, lease_seconds=60.0)
+        store.leases.heartbeat(lease, lease_seconds=60.0)
     backdate(lease.run_id, 50.0)
-    store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+    store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
     assert store.runs.get(lease.run_id).device_seconds == pytest.approx(100.0, abs=5.0)
 
 
@@ -73,7 +73,7 @@ def test_a_worker_with_several_devices_uses_them_all(bench: Bench, store: Store,
     lease = take_run(store, mine)
     assert lease is not None
     backdate(lease.run_id, 10.0)
-    store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+    store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
     assert store.runs.get(lease.run_id).device_seconds == pytest.approx(40.0, abs=8.0)
     (pace,) = store.queue.paces("digits-mlp", "1")
     assert (pace.device_model, pace.updates) == ("A100", STEPS)
@@ -87,7 +87,7 @@ def test_a_silent_workers_time_counts_until_its_lease_ran_out(
     lease = bench.claim()
     backdate(lease.run_id, 1000.0)
     sql("UPDATE tuner_runs SET lease_expires_at = accounted_at + 60.0")
-    store.queue.reap()
+    store.reaper.reap()
     assert store.jobs.get(job.id).device_seconds == pytest.approx(60.0)
 
 
@@ -114,12 +114,12 @@ def test_a_measured_pace_tells_what_a_run_is_expected_to_take(
     bench.ready_job(runs=3)
     first = bench.claim()
     backdate(first.run_id, 900.0)
-    store.queue.finish(first, loss=0.5, step=STEPS, updates=STEPS)
+    store.leases.finish(first, loss=0.5, step=STEPS, updates=STEPS)
     second = bench.claim()
     expected = "SELECT expected_seconds FROM tuner_runs WHERE id = :id"
     assert sql(expected, id=second.run_id)[0][0] == pytest.approx(900.0, abs=20.0)
-    store.queue.save_snapshot(second, SnapshotRef(step=60, path="/d"))
-    store.queue.release(second)
+    store.leases.save_snapshot(second, SnapshotRef(step=60, path="/d"))
+    store.leases.release(second)
     again = bench.claim()
     assert again.run_id == second.run_id
     assert sql(expected, id=again.run_id)[0][0] == pytest.approx(300.0, abs=20.0)
@@ -129,9 +129,9 @@ def test_only_runs_that_were_trained_to_an_end_are_measured(bench: Bench, store:
     bench.ready_job(runs=2)
     failed = bench.claim()
     backdate(failed.run_id, 900.0)
-    store.queue.fail(failed, reason="it broke", retry=False, updates=1)
+    store.leases.fail(failed, reason="it broke", retry=False, updates=1)
     assert store.queue.paces("digits-mlp", "1") == ()
-    store.queue.finish(bench.claim(), loss=None, step=3, updates=3, reason="NaN")
+    store.leases.finish(bench.claim(), loss=None, step=3, updates=3, reason="NaN")
     assert [pace.updates for pace in store.queue.paces("digits-mlp", "1")] == [3]
 
 
@@ -141,11 +141,11 @@ class TestJobLimits:
     ) -> None:
         job = bench.ready_job(runs=2, limits=Limits(device_hours=1.0))
         one, other = bench.claim("w1"), bench.claim("w2")
-        assert store.queue.heartbeat(one, lease_seconds=60.0).stop is None
+        assert store.leases.heartbeat(one, lease_seconds=60.0).stop is None
         backdate(one.run_id, 3600.0)
-        stop = store.queue.heartbeat(one, lease_seconds=60.0).stop
+        stop = store.leases.heartbeat(one, lease_seconds=60.0).stop
         assert stop == "the job has reached its limit: its runs have taken 1 of 1 device hours"
-        assert store.queue.heartbeat(other, lease_seconds=60.0).stop == stop
+        assert store.leases.heartbeat(other, lease_seconds=60.0).stop == stop
         after = store.jobs.get(job.id)
         assert (after.limit_reached, after.plan_due) == ("its runs have taken 1 of 1 device hours", True)
         assert bench.kinds(job.id).count("job.limit_reached") == 1
@@ -155,19 +155,19 @@ class TestJobLimits:
     ) -> None:
         job = bench.ready_job(limits=Limits(wall_hours=2.0))
         bench.ready_job()
-        assert store.queue.enforce_limits() == 0
+        assert store.reaper.enforce_limits() == 0
         sql("UPDATE tuner_jobs SET started_at = started_at - 7200")
-        assert store.queue.enforce_limits() == 1
+        assert store.reaper.enforce_limits() == 1
         assert store.jobs.get(job.id).limit_reached == "it has been at work for 2 of 2 hours"
-        assert store.queue.enforce_limits() == 0
+        assert store.reaper.enforce_limits() == 0
 
     def test_a_paused_job_is_left_alone(self, bench: Bench, store: Store, sql: Sql) -> None:
         job = bench.ready_job(limits=Limits(wall_hours=2.0))
         store.jobs.pause(job.id)
         sql("UPDATE tuner_jobs SET started_at = started_at - 7200")
-        assert store.queue.enforce_limits() == 0
+        assert store.reaper.enforce_limits() == 0
         store.jobs.resume(job.id)
-        assert store.queue.enforce_limits() == 1
+        assert store.reaper.enforce_limits() == 1
 
 
 def test_a_worker_that_nobody_knows_counts_as_one_device(bench: Bench, store: Store, backdate: Backdate) -> None:
@@ -175,7 +175,7 @@ def test_a_worker_that_nobody_knows_counts_as_one_device(bench: Bench, store: St
     lease = take_run(store, offer("stranger", devices=3))
     assert lease is not None
     backdate(lease.run_id, 10.0)
-    store.queue.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
+    store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
     assert store.jobs.get(job.id).device_seconds == pytest.approx(10.0, abs=5.0)
     assert store.queue.paces("digits-mlp", "1") == ()
     announce(store, "stranger")

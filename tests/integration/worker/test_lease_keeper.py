@@ -47,7 +47,7 @@ class Away:
         self.outage = range(self.calls + after + 1, self.calls + after + calls + 1)
 
     @property
-    def queue(self):
+    def leases(self):
         return self
 
     @property
@@ -55,7 +55,7 @@ class Away:
         return self._store.workers
 
     def __getattr__(self, verb):
-        real = getattr(self._store.queue, verb)
+        real = getattr(self._store.leases, verb)
 
         def call(*args, **kwargs):
             self.calls += 1
@@ -229,7 +229,7 @@ def test_a_lease_past_its_time_that_nobody_took_still_lets_the_result_in(bench):
 
 @pytest.mark.parametrize("end", ["finish", "fail", "release"])
 def test_nothing_is_written_once_the_lease_is_lost(bench, end):
-    bench.site.store.queue.release_worker("w1")
+    bench.site.store.reaper.free_worker("w1")
     before = bench.run
 
     bench.evaluate(10)
@@ -248,7 +248,7 @@ def test_nothing_is_written_once_the_lease_is_lost(bench, end):
 
 
 def test_an_end_that_comes_after_the_loss_is_refused(bench):
-    bench.site.store.queue.release_worker("w1")
+    bench.site.store.reaper.free_worker("w1")
     assert not bench.keeper.finish(loss=0.5, step=60, updates=0, reason="")
     assert bench.run.state is RunState.QUEUED
 
@@ -276,7 +276,7 @@ def test_a_log_that_cannot_be_stored_costs_the_run_nothing(bench, monkeypatch):
     def refuse(lease, text):
         raise RuntimeError("the database refused a statement")
 
-    monkeypatch.setattr(bench.site.store.queue, "append_log", refuse)
+    monkeypatch.setattr(bench.site.store.leases, "append_log", refuse)
     bench.print("epoch 1\n")
     bench.evaluate(10)
     assert bench.keeper.finish(loss=0.5, step=60, updates=5, reason="")

@@ -28,7 +28,7 @@ class Bench:
 
     def take(self) -> LeasedRun | StudyLock | None:
         asked = offer("w1", workloads={"gated": "1"})
-        return self.store.queue.take(asked, lease_seconds=60.0, lock_seconds=60.0)
+        return self.store.queue.claim(asked, lease_seconds=60.0, lock_seconds=60.0)
 
     def lease(self) -> LeasedRun:
         """The next run, planned first where it must be."""
@@ -44,7 +44,7 @@ class Bench:
         return self.ahead.has_planned()
 
     def finish(self, lease: LeasedRun) -> None:
-        self.store.queue.finish(lease, loss=0.5, step=40, updates=40)
+        self.store.leases.finish(lease, loss=0.5, step=40, updates=40)
 
     @property
     def states(self) -> list[RunState]:
@@ -107,7 +107,7 @@ def test_a_worker_that_is_to_drain_plans_nothing(bench):
 def test_a_lost_lease_plans_nothing(bench):
     first = bench.lease()
     bench.store.jobs.pause(bench.job_id)
-    bench.store.queue.release(first)
+    bench.store.leases.release(first)
     assert not bench.plan_beside(first)
     assert not bench.ahead.broke_off
 

@@ -60,7 +60,7 @@ DUTIES = ["reap", "enforce_limits", "preempt", "prune"]
 
 
 def a_store(queue: Queue) -> Any:
-    return SimpleNamespace(queue=queue, events=queue)
+    return SimpleNamespace(reaper=queue, events=queue)
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def test_it_frees_the_runs_of_a_worker_that_went_silent(tmp_path: Path):
         world = World(store)
         job = world.job()
         world.started(job)
-        lease = store.queue.take(offer(), lease_seconds=0.001, lock_seconds=60.0)
+        lease = store.queue.claim(offer(), lease_seconds=0.001, lock_seconds=60.0)
         assert isinstance(lease, LeasedRun)
         reaper = Reaper(store, interval=timedelta(seconds=1))
         with quiet() as lines:

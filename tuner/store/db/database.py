@@ -1,7 +1,7 @@
 """Transactions: opened, tried again after a passing failure, committed whole or not at all.
 
-A method of a `Repository` of the store that is marked `reads` or `writes` runs inside one transaction, which it gets as
-its first argument and which its caller does not see.
+A method of a `Repository` that is marked `reads` or `writes` runs inside one transaction, which it gets as its first
+argument and which its caller does not see.
 """
 
 from __future__ import annotations

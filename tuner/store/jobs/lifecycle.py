@@ -14,8 +14,7 @@ from typing import TypeVar
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from tuner.errors import LeaseLost, NotFound
-from tuner.jobs.records import LeasedRun
+from tuner.errors import NotFound
 from tuner.jobs.states import (
     JOB_TRANSITIONS,
     RUN_TRANSITIONS,
@@ -108,21 +107,6 @@ def lock_job(tx: Tx, job_id: str) -> Job:
     if job is None:
         raise NotFound("job", key=job_id)
     return job
-
-
-def lock_leased(tx: Tx, lease: LeasedRun) -> tuple[Job, Run]:
-    """The rows of a lease's job and run, held until the transaction ends.
-
-    Raises:
-        LeaseLost: The token is not that of the run's present lease. An expired lease still holds while nobody has
-            freed the run: its result is as good as ever.
-    """
-    job = tx.session.scalar(select(Job).where(Job.id == lease.job_id).with_for_update(key_share=True))
-    held = select(Run).where(Run.id == lease.run_id, Run.lease_token == lease.token)
-    run = tx.session.scalar(held.with_for_update(key_share=True))
-    if job is None or run is None:
-        raise LeaseLost(lease.run_id)
-    return job, run
 
 
 def tell_run(tx: Tx, kind: EventKind, run: Run, **data: object) -> None:

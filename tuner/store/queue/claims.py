@@ -16,7 +16,8 @@ from tuner.schedules import Schedule
 from tuner.store.accounting.usage import expected_seconds
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run, Snapshot, Trial, Worker
-from tuner.store.jobs.lifecycle import EventKind, lock_leased, tell_run
+from tuner.store.jobs.lifecycle import EventKind, tell_run
+from tuner.store.queue.leases import lock_leased
 from tuner.store.queue.next_job import ClaimCandidate, ClaimRequest, claim_candidates, planning_is_due
 
 _SCHEDULER_LOCK = 0x6D61726B6574  # an advisory lock of its own; the bytes spell "market"
@@ -131,7 +132,7 @@ def _trial_options(tx: Tx, run: Run) -> dict[str, Any]:
     return options
 
 
-def lock_beside(tx: Tx, lease: LeasedRun, *, seconds: float) -> StudyLock | None:
+def lock_study_beside(tx: Tx, lease: LeasedRun, *, seconds: float) -> StudyLock | None:
     """The lock on the study of a leased run, where nothing of it waits and planning may find what comes next.
 
     Raises:

@@ -48,7 +48,7 @@ class _Place:
     obstacle: str | None
 
 
-def read_overview(session: Session, *, visibility: Visibility) -> tuple[QueueEntry, ...]:
+def read_queue_view(session: Session, *, visibility: Visibility) -> tuple[QueueEntry, ...]:
     """The open jobs that may be seen: in the order of their turns, then those of which nothing waits."""
     now = read_clock(session)
     fair_share = FairShare(session, now=now)

@@ -1,0 +1,126 @@
+"""What nobody asks for: runs freed whose leases have expired, limits enforced, runs stopped for urgent jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from tuner.errors import NotFound
+from tuner.jobs.states import RunState
+from tuner.store.accounting.usage import account
+from tuner.store.db.clock import Now, expired
+from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
+from tuner.store.db.models import Job, Run
+from tuner.store.jobs.job_limits import may_be_past_limits, note_limit
+from tuner.store.jobs.lifecycle import lock_job, unlock
+from tuner.store.queue.claims import lock_scheduler
+from tuner.store.queue.leases import requeue_or_fail
+from tuner.store.queue.preemption import tell_to_stop, victims
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reaped:
+    """What became of runs whose leases were taken away."""
+
+    requeued: int
+    failed: int
+    """Their attempts were used up."""
+
+
+class Reaper(Repository):
+    """Frees and stops runs."""
+
+    def free_worker(self, worker: str) -> int:
+        """Free at once what an earlier process of this worker's name held: its runs' leases and its study locks.
+
+        Called by a worker when it starts. The attempts count, as when a lease expires.
+
+        Returns:
+            How many runs were freed.
+        """
+        self._unlock_studies(worker)
+        freed = self._free(Run.worker == worker, reason=f"worker {worker} started anew")
+        return freed.requeued + freed.failed
+
+    def reap(self) -> Reaped:
+        """Free the runs whose leases have expired: back to the queue, or failed when their attempts are used up."""
+        return self._free(expired(Run.lease_expires_at, now=Now()), reason="its lease expired")
+
+    def enforce_limits(self) -> int:
+        """Mark the running jobs that have used up their device or wall hours; the next planning ends them.
+
+        Heartbeats see to it too; this does for jobs of which nothing is being trained.
+
+        Returns:
+            How many were marked.
+        """
+        return sum(self._note_limit(job_id) for job_id in self._jobs_past_limits())
+
+    def preempt(self) -> int:
+        """Have runs of lower classes stop where jobs of the highest class wait and no idle worker can take them.
+
+        A run that is told to stop ends at its next evaluation, with a snapshot, and goes back into the queue; the
+        attempt does not count.
+
+        Returns:
+            How many were told to stop.
+        """
+        return self._preempt() if self._somebody_must_stop() else 0
+
+    @reads
+    def _jobs_past_limits(self, session: Session) -> Sequence[str]:
+        return session.scalars(select(Job.id).where(may_be_past_limits(read_clock(session))).order_by(Job.seq)).all()
+
+    @writes
+    def _note_limit(self, tx: Tx, job_id: str) -> bool:
+        job = tx.session.scalar(select(Job).where(Job.id == job_id).with_for_update(key_share=True))
+        return job is not None and note_limit(tx, job)
+
+    @reads
+    def _somebody_must_stop(self, session: Session) -> bool:
+        return bool(victims(session, now=read_clock(session)))
+
+    @writes
+    def _preempt(self, tx: Tx) -> int:
+        lock_scheduler(tx)
+        return sum(tell_to_stop(tx, victim) for victim in victims(tx.session, now=tx.now))
+
+    def _free(self, which: ColumnElement[bool], *, reason: str) -> Reaped:
+        requeued = failed = 0
+        # A transaction per job: its row is locked first, like everywhere.
+        for job_id in self._jobs_to_free(which):
+            of_job = self._free_in_job(job_id, which=which, reason=reason)
+            requeued += of_job.requeued
+            failed += of_job.failed
+        return Reaped(requeued=requeued, failed=failed)
+
+    @reads
+    def _jobs_to_free(self, session: Session, which: ColumnElement[bool]) -> Sequence[str]:
+        leased = select(Run.job_id).where(Run.state == RunState.LEASED, which)
+        return session.scalars(leased.distinct().order_by(Run.job_id)).all()
+
+    @writes
+    def _free_in_job(self, tx: Tx, job_id: str, *, which: ColumnElement[bool], reason: str) -> Reaped:
+        try:
+            job = lock_job(tx, job_id)
+        except NotFound:  # cancelled and deleted since it was looked up
+            return Reaped(requeued=0, failed=0)
+        leased = select(Run).where(Run.job_id == job_id, Run.state == RunState.LEASED, which).order_by(Run.seq)
+        requeued = failed = 0
+        for run in tx.session.scalars(leased.with_for_update(key_share=True)).all():
+            account(tx, job, run, silent=True)
+            if requeue_or_fail(tx, job, run, reason=f"{reason} (worker {run.worker}, update {run.step})"):
+                requeued += 1
+            else:
+                failed += 1
+        return Reaped(requeued=requeued, failed=failed)
+
+    @writes
+    def _unlock_studies(self, tx: Tx, worker: str) -> None:
+        locked = select(Job).where(Job.lock_owner == worker).order_by(Job.seq).with_for_update(key_share=True)
+        for job in tx.session.scalars(locked):
+            unlock(job)
+            job.plan_due = True
