@@ -54,6 +54,10 @@ KILLED = {
         r"\(training code must not write to, or close, a file descriptor that it did not open\)",
         "",
     ),
+    "hoard": (
+        r"the runner was killed: out of memory: with what it started it has more than it may",
+        "Most memory seen: 1,",
+    ),
 }
 STUCK = {
     "spin": (NO_PROGRESS, "Where it stood (most recent call first):\n"),
@@ -65,10 +69,6 @@ STUCK = {
     "stop_itself": (
         NO_PROGRESS + r" \(it was stopped by a signal, SIGSTOP or SIGTSTP, and nobody let it go on\)",
         "",
-    ),
-    "hoard": (
-        r"the runner was killed: out of memory: with what it started it has more than it may",
-        "Most memory seen: 1,",
     ),
 }
 RAISED = {
@@ -93,7 +93,8 @@ class Session:
             if how not in FINAL:  # two attempts went wrong already; the third is the last
                 site.sql("UPDATE tuner_runs SET attempts = 2 WHERE id = ?", self.runs[how])
             self.runs[f"after {how}"] = self.enqueue("look_around", folder=site.folder)
-        self.worker = site.worker(silence_limit=2, runner_memory_mb=1024)
+        silence = {"silence_limit": 2} if STUCK.keys() & self.runs.keys() else {}
+        self.worker = site.worker(**silence, runner_memory_mb=1024)
 
     def enqueue(self, how: str, *, folder: Path) -> str:
         return self.site.enqueue("hostile", options={"how": how, "folder": str(folder)})

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from tuner.search.decision.decisions import MEASURED_AGAINST, Audit, Confirm, TrialView
 from tuner.search.decision.rungs import audits, confirm_seeds, most_confirmations
@@ -122,7 +122,7 @@ def _is_behind(row: Sequence[float], *, best: Sequence[float]) -> bool:
     if len(apart) < SETTLING_SEEDS or mean <= 0:
         return False
     error = statistics.stdev(apart) / math.sqrt(len(apart))
-    return mean > float(student.ppf(_SETTLED, len(apart) - 1)) * error
+    return mean > float(stdtrit(len(apart) - 1, _SETTLED)) * error
 
 
 def _losses(
