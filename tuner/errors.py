@@ -2,6 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
+
+class NotGiven:
+    """The type of `NOT_GIVEN`."""
+
+
+NOT_GIVEN: Final = NotGiven()
+"""Stands for the value of a field that was left out."""
+
+
+def refusal_text(
+    field: str, *, value: object, allowed: str, hint: str = "", write: Callable[[object], str] = repr
+) -> str:
+    """The sentence that refuses a value: ``"width must be at least 1, got 0. Units of the layer"``.
+
+    Args:
+        field: Where the value stands.
+        value: The refused value, or `NOT_GIVEN`.
+        allowed: What would have been accepted, in words that continue "must be".
+        hint: What to do about it.
+        write: Writes the value.
+    """
+    if value is NOT_GIVEN:
+        got = ""
+    else:
+        got = ", but it is empty" if isinstance(value, str) and not value else f", got {write(value)}"
+    return f"{field} must be {allowed}{got}{'. ' + hint if hint else ''}"
+
 
 class TunerError(Exception):
     """Something went wrong that Schedule Tuner can name."""
@@ -14,17 +44,17 @@ class InvalidValue(TunerError, ValueError):
 
     Args:
         field: Where the value stands, dotted from the outermost object: ``"family.cooldown"``.
-        value: What was given.
+        value: The refused value; `NOT_GIVEN` for a field that was left out.
         allowed: What would have been accepted, in words that continue "must be": ``"in (0, 1]"``.
         hint: What to do about it; empty when ``allowed`` says it all.
     """
 
-    def __init__(self, field: str, *, value: object, allowed: str, hint: str = "") -> None:
+    def __init__(self, field: str, *, allowed: str, value: object = NOT_GIVEN, hint: str = "") -> None:
         self.field = field
         self.value = value
         self.allowed = allowed
         self.hint = hint
-        super().__init__(f"{field} must be {allowed}, got {value!r}{'. ' + hint if hint else ''}")
+        super().__init__(refusal_text(field, value=value, allowed=allowed, hint=hint))
 
 
 class NotFound(TunerError):

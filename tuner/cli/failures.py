@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import typer
 
-from tuner.errors import DatabaseUnavailable, TunerError
+from tuner.errors import DatabaseUnavailable, TunerError, refusal_text
 
 _SERVER_ERRORS = 500
 
@@ -58,15 +58,14 @@ def in_our_words(refused: typer.BadParameter) -> str:
     """
     from pydantic import ValidationError
 
-    from tuner.jobs.admission.strict_json import refusals
+    from tuner.validation import allowed_by
 
     if not isinstance(refused.__cause__, ValidationError):
         return refused.message
     errors = refused.__cause__.errors()
     if errors[0]["type"] == "value_error":  # a choice: the parser's own words tell value and choices
         return str(errors[0]["ctx"]["error"]).rstrip(".")
-    first = refusals(errors)[0]
-    return f"it must be {first.allowed}, got {first.value!r}"
+    return refusal_text("it", value=errors[0]["input"], allowed=allowed_by(errors[0]))
 
 
 def _is_outage(error: TunerError) -> bool:

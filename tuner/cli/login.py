@@ -89,7 +89,7 @@ def _asked_for() -> str:
     """
     token = (getpass.getpass("Token: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
     if not (token and token.isascii() and token.isprintable()):
-        raise InvalidValue("the token", value="", allowed="given: it begins with stt_", hint="Admins make tokens")
+        raise InvalidValue("the token", allowed="given: it begins with stt_", hint="Admins make tokens")
     return token
 
 

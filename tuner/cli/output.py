@@ -68,7 +68,7 @@ def confirm_action(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InvalidValue("--yes", value="", allowed="given where nobody can be asked", hint=question)
+        raise InvalidValue("--yes", allowed="given where nobody can be asked", hint=question)
     typer.confirm(question, abort=True, err=True)
 
 

@@ -54,6 +54,8 @@ def workloads(
 
 def describe(info: WorkloadInfo) -> None:
     """Print what a workload tells about itself."""
+    from tuner.validation import limits_of
+
     show(f"{info.name} (version {info.version}, {info.level.value}): {info.description}")
     show(f"Full training run: {info.default_steps:,} updates, unless the job says otherwise.\n")
     options: dict[str, dict[str, Any]] = info.options_schema.get("properties", {})
@@ -61,16 +63,7 @@ def describe(info: WorkloadInfo) -> None:
         show_table(
             ("OPTION", "DEFAULT", "ALLOWED", "DESCRIPTION"),
             [
-                (name, str(schema.get("default", "")), _allowed(schema), schema.get("description", ""))
+                (name, str(schema.get("default", "")), limits_of(schema), schema.get("description", ""))
                 for name, schema in options.items()
             ],
         )
-
-
-def _allowed(schema: dict[str, Any]) -> str:
-    """What a JSON schema of a scalar allows, in a few characters."""
-    if "enum" in schema:
-        return " | ".join(str(value) for value in schema["enum"])
-    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[bound]}" for bound, sign in bounds.items() if bound in schema]
-    return ", ".join(limits) or str(schema.get("type", ""))

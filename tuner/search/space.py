@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from tuner.errors import InvalidValue
 from tuner.schedules import FAMILIES, Schedule
+from tuner.validation import allowed_by, one_of_names
 
 Value = bool | float | int | str
 """What one parameter of the space takes."""
@@ -228,7 +229,7 @@ def _check_names(family: FamilySpace, *, field: str) -> None:
     known = [name for name in FAMILIES[family.name].model_fields if name != "name"]
     for name in family.params:
         if name not in known:
-            allowed = f"one of its parameters: {', '.join(known)}" if known else "absent: it has no parameters"
+            allowed = one_of_names(known, kind=f"parameters of {family.name}")
             raise InvalidValue(f"{field}.params", value=name, allowed=allowed)
 
 
@@ -237,11 +238,11 @@ def _check_corner(corner: Mapping[str, Value], *, field: str) -> None:
         _schedule(corner)
     except ValidationError as error:
         first = error.errors()[0]
-        cause = first.get("ctx", {}).get("error")
-        allowed = cause.allowed if isinstance(cause, InvalidValue) else first["msg"].removeprefix("Input should be ")
         names = first["loc"][2:]  # after "family" and its name
         value = first["input"] if names else dict(corner)
-        raise InvalidValue(".".join((field, "params", *map(str, names))), value=value, allowed=allowed) from None
+        raise InvalidValue(
+            ".".join((field, "params", *map(str, names))), value=value, allowed=allowed_by(first)
+        ) from None
 
 
 def _starts_at_peak(family: str, params: Mapping[str, Value]) -> bool:

@@ -9,12 +9,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from tuner.errors import InvalidValue
+from tuner.errors import NOT_GIVEN, InvalidValue
 from tuner.search.space import OptimizerKind
 from tuner.training.command_process import PLACEHOLDER, run_command
 from tuner.training.options import WorkloadOptions
 from tuner.training.run import TrainingRun
 from tuner.training.workload import OpaqueWorkload, Workload
+from tuner.validation import allowed_by
 
 _GIVEN = ("python", "device", "lrs_file", "reports", "schedule_file", "seed", "snapshot_dir", "total_steps")
 """What an argument may hold besides the options."""
@@ -134,7 +135,8 @@ def _options_class(file: CommandFile, *, path: Path) -> type[WorkloadOptions]:
 def _refused(error: ValidationError, *, path: Path, within: tuple[str, ...] = ()) -> InvalidValue:
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, (*within, *first["loc"])))
-    return InvalidValue(f"{path}: {where}", value=first["input"], allowed=f"valid ({first['msg']})")
+    value = NOT_GIVEN if first["type"] == "missing" else first["input"]
+    return InvalidValue(f"{path}: {where}", value=value, allowed=allowed_by(first))
 
 
 def _leads(command: tuple[str, ...], *, name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuner.errors import InvalidValue, WorkloadError
+from tuner.validation import allowed_by, one_of_names
 
 
 class WorkloadOptions(BaseModel):
@@ -47,24 +48,6 @@ def parse_options(options: type[OptionsT], given: dict[str, Any]) -> OptionsT:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
-    properties = options_schema(options).get("properties", {})
-    if name not in properties:
-        known = f"one of {', '.join(sorted(properties))}" if properties else "absent: there are no options"
-        raise InvalidValue("options", value=name, allowed=known)
-    raise InvalidValue(f"options.{name}", value=first["input"], allowed=_allowed(properties[name]))
-
-
-def _allowed(schema: dict[str, Any]) -> str:
-    """What an option accepts, in words that continue "must be"."""
-    if "enum" in schema:
-        return f"one of {', '.join(repr(value) for value in schema['enum'])}"
-    words = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
-    kind = words.get(schema.get("type", ""), "as its description says")
-    low = next((f"{sign}{schema[key]}" for key, sign in _LOW.items() if key in schema), "")
-    high = next((f"{schema[key]}{sign}" for key, sign in _HIGH.items() if key in schema), "")
-    multiple = f", a multiple of {schema['multipleOf']}" if "multipleOf" in schema else ""
-    return f"{kind} in {low or '(-inf'}, {high or 'inf)'}{multiple}" if low or high else kind
-
-
-_LOW = {"minimum": "[", "exclusiveMinimum": "("}
-_HIGH = {"maximum": "]", "exclusiveMaximum": ")"}
+    if name not in options.model_fields:
+        raise InvalidValue("options", value=name, allowed=one_of_names(sorted(options.model_fields), kind="options"))
+    raise InvalidValue(f"options.{name}", value=first["input"], allowed=allowed_by(first))

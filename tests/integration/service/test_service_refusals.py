@@ -72,13 +72,13 @@ REFUSED_JOBS: dict[str, tuple[dict[str, Any], str, Any, str]] = {
         {"workload": "digits-mlp", "options": {"width": "wide"}},
         "options.width",
         "wide",
-        "of type integer",
+        "a whole number",
     ),
     "truth for an option's number": (
         {"workload": "digits-mlp", "options": {"width": True}},
         "options.width",
         True,
-        "of type integer",
+        "a whole number",
     ),
     "option not among its values": (
         {"workload": "digits-mlp", "options": {"optimizer": "lion"}},

@@ -183,7 +183,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ((), "the schedule must be named by exactly one of --family, --spec and --job, got ''"),
+            ((), "the schedule must be named by exactly one of --family, --spec and --job. docs"),
             (("--family", "wsd", "--spec", "-"), "exactly one of --family, --spec and --job, got '--family --spec'"),
             (("--spec", "-", "--floor", "0.1"), "--family must be given with --floor"),
             (("--family", "linear", "--trial", "3"), "--job must be given with --trial"),

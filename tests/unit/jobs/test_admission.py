@@ -84,8 +84,8 @@ class TestRefusals:
             ({"widht": 3}, "options.widht", "one of the options of digits-mlp: width, dropout, optimizer"),
             ({"width": 0}, "options.width", "at least 1"),
             ({"width": 2000}, "options.width", "at most 1024"),
-            ({"width": True}, "options.width", "of type integer"),
-            ({"width": None}, "options.width", "of type integer"),
+            ({"width": True}, "options.width", "a whole number"),
+            ({"width": None}, "options.width", "a whole number"),
             ({"dropout": 1.0}, "options.dropout", "below 1"),
             ({"optimizer": "lion"}, "options.optimizer", "one of 'sgd', 'adam'"),
         ],
@@ -183,7 +183,7 @@ class TestSearchedOptions:
 
     def test_real_numbers_for_an_option_of_whole_ones_are_refused_although_both_ends_are_whole(self):
         error = self.refused(width={"kind": "float", "low": 1, "high": 64})
-        assert (error.field, error.allowed) == ("search.options.width", "of type integer")
+        assert (error.field, error.allowed) == ("search.options.width", "a whole number")
 
     def test_the_option_that_chooses_the_optimizer_is_refused_with_what_to_do(self):
         error = self.refused(optimizer={"kind": "choice", "values": ["sgd", "adam"]})

@@ -125,7 +125,7 @@ def test_a_schedule_outside_the_space_has_no_values(schedule: Schedule) -> None:
         (
             FamilySpace(name="polynomial", params={"power": IntRange(low=0, high=3)}),
             "families.0.params.power",
-            "than 0",
+            "above 0",
         ),
         (FamilySpace(name="exponential"), "families.0.params", "rate alone"),
     ],

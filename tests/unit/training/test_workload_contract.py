@@ -30,13 +30,13 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("given", "message"),
         [
-            ({"width": 9}, r"options\.width must be a whole number in \[1, 8\], got 9"),
-            ({"width": 1.5}, r"options\.width must be a whole number in \[1, 8\], got 1\.5"),
-            ({"rate": 1.0}, r"options\.rate must be a number in \(0(\.0)?, 1(\.0)?\), got 1\.0"),
-            ({"size": 12}, r"options\.size must be a whole number in \[8, inf\), a multiple of 8, got 12"),
+            ({"width": 9}, r"options\.width must be at most 8, got 9"),
+            ({"width": 1.5}, r"options\.width must be a whole number, got 1\.5"),
+            ({"rate": 1.0}, r"options\.rate must be below 1, got 1\.0"),
+            ({"size": 12}, r"options\.size must be a multiple of 8, got 12"),
             ({"optimizer": "lion"}, r"options\.optimizer must be one of 'sgd', 'adam', got 'lion'"),
             ({"flag": "perhaps"}, r"options\.flag must be true or false, got 'perhaps'"),
-            ({"widht": 4}, r"options must be one of flag, optimizer, rate, size, width, got 'widht'"),
+            ({"widht": 4}, r"options must be one of the options: flag, optimizer, rate, size, width, got 'widht'"),
         ],
     )
     def test_a_refusal_names_field_value_and_what_is_allowed(self, given, message):

@@ -105,7 +105,7 @@ def set_webhook(
     wanted = {"url": target, "events": event or None, "format": form, "enabled": enabled}
     change = {field: value for field, value in wanted.items() if value is not None}
     if not change:
-        raise InvalidValue("the change", value="", allowed="given by at least one option")
+        raise InvalidValue("the change", allowed="given by at least one option")
     with Client.from_profile(url) as client:
         changed = client.webhooks.change(webhook, change)
     if as_json:

@@ -126,7 +126,7 @@ def set_job(
     change: dict[str, Any] = {field: value for field, value in plain.items() if value is not None}
     change |= amounts({"max_updates": max_updates}) | ({"limits": limits} if limits else {})
     if not change:
-        raise InvalidValue("the change", value="", allowed="given by at least one option", hint="`tuner set --help`")
+        raise InvalidValue("the change", allowed="given by at least one option", hint="`tuner set --help`")
     _steer(job, url=url, as_json=as_json, act=lambda client, job_id: client.change(job_id, change), done="Changed")
 
 

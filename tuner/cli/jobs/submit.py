@@ -124,7 +124,7 @@ def submit(
         },
     )
     if "workload" not in request:
-        raise InvalidValue("WORKLOAD", value="", allowed="given", hint="`tuner workloads` lists them")
+        raise InvalidValue("WORKLOAD", allowed="given", hint="`tuner workloads` lists them")
     if dry_run:
         print_price(request, url=url, as_json=as_json)
         return

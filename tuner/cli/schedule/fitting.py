@@ -75,7 +75,7 @@ def compress(
     with the run, and the warm-up keeps its least number of updates. A longer run works the same way.
     """
     if from_steps is None and not job:
-        raise InvalidValue("--from-steps", value="", allowed="given where the schedule is no job's")
+        raise InvalidValue("--from-steps", allowed="given where the schedule is no job's")
     schedule, run = Source(
         family=family,
         parameters=tuple(param or ()),
@@ -151,7 +151,7 @@ def scale(
     ).read(url=url, fits=bool(job))
     before = from_batch or run.batch_size
     if before is None:
-        raise InvalidValue("--from-batch", value="", allowed="given where no job tells the batch size")
+        raise InvalidValue("--from-batch", allowed="given where no job tells the batch size")
     from tuner.exports import schedule_json
     from tuner.schedules.scaling import ScalingRule, scaled_to_batch
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuner.cli.job_ids import find_job
 from tuner.cli.parsing import assignments, document
-from tuner.errors import InvalidValue
+from tuner.errors import NOT_GIVEN, InvalidValue
 
 if TYPE_CHECKING:
     from tuner.exports import Run
@@ -54,11 +54,11 @@ class Source:
         given = [option for option, text in named.items() if text]
         if len(given) != 1:
             allowed = "named by exactly one of --family, --spec and --job"
-            raise InvalidValue("the schedule", value=" ".join(given), allowed=allowed, hint=_DOCUMENTED)
+            raise InvalidValue("the schedule", value=" ".join(given) or NOT_GIVEN, allowed=allowed, hint=_DOCUMENTED)
         if self._flags() and not self.family:
-            raise InvalidValue("--family", value="", allowed=f"given with {', '.join(self._flags())}")
+            raise InvalidValue("--family", allowed=f"given with {', '.join(self._flags())}")
         if self.trial is not None and not self.job:
-            raise InvalidValue("--job", value="", allowed="given with --trial")
+            raise InvalidValue("--job", allowed="given with --trial")
         if self.job:
             return self._of_job(url=url)
         from tuner.exports import Run

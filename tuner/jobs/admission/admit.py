@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -19,6 +19,7 @@ from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.search.decision.rungs import price
 from tuner.search.settings import SearchSettings
 from tuner.search.space import FloatRange, OptimizerKind, Parameter, Value, default_space
+from tuner.validation import phrase
 
 
 class SearchRequest(SearchSettings):
@@ -172,27 +173,11 @@ def _offered(name: str, *, workloads: Sequence[WorkloadInfo]) -> WorkloadInfo:
     raise InvalidValue("workload", value=name, allowed=f"one of {', '.join(names)}", hint=hint)
 
 
-_PHRASES: Mapping[str, Callable[[Any], str]] = {
-    "type": lambda wanted: f"of type {wanted}",
-    "enum": lambda values: f"one of {', '.join(repr(value) for value in values)}",
-    "const": repr,
-    "minimum": lambda limit: f"at least {limit}",
-    "maximum": lambda limit: f"at most {limit}",
-    "exclusiveMinimum": lambda limit: f"above {limit}",
-    "exclusiveMaximum": lambda limit: f"below {limit}",
-    "multipleOf": lambda step: f"a multiple of {step}",
-    "minLength": lambda length: f"at least {length} characters long",
-    "maxLength": lambda length: f"at most {length} characters long",
-    "pattern": lambda pattern: f"text that matches {pattern}",
-}
-
-
 def _refused_option(
     violation: SchemaViolation, *, properties: Mapping[str, Any], within: tuple[str, ...] = ("options",)
 ) -> InvalidValue:
     path = tuple(violation.absolute_path)
-    phrase = _PHRASES.get(str(violation.validator))
-    allowed = phrase(violation.validator_value) if phrase else f"valid ({violation.message})"
+    allowed = phrase(str(violation.validator), violation.validator_value, message=violation.message)
     description = properties.get(str(path[0]), {}).get("description", "") if path else ""
     return InvalidValue(dotted((*within, *path)), value=violation.instance, allowed=allowed, hint=description)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
-from tuner.errors import InvalidValue
+from tuner.errors import NOT_GIVEN, InvalidValue, refusal_text
+from tuner.validation import allowed_by, one_of_names
 
 MAX_DEPTH = 32
 """Objects and arrays within one another; far more than any request needs."""
@@ -120,7 +121,7 @@ def unknown_field(path: Loc, *, loc: Loc, known: Iterable[str], value: Any, kind
     names = tuple(known)
     close = get_close_matches(str(path[-1]), names, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else "Leave it out."
-    one_of = f"one of the {kind}" + (f": {', '.join(names)}" if names else "")
+    one_of = one_of_names(names, kind=kind) if names else f"one of the {kind}"
     return Refusal(
         loc=loc,
         field=dotted(path),
@@ -178,61 +179,27 @@ def _refusal(error: Mapping[str, Any], *, schema: Mapping[str, Any]) -> Refusal:
         return _refused(path, loc=error["loc"], value=cause.value, allowed=cause.allowed, hint=cause.hint)
     if kind == "extra_forbidden":
         return unknown_field(path, loc=error["loc"], known=known, value=error["input"])
+    allowed = allowed_by(error)
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         path = (*path, context["discriminator"].strip("'"))
-        return _refused(path, loc=error["loc"], value=context.get("tag"), allowed=_allowed(error, context))
-    if kind in {"missing", "json_invalid"}:
-        field, what = dotted(path), "is missing" if kind == "missing" else f"is not JSON: {context['error']}"
-        allowed = "given" if kind == "missing" else "valid JSON"
+    if kind == "union_tag_invalid":
+        return _refused(path, loc=error["loc"], value=context["tag"], allowed=allowed)
+    if kind in {"missing", "union_tag_not_found", "json_invalid"}:
+        field, what = dotted(path), f"is not JSON: {context['error']}" if kind == "json_invalid" else "is missing"
         return Refusal(loc=error["loc"], field=field, message=f"{field} {what}", value=None, allowed=allowed, hint="")
-    return _refused(path, loc=error["loc"], value=error["input"], allowed=_allowed(error, context))
+    return _refused(path, loc=error["loc"], value=error["input"], allowed=allowed)
 
 
 def _refused(path: Loc, *, loc: Loc, value: Any, allowed: str, hint: str = "") -> Refusal:
-    field, given = dotted(path), shown(value)
-    message = f"{field} must be {allowed}, got {json.dumps(given, ensure_ascii=False)}{'. ' + hint if hint else ''}"
-    return Refusal(loc=loc, field=field, message=message, value=given, allowed=allowed, hint=hint)
+    field, cut = dotted(path), value if value is NOT_GIVEN else shown(value)
+    message = refusal_text(field, value=cut, allowed=allowed, hint=hint, write=_json_text)
+    return Refusal(
+        loc=loc, field=field, message=message, value=None if cut is NOT_GIVEN else cut, allowed=allowed, hint=hint
+    )
 
 
-def _kind(context: Mapping[str, Any]) -> str:
-    return "an object" if context.get("field_type") == "Dictionary" else "a list"
-
-
-_PHRASES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "int_type": lambda _: "a whole number",
-    "int_from_float": lambda _: "a whole number",
-    "int_parsing": lambda _: "a whole number",
-    "float_type": lambda _: "a number",
-    "float_parsing": lambda _: "a number",
-    "finite_number": lambda _: "a finite number",
-    "bool_type": lambda _: "true or false",
-    "string_type": lambda _: "text",
-    "dict_type": lambda _: "a JSON object",
-    "model_type": lambda _: "a JSON object",
-    "model_attributes_type": lambda _: "a JSON object",
-    "list_type": lambda _: "a JSON array",
-    "tuple_type": lambda _: "a JSON array",
-    "set_type": lambda _: "a JSON array",
-    "frozen_set_type": lambda _: "a JSON array",
-    "greater_than": lambda context: f"above {context['gt']}",
-    "greater_than_equal": lambda context: f"at least {context['ge']}",
-    "less_than": lambda context: f"below {context['lt']}",
-    "less_than_equal": lambda context: f"at most {context['le']}",
-    "string_too_short": lambda context: f"text of at least {context['min_length']} characters",
-    "string_too_long": lambda context: f"text of at most {context['max_length']} characters",
-    "too_short": lambda context: f"{_kind(context)} of at least {context['min_length']}",
-    "too_long": lambda context: f"{_kind(context)} of at most {context['max_length']}",
-    "string_pattern_mismatch": lambda context: f"text that matches {context['pattern']}",
-    "literal_error": lambda context: f"one of {context['expected']}",
-    "enum": lambda context: f"one of {context['expected']}",
-    "union_tag_invalid": lambda context: f"one of {context['expected_tags']}",
-    "union_tag_not_found": lambda _: "given",
-}
-
-
-def _allowed(error: Mapping[str, Any], context: Mapping[str, Any]) -> str:
-    phrase = _PHRASES.get(error["type"])
-    return phrase(context) if phrase else f"valid ({error['msg']})"
+def _json_text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _joined(path: Loc, *, field: str) -> Loc:
