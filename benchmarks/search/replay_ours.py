@@ -10,7 +10,7 @@ from random import Random
 from benchmarks.search.table import HORIZON, SPACE, Config, recorded
 from tuner.search.configuration import Configuration
 from tuner.search.decision.decisions import NewTrial, StudyState, TrialStatus
-from tuner.search.sampler.acquisition import most_promising
+from tuner.search.sampler.acquisition import propose_among
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 
@@ -64,18 +64,18 @@ def search(
 
     def ask(state: StudyState, decision: NewTrial) -> Configuration:
         if chooser is None:
-            return most_promising(order, state=state)
+            return propose_among(order, state=state)
         tried = {trial.schedule for trial in state.trials}
         left = [config for one, config in by_schedule.items() if one not in tried]
         return Configuration(schedule=chooser(left, state, decision).schedule)
 
-    def executed(configuration: Configuration, steps: int, _: int) -> int:
+    def run_cost(configuration: Configuration, steps: int, _: int) -> int:
         config = by_schedule[configuration.schedule]
         shared = min(config.hold(steps), trunks[config.peak_lr])
         trunks[config.peak_lr] = max(config.hold(steps), trunks[config.peak_lr])
         return steps - shared
 
-    result = simulate(settings, loss=loss, ask=ask, executed=executed, workers=1)
+    result = simulate(settings, loss=loss, ask=ask, run_cost=run_cost, workers=1)
     asked = [by_schedule[trial.schedule] for trial in result.state.trials if trial.schedule is not None]
     trained = {
         by_schedule[trial.schedule]

@@ -153,7 +153,7 @@ def _ours(task: Task, seed: int, *, budget: int, finalists: int = 3, seeds: int 
     result = simulate(
         settings,
         loss=lambda configuration, steps, run_seed: run(configuration, steps, run_seed)[0],
-        executed=lambda configuration, steps, run_seed: run(configuration, steps, run_seed)[1],
+        run_cost=lambda configuration, steps, run_seed: run(configuration, steps, run_seed)[1],
         workers=1,
     )
     if result.winner is None or result.winner.schedule is None:

@@ -14,7 +14,7 @@ import optuna
 from benchmarks.search.oracle import TASKS, Task, final_loss, space_of
 from benchmarks.search.study import random_point, suggest, suggest_one
 from tuner.search.configuration import Configuration, option_values
-from tuner.search.sampler.grid import drawn
+from tuner.search.sampler.grid import sample_value
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import Choice, FloatRange, Parameter
@@ -107,7 +107,7 @@ def _random(task: Task, seed: int) -> Configuration:
     tried = []
     for _ in range(BUDGET):
         schedule = space_of(task).build(random_point(space_of(task), rng=rng))
-        options = {name: drawn(parameter, rng=rng) for name, parameter in RANGES[task.name].items()}
+        options = {name: sample_value(parameter, rng=rng) for name, parameter in RANGES[task.name].items()}
         tried.append(Configuration(schedule=schedule, options=option_values(options)))
     return _best(task, tried, seed=seed)
 

@@ -1,4 +1,4 @@
-"""What a trial tries: a schedule, and values for those of the workload's options that are searched along with it."""
+"""The configuration of a trial: a schedule, and values of the searched options of the workload."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tuner.search.settings import SearchSettings
 from tuner.search.space import Parameter, Value
 
 OPTION: Final = "option."
-"""Before the name of an option where it stands beside the parameters of the schedule."""
+"""Prefix of an option's name among the parameters of the schedule."""
 OptionValues = tuple[tuple[str, Value], ...]
-"""Options by name, in the order of their names: hashable, for what was tried is looked up."""
+"""Option values in the order of their names: hashable, so that configurations can be keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Configuration:
     schedule: Schedule
     """At the full horizon."""
     options: OptionValues = ()
-    """Of the options that are searched; the others are the job's."""
+    """Values of the searched options; the others are the job's."""
 
     @property
     def label(self) -> str:
@@ -34,33 +34,33 @@ class Configuration:
 
 
 def label_of(schedule: Schedule, *, options: Mapping[str, Any]) -> str:
-    """What people call a configuration: its schedule's label, then each searched option with its value."""
-    return ", ".join([schedule.label, *(f"{name} {_told(value)}" for name, value in options.items())])
+    """The label of a configuration: its schedule's, then each searched option with its value."""
+    return ", ".join([schedule.label, *(f"{name} {_format(value)}" for name, value in options.items())])
 
 
 def option_values(options: Mapping[str, Value]) -> OptionValues:
-    """Options as they are compared by."""
+    """Option values in the order of their names."""
     return tuple(sorted(options.items()))
 
 
 def option_parameters(settings: SearchSettings) -> dict[str, Parameter]:
-    """The searched options under the names that they have beside the schedule's parameters: ``option.dropout``."""
+    """The searched options under their names among the schedule's parameters: ``option.dropout``."""
     return {f"{OPTION}{name}": parameter for name, parameter in sorted(settings.options.items())}
 
 
 def values_of(configuration: Configuration, *, settings: SearchSettings) -> dict[str, Value] | None:
-    """The point at which a search has this configuration, options included; ``None`` where it does not."""
+    """The point of a search that is this configuration, options included; ``None`` where there is none."""
     values = settings.searched_space.values_of(configuration.schedule)
     options, ranges = dict(configuration.options), settings.options
     if values is None or options.keys() != ranges.keys():
         return None
-    if not all(ranges[name].holds(value) for name, value in options.items()):
+    if not all(ranges[name].contains(value) for name, value in options.items()):
         return None
     return values | {f"{OPTION}{name}": value for name, value in options.items()}
 
 
 def search_digest(settings: SearchSettings) -> str:
-    """SHA-256 of what is searched, in hexadecimal: the space, and the options where there are any."""
+    """SHA-256 in hexadecimal of the space, and of the searched options where there are any."""
     digest = settings.searched_space.digest
     if not settings.options:
         return digest
@@ -68,5 +68,5 @@ def search_digest(settings: SearchSettings) -> str:
     return hashlib.sha256(f"{digest} {json.dumps(options, sort_keys=True)}".encode()).hexdigest()
 
 
-def _told(value: object) -> str:
+def _format(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

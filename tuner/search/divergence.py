@@ -1,4 +1,4 @@
-"""Up to which peak rate training lasts, as far as the runs tell."""
+"""The probability that training at a peak rate does not diverge, estimated from the runs."""
 
 from __future__ import annotations
 
@@ -12,71 +12,73 @@ from scipy.special import ndtr
 
 Array = NDArray[np.float64]
 
-_BLUR: Final = 0.25
-"""Over how much of the logarithm of the peak rate the limit is blurred: the shape and the length of a run move it."""
-_PLACES: Final = 32
-_TRUST: Final = 0.8
-_SAFE: Final = 0.8
-_BEYOND: Final = 1.5
+_LIMIT_STD: Final = 0.25
+"""Standard deviation of the limit's logarithm between runs: their shape and their length move it."""
+_GRID: Final = 32
+"""Values of the limit within the range of peaks, and as many above it."""
+_P_ABOVE: Final = 0.8
+"""Prior probability that the limit lies above the range of peaks."""
+_MIN_P_STABLE: Final = 0.8
+_MAX_ABOVE: Final = 1.5
 """How far above the range of peaks the limit may lie, in its logarithm."""
 
 
 def p_stable(
-    peak_lrs: Sequence[float], *, lasted: Sequence[float], diverged: Sequence[float], peaks: tuple[float, float]
+    peak_lrs: Sequence[float], *, stable: Sequence[float], diverged: Sequence[float], peaks: tuple[float, float]
 ) -> Array:
     """The probability that a run does not diverge.
 
-    There is one limit of the peak rate, unknown and blurred: before any run all places of its logarithm over the
-    range of peaks, and some way above, are equally likely.
+    The model has one limit of the peak rate, which varies between runs. The prior of its logarithm is uniform within
+    the range of peaks, and uniform above it.
 
     Args:
-        peak_lrs: ``[n]``, peak rates to judge, above 0.
-        lasted: Peak rates of runs that did not diverge.
+        peak_lrs: ``[n]``, above 0.
+        stable: Peak rates of runs that did not diverge.
         diverged: Peak rates of runs that did.
         peaks: Lowest and highest peak rate of the search.
 
     Returns:
         ``[n]``, each in (0, 1).
     """
-    inside = np.linspace(math.log(peaks[0]), math.log(peaks[1]), _PLACES)
-    above = math.log(peaks[1]) + _BEYOND * np.arange(1, _PLACES + 1) / _PLACES
+    inside = np.linspace(math.log(peaks[0]), math.log(peaks[1]), _GRID)
+    above = math.log(peaks[1]) + _MAX_ABOVE * np.arange(1, _GRID + 1) / _GRID
     limits = np.concatenate((inside, above))
-    prior = np.log(np.repeat((1.0 - _TRUST, _TRUST), _PLACES))
-    evidence = (
-        prior + _lasts(limits, lasted).sum(axis=0) + _lasts(-limits, [1.0 / rate for rate in diverged]).sum(axis=0)
-    )
+    prior = np.log(np.repeat((1.0 - _P_ABOVE, _P_ABOVE), _GRID))
+    # log P(diverged) is log P(stable) with both signs flipped: the normal distribution is symmetric.
+    diverged_rates = [1.0 / rate for rate in diverged]
+    evidence = prior + _log_p(limits, stable).sum(axis=0) + _log_p(-limits, diverged_rates).sum(axis=0)
     weights = np.exp(evidence - evidence.max())
-    chances: Array = np.exp(_lasts(limits, peak_lrs)) @ (weights / weights.sum())
-    return chances
+    probabilities: Array = np.exp(_log_p(limits, peak_lrs)) @ (weights / weights.sum())
+    return probabilities
 
 
 def are_stable(
-    peak_lrs: Sequence[float], *, lasted: Iterable[float], diverged: Iterable[float], peaks: tuple[float, float]
+    peak_lrs: Sequence[float], *, stable: Iterable[float], diverged: Iterable[float], peaks: tuple[float, float]
 ) -> NDArray[np.bool_]:
-    """Whether runs are likely to last on another seed, in four cases of five.
+    """Whether runs on another seed are stable with a probability of at least 4/5.
 
-    All runs of a search have one seed, so that a peak at which many lasted tells no more than one at which one did. A
-    peak at which one diverged is no peak at which others lasted.
+    All runs of a search have one seed, so a peak counts once however many runs were stable there. A peak at which a run
+    diverged counts as diverged.
 
     Args:
-        peak_lrs: ``[n]``, peak rates to judge, above 0.
-        lasted: Peak rates of runs that did not diverge.
+        peak_lrs: ``[n]``, above 0.
+        stable: Peak rates of runs that did not diverge.
         diverged: Peak rates of runs that did.
         peaks: Lowest and highest peak rate of the search.
 
     Returns:
-        ``[n]``; true throughout while none diverged.
+        ``[n]``; all true while no run diverged.
     """
-    edges = set(diverged)
-    if not edges or not len(peak_lrs):
+    unstable = set(diverged)
+    if not unstable or not len(peak_lrs):
         return np.ones(len(peak_lrs), dtype=np.bool_)
-    inside = sorted(set(lasted) - edges)
-    safe: NDArray[np.bool_] = p_stable(peak_lrs, lasted=inside, diverged=sorted(edges), peaks=peaks) >= _SAFE
-    return safe & ~np.isin(peak_lrs, sorted(edges))
+    probabilities = p_stable(peak_lrs, stable=sorted(set(stable) - unstable), diverged=sorted(unstable), peaks=peaks)
+    likely: NDArray[np.bool_] = probabilities >= _MIN_P_STABLE
+    return likely & ~np.isin(peak_lrs, sorted(unstable))
 
 
-def _lasts(limits: Array, rates: Sequence[float]) -> Array:
-    """``[rates, limits]``, logarithm of the chance that a run at a rate lasts under a limit."""
-    away = (limits[None, :] - np.log(np.asarray(rates, dtype=np.float64))[:, None]) / _BLUR
-    chances: Array = np.log(np.clip(ndtr(away), 1e-6, 1.0))
-    return chances
+def _log_p(limits: Array, rates: Sequence[float]) -> Array:
+    """``[rates, limits]``, logarithm of the probability that a run at a rate is stable under a limit."""
+    away = (limits[None, :] - np.log(np.asarray(rates, dtype=np.float64))[:, None]) / _LIMIT_STD
+    log_p: Array = np.log(np.clip(ndtr(away), 1e-6, 1.0))
+    return log_p

@@ -1,4 +1,4 @@
-"""How long, how wide and where to search: the part of a job that the plan reads."""
+"""The settings of a search: horizon, budget, rungs, space. The plan and the sampler read them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tuner.schedules import Schedule
 from tuner.search.space import Parameter, SearchSpace
 
 MIN_HORIZON = 10
-"""Least updates of a full training run: a shorter one tells nothing about its schedule."""
+"""Fewest updates of a full training run: the loss of a shorter one does not depend on its schedule enough."""
 MAX_RUNG_RATIO = 3.0
-"""Above this, the ranking at a rung stops telling the ranking at the next (docs/architecture.md, "The rungs")."""
+"""Above this ratio, the ranking at a rung no longer predicts the ranking at the next (docs/search.md, "The rungs")."""
 
 MAX_TRIALS = 10_000
 MAX_OPTIONS = 4
-"""Options that are searched along with the schedule, at most: each one wants more trials."""
+"""Most searched options: each one needs more trials."""
 
 
 class SearchSettings(BaseModel):
@@ -95,5 +95,5 @@ class SearchSettings(BaseModel):
             InvalidValue: It is absent.
         """
         if self.space is None:
-            raise InvalidValue("space", value=None, allowed="given before the search begins")
+            raise InvalidValue("space", value=None, allowed="set before the search begins")
         return self.space

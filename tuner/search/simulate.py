@@ -1,4 +1,4 @@
-"""The plan on a virtual clock: which runs a search makes and what it finds, without training and without a database."""
+"""Simulates a search on a virtual clock: plan and sampler as in a job, without training and without a database."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from tuner.search.sampler.acquisition import configuration_for
 from tuner.search.settings import SearchSettings
 
 Loss = Callable[[Configuration, int, int], float | None]
-"""Validation loss of a configuration (given at the full horizon) trained for so many updates with this seed.
+"""Validation loss of a configuration (defined at the full horizon) after a run of so many updates with this seed.
 
 ``None`` when it diverges; raises `RunFailed` when the workload fails.
 """
-Executed = Callable[[Configuration, int, int], int]
-"""Updates that such a run really takes, where a part of it was trained for another run already."""
+RunCost = Callable[[Configuration, int, int], int]
+"""Updates that such a run takes, less those of a shared prefix that is trained already."""
 Ask = Callable[[StudyState, NewTrial], Configuration]
-"""What a new trial tries."""
+"""The configuration of a new trial."""
 
 
 class RunFailed(Exception):
-    """Raised by a loss to tell that the workload fails on this run."""
+    """Raised by a `Loss` when the workload fails on this run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedRun:
-    """A run as it happened. Times are in updates: a device does one per unit of time."""
+    """A simulated run. Times are in updates: a device does one per unit of time."""
 
     trial: int
     rung: int
@@ -61,22 +61,22 @@ class SimulatedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """What a search did."""
+    """The result of a simulated search."""
 
     state: StudyState
-    """How the study stood at its end."""
+    """The final state of the study."""
     decisions: tuple[Decision, ...]
-    """In the order in which they were taken; the last is `Finish` or `GiveUp`."""
+    """In order; the last is `Finish` or `GiveUp`."""
     runs: tuple[SimulatedRun, ...]
     """In the order of their start."""
     updates: int
-    """Updates that all runs executed."""
+    """Updates of all runs, each shared prefix counted once."""
     duration: int
     """Virtual time from start to end."""
     idle: int
-    """Virtual time that devices spent with nothing to do, added up over the devices."""
+    """Idle virtual time, summed over the devices."""
     winner: TrialView | None
-    """The completed trial with the lowest median over its confirmations; ``None`` when the search gave up."""
+    """The completed trial with the lowest median over its confirmations; ``None`` when no trial was completed."""
 
 
 def simulate(
@@ -85,35 +85,32 @@ def simulate(
     loss: Loss,
     workers: int,
     ask: Ask | None = None,
-    executed: Executed | None = None,
+    run_cost: RunCost | None = None,
     target_loss: float | None = None,
     patience: int | None = None,
     usual_options: OptionValues = (),
 ) -> Simulation:
-    """Carry out the plan of one search.
+    """Simulate one search.
 
     Args:
-        settings: The search; its space must be given.
+        settings: The search, with its space.
         loss: The oracle.
         workers: Devices, at least 1.
-        ask: Asked once for every new trial, in order; `configuration_for`, as jobs have it, when absent.
-        executed: Asked once for every run, when it ends; whole runs are trained when absent.
+        ask: Called once per new trial, in order; `configuration_for`, as in jobs, when absent.
+        run_cost: Called once per run, when it ends; every run costs its length when absent.
         target_loss: See `tuner.search.decision.stopping.search_over`.
-        patience: The same.
-        usual_options: What the job gives the options that are searched.
-
-    Returns:
-        What happened.
+        patience: See `tuner.search.decision.stopping.search_over`.
+        usual_options: Values of the searched options in the job.
 
     Raises:
-        RuntimeError: The plan waits although nothing runs: a fault of the plan.
+        RuntimeError: The plan waits although nothing runs: a defect of the plan.
     """
     state = StudyState(settings=settings, trials=(), confirmations=(), updates_committed=0, usual_options=usual_options)
-    clock = _Clock(state, loss=loss, ask=ask or _propose, executed=executed or _whole, workers=workers)
+    clock = _Clock(state, loss=loss, ask=ask or _propose, run_cost=run_cost or _full_cost, workers=workers)
     return clock.run(lambda state: search_over(state, target_loss=target_loss, patience=patience))
 
 
-def _whole(configuration: Configuration, steps: int, seed: int) -> int:
+def _full_cost(configuration: Configuration, steps: int, seed: int) -> int:
     return steps
 
 
@@ -122,12 +119,12 @@ def _propose(state: StudyState, decision: NewTrial) -> Configuration:
 
 
 class _Clock:
-    def __init__(self, state: StudyState, *, loss: Loss, ask: Ask, executed: Executed, workers: int) -> None:
+    def __init__(self, state: StudyState, *, loss: Loss, ask: Ask, run_cost: RunCost, workers: int) -> None:
         self._state = state
         self._steps = rung_steps(state.settings)
         self._loss = loss
         self._ask = ask
-        self._executed = executed
+        self._run_cost = run_cost
         self._shared = 0
         self._workers = workers
         self._free = list(range(workers))
@@ -153,8 +150,8 @@ class _Clock:
 
     def _carry_out(self, decision: Decision) -> None:
         if isinstance(decision, NewTrial):
-            asked = self._ask(self._state, decision)
-            decision = replace(decision, schedule=asked.schedule, options=asked.options)
+            configuration = self._ask(self._state, decision)
+            decision = replace(decision, schedule=configuration.schedule, options=configuration.options)
         self._decisions.append(decision)
         self._state = after(self._state, decision)
         match decision:
@@ -182,7 +179,7 @@ class _Clock:
         self._runs.append(run)
 
     def _finish_next(self) -> None:
-        """Let the clock run to the next end of a run, and record all that end then."""
+        """Advance the clock to the next end of a run, and record all runs that end then."""
         self._now = self._running[0][0]
         while self._running and self._running[0][0] == self._now:
             run = heapq.heappop(self._running)[-1]
@@ -194,7 +191,7 @@ class _Clock:
         configuration = trial.configuration
         if configuration is None:
             raise RuntimeError(f"trial {trial.number} runs without a schedule")
-        shared = run.steps - self._executed(configuration, run.steps, run.seed)
+        shared = run.steps - self._run_cost(configuration, run.steps, run.seed)
         self._shared += shared
         self._state = replace(self._state, updates_committed=self._state.updates_committed - shared)
         failed = False
@@ -234,10 +231,10 @@ class _Clock:
 
     def _winner(self) -> TrialView | None:
         completed = [trial for trial in self._state.trials if trial.status is TrialStatus.COMPLETED]
-        return min(completed, key=self._merit, default=None)
+        return min(completed, key=self._rank, default=None)
 
-    def _merit(self, trial: TrialView) -> tuple[bool, bool, float, float]:
-        """Those that diverged on a fresh seed last; confirmed trials first, by their median; then the search's loss."""
+    def _rank(self, trial: TrialView) -> tuple[bool, bool, float, float]:
+        """Diverged on a fresh seed last; confirmed trials first, by their median; then by the search's loss."""
         runs = [run for run in self._state.confirmations if run.trial == trial.number]
         losses = [run.loss for run in runs if run.loss is not None]
         median = statistics.median(losses) if losses else 0.0

@@ -1,4 +1,4 @@
-"""Where a study searches: a frozen, versioned value that the study keeps for its whole life."""
+"""The search space of a study: a frozen, versioned value."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tuner.schedules import FAMILIES, Schedule
 from tuner.validation import allowed_by, one_of_names
 
 Value = bool | float | int | str
-"""What one parameter of the space takes."""
+"""A value of one parameter."""
 _WITHOUT_FLOOR: Final = "constant"
 
 
 class OptimizerKind(StrEnum):
-    """Optimizers whose peak learning rates lie in different ranges."""
+    """Kinds of optimizers, by the range of their peak learning rates."""
 
     SGD = "sgd"
     """Stochastic gradient descent, with or without momentum."""
     ADAM = "adam"
-    """Adam, AdamW and their kin."""
+    """Adam, AdamW and similar."""
 
 
 class _Frozen(BaseModel):
@@ -51,7 +51,7 @@ class _Range(_Frozen):
 
     @property
     def corners(self) -> tuple[Value, ...]:
-        """The values to check a range by."""
+        """Both ends."""
         return (self.low, self.high)
 
 
@@ -60,7 +60,7 @@ class FloatRange(_Range):
 
     kind: Literal["float"] = "float"
 
-    def holds(self, value: object) -> bool:
+    def contains(self, value: object) -> bool:
         """Whether ``value`` lies in the range."""
         return _is_number(value) and self.low <= float(value) <= self.high  # type: ignore[arg-type]
 
@@ -72,13 +72,13 @@ class IntRange(_Range):
     low: int
     high: int
 
-    def holds(self, value: object) -> bool:
+    def contains(self, value: object) -> bool:
         """Whether ``value`` is whole and lies in the range."""
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
 
 
 class Choice(_Frozen):
-    """One of a few values."""
+    """One of several values."""
 
     kind: Literal["choice"] = "choice"
     values: tuple[bool | float | int | str, ...] = Field(min_length=1, max_length=32)
@@ -91,21 +91,21 @@ class Choice(_Frozen):
 
     @property
     def corners(self) -> tuple[Value, ...]:
-        """The values to check a choice by: all."""
+        """All values."""
         return self.values
 
-    def holds(self, value: object) -> bool:
+    def contains(self, value: object) -> bool:
         """Whether ``value`` is one of the choices."""
         return value in self.values
 
 
 Parameter = Annotated[FloatRange | IntRange | Choice, Field(discriminator="kind")]
-"""What a parameter may be."""
+"""A parameter of the space."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class FamilySpace(_Frozen):
-    """A schedule family to search, with those of its parameters that vary; the others keep the family's defaults."""
+    """A schedule family to search, with its varied parameters; the others have the family's defaults."""
 
     name: str = Field(description="Name of a schedule family.")
     params: Mapping[str, Parameter] = Field(default_factory=dict, max_length=6)
@@ -115,8 +115,8 @@ class SearchSpace(_Frozen):
     """Peak learning rates, warm-ups, floors and schedule families to search.
 
     A point of the space is a mapping from parameter names to values: ``family`` chooses the family, and `parameters`
-    tells which others go with it. Every point is a schedule: the extremes of each family are built when the space is,
-    and a space that cannot build one is refused.
+    returns the other parameters of that family. Every point is a schedule: a space builds the corners of each family
+    when it is created, and refuses a corner that is no schedule.
     """
 
     version: Literal[1] = 1
@@ -128,7 +128,7 @@ class SearchSpace(_Frozen):
         min_length=1, max_length=16, description="Where a decay ends, as fractions of the peak."
     )
     families: tuple[FamilySpace, ...] = Field(min_length=1, max_length=32)
-    _known: dict[str, Mapping[str, Parameter]] = PrivateAttr(default_factory=dict)
+    _parameters_of: dict[str, Mapping[str, Parameter]] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> SearchSpace:
@@ -144,16 +144,16 @@ class SearchSpace(_Frozen):
         return self
 
     def parameters(self, family: str) -> Mapping[str, Parameter]:
-        """What varies within a family, by name: its own parameters carry its name, as in ``wsd.cooldown``.
+        """The varied parameters of a family, by name; its own carry the family's name, as in ``wsd.cooldown``.
 
-        Families that rise to the peak by themselves take no warm-up, and a constant rate has no floor.
+        A family with a rise of its own has no warm-up, and a constant rate has no floor.
 
         Args:
             family: Name of one of the space's families.
         """
-        if family not in self._known:  # asked for with every schedule that is built
-            self._known[family] = self._parameters(family)
-        return self._known[family]
+        if family not in self._parameters_of:  # cached: every schedule that is built needs it
+            self._parameters_of[family] = self._parameters(family)
+        return self._parameters_of[family]
 
     def _parameters(self, family: str) -> dict[str, Parameter]:
         own = self._family(family).params
@@ -178,12 +178,12 @@ class SearchSpace(_Frozen):
         if values.keys() != {"family", *parameters}:
             raise InvalidValue("values", value=sorted(values), allowed=f"exactly family, {', '.join(parameters)}")
         for name, parameter in parameters.items():
-            if not parameter.holds(values[name]):
+            if not parameter.contains(values[name]):
                 raise InvalidValue(name, value=values[name], allowed="within the search space")
         return _schedule(values)
 
     def values_of(self, schedule: Schedule) -> dict[str, Value] | None:
-        """The point at which the space has this schedule; ``None`` where it does not."""
+        """The point of the space that is this schedule; ``None`` where there is none."""
         family = schedule.family.name
         if family not in {one.name for one in self.families}:
             return None
@@ -195,7 +195,7 @@ class SearchSpace(_Frozen):
         }
         parameters = self.parameters(family)
         values = {"family": family, **{name: found[name] for name in parameters}}
-        inside = all(parameter.holds(values[name]) for name, parameter in parameters.items())
+        inside = all(parameter.contains(values[name]) for name, parameter in parameters.items())
         return values if inside and _schedule(values) == schedule else None
 
     @property
@@ -212,7 +212,7 @@ class SearchSpace(_Frozen):
         raise InvalidValue("family", value=name, allowed=f"one of {known}")
 
     def _corners(self, family: FamilySpace) -> Iterator[dict[str, Value]]:
-        """Both ends of every parameter with both ends of all others, and each further choice once."""
+        """All combinations of the ends of the parameters, and each further choice once."""
         parameters = self.parameters(family.name)
         ends = [(parameter.corners[0], parameter.corners[-1]) for parameter in parameters.values()]
         for values in product(*map(dict.fromkeys, ends)):
@@ -249,7 +249,7 @@ def _starts_at_peak(family: str, params: Mapping[str, Value]) -> bool:
     try:
         return FAMILIES[family].model_validate(dict(params)).starts_at_peak
     except ValidationError:
-        return True  # building its corners will say what is wrong with it
+        return True  # building its corners will report the error
 
 
 def _schedule(values: Mapping[str, Value]) -> Schedule:
@@ -274,10 +274,10 @@ _PEAK_LR: Final = {OptimizerKind.ADAM: (1e-4, 3e-2), OptimizerKind.SGD: (1e-3, 1
 
 
 def default_space(optimizer: OptimizerKind, *, peak_lr: tuple[float, float] | None = None) -> SearchSpace:
-    """The space to search when the user gives none: few dimensions, strong families.
+    """The space of a search that does not define one: few dimensions, strong families.
 
     Args:
-        optimizer: What the workload trains with.
+        optimizer: Of the workload.
         peak_lr: Lowest and highest peak learning rate, both above 0; the usual range of the optimizer when absent.
 
     Raises:

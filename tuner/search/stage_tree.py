@@ -1,8 +1,8 @@
-"""The stage tree: where runs whose learning rates begin alike part from each other. Pure.
+"""The stage tree: shared prefixes of runs, and the branch points at which runs leave them. Pure.
 
-Runs of one workload, with the same options and seed, are equal, update for update, as long as their learning rates are:
-a stretch that several of them have at their beginning is trained once, and each goes on from there. Rates are compared
-bit for bit, for the smallest difference is one in the weights.
+Runs of one workload with the same options and seed are equal, update for update, as long as their learning rates are
+equal. A shared prefix is trained once, and each run continues from its end. Rates are compared bit for bit, since the
+smallest difference changes the weights.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ _KEY_CHARACTERS = 16
 
 
 def shared_prefix(a: Array, b: Array) -> int:
-    """How many updates two runs have in common, from the first on.
+    """The length in updates of the prefix that two runs share.
 
     Args:
         a: Learning rates, float64 ``[updates]``.
-        b: Those of the other run; another length is allowed.
+        b: Learning rates of the other run; another length is allowed.
 
     Returns:
         In [0, the shorter length].
     """
     length = min(len(a), len(b))
     if length == 0 or _bits(a[:1]) != _bits(b[:1]):
-        return 0  # what nearly all pairs come to, without a look at the rest
+        return 0  # the case of nearly all pairs, without comparing the rest
     differs = np.flatnonzero(_bits(a[:length]) != _bits(b[:length]))
     return int(differs[0]) if len(differs) else length
 
 
 def branch_points(lrs: Array, *, others: Iterable[Array]) -> tuple[int, ...]:
-    """After how many updates of a run its state is of use to another run.
+    """The updates of a run after which another run can continue from its state.
 
     Args:
         lrs: The run's learning rates, float64 ``[updates]``.
-        others: Those of the other runs.
+        others: Learning rates of the other runs.
 
     Returns:
-        Ascending, each in [1, updates], without repetition. The run's own length is among them where another run
-        begins with the whole of it, or is the same; a shorter run that this one begins with counts at its end.
+        Ascending, each in [1, updates], without repetition. The run's own length is among them where it is a prefix of
+        another run, or equal to it; a shorter run that is a prefix of this one counts at its end.
     """
     return tuple(sorted({shared for other in others if (shared := shared_prefix(lrs, other)) > 0}))
 
 
 def likely_branch_points(schedule: Schedule, *, total_steps: int) -> tuple[int, ...]:
-    """After how many updates runs that are not known yet are likely to leave a run that holds its peak.
+    """The updates after which future runs are likely to leave a run that holds its peak.
 
-    The search chooses cooldowns among tenths of the run (`tuner.search.sampler.candidates`): whoever holds the same
-    peak after the same warm-up leaves where one of them begins, or goes on where this run's own hold ends.
+    The search chooses cooldowns among tenths of the run (`tuner.search.sampler.candidates`). A run that holds the same
+    peak after the same warm-up leaves where one of these cooldowns starts, or continues where this run's hold ends.
 
     Args:
         schedule: What the run trains.
@@ -69,17 +69,17 @@ def likely_branch_points(schedule: Schedule, *, total_steps: int) -> tuple[int, 
     if not schedule.family.starts_at_peak:
         return ()
     holds = (
-        _hold(schedule.model_copy(update={"family": Wsd(cooldown=tenths / 10)}), total_steps=total_steps)
+        _hold_end(schedule.model_copy(update={"family": Wsd(cooldown=tenths / 10)}), total_steps=total_steps)
         for tenths in range(1, 11)
     )
-    own = _hold(schedule, total_steps=total_steps)
+    own = _hold_end(schedule, total_steps=total_steps)
     if own <= schedule.warmup.length(total_steps) + 1:
         return ()
     return tuple(sorted({end for end in (*holds, own) if 0 < end <= own and end < total_steps}))
 
 
-def _hold(schedule: Schedule, *, total_steps: int) -> int:
-    """After how many updates a run leaves its peak for the first time, by bisection: its rates fall from there on."""
+def _hold_end(schedule: Schedule, *, total_steps: int) -> int:
+    """The first update after the hold of the peak, by bisection: the rates fall from there on."""
     low, high = schedule.warmup.length(total_steps), total_steps
     while low < high:
         middle = (low + high) // 2
@@ -91,7 +91,7 @@ def _hold(schedule: Schedule, *, total_steps: int) -> int:
 
 
 def tree_size(runs: Sequence[Array]) -> int:
-    """Updates that runs take when each stretch that several have at their beginning is trained once.
+    """The updates that runs take when each shared prefix is trained once.
 
     Args:
         runs: Learning rates of each, float64 ``[updates]``.
@@ -99,22 +99,22 @@ def tree_size(runs: Sequence[Array]) -> int:
     Returns:
         At most the sum of their lengths. Equal runs count once.
     """
-    # In an order in which those that begin alike stand together, each shares the most with its neighbor.
+    # Sorted by their bytes, every run stands beside the run with which it shares the longest prefix.
     ordered = sorted(runs, key=lambda lrs: lrs.tobytes())
     shared = sum(shared_prefix(a, b) for a, b in pairwise(ordered))
     return sum(map(len, runs)) - shared
 
 
 def prefix_key(schedule: Schedule, *, total_steps: int, seed: int, options: OptionValues = ()) -> str:
-    """What runs have in common that are likely to share their beginning: options, and equal warm-ups to an equal rate.
+    """A key that runs with a likely shared prefix have in common: seed, options, warm-up and peak rate.
 
-    A hint, cheap to compute however long the run, and no promise: runs with one key may part at once.
+    A hint that is cheap to compute at any length of the run: runs with one key may still differ from the first update.
 
     Args:
         schedule: What the run trains.
         total_steps: Its updates, at least 1.
         seed: Its seed.
-        options: Of its trial.
+        options: Searched options of its trial.
     """
     warmup = schedule.warmup.length(total_steps)
     rates = (schedule.peak_lr, *(schedule.lr(step, total_steps=total_steps) for step in (0, warmup)))

@@ -231,7 +231,7 @@ def test_a_study_refuses_another_space(reopen: Reopen) -> None:
 
 
 def test_a_study_needs_a_space(storage: BaseStorage) -> None:
-    with pytest.raises(InvalidValue, match="space must be given"):
+    with pytest.raises(InvalidValue, match="space must be set"):
         Study.open(storage, name="job", settings=SearchSettings(total_steps=900))
 
 

@@ -159,8 +159,8 @@ class TestSearchedOptions:
         spec = self.admitted(
             dropout={"kind": "float", "low": 0.0, "high": 0.5}, width={"kind": "choice", "values": [16, 64]}
         )
-        assert spec.search.options["dropout"].holds(0.5)
-        assert spec.search.options["width"].holds(64)
+        assert spec.search.options["dropout"].contains(0.5)
+        assert spec.search.options["width"].contains(64)
         assert spec.options["dropout"] == 0.0  # what the job gives stays: the search begins there
 
     def test_an_unknown_option_is_answered_with_those_there_are(self):

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.search.test_stages import families_of_runs
+from tests.unit.search.test_stage_tree import families_of_runs
 from tuner.errors import InvalidValue
 from tuner.schedules import Constant, Linear, Schedule, Warmup, Wsd
 from tuner.search.space import OptimizerKind

@@ -160,7 +160,7 @@ def _safe_peaks(standings: Standings) -> set[float]:
         return set(tried)
     safe = are_stable(
         [peak for peak in tried if peak > 0],
-        lasted=(_peak(trial) for trial in ended if not has_diverged(trial)),
+        stable=(_peak(trial) for trial in ended if not has_diverged(trial)),
         diverged=(_peak(trial) for trial in ended if has_diverged(trial)),
         peaks=(space.peak_lr.low, space.peak_lr.high),
     )

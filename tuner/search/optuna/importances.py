@@ -1,7 +1,7 @@
-"""Which parameters decided the loss, by Optuna's PED-ANOVA, from trials that were trained for equally many updates.
+"""Parameter importances by Optuna's PED-ANOVA, from trials of one length in updates.
 
-The loss counts by its rank alone: the question is what sets the best third of the trials apart from all of them. So a
-trial that diverged, which has no loss, takes part as what it is: none of the best.
+PED-ANOVA uses the rank of the loss alone: it compares the best third of the trials with all of them. So a diverged
+trial, which has no loss, takes part as one that is not among the best.
 
 Source: S. Watanabe, A. Bansal, F. Hutter, PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in Arbitrary
 Subspaces, IJCAI 2023 (arXiv 2304.10255), as Optuna implements it.
@@ -27,17 +27,17 @@ from tuner.search.configuration import Configuration, option_parameters, values_
 from tuner.search.settings import SearchSettings
 from tuner.search.space import Choice, FloatRange, IntRange, Parameter, Value
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events tell of studies and trials
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events report studies and trials
 
 MIN_TRIALS: Final = 15
-"""Trials for the parameters that all share: a third of them is five, the least that PED-ANOVA is recommended for."""
+"""Fewest trials for the parameters common to all families: a third is five, the minimum recommended for PED-ANOVA."""
 MIN_FAMILY_TRIALS: Final = 8
-"""Trials of one family for that family's own parameters."""
+"""Fewest trials of one family for that family's own parameters."""
 MAX_TRIALS: Final = 1_000
-"""Trials that take part at most, evenly spread over the study: evaluating them takes seconds."""
+"""Most trials that take part, evenly spread over the study: evaluating them takes seconds."""
 _BEST_SHARE: Final = 1 / 3
 _SHUFFLES: Final = 99
-_MOST_BY_CHANCE: Final = 0.05
+_SIGNIFICANCE: Final = 0.05
 _WORST: Final = sys.float_info.max
 
 Row = tuple[Mapping[str, Value], float | None]
@@ -46,23 +46,23 @@ Row = tuple[Mapping[str, Value], float | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Importance:
-    """One parameter's part in what sets the best third apart."""
+    """The importance of one parameter."""
 
     name: str
     share: float
-    """Of the importance of all parameters that were looked at together, in [0, 1]."""
+    """Of the total importance of the parameters evaluated together, in [0, 1]."""
     above_chance: bool
-    """Whether at most 5 of 100 random orders of the same losses would make it look as important."""
+    """Whether the importance is significant: at most 5 of 100 permutations of the losses reach it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Importances:
-    """What a study says about its parameters."""
+    """The parameter importances of a study."""
 
     rung: int
-    """Of the results: the one with the most, the highest of equals."""
+    """The rung of the evaluated results: the one with most results, among those the highest."""
     trials: int
-    """With a result there, within the space; at most `MAX_TRIALS`."""
+    """Number with a result there, within the space; at most `MAX_TRIALS`."""
     diverged: int
     """How many of them diverged; each counts as worse than all losses."""
     common: tuple[Importance, ...]
@@ -75,11 +75,11 @@ class Importances:
 def parameter_importances(
     trials: Sequence[tuple[Configuration, Sequence[float | None]]], *, settings: SearchSettings
 ) -> Importances | None:
-    """Evaluate what decided the losses of a study.
+    """Evaluate the parameter importances of a study.
 
     Args:
         trials: Configurations, each with its loss at every rung that it finished; ``None`` where it diverged.
-        settings: Of the search. Configurations outside of its space are left out.
+        settings: Of the search. Configurations outside its space are left out.
 
     Returns:
         The importances; ``None`` when no trial has a result.
@@ -118,24 +118,24 @@ def parameter_importances(
 
 
 def _evaluate(rows: Sequence[Row], *, parameters: Mapping[str, Parameter]) -> tuple[Importance, ...]:
-    """The parameters that vary, the most important first; nothing when none of them shows any importance."""
+    """The parameters that vary, the most important first; empty when none has any importance."""
     distributions = {name: _distribution(parameter) for name, parameter in parameters.items()}
     varying = sorted(name for name in distributions if len({values[name] for values, _ in rows}) > 1)
     if not varying:
         return ()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        warnings.simplefilter("ignore", UserWarning)  # of few trials; chance is measured below
+        warnings.simplefilter("ignore", UserWarning)  # of few trials; significance is measured below
         study = optuna.create_study(direction="minimize")
         for values, loss in rows:
             params = {name: values[name] for name in varying}
-            given = {name: distributions[name] for name in varying}
-            worth = _WORST if loss is None else loss
-            study.add_trial(create_trial(params=params, distributions=given, value=worth))
+            varied = {name: distributions[name] for name in varying}
+            value = _WORST if loss is None else loss
+            study.add_trial(create_trial(params=params, distributions=varied, value=value))
         losses = np.array([_WORST if loss is None else loss for _, loss in rows])
         found = _divergences(study, losses=losses, names=varying)
         rng = np.random.default_rng(0)
-        chance = [_divergences(study, losses=rng.permutation(losses), names=varying) for _ in range(_SHUFFLES)]
+        permuted = [_divergences(study, losses=rng.permutation(losses), names=varying) for _ in range(_SHUFFLES)]
     total = sum(found.values())
     if not total > 0.0:
         return ()
@@ -143,7 +143,7 @@ def _evaluate(rows: Sequence[Row], *, parameters: Mapping[str, Parameter]) -> tu
         Importance(
             name=name,
             share=found[name] / total,
-            above_chance=(1 + sum(other[name] >= found[name] for other in chance)) / (1 + _SHUFFLES) <= _MOST_BY_CHANCE,
+            above_chance=(1 + sum(other[name] >= found[name] for other in permuted)) / (1 + _SHUFFLES) <= _SIGNIFICANCE,
         )
         for name in varying
     ]

@@ -1,8 +1,8 @@
-"""The Optuna study of a job: every trial with its parameters, its losses and what became of it.
+"""The Optuna study of a job: every trial with its parameters, its losses and its state.
 
-The only module that knows Optuna's API. Our own sampler (`tuner.search.sampler.acquisition`) decides what is
-tried. Our tables are the truth; everything here can be repeated, and whatever a crash left undone is done by the next
-call. It must be called under the study lock: Optuna sees one process at a time.
+Our own sampler (`tuner.search.sampler.acquisition`) decides what is tried; Optuna records it. Our tables are the source
+of truth: every call can be repeated, and completes what a crash left undone. Callers hold the study lock, so that one
+process at a time uses Optuna.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from tuner.search.decision.decisions import Control, TrialStatus
 from tuner.search.settings import SearchSettings
 from tuner.search.space import Choice, FloatRange, IntRange, Parameter, Value
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events tell of studies and trials
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events report studies and trials
 
 _SPACE: Final = "tuner:space"
 
 
 @contextmanager
-def _database_errors_named() -> Iterator[None]:
+def _translates_storage_errors() -> Iterator[None]:
     try:
         yield
     except StorageInternalError as error:
@@ -42,7 +42,7 @@ def _database_errors_named() -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyTrial:
-    """A trial, as Optuna should know it."""
+    """A trial as Optuna should record it."""
 
     optuna_number: int
     steps_results: tuple[tuple[int, float | None], ...]
@@ -61,9 +61,9 @@ class Study:
         self._settings = settings
 
     @classmethod
-    @_database_errors_named()
+    @_translates_storage_errors()
     def open(cls, storage: BaseStorage, *, name: str, settings: SearchSettings) -> Self:
-        """Open the study, or create it when there is none of this name.
+        """Open the study, or create it where none has this name.
 
         Args:
             storage: Optuna's storage.
@@ -71,7 +71,7 @@ class Study:
             settings: The job's search, with its space.
 
         Raises:
-            InvalidValue: The study was created for another space, or no space is given.
+            InvalidValue: The study was created for another space, or the settings have no space.
         """
         digest = search_digest(settings)
         study = optuna.create_study(
@@ -89,20 +89,20 @@ class Study:
             )
         return cls(study, settings=settings)
 
-    @_database_errors_named()
+    @_translates_storage_errors()
     def ask(self, configuration: Configuration, *, number: int, control: Control | None) -> int:
         """Open an Optuna trial.
 
         Args:
-            configuration: What it tries. One that the space does not contain becomes a trial without parameters.
+            configuration: Its configuration. One outside the space becomes a trial without parameters.
             number: Our number of the trial.
-            control: Its group of controls.
+            control: Its group of controls, if any.
 
         Returns:
             Optuna's number of the trial.
         """
         values = values_of(configuration, settings=self._settings)
-        self._study.sampler = _Given(values or {})
+        self._study.sampler = _FixedSampler(values or {})
         trial = self._study.ask()
         if values is not None:
             _suggest(trial, settings=self._settings)
@@ -112,33 +112,33 @@ class Study:
         trial.set_user_attr("schedule", configuration.schedule.to_json())
         return trial.number
 
-    @_database_errors_named()
+    @_translates_storage_errors()
     def sync(self, trials: Sequence[StudyTrial]) -> None:
-        """Tell Optuna whatever it does not know yet. Trials that it knows as finished are left alone.
+        """Write to Optuna what it lacks. Trials that are finished in Optuna do not change.
 
         A rung's loss is reported at ``step`` = the updates of the rung, a divergence as a finite value far above all
-        others: Optuna drops trials told NaN, and its pages cannot draw infinity.
+        others: Optuna drops trials with NaN, and its pages cannot draw infinity.
 
         Args:
             trials: All trials of the study.
         """
-        told = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}
-        bad = _far_above(trials)
+        recorded = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}
+        bad = _divergence_value(trials)
         for trial in trials:
-            frozen = told[trial.optuna_number]
+            frozen = recorded[trial.optuna_number]
             if not frozen.state.is_finished():
                 self._report(trial, frozen=frozen, bad=bad)
                 self._close(trial)
 
-    @_database_errors_named()
+    @_translates_storage_errors()
     def abandon_orphans(self, known: Collection[int]) -> int:
-        """Fail the open trials that we know nothing of: a crash came between asking and storing.
+        """Fail the open trials that our tables lack: a crash came between ask and store.
 
         Args:
-            known: Optuna's numbers of the trials that we know.
+            known: Optuna's numbers of the trials in our tables.
 
         Returns:
-            How many there were.
+            The number of failed trials.
         """
         orphans = [
             trial.number
@@ -150,11 +150,11 @@ class Study:
         return len(orphans)
 
     def _report(self, trial: StudyTrial, *, frozen: FrozenTrial, bad: float) -> None:
-        news = [(step, loss) for step, loss in trial.steps_results if step not in frozen.intermediate_values]
-        if not news:
+        unreported = [(step, loss) for step, loss in trial.steps_results if step not in frozen.intermediate_values]
+        if not unreported:
             return
-        open_trial = optuna.Trial(self._study, frozen._trial_id)  # reads the trial anew
-        for step, loss in news:
+        open_trial = optuna.Trial(self._study, frozen._trial_id)  # reads the trial again
+        for step, loss in unreported:
             open_trial.report(bad if loss is None else loss, step)
 
     def _close(self, trial: StudyTrial) -> None:
@@ -169,8 +169,8 @@ class Study:
                 pass
 
 
-class _Given(BaseSampler):
-    """Samples what it was given."""
+class _FixedSampler(BaseSampler):
+    """Returns fixed values."""
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         self._values = values
@@ -206,7 +206,7 @@ def _suggest_one(trial: optuna.Trial, *, name: str, parameter: Parameter) -> Non
             trial.suggest_categorical(name, parameter.values)
 
 
-def _far_above(trials: Sequence[StudyTrial]) -> float:
-    """A value to report for a divergence: ten times the largest loss so far, and not below 10."""
+def _divergence_value(trials: Sequence[StudyTrial]) -> float:
+    """The value that stands for a divergence: ten times the largest loss so far, at least 10."""
     losses = (abs(loss) for trial in trials for _, loss in trial.steps_results if loss is not None)
     return min(10.0 * max([1.0, *losses]), sys.float_info.max)

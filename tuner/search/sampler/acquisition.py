@@ -1,4 +1,7 @@
-"""Which configuration to try next, given what all trials have shown. Pure but for the numbers that chance gives it."""
+"""Which configuration is tried next: the one that maximizes the expected improvement at the horizon, for its cost.
+
+Pure: randomness comes from a generator that the caller passes.
+"""
 
 from __future__ import annotations
 
@@ -26,37 +29,37 @@ from tuner.search.space import Value
 
 Array = NDArray[np.float64]
 
-_SAMPLED: Final = 256
+_SAMPLES: Final = 256
 _LEADERS: Final = 4
-"""Best trials whose neighbors are looked at."""
-_OPENING: Final = (0.5, 0.75, 0.25, 0.1)
-"""Places in the log range of peaks where a search begins, ..."""
-_LEAST_LOSSES: Final = 2
-"""... while it has fewer losses to learn from than these."""
-_OPENING_LOSSES: Final = 3
-"""So many losses are of one good shape: which peaks are good is what matters most, and is learned first."""
-_SHARING: Final = 0.3
-"""How much better a beginning it is to hold the peak: other shapes can begin alike, and are cheaper then."""
+"""Best trials whose neighbors are candidates."""
+_INITIAL_PEAKS: Final = (0.5, 0.75, 0.25, 0.1)
+"""Positions in the log range of peaks at which a search starts, ..."""
+_MIN_LOSSES: Final = 2
+"""... while it has fewer losses than these, too few to fit the GP."""
+_INITIAL_SHAPE_LOSSES: Final = 3
+"""So many losses are of one good shape: the peak matters most, and the search learns it first."""
+_HOLD_BONUS: Final = 0.3
+"""Preference for an initial shape that holds its peak: later schedules can share it as a prefix, which saves steps."""
 _USUAL_WARMUP: Final = 0.03
-_GOOD_SHAPE: Final = 0.01
-"""How far from the best shape to begin with another may be to be as good a beginning."""
-_FAR_BEHIND: Final = -6.0
-"""From here on the improvement is taken from its tail: computed as it stands, it would come out as 0."""
-_UNSAFE: Final = math.log(0.02)
-"""What it costs a schedule, in the logarithm of its merit, that it is likely to diverge on another seed."""
-_CAUTION: Final = 0.5
-"""What the deviation of a belief is multiplied by: few runs are left to make good for a bold one."""
+_SCORE_TOLERANCE: Final = 0.01
+"""Largest difference in score to the best initial shape at which another counts as equally good."""
+_TAIL: Final = -6.0
+"""Below, log EI comes from its asymptote: computed directly, it would underflow."""
+_LOG_UNSTABLE: Final = math.log(0.02)
+"""Added to the log EI of a configuration that is likely to diverge on another seed."""
+_STD_FACTOR: Final = 0.5
+"""Multiplies the posterior standard deviation in EI: a short search leaves few runs to recover from exploration."""
 
 
 def configuration_for(decision: NewTrial, *, state: StudyState) -> Configuration:
-    """The configuration of a new trial: with the schedule that it was given, else a proposal.
+    """The configuration of a new trial: that of the decision, otherwise a proposal.
 
-    It depends on the state, the seed of the search and the number of the trial alone: asked again after a crash, it
-    is the same.
+    It is a function of the state, the seed of the search and the trial's number: repeated after a crash, it returns the
+    same.
 
     Args:
-        decision: The plan's.
-        state: The study that it was decided on.
+        decision: Of the plan.
+        state: The study that the plan decided on.
     """
     if decision.schedule is not None:
         return Configuration(schedule=decision.schedule, options=decision.options)
@@ -65,42 +68,42 @@ def configuration_for(decision: NewTrial, *, state: StudyState) -> Configuration
 
 
 def propose(state: StudyState, *, control: Control | None, rng: np.random.Generator) -> Configuration:
-    """The configuration to try next: the one whose expected improvement at the horizon is largest.
+    """Propose the configuration to try next: the candidate with the largest acquisition value.
 
     Args:
-        state: The study. Trials that run count as tried, and what is like them is left to them.
-        control: The group of controls that it must belong to; ``None``: anything in the space.
-        rng: The source of chance.
+        state: The study. Running trials count as tried, and candidates that resemble one of them lose value.
+        control: The group of controls to propose for; ``None``: the whole space.
+        rng: Source of randomness.
 
     Returns:
         One that no trial of the study has, as long as there is one.
     """
     history = _History(state)
-    return _most_promising(_choices(history, control=control, rng=rng), history=history)
+    return _propose_among(_candidates(history, control=control, rng=rng), history=history)
 
 
-def most_promising(choices: Sequence[Configuration], *, state: StudyState) -> Configuration:
-    """The one of some configurations that is the most worth trying next.
+def propose_among(candidates: Sequence[Configuration], *, state: StudyState) -> Configuration:
+    """Propose one of these configurations, as `propose` does.
 
     Args:
-        choices: At least one. Those that a trial of the study has are left out, as long as another is left.
-        state: The study, as for `propose`.
+        candidates: At least one. Those that a trial of the study has are left out, as long as another is left.
+        state: The study.
     """
-    return _most_promising(choices, history=_History(state))
+    return _propose_among(candidates, history=_History(state))
 
 
-def _most_promising(choices: Sequence[Configuration], *, history: _History) -> Configuration:
-    # Where a space has no more, something is tried again: the number of trials is exact.
-    new = [one for one in choices if one not in history.tried] or list(choices)
-    found = len(history.losses)
-    if found < _OPENING_LOSSES:
-        new = _good_to_begin_with(new, history=history)
-    merit = _opening_merit(new, history=history) if found < _LEAST_LOSSES else _merit(new, history=history)
-    return new[int(np.argmax(merit))]
+def _propose_among(candidates: Sequence[Configuration], *, history: _History) -> Configuration:
+    # In an exhausted space a configuration is tried again: the number of trials is exact.
+    new = [one for one in candidates if one not in history.tried] or list(candidates)
+    losses = len(history.losses)
+    if losses < _INITIAL_SHAPE_LOSSES:
+        new = _initial_shapes(new, history=history)
+    acquisition = _initial_value if losses < _MIN_LOSSES else _log_ei_per_cost
+    return new[int(np.argmax(acquisition(new, history=history)))]
 
 
 class _History:
-    """What the trials of a study have shown."""
+    """What the sampler reads of the trials of a study."""
 
     def __init__(self, state: StudyState) -> None:
         settings = state.settings
@@ -117,8 +120,8 @@ class _History:
             for length, result in zip(steps, trial.results, strict=False)
             if result.loss is not None
         ]
-        self.diverged = [one.schedule.peak_lr for trial, one in trials if _diverged(trial)]
-        self.lasted = [one.configuration.schedule.peak_lr for one in self.losses]
+        self.diverged = [one.schedule.peak_lr for trial, one in trials if _has_diverged(trial)]
+        self.stable = [one.configuration.schedule.peak_lr for one in self.losses]
         self.pending = [one for trial, one in trials if trial.running and not trial.results]
         self.leaders = _leaders(trials)
 
@@ -126,12 +129,12 @@ class _History:
         return Features.of(configurations, total_steps=self.total_steps, options=self.options)
 
 
-def _diverged(trial: TrialView) -> bool:
+def _has_diverged(trial: TrialView) -> bool:
     return any(result.diverged for result in trial.results)
 
 
 def _leaders(trials: Sequence[tuple[TrialView, Configuration]]) -> list[Configuration]:
-    """Those that came furthest, and of these the best."""
+    """The trials at the highest rung, by their loss there, then those below."""
     alive = [
         (-len(trial.results), trial.results[-1].loss, trial.number, one)
         for trial, one in trials
@@ -140,30 +143,30 @@ def _leaders(trials: Sequence[tuple[TrialView, Configuration]]) -> list[Configur
     return [one for *_, one in sorted(alive, key=lambda row: row[:3])[:_LEADERS]]
 
 
-def _choices(history: _History, *, control: Control | None, rng: np.random.Generator) -> list[Configuration]:
-    """What may be tried: points of the grid at random and around the leaders, or all that a group of controls has."""
+def _candidates(history: _History, *, control: Control | None, rng: np.random.Generator) -> list[Configuration]:
+    """Random points of the grid and neighbors of the leaders, or all schedules of a group of controls."""
     space = history.space
     if control is not None:
-        return list(_group(control, history=history))
+        return list(_controls(control, history=history))
     points = Grid(space, options=history.options)
     near = (neighbor for leader in history.leaders for neighbor in points.neighbors(leader))
-    found = dict.fromkeys((*points.sample(_SAMPLED, rng=rng), *near))
-    if len(history.losses) < _OPENING_LOSSES:
-        good = _good_to_begin_with(list(found), history=history)
-        found |= dict.fromkeys(one for peak in grid(space.peak_lr, ratio=PEAK_RATIO) for one in _with_peak(good, peak))
-    if history.tried.issuperset(found):  # a small space, and all of its grid was tried
-        found |= dict.fromkeys(points.between(_SAMPLED, rng=rng))
+    found = dict.fromkeys((*points.sample(_SAMPLES, rng=rng), *near))
+    if len(history.losses) < _INITIAL_SHAPE_LOSSES:
+        shapes = _initial_shapes(list(found), history=history)
+        found |= dict.fromkeys(one for peak in grid(space.peak_lr, ratio=PEAK_RATIO) for one in _at_peak(shapes, peak))
+    if history.tried.issuperset(found):  # a small space, whose grid is exhausted
+        found |= dict.fromkeys(points.sample_off_grid(_SAMPLES, rng=rng))
     return list(found)
 
 
-def _with_peak(configurations: Iterable[Configuration], peak: Value) -> list[Configuration]:
+def _at_peak(configurations: Iterable[Configuration], peak: Value) -> list[Configuration]:
     return [replace(one, schedule=one.schedule.model_copy(update={"peak_lr": float(peak)})) for one in configurations]
 
 
-def _group(control: Control, *, history: _History) -> Iterator[Configuration]:
-    """The schedules of a group of controls, whether the space has them or not.
+def _controls(control: Control, *, history: _History) -> Iterator[Configuration]:
+    """The schedules of a group of controls, also where the space does not contain them.
 
-    With the options of the best so far: what the answer is measured against should differ in its schedule.
+    They have the options of the best trial so far, so that the recommendation differs from them in its schedule.
     """
     family = Constant() if control is Control.CONSTANT else Cosine()
     warmup = Warmup(shape="linear", fraction=CONTROL_WARMUP)
@@ -172,84 +175,81 @@ def _group(control: Control, *, history: _History) -> Iterator[Configuration]:
         yield Configuration(schedule=Schedule(peak_lr=float(peak), family=family, warmup=warmup), options=options)
 
 
-def _good_to_begin_with(choices: Sequence[Configuration], *, history: _History) -> list[Configuration]:
-    """Those of a shape that theory calls good, and that others can begin like: so that they cost less later.
+def _initial_shapes(candidates: Sequence[Configuration], *, history: _History) -> list[Configuration]:
+    """The candidates to start with: shapes with a low convex bound whose prefix later schedules can share.
 
-    With the usual options, as far as any of the choices has them.
+    Only those with the usual options, where there are any.
     """
-    usual = [one for one in choices if one.options == history.options.usual] or choices
+    usual = [one for one in candidates if one.options == history.options.usual] or candidates
     rows = history.features(usual)
     hold = np.mean(rows.curve == 1.0, axis=1)
     unusual = np.square(rows.warmup - math.log(_USUAL_WARMUP))
-    score = 4.0 * rows.bound + 0.05 * unusual - _SHARING * hold
-    return [one for one, own in zip(usual, score, strict=True) if own <= score.min() + _GOOD_SHAPE]
+    score = 4.0 * rows.bound + 0.05 * unusual - _HOLD_BONUS * hold
+    return [one for one, own in zip(usual, score, strict=True) if own <= score.min() + _SCORE_TOLERANCE]
 
 
-def _opening_merit(choices: Sequence[Configuration], *, history: _History) -> Array:
-    """High for a peak near one of a few places of the range, while there is too little to learn from."""
-    rows = history.features([*choices, *_range_ends(history)])
-    low, high = rows.peak[-2:]
-    place = low + (high - low) * _OPENING[min(len(history.tried), len(_OPENING) - 1)]
-    merit: Array = -np.abs(rows.peak[:-2] - place) + np.log(_chances(choices, history=history))
-    return merit
-
-
-def _range_ends(history: _History) -> tuple[Configuration, Configuration]:
-    """A linear decay at both ends of the range of peaks, to measure other shapes' peaks by."""
-    low, high = (
+def _initial_value(candidates: Sequence[Configuration], *, history: _History) -> Array:
+    """``[n]``, acquisition value before the GP can be fitted: high near one of the initial peaks."""
+    # A linear decay at both ends of the range is the scale on which peaks of other shapes are compared.
+    ends = [
         Configuration(schedule=Schedule(peak_lr=peak, family=Linear()), options=history.options.usual)
         for peak in history.peaks
-    )
-    return low, high
+    ]
+    rows = history.features([*candidates, *ends])
+    low, high = rows.peak[-2:]
+    target = low + (high - low) * _INITIAL_PEAKS[min(len(history.tried), len(_INITIAL_PEAKS) - 1)]
+    value: Array = -np.abs(rows.peak[:-2] - target) + np.log(_p_stable(candidates, history=history))
+    return value
 
 
-def _merit(choices: Sequence[Configuration], *, history: _History) -> Array:
-    """The logarithm of the expected improvement on the best so far.
-
-    For what it costs, if it lasts, and as far as it is not left to a trial that runs.
-    """
+def _log_ei_per_cost(candidates: Sequence[Configuration], *, history: _History) -> Array:
+    """``[n]``, log expected improvement on the best stable configuration, for its cost and the risk of divergence."""
     surrogate = Surrogate(history.losses, total_steps=history.total_steps, peaks=history.peaks, options=history.options)
-    safe = _safe(choices, history=history)
-    lasted = [one.configuration for one in history.losses]
-    rivals = {one for one, is_safe in zip(lasted, _safe(lasted, history=history), strict=True) if is_safe}
-    belief = surrogate.belief(choices, rivals=rivals)
-    deviation = _CAUTION * belief.deviation
-    merit = np.log(deviation) + _log_improvement(-belief.gap / deviation)
-    merit += np.log(_chances(choices, history=history)) + np.where(safe, 0.0, _UNSAFE)
-    merit -= 0.5 * np.log(1.0 - _shared(choices, history=history))
+    observed = [one.configuration for one in history.losses]
+    rivals = {one for one, stable in zip(observed, _are_stable(observed, history=history), strict=True) if stable}
+    posterior = surrogate.posterior(candidates, rivals=rivals)
+    std = _STD_FACTOR * posterior.std
+    value = np.log(std) + _log_ei(-posterior.mean_diff / std)
+    # A diverged run improves nothing, and a recommendation must not diverge on another seed.
+    stable = _are_stable(candidates, history=history)
+    value += np.log(_p_stable(candidates, history=history)) + np.where(stable, 0.0, _LOG_UNSTABLE)
+    # Steps of a prefix that is trained already cost nothing; the square root keeps EI ahead of cost.
+    value -= 0.5 * np.log(1.0 - _shared_fraction(candidates, history=history))
+    # Running trials: the more a candidate correlates with one, the more of its information will come from there.
     if history.pending:
-        alike = kernel(history.features(choices), history.features(history.pending))
-        merit += np.sum(np.log1p(-np.minimum(alike, 1.0 - 1e-9)), axis=1)
-    result: Array = merit
+        correlation = kernel(history.features(candidates), history.features(history.pending))
+        value += np.sum(np.log1p(-np.minimum(correlation, 1.0 - 1e-9)), axis=1)
+    result: Array = value
     return result
 
 
-def _log_improvement(ahead: Array) -> Array:
-    """The logarithm of the expected positive part of a normal variable of deviation 1 with these means."""
-    log_density = -0.5 * np.square(ahead) - 0.5 * math.log(2.0 * math.pi)
-    far = ahead < _FAR_BEHIND
-    near = np.where(far, 0.0, ahead)
-    improvement = near * ndtr(near) + np.exp(-0.5 * np.square(near)) / math.sqrt(2.0 * math.pi)
-    result: Array = np.where(far, log_density - 2.0 * np.log(np.maximum(-ahead, 1.0)), np.log(improvement))
+def _log_ei(mean: Array) -> Array:
+    """Log of the expected positive part of a normal variable with standard deviation 1 and these means."""
+    log_density = -0.5 * np.square(mean) - 0.5 * math.log(2.0 * math.pi)
+    tail = mean < _TAIL
+    near = np.where(tail, 0.0, mean)
+    ei = near * ndtr(near) + np.exp(-0.5 * np.square(near)) / math.sqrt(2.0 * math.pi)
+    result: Array = np.where(tail, log_density - 2.0 * np.log(np.maximum(-mean, 1.0)), np.log(ei))
     return result
 
 
-def _shared(choices: Sequence[Configuration], *, history: _History) -> Array:
-    """The share of each one's updates that the trials so far have trained already; below 1."""
-    new, old = history.features(choices), history.features(list(history.tried))
-    begin_alike = np.equal.outer(new.rate, old.rate) & np.equal.outer(new.warmup, old.warmup)
-    begin_alike &= np.all(new.options[:, None, :] == old.options[None, :, :], axis=2)
+def _shared_fraction(candidates: Sequence[Configuration], *, history: _History) -> Array:
+    """``[n]``, fraction of each candidate's steps that earlier trials have trained already; below 1."""
+    new, old = history.features(candidates), history.features(list(history.tried))
+    # Runs can share a prefix only if peak, warm-up and all options are equal; then up to where the curves differ.
+    same_start = np.equal.outer(new.rate, old.rate) & np.equal.outer(new.warmup, old.warmup)
+    same_start &= np.all(new.options[:, None, :] == old.options[None, :, :], axis=2)
     equal = np.cumprod(new.curve[:, None, :] == old.curve[None, :, :], axis=2).mean(axis=2)
-    shares: Array = np.max(np.where(begin_alike, equal, 0.0), axis=1)
-    return np.minimum(shares, 0.9)
+    fraction: Array = np.max(np.where(same_start, equal, 0.0), axis=1)
+    return np.minimum(fraction, 0.9)
 
 
-def _safe(configurations: Sequence[Configuration], *, history: _History) -> NDArray[np.bool_]:
-    """Whether they could be an answer: one that diverges on the next seed is none."""
+def _are_stable(configurations: Sequence[Configuration], *, history: _History) -> NDArray[np.bool_]:
+    """``[n]``, whether a configuration could be recommended: not if it is likely to diverge on the next seed."""
     rates = [one.schedule.peak_lr for one in configurations]
-    return are_stable(rates, lasted=history.lasted, diverged=history.diverged, peaks=history.peaks)
+    return are_stable(rates, stable=history.stable, diverged=history.diverged, peaks=history.peaks)
 
 
-def _chances(choices: Sequence[Configuration], *, history: _History) -> Array:
-    rates = [one.schedule.peak_lr for one in choices]
-    return p_stable(rates, lasted=history.lasted, diverged=history.diverged, peaks=history.peaks)
+def _p_stable(candidates: Sequence[Configuration], *, history: _History) -> Array:
+    rates = [one.schedule.peak_lr for one in candidates]
+    return p_stable(rates, stable=history.stable, diverged=history.diverged, peaks=history.peaks)

@@ -1,6 +1,4 @@
-"""Which configurations of a space are worth a thought: points of a grid, so that runs of one peak and warm-up begin
-alike.
-"""
+"""Candidate configurations: points of the grid of a space, and the neighbors of a point."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import numpy as np
 
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration
-from tuner.search.sampler.grid import PEAK_RATIO, POINTS, around, drawn, grid
+from tuner.search.sampler.grid import PEAK_RATIO, POINTS, grid, near, sample_value
 from tuner.search.sampler.options import SearchedOptions
 from tuner.search.space import SearchSpace
 
@@ -21,7 +19,7 @@ class Grid:
 
     Args:
         space: Where to search.
-        options: Those that are searched along.
+        options: The searched options.
     """
 
     def __init__(self, space: SearchSpace, *, options: SearchedOptions) -> None:
@@ -37,11 +35,11 @@ class Grid:
         }
 
     def sample(self, count: int, *, rng: np.random.Generator) -> list[Configuration]:
-        """Points drawn at random, each family as often as any other.
+        """Random points, each family with equal probability.
 
         Args:
-            count: How many to draw; doubles are left out of what is returned.
-            rng: The source of chance.
+            count: How many to draw; duplicates are removed from the result.
+            rng: Source of randomness.
         """
         names = list(self._points)
         found: dict[Configuration, None] = {}
@@ -51,20 +49,20 @@ class Grid:
             found[Configuration(schedule=schedule, options=self._options.sample(rng=rng))] = None
         return list(found)
 
-    def between(self, count: int, *, rng: np.random.Generator) -> list[Configuration]:
-        """Points of the whole space at random, for when the grid is exhausted; as `sample`."""
+    def sample_off_grid(self, count: int, *, rng: np.random.Generator) -> list[Configuration]:
+        """Random points of the whole space, for an exhausted grid; otherwise as `sample`."""
         found: dict[Configuration, None] = {}
         for index in rng.integers(len(self._space.families), size=count):
             family = self._space.families[index].name
-            values = {name: drawn(one, rng=rng) for name, one in self._space.parameters(family).items()}
+            values = {name: sample_value(one, rng=rng) for name, one in self._space.parameters(family).items()}
             schedule = self._space.build({"family": family, **values})
             found[Configuration(schedule=schedule, options=self._options.sample(rng=rng))] = None
         return list(found)
 
     def neighbors(self, configuration: Configuration) -> Iterator[Configuration]:
-        """The points that differ in one thing: up to two places of the peak, any other value, or one option.
+        """The points that differ in one thing: up to two steps of the peak, any other value, or one option.
 
-        Where the batch size is what differs, there is one more with the peak that goes with it.
+        Another batch size yields a second neighbor, with the peak scaled to it.
 
         Args:
             configuration: Any. One whose schedule lies outside the space has no neighbors.
@@ -72,7 +70,7 @@ class Grid:
         schedule = configuration.schedule
         if self._space.values_of(schedule) is None:
             return
-        for one in self._other_schedules(schedule):
+        for one in self._neighbor_schedules(schedule):
             yield Configuration(schedule=one, options=configuration.options)
         for options in self._options.neighbors(configuration.options):
             yield Configuration(schedule=schedule, options=options)
@@ -80,16 +78,16 @@ class Grid:
             if shift:
                 yield Configuration(schedule=self._with_peak_near(schedule, factor=math.exp(shift)), options=options)
 
-    def _other_schedules(self, schedule: Schedule) -> Iterator[Schedule]:
+    def _neighbor_schedules(self, schedule: Schedule) -> Iterator[Schedule]:
         values = self._space.values_of(schedule) or {}
         for name, points in self._points[str(values["family"])].items():
-            for point in around(points, value=values[name]) if name == "peak_lr" else points:
+            for point in near(points, value=values[name]) if name == "peak_lr" else points:
                 if point != values[name]:
                     yield self._space.build({**values, name: point})
         for family, parameters in self._points.items():
             if family == values["family"]:
                 continue
-            for index in range(POINTS):  # what only the other family has is met at several of its values
+            for index in range(POINTS):  # parameters of the other family alone take several of their values
                 new = {
                     name: values[name] if name in values else points[index * len(points) // POINTS]
                     for name, points in parameters.items()

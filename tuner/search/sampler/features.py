@@ -1,4 +1,4 @@
-"""A configuration as the few numbers by which the surrogate compares it with others, whatever its family."""
+"""The features by which the GP compares configurations of all families."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tuner.search.sampler.options import SearchedOptions
 Array = NDArray[np.float64]
 
 _RESOLUTION: Final = 256
-"""Updates that a schedule is looked at with."""
+"""Steps that a schedule is compressed to, at most, before its features are computed."""
 _CURVE: Final = 16
 """Points of the curve after the warm-up."""
 _NO_WARMUP: Final = 0.005
-"""Added to the warm-up's fraction before its logarithm is taken: below, one length is as good as another."""
+"""Added to the warm-up's fraction before its logarithm: shorter warm-ups hardly differ."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """What the surrogate knows of some configurations, one per row."""
+    """Features of configurations, one per row."""
 
     peak: Array
-    """``[n]``, logarithm of the peak rate over the one that convex theory calls best for the shape, at D = G = 1 and
-    256 updates, and over what a searched batch size is expected to change it by."""
+    """``[n]``, logarithm of the peak rate over the best one of the shape by convex theory (D = G = 1, 256 steps),
+    less the expected shift by a searched batch size."""
     bound: Array
     """``[n]``, logarithm of the shape's convex bound at that peak, about 0 for a linear decay to zero."""
     warmup: Array
@@ -42,7 +42,7 @@ class Features:
     rate: Array
     """``[n]``, logarithm of the peak rate itself."""
     options: Array
-    """``[n, k]``, places of the searched options (`tuner.search.sampler.options`)."""
+    """``[n, k]``, coordinates of the searched options (`tuner.search.sampler.options`)."""
 
     @classmethod
     def of(cls, configurations: Sequence[Configuration], *, total_steps: int, options: SearchedOptions) -> Self:
@@ -50,8 +50,8 @@ class Features:
 
         Args:
             configurations: Any number.
-            total_steps: The horizon in updates, at least 10.
-            options: Those that are searched.
+            total_steps: The horizon, at least 10.
+            options: The searched options.
         """
         schedules = [one.schedule for one in configurations]
         rows = [_shape_row(one.family, one.warmup, one.floor, total_steps) for one in schedules]
@@ -92,18 +92,18 @@ class Features:
 
 @lru_cache(maxsize=16_384)
 def _shape_row(family: Family, warmup: Warmup, floor: float, total_steps: int) -> tuple[float, ...]:
-    """All but the peak rate, which most schedules of a search differ by alone."""
+    """All features but the peak rate; cached, since most schedules of a search differ in their peak rate alone."""
     shape = Schedule(peak_lr=1.0, family=family, warmup=warmup, floor=floor)
     steps = min(total_steps, _RESOLUTION)
     short = shape.compressed(steps, from_steps=total_steps, min_warmup=0)
     rates = short.lrs(steps)
     bound = shape_bound(rates)
     rise = short.warmup.length(steps)
-    places = rise + ((np.arange(_CURVE) + 0.5) * (steps - rise) / _CURVE).astype(np.int64)
+    samples = rise + ((np.arange(_CURVE) + 0.5) * (steps - rise) / _CURVE).astype(np.int64)
     return (
-        # The best peak falls with the square root of the updates, and so does the bound.
+        # Best peak and bound fall with the square root of the steps: without that factor all horizons compare.
         -math.log(bound.best_peak) + 0.5 * math.log(_RESOLUTION / steps),
         math.log(bound.bound * math.sqrt(steps) / 2.0),
         math.log(shape.warmup.length(total_steps) / total_steps + _NO_WARMUP),
-        *rates[places].tolist(),
+        *rates[samples].tolist(),
     )

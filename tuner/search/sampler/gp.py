@@ -1,19 +1,37 @@
-"""A model of the loss over configurations, with schedules of every family, learned from runs at every rung.
+"""A Gaussian process (GP) over configurations of every family, fitted to runs at every rung.
 
-Families share what they teach: schedules are compared by their peak rate, their warm-up and the curve that they draw,
-not by the names of their parameters. What convex theory says (`tuner.search.sampler.convex_bound`) is the model's
-first guess, and runs correct it. For a schedule s at a rung of T_r of T updates, on a scale on which bad losses lie
-close together::
+The GP compares schedules by their peak rate, their warm-up and their curve, not by the parameters of their family, so
+that families learn from each other. Convex theory (`tuner.search.sampler.convex_bound`) gives the prior mean. The loss
+of a configuration x in a run of T_r of T steps, on a scale that compresses bad losses, is::
 
-    z(s, r) = offset + offset_r + beta bound(s) + gamma log cosh(peak(s) - x0 - delta log(T / T_r))
-              + sum of g_i(option i) + f(s, r) + noise
+    z(x, r) = offset + offset_r + beta bound(x) + gamma log cosh(peak(x) - x0 - delta log(T / T_r))
+              + sum of g_i(option i) + f(x, r) + noise
 
-``bound`` and ``peak`` are relative to the theory's best (`tuner.search.sampler.features`), ``x0`` says where the best
-peaks of this workload lie, and ``delta`` how much higher they lie in shorter runs. Offsets, beta and gamma are
-Gaussian; each g is a Gaussian process over one of the searched options, f is one over peak, curve, warm-up, all of
-these options and rung. All of it is worked out exactly but for x0, delta and the sizes of f and of the noise: those are
-averaged over a grid, weighted by how well each explains the runs. How the settings below were chosen:
-docs/benchmarks.md.
+Offsets, beta and gamma are Gaussian; each g_i is a GP over one searched option; f is a GP over peak, curve, warm-up,
+all options and the rung. These are integrated out exactly. The others (x0, delta, the variances of f and of the noise)
+are averaged over a grid of models, each weighted by its evidence. docs/benchmarks.md says how the constants were
+chosen.
+
+Notation, with n configurations to predict, m observed runs, p pairs (x0, delta), g = 9 p models:
+
+=================  ==============  ===========  =======================================================================
+symbol             in the code     shape        meaning
+=================  ==============  ===========  =======================================================================
+z                  z               [m]          compressed loss: 0 for the best run of a rung, logarithmic far from it
+s^2                variance        scalar       variance of z, which all prior variances are multiples of
+bound(x), peak(x)  bound, peak     [n]          relative to the best of convex theory (`tuner.search.sampler.features`)
+log(T / T_r)       depth           [m]          0 at the horizon, above 0 in shorter runs
+x0                 x0_grid         [p]          where the best peaks of this workload lie
+delta              delta_grid      [p]          how much higher the best peaks lie in a run shorter by a factor e
+log cosh(...)      penalty         [p, m]       what a peak away from the best costs, before gamma
+k(x, x')           kernel          [n, m]       prior correlation of f at one rung
+K                  cov             [g, m, m]    prior covariance of z over the runs, noise included
+L                  chol            [g, m, m]    lower Cholesky factor: K = L L^T
+L^-1 (z - mu)      white_z         [g, m]       whitened residuals; K^-1 (z - mu) itself is not needed
+K(X, x)            cov_cross       [n, m]       prior covariance between new configurations and the runs
+L^-1 K(X, x)       white_cross     [m, n]       whitened, so that the posterior mean and variance are inner products
+p(model | z)       weights         [g]          posterior weights of the models
+=================  ==============  ===========  =======================================================================
 """
 
 from __future__ import annotations
@@ -35,63 +53,61 @@ from tuner.search.sampler.options import SearchedOptions
 Array = NDArray[np.float64]
 
 _PEAK_SCALE: Final = 1.0
-"""Distance at which two schedules tell little of each other: a factor e of the peak, ..."""
 _CURVE_SCALE: Final = 0.3
-"""... a third of the peak over the whole curve, ..."""
 _WARMUP_SCALE: Final = 1.5
-"""... a factor 4.5 of the warm-up."""
+"""Length scales of f: a factor e of the peak, a third of the peak over the whole curve, a factor 4.5 of the warm-up."""
 _RUNG_CORRELATION: Final = 0.95
 """Of f between two rungs, one three times as long as the other."""
 _BETA: Final = (4.0, 4.0)
 _GAMMA: Final = (1.0, 1.0)
-"""Mean and standard deviation, in standard deviations of z."""
+"""Prior mean and standard deviation, in standard deviations of z."""
 _OFFSET: Final = 0.8
 _RUNG_OFFSET: Final = 4.0
 _OPTION: Final = 0.5
-"""Variances, in variances of z; the last of what each option does by itself."""
-_PLACES: Final = 21
-"""Values of x0, over the range of the peaks."""
-_PLACE_SPREAD: Final = 0.35
-"""Standard deviation of x0 around the middle of that range, in widths of it."""
-_SHIFTS: Final = (0.0, 0.25, 0.5)
+"""Prior variances of offset, offset_r and each g_i, in variances of z."""
+_X0_POINTS: Final = 21
+"""Values of x0, evenly over the range of the peaks."""
+_X0_STD: Final = 0.35
+"""Prior standard deviation of x0 around the middle of that range, in widths of it."""
+_DELTAS: Final = (0.0, 0.25, 0.5)
 """Values of delta. Convex theory has 0.5."""
-_SIZES: Final = tuple((size, noise) for size in (0.02, 0.1, 0.4) for noise in (0.0005, 0.005, 0.05))
+_VARIANCES: Final = tuple((signal, noise) for signal in (0.02, 0.1, 0.4) for noise in (0.0005, 0.005, 0.05))
 """Variances of f and of the noise, in variances of z."""
-_MOST: Final = 96
-"""Runs that are learned from at most. What is far from the best tells little about it."""
-_KEPT: Final = 40
-_LEAST_WEIGHT: Final = 0.002
-"""Models of the grid that beliefs are averaged over: so many at most, and none below this share."""
+_MAX_RUNS: Final = 96
+"""Runs that the GP is fitted to at most. A run far from the best says little about it."""
+_MAX_MODELS: Final = 40
+_MIN_WEIGHT: Final = 0.002
+"""Models that the posterior averages over: at most so many, and none below this share of the largest weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """How a configuration did in a run that did not diverge."""
+    """The loss of a configuration in a run that did not diverge."""
 
     configuration: Configuration
     steps: int
-    """Updates of the run, at most the horizon."""
+    """Of the run, at most the horizon."""
     loss: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Belief:
-    """What is believed of some configurations at the horizon, compared with the best of those that were tried."""
+class Posterior:
+    """Posterior of z at the horizon, as the difference to the best configuration that was tried."""
 
-    gap: Array
+    mean_diff: Array
     """``[n]``, expected z above that of the best; below 0: better."""
-    deviation: Array
-    """``[n]``, its standard deviation; above 0."""
+    std: Array
+    """``[n]``, standard deviation of the difference; above 0."""
 
 
 class Surrogate:
-    """The model, fitted to runs.
+    """The GP, fitted to runs.
 
     Args:
         observations: At least one.
         total_steps: The horizon.
         peaks: Lowest and highest peak rate of the search.
-        options: Those that are searched.
+        options: The searched options.
 
     Raises:
         InvalidValue: There are no observations.
@@ -108,160 +124,194 @@ class Surrogate:
         if not observations:
             raise InvalidValue("observations", value=0, allowed="at least one")
         self._total_steps, self._options = total_steps, options
-        self._observations = seen = _most_telling(observations)
-        self._seen = self._features([one.configuration for one in seen])
-        self._depth = np.log([total_steps / one.steps for one in seen])
-        z = _compressed_gaps(seen)
+        self._observations = fitted = _best_of_each_rung(observations)
+        self._runs = self._features([one.configuration for one in fitted])
+        self._depth = np.log([total_steps / one.steps for one in fitted])
+        z = _compressed_losses(fitted)
         self._variance = max(float(z.var()), 0.05)
         unit = Configuration(schedule=Schedule(peak_lr=1.0, family=Linear()), options=options.usual)
-        self._places, self._shifts, log_prior = _grid(peaks, unit=float(self._features([unit]).peak[0]))
-        self._solve(z - z.mean(), log_prior=log_prior)
+        grid = _model_grid(peaks, unit_peak=float(self._features([unit]).peak[0]))
+        self._x0_grid, self._delta_grid, log_prior = grid
+        self._fit(z - z.mean(), log_prior=log_prior)
 
-    def _solve(self, z: Array, *, log_prior: Array) -> None:
-        """Condition every model of the grid on the runs, and weigh it by its evidence."""
-        rows, count = self._seen, len(z)
-        deviation = math.sqrt(self._variance)
-        slopes = self._peak_slopes(rows, depth=self._depth)  # [places x shifts, n]
+    def _fit(self, z: Array, *, log_prior: Array) -> None:
+        """Condition every model of the grid on the runs, and weight it by its evidence."""
+        penalty = self._penalty(self._runs, depth=self._depth)
+        chol = np.linalg.cholesky(self._cov(penalty))
+        residuals = np.tile(z - self._prior_mean(self._runs, penalty), (len(_VARIANCES), 1))
+        white_z = np.linalg.solve(chol, residuals[:, :, None])[:, :, 0]
+        # log N(z | mu, K) without its constant: the determinant of K is the squared product of the diagonal of L.
+        log_evidence = -0.5 * np.sum(np.square(white_z), axis=1)
+        log_evidence -= np.sum(np.log(np.diagonal(chol, axis1=1, axis2=2)), axis=1)
+        log_evidence += np.tile(log_prior, len(_VARIANCES))
+        weights = np.exp(log_evidence - log_evidence.max())
+        weights /= weights.sum()
+        # A prediction costs as much as its models, and most of them explain the runs too badly to count.
+        largest = np.argsort(-weights, kind="stable")[:_MAX_MODELS]
+        self._models = largest[weights[largest] >= _MIN_WEIGHT * weights[largest[0]]]
+        self._weights = weights[self._models] / weights[self._models].sum()
+        self._chol, self._white_z = chol[self._models], white_z[self._models]
+
+    def _cov(self, penalty: Array) -> Array:
+        """``[g, m, m]``, prior covariance of z over the runs, noise included."""
+        runs, count = self._runs, len(self._depth)
+        # What does not depend on the variances of f and of the noise is the same for all pairs of them.
         common = self._variance * (
-            _BETA[1] ** 2 * np.outer(rows.bound, rows.bound)
-            + _GAMMA[1] ** 2 * slopes[:, :, None] * slopes[:, None, :]
+            _BETA[1] ** 2 * np.outer(runs.bound, runs.bound)
+            + _GAMMA[1] ** 2 * penalty[:, :, None] * penalty[:, None, :]
             + _OFFSET
             + _RUNG_OFFSET * np.equal.outer(self._depth, self._depth)
-            + _OPTION * self._options.alike(rows.options, rows.options)
+            + _OPTION * self._options.correlation_sum(runs.options, runs.options)
         )
-        covariance = kernel(rows, rows) * _rung_correlation(self._depth, self._depth)
-        covariances = np.concatenate(
-            [common + self._variance * (size * covariance + (noise + 1e-8) * np.eye(count)) for size, noise in _SIZES]
+        correlation = kernel(runs, runs) * _rung_correlation(self._depth, self._depth)
+        return np.concatenate(
+            [
+                common + self._variance * (signal * correlation + (noise + 1e-8) * np.eye(count))
+                for signal, noise in _VARIANCES
+            ]
         )
-        expected = deviation * (_BETA[0] * rows.bound + _GAMMA[0] * slopes)
-        roots = np.linalg.cholesky(covariances)
-        residuals = np.tile(z - expected, (len(_SIZES), 1))
-        solved = np.linalg.solve(roots, residuals[:, :, None])[:, :, 0]
-        evidence = -0.5 * np.sum(np.square(solved), axis=1)
-        evidence -= np.sum(np.log(np.diagonal(roots, axis1=1, axis2=2)), axis=1)
-        evidence += np.tile(log_prior, len(_SIZES))
-        weights = np.exp(evidence - evidence.max())
-        weights /= weights.sum()
-        kept = np.argsort(-weights, kind="stable")[:_KEPT]
-        self._kept = kept[weights[kept] >= _LEAST_WEIGHT * weights[kept[0]]]
-        self._weights = weights[self._kept] / weights[self._kept].sum()
-        self._roots, self._solved = roots[self._kept], solved[self._kept]
+
+    def posterior(
+        self, configurations: Sequence[Configuration], *, rivals: Collection[Configuration] | None = None
+    ) -> Posterior:
+        """Predict z at the horizon, compared with the best configuration that was tried.
+
+        Args:
+            configurations: Any number.
+            rivals: The tried configurations to take the best of; all when absent, or when the GP is fitted to none of
+                them.
+        """
+        count = len(configurations)
+        rows = self._features(configurations).joined(self._runs)
+        penalty = self._penalty(rows, depth=np.zeros(len(rows.peak)))
+        cov_cross = self._cov_cross(rows, penalty)
+        white_cross = [np.linalg.solve(chol, cov.T) for chol, cov in zip(self._chol, cov_cross, strict=True)]
+        means = np.array(
+            [
+                self._prior_mean(rows, penalty[model % len(self._x0_grid)]) + cross.T @ white_z
+                for model, cross, white_z in zip(self._models, white_cross, self._white_z, strict=True)
+            ]
+        )
+        best = count + self._best_run(np.average(means, axis=0, weights=self._weights)[count:], rivals=rivals)
+        diffs = means - means[:, [best]]
+        variances = self._variances_of_difference(rows, penalty, white_cross, to=best)
+        # Moments of the mixture of models: the models' disagreement about the mean adds to the variance.
+        mean_diff = np.average(diffs, axis=0, weights=self._weights)
+        second = np.average(np.maximum(variances, 0.0) + np.square(diffs), axis=0, weights=self._weights)
+        std = np.sqrt(np.maximum(second - np.square(mean_diff), 1e-9))
+        return Posterior(mean_diff=mean_diff[:count], std=std[:count])
+
+    def _cov_cross(self, rows: Features, penalty: Array) -> list[Array]:
+        """By model, ``[n, m]``, prior covariance between configurations at the horizon and the runs."""
+        at_horizon = np.zeros(len(rows.peak))
+        old_penalty = self._penalty(self._runs, depth=self._depth)
+        correlation = kernel(rows, self._runs) * _rung_correlation(at_horizon, self._depth)
+        options = self._options.correlation_sum(rows.options, self._runs.options)
+        same_rung = np.equal.outer(at_horizon, self._depth)
+        cov_cross = []
+        for model in self._models:
+            signal, point = self._signal(model), model % len(self._x0_grid)
+            prior = (
+                _BETA[1] ** 2 * np.outer(rows.bound, self._runs.bound)
+                + _GAMMA[1] ** 2 * np.outer(penalty[point], old_penalty[point])
+                + _OFFSET
+                + _RUNG_OFFSET * same_rung
+                + _OPTION * options
+                + signal * correlation
+            )
+            cov_cross.append(self._variance * prior)
+        return cov_cross
+
+    def _variances_of_difference(
+        self, rows: Features, penalty: Array, white_cross: Sequence[Array], *, to: int
+    ) -> Array:
+        """``[models, n]``, posterior variance of z less z of the row ``to``; the offsets cancel."""
+        correlation = kernel(rows, rows.only(to))[:, 0]
+        options = self._options.count - self._options.correlation_sum(rows.options, rows.only(to).options)[:, 0]
+        variances = []
+        for model, cross in zip(self._models, white_cross, strict=True):
+            signal, own = self._signal(model), penalty[model % len(self._x0_grid)]
+            prior = (
+                _BETA[1] ** 2 * np.square(rows.bound - rows.bound[to])
+                + _GAMMA[1] ** 2 * np.square(own - own[to])
+                + 2.0 * signal * (1.0 - correlation)
+                + 2.0 * _OPTION * options
+            )
+            variances.append(self._variance * prior - np.sum(np.square(cross - cross[:, [to]]), axis=0))
+        return np.array(variances)
+
+    def _best_run(self, means: Array, *, rivals: Collection[Configuration] | None) -> int:
+        """Index of the run whose configuration has the lowest mean, among the rivals where there are any."""
+        compared = np.array([rivals is None or one.configuration in rivals for one in self._observations])
+        return int(np.argmin(np.where(compared | ~compared.any(), means, np.inf)))
+
+    def _prior_mean(self, rows: Features, penalty: Array) -> Array:
+        mean: Array = math.sqrt(self._variance) * (_BETA[0] * rows.bound + _GAMMA[0] * penalty)
+        return mean
+
+    def _penalty(self, rows: Features, *, depth: Array) -> Array:
+        """``[p, n]``, what gamma multiplies."""
+        away = rows.peak - self._x0_grid[:, None] - self._delta_grid[:, None] * depth
+        clipped = np.clip(away, -7.0, 7.0)  # no search has a wider range, and cosh would overflow
+        penalty: Array = np.log(np.cosh(clipped))
+        return penalty
+
+    def _signal(self, model: int) -> float:
+        """Variance of f in a model, in variances of z."""
+        return _VARIANCES[model // len(self._x0_grid)][0]
 
     def _features(self, configurations: Sequence[Configuration]) -> Features:
         return Features.of(configurations, total_steps=self._total_steps, options=self._options)
 
-    def belief(
-        self, configurations: Sequence[Configuration], *, rivals: Collection[Configuration] | None = None
-    ) -> Belief:
-        """What is believed of configurations at the horizon.
 
-        Args:
-            configurations: Any number.
-            rivals: The tried ones with the best of which they are compared; all when absent, or when none is among
-                those that were learned from.
-        """
-        rows = self._features(configurations).joined(self._seen)
-        at_horizon = np.zeros(len(rows.peak))
-        covariance = kernel(rows, self._seen) * _rung_correlation(at_horizon, self._depth)
-        options_alike = self._options.alike(rows.options, self._seen.options)
-        same_rung = np.equal.outer(at_horizon, self._depth)
-        new_slopes = self._peak_slopes(rows, depth=at_horizon)
-        old_slopes = self._peak_slopes(self._seen, depth=self._depth)
-        means, spreads = [], []
-        for model, root, solved in zip(self._kept.tolist(), self._roots, self._solved, strict=True):
-            size, place = _SIZES[model // len(self._places)][0], model % len(self._places)
-            new, old = new_slopes[place], old_slopes[place]
-            cross = self._variance * (
-                _BETA[1] ** 2 * np.outer(rows.bound, self._seen.bound)
-                + _GAMMA[1] ** 2 * np.outer(new, old)
-                + _OFFSET
-                + _RUNG_OFFSET * same_rung
-                + _OPTION * options_alike
-                + size * covariance
-            )
-            explained = np.linalg.solve(root, cross.T)  # [runs, rows]
-            means.append(math.sqrt(self._variance) * (_BETA[0] * rows.bound + _GAMMA[0] * new) + explained.T @ solved)
-            spreads.append((size, new, explained))
-        tried = np.average(means, axis=0, weights=self._weights)[len(configurations) :]
-        compared = np.array([rivals is None or one.configuration in rivals for one in self._observations])
-        best = len(configurations) + int(np.argmin(np.where(compared | ~compared.any(), tried, np.inf)))
-        to_best = kernel(rows, rows.only(best))[:, 0]
-        options_apart = self._options.count - self._options.alike(rows.options, rows.only(best).options)[:, 0]
-        gaps = np.array([mean - mean[best] for mean in means])
-        variances = np.array(
-            [
-                self._variance
-                * (
-                    _BETA[1] ** 2 * np.square(rows.bound - rows.bound[best])
-                    + _GAMMA[1] ** 2 * np.square(new - new[best])
-                    + 2.0 * size * (1.0 - to_best)
-                    + 2.0 * _OPTION * options_apart
-                )
-                - np.sum(np.square(explained - explained[:, [best]]), axis=0)
-                for size, new, explained in spreads
-            ]
-        )
-        gap = np.average(gaps, axis=0, weights=self._weights)
-        second = np.average(np.maximum(variances, 0.0) + np.square(gaps), axis=0, weights=self._weights)
-        deviation = np.sqrt(np.maximum(second - np.square(gap), 1e-9))
-        return Belief(gap=gap[: len(configurations)], deviation=deviation[: len(configurations)])
-
-    def _peak_slopes(self, rows: Features, *, depth: Array) -> Array:
-        """``[places x shifts, n]``, what gamma multiplies."""
-        away = rows.peak - self._places[:, None] - self._shifts[:, None] * depth
-        clipped = np.clip(away, -7.0, 7.0)  # nobody searches further, and cosh would overflow
-        slopes: Array = np.log(np.cosh(clipped))
-        return slopes
-
-
-def _grid(peaks: tuple[float, float], *, unit: float) -> tuple[Array, Array, Array]:
-    """x0, delta and the logarithm of the prior, each ``[places x shifts]``; ``unit`` is where a peak of 1 lies."""
+def _model_grid(peaks: tuple[float, float], *, unit_peak: float) -> tuple[Array, Array, Array]:
+    """x0, delta and the logarithm of the prior, each ``[p]``; ``unit_peak`` is where a peak rate of 1 lies."""
     low, high = math.log(peaks[0]), math.log(peaks[1])
-    share = np.linspace(-0.5, 0.5, _PLACES)
-    places, shifts = np.meshgrid(share, np.array(_SHIFTS), indexing="ij")
-    prior = -0.5 * np.square(places / _PLACE_SPREAD)
+    x0, delta = np.meshgrid(np.linspace(-0.5, 0.5, _X0_POINTS), np.array(_DELTAS), indexing="ij")
+    log_prior = -0.5 * np.square(x0 / _X0_STD)
     width = max(high - low, 1e-6)
-    return (unit + 0.5 * (low + high) + width * places).ravel(), shifts.ravel(), prior.ravel()
+    return (unit_peak + 0.5 * (low + high) + width * x0).ravel(), delta.ravel(), log_prior.ravel()
 
 
-def _most_telling(observations: Sequence[Observation]) -> list[Observation]:
-    """The best of each rung, as many as are learned from."""
-    if len(observations) <= _MOST:
+def _best_of_each_rung(observations: Sequence[Observation]) -> list[Observation]:
+    """The runs to fit to: the best of each rung, in turn, up to the limit."""
+    if len(observations) <= _MAX_RUNS:
         return list(observations)
-    places: dict[int, int] = {}
+    ranks: dict[int, int] = {}
     ranked = []
     for one in sorted(observations, key=lambda one: one.loss):
-        places[one.steps] = places.get(one.steps, 0) + 1
-        ranked.append((places[one.steps], one))
-    return [one for _, one in sorted(ranked, key=lambda pair: pair[0])[:_MOST]]
+        ranks[one.steps] = ranks.get(one.steps, 0) + 1
+        ranked.append((ranks[one.steps], one))
+    return [one for _, one in sorted(ranked, key=lambda pair: pair[0])[:_MAX_RUNS]]
 
 
-def _compressed_gaps(seen: Sequence[Observation]) -> Array:
-    """``[n]``, z: 0 for the best of each rung, and the logarithm of the gap to it far from it.
+def _compressed_losses(observations: Sequence[Observation]) -> Array:
+    """``[m]``, z: 0 for the best of each rung, and the logarithm of the gap to it far from it.
 
-    The scale is the median gap among the better half of the shortest rung's.
+    The scale is the median gap among the better half of the shortest rung's runs.
     """
     best: dict[int, float] = {}
-    for one in seen:
+    for one in observations:
         best[one.steps] = min(one.loss, best.get(one.steps, math.inf))
-    gaps = np.array([one.loss - best[one.steps] for one in seen])
+    gaps = np.array([one.loss - best[one.steps] for one in observations])
     shortest = min(best)
-    ahead = np.sort([gap for one, gap in zip(seen, gaps, strict=True) if one.steps == shortest and gap > 0])
+    ahead = np.sort([gap for one, gap in zip(observations, gaps, strict=True) if one.steps == shortest and gap > 0])
     scale = float(np.median(ahead[: len(ahead) // 2 + 1])) if len(ahead) else 1.0
     z: Array = np.log1p(gaps / scale)
     return z
 
 
 def kernel(one: Features, other: Features) -> Array:
-    """How much configurations tell of each other, before any run: the correlation of f at one rung.
+    """The prior correlation of f at one rung.
 
     Args:
-        one: ``n`` of them.
-        other: ``m`` more.
+        one: ``n`` configurations.
+        other: ``m`` configurations.
 
     Returns:
-        ``[n, m]``, each in [0, 1]: 1 for the same, near 0 for unlike ones.
+        ``[n, m]``, each in [0, 1]: 1 for equal configurations, near 0 for distant ones.
     """
+    # A squared exponential in each feature; the curve counts by its mean over the points, not by their number.
     peak = np.subtract.outer(one.peak, other.peak) / _PEAK_SCALE
     warmup = np.subtract.outer(one.warmup, other.warmup) / _WARMUP_SCALE
     apart = np.mean(np.square(one.curve[:, None, :] - other.curve[None, :, :]), axis=2) / _CURVE_SCALE**2
@@ -271,6 +321,6 @@ def kernel(one: Features, other: Features) -> Array:
 
 
 def _rung_correlation(one: Array, other: Array) -> Array:
-    """``[n, m]``, correlation of f between rungs, by the logarithms of T / T_r."""
+    """``[n, m]``, correlation of f between rungs, by their depths log(T / T_r)."""
     correlation: Array = _RUNG_CORRELATION ** (np.abs(np.subtract.outer(one, other)) / math.log(3.0))
     return correlation

@@ -1,4 +1,4 @@
-"""The points of a parameter that a search chooses among: so that runs of one peak and warm-up begin alike."""
+"""The grid of one parameter. On a grid, runs of one peak and warm-up share their prefix."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 from tuner.search.space import Choice, FloatRange, IntRange, Parameter, Value
 
 PEAK_RATIO: Final = 1.25
-"""Between neighboring peaks of the grid, at most: the loss near its best hardly changes over half of that."""
+"""Largest ratio of neighboring peaks: near its minimum the loss hardly changes over half of that."""
 POINTS: Final = 10
-"""Of every other range."""
+"""Points of every other range."""
 _DIGITS: Final = 3
-"""Significant digits of a value of the grid, so that people can read it."""
+"""Significant digits of a point, for readers."""
 
 
 def grid(parameter: Parameter, *, ratio: float | None = None) -> tuple[Value, ...]:
-    """The points of a parameter, ascending (a choice's as given), both ends included.
+    """The points of a parameter, ascending (those of a choice in its order), both ends included.
 
     Args:
         parameter: A range or a choice.
-        ratio: For a range on a log scale: neighbors are at most this factor apart; ten points when absent.
+        ratio: Largest ratio of neighboring points of a range on a log scale; ten points when absent.
     """
     match parameter:
         case Choice():
@@ -42,18 +42,18 @@ def grid(parameter: Parameter, *, ratio: float | None = None) -> tuple[Value, ..
             return tuple(whole.tolist())
 
 
-def around(points: Sequence[Value], *, value: Value) -> Sequence[Value]:
-    """The two places on either side of a value, itself included where it is one."""
-    place = int(np.searchsorted(np.asarray(points, dtype=np.float64), float(value)))
-    return points[max(0, place - 2) : place + 3]
+def near(points: Sequence[Value], *, value: Value) -> Sequence[Value]:
+    """The two points on either side of a value, and the value where it is a point."""
+    index = int(np.searchsorted(np.asarray(points, dtype=np.float64), float(value)))
+    return points[max(0, index - 2) : index + 3]
 
 
-def drawn(parameter: Parameter, *, rng: np.random.Generator) -> Value:
-    """A value of a parameter at random, evenly over its range; on a log scale, over the orders of magnitude.
+def sample_value(parameter: Parameter, *, rng: np.random.Generator) -> Value:
+    """A random value of a parameter, uniform over its range, or over the logarithm on a log scale.
 
     Args:
         parameter: A range or a choice.
-        rng: The source of chance.
+        rng: Source of randomness.
     """
     match parameter:
         case Choice():

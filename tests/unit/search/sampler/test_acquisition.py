@@ -103,7 +103,7 @@ def test_a_given_schedule_is_taken_as_it_is() -> None:
 
 
 def test_a_proposal_needs_a_space() -> None:
-    with pytest.raises(InvalidValue, match="space must be given before the search begins"):
+    with pytest.raises(InvalidValue, match="space must be set before the search begins"):
         configuration_for(new(0), state=study(space=None))
 
 
@@ -114,7 +114,7 @@ def test_no_schedule_is_tried_twice(space: SearchSpace) -> None:
     schedules = [one.schedule for one in result.state.trials]
     assert len(set(schedules)) == len(schedules) == 24
     free = [one.schedule for one in result.state.trials if one.control is None]
-    assert all(one is not None and space.peak_lr.holds(one.peak_lr) for one in free)
+    assert all(one is not None and space.peak_lr.contains(one.peak_lr) for one in free)
 
 
 @pytest.mark.parametrize("space", [SPACE, NARROW], ids=["with them", "without them"])
@@ -130,7 +130,7 @@ def test_controls_stay_in_their_group_whatever_the_space_has(
     found_all = [one.schedule for one in trials if one.schedule is not None]
     assert {(one.family, one.warmup.fraction, one.floor) for one in found_all} == {(family, CONTROL_WARMUP, 0.0)}
     assert len({one.peak_lr for one in found_all}) == 4
-    assert all(space.peak_lr.holds(one.peak_lr) for one in found_all)
+    assert all(space.peak_lr.contains(one.peak_lr) for one in found_all)
 
 
 def test_after_a_divergence_the_search_begins_lower() -> None:

@@ -34,7 +34,7 @@ def loss(one: Configuration) -> float:
 GRID = [configuration(peak, cooldown) for peak in np.geomspace(*PEAKS, 13) for cooldown in np.linspace(0.1, 0.9, 9)]
 
 
-def drawn(count: int, *, seed: int = 0) -> list[Configuration]:
+def sampled(count: int, *, seed: int = 0) -> list[Configuration]:
     chosen = np.random.default_rng(seed).choice(len(GRID), count, replace=False)
     return [GRID[index] for index in chosen]
 
@@ -52,90 +52,90 @@ def fitted(observations: list[Observation]) -> Surrogate:
     return Surrogate(observations, total_steps=HORIZON, peaks=PEAKS, options=NO_OPTIONS)
 
 
-def test_losses_without_noise_are_believed_as_they_are() -> None:
-    seen = drawn(30)
+def test_the_posterior_reproduces_losses_without_noise() -> None:
+    seen = sampled(30)
 
-    belief = fitted(observed(seen)).belief(seen)
+    posterior = fitted(observed(seen)).posterior(seen)
 
     gaps = np.array([loss(one) for one in seen]) - min(map(loss, seen))
     order = np.argsort(gaps)
-    assert np.all(np.diff(belief.gap[order]) > -0.05)
-    assert belief.gap[order[0]] == pytest.approx(0.0, abs=0.05)
-    assert np.corrcoef(np.log1p(gaps / np.median(gaps)), belief.gap)[0, 1] > 0.99
-    assert np.all(belief.deviation < 0.05)
+    assert np.all(np.diff(posterior.mean_diff[order]) > -0.05)
+    assert posterior.mean_diff[order[0]] == pytest.approx(0.0, abs=0.05)
+    assert np.corrcoef(np.log1p(gaps / np.median(gaps)), posterior.mean_diff)[0, 1] > 0.99
+    assert np.all(posterior.std < 0.05)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_best_of_a_grid_is_found_after_a_few_runs(seed: int) -> None:
-    seen = drawn(3, seed=seed)
+    seen = sampled(3, seed=seed)
     for _ in range(8):
-        gap = fitted(observed(seen)).belief(GRID).gap
-        seen.append(next(GRID[index] for index in np.argsort(gap) if GRID[index] not in seen))
+        mean_diff = fitted(observed(seen)).posterior(GRID).mean_diff
+        seen.append(next(GRID[index] for index in np.argsort(mean_diff) if GRID[index] not in seen))
 
     assert min(map(loss, seen)) == min(map(loss, GRID))
 
 
-def test_shorter_runs_tell_of_the_horizon_whatever_their_level() -> None:
-    seen = [*observed(drawn(12), steps=HORIZON // 3, offset=1.0), *observed(drawn(3, seed=1))]
+def test_shorter_runs_inform_the_horizon_at_any_level_of_their_losses() -> None:
+    seen = [*observed(sampled(12), steps=HORIZON // 3, offset=1.0), *observed(sampled(3, seed=1))]
 
-    belief = fitted(seen).belief(GRID)
+    posterior = fitted(seen).posterior(GRID)
 
     best = min(map(loss, GRID))
-    assert loss(GRID[int(np.argmin(belief.gap))]) - best < 0.05 * (max(map(loss, GRID)) - best)
+    assert loss(GRID[int(np.argmin(posterior.mean_diff))]) - best < 0.05 * (max(map(loss, GRID)) - best)
 
 
-def test_belief_is_surer_near_what_was_tried() -> None:
+def test_the_standard_deviation_grows_with_the_distance_from_tried_configurations() -> None:
     seen = [configuration(peak, cooldown) for peak in (1e-3, 2e-3, 4e-3) for cooldown in (0.5, 0.7)]
     steps_away = [configuration(4e-3 * factor, 0.7) for factor in (1.0, 1.3, 2.0, 4.0, 7.0)]
 
-    deviation = fitted(observed(seen)).belief(steps_away).deviation
+    deviation = fitted(observed(seen)).posterior(steps_away).std
 
     assert np.all(np.diff(deviation) > 0.0)
 
 
 def test_the_order_of_the_runs_does_not_matter() -> None:
-    seen = observed(drawn(20))
+    seen = observed(sampled(20))
 
-    one, other = fitted(seen).belief(GRID), fitted(seen[::-1]).belief(GRID)
+    one, other = fitted(seen).posterior(GRID), fitted(seen[::-1]).posterior(GRID)
 
-    assert np.allclose(one.gap, other.gap, atol=1e-6)
-    assert np.allclose(one.deviation, other.deviation, atol=1e-6)
+    assert np.allclose(one.mean_diff, other.mean_diff, atol=1e-6)
+    assert np.allclose(one.std, other.std, atol=1e-6)
 
 
-def test_of_more_runs_than_it_learns_from_the_best_are_kept() -> None:
+def test_beyond_the_limit_of_runs_the_best_are_fitted() -> None:
     short = observed(GRID, steps=HORIZON // 3)
-    both = [*short, *observed(drawn(20))]
+    both = [*short, *observed(sampled(20))]
 
-    belief = fitted(both).belief(GRID)
+    posterior = fitted(both).posterior(GRID)
 
     assert len(both) > 96
-    assert loss(GRID[int(np.argmin(belief.gap))]) - min(map(loss, GRID)) < 0.02
-    assert np.all(np.isfinite(belief.gap))
+    assert loss(GRID[int(np.argmin(posterior.mean_diff))]) - min(map(loss, GRID)) < 0.02
+    assert np.all(np.isfinite(posterior.mean_diff))
 
 
 def test_equal_losses_leave_nothing_to_choose_between_those_that_were_tried() -> None:
-    seen = drawn(20)
+    seen = sampled(20)
 
-    belief = fitted([Observation(configuration=one, steps=HORIZON, loss=1.0) for one in seen]).belief(seen)
+    posterior = fitted([Observation(configuration=one, steps=HORIZON, loss=1.0) for one in seen]).posterior(seen)
 
-    assert np.allclose(belief.gap, 0.0, atol=0.01)
-    assert np.all(belief.deviation > 0.0)
+    assert np.allclose(posterior.mean_diff, 0.0, atol=0.01)
+    assert np.all(posterior.std > 0.0)
 
 
 def test_the_same_schedule_may_have_been_run_twice() -> None:
-    twice = [*observed(drawn(5)), *observed(drawn(5))]
+    twice = [*observed(sampled(5)), *observed(sampled(5))]
 
-    assert np.all(np.isfinite(fitted(twice).belief(GRID).deviation))
+    assert np.all(np.isfinite(fitted(twice).posterior(GRID).std))
 
 
-def test_one_run_is_enough_to_begin_with() -> None:
-    (only,) = drawn(1)
+def test_one_run_is_enough_to_fit() -> None:
+    (only,) = sampled(1)
 
-    belief = fitted(observed([only])).belief([only, *GRID])
+    posterior = fitted(observed([only])).posterior([only, *GRID])
 
-    assert belief.gap[0] == pytest.approx(0.0, abs=1e-9)
-    assert np.all(np.isfinite(belief.gap))
-    assert np.all(belief.deviation[belief.deviation.argsort()[1:]] > 0.0)
+    assert posterior.mean_diff[0] == pytest.approx(0.0, abs=1e-9)
+    assert np.all(np.isfinite(posterior.mean_diff))
+    assert np.all(posterior.std[posterior.std.argsort()[1:]] > 0.0)
 
 
 def test_without_any_run_there_is_no_model() -> None:
@@ -143,7 +143,7 @@ def test_without_any_run_there_is_no_model() -> None:
         fitted([])
 
 
-def test_likeness_is_that_of_schedules_and_not_of_their_names() -> None:
+def test_the_kernel_compares_schedules_and_not_their_names() -> None:
     linear, all_cooldown = (
         Schedule(peak_lr=1e-3, family=Linear()),
         Schedule(peak_lr=1e-3, family=Wsd(cooldown=1.0, shape="linear")),

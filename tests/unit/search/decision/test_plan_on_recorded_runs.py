@@ -22,7 +22,7 @@ from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import Choice, FamilySpace, FloatRange, SearchSpace
 
-DATA = Path(__file__).parents[3] / "benchmarks" / "data" / "llama124m_slimpajama.csv.gz"
+DATA = Path(__file__).parents[4] / "benchmarks" / "data" / "llama124m_slimpajama.csv.gz"
 HORIZON = 50_000
 RECORDED = (15_000, 25_000, 35_000, HORIZON)
 DRAWS = 100

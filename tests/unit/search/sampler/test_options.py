@@ -47,18 +47,18 @@ def at(peak: float, *, norm: str) -> Configuration:
     return Configuration(schedule=WARM.model_copy(update={"peak_lr": peak}), options=(("norm", norm),))
 
 
-class TestWhereItBegins:
-    def test_it_begins_with_what_the_job_gives_also_beside_the_grid(self) -> None:
+class TestStart:
+    def test_it_starts_with_the_jobs_values_also_off_the_grid(self) -> None:
         assert dict(searched(weight_decay=0.00123).usual) == {**USUAL, "weight_decay": 0.00123}
 
-    @pytest.mark.parametrize(("given", "begins"), [(0.5, 0.1), (0.0, 1e-5), (1e-7, 1e-5)])
-    def test_what_lies_outside_of_a_range_begins_at_the_nearest_end(self, given: float, begins: float) -> None:
-        assert dict(searched(weight_decay=given).usual)["weight_decay"] == begins
+    @pytest.mark.parametrize(("value", "start"), [(0.5, 0.1), (0.0, 1e-5), (1e-7, 1e-5)])
+    def test_a_value_outside_a_range_starts_at_the_nearest_end(self, value: float, start: float) -> None:
+        assert dict(searched(weight_decay=value).usual)["weight_decay"] == start
 
-    def test_what_is_none_of_the_choices_begins_with_the_first(self) -> None:
+    def test_a_value_that_is_no_choice_starts_with_the_first(self) -> None:
         assert dict(searched(norm="group").usual)["norm"] == "layer"
 
-    def test_an_option_that_the_job_does_not_give_begins_with_the_first_point(self) -> None:
+    def test_an_option_without_a_value_in_the_job_starts_with_the_first_point(self) -> None:
         assert dict(SearchedOptions(RANGES).usual) == {
             "batch_size": 8,
             "momentum": 0.8,
@@ -73,7 +73,7 @@ class TestSampling:
         point = dict(searched().sample(rng=np.random.default_rng(seed)))
 
         assert point.keys() == RANGES.keys()
-        assert all(RANGES[name].holds(value) for name, value in point.items())
+        assert all(RANGES[name].contains(value) for name, value in point.items())
 
     def test_half_of_the_time_an_option_is_as_usual(self) -> None:
         rng = np.random.default_rng(0)
@@ -88,14 +88,14 @@ class TestSampling:
         for one in found:
             changed = [name for name, value in one if dict(start)[name] != value]
             assert len(changed) == 1
-            assert RANGES[changed[0]].holds(dict(one)[changed[0]])
+            assert RANGES[changed[0]].contains(dict(one)[changed[0]])
         assert {dict(one)["norm"] for one in found} == {"layer", "batch", "none"}
 
     def test_options_of_another_search_have_no_neighbors(self) -> None:
         assert list(searched().neighbors(())) == []
 
 
-class TestLikeness:
+class TestKernel:
     def kernel(self, one: dict[str, Value], other: dict[str, Value]) -> float:
         rows = [option_values({**USUAL, **changes}) for changes in (one, other)]
         a, b = searched().coordinates(rows)
@@ -104,13 +104,13 @@ class TestLikeness:
     def test_equal_options_are_one(self) -> None:
         assert self.kernel({}, {}) == 1.0
 
-    def test_each_option_tells_by_itself_how_alike_two_choices_are(self) -> None:
+    def test_the_correlations_of_all_options_are_summed(self) -> None:
         rows = [option_values({**USUAL, **changes}) for changes in ({}, {"norm": "none"}, {"weight_decay": 0.1})]
         places = searched().coordinates(rows)
-        alike = searched().alike(places, places)
-        assert np.diag(alike) == pytest.approx(searched().count)
-        assert alike[0, 1] == pytest.approx(3.5)  # three are equal, and of the fourth half is told
-        assert alike[0, 2] == pytest.approx(3.0 + math.exp(-0.5))  # half of a log range apart
+        correlation = searched().correlation_sum(places, places)
+        assert np.diag(correlation) == pytest.approx(searched().count)
+        assert correlation[0, 1] == pytest.approx(3.5)  # three are equal, the fourth is correlated by a half
+        assert correlation[0, 2] == pytest.approx(3.0 + math.exp(-0.5))  # half of a log range apart
 
     def test_on_a_log_range_ratios_count(self) -> None:
         low = self.kernel({"weight_decay": 1e-5}, {"weight_decay": 1e-4})
@@ -187,7 +187,7 @@ class TestTheSearch:
         assert 10**-2.5 <= float(dict(winner.options)["weight_decay"]) <= 10**-1.5
         assert 1e-3 <= winner.schedule.peak_lr <= 9e-3
 
-    def test_what_an_option_was_seen_to_do_is_believed_of_it(self) -> None:
+    def test_the_posterior_follows_the_observed_effect_of_an_option(self) -> None:
         ranges = {"norm": Choice(values=("layer", "batch", "none"))}
         seen = [
             Observation(
@@ -202,13 +202,13 @@ class TestTheSearch:
         ]
         surrogate = Surrogate(seen, total_steps=900, peaks=(1e-4, 0.03), options=SearchedOptions(ranges))
         other = WARM.model_copy(update={"peak_lr": 0.012})
-        belief = surrogate.belief(
+        posterior = surrogate.posterior(
             [Configuration(schedule=other, options=(("norm", norm),)) for norm in ("layer", "batch", "none")]
         )
-        assert belief.gap[1] < belief.gap[0]
-        assert belief.deviation[2] > 2.0 * max(belief.deviation[:2])  # it was never tried
+        assert posterior.mean_diff[1] < posterior.mean_diff[0]
+        assert posterior.std[2] > 2.0 * max(posterior.std[:2])  # it was never tried
 
-    def test_the_first_trials_have_what_the_job_gives(self) -> None:
+    def test_the_first_trials_have_the_jobs_option_values(self) -> None:
         trials = self.search().state.trials
         assert [trial.options for trial in trials[:3]] == [(("weight_decay", 1e-4),)] * 3
 
@@ -216,9 +216,9 @@ class TestTheSearch:
         trials = self.search().state.trials
         tried = [(trial.schedule, trial.options) for trial in trials]
         assert len(set(tried)) == len(tried) == 24
-        assert all(DECAY.holds(dict(trial.options)["weight_decay"]) for trial in trials)
+        assert all(DECAY.contains(dict(trial.options)["weight_decay"]) for trial in trials)
 
-    def test_given_schedules_are_tried_with_what_the_job_gives(self) -> None:
+    def test_start_schedules_are_tried_with_the_jobs_option_values(self) -> None:
         first = self.search(start=(SCHEDULE,)).state.trials[0]
         assert (first.schedule, first.options) == (SCHEDULE, (("weight_decay", 1e-4),))
 

@@ -13,7 +13,7 @@ from tests.unit.search.conftest import NO_OPTIONS, random_schedule
 from tuner.schedules import Constant, Linear, Schedule, Warmup
 from tuner.search.configuration import Configuration
 from tuner.search.sampler.candidates import Grid
-from tuner.search.sampler.grid import PEAK_RATIO, drawn, grid
+from tuner.search.sampler.grid import PEAK_RATIO, grid, sample_value
 from tuner.search.space import Choice, FamilySpace, FloatRange, IntRange, OptimizerKind, SearchSpace, default_space
 
 SINGLE = SearchSpace(
@@ -50,7 +50,7 @@ def test_whole_numbers_on_a_log_scale_are_spread_by_their_ratio() -> None:
 
 
 @given(seed=st.integers(0, 1_000))
-def test_values_drawn_at_random_lie_in_their_range(seed: int) -> None:
+def test_values_sample_value_at_random_lie_in_their_range(seed: int) -> None:
     rng = np.random.default_rng(seed)
     parameters = (
         FloatRange(low=1e-5, high=0.1, log=True),
@@ -59,7 +59,7 @@ def test_values_drawn_at_random_lie_in_their_range(seed: int) -> None:
         IntRange(low=3, high=4),
         Choice(values=("a", 2, True)),
     )
-    assert all(parameter.holds(drawn(parameter, rng=rng)) for parameter in parameters)
+    assert all(parameter.contains(sample_value(parameter, rng=rng)) for parameter in parameters)
 
 
 @given(low=st.floats(0.0, 1.0), width=st.floats(0.1, 10.0))
