@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tuner.extras import MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
 US = "schedule-tuner"
@@ -69,7 +72,8 @@ def declared(extras: Iterable[str]) -> set[str]:
     return found
 
 
-def absent(extras: Iterable[str]) -> set[str]:
+@functools.cache
+def absent(extras: tuple[str, ...]) -> set[str]:
     """The modules that are installed here and would not be there."""
     there = declared(extras)
     return {
@@ -80,7 +84,7 @@ def absent(extras: Iterable[str]) -> set[str]:
 
 
 def run(extras: Iterable[str], packages: list[str], *, skipped: tuple[str, ...] = (), then: str = "") -> None:
-    program = PROGRAM.format(absent=absent(extras), packages=packages, skipped=skipped, then=then)
+    program = PROGRAM.format(absent=absent(tuple(extras)), packages=packages, skipped=skipped, then=then)
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -100,6 +104,62 @@ def test_all_is_everything_that_runs() -> None:
 @pytest.mark.parametrize("extras", [(), ("service",), ("worker",)], ids=" ".join)
 def test_the_library_the_client_and_the_commands_need_no_extra(extras) -> None:
     run(extras, ["tuner.client", *LIBRARY, "tuner_migrations"], skipped=(*NEEDS_TORCH, "tuner_migrations.env"))
+
+
+def command(arguments: list[str], *, extras: Iterable[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a command of an installation with these extras says."""
+    then = f"""
+from tuner.cli.main import main
+sys.argv = {["tuner", *arguments]!r}
+main()
+"""
+    program = PROGRAM.format(absent=absent(tuple(extras)), packages=[], skipped=(), then=then)
+    return subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
+
+
+POSTGRES = ["--database-url", "postgresql://me@127.0.0.1:9/tuner"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extras", "wanted"),
+    [
+        (["up"], (), "all"),
+        (["up"], ("service",), "worker"),
+        (["up"], ("worker",), "service"),
+        (["up", *POSTGRES], (), "all"),
+        (["up", *POSTGRES], ("service", "worker"), "postgres"),
+        (["demo"], (), "all"),
+        (["demo"], ("service",), "worker"),
+        (["serve"], (), "service"),
+        (["serve"], ("worker",), "service"),
+        (["serve", *POSTGRES], ("service",), "postgres"),
+        (["worker"], (), "worker"),
+        (["worker"], ("service",), "worker"),
+        (["worker", *POSTGRES], ("worker",), "postgres"),
+        (["workload", "check", "tuner.workloads.digits:DigitsMlp"], (), "worker"),
+        (["workload", "check", "tuner.workloads.digits:DigitsMlp"], ("service",), "worker"),
+        (["db", "upgrade", *POSTGRES], (), "postgres"),
+        (["db", "check", *POSTGRES], ("service", "worker"), "postgres"),
+        (["db", "backup", "copy", *POSTGRES], (), "postgres"),
+        (["db", "restore", __file__, *POSTGRES], (), "postgres"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list | tuple) else value,
+)
+def test_a_command_that_needs_an_extra_says_which_and_makes_nothing(arguments, extras, wanted, tmp_path) -> None:
+    done = command(arguments, extras=extras, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.endswith(f"Install them: pip install 'schedule-tuner[{wanted}]'\n")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_modules_of_an_extra_are_those_of_its_distributions() -> None:
+    owners = packages_distributions()
+    for extra, modules in MODULES.items():
+        requirements = [Requirement(text) for text in distribution(US).requires or ()]
+        ours = {canonicalize_name(each.name) for each in requirements if f'extra == "{extra}"' in str(each.marker)}
+        assert {canonicalize_name(owners[module][0]) for module in modules} == ours
 
 
 def test_the_service_runs_without_what_the_workers_need(tmp_path) -> None:

@@ -16,6 +16,7 @@ from tuner.cli.stack.stack import Stack, free_port, running
 from tuner.cli.stack.supervisor import RestartPolicy
 from tuner.cli.stack.up import interrupt_on_termination
 from tuner.errors import InvalidValue, TunerError
+from tuner.extras import require
 from tuner.jobs.states import JobState
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def demo(
     from tuner.cli.jobs.jobs import show_report, write_files
     from tuner.jobs.admission.admit import read_request
 
+    require("service", "worker", user="tuner demo")
     folder = (data_dir or output / time.strftime("data-%Y%m%d-%H%M%S")).resolve()
     stack = Stack(data_dir=folder, host=_HOST, port=free_port(_HOST), auth="off")
     search = {"trials": trials, "seed": seed} | ({} if total_steps is None else {"total_steps": total_steps})

@@ -7,6 +7,7 @@ from enum import IntEnum
 import typer
 
 from tuner.errors import DatabaseUnavailable, TunerError, refusal_text
+from tuner.extras import extra_missing
 
 _SERVER_ERRORS = 500
 
@@ -41,6 +42,8 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
     """
     from tuner.cli.stack.supervisor import ChildGivenUp
 
+    if isinstance(error, ModuleNotFoundError) and (missing := extra_missing(error, user="this command")) is not None:
+        error = missing
     if isinstance(error, ChildGivenUp):
         return str(error), ExitCode.GIVEN_UP
     if isinstance(error, TunerError):

@@ -52,7 +52,7 @@ REFUSED_JOBS: dict[str, tuple[dict[str, Any], str, Any, str]] = {
         "a whole number",
     ),
     "too few trials": ({"workload": "digits-mlp", "search": {"trials": 0}}, "search.trials", 0, "at least 1"),
-    "ratio above 3": ({"workload": "digits-mlp", "search": {"ratio": 9}}, "search.ratio", 9, "at most 3.0"),
+    "ratio above 3": ({"workload": "digits-mlp", "search": {"ratio": 9}}, "search.ratio", 9, "at most 3"),
     "horizon too short": (
         {"workload": "digits-mlp", "search": {"total_steps": 3}},
         "search.total_steps",

@@ -27,6 +27,7 @@ from tuner.cli.options import (
 from tuner.cli.output import say
 from tuner.cli.stack.stack import Stack, free_port, running
 from tuner.errors import InvalidValue
+from tuner.extras import require
 from tuner.loopback import is_loopback
 
 _CHECK_SECONDS = 0.2
@@ -67,6 +68,7 @@ def up(
             allowed=f"on or auto where the service listens on {host}",
             hint="Without a login whoever reaches it may do everything: that is for a loopback --host alone",
         )
+    require("service", "worker", *_driver(database_url), user="tuner up")
     stack = Stack(
         data_dir=data_dir.resolve(),
         database_url=database_url,
@@ -135,6 +137,7 @@ def serve(
     ] = False,
 ) -> None:
     """Run the service alone, in this process."""
+    require("service", *_driver(database_url), user="tuner serve")
     arguments = ("--host", host, "--port", str(port), "--data-dir", str(data_dir))
     names = ",".join(allowed_host or ())
     given = {"TUNER_AUTH": auth, "TUNER_PUBLIC_URL": public_url, "TUNER_ALLOWED_HOSTS": names}
@@ -166,12 +169,18 @@ def worker(
 
     Further settings are read from the environment: docs/worker.md.
     """
+    require("worker", *_driver(database_url), user="tuner worker")
     arguments = ["--device", device, "--data-dir", str(data_dir)]
     if name:
         arguments += ["--name", name]
     for offered in workload or ():
         arguments += ["--workload", offered]
     _become("tuner_worker", tuple(arguments), database_url=database_url)
+
+
+def _driver(database_url: str) -> tuple[str, ...]:
+    """The extra that brings the database's driver."""
+    return ("postgres",) if database_url.startswith("postgres") else ()
 
 
 def _become(module: str, arguments: tuple[str, ...], *, database_url: str) -> None:

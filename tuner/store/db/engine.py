@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tuner.errors import InvalidValue
+from tuner.extras import require
 
 BUSY_TIMEOUT_SECONDS = 30.0
 """How long a SQLite writer waits for another one."""
@@ -67,8 +68,12 @@ def connect(url: URL, *, foreign_keys: bool = True, hurried: bool = True) -> Eng
         url: From `parse_url`.
         foreign_keys: Whether SQLite checks them. Off for migrations, which rebuild tables.
         hurried: Whether PostgreSQL ends what takes long. Off for migrations, which may have much to rewrite.
+
+    Raises:
+        ExtraMissing: PostgreSQL's driver is not installed.
     """
     if url.get_backend_name() == "postgresql":
+        require("postgres", user="a PostgreSQL database")
         return create_engine(url, **postgres_settings(url, hurried=hurried))
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
     set_sqlite_pragmas(engine, foreign_keys=foreign_keys)
