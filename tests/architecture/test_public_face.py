@@ -74,15 +74,15 @@ def test_a_new_workload_file_imports_public_names_alone(level, tmp_path, monkeyp
 
 
 def test_exported_code_imports_public_names_alone():
-    from tuner.exports import EXPORTERS, Run, export
+    from tuner.exports import EXPORTERS, TargetRun, export
     from tuner.schedules import Schedule
 
     ours = set()
     for name, exporter in EXPORTERS.items():
-        if exporter.ending != "py":
+        if exporter.extension != "py":
             continue
         for fields in SCHEDULES:
-            written = export(Schedule.model_validate(fields), format=name, run=Run(total_steps=100))
+            written = export(Schedule.model_validate(fields), format=name, run=TargetRun(total_steps=100))
             code = "".join(written.chunks)
             assert_public(code, origin=name)
             ours |= set(modules_of_ours(code))

@@ -1,9 +1,10 @@
 """Schedules as text for other programs: data, functions, and code for the libraries that people train with.
 
-Generated code is text; nothing here imports what it is for. Every export gives the rates of ``schedule.lrs``, update
-for update, to 1e-9 of the rate (1e-12 of the peak where the rate is nearly 0). Where a library has schedules of its
-own that say exactly the same, they are used; where it has none, the export says why and brings a function.
-docs/exports.md tells which library can say what, and with which version that was checked.
+Generated code is text; nothing here imports the library that the text is for. Every export reproduces the rates of
+``schedule.lrs``, update for update, with a relative error below 1e-9 (1e-12 of the peak where the rate is nearly 0).
+Where a library's native schedules express exactly the same, the export uses them; where they cannot, the export states
+the reason and contains a function instead. docs/exports.md lists what each library can express, and the version that
+this was checked with.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from tuner.exports import (
     lightning,
     megatron,
     optax,
-    plain,
     pytorch,
+    standalone,
     timm,
     torch_builtin,
 )
-from tuner.exports.exporter import Exporter, Run, Written
+from tuner.exports.exporter import Export, Exporter, TargetRun
 from tuner.exports.formats import ExportFormat
-from tuner.exports.plain import schedule_csv, schedule_json
 from tuner.exports.pytorch import paste_in_code
+from tuner.exports.standalone import schedule_csv, schedule_json
 from tuner.schedules import Schedule
 
 _MODULES: Final = (
-    plain,
+    standalone,
     pytorch,
     torch_builtin,
     huggingface,
@@ -45,14 +46,14 @@ _MODULES: Final = (
 EXPORTERS: Final[dict[ExportFormat, Exporter]] = {
     ExportFormat(each.name): each for module in _MODULES for each in module.EXPORTERS
 }
-"""Every format by its name."""
+"""Every exporter by the name of its format."""
 
 __all__ = [
     "EXPORTERS",
+    "Export",
     "ExportFormat",
     "Exporter",
-    "Run",
-    "Written",
+    "TargetRun",
     "export",
     "paste_in_code",
     "schedule_csv",
@@ -60,15 +61,28 @@ __all__ = [
 ]
 
 
-def export(schedule: Schedule, *, format: ExportFormat, run: Run) -> Written:
-    """Write a schedule in a format.
+def export(schedule: Schedule, *, format: ExportFormat, run: TargetRun) -> Export:
+    """Export a schedule as data or as code for a training library.
 
     Args:
         schedule: The schedule.
-        format: Any of them.
-        run: The run that it is written for.
+        format: The format; `EXPORTERS` describes each.
+        run: The training run that the export is for.
+
+    Returns:
+        The text in chunks, and the reason where the library's native schedules cannot express the schedule.
 
     Raises:
-        InvalidValue: The schedule does not fit into so few updates.
+        InvalidValue: The schedule does not fit into ``run.total_steps`` updates.
+
+    Example:
+        >>> from tuner import Schedule
+        >>> from tuner.exports import ExportFormat, TargetRun, export
+        >>> from tuner.schedules import Linear
+        >>> schedule = Schedule(peak_lr=0.1, family=Linear())
+        >>> print(*export(schedule, format=ExportFormat.CSV, run=TargetRun(total_steps=2)).chunks, sep="", end="")
+        update,lr
+        0,0.1
+        1,0.05
     """
     return EXPORTERS[format].write(schedule, run)

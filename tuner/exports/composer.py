@@ -1,17 +1,17 @@
-"""A schedule for Composer: its own schedulers where they can, else a `LambdaLR`.
+"""Export to Composer: its native schedulers where they are exact, else a `LambdaLR`.
 
-Composer's Trainer steps its schedulers before it counts the batch, so that they are asked for the rate of update u at
-time u - 1: updates 0 and 1 train at the rate of time 0. What is level over these two can be said, one batch earlier;
-nothing else can. PyTorch's schedulers count their own steps.
+Composer's Trainer steps its schedulers before it counts the batch, so that the rate of update u is computed at time
+u - 1: updates 0 and 1 train at the rate of time 0. So only schedules that are constant over these two updates can be
+expressed, one batch earlier. PyTorch's schedulers count their own steps.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from tuner.exports.exporter import Exporter, Run, Written, code, comment
+from tuner.exports.analysis import NotExpressible, drop_updates, step_levels, warmup_ramp
+from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.pytorch import constants, lambda_code
-from tuner.exports.shape import NotExpressible, drops_of, levels_of, ramp_of
 from tuner.schedules import Constant, MultiStep, Schedule, Step
 
 _USAGE: Final = (
@@ -25,39 +25,39 @@ _CALLABLE: Final = (
     "once per epoch. A batch of Composer is one optimizer update, micro-batches included. Its checkpoints "
     "hold the state."
 )
-_TOO_LATE: Final = NotExpressible(
+_ONE_UPDATE_LATE: Final = NotExpressible(
     reason="Its Trainer asks its own schedulers for the rate of update u at time u - 1, and takes one of them alone, "
     "so that nothing but a level, and drops from it after update 1, comes at its time."
 )
 
 
 def composer_call(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
-    """The scheduler of Composer that is exactly this schedule, as its Trainer asks for it.
+    """The call of the one Composer scheduler that reproduces the schedule under its Trainer.
 
-    One alone: of several, each sets the rate by itself, so that the last one counts.
+    Several schedulers cannot be combined: each sets the rate by itself, so that the last one counts.
     """
-    ramp = ramp_of(schedule, total_steps=total_steps)
+    ramp = warmup_ramp(schedule, total_steps=total_steps)
     if isinstance(schedule.family, Constant) and ramp.start == 1:
         return "ConstantScheduler()"
     if isinstance(schedule.family, Constant) and ramp.kind == "constant" and ramp.updates > 1:
         return f'ConstantScheduler(alpha={ramp.start!r}, t_max="{ramp.updates - 1}ba")'
     if isinstance(schedule.family, Step | MultiStep) and ramp.kind == "none":
         return _in_steps(schedule, gamma=schedule.family.gamma, total_steps=total_steps)
-    return _TOO_LATE
+    return _ONE_UPDATE_LATE
 
 
 def _in_steps(schedule: Schedule, *, gamma: float, total_steps: int) -> str | NotExpressible:
-    levels = levels_of(schedule, total_steps=total_steps)
-    drops = None if levels is None else drops_of(levels, gamma=gamma)
+    levels = step_levels(schedule, total_steps=total_steps)
+    drops = None if levels is None else drop_updates(levels, gamma=gamma)
     if drops is None:
         return NotExpressible(reason="MultiStepScheduler has no floor, and at most 100 milestones are written out.")
     if 1 in drops:
-        return _TOO_LATE
+        return _ONE_UPDATE_LATE
     milestones = ", ".join(f'"{drop - 1}ba"' for drop in drops)
     return f"MultiStepScheduler(milestones=[{milestones}], gamma={gamma!r})"
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
+def _native(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     call = composer_call(schedule, total_steps=total_steps)
     if isinstance(call, NotExpressible):
         return call
@@ -67,12 +67,12 @@ def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     )
 
 
-def _write(schedule: Schedule, run: Run) -> Written:
+def _write(schedule: Schedule, run: TargetRun) -> Export:
     return code(
         schedule,
         run,
         target="Composer's own schedulers",
-        own=_own(schedule, total_steps=run.total_steps),
+        native=_native(schedule, total_steps=run.total_steps),
         function=lambda: f"{comment(_CALLABLE)}\n{lambda_code(schedule, total_steps=run.total_steps)}",
     )
 
@@ -81,10 +81,10 @@ EXPORTERS: Final = (
     Exporter(
         name="composer",
         description="Composer (mosaicml): its schedulers, or a LambdaLR.",
-        own="constant, with a constant warm-up or none; step and multi_step without one.",
-        needs="mosaicml",
+        native="constant, with a constant warm-up or none; step and multi_step without one.",
+        requires="mosaicml",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_write,
     ),
 )

@@ -1,16 +1,16 @@
-"""A schedule for DeepSpeed: its configuration, and a client scheduler.
+"""Export to DeepSpeed: its JSON configuration for a constant rate, else a client scheduler.
 
-Its schedulers give the first two updates the same rate (they compute the rate of update u from u - 1), and none holds
-or falls as ours do, so nothing but a constant rate can be said in JSON.
+DeepSpeed's schedulers train the first two updates at the same rate (they compute the rate of update u from u - 1), and
+none decays as ours do, so its JSON can express nothing but a constant rate.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from tuner.exports.exporter import Exporter, Run, Written, code, comment
+from tuner.exports.analysis import NotExpressible, warmup_ramp
+from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.pytorch import constants, lambda_code
-from tuner.exports.shape import NotExpressible, ramp_of
 from tuner.schedules import Constant, Schedule
 
 _JSON: Final = (
@@ -25,8 +25,8 @@ _CLIENT: Final = (
 
 
 def constant_rate(schedule: Schedule, *, total_steps: int) -> bool | NotExpressible:
-    """True when every update has the peak, which needs no scheduler."""
-    ramp = ramp_of(schedule, total_steps=total_steps)
+    """True when every update trains at the peak, which needs no scheduler; else why DeepSpeed has none."""
+    ramp = warmup_ramp(schedule, total_steps=total_steps)
     if isinstance(schedule.family, Constant) and (ramp.kind == "none" or ramp.start == 1):
         return True
     return NotExpressible(
@@ -35,7 +35,7 @@ def constant_rate(schedule: Schedule, *, total_steps: int) -> bool | NotExpressi
     )
 
 
-def _own(schedule: Schedule, run: Run) -> str | NotExpressible:
+def _native(schedule: Schedule, run: TargetRun) -> str | NotExpressible:
     constant = constant_rate(schedule, total_steps=run.total_steps)
     if isinstance(constant, NotExpressible):
         return constant
@@ -45,12 +45,12 @@ def _own(schedule: Schedule, run: Run) -> str | NotExpressible:
     return f"{comment(_JSON)}\n{constants(schedule, total_steps=run.total_steps)}CONFIG = {{\n{batch}{optimizer}}}\n"
 
 
-def _write(schedule: Schedule, run: Run) -> Written:
+def _write(schedule: Schedule, run: TargetRun) -> Export:
     return code(
         schedule,
         run,
         target="DeepSpeed's JSON",
-        own=_own(schedule, run),
+        native=_native(schedule, run),
         function=lambda: f"{comment(_CLIENT)}\n{lambda_code(schedule, total_steps=run.total_steps)}",
     )
 
@@ -59,10 +59,10 @@ EXPORTERS: Final = (
     Exporter(
         name="deepspeed",
         description="DeepSpeed: JSON, or a client scheduler for deepspeed.initialize.",
-        own="constant without a warm-up.",
-        needs="deepspeed",
+        native="constant without a warm-up.",
+        requires="deepspeed",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_write,
     ),
 )

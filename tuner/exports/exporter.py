@@ -1,4 +1,4 @@
-"""What an export is made for, what it says of itself, and what a format is."""
+"""The exporter of a format, the run that an export is for, and the comments that head exported code."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tuner.errors import InvalidValue
-from tuner.exports.shape import NotExpressible
+from tuner.exports.analysis import NotExpressible
 from tuner.schedules import Epochs, Schedule, Updates
 from tuner.schedules.families.base import ScalableValue
 
 UNIT: Final = "optimizer updates; not epochs, not micro-batches"
-RULES: Final = (
+BATCH_SIZE_RULES: Final = (
     "Another batch size: a starting point for the peak is peak * sqrt(new / old) with Adam and its kin, and "
     "peak * new / old with SGD. Neither happens by itself: `tuner schedule scale`, then tune around it."
 )
@@ -24,23 +24,23 @@ _NAME: Final = re.compile(r"[A-Za-z0-9 ._()-]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """The training run that a schedule is written for.
+class TargetRun:
+    """The training run that an export is for.
 
     Raises:
-        InvalidValue: The optimizer's name could be something else than a name.
+        InvalidValue: The optimizer's name holds characters that could end the comment it is written into.
     """
 
     total_steps: int
-    """Its optimizer updates, at least 1."""
+    """Optimizer updates of the run, at least 1."""
     batch_size: int | None = None
     """Samples of one update, over all devices and accumulated micro-batches, where known."""
     optimizer: str = ""
-    """What trains, where known: a name, which stands in comments of the code."""
+    """Name of the optimizer, where known; it is written into comments of the code."""
     fitted_from: int | None = None
-    """Updates of the run that the schedule was found with, where it was fitted to this one."""
+    """Updates of the run that the schedule was tuned for, where it was compressed to this one; else ``None``."""
     found_with: Mapping[str, Any] = field(default_factory=dict)
-    """Options of the training code that were searched along with the schedule, with the values that go with it."""
+    """Values of the workload options that were searched along with the schedule."""
 
     def __post_init__(self) -> None:
         if self.optimizer and not _NAME.fullmatch(self.optimizer):
@@ -52,75 +52,75 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
-    """A schedule in a format."""
+class Export:
+    """An exported schedule."""
 
     chunks: Iterable[str]
-    """Its text, piece by piece; to be read once."""
-    fallback: str = ""
-    """Why the target's own schedules could not say it, so that a function does; empty when they could."""
+    """The text in order; iterate over it once."""
+    fallback_reason: str = ""
+    """Why the library's native schedules cannot express the schedule, so that the export is a function; else empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exporter:
-    """A format that schedules are written in."""
+    """A format, and the function that exports a schedule to it."""
 
     name: str
     description: str
-    """A line for a list."""
-    own: str
-    """What the target's own schedules express exactly; everything else becomes a function in its terms."""
-    needs: str
-    """What reads it: ``"torch"``; empty for nothing."""
+    """One line for a list of formats."""
+    native: str
+    """What the library's native schedules express exactly; everything else becomes a function."""
+    requires: str
+    """Packages that the export needs: ``"torch"``; empty when it needs none."""
     media_type: str
-    ending: str
-    """Of a file, without the dot."""
-    write: Callable[[Schedule, Run], Written]
+    extension: str
+    """Of a file name, without the dot."""
+    write: Callable[[Schedule, TargetRun], Export]
 
 
 def code(
-    schedule: Schedule, run: Run, *, target: str, own: str | NotExpressible, function: Callable[[], str]
-) -> Written:
-    """Python for a target: in its own terms where it has them, else as a function.
+    schedule: Schedule, run: TargetRun, *, target: str, native: str | NotExpressible, function: Callable[[], str]
+) -> Export:
+    """Python code for a library: its native schedules where they express the schedule, else a function.
 
     Args:
         schedule: The schedule.
-        run: The run.
-        target: What the code is for, as people call it.
-        own: The code in the target's own terms, comments on its use first; or why there is none.
-        function: Makes the same for a function, imports included.
+        run: The training run.
+        target: Name of the library's schedules, for comments.
+        native: Code with the native schedules, usage comments first; or why there is none.
+        function: Returns code that computes the rates by a function, imports included; called only when needed.
     """
-    if isinstance(own, NotExpressible):
-        exactness = f"{target} cannot express this schedule in its own terms: {own.reason} So a function does."
-        body, fallback = function(), own.reason
+    if isinstance(native, NotExpressible):
+        exactness = f"{target} cannot express this schedule in its own terms: {native.reason} So a function does."
+        body, fallback = function(), native.reason
     else:
         exactness = f"Exactly this schedule, in the terms of {target}."
-        body, fallback = own, ""
-    return Written(chunks=[header(schedule, run), comment(exactness), body], fallback=fallback)
+        body, fallback = native, ""
+    return Export(chunks=[header(schedule, run), comment(exactness), body], fallback_reason=fallback)
 
 
-def header(schedule: Schedule, run: Run) -> str:
-    """What a reader must know of the numbers, as comments."""
+def header(schedule: Schedule, run: TargetRun) -> str:
+    """Label, digest and facts of an export, as comments."""
     return "".join(comment(line) for line in (schedule.label, f"Digest: {schedule.digest}", *facts(schedule, run)))
 
 
-def facts(schedule: Schedule, run: Run) -> tuple[str, ...]:
+def facts(schedule: Schedule, run: TargetRun) -> tuple[str, ...]:
     """Sentences: unit, length, batch size, optimizer, and what to do when one of them changes."""
     batch = "not known here" if run.batch_size is None else f"{run.batch_size} samples of one update"
     return (
         f"Unit: {UNIT}. Total updates: {run.total_steps}.",
         f"Effective batch size: {batch}. Optimizer: {run.optimizer or 'not known here'}.",
         *([f"Found together with these options: {json.dumps(dict(run.found_with))}."] if run.found_with else []),
-        another_length(schedule, run),
-        RULES,
+        length_note(schedule, run),
+        BATCH_SIZE_RULES,
     )
 
 
-def another_length(schedule: Schedule, run: Run) -> str:
-    """What becomes of the lengths when the total changes."""
+def length_note(schedule: Schedule, run: TargetRun) -> str:
+    """How the warm-up and the other lengths depend on the total number of updates."""
     fitted = f"Fitted from {run.fitted_from} updates to {run.total_steps}. " if run.fitted_from else ""
     rules = [_warmup_rule(schedule, run)]
-    if _holds_updates(schedule.family):
+    if _has_absolute_lengths(schedule.family):
         rules.append("lengths given in updates or epochs stay, all others scale; `tuner schedule compress` scales all")
     else:
         rules.append("all other lengths are fractions and scale with it")
@@ -128,12 +128,12 @@ def another_length(schedule: Schedule, run: Run) -> str:
 
 
 def comment(text: str) -> str:
-    """The text as lines of comments."""
+    """The text as comment lines of at most 99 characters."""
     lines = textwrap.wrap(text, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
     return "".join(f"# {line}\n" for line in lines)
 
 
-def _warmup_rule(schedule: Schedule, run: Run) -> str:
+def _warmup_rule(schedule: Schedule, run: TargetRun) -> str:
     updates = schedule.warmup.length(run.total_steps)
     if not updates:
         return "it has no warm-up"
@@ -142,13 +142,13 @@ def _warmup_rule(schedule: Schedule, run: Run) -> str:
     return f"the warm-up is {updates} updates and stays"
 
 
-def _holds_updates(value: object) -> bool:
+def _has_absolute_lengths(value: object) -> bool:
     match value:
         case Updates() | Epochs():
             return True
         case ScalableValue():
-            return any(_holds_updates(getattr(value, name)) for name in type(value).model_fields)
+            return any(_has_absolute_lengths(getattr(value, name)) for name in type(value).model_fields)
         case tuple():
-            return any(map(_holds_updates, value))
+            return any(map(_has_absolute_lengths, value))
         case _:
             return False

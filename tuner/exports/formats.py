@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ExportFormat(StrEnum):
-    """What a schedule is written as."""
+    """A format to export a schedule to."""
 
     JSON = "json"
     RECORD = "record"

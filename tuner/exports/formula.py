@@ -1,7 +1,7 @@
-"""A schedule in one run as formulas: what the code of every target is written from.
+"""A schedule in one run as a piecewise formula, from which the code of every library is generated.
 
-A formula is text in the syntax of Python, over the update ``u``, the updates since the end of the warm-up ``t``, the
-values that its own lines name, ``pi``, and the functions of `FUNCTIONS`. Every length is a number of updates by now.
+A formula is text in Python syntax over the update ``u``, the updates since the end of the warm-up ``t``, the variables
+that its own lines assign, ``pi``, and the functions of `FUNCTIONS`. All lengths are resolved to updates.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from tuner.schedules import (
 )
 from tuner.schedules.curves import EXPONENTIAL_RATE
 from tuner.schedules.families.cycles import cycle_edges
-from tuner.schedules.families.pieces import segment_lengths
+from tuner.schedules.families.piecewise import segment_lengths
 from tuner.schedules.lengths import ROUNDING, fitting, in_updates, snapped
 
 MAX_LEVELS: Final = 100
-"""More levels than anybody writes down."""
+"""Most levels, drops or cycles that an export writes out."""
 FUNCTIONS: Final = ("cos", "sqrt", "exp", "expm1", "floor", "min", "max")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A formula and where it begins."""
+    """A formula and its first update."""
 
     first: int
     """The first update, counted from the end of the warm-up; for the warm-up itself, 0."""
     value: str
     """The rate as a fraction of the peak."""
     lines: tuple[str, ...] = ()
-    """Assignments that ``value`` reads."""
+    """Assignments before ``value``, which reads them."""
     note: str = ""
 
 
@@ -66,16 +66,16 @@ class Formula:
     warmup: Piece | None
     """In ``u``; ``None`` when there is none."""
     pieces: tuple[Piece, ...]
-    """In ``t``, in order; the first begins at 0, and each holds until the next begins."""
+    """In ``t``, in order; the first starts at 0, and each holds until the next starts."""
 
 
-def formula_of(schedule: Schedule, *, total_steps: int, single_precision: bool = False) -> Formula:
+def schedule_formula(schedule: Schedule, *, total_steps: int, single_precision: bool = False) -> Formula:
     """The formulas of a schedule in a run of ``total_steps`` updates.
 
     Args:
         schedule: The schedule.
         total_steps: Updates of the run.
-        single_precision: Whether it will be computed in float32, so that a drop must not depend on a quotient.
+        single_precision: Whether the code computes in float32, where a quotient could move a drop by an update.
 
     Raises:
         InvalidValue: The schedule does not fit into so few updates.
@@ -84,14 +84,14 @@ def formula_of(schedule: Schedule, *, total_steps: int, single_precision: bool =
     warmup_steps = schedule.warmup.length(total_steps)
     n = total_steps - warmup_steps
     write = _drops if single_precision and schedule.family.name == "step" else _PIECES[type(schedule.family)]
-    found = list(write(schedule.family, n, schedule.floor))
-    ends = [*(piece.first for piece in found[1:]), n + 1]
-    shown = [piece for piece, end in zip(found, ends, strict=True) if piece.first < end]
+    pieces = list(write(schedule.family, n, schedule.floor))
+    ends = [*(piece.first for piece in pieces[1:]), n + 1]
+    nonempty = [piece for piece, end in zip(pieces, ends, strict=True) if piece.first < end]
     return Formula(
         total_steps=total_steps,
         warmup_steps=warmup_steps,
         warmup=_warmup(schedule, length=warmup_steps) if warmup_steps else None,
-        pieces=tuple(shown),
+        pieces=tuple(nonempty),
     )
 
 
@@ -101,7 +101,7 @@ def _warmup(schedule: Schedule, *, length: int) -> Piece:
     share = "x"
     match shape:
         case "constant":
-            return Piece(first=0, value=f"{start!r}", note="warm-up: held")
+            return Piece(first=0, value=f"{start!r}", note="warm-up: constant")
         case "exponential":
             return Piece(first=0, lines=lines, value=f"{start!r} ** (1 - x)", note="warm-up: exponential")
         case "cosine":
@@ -111,7 +111,7 @@ def _warmup(schedule: Schedule, *, length: int) -> Piece:
 
 
 def _between(start: float, end: float) -> str:
-    """The value when ``left`` of the way from ``start`` to ``end`` is left."""
+    """The value between ``start`` and ``end`` when the fraction ``left`` of the way remains."""
     first = "left" if start == 1 else f"{start!r} * left"
     second = "1 - left" if end == 1 else f"{end!r} * (1 - left)"
     if start == 0:
@@ -151,7 +151,7 @@ def _wsd(family: Wsd, n: int, floor: float) -> Iterator[Piece]:
 
 
 def _curve(kind: str, *, power: float | None = None, rate: float | None = None) -> str:
-    """What is left of the way after the share ``x`` of it; the curves of `tuner.schedules.curves`."""
+    """The fraction of the way that remains at progress ``x``; the curves of `tuner.schedules.curves`."""
     match kind:
         case "cosine":
             return "0.5 + 0.5 * cos(pi * x)"
@@ -213,7 +213,7 @@ def _step(family: Step, n: int, floor: float) -> Iterator[Piece]:
 
 
 def _drops(family: Any, n: int, floor: float) -> Iterator[Piece]:
-    """As `_step`, level by level, unless there are too many to write out."""
+    """As `_step`, but one piece per level, unless there are more than `MAX_LEVELS`."""
     factors = family.factors(np.arange(n + 1.0), n=n, floor=floor)
     changes = (np.flatnonzero(np.diff(factors)) + 1).tolist()
     if len(changes) >= MAX_LEVELS:
@@ -224,9 +224,9 @@ def _drops(family: Any, n: int, floor: float) -> Iterator[Piece]:
 
 
 def _multi_step(family: MultiStep, n: int, floor: float) -> Iterator[Piece]:
-    places = sorted(fitting(place, of=n, field="family.milestones") for place in family.milestones)
-    for drops, place in enumerate([0.0, *places]):
-        yield Piece(first=math.ceil(place), value=f"{max(family.gamma**drops, floor)!r}")
+    milestones = sorted(fitting(each, of=n, field="family.milestones") for each in family.milestones)
+    for drops, milestone in enumerate([0.0, *milestones]):
+        yield Piece(first=math.ceil(milestone), value=f"{max(family.gamma**drops, floor)!r}")
 
 
 def _inverse_sqrt(family: InverseSqrt, n: int, floor: float) -> Iterator[Piece]:

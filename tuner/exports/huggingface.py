@@ -1,8 +1,8 @@
-"""A schedule for the Trainer of Hugging Face transformers: keywords of TrainingArguments where they say the same.
+"""Export to the Trainer of Hugging Face transformers: keywords of TrainingArguments where they are exact.
 
-Its warm-up is ``u / W`` from 0, ours ``(u + 1) / W`` to 1, so most schedules with a warm-up cannot be said. One of its
-schedules begins elsewhere: that of ``warmup_stable_decay`` rises from ``min_lr_ratio`` and is 1 from update W on. With
-one update less of warm-up and ``min_lr_ratio`` where ours begins, the two are equal, update for update.
+Its warm-up is ``u / W``, from 0; ours is ``(u + 1) / W``, up to 1. So most schedules with a warm-up have no exact
+keywords. ``warmup_stable_decay`` starts elsewhere: it rises from ``min_lr_ratio`` and is 1 from update W on. With one
+warm-up update fewer and ``min_lr_ratio`` equal to our first factor, the two are equal, update for update.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tuner.exports.exporter import Exporter, Run, Written, code, comment
+from tuner.exports.analysis import Decay, NotExpressible, Ramp, final_decay, warmup_ramp
+from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.pytorch import constants, lambda_code
-from tuner.exports.shape import Descent, NotExpressible, Ramp, descent_of, ramp_of
 from tuner.schedules import Constant, Cosine, InverseSqrt, Linear, Polynomial, Schedule, Sgdr
 
 _ARGUMENTS: Final = (
@@ -28,39 +28,39 @@ _CALLABLE: Final = (
     "steps the scheduler once per optimizer update, and saves and loads its state."
 )
 _SHAPES: Final = ("linear", "cosine", "1-sqrt")
-_Named = tuple[str, int, dict[str, Any]]
+_Scheduler = tuple[str, int, dict[str, Any]]
 
 
 def training_arguments(schedule: Schedule, *, total_steps: int) -> dict[str, Any] | NotExpressible:
-    """The keywords of ``TrainingArguments`` that train with exactly this schedule."""
-    ramp = ramp_of(schedule, total_steps=total_steps)
-    named = _named(schedule, ramp=ramp, total_steps=total_steps)
-    if isinstance(named, NotExpressible):
-        return named
-    kind, warmup_steps, options = named
+    """The keywords of ``TrainingArguments`` that reproduce the schedule exactly; else why there are none."""
+    ramp = warmup_ramp(schedule, total_steps=total_steps)
+    found = _scheduler(schedule, ramp=ramp, total_steps=total_steps)
+    if isinstance(found, NotExpressible):
+        return found
+    kind, warmup_steps, options = found
     arguments: dict[str, Any] = {"learning_rate": schedule.peak_lr, "lr_scheduler_type": kind}
     if options:
         arguments["lr_scheduler_kwargs"] = options
     return arguments | {"warmup_steps": warmup_steps, "max_steps": total_steps}
 
 
-def _named(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> _Named | NotExpressible:
-    """The name of a schedule, its warm-up in updates, and its options."""
+def _scheduler(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> _Scheduler | NotExpressible:
+    """Name of the scheduler, its warm-up in updates, and its options."""
     if ramp.kind in ("curved", "constant"):
         return NotExpressible(reason=f"It has no {schedule.warmup.shape} warm-up like this one.")
     plain = _after_warmup(schedule, n=total_steps - ramp.updates)
     if ramp.kind == "none" and plain is not None:
         return plain[0], 0, plain[1]
-    descent = descent_of(schedule, total_steps=total_steps)
+    descent = final_decay(schedule, total_steps=total_steps)
     if isinstance(schedule.family, Constant):
-        descent = Descent(shape="linear", updates=0)
+        descent = Decay(shape="linear", updates=0)
     if descent is not None and descent.shape in _SHAPES:
         found = _stable_decay(schedule, ramp=ramp, descent=descent)
         if found is not None:
             return found
         plain = plain or ("warmup_stable_decay", {})
     if plain is not None:
-        return _one_behind(schedule, ramp=ramp, nearest=plain[0])
+        return _off_by_one(schedule, ramp=ramp, nearest=plain[0])
     if isinstance(schedule.family, InverseSqrt):
         return NotExpressible(reason="Its inverse_sqrt takes no time scale before version 5.")
     floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
@@ -68,7 +68,7 @@ def _named(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> _Named | NotE
 
 
 def _after_warmup(schedule: Schedule, *, n: int) -> tuple[str, dict[str, Any]] | None:
-    """What is equal to the schedule in the n updates after its warm-up."""
+    """Name and options of the scheduler that equals the schedule in the n updates after its warm-up."""
     floor = schedule.floor
     match schedule.family:
         case Constant():
@@ -87,22 +87,22 @@ def _after_warmup(schedule: Schedule, *, n: int) -> tuple[str, dict[str, Any]] |
 
 
 def _restarts_equally(family: Sgdr, *, n: int) -> bool:
-    """Whether its restarts fall where ours do: it rounds ``cycles * progress`` before it takes the remainder."""
+    """Whether its restarts come at our updates: it rounds ``cycles * progress`` before it takes the remainder."""
     t = np.arange(float(n))
     theirs = 0.5 * (1 + np.cos(np.pi * ((float(family.cycles) * (t / n)) % 1.0)))
     return np.allclose(theirs, family.factors(t, n=n, floor=0.0), rtol=1e-9, atol=1e-12)
 
 
-def _stable_decay(schedule: Schedule, *, ramp: Ramp, descent: Descent) -> _Named | None:
+def _stable_decay(schedule: Schedule, *, ramp: Ramp, descent: Decay) -> _Scheduler | None:
     warmup_steps = max(ramp.updates - 1, 0)
     lowest = schedule.floor if descent.updates else ramp.start
     if warmup_steps and not math.isclose(lowest, ramp.start, rel_tol=1e-10):
-        return None  # it begins at its floor
+        return None  # its warm-up starts at its floor
     options = {"num_decay_steps": descent.updates, "decay_type": descent.shape, "min_lr_ratio": lowest}
     return "warmup_stable_decay", warmup_steps, options
 
 
-def _one_behind(schedule: Schedule, *, ramp: Ramp, nearest: str) -> NotExpressible:
+def _off_by_one(schedule: Schedule, *, ramp: Ramp, nearest: str) -> NotExpressible:
     lowest = schedule.floor if nearest == "warmup_stable_decay" else 0.0
     apart = max(abs(ramp.start - lowest), (1 - lowest) / ramp.updates)
     return NotExpressible(
@@ -113,7 +113,7 @@ def _one_behind(schedule: Schedule, *, ramp: Ramp, nearest: str) -> NotExpressib
     )
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
+def _native(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     arguments = training_arguments(schedule, total_steps=total_steps)
     if isinstance(arguments, NotExpressible):
         return arguments
@@ -121,12 +121,12 @@ def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     return f"{comment(_ARGUMENTS)}\n{constants(schedule, total_steps=total_steps)}ARGUMENTS = {{\n{lines}}}\n"
 
 
-def _write(schedule: Schedule, run: Run) -> Written:
+def _write(schedule: Schedule, run: TargetRun) -> Export:
     return code(
         schedule,
         run,
         target="TrainingArguments of Hugging Face transformers",
-        own=_own(schedule, total_steps=run.total_steps),
+        native=_native(schedule, total_steps=run.total_steps),
         function=lambda: f"{comment(_CALLABLE)}\n{lambda_code(schedule, total_steps=run.total_steps)}",
     )
 
@@ -135,11 +135,11 @@ EXPORTERS: Final = (
     Exporter(
         name="huggingface",
         description="Hugging Face transformers 4 and 5: keywords of TrainingArguments.",
-        own="constant, linear, cosine, polynomial, wsd (linear, cosine, 1-sqrt) and most sgdr, without a "
+        native="constant, linear, cosine, polynomial, wsd (linear, cosine, 1-sqrt) and most sgdr, without a "
         "warm-up; with a linear one constant, and what comes down to where the warm-up begins.",
-        needs="transformers",
+        requires="transformers",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_write,
     ),
 )

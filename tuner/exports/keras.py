@@ -1,15 +1,15 @@
-"""A schedule for Keras 3: its own schedules, or a `LearningRateSchedule` with the formulas in ``keras.ops``."""
+"""Export to Keras 3: its native schedules, or a `LearningRateSchedule` with the formulas in ``keras.ops``."""
 
 from __future__ import annotations
 
 import math
 from typing import Final
 
-from tuner.exports.code import KERAS, array_function
-from tuner.exports.exporter import Exporter, Run, Written, code, comment
-from tuner.exports.formula import formula_of
+from tuner.exports.analysis import NotExpressible, floor_is_active, step_levels, warmup_ramp
+from tuner.exports.codegen import KERAS, array_function
+from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
+from tuner.exports.formula import schedule_formula
 from tuner.exports.pytorch import constants
-from tuner.exports.shape import NotExpressible, floor_cuts, levels_of, ramp_of
 from tuner.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Polynomial, Schedule, Step
 from tuner.schedules.lengths import in_updates
 
@@ -37,8 +37,8 @@ LEARNING_RATE = TunedSchedule()
 
 
 def keras_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
-    """The expression, over the module ``keras``, whose value is exactly this schedule."""
-    if ramp_of(schedule, total_steps=total_steps).kind != "none":
+    """The expression, over the module ``keras``, that equals the schedule; else why there is none."""
+    if warmup_ramp(schedule, total_steps=total_steps).kind != "none":
         return NotExpressible(
             reason="CosineDecay alone has a warm-up, and it begins to decay at the update that ends the warm-up."
         )
@@ -51,7 +51,7 @@ def keras_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpres
             return f"{_MODULE}.PolynomialDecay({decay}, {end}, power=1.0)"
         case Polynomial(power=power):
             return f"{_MODULE}.PolynomialDecay({decay}, {end}, power={power!r})"
-        case Exponential() if not floor_cuts(schedule, total_steps=total_steps):
+        case Exponential() if not floor_is_active(schedule, total_steps=total_steps):
             return _exponential(schedule.family, total_steps=total_steps)
         case Constant() | Step() | MultiStep():
             return _in_steps(schedule, total_steps=total_steps)
@@ -68,17 +68,17 @@ def _exponential(family: Exponential, *, total_steps: int) -> str:
 
 
 def _in_steps(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
-    levels = levels_of(schedule, total_steps=total_steps)
+    levels = step_levels(schedule, total_steps=total_steps)
     if levels is None:
         return NotExpressible(reason="At most 100 levels of a PiecewiseConstantDecay are written out.")
     if len(levels) == 1:
         return "PEAK_LR"
-    boundaries = [first - 1 for first, _ in levels[1:]]  # up to and with a boundary it has the value before it
+    boundaries = [first - 1 for first, _ in levels[1:]]  # Keras changes the value after the boundary
     values = [schedule.peak_lr * factor for _, factor in levels]
     return f"{_MODULE}.PiecewiseConstantDecay({boundaries}, {values})"
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
+def _native(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     call = keras_expression(schedule, total_steps=total_steps)
     if isinstance(call, NotExpressible):
         return call
@@ -87,17 +87,17 @@ def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
 
 
 def _function(schedule: Schedule, *, total_steps: int) -> str:
-    function = array_function(formula_of(schedule, total_steps=total_steps, single_precision=True), library=KERAS)
+    function = array_function(schedule_formula(schedule, total_steps=total_steps, single_precision=True), library=KERAS)
     imports = f"{'import math' if 'math.' in function else ''}\n\nimport keras\nfrom keras import ops\n".lstrip()
     return f"{comment(_USAGE)}\n{imports}\n{constants(schedule, total_steps=total_steps)}\n\n{function}\n\n{_CLASS}"
 
 
-def _write(schedule: Schedule, run: Run) -> Written:
+def _write(schedule: Schedule, run: TargetRun) -> Export:
     return code(
         schedule,
         run,
         target="Keras's own schedules",
-        own=_own(schedule, total_steps=run.total_steps),
+        native=_native(schedule, total_steps=run.total_steps),
         function=lambda: _function(schedule, total_steps=run.total_steps),
     )
 
@@ -106,10 +106,10 @@ EXPORTERS: Final = (
     Exporter(
         name="keras",
         description="Keras 3, with any backend: a LearningRateSchedule.",
-        own="constant, linear, cosine, polynomial, exponential, step and multi_step, without a warm-up.",
-        needs="keras",
+        native="constant, linear, cosine, polynomial, exponential, step and multi_step, without a warm-up.",
+        requires="keras",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_write,
     ),
 )

@@ -1,10 +1,10 @@
-"""A schedule for Lightning: what ``configure_optimizers`` returns."""
+"""Export to Lightning: the return value of ``configure_optimizers``."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from tuner.exports.exporter import Exporter, Run, Written, comment, header
+from tuner.exports.exporter import Export, Exporter, TargetRun, comment, header
 from tuner.exports.pytorch import lambda_code
 from tuner.schedules import Schedule
 
@@ -23,19 +23,19 @@ def with_schedule(optimizer):
 '''
 
 
-def _write(schedule: Schedule, run: Run) -> Written:
+def _write(schedule: Schedule, run: TargetRun) -> Export:
     body = lambda_code(schedule, total_steps=run.total_steps, body=_BODY)
-    return Written(chunks=[header(schedule, run), comment(_USAGE), "\n", body])
+    return Export(chunks=[header(schedule, run), comment(_USAGE), "\n", body])
 
 
 EXPORTERS: Final = (
     Exporter(
         name="lightning",
         description="Lightning: what configure_optimizers returns, with a LambdaLR stepped per update.",
-        own="Every schedule: it takes any scheduler of PyTorch.",
-        needs="lightning or pytorch-lightning",
+        native="Every schedule: it takes any scheduler of PyTorch.",
+        requires="lightning or pytorch-lightning",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_write,
     ),
 )

@@ -1,19 +1,19 @@
-"""A schedule for Megatron-LM: its flags, or a subclass of its scheduler.
+"""Export to Megatron-LM: its flags, or a subclass of its scheduler.
 
 Its warm-up goes from ``--lr-warmup-init`` to the peak at ``--lr-warmup-iters``, where its linear and cosine styles
-begin to fall; ours is at the peak one update before it begins to. Its WSD style holds the peak until the last
-``--lr-wsd-decay-iters``, so with ``W - 1`` iterations of warm-up it says all of our descents.
+start to decay; ours reaches the peak one update before the decay starts. Its WSD style holds the peak until the last
+``--lr-wsd-decay-iters``, so with ``W - 1`` iterations of warm-up it expresses all of our decays.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from tuner.exports.code import scalar_function
-from tuner.exports.exporter import Exporter, Run, Written, code, comment
-from tuner.exports.formula import formula_of
+from tuner.exports.analysis import NotExpressible, Ramp, final_decay, nearest_schedule, warmup_ramp
+from tuner.exports.codegen import scalar_function
+from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
+from tuner.exports.formula import schedule_formula
 from tuner.exports.pytorch import constants
-from tuner.exports.shape import NotExpressible, Ramp, descent_of, nearest_of, ramp_of
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 
 _STYLES: Final = {"linear": "linear", "cosine": "cosine", "1-sqrt": "minus_sqrt"}
@@ -37,9 +37,9 @@ class TunedParamScheduler(OptimizerParamScheduler):
 
 
 def megatron_flags(schedule: Schedule, *, total_steps: int) -> dict[str, object] | NotExpressible:
-    """The flags that are exactly this schedule, without their dashes."""
-    ramp = ramp_of(schedule, total_steps=total_steps)
-    descent = descent_of(schedule, total_steps=total_steps)
+    """The flags that reproduce the schedule exactly, without their dashes; else why there are none."""
+    ramp = warmup_ramp(schedule, total_steps=total_steps)
+    descent = final_decay(schedule, total_steps=total_steps)
     if ramp.kind in ("curved", "constant"):
         return _nearest(schedule, ramp=ramp, total_steps=total_steps, lacks=f"a {schedule.warmup.shape} warm-up")
     flags: dict[str, object] = {"lr": schedule.peak_lr, "min-lr": schedule.floor * schedule.peak_lr}
@@ -57,7 +57,7 @@ def megatron_flags(schedule: Schedule, *, total_steps: int) -> dict[str, object]
 
 
 def _nearest(schedule: Schedule, *, ramp: Ramp, total_steps: int, lacks: str) -> NotExpressible:
-    """Why there are no flags, and how far off the nearest are, of a handful that there are flags for."""
+    """Why there are no flags, and the error of the nearest schedule that has flags."""
     warmup = Warmup(shape="linear", updates=ramp.updates) if ramp.updates else Warmup()
     if schedule.warmup.shape == "linear":
         warmup = schedule.warmup
@@ -66,14 +66,14 @@ def _nearest(schedule: Schedule, *, ramp: Ramp, total_steps: int, lacks: str) ->
         Schedule(peak_lr=schedule.peak_lr, family=family, warmup=warmup, floor=schedule.floor)
         for family in (Constant(), Linear(), Cosine(), *cooldowns)
     ]
-    nearest, apart, update = nearest_of(schedule, candidates, total_steps=total_steps)
+    nearest, apart, update = nearest_schedule(schedule, candidates, total_steps=total_steps)
     return NotExpressible(
         reason=f"It has no flags for {lacks}. The nearest of its styles, {nearest.family.label}, would be off by up to "
         f"{apart:.3g} of the peak, at update {update}."
     )
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
+def _native(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     flags = megatron_flags(schedule, total_steps=total_steps)
     if isinstance(flags, NotExpressible):
         return flags
@@ -81,8 +81,8 @@ def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     return f'{comment(_FLAGS)}\n{constants(schedule, total_steps=total_steps)}FLAGS = """\n{lines}"""\n'
 
 
-def _function(schedule: Schedule, run: Run) -> str:
-    function = scalar_function(formula_of(schedule, total_steps=run.total_steps))
+def _function(schedule: Schedule, run: TargetRun) -> str:
+    function = scalar_function(schedule_formula(schedule, total_steps=run.total_steps))
     imports = "import math\n\n" if "math." in function else ""
     batch = "None  # not known here: your --global-batch-size" if run.batch_size is None else run.batch_size
     return (
@@ -92,12 +92,12 @@ def _function(schedule: Schedule, run: Run) -> str:
     )
 
 
-def _write(schedule: Schedule, run: Run) -> Written:
+def _write(schedule: Schedule, run: TargetRun) -> Export:
     return code(
         schedule,
         run,
         target="Megatron's flags",
-        own=_own(schedule, total_steps=run.total_steps),
+        native=_native(schedule, total_steps=run.total_steps),
         function=lambda: _function(schedule, run),
     )
 
@@ -106,11 +106,11 @@ EXPORTERS: Final = (
     Exporter(
         name="megatron",
         description="Megatron-LM: flags, or a subclass of its scheduler.",
-        own="constant, linear, cosine and wsd (linear, cosine, 1-sqrt) over whole updates, with a linear warm-up or "
+        native="constant, linear, cosine and wsd (linear, cosine, 1-sqrt) over whole updates, with a linear warm-up or "
         "none.",
-        needs="megatron-core",
+        requires="megatron-core",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_write,
     ),
 )

@@ -1,4 +1,4 @@
-"""A schedule for optax: its own schedules, joined, or the formulas in ``jax.numpy``."""
+"""Export to optax: its native schedules, joined, or the formulas in ``jax.numpy``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from tuner.exports.code import JAX, array_function
-from tuner.exports.exporter import Exporter, Run, Written, code, comment
-from tuner.exports.formula import MAX_LEVELS, formula_of
+from tuner.exports.analysis import NotExpressible, final_decay, linear_pieces, step_levels, warmup_ramp
+from tuner.exports.codegen import JAX, array_function
+from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
+from tuner.exports.formula import MAX_LEVELS, schedule_formula
 from tuner.exports.pytorch import constants
-from tuner.exports.shape import NotExpressible, descent_of, levels_of, lines_of, ramp_of
 from tuner.schedules import Constant, Exponential, MultiStep, Polynomial, Schedule, Sgdr, Step
 from tuner.schedules.families.cycles import cycle_edges
 from tuner.schedules.lengths import in_updates
@@ -21,7 +21,7 @@ _USAGE: Final = (
     "on; with optax.MultiSteps it counts the updates that are carried out. Rates are float32, as JAX computes "
     "from counts of 32 bits: within 1e-5 of the peak."
 )
-_HELD: Final = "constant_schedule(PEAK_LR)"
+_HOLD: Final = "constant_schedule(PEAK_LR)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +31,11 @@ class _Stage:
 
 
 def optax_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
-    """The expression, over the module ``optax``, whose value is exactly this schedule."""
-    rise = _rise(schedule, total_steps=total_steps)
+    """The expression, over the module ``optax``, that equals the schedule; else why there is none."""
+    rise = _warmup_stages(schedule, total_steps=total_steps)
     if isinstance(rise, NotExpressible):
         return rise
-    rest = _rest(schedule, total_steps=total_steps, n=total_steps - schedule.warmup.length(total_steps))
+    rest = _main_stages(schedule, total_steps=total_steps, n=total_steps - schedule.warmup.length(total_steps))
     if isinstance(rest, NotExpressible):
         return rest
     stages = [*rise, *rest]
@@ -46,8 +46,8 @@ def optax_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpres
     return f"optax.join_schedules(\n    [\n{calls}    ],\n    boundaries={ends},\n)"
 
 
-def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
-    ramp = ramp_of(schedule, total_steps=total_steps)
+def _warmup_stages(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
+    ramp = warmup_ramp(schedule, total_steps=total_steps)
     start = repr(ramp.start * schedule.peak_lr)
     match ramp.kind:
         case "none":
@@ -56,11 +56,11 @@ def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressi
             return [_Stage(call=f"constant_schedule({start})", updates=ramp.updates)]
         case "linear":
             call = f"linear_schedule({start}, PEAK_LR, transition_steps={ramp.updates - 1})"
-            return [_Stage(call=call if ramp.updates > 1 else _HELD, updates=ramp.updates)]
+            return [_Stage(call=call if ramp.updates > 1 else _HOLD, updates=ramp.updates)]
     return NotExpressible(reason=f"It has no {schedule.warmup.shape} warm-up.")
 
 
-def _rest(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | NotExpressible:
+def _main_stages(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | NotExpressible:
     end = repr(schedule.floor * schedule.peak_lr)
     match schedule.family:
         case Constant() | Step() | MultiStep():
@@ -73,7 +73,7 @@ def _rest(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | Not
             return [_exponential(schedule.family, n=n, end=end)]
         case Sgdr():
             return _restarts(schedule.family, schedule, n=n)
-    descent = descent_of(schedule, total_steps=total_steps)
+    descent = final_decay(schedule, total_steps=total_steps)
     if descent is not None and descent.shape in ("linear", "cosine"):
         d = descent.updates
         call = (
@@ -81,17 +81,17 @@ def _rest(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | Not
             if descent.shape == "linear"
             else f"cosine_decay_schedule(PEAK_LR, decay_steps={d}, alpha={schedule.floor!r})"
         )
-        held = [_Stage(call=_HELD, updates=n - d)] if d < n else []
-        return [*held, _Stage(call=call, updates=d)]
-    return _straight(schedule, total_steps=total_steps)
+        hold = [_Stage(call=_HOLD, updates=n - d)] if d < n else []
+        return [*hold, _Stage(call=call, updates=d)]
+    return _linear_stages(schedule, total_steps=total_steps)
 
 
 def _in_steps(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | NotExpressible:
-    levels = levels_of(schedule, total_steps=total_steps)
+    levels = step_levels(schedule, total_steps=total_steps)
     if levels is None:
         return NotExpressible(reason="At most 100 levels of a piecewise_constant_schedule are written out.")
     if len(levels) == 1:
-        return [_Stage(call=_HELD, updates=n)]
+        return [_Stage(call=_HOLD, updates=n)]
     if any(factor == 0 for _, factor in levels):
         return NotExpressible(reason="A rate of 0 has no scale to the level before it that could be written out.")
     scales = {first: after / before for (_, before), (first, after) in pairwise(levels)}
@@ -116,8 +116,8 @@ def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> list[_Stage] | Not
     return [_Stage(call=call.format(length, schedule.floor), updates=length) for length in lengths]
 
 
-def _straight(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
-    lines = lines_of(schedule, total_steps=total_steps)
+def _linear_stages(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
+    lines = linear_pieces(schedule, total_steps=total_steps)
     if lines is None:
         floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
         return NotExpressible(reason=f"It has no schedule for {schedule.family.label}{floor}.")
@@ -130,7 +130,7 @@ def _straight(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpr
     return stages
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
+def _native(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     expression = optax_expression(schedule, total_steps=total_steps)
     if isinstance(expression, NotExpressible):
         return expression
@@ -141,7 +141,7 @@ def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
 
 
 def _function(schedule: Schedule, *, total_steps: int) -> str:
-    function = array_function(formula_of(schedule, total_steps=total_steps, single_precision=True), library=JAX)
+    function = array_function(schedule_formula(schedule, total_steps=total_steps, single_precision=True), library=JAX)
     imports = f"{'import math' if 'math.' in function else ''}\n\nimport jax.numpy as jnp\n".lstrip()
     return (
         f"{comment(_USAGE)}\n{imports}\n{constants(schedule, total_steps=total_steps)}\n\n{function}\n\n"
@@ -151,12 +151,12 @@ def _function(schedule: Schedule, *, total_steps: int) -> str:
     )
 
 
-def _write(schedule: Schedule, run: Run) -> Written:
+def _write(schedule: Schedule, run: TargetRun) -> Export:
     return code(
         schedule,
         run,
         target="optax's own schedules",
-        own=_own(schedule, total_steps=run.total_steps),
+        native=_native(schedule, total_steps=run.total_steps),
         function=lambda: _function(schedule, total_steps=run.total_steps),
     )
 
@@ -165,11 +165,11 @@ EXPORTERS: Final = (
     Exporter(
         name="optax",
         description="optax (JAX): its schedules, joined, or a function of jax.numpy.",
-        own="constant, linear, cosine, polynomial, exponential, step, multi_step, wsd (linear, cosine), sgdr in whole "
-        "updates and straight lines; with a linear or a constant warm-up or none.",
-        needs="optax",
+        native="constant, linear, cosine, polynomial, exponential, step, multi_step, wsd (linear, cosine), sgdr in "
+        "whole updates and straight lines; with a linear or a constant warm-up or none.",
+        requires="optax",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_write,
     ),
 )

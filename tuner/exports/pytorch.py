@@ -1,4 +1,4 @@
-"""A schedule for PyTorch: a `LambdaLR` that needs nothing of ours, or our own scheduler."""
+"""Export to PyTorch: a `LambdaLR` that does not need this project, or our `ScheduleLR`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 import textwrap
 from typing import Final
 
-from tuner.exports.code import scalar_function
-from tuner.exports.exporter import Exporter, Run, Written, comment, header
-from tuner.exports.formula import formula_of
+from tuner.exports.codegen import scalar_function
+from tuner.exports.exporter import Export, Exporter, TargetRun, comment, header
+from tuner.exports.formula import schedule_formula
 from tuner.schedules import Schedule
 
 _CODE_WIDTH: Final = 79
@@ -53,14 +53,14 @@ STEPPING: Final = (
 
 
 def paste_in_code(schedule: Schedule, *, total_steps: int) -> str:
-    """Python code that trains with the schedule, to be pasted where an ``optimizer`` exists.
+    """Python code that trains with the schedule, to paste where an ``optimizer`` exists.
 
     Args:
         schedule: The schedule.
         total_steps: The horizon in updates, at least 1.
 
     Returns:
-        Lines of at most 79 characters that run as they stand, where this project is installed.
+        Lines of at most 79 characters that run unchanged where this project is installed.
     """
     # The canonical JSON holds no space inside a string, so every space is a place where a line may end.
     spaced = json.dumps(json.loads(schedule.to_json()))
@@ -69,7 +69,7 @@ def paste_in_code(schedule: Schedule, *, total_steps: int) -> str:
 
 
 def constants(schedule: Schedule, *, total_steps: int) -> str:
-    """``PEAK_LR`` and ``TOTAL_UPDATES``."""
+    """Definitions of ``PEAK_LR`` and ``TOTAL_UPDATES``."""
     return f"PEAK_LR = {schedule.peak_lr!r}\nTOTAL_UPDATES = {total_steps}\n"
 
 
@@ -80,26 +80,26 @@ def checked(schedule: Schedule, *, total_steps: int, imports: str, body: str) ->
         schedule: The schedule.
         total_steps: Updates of the run.
         imports: Lines of imports.
-        body: What comes after ``check_lr``.
+        body: Code after ``check_lr``.
     """
     return f"{imports}\n{constants(schedule, total_steps=total_steps)}\n\n{_CHECKED}\n\n{body}"
 
 
 def scalar_code(schedule: Schedule, *, total_steps: int, imports: str, body: str) -> str:
     """As `checked`, with the function ``lr_factor(update)`` before the body."""
-    function = scalar_function(formula_of(schedule, total_steps=total_steps))
+    function = scalar_function(schedule_formula(schedule, total_steps=total_steps))
     first = "import math\n\n" if "math." in function else ""
     return checked(schedule, total_steps=total_steps, imports=f"{first}{imports}", body=f"{function}\n\n{body}")
 
 
 def lambda_code(schedule: Schedule, *, total_steps: int, imports: str = "", body: str = "") -> str:
-    """Code with ``make_scheduler(optimizer)``, which gives a `LambdaLR`.
+    """Code with ``make_scheduler(optimizer)``, which returns a `LambdaLR`.
 
     Args:
         schedule: The schedule.
         total_steps: Updates of the run.
         imports: Lines of further imports.
-        body: What comes at the end.
+        body: Code at the end.
     """
     return scalar_code(
         schedule,
@@ -109,33 +109,33 @@ def lambda_code(schedule: Schedule, *, total_steps: int, imports: str = "", body
     )
 
 
-def _torch(schedule: Schedule, run: Run) -> Written:
+def _torch(schedule: Schedule, run: TargetRun) -> Export:
     body = lambda_code(schedule, total_steps=run.total_steps)
-    return Written(chunks=[header(schedule, run), comment(STEPPING), "\n", body])
+    return Export(chunks=[header(schedule, run), comment(STEPPING), "\n", body])
 
 
-def _schedule_lr(schedule: Schedule, run: Run) -> Written:
+def _schedule_lr(schedule: Schedule, run: TargetRun) -> Export:
     schedule.lr(0, total_steps=run.total_steps)
-    return Written(chunks=[header(schedule, run), "\n", paste_in_code(schedule, total_steps=run.total_steps)])
+    return Export(chunks=[header(schedule, run), "\n", paste_in_code(schedule, total_steps=run.total_steps)])
 
 
 EXPORTERS: Final = (
     Exporter(
         name="torch",
-        description="PyTorch: a LambdaLR with a class that can be pickled; needs nothing of this project.",
-        own="Every schedule.",
-        needs="torch",
+        description="PyTorch: a LambdaLR of a class that can be pickled; does not need this project.",
+        native="Every schedule.",
+        requires="torch",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_torch,
     ),
     Exporter(
         name="schedule-lr",
         description="PyTorch: this project's ScheduleLR, whose checkpoints refuse another schedule.",
-        own="Every schedule.",
-        needs="torch, schedule-tuner",
+        native="Every schedule.",
+        requires="torch, schedule-tuner",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_schedule_lr,
     ),
 )

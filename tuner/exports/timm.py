@@ -1,25 +1,25 @@
-"""A schedule for timm: its schedulers with updates as their unit.
+"""Export to timm: its native schedulers, counting updates.
 
-Its warm-up rises by equal steps from ``warmup_lr_init`` to the peak at update ``warmup_t``, where the schedule begins;
-ours is at the peak one update before it begins. So only what holds the peak for an update after ``warmup_t = W - 1``
-can be said, which ``WSDLRScheduler`` does, and what goes in steps does.
+Its warm-up rises by equal steps from ``warmup_lr_init`` to the peak at update ``warmup_t``, where the decay starts;
+ours reaches the peak one update before the decay starts. So only schedules that hold the peak for an update after
+``warmup_t = W - 1`` can be expressed: those of ``WSDLRScheduler``, and step schedules.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from tuner.exports.exporter import Exporter, Run, Written, code, comment
-from tuner.exports.pytorch import checked, scalar_code
-from tuner.exports.shape import (
+from tuner.exports.analysis import (
     NotExpressible,
     Ramp,
-    descent_of,
-    drops_of,
-    floor_cuts,
-    levels_of,
-    ramp_of,
+    drop_updates,
+    final_decay,
+    floor_is_active,
+    step_levels,
+    warmup_ramp,
 )
+from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
+from tuner.exports.pytorch import checked, scalar_code
 from tuner.schedules import Constant, Cosine, InverseSqrt, MultiStep, Polynomial, Schedule, Sgdr, Step
 from tuner.schedules.lengths import in_updates
 
@@ -53,15 +53,15 @@ def make_scheduler(optimizer):
 
 
 def timm_call(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | NotExpressible:
-    """The scheduler of timm that is exactly this schedule: its class, and its arguments after the optimizer."""
-    ramp = ramp_of(schedule, total_steps=total_steps)
+    """Class and further arguments of the timm scheduler that equals the schedule; else why there is none."""
+    ramp = warmup_ramp(schedule, total_steps=total_steps)
     if ramp.kind in ("curved", "constant"):
         return NotExpressible(reason=f"Its warm-up is linear, this one is {schedule.warmup.shape}.")
     if isinstance(schedule.family, Constant | Step | MultiStep):
         return _in_steps(schedule, ramp=ramp, total_steps=total_steps)
     if ramp.kind == "none" and (found := _without_warmup(schedule, total_steps=total_steps)):
         return found
-    descent = descent_of(schedule, total_steps=total_steps)
+    descent = final_decay(schedule, total_steps=total_steps)
     if descent is None:
         where = " after a warm-up" if ramp.updates else ""
         floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
@@ -80,11 +80,11 @@ def _warmup(schedule: Schedule, ramp: Ramp) -> str:
 
 def _in_steps(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> tuple[str, str] | NotExpressible:
     gamma = 1.0 if isinstance(schedule.family, Constant) else _gamma(schedule)
-    levels = levels_of(schedule, total_steps=total_steps)
-    places = None if levels is None else drops_of(levels, gamma=gamma) if gamma < 1 else []
-    if places is None:
+    levels = step_levels(schedule, total_steps=total_steps)
+    drops = None if levels is None else drop_updates(levels, gamma=gamma) if gamma < 1 else []
+    if drops is None:
         return NotExpressible(reason="MultiStepLRScheduler has no floor, and at most 100 drops are written out.")
-    at = [ramp.updates + place + 1 for place in places]  # it drops one update before decay_t
+    at = [ramp.updates + drop + 1 for drop in drops]  # it drops one update before decay_t
     warmup = f"{_warmup(schedule, ramp)}, warmup_prefix=False" if ramp.updates else ""
     return "MultiStepLRScheduler", f"decay_t={at}, decay_rate={gamma!r}{warmup}"
 
@@ -103,13 +103,13 @@ def _without_warmup(schedule: Schedule, *, total_steps: int) -> tuple[str, str] 
             return "PolyLRScheduler", f"t_initial={total_steps}, power={power!r}, {low}"
         case Sgdr(cycles=cycles, multiplier=multiplier) if multiplier == 1 and total_steps % cycles == 0:
             return "CosineLRScheduler", f"t_initial={total_steps // cycles}, cycle_limit={cycles}, {low}"
-        case InverseSqrt(timescale=timescale) if not floor_cuts(schedule, total_steps=total_steps):
+        case InverseSqrt(timescale=timescale) if not floor_is_active(schedule, total_steps=total_steps):
             scale = f'stable_fn="rsqrt", stable_timescale={in_updates(timescale, of=total_steps)!r}'
             return "WSDLRScheduler", f"t_initial={total_steps + 1}, decay_t=1, {scale}"
     return None
 
 
-def _own(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
+def _native(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     found = timm_call(schedule, total_steps=total_steps)
     if isinstance(found, NotExpressible):
         return found
@@ -135,12 +135,12 @@ def _function(schedule: Schedule, *, total_steps: int) -> str:
     return f"{comment(_STEPPING)}\n{scalar_code(schedule, total_steps=total_steps, imports=imports, body=_CLASS)}"
 
 
-def _write(schedule: Schedule, run: Run) -> Written:
+def _write(schedule: Schedule, run: TargetRun) -> Export:
     return code(
         schedule,
         run,
         target="timm's own schedulers",
-        own=_own(schedule, total_steps=run.total_steps),
+        native=_native(schedule, total_steps=run.total_steps),
         function=lambda: _function(schedule, total_steps=run.total_steps),
     )
 
@@ -149,11 +149,11 @@ EXPORTERS: Final = (
     Exporter(
         name="timm",
         description="timm: one of its schedulers, in updates.",
-        own="constant, linear, cosine, wsd, step and multi_step, with a linear warm-up or none; polynomial, "
+        native="constant, linear, cosine, wsd, step and multi_step, with a linear warm-up or none; polynomial, "
         "inverse_sqrt and sgdr with cycles of whole updates, without one.",
-        needs="timm",
+        requires="timm",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_write,
     ),
 )

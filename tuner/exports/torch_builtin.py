@@ -1,4 +1,4 @@
-"""A schedule out of the schedulers that PyTorch brings, where they say exactly the same."""
+"""Export to the schedulers of PyTorch itself, where they are exact."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from tuner.exports.exporter import Exporter, Run, Written, code, comment
-from tuner.exports.pytorch import STEPPING, checked, lambda_code
-from tuner.exports.shape import (
+from tuner.exports.analysis import (
     NotExpressible,
-    descent_of,
-    drops_of,
-    floor_cuts,
-    levels_of,
-    lines_of,
-    ramp_of,
+    drop_updates,
+    final_decay,
+    floor_is_active,
+    linear_pieces,
+    step_levels,
+    warmup_ramp,
 )
+from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
+from tuner.exports.pytorch import STEPPING, checked, lambda_code
 from tuner.schedules import Cyclic, Exponential, MultiStep, OneCycle, Polynomial, Schedule, Sgdr, Step
 from tuner.schedules.families.cycles import cycle_edges
 from tuner.schedules.lengths import fitting, in_updates
@@ -26,7 +26,7 @@ _LIMITS: Final = (
     "All parameter groups must have the lr PEAK_LR: floors are rates here, not parts of one. Train no further than "
     "TOTAL_UPDATES: from there on some of PyTorch's schedulers rise again, and OneCycleLR raises."
 )
-_HELD: Final = "ConstantLR(optimizer, factor=1.0, total_iters=1)"
+_HOLD: Final = "ConstantLR(optimizer, factor=1.0, total_iters=1)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +36,17 @@ class _Stage:
 
 
 def builtin_code(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
-    """Code with ``make_scheduler(optimizer)``, out of PyTorch's own schedulers."""
-    rise = _rise(schedule, total_steps=total_steps)
+    """Code of ``make_scheduler(optimizer)`` with the schedulers of PyTorch; else why there is none."""
+    rise = _warmup_stages(schedule, total_steps=total_steps)
     if isinstance(rise, NotExpressible):
         return rise
-    rest = _rest(schedule, total_steps=total_steps)
+    rest = _main_stages(schedule, total_steps=total_steps)
     if isinstance(rest, NotExpressible):
         return rest
     stages = [*rise, *rest]
     names = sorted({*re.findall(r"\b[A-Z]\w+(?=\()", " ".join(stage.call for stage in stages))} | _sequential(stages))
     imports = "from torch.optim.lr_scheduler import (\n" + "".join(f"    {name},\n" for name in names) + ")\n"
-    body = f"def make_scheduler(optimizer):\n    check_lr(optimizer)\n{_built(stages)}"
+    body = f"def make_scheduler(optimizer):\n    check_lr(optimizer)\n{_chained(stages)}"
     return checked(schedule, total_steps=total_steps, imports=imports, body=body)
 
 
@@ -54,7 +54,7 @@ def _sequential(stages: list[_Stage]) -> set[str]:
     return {"SequentialLR"} if len(stages) > 1 else set()
 
 
-def _built(stages: list[_Stage]) -> str:
+def _chained(stages: list[_Stage]) -> str:
     if len(stages) == 1:
         return f"    return {stages[0].call}\n"
     ends = [sum(stage.updates for stage in stages[: i + 1]) for i in range(len(stages) - 1)]
@@ -62,15 +62,15 @@ def _built(stages: list[_Stage]) -> str:
     return f"    stages = [\n{calls}    ]\n    return SequentialLR(optimizer, stages, milestones={ends})\n"
 
 
-def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
-    ramp = ramp_of(schedule, total_steps=total_steps)
+def _warmup_stages(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
+    ramp = warmup_ramp(schedule, total_steps=total_steps)
     match ramp.kind:
         case "none":
             return []
         case "constant":
             call = f"ConstantLR(optimizer, factor={ramp.start!r}, total_iters={ramp.updates})"
         case "linear" if ramp.updates == 1:
-            call = _HELD
+            call = _HOLD
         case "linear":
             call = f"LinearLR(optimizer, start_factor={ramp.start!r}, end_factor=1.0, total_iters={ramp.updates - 1})"
         case _:
@@ -78,12 +78,12 @@ def _rise(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressi
     return [_Stage(call=call, updates=ramp.updates)]
 
 
-def _rest(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
+def _main_stages(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
     n = total_steps - schedule.warmup.length(total_steps)
     call: str | NotExpressible
     match schedule.family:
         case Step() | MultiStep():
-            call = _drops(schedule, total_steps=total_steps)
+            call = _steps(schedule, total_steps=total_steps)
         case Exponential():
             call = _exponential(schedule.family, schedule, total_steps=total_steps, n=n)
         case Polynomial() if schedule.floor == 0:
@@ -100,7 +100,7 @@ def _rest(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressi
 
 
 def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | NotExpressible:
-    descent = descent_of(schedule, total_steps=total_steps)
+    descent = final_decay(schedule, total_steps=total_steps)
     if descent is not None and descent.shape in ("linear", "cosine"):
         d = descent.updates
         call = (
@@ -108,9 +108,9 @@ def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | 
             if descent.shape == "linear"
             else f"CosineAnnealingLR(optimizer, T_max={d}, eta_min={schedule.floor * schedule.peak_lr!r})"
         )
-        stable = [_Stage(call=_HELD, updates=n - d)] if d < n else []
+        stable = [_Stage(call=_HOLD, updates=n - d)] if d < n else []
         return [*stable, _Stage(call=call, updates=d)]
-    lines = lines_of(schedule, total_steps=total_steps)
+    lines = linear_pieces(schedule, total_steps=total_steps)
     if lines is None:
         return NotExpressible(reason=f"PyTorch has no scheduler for {schedule.family.label}{_floored(schedule)}.")
     if any(line.start == 0 for line in lines):
@@ -119,8 +119,8 @@ def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | 
     for line in lines:
         last = line.updates - 1
         straight = f"LinearLR(optimizer, start_factor={line.start!r}, end_factor={line.end!r}, total_iters={last})"
-        held = f"ConstantLR(optimizer, factor={line.start!r}, total_iters={line.updates})"
-        stages.append(_Stage(call=straight if last and line.start != line.end else held, updates=line.updates))
+        constant = f"ConstantLR(optimizer, factor={line.start!r}, total_iters={line.updates})"
+        stages.append(_Stage(call=straight if last and line.start != line.end else constant, updates=line.updates))
     return stages
 
 
@@ -128,22 +128,22 @@ def _floored(schedule: Schedule) -> str:
     return f" with a floor of {schedule.floor:g}" if schedule.floor else ""
 
 
-def _drops(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
+def _steps(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     family = schedule.family
     assert isinstance(family, Step | MultiStep)
-    if isinstance(family, Step) and not floor_cuts(schedule, total_steps=total_steps):
+    if isinstance(family, Step) and not floor_is_active(schedule, total_steps=total_steps):
         every = in_updates(family.every, of=total_steps - schedule.warmup.length(total_steps))
         if every == round(every):
             return f"StepLR(optimizer, step_size={round(every)}, gamma={family.gamma!r})"
-    levels = levels_of(schedule, total_steps=total_steps)
-    places = None if levels is None else drops_of(levels, gamma=family.gamma)
-    if places is None:
+    levels = step_levels(schedule, total_steps=total_steps)
+    drops = None if levels is None else drop_updates(levels, gamma=family.gamma)
+    if drops is None:
         return NotExpressible(reason="MultiStepLR has no floor, and no more than 100 milestones are written out.")
-    return f"MultiStepLR(optimizer, milestones={places}, gamma={family.gamma!r})"
+    return f"MultiStepLR(optimizer, milestones={drops}, gamma={family.gamma!r})"
 
 
 def _exponential(family: Exponential, schedule: Schedule, *, total_steps: int, n: int) -> str | NotExpressible:
-    if floor_cuts(schedule, total_steps=total_steps):
+    if floor_is_active(schedule, total_steps=total_steps):
         return NotExpressible(reason="ExponentialLR has no floor.")
     if family.gamma is None or family.every is None:
         gamma = math.exp(-(family.rate or 0.0) / n)
@@ -185,13 +185,13 @@ def _cyclic(family: Cyclic, schedule: Schedule, *, n: int) -> str:
     )
 
 
-def _write(schedule: Schedule, run: Run) -> Written:
-    own = builtin_code(schedule, total_steps=run.total_steps)
+def _write(schedule: Schedule, run: TargetRun) -> Export:
+    native = builtin_code(schedule, total_steps=run.total_steps)
     return code(
         schedule,
         run,
         target="PyTorch's own schedulers",
-        own=own if isinstance(own, NotExpressible) else f"{comment(STEPPING)}{comment(_LIMITS)}\n{own}",
+        native=native if isinstance(native, NotExpressible) else f"{comment(STEPPING)}{comment(_LIMITS)}\n{native}",
         function=lambda: f"{comment(STEPPING)}\n{lambda_code(schedule, total_steps=run.total_steps)}",
     )
 
@@ -200,11 +200,11 @@ EXPORTERS: Final = (
     Exporter(
         name="torch-builtin",
         description="PyTorch: its own schedulers, joined by SequentialLR.",
-        own="constant, linear, cosine, step, multi_step, exponential, polynomial, wsd (linear, cosine), sgdr, "
+        native="constant, linear, cosine, step, multi_step, exponential, polynomial, wsd (linear, cosine), sgdr, "
         "one_cycle, cyclic and straight lines; with a linear or a constant warm-up.",
-        needs="torch",
+        requires="torch",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_write,
     ),
 )

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from tuner.errors import InvalidValue
-from tuner.exports import Run
+from tuner.exports import TargetRun
 from tuner.jobs.options import OPTIMIZER, batch_size
 from tuner.jobs.spec import JobSpec
 
 
-def export_context(spec: JobSpec, *, options: Mapping[str, Any], total_steps: int | None = None) -> Run:
+def export_context(spec: JobSpec, *, options: Mapping[str, Any], total_steps: int | None = None) -> TargetRun:
     """The run that a job's schedule is exported for.
 
     Args:
@@ -26,7 +26,7 @@ def export_context(spec: JobSpec, *, options: Mapping[str, Any], total_steps: in
     horizon = spec.search.total_steps
     steps = horizon if total_steps is None else total_steps
     trained_with = {**spec.options, **options}
-    run = Run(
+    run = TargetRun(
         total_steps=steps,
         batch_size=batch_size(trained_with),
         found_with=options,

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
-from tuner.exports import EXPORTERS, ExportFormat, Run, export
+from tuner.exports import EXPORTERS, ExportFormat, TargetRun, export
 from tuner.schedules import Cosine, Schedule
 
 _CHUNK_LINES = 5_000
@@ -17,7 +17,7 @@ _EXAMPLE = Schedule(peak_lr=0.001, family=Cosine())
 
 
 def _example(format: ExportFormat, *, total_steps: int) -> str:
-    return "".join(export(_EXAMPLE, format=format, run=Run(total_steps=total_steps)).chunks)
+    return "".join(export(_EXAMPLE, format=format, run=TargetRun(total_steps=total_steps)).chunks)
 
 
 WRITTEN: dict[int | str, dict[str, Any]] = {
@@ -38,7 +38,7 @@ WRITTEN: dict[int | str, dict[str, Any]] = {
 """What an operation that answers with `written` gives as ``responses=``."""
 
 
-def written(schedule: Schedule, *, run: Run, format: ExportFormat, name: str) -> Response:
+def written(schedule: Schedule, *, run: TargetRun, format: ExportFormat, name: str) -> Response:
     """The answer that carries a schedule as a file.
 
     Args:
@@ -52,7 +52,7 @@ def written(schedule: Schedule, *, run: Run, format: ExportFormat, name: str) ->
     """
     exporter = EXPORTERS[format]
     chunks = exporter.write(schedule, run).chunks
-    headers = {"Content-Disposition": f'attachment; filename="{name}.{exporter.ending}"'}
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{exporter.extension}"'}
     if format is ExportFormat.CSV:
         return StreamingResponse(_in_chunks(iter(chunks)), media_type=exporter.media_type, headers=headers)
     return Response("".join(chunks), media_type=exporter.media_type, headers=headers)

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Body, Response
 
-from tuner.exports import Run
+from tuner.exports import TargetRun
 from tuner.schedules import Schedule
 from tuner.schedules.scaling import ScaledSchedule, scaled_to_batch
 from tuner_service.examples import answer
@@ -74,7 +74,7 @@ def export_schedule(
 ) -> Response:
     """A schedule as a file: its specification, its rate at every update, or code for a library to train with it."""
     name = f"schedule-{request.schedule.digest[:8]}-{request.total_steps}"
-    run = Run(total_steps=request.total_steps, batch_size=request.batch_size, optimizer=request.optimizer)
+    run = TargetRun(total_steps=request.total_steps, batch_size=request.batch_size, optimizer=request.optimizer)
     return written(request.schedule, run=run, format=request.format, name=name)
 
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.integration.service.world import SCHEDULES
-from tuner.exports import EXPORTERS, ExportFormat, Run, export
+from tuner.exports import EXPORTERS, ExportFormat, TargetRun, export
 from tuner.schedules import Schedule, Updates, Warmup, Wsd
 from tuner.schedules.scaling import ScalingRule, scaled_to_batch
 
@@ -38,13 +38,13 @@ def test_scaling_is_the_librarys(still: TestClient, rule: ScalingRule):
 
 @pytest.mark.parametrize("name", ExportFormat)
 def test_a_schedule_is_written_in_each_format(still: TestClient, name: ExportFormat):
-    run = Run(total_steps=100, batch_size=64, optimizer="adam")
+    run = TargetRun(total_steps=100, batch_size=64, optimizer="adam")
     body = {"schedule": plain(SCHEDULES[1]), "total_steps": 100, "format": name, "batch_size": 64, "optimizer": "adam"}
     answer = still.post("/v1/schedules/export", json=body)
     exporter = EXPORTERS[name]
     assert answer.text == "".join(export(SCHEDULES[1], format=name, run=run).chunks)
     assert answer.headers["content-type"].startswith(exporter.media_type)
-    assert answer.headers["content-disposition"].endswith(f'-100.{exporter.ending}"')
+    assert answer.headers["content-disposition"].endswith(f'-100.{exporter.extension}"')
 
 
 @pytest.mark.parametrize(

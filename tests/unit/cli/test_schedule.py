@@ -53,7 +53,7 @@ class TestExport:
             yield "update,lr\n"
             raise OSError("No space left on device")
 
-        monkeypatch.setattr("tuner.exports.plain.schedule_csv", broken)
+        monkeypatch.setattr("tuner.exports.standalone.schedule_csv", broken)
         (tmp_path / "rates.csv").write_text("former")
         result = invoke("export", *FLAGS, "--format", "csv", "--output", str(tmp_path / "rates.csv"))
         assert result.exit_code == 2
@@ -103,11 +103,11 @@ class TestFormats:
     def test_every_format_is_listed_with_what_it_can_express(self):
         lines = invoke("formats").stdout.splitlines()
         assert [line.split()[0] for line in lines[1:]] == list(EXPORTERS)
-        assert all(each.own in line for each, line in zip(EXPORTERS.values(), lines[1:], strict=True))
+        assert all(each.native in line for each, line in zip(EXPORTERS.values(), lines[1:], strict=True))
 
     def test_json_has_the_same(self):
         told = json.loads(invoke("formats", "--json").stdout)
-        assert [(each["name"], each["own"]) for each in told] == [(e.name, e.own) for e in EXPORTERS.values()]
+        assert [(each["name"], each["native"]) for each in told] == [(e.name, e.native) for e in EXPORTERS.values()]
 
 
 IN_UPDATES = Schedule(

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tests.unit.exports.drivers import DRIVERS, executed, sgd
 from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
 from tuner.errors import InvalidValue
-from tuner.exports import EXPORTERS, ExportFormat, Run, export
+from tuner.exports import EXPORTERS, ExportFormat, TargetRun, export
 from tuner.schedules import (
     Constant,
     Cosine,
@@ -42,24 +42,24 @@ from tuner.schedules import (
 
 HORIZONS = st.one_of(st.integers(1, 60), st.integers(1, 100), st.integers(1, 600), st.integers(1, 5_000))
 HERE = ("python", "torch", "torch-builtin", "huggingface", "lightning", "deepspeed")
-CODE = tuple(name for name, each in EXPORTERS.items() if each.ending == "py")
-RUN = Run(total_steps=200)
+CODE = tuple(name for name, each in EXPORTERS.items() if each.extension == "py")
+RUN = TargetRun(total_steps=200)
 
 
-def text(schedule: Schedule, name: str, run: Run = RUN) -> str:
+def text(schedule: Schedule, name: str, run: TargetRun = RUN) -> str:
     return "".join(export(schedule, format=ExportFormat(name), run=run).chunks)
 
 
 def assert_equal(name: str, schedule: Schedule, total_steps: int, *, stop: int | None = None) -> None:
     """To 1e-9 of the rate, or 1e-12 of the peak where the rate is a difference of nearly equal numbers."""
-    code = text(schedule, name, Run(total_steps=total_steps))
+    code = text(schedule, name, TargetRun(total_steps=total_steps))
     lrs = DRIVERS[name](code, peak=schedule.peak_lr, updates=total_steps, stop=stop)
     np.testing.assert_allclose(lrs, schedule.lrs(total_steps), rtol=1e-9, atol=1e-12 * schedule.peak_lr, err_msg=code)
 
 
 def the_lambda_in(case: Case, name: str) -> str:
     """The function form of an export for PyTorch; empty where the target's own terms are used."""
-    code = text(case.schedule, name, Run(total_steps=case.total_steps))
+    code = text(case.schedule, name, TargetRun(total_steps=case.total_steps))
     return code[code.index("\nPEAK_LR = ") :] if "make_scheduler(optimizer):" in code else ""
 
 
@@ -86,7 +86,7 @@ def test_every_family_is_the_same_with_and_without_a_warm_up(name: str, floor: f
 @given(case=cases(horizons=HORIZONS))
 @settings(max_examples=50)
 def test_a_function_is_level_after_the_last_update(case: Case):
-    lr = executed(text(case.schedule, "python", Run(total_steps=case.total_steps)))["lr"]
+    lr = executed(text(case.schedule, "python", TargetRun(total_steps=case.total_steps)))["lr"]
     end = case.schedule.lr(case.total_steps, total_steps=case.total_steps)
     for update in (case.total_steps, case.total_steps + 1, 10 * case.total_steps):
         assert lr(update) == pytest.approx(end, rel=1e-9, abs=1e-12 * case.schedule.peak_lr)
@@ -163,7 +163,7 @@ def test_a_target_says_in_its_own_terms_what_it_can(name: str):
     for family, warmup, floor in SAID[name]:
         schedule = Schedule(peak_lr=0.02, family=family, warmup=warmup, floor=floor)
         written = export(schedule, format=ExportFormat(name), run=RUN)
-        assert written.fallback == "", schedule.label
+        assert written.fallback_reason == "", schedule.label
         code = "".join(written.chunks)
         assert "Exactly this schedule" in code
         assert "lr_factor" not in code
@@ -177,20 +177,20 @@ def test_what_a_target_cannot_say_is_a_function_with_the_reason(name: str):
         schedule = Schedule(peak_lr=0.02, family=family, warmup=warmup, floor=floor)
         written = export(schedule, format=ExportFormat(name), run=RUN)
         code = "".join(written.chunks)
-        assert written.fallback, schedule.label
-        assert written.fallback in code.replace("\n# ", " ")
+        assert written.fallback_reason, schedule.label
+        assert written.fallback_reason in code.replace("\n# ", " ")
         assert "def lr_factor" in code
 
 
 def test_the_nearest_that_a_target_can_say_comes_with_how_far_off_it_is():
     cosine = Schedule(peak_lr=0.02, family=Cosine(), warmup=LINEAR)
-    told = export(cosine, format=ExportFormat.HUGGINGFACE, run=RUN).fallback
+    told = export(cosine, format=ExportFormat.HUGGINGFACE, run=RUN).fallback_reason
     assert 'lr_scheduler_type="cosine" with warmup_steps=20, are off by up to 0.05 of the peak' in told
     theirs = 0.02 * np.arange(20) / 20
     assert np.abs(cosine.lrs(200)[:20] - theirs).max() / 0.02 == pytest.approx(0.05)
 
     rex = Schedule(peak_lr=0.02, family=Rex())
-    told = export(rex, format=ExportFormat.MEGATRON, run=RUN).fallback
+    told = export(rex, format=ExportFormat.MEGATRON, run=RUN).fallback_reason
     nearest = Schedule(peak_lr=0.02, family=Wsd(cooldown=0.8, shape="linear"))
     apart = np.abs(rex.lrs(200) - nearest.lrs(200)) / 0.02
     off = f"would be off by up to {apart.max():.3g} of the peak, at update {apart.argmax()}"
@@ -202,7 +202,7 @@ def test_the_nearest_that_a_target_can_say_comes_with_how_far_off_it_is():
 @pytest.mark.parametrize("family", EXAMPLES)
 def test_code_states_unit_length_batch_optimizer_and_how_to_scale(name: str, family: str):
     schedule = example(family, floor=0.1)
-    code = text(schedule, name, Run(total_steps=100, batch_size=256, optimizer="AdamW", fitted_from=300))
+    code = text(schedule, name, TargetRun(total_steps=100, batch_size=256, optimizer="AdamW", fitted_from=300))
     ast.parse(code)
     said = " ".join(line.removeprefix("# ") for line in code.splitlines() if line.startswith("# "))
     for fact in (
@@ -233,7 +233,7 @@ def test_what_becomes_of_the_lengths_is_told_by_how_they_are_given(warmup: Warmu
 
 def test_a_record_holds_the_schedule_and_its_run():
     schedule = Schedule(peak_lr=0.1, family=Cosine(), warmup=LINEAR)
-    record = json.loads(text(schedule, "record", Run(total_steps=200, batch_size=64, optimizer="sgd")))
+    record = json.loads(text(schedule, "record", TargetRun(total_steps=200, batch_size=64, optimizer="sgd")))
     assert Schedule.model_validate(record["schedule"]) == schedule
     assert (record["digest"], record["warmup_updates"]) == (schedule.digest, 20)
     assert (record["effective_batch_size"], record["optimizer"], record["fitted_from_updates"]) == (64, "sgd", None)
@@ -252,7 +252,7 @@ def test_a_run_that_the_schedule_does_not_fit_into_is_refused_before_anything_is
 @pytest.mark.parametrize("optimizer", ["AdamW\nimport os", "x" * 65, '"""', "a#b"])
 def test_an_optimizer_is_a_name_and_cannot_be_code(optimizer: str):
     with pytest.raises(InvalidValue, match="optimizer"):
-        Run(total_steps=10, optimizer=optimizer)
+        TargetRun(total_steps=10, optimizer=optimizer)
 
 
 def test_groups_follow_at_their_part_of_the_peak_and_another_peak_is_refused():

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from tests.unit.exports.drivers import DRIVERS, executed
 from tests.unit.exports.test_export_claims import HORIZONS, LINEAR, SAID, UNSAID, text
 from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
-from tuner.exports import Run
+from tuner.exports import TargetRun
 from tuner.schedules import Constant, Cosine, Schedule, Step, Updates, Warmup, Wsd
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -58,7 +58,7 @@ def library(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def assert_equal(name: str, schedule: Schedule, total_steps: int, *, stop: int | None = None) -> None:
-    code = text(schedule, name, Run(total_steps=total_steps))
+    code = text(schedule, name, TargetRun(total_steps=total_steps))
     lrs = DRIVERS[name](code, peak=schedule.peak_lr, updates=total_steps, stop=stop)
     relative, absolute = (0.0, SINGLE) if name == "keras" else (1e-9, 1e-12)
     want = schedule.lrs(total_steps)
@@ -115,7 +115,7 @@ def test_the_trainer_of_transformers_trains_and_resumes_with_it(schedule: Schedu
     needed("accelerate")
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    total, names = 60, executed(text(schedule, "huggingface", Run(total_steps=60)))
+    total, names = 60, executed(text(schedule, "huggingface", TargetRun(total_steps=60)))
     assert ("ARGUMENTS" in names) == (schedule is TO_ITS_START)
     rows = [{"x": torch.randn(2), "labels": torch.randn(1)} for _ in range(64)]
 
@@ -170,7 +170,7 @@ def test_the_trainer_of_lightning_trains_and_resumes_with_it(tmp_path):
     needed("pytorch_lightning")
     import pytorch_lightning as lightning
 
-    total, names = 40, executed(text(SCHEDULE, "lightning", Run(total_steps=40)))
+    total, names = 40, executed(text(SCHEDULE, "lightning", TargetRun(total_steps=40)))
     seen: dict[int, float] = {}
 
     class Module(lightning.LightningModule):
@@ -247,7 +247,7 @@ def test_keras_trains_with_it_and_loads_a_model_that_goes_on(micro_batches: int 
             inner = keras.saving.serialize_keras_object(self.inner)
             return {"inner": inner, "micro_batches": self.micro_batches}
 
-    names = executed(text(SCHEDULE, "keras", Run(total_steps=40)))
+    names = executed(text(SCHEDULE, "keras", TargetRun(total_steps=40)))
     learning_rate = PerUpdate(names["LEARNING_RATE"], micro_batches) if micro_batches else names["LEARNING_RATE"]
     seen: dict[int, float] = {}
 
@@ -283,7 +283,7 @@ def test_the_trainer_of_composer_trains_and_resumes_with_it(schedule: Schedule, 
     from composer import Callback, ComposerModel, Trainer
 
     total = 80
-    names = executed(text(schedule, "composer", Run(total_steps=total)))
+    names = executed(text(schedule, "composer", TargetRun(total_steps=total)))
     seen: dict[int, float] = {}
 
     class Module(ComposerModel):
@@ -330,7 +330,7 @@ def test_the_trainer_of_composer_trains_and_resumes_with_it(schedule: Schedule, 
 @pytest.mark.timeout(600)
 def test_deepspeed_steps_the_client_scheduler_and_its_checkpoint_goes_on(tmp_path):
     needed("deepspeed")
-    (tmp_path / "exported.py").write_text(text(SCHEDULE, "deepspeed", Run(total_steps=40)))
+    (tmp_path / "exported.py").write_text(text(SCHEDULE, "deepspeed", TargetRun(total_steps=40)))
     environment = os.environ | {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
     environment |= {"MASTER_PORT": "29533", "DS_ACCELERATOR": "cpu", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(

@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 
 from tests.integration.store.builders import spec
-from tuner.exports import Run
+from tuner.exports import TargetRun
 from tuner.jobs.export_context import export_context
 
 
 def test_the_run_is_the_jobs_own_until_another_length_is_asked_for():
     job = spec(options={"batch_size": 64, "optimizer": "sgd"})
     horizon = job.search.total_steps
-    own = Run(total_steps=horizon, batch_size=64, optimizer="sgd")
+    own = TargetRun(total_steps=horizon, batch_size=64, optimizer="sgd")
     assert export_context(job, options={}) == export_context(job, options={}, total_steps=horizon) == own
-    assert export_context(job, options={}, total_steps=7 * horizon) == Run(
+    assert export_context(job, options={}, total_steps=7 * horizon) == TargetRun(
         total_steps=7 * horizon, batch_size=64, optimizer="sgd", fitted_from=horizon
     )
 

@@ -163,8 +163,8 @@ def export(
     run = replace(run, batch_size=batch_size or run.batch_size, optimizer=optimizer or run.optimizer)
     written = exported(schedule, format=ExportFormat(form), run=run)
     write(written.chunks, output=output)
-    if written.fallback:
-        say(f"A function, as {form} cannot express this in its own terms: {written.fallback}")
+    if written.fallback_reason:
+        say(f"A function, as {form} cannot express this in its own terms: {written.fallback_reason}")
 
 
 @app.command()
@@ -176,10 +176,10 @@ def formats(as_json: AsJson = False) -> None:
     from tuner.exports import EXPORTERS
 
     if as_json:
-        fields = ("name", "description", "own", "needs", "media_type")
+        fields = ("name", "description", "native", "requires", "media_type")
         show_json([{field: getattr(each, field) for field in fields} for each in EXPORTERS.values()])
         return
-    rows = [(each.name, each.needs or "-", each.description, each.own) for each in EXPORTERS.values()]
+    rows = [(each.name, each.requires or "-", each.description, each.native) for each in EXPORTERS.values()]
     show_table(("FORMAT", "NEEDS", "WHAT IT IS", "IN ITS OWN TERMS"), rows)
 
 

@@ -11,7 +11,7 @@ from tuner.cli.parsing import assignments, document
 from tuner.errors import NOT_GIVEN, InvalidValue
 
 if TYPE_CHECKING:
-    from tuner.exports import Run
+    from tuner.exports import TargetRun
     from tuner.schedules import Schedule
 
 DEFAULT_STEPS = 1000
@@ -37,7 +37,7 @@ class Source:
     """Of the job; the one that its report recommends when ``None``."""
     total_steps: int | None = None
 
-    def read(self, *, url: str, fits: bool = True) -> tuple[Schedule, Run]:
+    def read(self, *, url: str, fits: bool = True) -> tuple[Schedule, TargetRun]:
         """The schedule, and the run that it is for.
 
         Args:
@@ -61,15 +61,15 @@ class Source:
             raise InvalidValue("--job", allowed="given with --trial")
         if self.job:
             return self._of_job(url=url)
-        from tuner.exports import Run
+        from tuner.exports import TargetRun
 
         payload = self._from_flags() if self.family else document(self.spec, option="--spec")
         schedule, steps = _schedule(payload), self.total_steps or DEFAULT_STEPS
         if fits:
             schedule.lr(0, total_steps=steps)
-        return schedule, Run(total_steps=steps)
+        return schedule, TargetRun(total_steps=steps)
 
-    def _of_job(self, *, url: str) -> tuple[Schedule, Run]:
+    def _of_job(self, *, url: str) -> tuple[Schedule, TargetRun]:
         from tuner.client import Client
         from tuner.jobs.export_context import export_context
 

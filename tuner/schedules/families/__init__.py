@@ -6,11 +6,11 @@ from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
+from tuner.schedules.families.annealing import Cosine, Linear, Polynomial, Rex, Wsd
 from tuner.schedules.families.base import BaseFamily
 from tuner.schedules.families.cycles import Cyclic, OneCycle, Sgdr
 from tuner.schedules.families.decays import Constant, Exponential, InverseSqrt, MultiStep, Power, Step
-from tuner.schedules.families.descents import Cosine, Linear, Polynomial, Rex, Wsd
-from tuner.schedules.families.pieces import Knot, PiecewiseLinear, Segment, Segments
+from tuner.schedules.families.piecewise import Knot, PiecewiseLinear, Segment, Segments
 
 AnyFamily = (
     Constant

@@ -1,4 +1,4 @@
-"""A schedule without a framework: its JSON, a record of it, a dense CSV, a function of Python."""
+"""Exports that need no library: JSON, JSON with facts of the run, a CSV of every update, a Python function."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from tuner.exports.code import scalar_function
-from tuner.exports.exporter import RULES, UNIT, Exporter, Run, Written, another_length, comment, header
-from tuner.exports.formula import formula_of
+from tuner.exports.codegen import scalar_function
+from tuner.exports.exporter import BATCH_SIZE_RULES, UNIT, Export, Exporter, TargetRun, comment, header, length_note
+from tuner.exports.formula import schedule_formula
 from tuner.schedules import Schedule
 
 _CHUNK = 65_536  # updates that are turned into Python floats at a time
@@ -28,7 +28,7 @@ def lr(update):
 
 
 def schedule_json(schedule: Schedule) -> str:
-    """The schedule's JSON, indented, with a newline at its end; ``Schedule.from_json`` reads it back equal."""
+    """The schedule's JSON, indented, with a newline at its end; ``Schedule.from_json`` restores an equal schedule."""
     return json.dumps(json.loads(schedule.to_json()), indent=2) + "\n"
 
 
@@ -50,14 +50,14 @@ def schedule_csv(schedule: Schedule, *, total_steps: int) -> Iterator[str]:
             yield f"{update},{lr!r}\n"
 
 
-def _json(schedule: Schedule, run: Run) -> Written:
+def _json(schedule: Schedule, run: TargetRun) -> Export:
     schedule.lr(0, total_steps=run.total_steps)
-    return Written(chunks=[schedule_json(schedule)])
+    return Export(chunks=[schedule_json(schedule)])
 
 
-def _record(schedule: Schedule, run: Run) -> Written:
+def _record(schedule: Schedule, run: TargetRun) -> Export:
     schedule.lr(0, total_steps=run.total_steps)
-    told = {
+    record = {
         "schedule": json.loads(schedule.to_json()),
         "digest": schedule.digest,
         "label": schedule.label,
@@ -68,59 +68,59 @@ def _record(schedule: Schedule, run: Run) -> Written:
         "optimizer": run.optimizer or None,
         "fitted_from_updates": run.fitted_from,
         "options": dict(run.found_with),
-        "another_total": another_length(schedule, run),
-        "another_batch_size": RULES,
+        "another_total": length_note(schedule, run),
+        "another_batch_size": BATCH_SIZE_RULES,
     }
-    return Written(chunks=[json.dumps(told, indent=2) + "\n"])
+    return Export(chunks=[json.dumps(record, indent=2) + "\n"])
 
 
-def _csv(schedule: Schedule, run: Run) -> Written:
+def _csv(schedule: Schedule, run: TargetRun) -> Export:
     schedule.lr(0, total_steps=run.total_steps)
-    return Written(chunks=schedule_csv(schedule, total_steps=run.total_steps))
+    return Export(chunks=schedule_csv(schedule, total_steps=run.total_steps))
 
 
-def _python(schedule: Schedule, run: Run) -> Written:
-    function = scalar_function(formula_of(schedule, total_steps=run.total_steps))
+def _python(schedule: Schedule, run: TargetRun) -> Export:
+    function = scalar_function(schedule_formula(schedule, total_steps=run.total_steps))
     constants = _PYTHON.format(peak=schedule.peak_lr, total=run.total_steps)
     usage = comment("Needs nothing but Python. Call lr(update) before each optimizer update.")
-    return Written(chunks=[header(schedule, run), usage, "\n", constants, function])
+    return Export(chunks=[header(schedule, run), usage, "\n", constants, function])
 
 
 EXPORTERS: Final = (
     Exporter(
         name="json",
         description="The schedule itself, as `Schedule.from_json` reads it.",
-        own="Every schedule, whatever the run's length.",
-        needs="",
+        native="Every schedule, whatever the run's length.",
+        requires="",
         media_type="application/json",
-        ending="json",
+        extension="json",
         write=_json,
     ),
     Exporter(
         name="record",
         description="The schedule with its run: unit, total updates, batch size, optimizer, how to scale.",
-        own="Every schedule.",
-        needs="",
+        native="Every schedule.",
+        requires="",
         media_type="application/json",
-        ending="json",
+        extension="json",
         write=_record,
     ),
     Exporter(
         name="csv",
         description="The learning rate of every update: `update,lr`.",
-        own="Every schedule.",
-        needs="",
+        native="Every schedule.",
+        requires="",
         media_type="text/csv",
-        ending="csv",
+        extension="csv",
         write=_csv,
     ),
     Exporter(
         name="python",
         description="A function of the update, in plain Python.",
-        own="Every schedule.",
-        needs="",
+        native="Every schedule.",
+        requires="",
         media_type="text/x-python",
-        ending="py",
+        extension="py",
         write=_python,
     ),
 )

@@ -1,4 +1,4 @@
-"""What other libraries ask about a schedule in one run: its ramp, its descent, its levels."""
+"""A schedule in one run as the parts that other libraries have schedules for: ramp, decay, levels, linear pieces."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final, Literal
 
 import numpy as np
 
-from tuner.exports.formula import MAX_LEVELS, formula_of
+from tuner.exports.formula import MAX_LEVELS, schedule_formula
 from tuner.schedules import Constant, Cosine, Linear, MultiStep, Schedule, Step, Wsd
-from tuner.schedules.families.descents import CooldownShape
+from tuner.schedules.families.annealing import CooldownShape
 from tuner.schedules.lengths import ROUNDING, fitting
 from tuner.schedules.values import Array
 
-_LOOKED_AT_WHOLE: Final = 20_000
-_PLACES: Final = 501
+_MAX_DENSE: Final = 20_000
+_SAMPLES: Final = 501
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class Ramp:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Descent:
-    """The peak, then one way down to the floor that ends with the run."""
+class Decay:
+    """The peak, then one monotone decay to the floor that ends with the run."""
 
     shape: CooldownShape
     updates: int
@@ -42,13 +42,13 @@ class Descent:
 
 @dataclass(frozen=True, kw_only=True)
 class NotExpressible:
-    """A library has no words for a schedule."""
+    """A library's native schedules cannot express a schedule."""
 
     reason: str
     """A sentence about the library: ``"It has no cosine warm-up."``"""
 
 
-def ramp_of(schedule: Schedule, *, total_steps: int) -> Ramp:
+def warmup_ramp(schedule: Schedule, *, total_steps: int) -> Ramp:
     """The warm-up of a schedule in a run of ``total_steps`` updates."""
     updates, start = schedule.warmup.length(total_steps), schedule.warmup.start_factor
     if not updates:
@@ -63,26 +63,26 @@ def ramp_of(schedule: Schedule, *, total_steps: int) -> Ramp:
     return Ramp(kind="curved", updates=updates, start=schedule.lr(0, total_steps=total_steps) / schedule.peak_lr)
 
 
-def descent_of(schedule: Schedule, *, total_steps: int) -> Descent | None:
-    """The descent of a schedule that holds the peak and then goes down once, over whole updates; else ``None``."""
+def final_decay(schedule: Schedule, *, total_steps: int) -> Decay | None:
+    """The decay of a schedule that holds the peak and then decays once, over whole updates; else ``None``."""
     n = total_steps - schedule.warmup.length(total_steps)
     match schedule.family:
         case Linear():
-            return Descent(shape="linear", updates=n)
+            return Decay(shape="linear", updates=n)
         case Cosine():
-            return Descent(shape="cosine", updates=n)
+            return Decay(shape="cosine", updates=n)
         case Wsd(cooldown=cooldown, shape=shape):
             updates = fitting(cooldown, of=n, field="family.cooldown")
-            return Descent(shape=shape, updates=round(updates)) if updates == round(updates) else None
+            return Decay(shape=shape, updates=round(updates)) if updates == round(updates) else None
     return None
 
 
-def levels_of(schedule: Schedule, *, total_steps: int) -> tuple[tuple[int, float], ...] | None:
-    """Where a rate that goes in steps changes, and what to.
+def step_levels(schedule: Schedule, *, total_steps: int) -> tuple[tuple[int, float], ...] | None:
+    """The levels of a piecewise constant schedule.
 
     Returns:
         The first update of each level, counted from the end of the warm-up, and its fraction of the peak, starting
-        with ``(0, 1.0)``; ``None`` when the family goes in no steps, or in more than `MAX_LEVELS`.
+        with ``(0, 1.0)``; ``None`` for other families, and for more than `MAX_LEVELS` levels.
     """
     if not isinstance(schedule.family, Constant | Step | MultiStep):
         return None
@@ -94,51 +94,53 @@ def levels_of(schedule: Schedule, *, total_steps: int) -> tuple[tuple[int, float
     return tuple((first, float(factors[first])) for first in (0, *changes))
 
 
-def floor_cuts(schedule: Schedule, *, total_steps: int) -> bool:
-    """Whether the floor raises the rate of any update of a schedule that only goes down after its warm-up."""
+def floor_is_active(schedule: Schedule, *, total_steps: int) -> bool:
+    """Whether the floor raises the rate of any update of a schedule that never rises after its warm-up."""
     free = schedule.model_copy(update={"floor": 0.0}).lr(total_steps - 1, total_steps=total_steps)
     return free < schedule.floor * schedule.peak_lr * (1 - ROUNDING)
 
 
-def drops_of(levels: tuple[tuple[int, float], ...], *, gamma: float) -> list[int] | None:
-    """Where a rate drops by ``gamma``, each place as often as it does; ``None`` when it drops by something else."""
-    places: list[int] = []
+def drop_updates(levels: tuple[tuple[int, float], ...], *, gamma: float) -> list[int] | None:
+    """The updates at which the rate drops by ``gamma``, one entry per factor; ``None`` for drops by other factors."""
+    drops: list[int] = []
     for (_, before), (first, after) in pairwise(levels):
         if not after:
             return None
         times = round(math.log(after / before) / math.log(gamma))
         if not math.isclose(before * gamma**times, after, rel_tol=1e-12):
             return None
-        places += [first] * times
-    return places if len(places) <= MAX_LEVELS else None
+        drops += [first] * times
+    return drops if len(drops) <= MAX_LEVELS else None
 
 
-def nearest_of(schedule: Schedule, candidates: Sequence[Schedule], *, total_steps: int) -> tuple[Schedule, float, int]:
+def nearest_schedule(
+    schedule: Schedule, candidates: Sequence[Schedule], *, total_steps: int
+) -> tuple[Schedule, float, int]:
     """The candidate whose largest difference from a schedule is the smallest.
 
-    A run of more than 20,000 updates is looked at in 501 places.
+    Of a run of more than 20,000 updates, 501 evenly spread ones are compared.
 
     Returns:
         The candidate, its largest difference as a fraction of the schedule's peak, and the update of it.
     """
-    places = min(total_steps, _PLACES if total_steps > _LOOKED_AT_WHOLE else total_steps)
-    updates = np.linspace(0, total_steps - 1, num=places).round().astype(int)
+    samples = min(total_steps, _SAMPLES if total_steps > _MAX_DENSE else total_steps)
+    updates = np.linspace(0, total_steps - 1, num=samples).round().astype(int)
 
     def rates(one: Schedule) -> Array:
-        if places == total_steps:
+        if samples == total_steps:
             return one.lrs(total_steps)
         return np.array([one.lr(update, total_steps=total_steps) for update in updates.tolist()])
 
-    wanted = rates(schedule)
-    gaps = [np.abs(rates(candidate) - wanted) for candidate in candidates]
+    target = rates(schedule)
+    gaps = [np.abs(rates(candidate) - target) for candidate in candidates]
     best = min(range(len(candidates)), key=lambda index: float(gaps[index].max()))
     worst = int(gaps[best].argmax())
     return candidates[best], float(gaps[best][worst]) / schedule.peak_lr, int(updates[worst])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """A stretch in which the rate changes by equal steps."""
+class LinearPiece:
+    """Consecutive updates over which the rate changes by equal steps."""
 
     first: int
     """Its first update, counted from the end of the warm-up."""
@@ -149,9 +151,9 @@ class Line:
     """At its last update."""
 
 
-def lines_of(schedule: Schedule, *, total_steps: int) -> tuple[Line, ...] | None:
-    """The straight lines that a schedule follows after its warm-up; ``None`` when it is not made of such."""
-    pieces = formula_of(schedule, total_steps=total_steps).pieces
+def linear_pieces(schedule: Schedule, *, total_steps: int) -> tuple[LinearPiece, ...] | None:
+    """The linear pieces of a schedule after its warm-up; ``None`` when it is not piecewise linear."""
+    pieces = schedule_formula(schedule, total_steps=total_steps).pieces
     if len(pieces) > MAX_LEVELS:
         return None
     warmup = schedule.warmup.length(total_steps)
@@ -162,5 +164,5 @@ def lines_of(schedule: Schedule, *, total_steps: int) -> tuple[Line, ...] | None
         part = factors[first:after]
         if not np.allclose(part, np.linspace(part[0], part[-1], part.size), rtol=1e-12, atol=1e-14):
             return None
-        found.append(Line(first=first, updates=part.size, start=float(part[0]), end=float(part[-1])))
+        found.append(LinearPiece(first=first, updates=part.size, start=float(part[0]), end=float(part[-1])))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Formulas as Python: for one update at a time, or for arrays that a compiler traces."""
+"""Python code of formulas: a function of one update, or of an array that a compiler traces."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final
 from tuner.exports.formula import FUNCTIONS, Formula, Piece
 
 _CALL: Final = re.compile(rf"\b({'|'.join(FUNCTIONS)})(?=\()|\bpi\b")
-_PLAIN: Final = {name: f"math.{name}" for name in (*FUNCTIONS, "pi") if name not in ("min", "max")}
+_MATH: Final = {name: f"math.{name}" for name in (*FUNCTIONS, "pi") if name not in ("min", "max")}
 _SUMMARY: Final = '"""The rate of an update (the first is 0) as a fraction of the peak; level after the last."""'
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayLibrary:
-    """How a library of arrays calls what formulas use."""
+    """How an array library spells the functions of formulas."""
 
     prefix: str
-    """Of the functions: ``"jnp"``."""
+    """Module prefix of the functions: ``"jnp"``."""
     number: str
-    """An update as a number of the library's usual precision, with ``{}`` for the update."""
+    """Expression that casts an update, ``{}``, to the library's default float type."""
 
 
 JAX: Final = ArrayLibrary(prefix="jnp", number="jnp.asarray({}, dtype=float)")
@@ -29,11 +29,11 @@ KERAS: Final = ArrayLibrary(prefix="ops", number="ops.cast({}, keras.config.floa
 
 
 def scalar_function(formula: Formula, *, name: str = "lr_factor") -> str:
-    """A function of one update, which needs ``import math``.
+    """Code of a function of one update; it needs ``import math``.
 
     Args:
-        formula: What it computes.
-        name: Of the function.
+        formula: The formula to compute.
+        name: Name of the function.
     """
     body = [_SUMMARY, f"u = min(update, {formula.total_steps})"]
     if formula.warmup is not None:
@@ -47,16 +47,16 @@ def scalar_function(formula: Formula, *, name: str = "lr_factor") -> str:
             body += [f"if t < {after.first}:{_note(piece)}", *_returned(piece)]
     if not any(re.search(r"\bt\b", line) for line in body[2:] if not line.startswith("t = ")):
         body.remove(next(line for line in body if line.startswith("t = ")))
-    return _function(f"def {name}(update):", [_spelt(line, _PLAIN) for line in body])
+    return _function(f"def {name}(update):", [_qualified(line, _MATH) for line in body])
 
 
 def array_function(formula: Formula, *, library: ArrayLibrary, name: str = "lr_factor") -> str:
-    """A function of an update that may be an array or a value still to be known.
+    """Code of a function of an update that may be an array or a traced value.
 
     Args:
-        formula: What it computes. All of its pieces are computed and the right one is chosen.
-        library: What computes it.
-        name: Of the function.
+        formula: The formula to compute. The code evaluates all pieces and selects with ``where``.
+        library: The array library.
+        name: Name of the function.
     """
     names = {"min": "minimum", "max": "maximum"}
     spelling = {each: f"{library.prefix}.{names.get(each, each)}" for each in FUNCTIONS} | {"pi": "math.pi"}
@@ -72,11 +72,11 @@ def array_function(formula: Formula, *, library: ArrayLibrary, name: str = "lr_f
         rise, length = formula.warmup, float(formula.warmup_steps)
         chosen = f"{library.prefix}.where(u < {length!r}, {rise.value}, factor)"
         body += [f"# {rise.note}", *rise.lines, f"factor = {chosen}"]
-    return _function(f"def {name}(update):", [_spelt(line, spelling) for line in [*body, "return factor"]])
+    return _function(f"def {name}(update):", [_qualified(line, spelling) for line in [*body, "return factor"]])
 
 
 def indented(text: str, *, by: int = 4) -> str:
-    """The text, moved to the right."""
+    """The text, indented by so many spaces."""
     return "".join(f"{' ' * by}{line}" if line.strip() else line for line in text.splitlines(keepends=True))
 
 
@@ -88,7 +88,7 @@ def _note(piece: Piece) -> str:
     return f"  # {piece.note}" if piece.note else ""
 
 
-def _spelt(line: str, spelling: Mapping[str, str]) -> str:
+def _qualified(line: str, spelling: Mapping[str, str]) -> str:
     if line.startswith(("#", '"""')):
         return line
     code, mark, note = line.partition("  # ")
