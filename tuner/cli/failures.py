@@ -6,6 +6,7 @@ from enum import IntEnum
 
 import typer
 
+from tuner.cli.hints import in_commands
 from tuner.errors import DatabaseUnavailable, TunerError, refusal_text
 from tuner.extras import extra_missing
 
@@ -47,7 +48,7 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
     if isinstance(error, ChildGivenUp):
         return str(error), ExitCode.GIVEN_UP
     if isinstance(error, TunerError):
-        return str(error), ExitCode.UNREACHABLE if _is_outage(error) else ExitCode.REFUSED
+        return in_commands(str(error)), ExitCode.UNREACHABLE if _is_outage(error) else ExitCode.REFUSED
     if isinstance(error, OSError):
         return str(error), ExitCode.REFUSED
     return f"{error!r}. This is a bug; `tuner --debug ...` shows where", ExitCode.BUG

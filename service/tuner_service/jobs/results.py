@@ -90,7 +90,7 @@ def _report(job: JobRecord, *, store: Store) -> Report:
 def _instead(job: JobRecord, *, store: Store) -> str:
     """What to do while there is no report, or because there never will be."""
     best = store.jobs.detail(job.id).progress.best
-    wait = "" if is_terminal(job.state) else f"Watch /v1/jobs/{job.id}/events until it completes. "
+    wait = "" if is_terminal(job.state) else f"GET /v1/jobs/{job.id}/events tells when it completes. "
     if best is None:
-        return wait or f"No run of it has succeeded; /v1/jobs/{job.id}/runs tells why."
-    return f"{wait}The best so far is trial {best.trial}: /v1/jobs/{job.id}/export?trial={best.trial} exports it."
+        return wait or f"No run of it has succeeded; GET /v1/jobs/{job.id}/runs tells why."
+    return f"{wait}The best so far is trial {best.trial}: GET /v1/jobs/{job.id}/export?trial={best.trial} exports it."

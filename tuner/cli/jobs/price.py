@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tuner.cli.failures import ExitCode
+from tuner.cli.hints import in_commands
 from tuner.cli.output import say, show, show_json, show_table
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def print_price(request: Mapping[str, Any], *, url: str, as_json: bool) -> None:
     else:
         _tell(preview)
     for refusal in preview.would_refuse:
-        say(f"It would be refused: {refusal.message}")
+        say(f"It would be refused: {in_commands(refusal.message)}")
     if preview.would_refuse:
         raise typer.Exit(ExitCode.REFUSED)
 
