@@ -1,8 +1,11 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both install everything they use into .venv.
+# What needs more than that, `make examples` and `make test-exports`, has .venv-all.
 PY := .venv/bin/python
+ALL := .venv-all/bin/python
+PYTEST := -m pytest -n 2 --dist worksteal
 .DEFAULT_GOAL := help
 
-.PHONY: help bootstrap demo test test-exports examples check lint format bench bench-search constraints wheel
+.PHONY: help bootstrap demo test test-quick test-all examples test-exports libraries coverage check lint format bench bench-search constraints wheel
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -13,22 +16,35 @@ demo: bootstrap ## Tune a schedule on real data: service, worker, job, answer (u
 	@.venv/bin/tuner demo
 
 test: bootstrap ## Run the test suite
-	@$(PY) -m pytest -n 2 --dist worksteal
+	@$(PY) $(PYTEST)
 
-test-exports: bootstrap ## Run exported schedules in the libraries they are for (installs them first: 600 MB)
-	@sh scripts/install_exports_check.sh
-	@$(PY) -m pytest tests/unit/exports
+test-quick: bootstrap ## Run the unit tests and the rules of the architecture (90 s on 2 cores)
+	@$(PY) $(PYTEST) tests/unit tests/architecture
 
-examples: bootstrap ## Install what the examples need besides (lightning), and test them and the integrations
-	@$(PY) -m uv pip install --quiet -c constraints.txt -e '.[dev,lightning]' || $(PY) -m pip install --quiet -c constraints.txt -e '.[dev,lightning]'
-	@$(PY) -m pytest -m 'frameworks or not frameworks' tests/integration/test_examples.py tests/integration/test_examples_on_a_queue.py tests/integration/integrations
+# The parts after `test` are those of .ci/run, in its order. Browser, soak and engines come after test-exports.
+test-all: test examples test-exports ## Run everything: the suite, the examples in their frameworks, exports in their libraries
 
-check: bootstrap ## Lint, types, import rules, constraints
+examples: libraries ## Test the examples and the integrations, in frameworks that take long to load
+	@$(ALL) -m pytest -m 'frameworks or not frameworks' tests/integration/test_examples.py tests/integration/test_examples_on_a_queue.py tests/integration/integrations
+
+test-exports: libraries ## Run exported schedules in the libraries they are for
+	@$(ALL) -m pytest tests/unit/exports
+
+# timm comes without what it depends on: its schedulers need torch alone, and its torchvision would have to fit this torch.
+libraries: ## Make .venv-all ready: .venv and the libraries of the examples and the exports (600 MB more)
+	@VENV=.venv-all EXTRAS=dev,lightning,exports-check sh scripts/bootstrap.sh
+	@$(ALL) -m uv pip install --quiet --no-deps 'timm>=1.0.30'
+
+coverage: bootstrap ## Run the test suite and print what it covers
+	@$(PY) $(PYTEST) --cov --cov-report=term:skip-covered
+
+check: bootstrap ## Lint, types, import rules, constraints, the workflow files
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy tuner service/tuner_service worker/tuner_worker migrations/tuner_migrations
+	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 	@$(PY) scripts/check_constraints.py
+	@.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 lint: bootstrap ## Mend what ruff can mend
 	@$(PY) -m ruff check --fix .

@@ -3,6 +3,7 @@
 #
 #   sh scripts/bootstrap.sh            # uses python3
 #   PYTHON=python3.12 sh scripts/bootstrap.sh
+#   VENV=.venv-all EXTRAS=dev,lightning sh scripts/bootstrap.sh    # another folder, other extras
 #
 # uv installs it in seconds; where uv cannot, pip does the same. uv reads none of pip's settings, so the folders
 # that pip was told to look for wheels in are handed over: that is how an offline or CPU-only machine offers its own
@@ -11,10 +12,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python3}"
-venv=.venv
+venv="${VENV:-.venv}"
+extras="${EXTRAS:-dev}"
 ready="$venv/.ready"
 
-stamp=$(cat pyproject.toml constraints.txt scripts/bootstrap.sh | cksum)
+stamp=$(echo "$extras" | cat - pyproject.toml constraints.txt scripts/bootstrap.sh | cksum)
 if [ -f "$ready" ] && [ "$(cat "$ready")" = "$stamp" ]; then
     exit 0
 fi
@@ -44,9 +46,9 @@ find_links=$(
 echo "bootstrap: installing the project and what it needs (first time: a minute or two)"
 $pip install --quiet --disable-pip-version-check -c constraints.txt uv 2>/dev/null || true
 if ! { [ -x "$venv/bin/uv" ] && UV_FIND_LINKS="$find_links" UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}" VIRTUAL_ENV="$PWD/$venv" \
-       "$venv/bin/uv" pip install --quiet -c constraints.txt -e '.[dev]'; }; then
+       "$venv/bin/uv" pip install --quiet -c constraints.txt -e ".[$extras]"; }; then
     echo "bootstrap: uv could not do it, trying pip"
-    $pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+    $pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]"
 fi
 
 # uv writes no byte code; without it every start of a torch process costs ten seconds. torch loads its larger half only
