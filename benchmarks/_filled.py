@@ -1,4 +1,4 @@
-"""A database with many jobs in it, filled by rows: planning ten thousand jobs would take hours."""
+"""Fills a database with many jobs, row by row: planning ten thousand jobs would take hours."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BATCH = 2_000
 
 
 def offer(name: str) -> WorkerOffer:
-    """What a no-op worker offers."""
+    """The offer of a no-op worker."""
     return WorkerOffer.of(name, device=Device(name="cpu", torch_name="cpu"), workloads=[WORKLOAD])
 
 
@@ -47,8 +47,8 @@ def fill(url: str, *, weights: Sequence[float], jobs: int, ready_runs: int, poin
 
     Args:
         url: The database's.
-        weights: One team of this weight for each.
-        jobs: Running jobs, dealt out to the teams in turn; completed ones when there are points.
+        weights: Of the teams; one team each.
+        jobs: Running jobs, distributed over the teams in turn; completed ones when there are points.
         ready_runs: Queued runs of each job, or finished ones when there are points.
         points: Curve points of each run, which has then succeeded.
 

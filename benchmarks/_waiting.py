@@ -1,4 +1,4 @@
-"""Training code whose updates take a fixed time and nothing else, and which writes down when it was at work."""
+"""Training code whose updates take a fixed time, and which records when it worked in a trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuner.training.workload import StepwiseWorkload
 
 class WaitingOptions(WorkloadOptions):
     seconds: float = Field(default=0.05, ge=0.0, le=10.0, description="How long an update takes, in seconds.")
-    trace: str = Field(default="", description="File to write down the beginning and end of all work in.")
+    trace: str = Field(default="", description="File of the trace: start and end of all work.")
 
 
 class Waiting(StepwiseWorkload):
@@ -40,21 +40,21 @@ class WaitingTraining:
         self.trace = Path(options.trace).open("a", buffering=1)  # noqa: SIM115 - until the training is over
         self.target = torch.linspace(-1.0, 1.0, 16)
         self.weights = torch.randn(16)
-        self.untold = f"run {time.time():.6f} {time.time():.6f}\n"
+        self.unwritten = f"run {time.time():.6f} {time.time():.6f}\n"
 
     def train_step(self, step: int, lr: float) -> float:
         began = self._begin()
         error = self.weights - self.target + 0.1 * torch.randn(16)
         self.weights = self.weights - lr * error
         time.sleep(max(0.0, began + self.seconds - time.time()))
-        self.untold = f"update {began:.6f} {time.time():.6f}\n"
+        self.unwritten = f"update {began:.6f} {time.time():.6f}\n"
         return float((error**2).mean())
 
     def validate(self) -> float:
         began = self._begin()
         loss = float(((self.weights - self.target) ** 2).mean())
-        self.trace.write(f"{self.untold}evaluation {began:.6f} {time.time():.6f}\n")
-        self.untold = ""
+        self.trace.write(f"{self.unwritten}evaluation {began:.6f} {time.time():.6f}\n")
+        self.unwritten = ""
         return loss
 
     def state_dict(self) -> dict[str, Any]:
@@ -64,8 +64,8 @@ class WaitingTraining:
         self.weights = state["weights"]
 
     def _begin(self) -> float:
-        """Now; what the last work was is written down within the present one, which waits anyway."""
+        """The time; writes the trace of the previous work during the present one, which waits anyway."""
         began = time.time()
-        self.trace.write(self.untold)
-        self.untold = ""
+        self.trace.write(self.unwritten)
+        self.unwritten = ""
         return began

@@ -3,8 +3,8 @@
     python -m benchmarks.api [--quick]
 
 The service runs as its own process, with a login, on a server that writes to disk. Each client asks for another job
-every second, as somebody who watches a job does; then the same clients ask without a pause, which tells the most that
-one process can answer. The first measurement of each database warms it up and is thrown away.
+every second, as a page that watches a job does; then the same clients ask without a pause, which measures the highest
+throughput of one process. The first measurement of each database warms it up and is discarded.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RUNS_PER_JOB = 4
 
 @contextmanager
 def service(url: str) -> Iterator[str]:
-    """The service as a process; its address."""
+    """Run the service as a process; yields its address."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             **os.environ,
@@ -58,10 +58,10 @@ def service(url: str) -> Iterator[str]:
             text=True,
         )
         try:
-            said = process.stdout.readline() if process.stdout else ""
-            while said and "listens on" not in said:
-                said = process.stdout.readline() if process.stdout else ""
-            found = re.search(r"http://\S+?:\d+", said)
+            line = process.stdout.readline() if process.stdout else ""
+            while line and "listens on" not in line:
+                line = process.stdout.readline() if process.stdout else ""
+            found = re.search(r"http://\S+?:\d+", line)
             if found is None:
                 raise RuntimeError("the service did not start")
             yield found[0]
@@ -71,7 +71,7 @@ def service(url: str) -> Iterator[str]:
 
 
 def token(url: str) -> str:
-    """A token that may see everything."""
+    """An admin's token."""
     store = Store.open(url)
     try:
         store.people.put_user("watcher", admin=True, disabled=False, by=LOCAL_ACTOR)
@@ -91,9 +91,9 @@ async def ask(
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         began = time.perf_counter()
-        answer = await client.get(f"/v1/jobs/{random.choice(ids)}")
+        response = await client.get(f"/v1/jobs/{random.choice(ids)}")
         took.append(time.perf_counter() - began)
-        answer.raise_for_status()
+        response.raise_for_status()
         if pause:
             await asyncio.sleep(max(0.0, began + pause - time.perf_counter()))
 
@@ -135,11 +135,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="smaller databases")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/api.json"))
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     random.seed(0)
-    sizes = ((10, 25), (100, 25)) if given.quick else ((100, 25), (1_000, 25), (10_000, 25))
+    sizes = ((10, 25), (100, 25)) if args.quick else ((100, 25), (1_000, 25), (10_000, 25))
     with running_server(DURABLE) as server:
-        results = [measure(server, jobs=jobs, points=points, seconds=given.seconds) for jobs, points in sizes]
+        results = [measure(server, jobs=jobs, points=points, seconds=args.seconds) for jobs, points in sizes]
     print(f"GET /v1/jobs/{{id}}, {CLIENTS} clients; milliseconds")
     print(
         f"{'jobs':>8}{'points':>10}{'each once a second: p50':>26}{'p99':>8}{'no pause: p50':>16}{'p99':>8}{'per s':>8}"
@@ -148,8 +148,8 @@ def main(arguments: list[str] | None = None) -> int:
         paced, closed = r["paced"], r["without_pause"]
         print(f"{r['jobs']:8}{r['points']:10}{paced['p50_ms']:26.1f}{paced['p99_ms']:8.1f}", end="")
         print(f"{closed['p50_ms']:16.1f}{closed['p99_ms']:8.1f}{closed['per_second']:8.0f}")
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(results, indent=1))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(results, indent=1))
     return 0
 
 

@@ -1,11 +1,11 @@
-"""What a study costs beside its training: a real worker on a SQLite file, at 50 ms per update.
+"""The overhead of a study beside its training: a real worker on a SQLite file, at 50 ms per update.
 
     python -m benchmarks.overhead [--quick] [--seconds 0.05]
 
-The training code waits in place of a device, and writes down when it was at work. Everything else is real: the worker's
-process, its runner, the queue, Optuna's study, the report. Told are the share of the wall time, from the first run's
-start to the last one's end, that went neither into updates nor into evaluations, and the gaps between the end of
-a run's work and the first update of the next: what a device stands idle for.
+The training code waits in place of a device, and records when it worked. Everything else is real: the worker's process,
+its runner, the queue, Optuna's study, the report. The benchmark prints the share of the wall time, from the first run's
+start to the last one's end, that went neither into updates nor into evaluations, and the gaps between the end of a
+run's work and the first update of the next, in which the device is idle.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Work:
 
 
 def study(folder: Path, *, search: dict[str, Any], seconds: float) -> tuple[list[Work], Any]:
-    """Have a worker do a whole study; what was done when, and the job in the end."""
+    """Let a worker run a whole study; returns its trace and the job."""
     trace, url = folder / "trace", f"sqlite:///{folder / 'tuner.db'}"
     info = describe(Waiting())
     with closing(Store.open(url)) as store:
@@ -116,20 +116,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a shorter study")
     parser.add_argument("--seconds", type=float, default=0.05, help="of an update")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/overhead.json"))
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        work, job = study(Path(folder), search=QUICK if given.quick else SEARCH, seconds=given.seconds)
-    found = {**figures(work), "updates_saved": job.updates_saved, "seconds_per_update": given.seconds}
+        work, job = study(Path(folder), search=QUICK if args.quick else SEARCH, seconds=args.seconds)
+    found = {**figures(work), "updates_saved": job.updates_saved, "seconds_per_update": args.seconds}
     print(f"{found['runs']} runs, {found['updates']:,} updates in {found['wall_seconds']:.1f} s;", end=" ")
     print(f"{found['updates_saved']:,} updates saved by sharing")
-    print(f"neither updates nor evaluations: {found['share']:.1%} of the time (wanted: under {TARGETS['share']:.0%})")
+    print(f"neither updates nor evaluations: {found['share']:.1%} of the time (target: under {TARGETS['share']:.0%})")
     print(
-        f"gap between runs: median {found['median_gap_ms']:.0f} ms (wanted: under {TARGETS['median_gap_ms']:.0f}),",
+        f"gap between runs: median {found['median_gap_ms']:.0f} ms (target: under {TARGETS['median_gap_ms']:.0f}),",
         end=" ",
     )
     print(f"p95 {found['p95_gap_ms']:.0f} ms, max {found['max_gap_ms']:.0f} ms")
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(found, indent=1))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(found, indent=1))
     return 0
 
 

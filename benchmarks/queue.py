@@ -3,10 +3,10 @@
     python -m benchmarks.queue [--quick]
 
 First 64 workers empty a queue of 2,000 runs in 20 jobs of four teams with the weights 1 to 4: every run must be
-recorded once, and while every team still has work waiting, each has its share. There a run holds its worker for half a
-second, so that device time is a matter of runs; where claims are timed it ends at once. Then claims are timed, with 1
-to 64 workers and with 10 to 10,000 jobs, and the list, the detail and the queue's overview with as many jobs. The
-server writes to disk as it would for a team. Workers are threads with a store of their own, over two processes.
+recorded once, and while every team has queued work, each gets its share. In this part a run occupies its worker for
+half a second, so that device time is proportional to runs; where claims are timed it ends at once. Then claims are
+timed, with 1 to 64 workers and with 10 to 10,000 jobs, and the list, the detail and the queue's overview with as many
+jobs. The server writes to disk as in production. Workers are threads with a store of their own, over two processes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Claim:
 
 
 def work(url: str, name: str, *, most: int, hold: float) -> list[Claim]:
-    """Claim runs, hold each for some seconds, and finish them, until there are none or so many were."""
+    """Claim runs, occupy the worker for some seconds with each, and finish them, until none is left or ``most`` are."""
     claims: list[Claim] = []
     with closing(Store.open(url)) as store:
         mine = offer(name)
@@ -69,7 +69,7 @@ def work(url: str, name: str, *, most: int, hold: float) -> list[Claim]:
 
 
 def crowd(url: str, first: int, *, workers: int, most: int, hold: float) -> list[Claim]:
-    """So many workers as threads of this process."""
+    """Run so many workers as threads of this process."""
     results: list[list[Claim]] = []
     threads = [
         threading.Thread(target=lambda name=f"w{first + number}": results.append(work(url, name, most=most, hold=hold)))
@@ -85,7 +85,7 @@ def crowd(url: str, first: int, *, workers: int, most: int, hold: float) -> list
 
 
 def together(url: str, *, workers: int, most: int, hold: float = 0.0) -> list[Claim]:
-    """So many workers over the processes."""
+    """Run so many workers, distributed over the processes."""
     processes = min(PROCESSES, workers)
     shares = [workers // processes + (number < workers % processes) for number in range(processes)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
@@ -97,7 +97,7 @@ def together(url: str, *, workers: int, most: int, hold: float = 0.0) -> list[Cl
 
 
 def exactness(server: PostgresServer, *, jobs: int, runs_per_job: int, workers: int) -> dict[str, Any]:
-    """Every run once, and the shares while every team has work."""
+    """Check that every run is recorded once, and measure the shares while every team has work."""
     url = server.create()
     upgrade(url)
     fill(url, weights=WEIGHTS, jobs=jobs, ready_runs=runs_per_job)
@@ -141,7 +141,7 @@ def _all_runs(store: Store, job_id: str) -> tuple[RunRecord, ...]:
 
 
 def speed(server: PostgresServer, *, workers: int, jobs: int, claims: int) -> dict[str, Any]:
-    """Claims with so many workers and jobs, then what people look at."""
+    """Time claims with so many workers and jobs, then the reads of the pages."""
     url = server.create()
     upgrade(url)
     ids = fill(url, weights=WEIGHTS, jobs=jobs, ready_runs=max(1, claims // jobs + 1))
@@ -150,7 +150,7 @@ def speed(server: PostgresServer, *, workers: int, jobs: int, claims: int) -> di
     elapsed = made[-1].at - made[0].at if len(made) > 1 else time.perf_counter() - began
     took = sorted(claim.seconds for claim in made)
     with closing(Store.open(url)) as store:
-        looks = {
+        reads = {
             "list": timed(lambda _: store.jobs.list(limit=50)),
             "detail": timed(lambda number: store.jobs.detail(ids[number % len(ids)])),
             "report": timed(lambda number: store.jobs.report(ids[number % len(ids)])),
@@ -162,26 +162,26 @@ def speed(server: PostgresServer, *, workers: int, jobs: int, claims: int) -> di
         "jobs": jobs,
         "claims_per_second": len(made) / elapsed,
         "claim_ms": {"p50": 1e3 * statistics.median(took), "p99": 1e3 * took[int(0.99 * (len(took) - 1))]},
-        **{f"{name}_ms": values for name, values in looks.items()},
+        **{f"{name}_ms": values for name, values in reads.items()},
     }
 
 
-def timed(look: Callable[[int], Any], *, times: int = 50) -> dict[str, float]:
+def timed(read: Callable[[int], Any], *, times: int = 50) -> dict[str, float]:
     """Milliseconds of a read: median and 99th percentile."""
     took = []
     for number in range(times + 1):
         began = time.perf_counter()
-        look(number)
+        read(number)
         took.append(time.perf_counter() - began)
     took = sorted(took[1:])
     return {"p50": 1e3 * statistics.median(took), "p99": 1e3 * took[int(0.99 * (len(took) - 1))]}
 
 
 def show(results: Sequence[dict[str, Any]]) -> None:
-    looks = ("claim", "list", "detail", "report", "overview")
-    print(f"{'workers':>8}{'jobs':>8}{'claims/s':>10}" + "".join(f"{f'{name} p50/p99 ms':>24}" for name in looks))
+    reads = ("claim", "list", "detail", "report", "overview")
+    print(f"{'workers':>8}{'jobs':>8}{'claims/s':>10}" + "".join(f"{f'{name} p50/p99 ms':>24}" for name in reads))
     for r in results:
-        cells = (f"{r[f'{name}_ms']['p50']:.1f} / {r[f'{name}_ms']['p99']:.1f}" for name in looks)
+        cells = (f"{r[f'{name}_ms']['p50']:.1f} / {r[f'{name}_ms']['p99']:.1f}" for name in reads)
         print(f"{r['workers']:8}{r['jobs']:8}{r['claims_per_second']:10.0f}" + "".join(f"{cell:>24}" for cell in cells))
 
 
@@ -189,10 +189,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer runs, jobs and workers")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/queue.json"))
-    given = parser.parse_args(arguments)
-    crowds, sizes = ((1, 8), (10, 100)) if given.quick else ((1, 4, 16, 64), (10, 100, 1_000, 10_000))
+    args = parser.parse_args(arguments)
+    crowds, sizes = ((1, 8), (10, 100)) if args.quick else ((1, 4, 16, 64), (10, 100, 1_000, 10_000))
     with running_server(DURABLE) as server:
-        exact = exactness(server, jobs=20, runs_per_job=20 if given.quick else 100, workers=crowds[-1])
+        exact = exactness(server, jobs=20, runs_per_job=20 if args.quick else 100, workers=crowds[-1])
         print(f"{exact['runs']} runs, {exact['workers']} workers: every run once: {exact['every_run_once']};", end=" ")
         print(f"{exact['claims'] / exact['seconds']:.0f} runs a second, workers' start included")
         print(f"shares over {exact['claims_counted_for_shares']} claims, until a team has nothing left:", end=" ")
@@ -205,8 +205,8 @@ def main(arguments: list[str] | None = None) -> int:
         cases = dict.fromkeys([(workers, 100) for workers in crowds] + [(8, jobs) for jobs in sizes])
         results = [speed(server, workers=workers, jobs=jobs, claims=800) for workers, jobs in cases]
     show(results)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps({"exactness": exact, "speed": results}, indent=1))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps({"exactness": exact, "speed": results}, indent=1))
     return 0 if exact["every_run_once"] else 1
 
 

@@ -99,15 +99,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--updates", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/training.json"))
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    results = [measure(w, updates=given.updates, repeats=given.repeats) for w in builtin_workloads().values()]
+    results = [measure(w, updates=args.updates, repeats=args.repeats) for w in builtin_workloads().values()]
     print(f"{'workload':14}{'bare ms':>9}{'engine ms':>11}{'overhead':>10}{'without evaluations':>21}{'s per run':>11}")
     for r in results:
         print(f"{r['workload']:14}{r['ms_per_update_bare']:9.3f}{r['ms_per_update_engine']:11.3f}", end="")
         print(f"{r['overhead']:10.1%}{r['overhead_without_evaluations']:21.1%}{r['seconds_per_full_run']:11.2f}")
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(results, indent=1))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(results, indent=1))
     return 0
 
 

@@ -129,15 +129,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/workloads.json"))
-    given = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     results = []
-    with ProcessPoolExecutor(given.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for workload in given.workload or list(_workloads()):
-            for optimizer in given.optimizer or [str(_workloads()[workload].optimizer)]:
-                results.append(measure(workload, optimizer=optimizer, seeds=given.seeds, pool=pool))
+    with ProcessPoolExecutor(args.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for workload in args.workload or list(_workloads()):
+            for optimizer in args.optimizer or [str(_workloads()[workload].optimizer)]:
+                results.append(measure(workload, optimizer=optimizer, seeds=args.seeds, pool=pool))
                 _show(results[-1])
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(results, indent=1).replace("Infinity", "null"))  # JSON has no infinity
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(results, indent=1).replace("Infinity", "null"))  # JSON has no infinity
     return 0
 
 

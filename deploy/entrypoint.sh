@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts what a container was told to start. The database's password comes as a file (PGPASSWORD_FILE, a secret of the
+# Starts the command of a container. The database's password comes as a file (PGPASSWORD_FILE, a secret of the
 # container engine's), which PostgreSQL's client library does not read by itself.
 set -eu
 if [ -n "${PGPASSWORD_FILE:-}" ]; then

@@ -1,14 +1,14 @@
 #!/usr/bin/env sh
-# Makes .venv ready to run and test the project. Safe to call again: it does nothing when nothing changed.
+# Prepares .venv for running and testing the project. Safe to call again: it does nothing when nothing changed.
 #
 #   sh scripts/bootstrap.sh            # uses python3
 #   PYTHON=python3.12 sh scripts/bootstrap.sh
 #   VENV=.venv-all EXTRAS=dev,lightning sh scripts/bootstrap.sh    # another folder, other extras
 #
 # uv installs it in seconds; where uv cannot, pip does the same. uv reads none of pip's settings, so the folders
-# that pip was told to look for wheels in are handed over: that is how an offline or CPU-only machine offers its own
-# build of torch. On any other machine the same pin resolves to the build that its package index serves. uv is told to
-# trust the certificates that the system trusts, as pip does.
+# in which pip is set to find wheels are passed on: an offline or CPU-only machine provides its own build of torch that
+# way. On any other machine the same pin resolves to the build of its package index. uv trusts the certificates of the
+# system, as pip does.
 set -eu
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python3}"

@@ -1,11 +1,11 @@
-"""Hold constraints.txt to pyproject.toml.
+"""Checks constraints.txt against pyproject.toml.
 
     python scripts/check_constraints.py          # fails when a resolution of pyproject.toml would not keep every pin
-    python scripts/check_constraints.py --write  # resolves anew
+    python scripts/check_constraints.py --write  # resolves again
 
 The resolution is universal (one file for every platform and Python) and starts from the present pins, so that it
-changes only where pyproject.toml or constraints.in did. It looks at the package index alone: a folder of local wheels
-would pull its paths and its platform into the file.
+changes only where pyproject.toml or constraints.in did. It uses the package index alone: a folder of local wheels would
+put its paths and its platform into the file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Writes docs/openapi.json: the API's document, as the service publishes it.
+"""Writes docs/openapi.json: the OpenAPI document that the service publishes.
 
 python scripts/write_openapi.py            # write it
-python scripts/write_openapi.py --check    # exit with 1 where it is not what the service publishes
+python scripts/write_openapi.py --check    # exit with 1 where it differs from what the service publishes
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     make bench-search
     python -m benchmarks search
 
-On real training every study is kept in benchmarks/out as soon as it is done: a command that was stopped goes on there.
-ASHA needs Ray (extra ``ray``).
+On real training every study is written to benchmarks/out as soon as it is done: a command that was stopped resumes
+there. ASHA needs Ray (extra ``ray``).
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--option-seeds", type=int, default=6)
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--out", type=Path, default=OUT)
-    given = parser.parse_args(arguments)
-    given.out.mkdir(parents=True, exist_ok=True)
-    if given.part in ("replay", "all"):
-        result = replay.run(seeds=given.replay_seeds, workers=given.workers)
-        (given.out / "search-replay.json").write_text(json.dumps(result, indent=1))
-        plots.replay_plot(result, file=given.out / "search-replay.svg")
+    args = parser.parse_args(arguments)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.part in ("replay", "all"):
+        result = replay.run(seeds=args.replay_seeds, workers=args.workers)
+        (args.out / "search-replay.json").write_text(json.dumps(result, indent=1))
+        plots.replay_plot(result, file=args.out / "search-replay.svg")
         print("\n".join(tables.replay_tables(result)))
-    if given.part in ("samplers", "all"):
-        compared = samplers.run(seeds=given.sampler_seeds, workers=given.workers)
-        (given.out / "search-samplers.json").write_text(json.dumps(compared, indent=1))
+    if args.part in ("samplers", "all"):
+        compared = samplers.run(seeds=args.sampler_seeds, workers=args.workers)
+        (args.out / "search-samplers.json").write_text(json.dumps(compared, indent=1))
         print("\n".join(tables.sampler_tables(compared)))
-    if given.part in ("rungs", "all"):
-        ranks = rungs.run(workers=given.workers)
-        (given.out / "search-rungs.json").write_text(json.dumps(ranks, indent=1))
+    if args.part in ("rungs", "all"):
+        ranks = rungs.run(workers=args.workers)
+        (args.out / "search-rungs.json").write_text(json.dumps(ranks, indent=1))
         print("\n".join(tables.rung_tables(ranks)))
-    if given.part in ("training", "all"):
+    if args.part in ("training", "all"):
         methods = list(training.ALL_METHODS)
         if importlib.util.find_spec("ray") is None:
             print(
@@ -54,14 +54,14 @@ def main(arguments: list[str] | None = None) -> int:
             )
             methods.remove("asha")
         rows = training.run(
-            seeds=given.seeds, methods=methods, workers=given.workers, file=given.out / "search-training.jsonl"
+            seeds=args.seeds, methods=methods, workers=args.workers, file=args.out / "search-training.jsonl"
         )
         lines, quarter = training.table(rows), training.quarter(rows)
-        (given.out / "search-training.json").write_text(json.dumps({"equal": lines, "quarter": quarter}, indent=1))
-        plots.training_plot(rows, file=given.out / "search-training.svg")
+        (args.out / "search-training.json").write_text(json.dumps({"equal": lines, "quarter": quarter}, indent=1))
+        plots.training_plot(rows, file=args.out / "search-training.svg")
         print("\n".join(tables.training_tables(lines, quarter=quarter)))
-    if given.part in ("options", "all"):
-        along = with_options.run(seeds=given.option_seeds, workers=given.workers)
-        (given.out / "search-options.json").write_text(json.dumps(along, indent=1))
+    if args.part in ("options", "all"):
+        along = with_options.run(seeds=args.option_seeds, workers=args.workers)
+        (args.out / "search-options.json").write_text(json.dumps(along, indent=1))
         print("\n".join(tables.option_tables(along)))
     return 0

@@ -8,7 +8,7 @@ import tempfile
 from typing import Any
 
 from benchmarks.search.oracle import Task, curve, space_of
-from benchmarks.search.study import BUDGET, Answers, random_point
+from benchmarks.search.study import BUDGET, Recommendations, random_point
 from tuner.schedules import Schedule
 
 EVALUATIONS = 20
@@ -25,7 +25,7 @@ def asha(task: Task, seed: int) -> dict[int, Schedule]:
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
-    answers = Answers(total_steps=task.total_steps)
+    found = Recommendations(total_steps=task.total_steps)
     space = space_of(task)
 
     class Run(tune.Trainable):  # type: ignore[misc]
@@ -63,15 +63,15 @@ def asha(task: Task, seed: int) -> dict[int, Schedule]:
         """Ends the experiment once the budget is spent."""
 
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-            in_time = answers.updates < BUDGET * task.total_steps
-            answers.spend(result["updates"])
+            in_time = found.updates < BUDGET * task.total_steps
+            found.spend(result["updates"])
             if result["whole"] and in_time and result["loss"] < 1e9:
                 schedule = Schedule.from_json(result["config"]["schedule"])
-                answers.tell(schedule, result["loss"], budgets=(BUDGET,))
+                found.record(schedule, result["loss"], budgets=(BUDGET,))
             return False
 
         def stop_all(self) -> bool:
-            return answers.updates >= BUDGET * task.total_steps
+            return found.updates >= BUDGET * task.total_steps
 
     rng = np.random.default_rng(seed)
     points = [space.build(random_point(space, rng=rng)).to_json() for _ in range(40 * BUDGET)]
@@ -90,4 +90,4 @@ def asha(task: Task, seed: int) -> dict[int, Schedule]:
             ),
             run_config=tune.RunConfig(stop=Spent(), storage_path=folder, verbose=0),
         ).fit()
-    return answers.by_runs
+    return found.by_runs

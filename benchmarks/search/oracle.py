@@ -1,4 +1,4 @@
-"""Real training as a function: a schedule, a length and a seed give validation losses. No worker, no files."""
+"""Real training as a function of schedule, length and seed that returns validation losses. No worker, no files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tuner.workloads import builtin_workloads
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A workload with its horizon: what is tuned."""
+    """A workload with its horizon."""
 
     name: str
     kind: str
@@ -42,7 +42,7 @@ def _workloads() -> dict[str, Workload]:
 
 
 def space_of(task: Task) -> SearchSpace:
-    """The default space of the task's workload: what a user gets who says nothing."""
+    """The default space of the task's workload."""
     workload = _workloads()[task.workload]
     return default_space(workload.optimizer, peak_lr=workload.peak_lr.get(workload.optimizer))
 
@@ -50,10 +50,10 @@ def space_of(task: Task) -> SearchSpace:
 def curve(
     task: Task, schedule: Schedule, *, steps: int, seed: int, options: Mapping[str, Value] = MappingProxyType({})
 ) -> Iterator[tuple[int, float | None]]:
-    """Train, and give (updates done, validation loss) at each evaluation; the last one at the end.
+    """Train, and yield (updates done, validation loss) at each evaluation; the last one at the end.
 
-    As the engine has it: evaluated at `evaluation_steps`, ended by a loss that is not finite or far above the start
-    (``None``). Whoever stops asking stops the training.
+    As in the engine: evaluated at `evaluation_steps`, ended by a loss that is not finite or far above the start
+    (``None``). Training stops when the caller stops iterating.
     """
     workload = _workloads()[task.workload]
     if not isinstance(workload, StepwiseWorkload):

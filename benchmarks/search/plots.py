@@ -13,7 +13,7 @@ from benchmarks.search.oracle import TASKS
 from benchmarks.search.replay import COSTS, PART, WHOLE
 from benchmarks.search.replay_rivals import RIVALS
 from benchmarks.search.study import BUDGET
-from benchmarks.search.training import merit
+from benchmarks.search.training import median_loss
 
 _STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "svg.hashsalt": "tuner"}
 
@@ -37,13 +37,13 @@ def replay_plot(result: dict[str, Any], *, file: Path) -> None:
 
 
 def training_plot(rows: list[dict[str, Any]], *, file: Path) -> None:
-    """Every study's final loss, by task and method; answers that diverge stand at the upper edge."""
+    """Every study's final loss, by task and method; recommendations that diverge are drawn at the upper edge."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(9, 3.4), layout="constrained")
         for axes, task in zip(figure.subplots(1, len(TASKS)), TASKS, strict=True):
             of_task = [row for row in rows if row["task"] == task.name]
             losses = {
-                method: np.array([merit(row, budget=BUDGET) for row in of_task if row["method"] == method])
+                method: np.array([median_loss(row, budget=BUDGET) for row in of_task if row["method"] == method])
                 for method in sorted({row["method"] for row in of_task})
             }
             order = sorted(losses, key=lambda method: float(np.median(losses[method])))

@@ -33,7 +33,7 @@ def run(*, seeds: int, workers: int) -> dict[str, Any]:
 
 
 def _seed(seed: int, *, setting: str) -> dict[str, dict[str, Any]]:
-    """By method: the regret at each cost (``None`` without an answer), and whether the best asked was trained."""
+    """By method: the regret at each cost (``None`` without a result), and whether the best asked was trained."""
     table = recorded()
     configs = table.configs(RUNG)
     if setting == PART:
@@ -45,17 +45,17 @@ def _seed(seed: int, *, setting: str) -> dict[str, dict[str, Any]]:
 
     rows: dict[str, dict[str, Any]] = {}
     for name, path in paths(configs, budget=max(COSTS), seed=seed):
-        rows[name] = {"regret": [regret(path.answer(cost)) for cost in COSTS], "kept": path.best_asked_trained}
+        rows[name] = {"regret": [regret(path.best(cost)) for cost in COSTS], "best_trained": path.best_asked_trained}
     found = [search(configs, budget=cost, seed=seed) for cost in COSTS]
     rows["ours"] = {
         "regret": [regret(one.config) for one in found],
-        "kept": found[-1].best_asked_trained,
+        "best_trained": found[-1].best_asked_trained,
         "spent": [one.cost for one in found],
     }
     unlimited = search(configs, budget=None, seed=seed, trials=min(15, len(configs)))
     rows["ours, 15 trials"] = {
         "regret": [None] * len(COSTS),
-        "kept": unlimited.best_asked_trained,
+        "best_trained": unlimited.best_asked_trained,
         "regret_at_end": regret(unlimited.config),
         "cost": unlimited.cost,
     }
@@ -73,8 +73,8 @@ def _summary(rows: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
         summary[name] = {
             "mean": {cost: statistics.fmean(regrets) for cost, regrets in by_cost.items()},
             "p95": {cost: float(np.quantile(regrets, 0.95)) for cost, regrets in by_cost.items()},
-            "answered": {cost: len(regrets) / len(rows) for cost, regrets in by_cost.items()},
-            "best_asked_pruned": 1.0 - sum(row[name]["kept"] for row in rows) / len(rows),
+            "with_result": {cost: len(regrets) / len(rows) for cost, regrets in by_cost.items()},
+            "best_asked_pruned": 1.0 - sum(row[name]["best_trained"] for row in rows) / len(rows),
         }
     ends = [row["ours, 15 trials"] for row in rows]
     summary["ours, 15 trials"] |= {

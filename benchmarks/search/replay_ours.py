@@ -1,4 +1,4 @@
-"""Our search, as jobs have it, over the recorded runs."""
+"""Our search, as in jobs, over the recorded runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUNG = HORIZON // 2
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a search over the table came to."""
+    """The result of a search over the table."""
 
     config: Config
     cost: float
@@ -55,9 +55,9 @@ def search(
             **changes,
         }
     )
-    trunks: defaultdict[float, int] = defaultdict(int)
+    prefixes: defaultdict[float, int] = defaultdict(int)
     order = [Configuration(schedule=schedule) for schedule in by_schedule]
-    Random(seed).shuffle(order)  # the first of equals is taken
+    Random(seed).shuffle(order)  # the first of equals is proposed
 
     def loss(configuration: Configuration, steps: int, _: int) -> float:
         return table.loss(by_schedule[configuration.schedule], steps)
@@ -71,8 +71,8 @@ def search(
 
     def run_cost(configuration: Configuration, steps: int, _: int) -> int:
         config = by_schedule[configuration.schedule]
-        shared = min(config.hold(steps), trunks[config.peak_lr])
-        trunks[config.peak_lr] = max(config.hold(steps), trunks[config.peak_lr])
+        shared = min(config.hold(steps), prefixes[config.peak_lr])
+        prefixes[config.peak_lr] = max(config.hold(steps), prefixes[config.peak_lr])
         return steps - shared
 
     result = simulate(settings, loss=loss, ask=ask, run_cost=run_cost, workers=1)

@@ -1,4 +1,4 @@
-"""The rivals of our search over the recorded runs: what each would answer, as full runs are spent."""
+"""The rivals of our search over the recorded runs: the result of each, as full runs are spent."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import optuna
 from benchmarks.search.table import HORIZON, Config, Table, recorded
 
 REPORTS = 25
-"""Looks at the loss on the way of a full run, evenly spread, the end included."""
+"""Evaluations of a full run, evenly spread, the end included."""
 _STEPS = tuple(HORIZON * index // REPORTS for index in range(1, REPORTS + 1))
 _MOST_TRIALS = 200
 
 
 @dataclass(kw_only=True)
 class Path:
-    """What a method has answered after what cost, and which of what it asked for it has trained to the end."""
+    """The results of a method by cost, and which of the configurations that it asked for were trained to the end."""
 
-    answers: list[tuple[float, Config]] = field(default_factory=list)
+    results: list[tuple[float, Config]] = field(default_factory=list)
     """Cost in full runs, and the best configuration known then."""
     asked: list[Config] = field(default_factory=list)
     trained: set[Config] = field(default_factory=set)
@@ -34,11 +34,11 @@ class Path:
         if step == HORIZON:
             self.trained.add(config)
             best = min(self.trained, key=lambda one: recorded().loss(one, HORIZON))
-            self.answers.append((self.cost, best))
+            self.results.append((self.cost, best))
 
-    def answer(self, cost: float) -> Config | None:
-        """The last answer that was there at a cost; ``None`` before the first."""
-        known = [config for spent, config in self.answers if spent <= cost + 1e-9]
+    def best(self, cost: float) -> Config | None:
+        """The best configuration known at a cost; ``None`` before the first."""
+        known = [config for spent, config in self.results if spent <= cost + 1e-9]
         return known[-1] if known else None
 
     @property
@@ -70,7 +70,7 @@ def defaults_at_three_peaks(configs: list[Config], *, budget: float, seed: int) 
 
 
 def asha(configs: list[Config], *, budget: float, seed: int) -> Path:
-    """ASHA as Ray Tune has it by default (stopping; a quarter goes on at 1, 4 and 16 of 25 looks), one run at a time.
+    """ASHA with Ray Tune's defaults (stopping; a quarter continues at 1, 4 and 16 of 25 evaluations), run by run.
 
     At a milestone a run's loss is recorded; the run is stopped when it is worse than the best quarter of what was
     recorded there, its own included (Ray: ``numpy.nanpercentile``).
@@ -83,11 +83,11 @@ def asha(configs: list[Config], *, budget: float, seed: int) -> Path:
         if path.cost >= budget:
             break
         end = HORIZON
-        for look in (1, 4, 16):
-            losses = passed[look]
-            losses.append(table.passing(config, _STEPS[look - 1]))
+        for rung in (1, 4, 16):
+            losses = passed[rung]
+            losses.append(table.passing(config, _STEPS[rung - 1]))
             if len(losses) > 1 and losses[-1] > np.nanpercentile(losses, 25):
-                end = _STEPS[look - 1]
+                end = _STEPS[rung - 1]
                 break
         path.spend(config, step=end)
     return path
@@ -124,11 +124,11 @@ def optuna_search(pruner: Callable[[], optuna.pruners.BasePruner]) -> Callable[.
 
 
 def _report(trial: optuna.Trial, config: Config, *, table: Table) -> int:
-    """Report on the way; the update at which the pruner ended the run, else the horizon."""
+    """Report the losses; returns the update at which the pruner ended the run, otherwise the horizon."""
     if isinstance(trial.study.pruner, optuna.pruners.NopPruner):
         return HORIZON
-    for look, step in enumerate(_STEPS, start=1):
-        trial.report(table.passing(config, step), look)
+    for index, step in enumerate(_STEPS, start=1):
+        trial.report(table.passing(config, step), index)
         if step < HORIZON and trial.should_prune():
             return step
     return HORIZON
@@ -160,6 +160,6 @@ RIVALS: dict[str, Callable[..., Path]] = {
 
 
 def paths(configs: list[Config], *, budget: float, seed: int) -> Iterator[tuple[str, Path]]:
-    """Every rival's way with one seed."""
+    """The path of every rival with one seed."""
     for name, rival in RIVALS.items():
         yield name, rival(configs, budget=budget, seed=seed)

@@ -1,7 +1,7 @@
-"""Our plan with other samplers than ours, over the recorded runs: what the sampler is worth by itself.
+"""Our plan with other samplers than ours, over the recorded runs: what the sampler gains by itself.
 
-Every sampler is asked for the configurations of one and the same plan, and told the losses of the rung that the plan
-judges by. The WSD part of the table alone (linear cooldowns, four peaks) is a space that CMA-ES can search as well.
+Every sampler proposes the configurations of the same plan, and observes the losses of the rung that the plan promotes
+by. The WSD part of the table alone (linear cooldowns, four peaks) is a space that CMA-ES can search as well.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ def _regrets(seed: int, *, name: str, part: str) -> list[float]:
     least = min(table.loss(config, HORIZON) for config in configs)
     found = []
     for budget in BUDGETS:
-        chooser = None if name == "ours" else _asked_of(SAMPLERS[name](seed), numeric=part == WSD)
+        chooser = None if name == "ours" else _optuna_chooser(SAMPLERS[name](seed), numeric=part == WSD)
         config = search(configs, budget=budget, seed=seed, chooser=chooser).config
         found.append(table.loss(config, HORIZON) - least)
     return found
 
 
-def _asked_of(sampler: optuna.samplers.BaseSampler, *, numeric: bool) -> Chooser:
-    """An Optuna study that is told what the rung says. What it asks for a second time is told at once, at no cost."""
+def _optuna_chooser(sampler: optuna.samplers.BaseSampler, *, numeric: bool) -> Chooser:
+    """Choose by an Optuna study of the rung's losses. A configuration asked for again has its loss at no cost."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore")  # Optuna tells that some of its samplers are experimental
+    warnings.simplefilter("ignore")  # Optuna warns that some of its samplers are experimental
     study = optuna.create_study(sampler=sampler)
     table = recorded()
 

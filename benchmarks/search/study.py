@@ -1,4 +1,4 @@
-"""One study of one method on one task: what it answers, and after how many updates."""
+"""One study of one method on one task: what it recommends, and after how many updates."""
 
 from __future__ import annotations
 
@@ -25,55 +25,55 @@ WARMUP = Warmup(shape="linear", fraction=0.05)
 
 
 @dataclass(kw_only=True)
-class Answers:
-    """What a method would have answered, as its updates are spent. Every method may finish the run that it is at."""
+class Recommendations:
+    """What a method recommends, as its updates are spent. Every method may finish its current run."""
 
     total_steps: int
     updates: int = 0
     best: float = float("inf")
     by_runs: dict[int, Schedule] = field(default_factory=dict)
-    """By budget in full runs, the answer."""
+    """Schedule by budget in full runs."""
 
     def spend(self, updates: int) -> None:
         self.updates += updates
 
-    def tell(self, schedule: Schedule, loss: float | None, *, budgets: tuple[int, ...]) -> None:
-        """A run of the full horizon has ended; the budgets that were not exceeded when it began take note."""
+    def record(self, schedule: Schedule, loss: float | None, *, budgets: tuple[int, ...]) -> None:
+        """A run of the full horizon has ended; it counts for the budgets that were not exceeded when it started."""
         if loss is not None and loss < self.best:
             self.best = loss
             for budget in budgets:
                 self.by_runs[budget] = schedule
 
 
-def _open(answers: Answers, budgets: tuple[int, ...]) -> tuple[int, ...]:
+def _open(found: Recommendations, budgets: tuple[int, ...]) -> tuple[int, ...]:
     """The budgets that still allow a run."""
-    return tuple(budget for budget in budgets if answers.updates < budget * answers.total_steps)
+    return tuple(budget for budget in budgets if found.updates < budget * found.total_steps)
 
 
 def random_search(task: Task, seed: int) -> dict[int, Schedule]:
     """Points of the whole space, each trained in full."""
     rng = np.random.default_rng(seed)
     space = space_of(task)
-    answers, budgets = Answers(total_steps=task.total_steps), (BUDGET, MANY)
-    while still := _open(answers, budgets):
+    found, budgets = Recommendations(total_steps=task.total_steps), (BUDGET, MANY)
+    while still := _open(found, budgets):
         schedule = space.build(random_point(space, rng=rng))
         loss, updates = final_loss(task, schedule, steps=task.total_steps, seed=seed)
-        answers.spend(updates)
-        answers.tell(schedule, loss, budgets=still)
-    return answers.by_runs
+        found.spend(updates)
+        found.record(schedule, loss, budgets=still)
+    return found.by_runs
 
 
 def optuna_search(
     sampler: Callable[[int], optuna.samplers.BaseSampler], pruner: Callable[[], optuna.pruners.BasePruner]
 ) -> Callable[[Task, int], dict[int, Schedule]]:
-    """An Optuna study as its users have it: the validation loss is reported as it comes, and bad trials are stopped."""
+    """An Optuna study as its users write it: each evaluation is reported, and bad trials are pruned."""
 
     def search(task: Task, seed: int) -> dict[int, Schedule]:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = optuna.create_study(sampler=sampler(seed), pruner=pruner())
         space = space_of(task)
-        answers, budgets = Answers(total_steps=task.total_steps), (BUDGET,)
-        while still := _open(answers, budgets):
+        found, budgets = Recommendations(total_steps=task.total_steps), (BUDGET,)
+        while still := _open(found, budgets):
             trial = study.ask()
             schedule = space.build(suggest(trial, space=space))
             done, last = 0, None
@@ -85,39 +85,39 @@ def optuna_search(
                 if last is None or (step < task.total_steps and trial.should_prune()):
                     state = optuna.trial.TrialState.PRUNED
                     break
-            answers.spend(done)
+            found.spend(done)
             if state is None:
                 study.tell(trial, last)
-                answers.tell(schedule, last, budgets=still)
+                found.record(schedule, last, budgets=still)
             else:
                 study.tell(trial, state=state)
-        return answers.by_runs
+        return found.by_runs
 
     return search
 
 
 def default_with_tuned_peak(family: Cosine | Linear) -> Callable[[Task, int], dict[int, Schedule]]:
-    """A schedule that people know, at peaks spread evenly over the range (where the first lies is left to chance)."""
+    """A well-known schedule, at peaks spread evenly over the range (the first is random)."""
 
     def search(task: Task, seed: int) -> dict[int, Schedule]:
-        answers = Answers(total_steps=task.total_steps)
+        found = Recommendations(total_steps=task.total_steps)
         peaks = space_of(task).peak_lr
         place = np.random.default_rng(seed).uniform()
         for index in range(BUDGET):
             peak = peaks.low * (peaks.high / peaks.low) ** ((index + place) / BUDGET)
             schedule = Schedule(peak_lr=float(peak), family=family, warmup=WARMUP)
             loss, updates = final_loss(task, schedule, steps=task.total_steps, seed=seed)
-            answers.spend(updates)
-            answers.tell(schedule, loss, budgets=(BUDGET,))
-        return answers.by_runs
+            found.spend(updates)
+            found.record(schedule, loss, budgets=(BUDGET,))
+        return found.by_runs
 
     return search
 
 
 def ours(task: Task, seed: int) -> dict[int, Schedule]:
-    """Our search as a job has it, without the controls, which no rival trains.
+    """Our search as in a job, without the controls, which no rival trains.
 
-    Of the small budget one run confirms the answer; of the larger one, what a job's defaults leave to confirmation.
+    Of the small budget one run confirms the recommendation; of the larger one, as many as by a job's defaults.
     """
     return {BUDGET: _ours(task, seed, budget=BUDGET, finalists=1, seeds=1), MORE: _ours(task, seed, budget=MORE)}
 

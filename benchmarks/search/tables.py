@@ -35,17 +35,17 @@ def _replay_row(name: str, row: dict[str, Any]) -> list[str]:
     cells = []
     for cost in COSTS:
         mean = _get(row["mean"], cost)
-        answered = _get(row["answered"], cost)
-        if mean is None or answered is None:
+        with_result = _get(row["with_result"], cost)
+        if mean is None or with_result is None:
             cells.append("-")
             continue
-        missing = "" if answered > 0.995 else f" ({1 - answered:.0%} without an answer)"
+        missing = "" if with_result > 0.995 else f" ({1 - with_result:.0%} without a result)"
         cells.append(f"{1e3 * mean:.2f} [{1e3 * (_get(row['p95'], cost) or 0.0):.1f}]{missing}")
     return [name, *cells, f"{row['best_asked_pruned']:.1%}"]
 
 
 def _get(by_cost: dict[Any, float], cost: float) -> float | None:
-    """JSON makes text of numbers."""
+    """Keys are text where the result was read from JSON."""
     return by_cost.get(cost, by_cost.get(str(cost)))
 
 
@@ -88,7 +88,13 @@ def training_tables(lines: Sequence[dict[str, Any]], *, quarter: Sequence[dict[s
         yield f"**{task.name}** ({what}), {ours['seeds']} seeds, {BUDGET} full runs each"
         yield ""
         yield from _markdown(
-            ["method", "median of the final loss", "ours is better", "ours is at least as good", "answer diverges"],
+            [
+                "method",
+                "median of the final loss",
+                "ours is better",
+                "ours is at least as good",
+                "diverges",
+            ],
             [
                 [
                     line["method"],

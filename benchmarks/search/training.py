@@ -1,6 +1,6 @@
-"""Real training: what each method finds with equal updates, measured anew on fresh seeds.
+"""Real training: what each method finds with equal updates, measured on fresh seeds.
 
-Every (task, method, seed) is one line of a file, written when it is done; what stands there is not done again.
+Every (task, method, seed) is one line of a file, written when it is done; lines of the file are not measured again.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from benchmarks.search.study import BUDGET, MANY, METHODS, MORE
 from tuner.schedules import Schedule
 
 FRESH_SEEDS = tuple(range(1001, 1008))
-"""With three, the noise of the measure was larger than what lies between good answers."""
+"""With three, the noise was larger than the differences between good recommendations."""
 FAILED = float("inf")
-"""Loss of an answer that diverges on most fresh seeds."""
+"""Loss of a recommendation that diverges on most fresh seeds."""
 ALL_METHODS = {**METHODS, "asha": asha}
 _TASKS = {task.name: task for task in TASKS}
 
 
 def run(*, seeds: int, methods: list[str], workers: int, file: Path) -> list[dict[str, Any]]:
-    """Make the studies that the file lacks, and give all that were asked for."""
+    """Run the studies that the file lacks; returns all requested."""
     file.parent.mkdir(parents=True, exist_ok=True)
     done = {(row["task"], row["method"], row["seed"]): row for row in _rows(file)}
     wanted = [(task.name, method, seed) for seed in range(seeds) for method in methods for task in TASKS]
     with ProcessPoolExecutor(workers) as pool, file.open("a") as out:
         futures = [pool.submit(study, *one) for one in wanted if one not in done]
-        futures += [pool.submit(measured_anew, done[one]) for one in wanted if one in done and _lacks_seeds(done[one])]
+        futures += [pool.submit(measured_again, done[one]) for one in wanted if one in done and _lacks_seeds(done[one])]
         for count, future in enumerate(as_completed(futures), start=1):
             row = future.result()
             done[row["task"], row["method"], row["seed"]] = row
@@ -45,35 +45,35 @@ def run(*, seeds: int, methods: list[str], workers: int, file: Path) -> list[dic
 
 
 def _lacks_seeds(row: dict[str, Any]) -> bool:
-    return any(len(answer["losses"]) < len(FRESH_SEEDS) for answer in row["answers"].values())
+    return any(len(one["losses"]) < len(FRESH_SEEDS) for one in row["recommended"].values())
 
 
 def study(task_name: str, method: str, seed: int) -> dict[str, Any]:
-    """One study, and its answers on fresh seeds."""
+    """One study, and its recommendations on fresh seeds."""
     task = _TASKS[task_name]
-    answers = ALL_METHODS[method](task, seed)
+    recommended = ALL_METHODS[method](task, seed)
     return {
         "task": task_name,
         "method": method,
         "seed": seed,
-        "answers": {
+        "recommended": {
             str(budget): {"schedule": json.loads(schedule.to_json()), "losses": measured(task, schedule)}
-            for budget, schedule in answers.items()
+            for budget, schedule in recommended.items()
         },
     }
 
 
-def measured_anew(row: dict[str, Any]) -> dict[str, Any]:
-    """The same answers, on the fresh seeds that they lack."""
+def measured_again(row: dict[str, Any]) -> dict[str, Any]:
+    """The same recommendations, on the fresh seeds that they lack."""
     task = _TASKS[row["task"]]
-    answers = {
+    recommended = {
         budget: {
-            **answer,
-            "losses": measured(task, Schedule.model_validate(answer["schedule"]), known=answer["losses"]),
+            **one,
+            "losses": measured(task, Schedule.model_validate(one["schedule"]), known=one["losses"]),
         }
-        for budget, answer in row["answers"].items()
+        for budget, one in row["recommended"].items()
     }
-    return {**row, "answers": answers}
+    return {**row, "recommended": recommended}
 
 
 def measured(task: Task, schedule: Schedule, *, known: Sequence[float | None] = ()) -> list[float | None]:
@@ -86,12 +86,12 @@ def _measured(task: Task, schedule: Schedule, seed: int) -> float | None:
     return final_loss(task, schedule, steps=task.total_steps, seed=seed)[0]
 
 
-def merit(row: dict[str, Any], *, budget: int) -> float:
-    """The median over the fresh seeds; `FAILED` when it diverges on most, or there is no answer."""
-    answer = row["answers"].get(str(budget))
-    if answer is None:
+def median_loss(row: dict[str, Any], *, budget: int) -> float:
+    """The median over the fresh seeds; `FAILED` when it diverges on most, or there is none."""
+    recommended = row["recommended"].get(str(budget))
+    if recommended is None:
         return FAILED
-    return statistics.median(FAILED if loss is None else loss for loss in answer["losses"])
+    return statistics.median(FAILED if loss is None else loss for loss in recommended["losses"])
 
 
 def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -103,8 +103,8 @@ def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for (task, method), studies in sorted(by_method.items()):
         ours = by_method[task, "ours"]
         both = sorted(studies.keys() & ours.keys())
-        own = [merit(ours[seed], budget=BUDGET) for seed in both]
-        theirs = [merit(studies[seed], budget=BUDGET) for seed in both]
+        own = [median_loss(ours[seed], budget=BUDGET) for seed in both]
+        theirs = [median_loss(studies[seed], budget=BUDGET) for seed in both]
         lines.append(
             {
                 "task": task,
@@ -124,8 +124,8 @@ def quarter(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Per task: random search with many full runs against ours with a quarter of the updates."""
     lines = []
     for task in sorted({row["task"] for row in rows}):
-        random = [merit(row, budget=MANY) for row in rows if row["task"] == task and row["method"] == "random"]
-        ours = [merit(row, budget=MORE) for row in rows if row["task"] == task and row["method"] == "ours"]
+        random = [median_loss(row, budget=MANY) for row in rows if row["task"] == task and row["method"] == "random"]
+        ours = [median_loss(row, budget=MORE) for row in rows if row["task"] == task and row["method"] == "ours"]
         lines.append({"task": task, "random": statistics.median(random), "ours": statistics.median(ours)})
     return lines
 

@@ -56,10 +56,10 @@ def run(*, seeds: int, workers: int) -> dict[str, Any]:
 
 
 def _study(task_name: str, method: str, seed: int) -> float:
-    """The answer's median loss on fresh seeds."""
+    """Median loss of the recommendation on fresh seeds."""
     task = _TASKS[task_name]
-    answer = METHODS[method](task, seed)
-    losses = [_loss(task, answer, seed=fresh) for fresh in FRESH_SEEDS]
+    recommended = METHODS[method](task, seed)
+    losses = [_loss(task, recommended, seed=fresh) for fresh in FRESH_SEEDS]
     return statistics.median(float("inf") if loss is None else loss for loss in losses)
 
 
