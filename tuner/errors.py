@@ -34,7 +34,16 @@ def refusal_text(
 
 
 class TunerError(Exception):
-    """Something went wrong that Schedule Tuner can name."""
+    """Something went wrong that Schedule Tuner can name.
+
+    Example:
+        >>> import tuner
+        >>> try:
+        ...     tuner.tune("no-such-workload")
+        ... except tuner.TunerError as error:
+        ...     print(type(error).__name__)
+        InvalidValue
+    """
 
 
 class InvalidValue(TunerError, ValueError):
@@ -47,6 +56,15 @@ class InvalidValue(TunerError, ValueError):
         value: The refused value; `NOT_GIVEN` for a field that was left out.
         allowed: What would have been accepted, in words that continue "must be": ``"in (0, 1]"``.
         hint: What to do about it; empty when ``allowed`` says it all.
+
+    Example:
+        >>> from tuner import InvalidValue, Schedule
+        >>> from tuner.schedules import Linear
+        >>> try:
+        ...     Schedule(peak_lr=0.1, family=Linear()).lrs(0)
+        ... except InvalidValue as error:
+        ...     print(error)
+        total_steps must be a whole number of at least 1, got 0
     """
 
     def __init__(self, field: str, *, allowed: str, value: object = NOT_GIVEN, hint: str = "") -> None:

@@ -17,6 +17,12 @@ class FileHeld(TunerError):
     Args:
         path: The file.
         holder: The process id that the other left in it; empty when it left none.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tuner import FileHeld
+        >>> print(FileHeld(Path("study.lock"), holder="4711"))
+        study.lock is held by process 4711
     """
 
     def __init__(self, path: Path, *, holder: str) -> None:

@@ -36,7 +36,22 @@ _LEASE_SECONDS = 24 * 3600.0  # nobody else takes this study's runs; a later cal
 
 
 class StudyFailed(TunerError):
-    """The study ended without an answer; the message says why."""
+    """The study ended without an answer; the message says why.
+
+    Example:
+        >>> from tuner import OpaqueWorkload, OptimizerKind, StudyFailed, tune
+        >>> class Broken(OpaqueWorkload):
+        ...     name, version, default_steps = "broken", "1", 10
+        ...     description = "A workload that fails."
+        ...     optimizer = OptimizerKind.SGD
+        ...     def train(self, run, options):
+        ...         raise RuntimeError("no data")
+        >>> try:
+        ...     tune(Broken(), trials=2, search={"confirm_seeds": 0}, device="cpu")
+        ... except StudyFailed as error:
+        ...     print("RuntimeError: no data" in str(error))
+        True
+    """
 
 
 def tune(
@@ -73,6 +88,14 @@ def tune(
         StudyFailed: The workload failed or every schedule diverged; or somebody paused or cancelled the study in its
             ``database``.
         KeyboardInterrupt: You stopped it; with a ``database`` the next call resumes.
+
+    Example:
+        >>> from tuner import tune
+        >>> report = tune("digits-mlp", total_steps=20, trials=3, search={"confirm_seeds": 0}, device="cpu")
+        >>> len(report.trials)
+        3
+        >>> report.recommended.schedule.lrs(report.total_steps).shape
+        (20,)
     """
     from tuner.training.branches import BranchCache, branch_memory
     from tuner.training.registry import installed_workloads

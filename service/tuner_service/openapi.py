@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,9 @@ def document(app: FastAPI) -> dict[str, Any]:
     for framework_error in ("HTTPValidationError", "ValidationError"):
         schemas.pop(framework_error, None)
     schemas["Problem"] = Problem.model_json_schema()
+    for schema in schemas.values():
+        if "description" in schema:  # a docstring, whose errors and example are Python's
+            schema["description"] = re.split(r"\n\n(?:Raises|Example):\n", schema["description"])[0]
     components["securitySchemes"] = _SECURITY_SCHEMES
     for path, method, operation in operations(made):
         if path not in OPEN_PATHS:

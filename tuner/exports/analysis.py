@@ -13,7 +13,7 @@ import numpy as np
 from tuner.exports.formula import MAX_LEVELS, schedule_formula
 from tuner.schedules import Constant, Cosine, Linear, MultiStep, Schedule, Step, Wsd
 from tuner.schedules.families.annealing import CooldownShape
-from tuner.schedules.lengths import ROUNDING, fitting
+from tuner.schedules.lengths import TOLERANCE, updates_within
 from tuner.schedules.values import Array
 
 _MAX_DENSE: Final = 20_000
@@ -72,7 +72,7 @@ def final_decay(schedule: Schedule, *, total_steps: int) -> Decay | None:
         case Cosine():
             return Decay(shape="cosine", updates=n)
         case Wsd(cooldown=cooldown, shape=shape):
-            updates = fitting(cooldown, of=n, field="family.cooldown")
+            updates = updates_within(cooldown, of=n, field="family.cooldown")
             return Decay(shape=shape, updates=round(updates)) if updates == round(updates) else None
     return None
 
@@ -97,7 +97,7 @@ def step_levels(schedule: Schedule, *, total_steps: int) -> tuple[tuple[int, flo
 def floor_is_active(schedule: Schedule, *, total_steps: int) -> bool:
     """Whether the floor raises the rate of any update of a schedule that never rises after its warm-up."""
     free = schedule.model_copy(update={"floor": 0.0}).lr(total_steps - 1, total_steps=total_steps)
-    return free < schedule.floor * schedule.peak_lr * (1 - ROUNDING)
+    return free < schedule.floor * schedule.peak_lr * (1 - TOLERANCE)
 
 
 def drop_updates(levels: tuple[tuple[int, float], ...], *, gamma: float) -> list[int] | None:

@@ -37,7 +37,7 @@ from tuner.schedules import (
 from tuner.schedules.curves import EXPONENTIAL_RATE
 from tuner.schedules.families.cycles import cycle_edges
 from tuner.schedules.families.piecewise import segment_lengths
-from tuner.schedules.lengths import ROUNDING, fitting, in_updates, snapped
+from tuner.schedules.lengths import TOLERANCE, in_updates, snap_to_integer, updates_within
 
 MAX_LEVELS: Final = 100
 """Most levels, drops or cycles that an export writes out."""
@@ -144,7 +144,7 @@ def _rex(_family: Rex, n: int, floor: float) -> Iterator[Piece]:
 
 
 def _wsd(family: Wsd, n: int, floor: float) -> Iterator[Piece]:
-    length = fitting(family.cooldown, of=n, field="family.cooldown")
+    length = updates_within(family.cooldown, of=n, field="family.cooldown")
     yield Piece(first=0, value="1.0", note="stable")
     lines = (f"x = max(1 - ({n} - t) / {length!r}, 0.0)", f"left = {_curve(family.shape)}")
     yield Piece(first=math.ceil(n - length), lines=lines, value=_between(1, floor), note="cooldown")
@@ -175,7 +175,7 @@ def _sgdr(family: Sgdr, n: int, floor: float) -> Iterator[Piece]:
 
 
 def _one_cycle(family: OneCycle, n: int, floor: float) -> Iterator[Piece]:
-    rise = fitting(family.rise, of=n, field="family.rise")
+    rise = updates_within(family.rise, of=n, field="family.rise")
     for first, x, start, end in (
         (0, f"t / {rise!r}", max(family.start_factor, floor), 1.0),
         (math.ceil(rise), f"1 - ({n} - t) / {n - rise!r}", 1.0, floor),
@@ -208,7 +208,7 @@ def _exponential(family: Exponential, n: int, floor: float) -> Iterator[Piece]:
 
 
 def _step(family: Step, n: int, floor: float) -> Iterator[Piece]:
-    lines = (f"drops = floor(t / {in_updates(family.every, of=n)!r} + {ROUNDING!r})",)
+    lines = (f"drops = floor(t / {in_updates(family.every, of=n)!r} + {TOLERANCE!r})",)
     yield Piece(first=0, lines=lines, value=_at_least(f"{family.gamma!r} ** drops", floor))
 
 
@@ -224,7 +224,7 @@ def _drops(family: Any, n: int, floor: float) -> Iterator[Piece]:
 
 
 def _multi_step(family: MultiStep, n: int, floor: float) -> Iterator[Piece]:
-    milestones = sorted(fitting(each, of=n, field="family.milestones") for each in family.milestones)
+    milestones = sorted(updates_within(each, of=n, field="family.milestones") for each in family.milestones)
     for drops, milestone in enumerate([0.0, *milestones]):
         yield Piece(first=math.ceil(milestone), value=f"{max(family.gamma**drops, floor)!r}")
 
@@ -240,7 +240,7 @@ def _power(family: Power, n: int, floor: float) -> Iterator[Piece]:
 
 
 def _piecewise_linear(family: PiecewiseLinear, n: int, floor: float) -> Iterator[Piece]:
-    knots = [(fitting(knot.at, of=n, field="family.knots"), knot.factor) for knot in family.knots]
+    knots = [(updates_within(knot.at, of=n, field="family.knots"), knot.factor) for knot in family.knots]
     yield Piece(first=0, value=f"{max(knots[0][1], floor)!r}")
     for (at, factor), (end, after) in pairwise(knots):
         value = f"{factor!r} + {(after - factor) / (end - at)!r} * (t - {at!r})"
@@ -250,7 +250,7 @@ def _piecewise_linear(family: PiecewiseLinear, n: int, floor: float) -> Iterator
 
 def _segments(family: Segments, n: int, floor: float) -> Iterator[Piece]:
     lengths = segment_lengths(family.segments, n=n)
-    ends = [snapped(end) for end in accumulate(lengths)]
+    ends = [snap_to_integer(end) for end in accumulate(lengths)]
     for segment, length, start, end in zip(family.segments, lengths, [0.0, *ends], ends, strict=False):
         yield _segment(segment, length=length, start=start, end=end, floor=floor)
 

@@ -20,7 +20,7 @@ from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.pytorch import STEPPING, checked, lambda_code
 from tuner.schedules import Cyclic, Exponential, MultiStep, OneCycle, Polynomial, Schedule, Sgdr, Step
 from tuner.schedules.families.cycles import cycle_edges
-from tuner.schedules.lengths import fitting, in_updates
+from tuner.schedules.lengths import in_updates, updates_within
 
 _LIMITS: Final = (
     "All parameter groups must have the lr PEAK_LR: floors are rates here, not parts of one. Train no further than "
@@ -164,7 +164,7 @@ def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> str | NotExpressib
 
 
 def _one_cycle(family: OneCycle, schedule: Schedule, *, n: int) -> str | NotExpressible:
-    rise, start = fitting(family.rise, of=n, field="family.rise"), max(family.start_factor, schedule.floor)
+    rise, start = updates_within(family.rise, of=n, field="family.rise"), max(family.start_factor, schedule.floor)
     if start == 0:
         return NotExpressible(reason="OneCycleLR cannot start at a rate of 0.")
     end = f"final_div_factor={start / schedule.floor!r}" if schedule.floor else 'final_div_factor=float("inf")'

@@ -55,7 +55,16 @@ class BestSoFar:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a job is."""
+    """How far a job is.
+
+    Example:
+        >>> from tuner import Progress, tune
+        >>> seen: list[Progress] = []
+        >>> search = {"trials": 2, "confirm_seeds": 0}
+        >>> report = tune("digits-mlp", total_steps=10, search=search, device="cpu", on_progress=seen.append)
+        >>> seen[-1].trials.completed, seen[-1].trials.planned
+        (2, 2)
+    """
 
     trials: TrialCounts
     rungs: tuple[RunCounts, ...]

@@ -144,6 +144,16 @@ class Report(ReportValue):
     """Which schedule to train with, what it gains, how sure that is, and what finding it took.
 
     Reports of version 1 stay readable: what they do not hold was not looked at, and has the default that says so.
+
+    Example:
+        >>> from tuner import Report, tune
+        >>> report = tune("digits-mlp", total_steps=10, trials=2, search={"confirm_seeds": 0}, device="cpu")
+        >>> report.workload, len(report.trials), report.rung_steps
+        ('digits-mlp', 2, (10,))
+        >>> len(report.recommended.schedule.lrs(report.total_steps))
+        10
+        >>> Report.model_validate_json(report.model_dump_json()) == report
+        True
     """
 
     version: Literal[1, 2] = 2

@@ -1,4 +1,4 @@
-"""The curves that schedules are made of: each maps progress in [0, 1] to what is left of the way, from 1 to 0."""
+"""The curves of schedules: each maps progress in [0, 1] to the fraction that remains, from 1 down to 0."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tuner.schedules.values import Array
 Curve = Callable[[Array], Array]
 
 EXPONENTIAL_RATE: Final = float(np.log(100.0))
-"""Default rate of the exponential curve: were it not shifted to end at 0, it would end at 1/100."""
+"""Default rate of the exponential curve; without the shift to 0 it would end at 1/100."""
 
 
 def linear(x: Array) -> Array:
@@ -41,13 +41,13 @@ def polynomial(power: float) -> Curve:
 
 
 def exponential(rate: float = EXPONENTIAL_RATE) -> Curve:
-    """``(exp(-rate x) - exp(-rate)) / (1 - exp(-rate))``, for a rate above 0: an exponential, shifted to arrive.
+    """``(exp(-rate x) - exp(-rate)) / (1 - exp(-rate))``, for a rate above 0: shifted to end at 0.
 
-    With ``rate = ln(a / b)`` the way from ``a`` to ``b`` is the geometric one, ``a (b / a)^x``.
+    With ``rate = ln(a / b)`` the interpolation from ``a`` to ``b`` is geometric, ``a (b / a)^x``.
     """
     return lambda x: np.expm1(rate * (1.0 - x)) / np.expm1(rate)
 
 
-def between(start: float, end: float, left: Array) -> Array:
-    """The value on the way from ``start`` to ``end`` when ``left`` of it is left; exact at both ends."""
-    return start * left + end * (1.0 - left)
+def interpolate(start: float, end: float, remaining: Array) -> Array:
+    """The values from ``start`` to ``end`` where the fraction ``remaining`` is left; exact at both ends."""
+    return start * remaining + end * (1.0 - remaining)

@@ -1,7 +1,7 @@
 """Lengths and positions within a run: a fraction of it, updates, or epochs together with their updates per epoch.
 
-A family measures them in the stretch after the warm-up. They need not be whole: what happens at a position happens at
-the first update at or after it.
+Families measure them in the updates after the warm-up. They need not be whole: the effect of a position starts at the
+first update at or after it.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 from tuner.errors import InvalidValue
 from tuner.schedules.values import Finite, Value
 
-ROUNDING: Final = 1e-9
-"""SiblingRun error that is put down to rounding, so that 0.7 of 10 updates is 7, and ten lengths of 0.1 fill a run."""
+TOLERANCE: Final = 1e-9
+"""Relative tolerance for rounding errors, so that 0.7 of 10 updates is 7, and ten lengths of 0.1 fill a run."""
 
-_LEAST: Final = 1e-12
-"""Shorter lengths are nothing: dividing by them would overflow."""
-_MOST: Final = 1e12
-"""More updates, or epochs, than any run has."""
+_MIN_LENGTH: Final = 1e-12
+"""Shorter lengths are refused as empty: dividing by them would overflow."""
+_MAX_LENGTH: Final = 1e12
+"""Largest number of updates or epochs."""
 
 
 class Updates(Value):
     """A length or position in optimizer updates."""
 
-    updates: Annotated[Finite, Field(ge=0, le=_MOST)]
-    """Not negative. Need not be whole: a compressed schedule's rarely is."""
+    updates: Annotated[Finite, Field(ge=0, le=_MAX_LENGTH)]
+    """In [0, 1e12]. Need not be whole: lengths of a compressed schedule rarely are."""
 
 
 class Epochs(Value):
-    """A length or position in epochs, which mean nothing without the updates in one."""
+    """A length or position in epochs, with the number of updates in one."""
 
-    epochs: Annotated[Finite, Field(ge=0, le=_MOST)]
-    updates_per_epoch: int = Field(ge=1, le=int(_MOST), strict=True)
+    epochs: Annotated[Finite, Field(ge=0, le=_MAX_LENGTH)]
+    updates_per_epoch: int = Field(ge=1, le=int(_MAX_LENGTH), strict=True)
 
 
 def _fraction(value: float) -> float:
@@ -45,7 +45,7 @@ def _fraction(value: float) -> float:
     return value
 
 
-def _kind(value: Any) -> str:
+def _tag(value: Any) -> str:
     match value:
         case Epochs() | {"epochs": _}:
             return "epochs"
@@ -56,7 +56,7 @@ def _kind(value: Any) -> str:
 
 
 def _not_empty(span: Span) -> Span:
-    if in_updates(span, of=1) < _LEAST:
+    if in_updates(span, of=1) < _MIN_LENGTH:
         raise InvalidValue("a length", value=span_text(span), allowed="greater than 0")
     return span
 
@@ -64,22 +64,22 @@ def _not_empty(span: Span) -> Span:
 Fraction = Annotated[Finite, AfterValidator(_fraction), Field(json_schema_extra={"minimum": 0, "maximum": 1})]
 Span = Annotated[
     Annotated[Fraction, Tag("fraction")] | Annotated[Updates, Tag("updates")] | Annotated[Epochs, Tag("epochs")],
-    Discriminator(_kind),
+    Discriminator(_tag),
 ]
-"""A position: zero is allowed."""
+"""A position or length; zero is allowed."""
 Length = Annotated[Span, AfterValidator(_not_empty)]
-"""A span that is not empty."""
+"""A span greater than 0."""
 
 
 def in_updates(span: Span, *, of: int) -> float:
     """The span in updates.
 
     Args:
-        span: What to measure.
-        of: Updates of the whole stretch that a fraction refers to, at least 1.
+        span: The span.
+        of: Updates that a fraction refers to, at least 1.
 
     Returns:
-        Updates, not negative; a whole number when within a billionth of one.
+        Updates, at least 0; rounded to an integer when within a relative 1e-9 of one.
     """
     match span:
         case Updates():
@@ -88,17 +88,17 @@ def in_updates(span: Span, *, of: int) -> float:
             updates = span.epochs * span.updates_per_epoch
         case _:
             updates = span * of
-    return snapped(updates)
+    return snap_to_integer(updates)
 
 
-def fitting(span: Span, *, of: int, field: str) -> float:
-    """As `in_updates`, for what must lie within the stretch.
+def updates_within(span: Span, *, of: int, field: str) -> float:
+    """As `in_updates`, for a span that must not exceed ``of`` updates.
 
     Raises:
-        InvalidValue: It is longer than the stretch.
+        InvalidValue: It does.
     """
     updates = in_updates(span, of=of)
-    if updates > of * (1 + ROUNDING):
+    if updates > of * (1 + TOLERANCE):
         raise InvalidValue(
             field, value=span_text(span), allowed=f"at most the {of} updates after the warm-up", hint="Give a fraction."
         )
@@ -106,7 +106,7 @@ def fitting(span: Span, *, of: int, field: str) -> float:
 
 
 def scaled(span: Span, *, ratio: float) -> Span:
-    """The span in a run that is ``ratio`` times as long. A fraction stays; epochs become updates."""
+    """The span in a run that is ``ratio`` times as long. Fractions stay; epochs become updates."""
     match span:
         case Updates():
             return Updates(updates=span.updates * ratio)
@@ -116,14 +116,14 @@ def scaled(span: Span, *, ratio: float) -> Span:
             return span
 
 
-def snapped(updates: float) -> float:
-    """The whole number that ``updates`` stands for up to rounding errors, else ``updates`` itself."""
+def snap_to_integer(updates: float) -> float:
+    """The integer that ``updates`` equals up to rounding errors, else ``updates`` itself."""
     whole = float(round(updates))
-    return whole if whole and abs(updates - whole) <= ROUNDING * whole else updates
+    return whole if whole and abs(updates - whole) <= TOLERANCE * whole else updates
 
 
 def span_text(span: Span) -> str:
-    """The span for people: ``"40 %"``, ``"400 updates"``, ``"3 epochs"``."""
+    """The span as text: ``"40 %"``, ``"400 updates"``, ``"3 epochs"``."""
     match span:
         case Updates():
             return f"{span.updates:.6g} updates"
@@ -134,5 +134,5 @@ def span_text(span: Span) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A fraction for people: ``"12.5 %"``."""
+    """A fraction as text: ``"12.5 %"``."""
     return f"{100 * fraction:.3g} %"

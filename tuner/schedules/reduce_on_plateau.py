@@ -1,4 +1,4 @@
-"""Reduce on plateau: the one kind of schedule that follows the validation loss instead of the update."""
+"""Reduce on plateau: the one schedule that depends on the validation loss instead of the update."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tuner.schedules.values import Finite, Positive, Value
 
 
 class ReduceOnPlateauSettings(Value):
-    """How a `ReduceOnPlateau` reacts: frozen, and JSON like every other value."""
+    """Settings of a `ReduceOnPlateau`: frozen, and JSON like every other value."""
 
     version: Literal[1] = 1
     peak_lr: Positive
-    """The learning rate until the first reduction."""
+    """The learning rate before the first reduction, above 0."""
     factor: Annotated[Finite, Field(gt=0, lt=1)] = 0.1
-    """What a reduction multiplies the rate by."""
+    """The factor of a reduction, in (0, 1)."""
     patience: int = Field(default=10, ge=0, strict=True)
-    """Evaluations in a row without improvement that are borne; the next one reduces the rate."""
+    """Consecutive evaluations without improvement that do not reduce the rate; the next one does."""
     cooldown: int = Field(default=0, ge=0, strict=True)
-    """Evaluations after a reduction in which none counts as without improvement."""
+    """Evaluations after a reduction that do not count as evaluations without improvement."""
     threshold: Annotated[Finite, Field(ge=0)] = 1e-4
-    """What an improvement must exceed."""
+    """Smallest decrease of the loss that counts as an improvement, exclusive."""
     threshold_mode: Literal["relative", "absolute"] = "relative"
-    """Whether the threshold is a share of the best loss's size, or a difference."""
+    """Whether the threshold is a fraction of the absolute value of the best loss, or a difference."""
     floor: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
-    """Fraction of the peak below which the rate does not fall."""
+    """Fraction of the peak in [0, 1) that bounds the rate from below."""
 
 
 class _State(Value):
@@ -43,12 +43,18 @@ class _State(Value):
 class ReduceOnPlateau:
     """Lowers the learning rate when the validation loss stops falling.
 
-    It depends on what was measured, so it has a state, and cannot be computed ahead, compressed, or branched from
+    It depends on measured losses, so it has a state, and cannot be computed in advance, compressed, or branched from
     another schedule's run. It behaves as ``torch.optim.lr_scheduler.ReduceLROnPlateau`` in mode ``"min"``, except that
     the relative threshold also works for negative losses, where torch's has the wrong sign.
 
     Args:
-        settings: How to react.
+        settings: The settings.
+
+    Example:
+        >>> from tuner.schedules import ReduceOnPlateau, ReduceOnPlateauSettings
+        >>> schedule = ReduceOnPlateau(ReduceOnPlateauSettings(peak_lr=1.0, factor=0.5, patience=1))
+        >>> [schedule.observe(loss) for loss in (3.0, 2.0, 2.0, 2.0, 1.0)]
+        [1.0, 1.0, 1.0, 0.5, 0.5]
     """
 
     is_compressible = False
@@ -58,7 +64,7 @@ class ReduceOnPlateau:
 
     @property
     def settings(self) -> ReduceOnPlateauSettings:
-        """How it reacts."""
+        """The settings."""
         return self._state.settings
 
     @property
@@ -68,13 +74,13 @@ class ReduceOnPlateau:
         return settings.peak_lr * max(settings.factor**self._state.reductions, settings.floor)
 
     def observe(self, loss: float) -> float:
-        """Take the validation loss of one evaluation; lower is better.
+        """Update the state with the validation loss of one evaluation; lower is better.
 
         Args:
             loss: Any number; NaN and infinity are no improvement.
 
         Returns:
-            The learning rate from now on.
+            The learning rate of the next updates.
         """
         state, settings = self._state, self.settings
         best, bad, cooldown_left = state.best, state.bad_evaluations, state.cooldown_left
@@ -95,15 +101,15 @@ class ReduceOnPlateau:
         return self.lr
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs, as JSON values."""
+        """The state as JSON values."""
         return self._state.model_dump(mode="json")
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up the state that `state_dict` gave.
+        """Restore the state that `state_dict` returned.
 
         Raises:
-            pydantic.ValidationError: It is not such a state.
-            InvalidValue: It belongs to other settings.
+            pydantic.ValidationError: The value is not such a state.
+            InvalidValue: The state belongs to other settings.
         """
         loaded = _State.model_validate(dict(state))
         if loaded.settings != self.settings:

@@ -1,4 +1,4 @@
-"""The same schedule for another batch size: the two rules that are in use, and what neither can promise."""
+"""Scaling of a schedule to another batch size: the two common rules, and their caveats."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tuner.errors import InvalidValue
 from tuner.schedules.schedule import Schedule
 
 MAX_BATCH: Final = 10**12
-"""More samples than any batch has."""
-_FAR: Final = 8.0
-"""Ratio of batch sizes from which on a rule is an extrapolation that few have measured."""
+"""Largest batch size."""
+_EXTRAPOLATION_RATIO: Final = 8.0
+"""Ratio of batch sizes from which on a rule extrapolates beyond what the papers measured."""
 
 ScaledFor = Literal["sgd", "adam"]
-"""Kinds of optimizers whose theory differs; as in a workload's description."""
+"""Kinds of optimizers whose theory differs; as `OptimizerKind`."""
 
 
 class ScalingRule(StrEnum):
-    """How the peak learning rate follows the batch size, k being the new one over the old one."""
+    """How the peak learning rate scales with the batch size; k is the new batch size over the old one."""
 
     SQRT = "sqrt"
     """The peak times the square root of k: keeps the noise of Adam's updates the same (arXiv 2205.10287, 1404.5997)."""
@@ -36,26 +36,36 @@ class ScaledSchedule:
     factor: float
     """New peak over old peak."""
     caveats: tuple[str, ...]
-    """What to check or to change beside it, in words; empty only when the batch size stays."""
+    """What to check or to change besides, in sentences; empty only when the batch size stays."""
 
 
 def scaled_to_batch(
     schedule: Schedule, *, rule: ScalingRule, from_batch: int, to_batch: int, optimizer: ScaledFor | None = None
 ) -> ScaledSchedule:
-    """Carry a schedule over to another batch size.
+    """Scale a schedule to another batch size.
 
-    The peak alone changes, and with it everything that is given as a fraction of it. Lengths stay: they are measured
-    in updates, and how many of those the new run has is not known here (`Schedule.compressed` changes it).
+    Only the peak changes, and with it every rate, since all are fractions of the peak. Lengths stay: they are measured
+    in updates, and the number of updates of the new run is not known here (`Schedule.compressed` changes lengths).
 
     Args:
-        schedule: That suits ``from_batch``.
-        rule: How the peak follows.
-        from_batch: Samples of one update so far, over all devices and accumulated micro-batches; 1 to `MAX_BATCH`.
-        to_batch: The same of the new run.
-        optimizer: What trains; with it, the caveats say whether the rule suits it.
+        schedule: A schedule that suits ``from_batch``.
+        rule: How the peak scales.
+        from_batch: Samples per update so far, over all devices and accumulated micro-batches; in [1, 1e12].
+        to_batch: Samples per update of the new run, in the same range.
+        optimizer: Kind of the optimizer; with it, the caveats say whether the rule suits it.
+
+    Returns:
+        The schedule with its new peak, the factor, and caveats.
 
     Raises:
-        InvalidValue: A batch size is out of range, or the new peak would be no positive finite number.
+        InvalidValue: A batch size is out of range, or the new peak is not a positive finite number.
+
+    Example:
+        >>> from tuner.schedules import Cosine, ScalingRule, Schedule, scaled_to_batch
+        >>> schedule = Schedule(peak_lr=0.001, family=Cosine())
+        >>> scaled = scaled_to_batch(schedule, rule=ScalingRule.SQRT, from_batch=256, to_batch=1024, optimizer="adam")
+        >>> scaled.factor, scaled.schedule.peak_lr
+        (2.0, 0.002)
     """
     for field, batch in (("from_batch", from_batch), ("to_batch", to_batch)):
         _check_batch(field, batch)
@@ -83,33 +93,33 @@ def _check_batch(field: str, batch: object) -> None:
 def _caveats(schedule: Schedule, *, rule: ScalingRule, ratio: float, optimizer: ScaledFor | None) -> tuple[str, ...]:
     if ratio == 1:
         return ()
-    found = [
-        _on_the_rule(rule, optimizer=optimizer),
+    caveats = [
+        _rule_caveat(rule, optimizer=optimizer),
         f"The same data makes {1 / ratio:.4g} times as many updates. The schedule's lengths are unchanged: use it with "
         "the new run's total_steps, and compress it to them first if it holds lengths in updates.",
     ]
     if optimizer != "sgd":
-        found.append(
+        caveats.append(
             f"With Adam and its kin the rule goes with 1 - beta times {ratio:.4g} for both betas and epsilon over "
             f"{math.sqrt(ratio):.4g} (arXiv 2205.10287); leave them only if the change is small."
         )
     if ratio > 1:
-        found.append(
+        caveats.append(
             "Above the critical batch size, which grows while the loss falls, a larger batch saves no updates and the "
             "rule asks for too much (arXiv 1812.06162)."
         )
         if schedule.warmup.shape == "none" and schedule.family.starts_at_peak:
-            found.append("It begins at its peak, which is higher now: give it a warm-up (arXiv 1706.02677).")
-    if max(ratio, 1 / ratio) >= _FAR:
-        found.append(f"The batch sizes are {max(ratio, 1 / ratio):.4g} times apart: this is far from what was tuned.")
-    found.append("Weight decay that is multiplied by the learning rate, as AdamW's is in PyTorch, changes with it.")
-    found.append(
+            caveats.append("It begins at its peak, which is higher now: give it a warm-up (arXiv 1706.02677).")
+    if max(ratio, 1 / ratio) >= _EXTRAPOLATION_RATIO:
+        caveats.append(f"The batch sizes are {max(ratio, 1 / ratio):.4g} times apart: this is far from what was tuned.")
+    caveats.append("Weight decay that is multiplied by the learning rate, as AdamW's is in PyTorch, changes with it.")
+    caveats.append(
         "No rule replaces a measurement: tune again around the new peak, or try at least half and twice of it."
     )
-    return tuple(found)
+    return tuple(caveats)
 
 
-def _on_the_rule(rule: ScalingRule, *, optimizer: ScaledFor | None) -> str:
+def _rule_caveat(rule: ScalingRule, *, optimizer: ScaledFor | None) -> str:
     match (rule, optimizer):
         case (ScalingRule.LINEAR, "adam"):
             return "The linear rule is SGD's. With Adam it overshoots for larger batches: use the square root rule."

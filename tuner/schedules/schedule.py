@@ -1,4 +1,4 @@
-"""A learning-rate schedule as a value: what is searched for, stored, sent, trained with and exported."""
+"""A learning-rate schedule as a value, which studies search for, stores keep and trainings follow."""
 
 from __future__ import annotations
 
@@ -16,29 +16,44 @@ from tuner.schedules.values import Array, Finite, Positive, Value
 from tuner.schedules.warmup import Warmup
 
 MIN_WARMUP: Final = 10
-"""Updates that compression leaves of a warm-up, unless told otherwise."""
+"""Default of the warm-up updates that compression preserves."""
 
 _BLOCK: Final = 8192
-"""Updates computed at a time: few enough that what is in between stays in the processor's cache."""
+"""Updates per block: few enough that intermediate arrays stay in the processor's cache."""
 
 
 class Schedule(Value):
-    """The learning rate of every update of a run, whatever the run's length.
+    """The learning rate of every update of a run, for runs of any length.
 
     Of T updates, numbered from 0, the first W are the warm-up; the family shapes the rest, over the progress
-    ``p = (u - W) / (T - W)`` in [0, 1). From update T on the rate is the one at p = 1, for ever.
+    ``p = (u - W) / (T - W)`` in [0, 1). From update T on the rate stays at the value for p = 1.
+
+    Raises:
+        pydantic.ValidationError: A value is out of range; the error names field, value and what is allowed.
+
+    Example:
+        >>> from tuner import Schedule, Warmup
+        >>> from tuner.schedules import Wsd
+        >>> warmup = Warmup(shape="linear", fraction=0.2)
+        >>> schedule = Schedule(peak_lr=0.1, family=Wsd(cooldown=0.5, shape="linear"), warmup=warmup)
+        >>> schedule.lrs(10).round(3).tolist()
+        [0.05, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.075, 0.05, 0.025]
+        >>> schedule.lr(10, total_steps=10)
+        0.0
+        >>> Schedule.from_json(schedule.to_json()) == schedule
+        True
     """
 
     version: Literal[1] = 1
     peak_lr: Positive
-    """The highest learning rate, which a warm-up ends at."""
+    """The highest learning rate, above 0; the warm-up ends at it."""
     family: Family
     warmup: Warmup = Warmup()
     floor: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
-    """Fraction of the peak below which the rate does not fall after the warm-up, and where a descent ends."""
+    """Fraction of the peak in [0, 1) that bounds the rate from below after the warm-up, and where an annealing ends."""
 
     @model_validator(mode="after")
-    def _warmup_leads_to_the_family(self) -> Self:
+    def _check_warmup(self) -> Self:
         if self.warmup.shape != "none" and not self.family.starts_at_peak:
             raise InvalidValue(
                 "warmup.shape",
@@ -54,16 +69,16 @@ class Schedule(Value):
             total_steps: Updates of the run, T, at least 1.
 
         Returns:
-            float64 ``[total_steps]``, a fresh array.
+            float64 ``[total_steps]``, a new array.
 
         Raises:
             InvalidValue: The schedule does not fit into so few updates, or ``total_steps`` is below 1.
         """
-        _check_steps("total_steps", total_steps, least=1)
+        _check_steps("total_steps", total_steps, minimum=1)
         lrs = np.empty(total_steps)
         for first in range(0, total_steps, _BLOCK):
             block = np.arange(float(first), min(first + _BLOCK, total_steps))
-            lrs[first : first + _BLOCK] = self._at(block, total_steps=total_steps)
+            lrs[first : first + _BLOCK] = self._rates(block, total_steps=total_steps)
         return lrs
 
     def lr(self, step: int, *, total_steps: int) -> float:
@@ -76,37 +91,37 @@ class Schedule(Value):
         Raises:
             InvalidValue: As for `lrs`, or ``step`` is negative.
         """
-        _check_steps("step", step, least=0)
-        _check_steps("total_steps", total_steps, least=1)
-        return float(self._at(np.array([float(min(step, total_steps))]), total_steps=total_steps)[0])
+        _check_steps("step", step, minimum=0)
+        _check_steps("total_steps", total_steps, minimum=1)
+        return float(self._rates(np.array([float(min(step, total_steps))]), total_steps=total_steps)[0])
 
     def compressed(self, to_steps: int, *, from_steps: int, min_warmup: int = MIN_WARMUP) -> Schedule:
         """The same schedule for a run of another length, shorter or longer.
 
-        The peak and the floor stay, and so does everything that is given as a fraction. Lengths in updates scale with
-        what they are measured in: the warm-up with the run, the family's with the stretch after the warm-up (which is
-        the same, unless the warm-up is kept from shrinking). So the rate at a given progress stays the same.
+        The peak, the floor and all fractions stay. Lengths in updates scale: the warm-up with the run, the family's
+        lengths with the updates after the warm-up (by the same ratio, unless ``min_warmup`` applies). So the rate at
+        any progress stays the same.
 
         Args:
             to_steps: Updates of the new run, at least 1.
             from_steps: Updates of the run that the schedule was made for, at least 1.
-            min_warmup: The warm-up keeps at least so many updates where it had them, as long as that is no more than
-                half of the new run.
+            min_warmup: The warm-up keeps at least so many updates where it had them, up to half of the new run. At
+                least 0.
 
         Raises:
             InvalidValue: The schedule does not fit into ``from_steps``, or an argument is out of range.
         """
-        _check_steps("to_steps", to_steps, least=1)
-        _check_steps("from_steps", from_steps, least=1)
-        _check_steps("min_warmup", min_warmup, least=0)
-        self.lr(0, total_steps=from_steps)  # refuses what does not fit
+        _check_steps("to_steps", to_steps, minimum=1)
+        _check_steps("from_steps", from_steps, minimum=1)
+        _check_steps("min_warmup", min_warmup, minimum=0)
+        self.lr(0, total_steps=from_steps)  # raises when the schedule does not fit
         warmup = self.warmup.compressed(to_steps, from_steps=from_steps, min_warmup=min_warmup)
         ratio = (to_steps - warmup.length(to_steps)) / (from_steps - self.warmup.length(from_steps))
         return self.model_copy(update={"warmup": warmup, "family": self.family.scaled(ratio)})
 
     @property
     def is_compressible(self) -> bool:
-        """True: the rate depends on the update alone (see `ReduceOnPlateau` for the kind where it does not)."""
+        """True: the rate depends on the update alone, unlike that of a `ReduceOnPlateau`."""
         return True
 
     @classmethod
@@ -114,7 +129,7 @@ class Schedule(Value):
         """The schedule that `to_json` wrote.
 
         Raises:
-            pydantic.ValidationError: It is not a schedule; the error names every field, value and range.
+            pydantic.ValidationError: The text is not a schedule; the error names every field, value and range.
         """
         return cls.model_validate_json(text)
 
@@ -130,12 +145,12 @@ class Schedule(Value):
 
     @property
     def label(self) -> str:
-        """The schedule for people: ``"wsd 1-sqrt cooldown 40 %, peak 1.0e-02, warm-up 5 %"``."""
+        """The schedule as text: ``"wsd 1-sqrt cooldown 40 %, peak 1.0e-02, warm-up 5 %"``."""
         floor = f"floor {percent(self.floor)}" if self.floor else ""
         parts = (self.family.label, f"peak {self.peak_lr:.1e}", self.warmup.label, floor)
         return ", ".join(part for part in parts if part)
 
-    def _at(self, steps: Array, *, total_steps: int) -> Array:
+    def _rates(self, steps: Array, *, total_steps: int) -> Array:
         """Learning rates at ascending ``steps``, each in [0, total_steps]."""
         warmup = self.warmup.length(total_steps)
         split = int(np.searchsorted(steps, warmup))
@@ -144,6 +159,6 @@ class Schedule(Value):
         return self.peak_lr * np.concatenate((rise, rest))
 
 
-def _check_steps(field: str, value: object, *, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InvalidValue(field, value=value, allowed=f"a whole number of at least {least}")
+def _check_steps(field: str, value: object, *, minimum: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < minimum:
+        raise InvalidValue(field, value=value, allowed=f"a whole number of at least {minimum}")

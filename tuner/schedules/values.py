@@ -1,4 +1,4 @@
-"""What every part of a schedule has in common: it is a frozen value, and its numbers are finite."""
+"""Base types of all parts of a schedule: frozen values with finite numbers."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 Array = NDArray[np.float64]
 
 
-def _without_sign_of_zero(value: float) -> float:
+def _normalize_zero(value: float) -> float:
     return value + 0.0
 
 
-Finite = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(_without_sign_of_zero)]
-"""A number as given: no text, no truth value, no NaN, no infinity. -0.0 becomes 0.0: equal values have equal JSON."""
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(_normalize_zero)]
+"""A finite number; text and booleans are refused. -0.0 becomes 0.0, so that equal values have equal JSON."""
 Positive = Annotated[Finite, Field(gt=0)]
 Factor = Annotated[Finite, Field(ge=0, le=1)]
 """A learning rate as a fraction of the peak."""
 
 
 class Value(BaseModel):
-    """A frozen, hashable value that refuses what it does not know."""
+    """A frozen, hashable value that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

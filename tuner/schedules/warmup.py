@@ -1,4 +1,4 @@
-"""The rise to the peak at the start of a run."""
+"""The warm-up at the start of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WarmupShape = Literal["none", "linear", "cosine", "exponential", "constant"]
 
 
 class Warmup(Value):
-    """The first W updates of a run, which end at the peak.
+    """The first W updates of a run, at the end of which the rate is the peak.
 
     With ``x = (u + 1) / W`` for the update u in [0, W) and the start factor s, the fraction of the peak is
 
@@ -24,19 +24,28 @@ class Warmup(Value):
     - exponential: ``s^(1 - x)``;
     - constant: ``s``, then the peak from update W on.
 
-    So the rate is never 0, and all but ``constant`` reach the peak at update W - 1.
+    So the rate is never 0, and all shapes but ``constant`` reach the peak at update W - 1.
+
+    Example:
+        >>> from tuner import Schedule, Warmup
+        >>> from tuner.schedules import Constant
+        >>> warmup = Warmup(shape="linear", fraction=0.4)
+        >>> warmup.length(10)
+        4
+        >>> Schedule(peak_lr=1.0, family=Constant(), warmup=warmup).lrs(10).round(2).tolist()
+        [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
     shape: WarmupShape = "none"
     fraction: Annotated[Finite, Field(ge=0, lt=1)] | None = None
-    """Of the whole run: ``W = round(fraction * T)``, half to even, at least 1 unless the fraction is 0."""
+    """Fraction of the whole run: ``W = round(fraction * T)``, half to even, at least 1 unless the fraction is 0."""
     updates: int | None = Field(default=None, ge=0, strict=True)
-    """W itself."""
+    """W itself, in updates."""
     start_factor: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
-    """Where the ramp comes from, as a fraction of the peak; greater than 0 for ``exponential`` and ``constant``."""
+    """s, the fraction of the peak that the ramp starts from; above 0 for ``exponential`` and ``constant``."""
 
     @model_validator(mode="after")
-    def _one_length(self) -> Self:
+    def _check_length(self) -> Self:
         given = [name for name in ("fraction", "updates") if getattr(self, name) is not None]
         if self.shape == "none":
             if given or self.start_factor:
@@ -101,7 +110,7 @@ class Warmup(Value):
 
     @property
     def label(self) -> str:
-        """For people: ``"warm-up 5 %"``, ``"cosine warm-up 100 updates"``; empty when there is none."""
+        """As text: ``"warm-up 5 %"``, ``"cosine warm-up 100 updates"``; empty when there is none."""
         if self.shape == "none":
             return ""
         kind = "" if self.shape == "linear" else f"{self.shape} "

@@ -22,7 +22,13 @@ _WITHOUT_FLOOR: Final = "constant"
 
 
 class OptimizerKind(StrEnum):
-    """Kinds of optimizers, by the range of their peak learning rates."""
+    """Kinds of optimizers, by the range of their peak learning rates.
+
+    Example:
+        >>> from tuner import OptimizerKind
+        >>> [kind.value for kind in OptimizerKind]
+        ['sgd', 'adam']
+    """
 
     SGD = "sgd"
     """Stochastic gradient descent, with or without momentum."""

@@ -17,7 +17,15 @@ def derived_seed(seed: int, *parts: str | int) -> int:
 
 
 def step_generator(seed: int, *parts: str | int) -> torch.Generator:
-    """A CPU generator of its own for these arguments, for random draws that belong to one update."""
+    """A CPU generator of its own for these arguments, for random draws that belong to one update.
+
+    Example:
+        >>> import torch
+        >>> from tuner import step_generator
+        >>> draws = [torch.rand(3, generator=step_generator(0, "augment", step)) for step in (7, 7, 8)]
+        >>> torch.equal(draws[0], draws[1]), torch.equal(draws[0], draws[2])
+        (True, False)
+    """
     return torch.Generator().manual_seed(derived_seed(seed, *parts))
 
 
@@ -34,6 +42,13 @@ class ShuffledBatches:
 
     Raises:
         InvalidValue: ``batch_size`` outside [1, rows].
+
+    Example:
+        >>> import torch
+        >>> from tuner import ShuffledBatches
+        >>> rows = ShuffledBatches(10, batch_size=5, seed=0, device=torch.device("cpu"))
+        >>> sorted(torch.cat([rows.indices(0), rows.indices(1)]).tolist())
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
 
     def __init__(self, rows: int, *, batch_size: int, seed: int, device: torch.device) -> None:

@@ -19,7 +19,23 @@ Batch = Any
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """The parts of one training, built on its device."""
+    """The parts of one training, built on its device.
+
+    Example:
+        >>> import torch
+        >>> from tuner import Declaration
+        >>> x = torch.linspace(-1, 1, 8)[:, None]
+        >>> model = torch.nn.Linear(1, 1)
+        >>> parts = Declaration(
+        ...     model=model,
+        ...     optimizer=torch.optim.SGD(model.parameters(), lr=1.0),
+        ...     batch=lambda step: x[step % 8],
+        ...     loss=lambda model, batch: ((model(batch) - 2 * batch) ** 2).mean(),
+        ...     evaluate=lambda model: ((model(x) - 2 * x) ** 2).mean().item(),
+        ... )
+        >>> parts.loss(parts.model, parts.batch(0)).shape
+        torch.Size([])
+    """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer

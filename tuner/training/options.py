@@ -11,7 +11,16 @@ from tuner.validation import allowed_by, one_of_names
 
 
 class WorkloadOptions(BaseModel):
-    """Base of a workload's options. Every field needs a default, a description that names the unit, and its range."""
+    """Base of a workload's options. Every field needs a default, a description that names the unit, and its range.
+
+    Example:
+        >>> from pydantic import Field
+        >>> from tuner import WorkloadOptions
+        >>> class MyOptions(WorkloadOptions):
+        ...     width: int = Field(default=64, ge=1, le=4096, description="Units of the hidden layer.")
+        >>> MyOptions(width=128)
+        MyOptions(width=128)
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -27,6 +27,17 @@ class RunStopped(BaseException):
 
     Not an `Exception`, like `KeyboardInterrupt`, so that ``except Exception`` in a training loop lets it pass. Whoever
     wants to write a last checkpoint catches it and raises it again.
+
+    Example:
+        >>> from tuner import RunStopped
+        >>> def train(run):
+        ...     try:
+        ...         run.report(100, val_loss=0.5)
+        ...     except RunStopped:
+        ...         ...  # write a last checkpoint
+        ...         raise
+        >>> issubclass(RunStopped, Exception)
+        False
     """
 
 
@@ -47,6 +58,18 @@ class TrainingRun(ABC):
         device: Where to train, as torch names it.
         snapshot_dir: A folder for checkpoints of the code's own. When an attempt at this run is cut off, the next one
             on the same disk finds there what the last one wrote. It is deleted when the run is over.
+
+    Example:
+        `tuner.sdk.run` returns a run that works without the tuner:
+
+        >>> import logging
+        >>> from tuner.sdk import run
+        >>> this = run(total_steps=100)
+        >>> this.evaluate_at
+        (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+        >>> this.lr(4)
+        0.001
+        >>> this.report(100, val_loss=0.25)
     """
 
     def __init__(self, *, schedule: Schedule, total_steps: int, seed: int, device: str, snapshot_dir: Path) -> None:

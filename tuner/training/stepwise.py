@@ -9,7 +9,25 @@ from torch import Tensor
 
 @runtime_checkable
 class StepwiseTraining(Protocol):
-    """One training that makes its own updates, built on its device with its seed."""
+    """One training that makes its own updates, built on its device with its seed.
+
+    Example:
+        >>> from tuner import StepwiseTraining
+        >>> class Quadratic:
+        ...     x = 1.0
+        ...     def train_step(self, step, lr):
+        ...         loss = self.x**2
+        ...         self.x -= lr * 2 * self.x
+        ...         return loss
+        ...     def validate(self):
+        ...         return self.x**2
+        ...     def state_dict(self):
+        ...         return {"x": self.x}
+        ...     def load_state_dict(self, state):
+        ...         self.x = state["x"]
+        >>> isinstance(Quadratic(), StepwiseTraining)
+        True
+    """
 
     def train_step(self, step: int, lr: float) -> float | Tensor:
         """Make update ``step`` (0-based) at learning rate ``lr``.

@@ -68,7 +68,32 @@ class Workload(ABC):
 
 
 class StepwiseWorkload(Workload):
-    """A workload that makes its own updates: implement `start`."""
+    """A workload that makes its own updates: implement `start`.
+
+    Example:
+        >>> from tuner import OptimizerKind, StepwiseWorkload
+        >>> class Training:
+        ...     x = 1.0
+        ...     def train_step(self, step, lr):
+        ...         loss = self.x**2
+        ...         self.x -= lr * 2 * self.x
+        ...         return loss
+        ...     def validate(self):
+        ...         return self.x**2
+        ...     def state_dict(self):
+        ...         return {"x": self.x}
+        ...     def load_state_dict(self, state):
+        ...         self.x = state["x"]
+        >>> class Quadratic(StepwiseWorkload):
+        ...     name, version, default_steps = "quadratic", "1", 20
+        ...     description = "Gradient descent on the square of x; the validation loss is the square of x."
+        ...     optimizer = OptimizerKind.SGD
+        ...     def start(self, options, *, seed, device):
+        ...         return Training()
+        >>> training = Quadratic().start(None, seed=0, device="cpu")
+        >>> training.train_step(0, lr=0.25), training.validate()
+        (1.0, 0.25)
+    """
 
     level: ClassVar[Level] = Level.STEPWISE
 
@@ -84,7 +109,32 @@ class StepwiseWorkload(Workload):
 
 
 class DeclaredWorkload(StepwiseWorkload):
-    """A workload whose loop belongs to the engine: implement `declare`."""
+    """A workload whose loop belongs to the engine: implement `declare`.
+
+    Example:
+        >>> import torch
+        >>> from tuner import Declaration, DeclaredWorkload, OptimizerKind
+        >>> class Line(DeclaredWorkload):
+        ...     name, version, default_steps = "line", "1", 20
+        ...     description = "A line through points of a line; mean squared error of these points."
+        ...     optimizer = OptimizerKind.SGD
+        ...     def declare(self, options, *, seed, device):
+        ...         x = torch.linspace(-1, 1, 8, device=device)[:, None]
+        ...         model = torch.nn.Linear(1, 1).to(device)
+        ...         error = torch.nn.MSELoss()
+        ...         return Declaration(
+        ...             model=model,
+        ...             optimizer=torch.optim.SGD(model.parameters(), lr=1.0),  # the schedule sets the rate
+        ...             batch=lambda step: x[step % 8],
+        ...             loss=lambda model, batch: error(model(batch), 2 * batch),
+        ...             evaluate=lambda model: error(model(x), 2 * x).item(),
+        ...         )
+        >>> training = Line().start(None, seed=0, device=torch.device("cpu"))
+        >>> before = training.validate()
+        >>> losses = [training.train_step(step, lr=0.1) for step in range(20)]
+        >>> training.validate() < before
+        True
+    """
 
     level: ClassVar[Level] = Level.DECLARED
 
@@ -98,7 +148,24 @@ class DeclaredWorkload(StepwiseWorkload):
 
 
 class OpaqueWorkload(Workload):
-    """A workload that owns its loop: implement `train`. Its runs are always trained whole."""
+    """A workload that owns its loop: implement `train`. Its runs are always trained whole.
+
+    Example:
+        >>> from tuner import OpaqueWorkload, OptimizerKind, tune
+        >>> class Quadratic(OpaqueWorkload):
+        ...     name, version, default_steps = "quadratic", "1", 20
+        ...     description = "Gradient descent on the square of x; the validation loss is the square of x."
+        ...     optimizer = OptimizerKind.SGD
+        ...     def train(self, run, options):
+        ...         x = 1.0
+        ...         for step in range(run.total_steps):
+        ...             x -= run.lr(step) * 2 * x
+        ...             if step + 1 in run.evaluate_at:
+        ...                 run.report(step + 1, val_loss=x**2)
+        >>> report = tune(Quadratic(), trials=3, search={"confirm_seeds": 0}, device="cpu")
+        >>> report.best.search_loss < 1.0
+        True
+    """
 
     level: ClassVar[Level] = Level.OPAQUE
 

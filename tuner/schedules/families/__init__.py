@@ -1,4 +1,4 @@
-"""The families of schedules: what happens between the warm-up and the end of the run."""
+"""The families of schedules: the shape between the warm-up and the end of the run."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ AnyFamily = (
     | Segments
 )
 Family = Annotated[AnyFamily, Field(discriminator="name")]
-"""Any family; as JSON, an object whose ``name`` tells which."""
+"""Any family; as JSON, an object with the family's ``name``."""
 
 FAMILIES: Final[dict[str, type[BaseFamily]]] = {
     family.model_fields["name"].default: family for family in get_args(AnyFamily)
 }
-"""Every family by its name."""
+"""Every family class by its name."""
 
 __all__ = [
     "FAMILIES",

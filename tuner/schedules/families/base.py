@@ -1,4 +1,4 @@
-"""What a family of schedules is."""
+"""The interface of a family of schedules."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tuner.schedules.values import Array, Value
 
 
 class ScalableValue(Value):
-    """A piece of a schedule that may hold spans."""
+    """A part of a schedule that may hold lengths."""
 
     def scaled(self, ratio: float) -> Self:
-        """The same piece in a stretch ``ratio`` times as long: spans in updates or epochs scale, the rest stays."""
+        """The same part in a run ``ratio`` times as long: lengths in updates or epochs scale, everything else stays."""
         fields = {name: _scaled(getattr(self, name), ratio=ratio) for name in type(self).model_fields}
         return self.model_copy(update=fields)
 
 
 class BaseFamily(ScalableValue):
-    """A shape of the stretch after the warm-up."""
+    """The shape of a schedule after the warm-up."""
 
     name: str
 
@@ -28,9 +28,12 @@ class BaseFamily(ScalableValue):
         """Fractions of the peak.
 
         Args:
-            t: Updates since the end of the warm-up, ascending, each in [0, n]; n stands for the end of the run.
-            n: Updates of the stretch, at least 1.
-            floor: Fraction of the peak in [0, 1) below which no value lies, and where a descent ends.
+            t: Updates since the end of the warm-up, ascending, each in [0, n]; n is the end of the run. ``[k]``.
+            n: Updates after the warm-up, at least 1.
+            floor: Fraction of the peak in [0, 1) that bounds the values from below, and where an annealing ends.
+
+        Returns:
+            float64 ``[k]``, each in [0, 1].
 
         Raises:
             InvalidValue: A length or position does not fit into n updates.
@@ -38,12 +41,12 @@ class BaseFamily(ScalableValue):
 
     @property
     def starts_at_peak(self) -> bool:
-        """Whether the value at ``t = 0`` is the peak, as a warm-up before it takes for granted."""
+        """Whether the value at ``t = 0`` is the peak, which a warm-up requires."""
         return True
 
     @property
     def label(self) -> str:
-        """A few words for people, without the peak, the warm-up and the floor."""
+        """A short description for people, without the peak, the warm-up and the floor."""
         return self.name.replace("_", " ")
 
 

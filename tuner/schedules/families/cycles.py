@@ -1,4 +1,4 @@
-"""Families that go up as well as down. Their cycles fill the run, so that it ends at the bottom of the last one."""
+"""Families that rise again. Their cycles fill the run, so that it ends at the bottom of the last one."""
 
 from __future__ import annotations
 
@@ -9,33 +9,41 @@ from pydantic import Field, model_validator
 
 from tuner.errors import InvalidValue
 from tuner.schedules import curves
-from tuner.schedules.curves import Curve, between
+from tuner.schedules.curves import Curve, interpolate
 from tuner.schedules.families.base import BaseFamily
-from tuner.schedules.lengths import Length, fitting, snapped, span_text
+from tuner.schedules.lengths import Length, snap_to_integer, span_text, updates_within
 from tuner.schedules.values import Array, Factor, Finite
 
 Cycles = Annotated[int, Field(ge=1, le=1000, strict=True)]
 _OpenUnit = Annotated[Finite, Field(gt=0, lt=1)]
-_WAYS: Final[dict[str, Curve]] = {"cosine": curves.cosine, "linear": curves.linear}
+_CURVES: Final[dict[str, Curve]] = {"cosine": curves.cosine, "linear": curves.linear}
 
 
 class Sgdr(BaseFamily):
     """Cosine with warm restarts: in each cycle, ``(1 + cos(pi x)) / 2`` (Loshchilov and Hutter, arXiv 1608.03983).
 
     Cycle i has ``n multiplier^i / (1 + multiplier + ... + multiplier^(cycles - 1))`` updates.
+
+    Example:
+        At updates 0, W - 1, W, the middle of the rest (a restart) and T - 1, for W = 10 and T = 110:
+
+        >>> from tuner.schedules import Schedule, Sgdr, Warmup
+        >>> schedule = Schedule(peak_lr=1.0, family=Sgdr(cycles=2), warmup=Warmup(shape="linear", updates=10))
+        >>> [round(schedule.lr(u, total_steps=110), 4) for u in (0, 9, 10, 60, 109)]
+        [0.1, 1.0, 1.0, 1.0, 0.001]
     """
 
     name: Literal["sgdr"] = "sgdr"
     cycles: Cycles = 2
     multiplier: Annotated[Finite, Field(ge=1, le=10)] = 1.0
-    """Length of a cycle over that of the one before."""
+    """Ratio of the lengths of successive cycles."""
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
         edges = cycle_edges(self, n=n)
         cycle = np.searchsorted(edges[1:-1], t, side="right")
         x = (t - edges[cycle]) / (edges[cycle + 1] - edges[cycle])
-        return between(1.0, floor, curves.cosine(x))
+        return interpolate(1.0, floor, curves.cosine(x))
 
     @property
     def label(self) -> str:
@@ -45,35 +53,43 @@ class Sgdr(BaseFamily):
 
 
 def cycle_edges(family: Sgdr, *, n: int) -> Array:
-    """Where the cycles begin, in updates after the warm-up, and then the end of the last; ``[cycles + 1]``."""
+    """Start of every cycle, in updates after the warm-up, and the end of the last: float64 ``[cycles + 1]``."""
     lengths = family.multiplier ** np.arange(1.0 - family.cycles, 1.0)
     ends = np.cumsum(lengths / lengths.sum()) * n
-    return np.array([0.0, *(snapped(end) for end in ends[:-1]), n])
+    return np.array([0.0, *(snap_to_integer(end) for end in ends[:-1]), n])
 
 
 class OneCycle(BaseFamily):
-    """Up from the start factor to the peak over ``rise``, then down to the floor (Smith, arXiv 1708.07120).
+    """From the start factor up to the peak over ``rise``, then down to the floor (Smith, arXiv 1708.07120).
 
     It has its own rise, so it refuses a warm-up.
+
+    Example:
+        At updates 0, 9, 10 (the peak), the middle of the descent and T - 1, for T = 110:
+
+        >>> from tuner.schedules import OneCycle, Schedule, Updates
+        >>> schedule = Schedule(peak_lr=1.0, family=OneCycle(rise=Updates(updates=10)))
+        >>> [round(schedule.lr(u, total_steps=110), 4) for u in (0, 9, 10, 60, 109)]
+        [0.04, 0.9765, 1.0, 0.5, 0.0002]
     """
 
     name: Literal["one_cycle"] = "one_cycle"
     rise: Length = 0.3
-    """Updates until the peak; less than the whole run."""
+    """Length of the rise to the peak; less than the whole run."""
     start_factor: Factor = 0.04
-    """Of the peak, at update 0."""
+    """Fraction of the peak at update 0."""
     shape: Literal["cosine", "linear"] = "cosine"
-    """Of both ways."""
+    """Curve of both the rise and the descent."""
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
-        rise = fitting(self.rise, of=n, field="family.rise")
+        rise = updates_within(self.rise, of=n, field="family.rise")
         if rise == n:
             raise InvalidValue("family.rise", value=span_text(self.rise), allowed=f"less than the run of {n} updates")
-        way = _WAYS[self.shape]
+        curve = _CURVES[self.shape]
         peak = int(np.searchsorted(t, rise))
-        up = between(max(self.start_factor, floor), 1.0, way(t[:peak] / rise))
-        down = between(1.0, floor, way(1.0 - (n - t[peak:]) / (n - rise)))
+        up = interpolate(max(self.start_factor, floor), 1.0, curve(t[:peak] / rise))
+        down = interpolate(1.0, floor, curve(1.0 - (n - t[peak:]) / (n - rise)))
         return np.concatenate((up, down))
 
     @property
@@ -90,18 +106,26 @@ class OneCycle(BaseFamily):
 class Cyclic(BaseFamily):
     """Triangles between the floor and the peak (Smith, arXiv 1506.01186).
 
-    In cycle i, with x in [0, 1) the share of it that has passed, the triangle is ``x / rise`` and then
+    In cycle i, with progress x in [0, 1) within the cycle, the triangle is ``x / rise`` and then
     ``(1 - x) / (1 - rise)``. Its height is 1 (triangular), ``1 / 2^i`` (triangular2) or ``gamma^(i + x)`` (exp_range).
     It starts at the bottom, so it refuses a warm-up.
+
+    Example:
+        At updates 0, 9, 10, 60 (early in the second cycle) and T - 1, for T = 110:
+
+        >>> from tuner.schedules import Cyclic, Schedule
+        >>> schedule = Schedule(peak_lr=1.0, family=Cyclic(cycles=2))
+        >>> [round(schedule.lr(u, total_steps=110), 4) for u in (0, 9, 10, 60, 109)]
+        [0.0, 0.3273, 0.3636, 0.1818, 0.0364]
     """
 
     name: Literal["cyclic"] = "cyclic"
     cycles: Cycles = 4
     rise: _OpenUnit = 0.5
-    """Share of a cycle that goes up."""
+    """Fraction of a cycle that rises."""
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
     gamma: _OpenUnit | None = None
-    """Height of a cycle over that of the one before; for ``exp_range`` alone."""
+    """Ratio of the heights of successive cycles; for ``exp_range`` alone."""
 
     @model_validator(mode="after")
     def _gamma_for_exp_range(self) -> Self:
@@ -112,15 +136,15 @@ class Cyclic(BaseFamily):
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
-        passed = t * self.cycles / n
-        cycle = np.minimum(np.floor(passed), self.cycles - 1.0)
-        x = passed - cycle
+        position = t * self.cycles / n
+        cycle = np.minimum(np.floor(position), self.cycles - 1.0)
+        x = position - cycle
         height = np.minimum(x / self.rise, (1.0 - x) / (1.0 - self.rise))
         if self.mode == "triangular2":
             height = np.ldexp(height, -cycle.astype(np.int64))
         elif self.gamma is not None:
-            height = height * np.exp(np.log(self.gamma) * passed)
-        return between(1.0, floor, height)
+            height = height * np.exp(np.log(self.gamma) * position)
+        return interpolate(1.0, floor, height)
 
     @property
     def starts_at_peak(self) -> bool:

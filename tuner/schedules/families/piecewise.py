@@ -1,4 +1,4 @@
-"""Families that are put together by hand, so that a new shape needs no new family."""
+"""Families that are composed of knots or segments, so that a new shape needs no new family."""
 
 from __future__ import annotations
 
@@ -11,31 +11,42 @@ from pydantic import Field, model_validator
 
 from tuner.errors import InvalidValue
 from tuner.schedules import curves
-from tuner.schedules.curves import Curve, between
+from tuner.schedules.curves import Curve, interpolate
 from tuner.schedules.families.base import BaseFamily, ScalableValue
-from tuner.schedules.lengths import ROUNDING, Length, Span, fitting, in_updates, snapped
+from tuner.schedules.lengths import TOLERANCE, Length, Span, in_updates, snap_to_integer, updates_within
 from tuner.schedules.values import Array, Factor, Positive
 
 SegmentKind = Literal["constant", "linear", "cosine", "1-sqrt", "rex", "polynomial", "exponential"]
 
 
 class Knot(ScalableValue):
-    """A point that a piecewise linear schedule goes through."""
+    """A point of a piecewise linear schedule."""
 
     at: Span
-    """Counted from the end of the warm-up."""
+    """Position, counted from the end of the warm-up."""
     factor: Factor
+    """The rate there, as a fraction of the peak."""
 
 
 class PiecewiseLinear(BaseFamily):
-    """Straight lines from knot to knot; level before the first and after the last."""
+    """Linear interpolation between knots; constant before the first and after the last.
+
+    Example:
+        At updates 0, W - 1, W, the middle of the rest and T - 1, for W = 10 and T = 110:
+
+        >>> from tuner.schedules import Knot, PiecewiseLinear, Schedule, Warmup
+        >>> family = PiecewiseLinear(knots=(Knot(at=0.0, factor=1.0), Knot(at=1.0, factor=0.2)))
+        >>> schedule = Schedule(peak_lr=1.0, family=family, warmup=Warmup(shape="linear", updates=10))
+        >>> [round(schedule.lr(u, total_steps=110), 4) for u in (0, 9, 10, 60, 109)]
+        [0.1, 1.0, 1.0, 0.6, 0.208]
+    """
 
     name: Literal["piecewise_linear"] = "piecewise_linear"
     knots: tuple[Knot, ...] = Field(min_length=2, max_length=100)
     """Each later than the one before."""
 
     @model_validator(mode="after")
-    def _in_order(self) -> Self:
+    def _check_knots(self) -> Self:
         fractions = [knot.at for knot in self.knots if isinstance(knot.at, float)]
         if len(fractions) == len(self.knots):
             _check_order(fractions)
@@ -43,9 +54,9 @@ class PiecewiseLinear(BaseFamily):
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
-        places = [fitting(knot.at, of=n, field="family.knots") for knot in self.knots]
-        _check_order(places)
-        return np.maximum(np.interp(t, places, [knot.factor for knot in self.knots]), floor)
+        positions = [updates_within(knot.at, of=n, field="family.knots") for knot in self.knots]
+        _check_order(positions)
+        return np.maximum(np.interp(t, positions, [knot.factor for knot in self.knots]), floor)
 
     @property
     def starts_at_peak(self) -> bool:
@@ -59,21 +70,21 @@ class PiecewiseLinear(BaseFamily):
 
 
 class Segment(ScalableValue):
-    """A stretch of a schedule: from ``start`` to ``end`` along a curve."""
+    """Part of a schedule: from factor ``start`` to factor ``end`` along a curve."""
 
     kind: SegmentKind
     length: Length | None = None
-    """All that the others leave, when absent."""
+    """The updates that the other segments leave, when absent."""
     start: Factor
     end: Factor
     """Equal to ``start`` for ``constant``."""
     power: Annotated[Positive, Field(le=100)] | None = None
-    """For ``polynomial`` alone, where it must be given."""
+    """For ``polynomial`` alone, where it is required."""
     rate: Annotated[Positive, Field(le=100)] | None = None
     """For ``exponential`` alone; ``ln(start / end)`` makes a geometric descent, and ``ln(100)`` is the default."""
 
     @model_validator(mode="after")
-    def _fields_of_the_kind(self) -> Self:
+    def _check_fields(self) -> Self:
         if (self.power is None) == (self.kind == "polynomial"):
             allowed = "given" if self.power is None else "absent"
             raise InvalidValue("power", value=self.power, allowed=f"{allowed} when the kind is {self.kind!r}")
@@ -84,8 +95,8 @@ class Segment(ScalableValue):
         return self
 
     def factors(self, x: Array) -> Array:
-        """Fractions of the peak after the shares ``x`` of the segment."""
-        return between(self.start, self.end, self._curve(x))
+        """Fractions of the peak at progress ``x`` in [0, 1] within the segment."""
+        return interpolate(self.start, self.end, self._curve(x))
 
     @property
     def _curve(self) -> Curve:
@@ -105,14 +116,28 @@ class Segment(ScalableValue):
 
 
 class Segments(BaseFamily):
-    """Segments one after the other, which fill the stretch after the warm-up exactly. They need not join."""
+    """Segments in sequence, which fill the updates after the warm-up exactly.
+
+    One segment may end at another factor than the next one starts at.
+
+    Example:
+        At updates 0, W - 1, W, the middle of the rest and T - 1, for W = 10 and T = 110:
+
+        >>> from tuner.schedules import Schedule, Segment, Segments, Warmup
+        >>> hold = Segment(kind="constant", start=1.0, end=1.0)
+        >>> decay = Segment(kind="cosine", length=0.6, start=1.0, end=0.0)
+        >>> warmup = Warmup(shape="linear", updates=10)
+        >>> schedule = Schedule(peak_lr=1.0, family=Segments(segments=(hold, decay)), warmup=warmup)
+        >>> [round(schedule.lr(u, total_steps=110), 4) for u in (0, 9, 10, 60, 109)]
+        [0.1, 1.0, 1.0, 0.933, 0.0007]
+    """
 
     name: Literal["segments"] = "segments"
     segments: tuple[Segment, ...] = Field(min_length=1, max_length=100)
     """At most one of them without a length."""
 
     @model_validator(mode="after")
-    def _fill(self) -> Self:
+    def _check_lengths(self) -> Self:
         lengths = [segment.length for segment in self.segments]
         if lengths.count(None) > 1:
             raise InvalidValue("family.segments", value=lengths, allowed="without a length in one place at most")
@@ -123,7 +148,7 @@ class Segments(BaseFamily):
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
         lengths = segment_lengths(self.segments, n=n)
-        ends = [snapped(end) for end in accumulate(lengths)]
+        ends = [snap_to_integer(end) for end in accumulate(lengths)]
         bounds = pairwise([0, *np.searchsorted(t, ends[:-1]), t.size])
         factors = np.empty_like(t)
         for segment, length, end, (first, last) in zip(self.segments, lengths, ends, bounds, strict=True):
@@ -143,22 +168,26 @@ class Segments(BaseFamily):
         return f"segments {', '.join(segment.kind for segment in self.segments)}"
 
 
-def _check_order(places: list[float]) -> None:
-    if any(later <= earlier for earlier, later in pairwise(places)):
-        raise InvalidValue("family.knots", value=places, allowed="each later than the one before")
+def _check_order(positions: list[float]) -> None:
+    if any(later <= earlier for earlier, later in pairwise(positions)):
+        raise InvalidValue("family.knots", value=positions, allowed="each later than the one before")
 
 
 def segment_lengths(segments: tuple[Segment, ...], *, n: int) -> list[float]:
-    """The lengths of the segments in updates, which make n together."""
+    """Lengths of the segments in updates, n in sum.
+
+    Raises:
+        InvalidValue: The lengths do not add up to n, or leave nothing to the segment without a length.
+    """
     lengths = [None if segment.length is None else in_updates(segment.length, of=n) for segment in segments]
-    given = math.fsum(length for length in lengths if length is not None)
+    total = math.fsum(length for length in lengths if length is not None)
     if None in lengths:
-        if given >= n * (1.0 - ROUNDING):
+        if total >= n * (1.0 - TOLERANCE):
             raise InvalidValue(
-                "family.segments", value=given, allowed=f"less than {n} long, to leave some to the one without a length"
+                "family.segments", value=total, allowed=f"less than {n} long, to leave some to the one without a length"
             )
-    elif abs(n - given) > ROUNDING * n:
+    elif abs(n - total) > TOLERANCE * n:
         raise InvalidValue(
-            "family.segments", value=given, allowed=f"{n} long in sum", hint="One of them may be without a length."
+            "family.segments", value=total, allowed=f"{n} long in sum", hint="One of them may be without a length."
         )
-    return [n - given if length is None else length for length in lengths]
+    return [n - total if length is None else length for length in lengths]
