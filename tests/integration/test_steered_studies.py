@@ -99,7 +99,7 @@ class TestLimits:
         job = submit(store, **ONE_RUNG, trials=30, limits={"patience": 2})
         drive(store, train=lambda lease: 0.5)
         assert trials(store, job) == 3
-        assert report(store, job).why_ended.startswith("2 trials in a row brought no better loss")
+        assert report(store, job).why_ended.startswith("2 trials in a row did not improve")
 
     def test_at_a_limit_of_time_the_answer_is_made_of_what_is_there_and_says_so(self, store: Store) -> None:
         job = submit(store, **ONE_RUNG)

@@ -47,7 +47,7 @@ class SearchSettings(BaseModel):
         default=3.0, description="Updates of a rung over those of the rung below."
     )
     keep: float = Field(
-        default=0.25, gt=0.0, le=1.0, description="Share of the trials at a rung that goes on to the next."
+        default=0.25, gt=0.0, le=1.0, description="Share of the trials at a rung that is promoted to the next."
     )
     cohort: int = Field(default=12, ge=2, le=1_000, description="Trials that are judged together at a rung.")
     audit: float = Field(
@@ -60,7 +60,7 @@ class SearchSettings(BaseModel):
     controls: bool = Field(
         default=True,
         description="Whether constant rates and the usual default are tried, trained to the end and confirmed, to "
-        "measure the answer against.",
+        "measure the recommendation against.",
     )
     start: tuple[Schedule, ...] = Field(
         default=(),

@@ -1,4 +1,4 @@
-"""How many updates are left, and what may be spent on without endangering the answer."""
+"""The budget in updates: what is left, and what may be spent without endangering a recommendation."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tuner.search.decision.standings import Standings, has_diverged, last_rung, 
 from tuner.search.settings import SearchSettings
 
 Role = Control | None
-"""Who is needed for an answer: a trial of each measured group of controls, and (``None``) one of all others."""
+"""A recommendation needs a trial in each role: each measured group of controls, and (``None``) all others."""
 
 
 class Budget:
     """What ``max_updates`` still allows.
 
-    An answer needs one trial in each role, trained to the horizon and confirmed. What that takes from here is kept
-    free: other trials are opened and promoted only out of what lies above it.
+    A recommendation needs one trial in each role, trained to the horizon and confirmed. The cost of that is reserved:
+    other trials are opened and promoted only out of what lies above it.
 
     Args:
         standings: The state of the study.
@@ -31,10 +31,10 @@ class Budget:
         self._roles = _roles(standings.settings)
         limit = standings.settings.max_updates
         self.left: float = math.inf if limit is None else limit - standings.state.updates_committed
-        """Updates that may still be asked for; infinite without a limit."""
+        """Updates that may still be requested; infinite without a limit."""
 
     def allows_trial(self, control: Control | None) -> bool:
-        """Whether a new trial may be opened: its first run is paid for without touching the reserve.
+        """Whether a new trial may be opened: its first run is paid for without the reserve.
 
         Where it is the first in its role, the reserve is for all of its runs.
         """
@@ -43,45 +43,45 @@ class Budget:
         return self.left == math.inf or own + self._promotions_due + self._reserve <= self.left
 
     def allows_promotion(self, trial: TrialView) -> bool:
-        """Whether the next rung of a trial may be run: always out of the reserve for those that it is kept for."""
+        """Whether the next rung of a trial may be run: out of the reserve for those that have a part of it."""
         if self.left == math.inf:
             return True
         cost = self._steps[len(trial.results)]
-        return cost <= self.left if self.is_kept_for(trial) else cost + self._reserve <= self.left
+        return cost <= self.left if self.is_reserved_for(trial) else cost + self._reserve <= self.left
 
-    def is_kept_for(self, trial: TrialView) -> bool:
-        """Whether a part of the reserve is kept for this trial; never without a limit."""
+    def is_reserved_for(self, trial: TrialView) -> bool:
+        """Whether a part of the reserve belongs to this trial; never without a limit."""
         return self.left < math.inf and trial in self._leaders.values()
 
     def allows_audit(self) -> bool:
-        """Whether a pruned trial may be trained to the horizon, without touching what confirmation takes."""
+        """Whether a pruned trial may be trained to the horizon, without the reserve for confirmation."""
         return self._steps[-1] + self._confirmation <= self.left
 
     def allows_confirmation(self) -> bool:
-        """Whether one more run at the horizon may be asked for."""
+        """Whether one more run at the horizon may be requested."""
         return self._steps[-1] <= self.left
 
     @property
     def _promotions_due(self) -> int:
-        """Updates that it takes to promote the share of the trials that goes on, were there one trial more.
+        """Updates that it takes to promote the ``keep`` share of the trials, with one trial more.
 
-        The way of the leader is in the reserve.
+        The promotion of the leader is in the reserve.
         """
         if len(self._steps) == 1:
             return 0
         trials = self._standings.trials
         due = self._standings.settings.keep * (len(trials) + 1)
-        gone_on = sum(len(trial.results) + trial.running > 1 for trial in trials)
-        return max(0, math.floor((due - max(gone_on, 1)) * sum(self._steps[1:])))
+        promoted = sum(len(trial.results) + trial.running > 1 for trial in trials)
+        return max(0, math.floor((due - max(promoted, 1)) * sum(self._steps[1:])))
 
     @cached_property
     def _reserve(self) -> int:
-        """Updates that are kept free."""
-        return self._way_of(self._roles) + self._confirmation
+        """Reserved updates."""
+        return self._updates_to_horizon(self._roles) + self._confirmation
 
     @cached_property
     def _leaders(self) -> dict[Role, TrialView | None]:
-        """By role, the trial that will fill it as things stand."""
+        """By role, the trial that currently leads it."""
         return {role: self._leader(role) for role in self._roles}
 
     @property
@@ -89,11 +89,11 @@ class Budget:
         settings = self._standings.settings
         return reserved_trials(settings) * reserved_seeds(settings) * settings.total_steps
 
-    def _way_of(self, roles: Iterable[Role]) -> int:
+    def _updates_to_horizon(self, roles: Iterable[Role]) -> int:
         """Updates until there is a trial at the horizon in each of these roles."""
-        return sum(self._way(role) for role in roles)
+        return sum(self._updates_of(role) for role in roles)
 
-    def _way(self, role: Role) -> int:
+    def _updates_of(self, role: Role) -> int:
         if not any(_role(trial.control) == role for trial in self._standings.trials):
             return sum(self._steps)
         leader = self._leaders[role]
@@ -103,14 +103,14 @@ class Budget:
 
     def _leader(self, role: Role) -> TrialView | None:
         """The furthest of the trials that may still fill a role, and of those the best."""
-        hopefuls = (
+        eligible = (
             trial
             for trial in self._standings.trials
             if _role(trial.control) == role
             and trial.status in (TrialStatus.ACTIVE, TrialStatus.COMPLETED)
             and not has_diverged(trial)
         )
-        return min(hopefuls, key=_by_lead, default=None)
+        return min(eligible, key=_by_lead, default=None)
 
 
 def _roles(settings: SearchSettings) -> tuple[Role, ...]:

@@ -1,4 +1,4 @@
-"""What is trained once the search is over: pruned trials, to see what pruning lost, and the best on fresh seeds."""
+"""Runs after the search: audits of pruned trials, to measure what pruning lost, and confirmations on fresh seeds."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tuner.search.decision.standings import Standings, has_diverged, loss_at
 from tuner.search.divergence import are_stable
 
 SETTLING_SEEDS: Final = 3
-"""Fresh seeds after which a candidate that is clearly behind is trained no more."""
+"""Fresh seeds after which a candidate that is significantly worse is trained no more."""
 _SETTLED: Final = 0.995
-"""How sure that must be: well above what the report asks for, so that further seeds would not change its verdict."""
+"""Confidence of that test: well above that of the report, so that further seeds would not change its conclusion."""
 
 
 def missing_audits(standings: Standings) -> Iterator[Audit]:
@@ -45,7 +45,7 @@ def candidates(standings: Standings) -> dict[int, str]:
     for control in MEASURED_AGAINST if standings.settings.controls else ():
         best = next((trial for trial in standings.completed if trial.control is control), None)
         if best is not None:
-            chosen.setdefault(best.number, f"the best {control} control, to measure the answer against")
+            chosen.setdefault(best.number, f"the best {control} control, to measure the recommendation against")
     for number, why in finalists.items():
         chosen.setdefault(number, why)
     return chosen
@@ -69,10 +69,10 @@ def _peak(trial: TrialView) -> float:
 
 
 def missing_confirmations(standings: Standings) -> Iterator[Confirm]:
-    """The confirmation runs that were not asked for yet: every candidate on one seed before any on the next.
+    """The confirmation runs that are not requested yet: every candidate on one seed before any on the next.
 
-    From the fourth seed on, those that are settled are left out; with nobody left to tell from the best, so is the
-    best. Finalists that join late cost no more than was foreseen: the last seeds of some candidates pay for theirs.
+    From the fourth seed on, settled candidates are left out; when no candidate is left to distinguish from the best, so
+    is the best. Finalists that join late cost no more than planned: the last seeds of some candidates pay for theirs.
     """
     chosen = candidates(standings)
     if not chosen:
@@ -85,7 +85,7 @@ def missing_confirmations(standings: Standings) -> Iterator[Confirm]:
         if place > SETTLING_SEEDS:
             earlier = _losses(standings, chosen, seeds=seeds[: place - 1])
             if earlier is None or left < most:
-                return  # what is still out may settle more
+                return  # pending runs may settle more
             open_ones = unsettled(earlier)
         for trial in open_ones:
             if (trial, seed) not in asked and left > 0:
@@ -94,9 +94,9 @@ def missing_confirmations(standings: Standings) -> Iterator[Confirm]:
 
 
 def unsettled(losses: Mapping[int, Sequence[float | None]]) -> list[int]:
-    """The candidates that more seeds could still tell apart; none when there is at most one.
+    """The candidates that more seeds could still distinguish; none when there is at most one.
 
-    A candidate is settled when its losses, paired by seed, lie above the best's beyond doubt (Student's t, one-sided,
+    A candidate is settled when its losses, paired by seed, lie significantly above the best's (Student's t, one-sided,
     at 99.5 %), or when it diverged. Candidates with fewer losses than the best were settled before.
 
     Args:
@@ -104,7 +104,7 @@ def unsettled(losses: Mapping[int, Sequence[float | None]]) -> list[int]:
             failed. At least one trial.
 
     Returns:
-        Trial numbers, in the order given, the best among them.
+        Trial numbers, in the order of ``losses``, the best among them.
     """
     most = max(map(len, losses.values()))
     alive = {trial: row for trial, row in losses.items() if len(row) == most}
@@ -128,7 +128,7 @@ def _is_behind(row: Sequence[float], *, best: Sequence[float]) -> bool:
 def _losses(
     standings: Standings, chosen: Mapping[int, str], *, seeds: Sequence[int]
 ) -> dict[int, list[float | None]] | None:
-    """Each candidate's losses on these seeds, as far as it was asked for; ``None`` while one of them is out."""
+    """Each candidate's losses on these seeds, as far as requested; ``None`` while one of them is pending."""
     runs = {(run.trial, run.seed): run for run in standings.state.confirmations}
     rows: dict[int, list[float | None]] = {}
     for trial in chosen:
@@ -152,7 +152,7 @@ def _ranked(standings: Standings) -> list[tuple[float, int]]:
 
 
 def _safe_peaks(standings: Standings) -> set[float]:
-    """The peaks at which a run on another seed is likely to last."""
+    """The peaks at which a run on another seed is likely to be stable."""
     space = standings.settings.space
     ended = [trial for trial in standings.trials if trial.results and trial.schedule is not None]
     tried = sorted({_peak(trial) for trial in standings.trials})

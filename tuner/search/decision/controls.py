@@ -1,4 +1,4 @@
-"""The trials whose schedules are not free: what is known to be good, and what the answer is measured against."""
+"""The trials whose schedules are not free: start schedules, and the controls for the recommendation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tuner.search.settings import SearchSettings
 CONTROL_WARMUP: Final = 0.05
 """Fraction of the run that a control's linear warm-up takes."""
 _FIRST: Final = (Control.DEFAULT, Control.CONSTANT)
-"""They find out where the peaks lie as well as any. Both are always there."""
+"""They inform about the peaks as well as any trial. Both are always there."""
 _LATER: Final = ((5, Control.CONSTANT), (7, Control.DEFAULT), (9, Control.CONSTANT))
-"""They come once that is known, so that each group has a well-chosen peak: numbers from the first after the given."""
+"""They come later, so that each group has a well-chosen peak: numbers from the first after the start schedules."""
 
 
 def control_of(number: int, *, settings: SearchSettings) -> Control | None:
@@ -23,7 +23,7 @@ def control_of(number: int, *, settings: SearchSettings) -> Control | None:
         settings: The search.
 
     Returns:
-        `Control.START` for the schedules that the search was given; ``None`` for a free trial.
+        `Control.START` for the start schedules; ``None`` for a free trial.
     """
     return Control.START if number < len(settings.start) else _measured(settings).get(number)
 
@@ -37,7 +37,7 @@ def _measured(settings: SearchSettings) -> dict[int, Control]:
     """Which trials of a study are measured against: two of them, and more as long as two thirds of all are free.
 
     Where options are searched, the later ones are the last trials: they take the options of the best, so that the
-    answer differs from them in its schedule.
+    recommendation differs from them in its schedule.
     """
     if not settings.controls:
         return {}

@@ -1,4 +1,4 @@
-"""What the plan is given and what it answers: frozen values, each decision with its reason."""
+"""Input and output of the plan: frozen values, each decision with its reason."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Control(StrEnum):
     CONSTANT = "constant"
     """A constant rate: whether a schedule is worth it at all."""
     DEFAULT = "default"
-    """Linear warm-up and cosine to zero: what everybody uses."""
+    """Linear warm-up and cosine to zero: the usual default."""
     START = "start"
-    """Given: by whoever asked, or by an earlier job on the workload."""
+    """A start schedule of the request, or of an earlier job on the workload."""
 
 
 MEASURED_AGAINST = (Control.CONSTANT, Control.DEFAULT)
@@ -27,7 +27,7 @@ MEASURED_AGAINST = (Control.CONSTANT, Control.DEFAULT)
 
 
 class TrialStatus(StrEnum):
-    """What the plan must know of a trial's state."""
+    """The state of a trial, as the plan sees it."""
 
     ACTIVE = "active"
     PRUNED = "pruned"
@@ -37,7 +37,7 @@ class TrialStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class RungResult:
-    """How a trial did at one rung."""
+    """The result of a trial at one rung."""
 
     loss: float | None
     """Validation loss at the rung's end; ``None`` when it diverged."""
@@ -57,7 +57,7 @@ class TrialView:
     control: Control | None
     status: TrialStatus
     schedule: Schedule | None
-    """``None`` while the sampler has not been asked for it: only inside the plan and its simulation."""
+    """``None`` before the sampler proposes it: only inside the plan and its simulation."""
     results: tuple[RungResult, ...]
     """One per finished rung, from rung 0 up."""
     running: bool
@@ -67,7 +67,7 @@ class TrialView:
 
     @property
     def configuration(self) -> Configuration | None:
-        """What it tries; ``None`` while that is not known."""
+        """The configuration; ``None`` before the sampler proposes it."""
         return None if self.schedule is None else Configuration(schedule=self.schedule, options=self.options)
 
 
@@ -101,12 +101,12 @@ class Stop:
 
     @classmethod
     def search_over(cls, reason: str) -> Self:
-        """No new trials: those that are open are judged as ever, and the best of all are confirmed."""
+        """No new trials: open ones are decided by the same rules, and the best of all are confirmed."""
         return cls(reason=reason, at_once=False)
 
     @classmethod
     def now(cls, reason: str) -> Self:
-        """Nothing more is trained: the answer is made from what is there."""
+        """Nothing more is trained: the report uses the results so far."""
         return cls(reason=reason, at_once=True)
 
 
@@ -119,14 +119,14 @@ class StudyState:
     """By number."""
     confirmations: tuple[ConfirmView, ...]
     updates_committed: int
-    """Updates that the runs asked for so far have cost or will cost (a whole run each, whatever its state)."""
+    """Updates that the requested runs have cost or will cost (a whole run each, in any state)."""
     audits: tuple[AuditView, ...] = ()
     stop: Stop | None = None
     """Whether the study should end early, and why."""
     usual_options: OptionValues = ()
-    """What the job gives those options that are searched: the search begins with it."""
+    """Values of the searched options in the job: the search starts with them."""
     batch_exponent: float = 0.5
-    """Where ``batch_size`` is one of them: the best peak is expected to follow its power."""
+    """Expected exponent of the best peak as a power of a searched ``batch_size``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +137,10 @@ class NewTrial:
     cohort: int
     control: Control | None
     schedule: Schedule | None
-    """Given for a start; ``None``: to be proposed, within the group of controls where there is one."""
+    """A start schedule; ``None``: the sampler proposes one, within the group of controls where there is one."""
     reason: str
     options: OptionValues = ()
-    """Given along with the schedule."""
+    """Set along with the schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +182,7 @@ class Confirm:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Train a pruned trial at the full horizon, with the search's seed: to see what pruning lost."""
+    """Train a pruned trial at the full horizon, with the search's seed, to measure what pruning lost."""
 
     trial: int
     reason: str
@@ -197,7 +197,7 @@ class Finish:
 
 @dataclass(frozen=True, kw_only=True)
 class GiveUp:
-    """The study cannot reach an answer: fail the job."""
+    """The study cannot reach a recommendation: fail the job."""
 
     reason: str
 

@@ -1,15 +1,15 @@
 """The plan: from the state of a study, what to do next, each step with its reason.
 
 Trials are tried in cohorts. A cohort's trials run the lowest rung; when the last of its peers has its result, those
-among the best share of *all* results at that rung go on to the next, the others are pruned, and so on up to the full
-horizon. While a cohort waits for its last peers, free devices begin the next one. When every trial is decided, some
-of the pruned are trained to the end, to see what pruning lost, and the best are confirmed on fresh seeds, together
-with the controls that the answer is measured against. A study that should stop opens no more trials, or asks for
-nothing at all.
+among the best share of *all* results at that rung are promoted, the others are pruned, and so on up to the full
+horizon. While a cohort waits for its last peers, free devices start the next one. When every trial is decided, some of
+the pruned are trained to the end, to measure what pruning lost, and the best are confirmed on fresh seeds, together
+with the controls that the recommendation is measured against. A study that should stop opens no more trials, or
+requests no runs at all.
 
-The plan is pure: no clock, no chance, no database. It is a list of rules. The first rule that has something to say
-decides; its decisions are carried out on paper, and the rules are asked again. A rule that closes trials gives all the
-decisions that do not bear on each other, so that a large cohort is closed at once; the other rules give one at a time.
+The plan is pure: no clock, no randomness, no database. It is a list of rules. The first rule with a decision decides;
+its decisions are applied to a copy of the state, and the rules are evaluated again. A rule that closes trials returns
+all decisions that do not affect each other, so that a large cohort is closed at once; the other rules return one.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from tuner.search.decision.decisions import (
     Prune,
     StudyState,
 )
-from tuner.search.decision.promotion import Judge, Judgment
+from tuner.search.decision.pruning import Pruner, RungDecision
 from tuner.search.decision.rungs import confirm_seeds
 from tuner.search.decision.standings import Standings, after, has_diverged, has_failed, last_rung, loss_at
 
 _HOPELESS_FAILURES: Final = 3
 _WHY_OPENED: Final = {
-    Control.START: "given to start from",
+    Control.START: "a start schedule",
     Control.DEFAULT: "control: linear warm-up and cosine to zero, which most people use",
     Control.CONSTANT: "control: a constant rate, to see whether a schedule is worth it",
 }
@@ -50,13 +50,12 @@ def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
     """Decide what comes next.
 
     Args:
-        state: Everything known about the study.
-        capacity: Runs wanted now: how many devices have nothing to do. At 0 only trials are closed, or the study.
+        state: The study.
+        capacity: Runs to request at most: the idle devices. At 0 only trials are closed, or the study.
 
     Returns:
-        The decisions in the order in which to carry them out; at most ``capacity`` of them ask for a run. Empty
-        when there is nothing to do but wait for runs to finish. `Finish` or `GiveUp` comes last, and ends the study:
-        what still runs then is not waited for.
+        The decisions in the order in which to apply them; at most ``capacity`` of them request a run. Empty while runs
+        have to finish first. `Finish` or `GiveUp` comes last, and ends the study without waiting for running runs.
 
     Raises:
         InvalidValue: The study gives up because all diverged, and its settings lack a search space.
@@ -74,7 +73,7 @@ def plan(state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
 
 
 def leading_ends(decisions: Sequence[Decision]) -> tuple[Prune | CompleteTrial, ...]:
-    """The ends of trials that a plan begins with: they are carried out whatever else is, and may end the search."""
+    """The ends of trials at the head of a plan: they apply in any case, and may end the search."""
     ends: list[Prune | CompleteTrial] = []
     for decision in decisions:
         if not isinstance(decision, Prune | CompleteTrial):
@@ -84,7 +83,7 @@ def leading_ends(decisions: Sequence[Decision]) -> tuple[Prune | CompleteTrial, 
 
 
 class _Situation:
-    """A state, with what the rules ask of it."""
+    """A state, with what the rules read of it."""
 
     def __init__(self, state: StudyState) -> None:
         self.state = state
@@ -95,12 +94,12 @@ class _Situation:
         self.hopeless = self.failed >= _HOPELESS_FAILURES and not any(trial.results for trial in state.trials)
         self.next_control = control_of(len(state.trials), settings=self.settings)
         self.may_open = self._may_open()
-        self.judge = Judge(self.standings, budget=self.budget, more_trials=self.may_open)
+        self.pruner = Pruner(self.standings, budget=self.budget, more_trials=self.may_open)
 
     @cached_property
-    def judgments(self) -> tuple[Judgment, ...]:
-        """What becomes of the trials that can be judged now."""
-        return tuple(self.judge.judge())
+    def rung_decisions(self) -> tuple[RungDecision, ...]:
+        """Promotion or pruning of the trials that can be decided now."""
+        return tuple(self.pruner.decide())
 
     @property
     def searching(self) -> bool:
@@ -145,20 +144,20 @@ def _complete(situation: _Situation) -> Iterator[Decision]:
 
 
 def _prune_losers(situation: _Situation) -> Iterator[Decision]:
-    """Prune the losers of the lowest rung that has any, as far as the end of one does not bear on the next."""
-    losers = [judgment for judgment in situation.judgments if not judgment.goes_on]
-    for judgment in losers:
-        trial, rung = judgment.trial, last_rung(judgment.trial)
+    """Prune the losers of the lowest rung that has any, as far as the end of one does not affect the next."""
+    losers = [decision for decision in situation.rung_decisions if not decision.promoted]
+    for decision in losers:
+        trial, rung = decision.trial, last_rung(decision.trial)
         if rung > last_rung(losers[0].trial):
             return  # its peers at this rung may have waited for those that are pruned below
-        yield Prune(trial=trial.number, rung=rung, reason=judgment.reason)
-        if situation.budget.is_kept_for(trial):
+        yield Prune(trial=trial.number, rung=rung, reason=decision.reason)
+        if situation.budget.is_reserved_for(trial):
             return  # what the others may spend changes
 
 
 def _promote(situation: _Situation) -> Decision | None:
-    winners = (judgment for judgment in situation.judgments if judgment.goes_on)
-    first = min(winners, key=lambda judgment: judgment.trial.cohort, default=None)
+    winners = (decision for decision in situation.rung_decisions if decision.promoted)
+    first = min(winners, key=lambda decision: decision.trial.cohort, default=None)
     return None if first is None else _promotion(first)
 
 
@@ -166,17 +165,17 @@ def _open(situation: _Situation) -> Decision | None:
     if not situation.may_open:
         return None
     number, control = len(situation.state.trials), situation.next_control
-    given = situation.settings.start[number] if control is Control.START else None
+    schedule = situation.settings.start[number] if control is Control.START else None
     results = _count(len(situation.standings.order(0)), "result")
     reason = f"the most promising after {results}" if control is None else _WHY_OPENED[control]
     cohort = number // situation.settings.cohort
-    options = () if given is None else situation.state.usual_options
-    return NewTrial(number=number, cohort=cohort, control=control, schedule=given, options=options, reason=reason)
+    options = () if schedule is None else situation.state.usual_options
+    return NewTrial(number=number, cohort=cohort, control=control, schedule=schedule, options=options, reason=reason)
 
 
 def _promote_early(situation: _Situation) -> Decision | None:
-    judgment = next(situation.judge.certain(), None)
-    return None if judgment is None else _promotion(judgment)
+    decision = next(situation.pruner.certain_promotions(), None)
+    return None if decision is None else _promotion(decision)
 
 
 def _confirm(situation: _Situation) -> Decision | None:
@@ -196,14 +195,14 @@ def _audit(situation: _Situation) -> Decision | None:
 def _give_up(situation: _Situation) -> Decision | None:
     if situation.searching or situation.standings.completed:
         return None
-    return GiveUp(reason=_why_without_answer(situation))
+    return GiveUp(reason=_why_without_result(situation))
 
 
 def _end_at_once(situation: _Situation) -> Decision:
-    """The end of a study that should stop now, whatever is out."""
+    """The end of a study that stops at once."""
     if situation.standings.completed:
         return Finish(reason=_why_finished(situation, cut_short=True))
-    return GiveUp(reason=_why_without_answer(situation))
+    return GiveUp(reason=_why_without_result(situation))
 
 
 def _finish(situation: _Situation) -> Decision | None:
@@ -227,15 +226,15 @@ _RUNNING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (
 _ENDING: Final[tuple[Callable[[_Situation], Decision | None], ...]] = (_give_up, _finish)
 
 
-def _promotion(judgment: Judgment) -> Promote:
-    return Promote(trial=judgment.trial.number, rung=last_rung(judgment.trial) + 1, reason=judgment.reason)
+def _promotion(decision: RungDecision) -> Promote:
+    return Promote(trial=decision.trial.number, rung=last_rung(decision.trial) + 1, reason=decision.reason)
 
 
 def _why_finished(situation: _Situation, *, cut_short: bool) -> str:
     settings, stop = situation.settings, situation.state.stop
     opened, chosen = len(situation.state.trials), candidates(situation.standings)
     seeds = confirm_seeds(settings)
-    # Those that were confirmed before the search was told to go on may be candidates no more.
+    # Trials that were confirmed before the search continued may be candidates no more.
     runs = [run for run in situation.state.confirmations if run.trial in chosen and run.seed in seeds]
     asked = len(chosen) * settings.confirm_seeds if cut_short else len(runs)
     with_loss = sum(run.loss is not None for run in runs)
@@ -264,13 +263,13 @@ def _fresh_seeds(most: int) -> str:
     return f"up to {most} fresh seeds" if most > SETTLING_SEEDS else f"{_count(most, 'fresh seed')}"
 
 
-def _why_without_answer(situation: _Situation) -> str:
+def _why_without_result(situation: _Situation) -> str:
     trials, stop = situation.state.trials, situation.state.stop
     if stop is not None and stop.at_once:
         return f"{stop.reason}, and no trial had reached the full horizon: raise the limit and try the job again"
     if not trials:
         return (
-            f"max_updates ({situation.settings.max_updates:,}) does not pay for an answer: "
+            f"max_updates ({situation.settings.max_updates:,}) does not pay for a recommendation: "
             f"raise it, or lower total_steps ({situation.settings.total_steps:,})"
         )
     diverged = sum(map(has_diverged, trials))

@@ -1,4 +1,4 @@
-"""The rungs that a schedule passes, and what a search can cost at most."""
+"""The rungs of a search, and its price: an upper bound of its cost."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tuner.search.decision.decisions import MEASURED_AGAINST
 from tuner.search.settings import SearchSettings
 
 MIN_RUNG_STEPS: Final = 10
-"""Updates below which a run tells nothing, so that a shorter rung is left out."""
-TELLING_RUNG_STEPS: Final = 2_000
-"""Updates below which a run tells little of one three times as long: the best peaks are others (docs/benchmarks.md).
-Rungs are this long at least, unless their number is given."""
+"""Updates below which a run says nothing about its schedule, so that a shorter rung is left out."""
+PREDICTIVE_RUNG_STEPS: Final = 2_000
+"""Updates below which a run predicts one three times as long badly: the best peaks are others (docs/benchmarks.md).
+Rungs are at least this long, unless ``rungs`` is set."""
 _MOST_RUNGS: Final = 3
 _WARMUP_SHARE: Final = 10
 _SEEDS: Final = 2**31
@@ -23,7 +23,7 @@ _SEEDS: Final = 2**31
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """What a search can cost at most."""
+    """The upper bound of a search's cost."""
 
     rung_runs: tuple[int, ...]
     """Runs at each rung, from rung 0 up."""
@@ -34,7 +34,7 @@ class Price:
     updates_all_full: int
     """What training every trial to the full horizon once would cost, for comparison."""
     least: int
-    """The smallest ``max_updates`` with which the search can reach an answer."""
+    """The smallest ``max_updates`` that can lead to a recommendation."""
 
 
 def rung_steps(settings: SearchSettings) -> tuple[int, ...]:
@@ -50,7 +50,7 @@ def rung_steps(settings: SearchSettings) -> tuple[int, ...]:
         Strictly ascending; the last is the horizon. At least one.
     """
     steps = [settings.total_steps]
-    most, least = (_MOST_RUNGS, TELLING_RUNG_STEPS) if settings.rungs is None else (settings.rungs, MIN_RUNG_STEPS)
+    most, least = (_MOST_RUNGS, PREDICTIVE_RUNG_STEPS) if settings.rungs is None else (settings.rungs, MIN_RUNG_STEPS)
     while len(steps) < most:
         below = math.ceil(steps[-1] / settings.ratio)
         if below < least or below == steps[-1]:
@@ -63,8 +63,7 @@ def rung_schedule(schedule: Schedule, *, settings: SearchSettings, rung: int) ->
     """The schedule that is trained at a rung: the whole of it, compressed.
 
     Its warm-up keeps its length in updates as far as that is a tenth of the rung or less, and never becomes a smaller
-    fraction of it. So schedules that hold their peak begin alike at all rungs, and what they have in common is trained
-    once.
+    fraction of it. So schedules that hold their peak share a prefix at all rungs, which is trained once.
 
     Args:
         schedule: At the full horizon.
@@ -90,8 +89,8 @@ def confirm_seeds(settings: SearchSettings) -> tuple[int, ...]:
     return tuple((settings.seed + 1 + i) % _SEEDS for i in range(settings.confirm_seeds))
 
 
-def places(results: int, *, keep: float) -> int:
-    """How many of the trials with a result at a rung go on from there: a share of them, rounded up."""
+def quota(results: int, *, keep: float) -> int:
+    """How many of the trials with a result at a rung are promoted: a share of them, rounded up."""
     return math.ceil(keep * results - 1e-9)
 
 
@@ -101,12 +100,12 @@ def audits(pruned: int, *, share: float) -> int:
 
 
 def reserved_trials(settings: SearchSettings) -> int:
-    """For how many trials the way to the top and a confirmation is kept free: the measured controls and the best."""
+    """Trials whose promotion to the horizon and confirmation are reserved: the measured controls and the best."""
     return min(len(MEASURED_AGAINST) + 1, settings.trials) if settings.controls else 1
 
 
 def reserved_seeds(settings: SearchSettings) -> int:
-    """On how many seeds each of them can be confirmed out of what is kept free.
+    """On how many seeds each of them can be confirmed out of the reserve.
 
     All of them without a limit; with one, as many as a third of it pays for, and at least one.
     """
@@ -117,7 +116,7 @@ def reserved_seeds(settings: SearchSettings) -> int:
 
 
 def most_confirmations(settings: SearchSettings) -> int:
-    """How many confirmation runs a search makes at most, whatever they bring."""
+    """How many confirmation runs a search makes at most."""
     measured = len(MEASURED_AGAINST) if settings.controls else 0
     return (settings.finalists + measured) * settings.confirm_seeds
 
@@ -135,7 +134,7 @@ def price(settings: SearchSettings) -> Price:
     extra = min(control_count(settings), len(MEASURED_AGAINST) * math.ceil(settings.trials / settings.cohort))
     runs = [settings.trials]
     while len(runs) < len(steps):
-        runs.append(min(runs[-1], places(runs[-1], keep=settings.keep) + extra))
+        runs.append(min(runs[-1], quota(runs[-1], keep=settings.keep) + extra))
     audit_runs = audits(settings.trials - 1, share=settings.audit) if len(steps) > 1 else 0
     confirm_runs = min((runs[-1] + audit_runs) * settings.confirm_seeds, most_confirmations(settings))
     updates = sum(n * cost for n, cost in zip(runs, steps, strict=True))

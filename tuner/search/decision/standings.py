@@ -1,4 +1,4 @@
-"""How the trials of a study stand against each other: the questions that the plan asks of a state."""
+"""The ranking of the trials of a study, rung by rung, and the state after a decision."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tuner.search.decision.decisions import (
     TrialStatus,
     TrialView,
 )
-from tuner.search.decision.rungs import places, rung_steps
+from tuner.search.decision.rungs import quota, rung_steps
 
 
 class Standings:
     """The trials of a state, rung by rung.
 
-    A trial counts at a rung from the moment it has a result there, whatever became of it later. It *waits* at its last
-    rung while it is neither running nor decided. It has *gone on* from a rung when a run of the next was asked for.
+    A trial counts at a rung once it has a result there, also when it is pruned later. It *waits* at its last rung while
+    it is neither running nor decided. It is *promoted* from a rung once a run of the next is requested.
     """
 
     def __init__(self, state: StudyState) -> None:
@@ -70,15 +70,15 @@ class Standings:
             self._ranks[rung] = {other.number: rank for rank, other in enumerate(self.order(rung), start=1)}
         return self._ranks[rung][trial.number]
 
-    def places(self, rung: int, *, pending: int = 0) -> int:
-        """How many may go on from a rung, were ``pending`` more results in."""
-        return places(len(self.order(rung)) + pending, keep=self.settings.keep)
+    def quota(self, rung: int, *, pending: int = 0) -> int:
+        """How many may be promoted from a rung, with ``pending`` more results."""
+        return quota(len(self.order(rung)) + pending, keep=self.settings.keep)
 
-    def places_taken(self, rung: int) -> int:
-        """How many of them have. One of each measured group of controls takes nobody's place."""
-        gone_on = [trial for trial in self.order(rung) if has_gone_on(trial, rung)]
-        guests = {trial.control for trial in gone_on if trial.control in MEASURED_AGAINST}
-        return len(gone_on) - len(guests)
+    def quota_used(self, rung: int) -> int:
+        """How many of them are promoted. One of each measured group of controls does not count."""
+        promoted = [trial for trial in self.order(rung) if is_promoted(trial, rung)]
+        exempt = {trial.control for trial in promoted if trial.control in MEASURED_AGAINST}
+        return len(promoted) - len(exempt)
 
     def waiting(self, rung: int) -> Iterator[TrialView]:
         """The trials that wait at a rung, best first."""
@@ -89,7 +89,7 @@ class Standings:
         return (trial for trial in self.active if len(trial.results) <= rung)
 
     def is_best_measured(self, trial: TrialView, rung: int) -> bool:
-        """Whether it is the best so far at a rung in a group that the answer is measured against."""
+        """Whether it is the best so far at a rung in a group that the recommendation is measured against."""
         if trial.control not in MEASURED_AGAINST:
             return False
         group = (other for other in self.order(rung) if other.control is trial.control and not has_failed(other))
@@ -122,17 +122,17 @@ def is_waiting(trial: TrialView) -> bool:
     return trial.status is TrialStatus.ACTIVE and bool(trial.results) and not trial.running
 
 
-def has_gone_on(trial: TrialView, rung: int) -> bool:
-    """Whether a run of the rung after ``rung`` was asked for."""
-    asked = len(trial.results) + (trial.running or has_failed(trial))
-    return asked > rung + 1
+def is_promoted(trial: TrialView, rung: int) -> bool:
+    """Whether a run of the rung after ``rung`` was requested."""
+    requested = len(trial.results) + (trial.running or has_failed(trial))
+    return requested > rung + 1
 
 
 def after(state: StudyState, decision: Decision) -> StudyState:
-    """The state once a decision has been carried out, and nothing has finished since.
+    """The state after a decision, before any run finishes.
 
     Args:
-        state: The state that the decision was taken in.
+        state: The state of the decision.
         decision: One of the plan's.
 
     Returns:

@@ -1,4 +1,4 @@
-"""When a search has seen enough: a loss that was good enough, or many trials without a better one. Pure."""
+"""When a search ends early: at a target loss, or after many trials without improvement. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tuner.search.decision.rungs import rung_steps
 
 
 def search_over(state: StudyState, *, target_loss: float | None, patience: int | None) -> Stop | None:
-    """Whether the search should end here, by what its trials have shown.
+    """Whether the search should end here, by the results of its trials.
 
-    Trials count in the order of their numbers, and only up to the first that is still active: it may yet bring a new
-    best. So whether the search is over depends on results alone, not on the order in which they came in, and once it is
-    over it stays so.
+    Trials count in the order of their numbers, up to the first that is still active: it may still be a new best. So
+    whether the search is over depends on results alone, not on the order in which they arrived, and a search that is
+    over stays so.
 
     Args:
         state: The study.
-        target_loss: The search ends once a trial has reached this loss at the full horizon; ``None``: whatever it
-            reaches.
+        target_loss: The search ends once a trial has reached this loss at the full horizon; ``None``: no
+            target.
         patience: The search ends once so many trials in a row have ended without a new best at the full horizon;
-            ``None``: however many. Those before the first trial at the horizon do not count.
+            ``None``: no limit. Those before the first trial at the horizon do not count.
 
     Returns:
         Why the search is over; ``None`` while it is not.
@@ -34,15 +34,15 @@ def search_over(state: StudyState, *, target_loss: float | None, patience: int |
                 return Stop.search_over(
                     f"the target loss {target_loss:g} is reached: trial {trial.number} has {loss:.6g}"
                 )
-    if patience is not None and (best := _best_of_a_drought(state, top=top, patience=patience)) is not None:
+    if patience is not None and (best := _best_without_improvement(state, top=top, patience=patience)) is not None:
         return Stop.search_over(
-            f"{patience} trials in a row brought no better loss at the full horizon than trial {best.number}"
+            f"{patience} trials in a row did not improve on the loss at the full horizon of trial {best.number}"
         )
     return None
 
 
-def _best_of_a_drought(state: StudyState, *, top: int, patience: int) -> TrialView | None:
-    """The best trial that ``patience`` trials after it did not better; ``None`` when there is none such."""
+def _best_without_improvement(state: StudyState, *, top: int, patience: int) -> TrialView | None:
+    """The best trial that ``patience`` later trials did not improve on; ``None`` when there is none."""
     best: TrialView | None = None
     without = 0
     for trial in _ended(state):

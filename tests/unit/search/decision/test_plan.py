@@ -96,7 +96,7 @@ def test_given_schedules_are_opened_first_and_as_they_are() -> None:
 
     first, second = plan(state(start=(given,)), capacity=2)
 
-    assert first == NewTrial(number=0, cohort=0, control=Control.START, schedule=given, reason="given to start from")
+    assert first == NewTrial(number=0, cohort=0, control=Control.START, schedule=given, reason="a start schedule")
     assert isinstance(second, NewTrial)
     assert (second.control, second.schedule) == (Control.DEFAULT, None)
 
@@ -119,8 +119,8 @@ def test_a_cohort_is_judged_when_its_last_peer_is_in() -> None:
 
     assert pruned(decisions) == [2, 3, 4, 5]
     assert promoted(decisions) == [0, 1]
-    assert decisions[0].reason == "rank 3 of 6 at 100 updates (loss 0.3); the best 2 go on"
-    assert decisions[-1].reason == "rank 2 of 6 at 100 updates (loss 0.2); the best 2 go on"
+    assert decisions[0].reason == "rank 3 of 6 at 100 updates (loss 0.3); the best 2 are promoted"
+    assert decisions[-1].reason == "rank 2 of 6 at 100 updates (loss 0.2); the best 2 are promoted"
 
 
 def test_losers_are_pruned_even_when_no_device_waits() -> None:
@@ -156,7 +156,8 @@ def test_the_best_of_each_measured_group_goes_on_whatever_its_rank() -> None:
 
     assert promoted(decisions) == [0, 1, 4]
     assert decisions[-1].reason == (
-        "rank 5 of 6 at 100 updates (loss 0.5); the best constant control goes on, to measure the answer against"
+        "rank 5 of 6 at 100 updates (loss 0.5); "
+        "the best constant control is promoted, to measure the recommendation against"
     )
 
 
@@ -167,7 +168,7 @@ def test_a_later_cohort_is_held_against_all_results_and_may_lose_entirely() -> N
     decisions = plan(state(*early, *late, trials=4, cohort=2, keep=0.5), capacity=0)
 
     assert pruned(decisions) == [2, 3]
-    assert decisions[0].reason == "rank 3 of 4 at 100 updates (loss 0.5); the best 2 go on"
+    assert decisions[0].reason == "rank 3 of 4 at 100 updates (loss 0.5); the best 2 are promoted"
 
 
 def test_a_better_cohort_gets_no_more_than_the_places_left() -> None:
@@ -177,7 +178,7 @@ def test_a_better_cohort_gets_no_more_than_the_places_left() -> None:
     decisions = plan(state(*early, *late, trials=4, cohort=2, keep=0.5), capacity=9)
 
     assert promoted(decisions) == [2]
-    assert decisions[0].reason == "rank 2 of 4 at 100 updates (loss 0.2); the best 2 go on, and as many have"
+    assert decisions[0].reason == "rank 2 of 4 at 100 updates (loss 0.2); the best 2 are promoted, and as many were"
 
 
 def test_free_devices_begin_the_next_cohort() -> None:
@@ -202,7 +203,7 @@ def test_a_trial_sure_to_go_on_does_not_wait_for_its_peers() -> None:
     decisions = plan(state(*waiting, pending), capacity=9)
 
     assert promoted(decisions) == [0]  # the second of five could still be beaten by the sixth
-    assert decisions[0].reason == "rank 1 of 5 at 100 updates (loss 0.1); sure to go on (results to come: 1)"
+    assert decisions[0].reason == "rank 1 of 5 at 100 updates (loss 0.1); sure to be promoted (results to come: 1)"
 
 
 def test_a_trial_is_not_sure_while_a_pending_peer_could_take_the_last_place() -> None:
@@ -284,7 +285,7 @@ def test_every_candidate_is_confirmed_on_one_seed_before_any_on_the_next() -> No
         (0, 9),
     ]
     assert decisions[0].reason == "number 1 at the full horizon (loss 0.1): fresh seed 1 of 2"
-    assert decisions[1].reason == "the best constant control, to measure the answer against: fresh seed 1 of 2"
+    assert decisions[1].reason == "the best constant control, to measure the recommendation against: fresh seed 1 of 2"
 
 
 def test_the_study_finishes_when_the_last_confirmation_is_in() -> None:
@@ -337,7 +338,7 @@ def test_new_trials_stop_where_the_reserve_begins() -> None:
         trial(2, running=True),
     ]
     ways, confirmations = 3 * (300 + 900), 3 * 900  # to the top for three, and a confirmation for each
-    due = 300 + 900  # of four trials two go on; the way of one is in the reserve
+    due = 300 + 900  # of four trials two are promoted; the cost of one is in the reserve
 
     def opens(limit: int) -> bool:
         now = state(*opened, committed=300, keep=0.5, max_updates=limit)
@@ -385,7 +386,7 @@ def test_a_promotion_that_would_touch_the_reserve_ends_the_trial_and_says_so() -
     assert decisions[0] == Prune(
         trial=3,
         rung=0,
-        reason="rank 2 of 4 at 100 updates (loss 0.2); what is left of the 6,700 updates is kept for the best",
+        reason="rank 2 of 4 at 100 updates (loss 0.2); the rest of the 6,700 updates is reserved for the best",
     )
 
 
@@ -423,5 +424,5 @@ def test_a_limit_too_small_for_any_answer_is_told_at_once() -> None:
     (decision,) = plan(state(max_updates=6_599), capacity=9)
 
     assert decision == GiveUp(
-        reason="max_updates (6,599) does not pay for an answer: raise it, or lower total_steps (900)"
+        reason="max_updates (6,599) does not pay for a recommendation: raise it, or lower total_steps (900)"
     )

@@ -84,7 +84,7 @@ class TestPatience:
     def test_so_many_trials_without_a_new_best_end_the_search(self) -> None:
         trials = (done(0, 0.5), done(1, 0.4), done(2, 0.4), trial(3, 0.9, status=PRUNED), trial(4, status=FAILED))
         assert over(*trials, patience=3) == (
-            "3 trials in a row brought no better loss at the full horizon than trial 1"
+            "3 trials in a row did not improve on the loss at the full horizon of trial 1"
         )
         assert over(*trials, patience=4) is None
 
