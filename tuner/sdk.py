@@ -1,7 +1,7 @@
-"""For training scripts that the tuner starts as commands: ``from tuner.sdk import run``. Needs no torch.
+"""For training scripts that the tuner starts as commands: ``from tuner.sdk import run``. Does not need torch.
 
-`run` finds out from the environment whether the tuner has started this script. If so, the schedule is the one to try,
-and reports go to the tuner; otherwise a stand-in lets the same script run alone.
+`run` reads from the environment whether the tuner started this script. If so, the run has the schedule of a trial, and
+its reports go to the tuner; otherwise it has a default schedule, so that the same script also runs alone.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from tuner.training.run import Report, Reports, RunStopped, TrainingRun
 __all__ = ["RunStopped", "ScriptRun", "TrainingRun", "run"]
 
 _log = logging.getLogger("tuner.sdk")
-_DEFAULT = {"peak_lr": 1e-3, "warmup": {"shape": "linear", "fraction": 0.05}, "family": {"name": "cosine"}}
+_DEFAULT_SCHEDULE = {"peak_lr": 1e-3, "warmup": {"shape": "linear", "fraction": 0.05}, "family": {"name": "cosine"}}
 
 
 class ScriptRun(TrainingRun):
-    """The run of a script: attached to the tuner, or a stand-in.
+    """The run of a script; `run` returns it.
 
     Attributes:
-        options: The options' values by name.
-        attached: Whether the tuner has started this script.
-        reports: What was reported.
+        options: Values of the options by name.
+        attached: Whether the tuner started this script.
+        reports: The reports so far.
     """
 
     def __init__(self, *, options: Mapping[str, Any], reports_file: Path | None, **run: Any) -> None:
@@ -43,9 +43,9 @@ class ScriptRun(TrainingRun):
         self._reports = Reports(total_steps=self.total_steps)
 
     def report(self, step: int, *, val_loss: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
-        """See `TrainingRun.report`. Of several processes (``RANK`` in the environment) only the first one reports.
+        """See `TrainingRun.report`. Of several processes only the one with ``RANK`` 0 in its environment reports.
 
-        It never raises `RunStopped`: the tuner ends the script's process group instead.
+        It never raises `RunStopped`: to stop the run, the tuner ends the script's process group.
         """
         report = self._reports.check(step, val_loss=val_loss, train_loss=train_loss)
         if report is None or os.environ.get("RANK", "0") != "0":
@@ -54,9 +54,9 @@ class ScriptRun(TrainingRun):
         if self._file is None:
             _log.info("update %d of %d: validation loss %g", report.step, self.total_steps, report.val_loss)
             return
-        said = {"step": report.step, "val_loss": report.val_loss, "train_loss": report.train_loss}
+        line = {"step": report.step, "val_loss": report.val_loss, "train_loss": report.train_loss}
         with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(said) + "\n")
+            file.write(json.dumps(line) + "\n")
 
 
 def run(
@@ -68,29 +68,46 @@ def run(
     device: str = "cpu",
     snapshot_dir: Path | None = None,
 ) -> ScriptRun:
-    """The run that this script was started for.
+    """The run of this script.
+
+    The arguments are for a script that runs alone. Under the tuner the job's values replace them, option by option.
 
     Args:
-        total_steps: Updates when the script runs alone.
-        schedule: What to train with then; a warm-up and a cosine to zero, with a peak of 0.001, when absent.
-        options: Options by name, with the values to take when the script runs alone.
-        seed: The seed then.
-        device: The device then.
-        snapshot_dir: Folder for checkpoints then; a temporary one, deleted at the end of the script, when absent.
+        total_steps: Optimizer updates, at least 1.
+        schedule: The schedule; by default a linear warm-up over 5 % of the run and a cosine to zero, with a peak of
+            0.001.
+        options: Values of the options by name.
+        seed: Seed of the data order and of other randomness, at least 0.
+        device: Device as torch names it: ``"cpu"``, ``"cuda:0"``.
+        snapshot_dir: Folder for checkpoints; by default a temporary one, which is deleted when the script ends.
+
+    Returns:
+        The run, with ``attached`` set when the tuner started this script.
 
     Raises:
-        InvalidValue: The schedule is refused, or does not fit into ``total_steps``.
-        KeyError: The environment is the tuner's, but not whole.
+        pydantic.ValidationError: ``schedule`` is not a schedule.
+        KeyError: Some of the tuner's environment variables are missing.
+
+    Example:
+        >>> from tuner.sdk import run
+        >>> this = run(total_steps=200, options={"batch_size": 32})
+        >>> this.attached, this.options, this.lr(9)
+        (False, {'batch_size': 32}, 0.001)
+        >>> for step in range(this.total_steps):
+        ...     lr = this.lr(step)  # of the optimizer update that follows
+        ...     if step + 1 in this.evaluate_at:
+        ...         this.report(step + 1, val_loss=1.0 / (step + 1))
+        >>> this.reports[-1].step
+        200
     """
     environment = os.environ
     if "TUNER_REPORTS" not in environment:
-        alone = schedule if isinstance(schedule, Schedule) else Schedule.model_validate(schedule or _DEFAULT)
         return ScriptRun(
-            schedule=alone,
+            schedule=Schedule.model_validate(schedule or _DEFAULT_SCHEDULE),
             total_steps=total_steps,
             seed=seed,
             device=device,
-            snapshot_dir=_temporary() if snapshot_dir is None else snapshot_dir,
+            snapshot_dir=_temporary_folder() if snapshot_dir is None else snapshot_dir,
             options=options or {},
             reports_file=None,
         )
@@ -105,7 +122,7 @@ def run(
     )
 
 
-def _temporary() -> Path:
+def _temporary_folder() -> Path:
     folder = mkdtemp(prefix="tuner-alone-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)

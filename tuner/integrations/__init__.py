@@ -1,1 +1,1 @@
-"""Training libraries, attached to a run: one module each, importable where its library is installed."""
+"""Integrations of training libraries: one module each, which needs its library to be installed."""

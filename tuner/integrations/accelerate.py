@@ -1,7 +1,7 @@
-"""Accelerate, attached to a run.
+"""Accelerate: a scheduler and reports for training loops of several processes.
 
 ```python
-scheduler = update_scheduler(run, optimizer, accelerator=accelerator)  # not given to accelerator.prepare
+scheduler = update_scheduler(run, optimizer, accelerator=accelerator)  # do not pass it to accelerator.prepare
 for batch in loader:
     with accelerator.accumulate(model):
         ...
@@ -9,8 +9,8 @@ for batch in loader:
         scheduler.step()
 ```
 
-A scheduler that is prepared steps once per process, so that a schedule of T updates is over after T / processes of
-them; and in a loop that accumulates it is stepped by micro-batch. This one does neither.
+A prepared scheduler steps once per process, so that a schedule of T updates ends after T / processes of them; and a
+loop with gradient accumulation steps it per micro-batch. This scheduler steps once per optimizer update in both cases.
 """
 
 from __future__ import annotations
@@ -27,15 +27,18 @@ __all__ = ["UpdateScheduler", "report", "update_scheduler"]
 
 
 class UpdateScheduler:
-    """Follows the run's schedule, one step per optimizer update, however many processes and micro-batches there are.
+    """Follows the run's schedule, one step per optimizer update, for any number of processes and micro-batches.
 
-    It is no torch scheduler on purpose: ``accelerator.prepare`` gives it back as it is. To have it in checkpoints, give
-    it to ``accelerator.register_for_checkpointing``.
+    It is deliberately not a torch scheduler, so that ``accelerator.prepare`` returns it unchanged. To save it in
+    checkpoints, pass it to ``accelerator.register_for_checkpointing``.
 
     Args:
-        run: What to follow.
-        optimizer: As it was before ``accelerator.prepare``, or after.
-        accelerator: Knows which calls belong to an update.
+        run: The run whose schedule to follow.
+        optimizer: The optimizer, before or after ``accelerator.prepare``.
+        accelerator: The accelerator of the loop.
+
+    Raises:
+        InvalidValue: No parameter group of the optimizer has a learning rate above 0.
     """
 
     def __init__(self, run: TrainingRun, optimizer: Optimizer, *, accelerator: Accelerator) -> None:
@@ -43,7 +46,7 @@ class UpdateScheduler:
         self._accelerator = accelerator
 
     def step(self) -> None:
-        """Call it after every ``optimizer.step()``: it counts those that were carried out."""
+        """Call it after every ``optimizer.step()``; it counts the calls that updated the parameters."""
         if self._accelerator.sync_gradients and not self._accelerator.optimizer_step_was_skipped:
             self._scheduler.step()
 
@@ -52,11 +55,11 @@ class UpdateScheduler:
         return [float(lr) for lr in self._scheduler.get_last_lr()]
 
     def state_dict(self) -> dict[str, Any]:
-        """As that of `ScheduleLR`."""
+        """See `ScheduleLR.state_dict`."""
         return self._scheduler.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As that of `ScheduleLR`.
+        """See `ScheduleLR.load_state_dict`.
 
         Raises:
             InvalidValue: The state belongs to another schedule or to a run of another length.
@@ -65,7 +68,7 @@ class UpdateScheduler:
 
 
 def update_scheduler(run: TrainingRun, optimizer: Optimizer, *, accelerator: Accelerator) -> UpdateScheduler:
-    """The scheduler of a run under Accelerate; the arguments are those of `UpdateScheduler`."""
+    """The scheduler of a run under Accelerate, an `UpdateScheduler` of these arguments."""
     return UpdateScheduler(run, optimizer, accelerator=accelerator)
 
 
@@ -77,18 +80,18 @@ def report(
     accelerator: Accelerator,
     train_loss: SupportsFloat | None = None,
 ) -> None:
-    """Report the mean over the processes of their validation losses. Every process must call it; the first one reports.
+    """Report the mean of the processes' losses. Every process must call it; the main process reports.
 
     Args:
-        run: What to report to.
-        step: Optimizer updates done.
-        val_loss: Of this process.
-        accelerator: Knows the processes.
-        train_loss: Of this process.
+        run: The run to report to.
+        step: Optimizer updates done, in [0, total_steps].
+        val_loss: Validation loss of this process.
+        accelerator: The accelerator of the loop.
+        train_loss: Training loss of this process.
 
     Raises:
-        RunStopped: In the first process: the run is to end here.
-        InvalidValue: As `TrainingRun.report` says.
+        RunStopped: In the main process, when the run must end here.
+        InvalidValue: See `TrainingRun.report`.
     """
     mean = _mean(val_loss, accelerator=accelerator)
     train = None if train_loss is None else _mean(train_loss, accelerator=accelerator)
@@ -99,6 +102,6 @@ def report(
 def _mean(loss: SupportsFloat, *, accelerator: Accelerator) -> SupportsFloat:
     if accelerator.num_processes == 1:
         return loss
-    given = torch.as_tensor(float(loss), dtype=torch.float32, device=accelerator.device)
-    mean: torch.Tensor = accelerator.reduce(given, reduction="mean")
+    local = torch.as_tensor(float(loss), dtype=torch.float32, device=accelerator.device)
+    mean: torch.Tensor = accelerator.reduce(local, reduction="mean")
     return mean

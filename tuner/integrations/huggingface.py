@@ -1,4 +1,4 @@
-"""The Hugging Face Trainer, attached to a run: its learning rates are the schedule's, its evaluations are reported.
+"""The Hugging Face Trainer: it trains with the run's schedule and reports its evaluations to the run.
 
 ```python
 trainer = Trainer(model=model, args=TrainingArguments(**training_arguments(run)), ...)
@@ -24,64 +24,63 @@ __all__ = ["TunerCallback", "attach", "last_checkpoint", "training_arguments"]
 
 
 def training_arguments(run: TrainingRun) -> dict[str, Any]:
-    """What the run says about `TrainingArguments`: ``max_steps``, ``seed`` and ``output_dir``; the rest is yours."""
+    """The arguments of `TrainingArguments` that the run sets: ``max_steps``, ``seed`` and ``output_dir``."""
     return {"max_steps": run.total_steps, "seed": run.seed, "output_dir": str(run.snapshot_dir)}
 
 
 def last_checkpoint(run: TrainingRun) -> str | None:
-    """The newest checkpoint that an interrupted attempt of this run has left; ``None`` when there is none."""
+    """Path of the newest checkpoint of an interrupted attempt at this run; ``None`` when there is none."""
     newest: Callable[[str], str | None] = get_last_checkpoint
     return newest(str(run.snapshot_dir)) if run.snapshot_dir.is_dir() else None
 
 
 def attach(trainer: Trainer, run: TrainingRun, *, metric: str = "eval_loss") -> None:
-    """Let a trainer follow the run's schedule and report to it.
+    """Attach a trainer to a run, so that it follows the run's schedule and reports to the run.
 
-    The learning rate changes once per optimizer update, whatever ``gradient_accumulation_steps`` and the number of
-    processes are; ``lr_scheduler_type`` and the warm-up settings of the arguments are not used. Of the learning rates
-    that the optimizer was made with, only the ratios between its parameter groups count.
+    The learning rate changes once per optimizer update, for any ``gradient_accumulation_steps`` and any number of
+    processes; ``lr_scheduler_type`` and the warm-up settings of the arguments have no effect. The initial learning
+    rates of the optimizer set the ratios between its parameter groups.
 
     Args:
-        trainer: Before it trains. Its arguments must ask for ``run.total_steps`` updates, with ``run.seed``.
-        run: What to follow.
+        trainer: The trainer, before it trains. Its ``max_steps`` and ``seed`` must be those of the run.
+        run: The run to follow.
         metric: Name of the validation loss among the metrics of an evaluation.
 
     Raises:
-        InvalidValue: The arguments ask for another number of updates or another seed, or the trainer was given a
-            scheduler.
+        InvalidValue: ``max_steps`` or ``seed`` differ from the run's, or the trainer already has a scheduler.
     """
-    for field, value, wanted in (
+    for field, value, expected in (
         ("max_steps", trainer.args.max_steps, run.total_steps),
         ("seed", trainer.args.seed, run.seed),
     ):
-        if value != wanted:
+        if value != expected:
             hint = "Use TrainingArguments(**training_arguments(run), ...)"
             raise InvalidValue(
-                f"TrainingArguments.{field}", value=value, allowed=f"{wanted}, as the run says", hint=hint
+                f"TrainingArguments.{field}", value=value, allowed=f"{expected}, as the run says", hint=hint
             )
     if trainer.lr_scheduler is not None:
-        given = type(trainer.lr_scheduler).__name__
-        raise InvalidValue("optimizers", value=given, allowed="given without a scheduler: (optimizer, None)")
+        name = type(trainer.lr_scheduler).__name__
+        raise InvalidValue("optimizers", value=name, allowed="given without a scheduler: (optimizer, None)")
 
-    theirs: Any = trainer  # whose scheduler may be any, whatever its annotations say
+    untyped: Any = trainer  # its annotations name torch schedulers of fewer kinds than it accepts
 
     def create_scheduler(num_training_steps: int, optimizer: Optimizer | None = None) -> ScheduleLR:
-        scheduler = run.scheduler(theirs.optimizer if optimizer is None else optimizer)
-        theirs.lr_scheduler = scheduler
-        theirs._created_lr_scheduler = True  # so that a second train() makes a new one
+        scheduler = run.scheduler(untyped.optimizer if optimizer is None else optimizer)
+        untyped.lr_scheduler = scheduler
+        untyped._created_lr_scheduler = True  # a second train() then creates a new one
         return scheduler
 
-    theirs.create_scheduler = create_scheduler
+    untyped.create_scheduler = create_scheduler
     trainer.add_callback(TunerCallback(run, metric=metric))
 
 
 class TunerCallback(TrainerCallback):
-    """Asks for evaluations where the run wants them, reports them, and ends the training when the run is over.
+    """Requests evaluations at ``run.evaluate_at``, reports them, and ends the training when the run is stopped.
 
-    Of several processes the first one reports.
+    Of several processes only the main process reports.
 
     Args:
-        run: What to report to.
+        run: The run to report to.
         metric: Name of the validation loss among the metrics of an evaluation.
     """
 
@@ -95,27 +94,27 @@ class TunerCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Note where the training takes up."""
+        """Tell the run where a resumed training starts."""
         self._training = True
         if state.global_step:
             self._run.resumed(state.global_step)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Ask for an evaluation where one is wanted, also with ``eval_strategy="no"``."""
+        """Request an evaluation at ``run.evaluate_at``, also with ``eval_strategy="no"``."""
         if state.global_step in self._run.evaluate_at:
             control.should_evaluate = True
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
     ) -> None:
-        """Keep the training loss for the next report."""
+        """Store the training loss for the next report."""
         if logs and "loss" in logs:
             self._train_loss = float(logs["loss"])
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **kwargs: Any
     ) -> None:
-        """Report an evaluation of the training; those before and after it are left alone."""
+        """Report an evaluation during the training; evaluations before and after it are not reported."""
         if not (self._training and state.is_world_process_zero and metrics and self._metric in metrics):
             return
         try:
@@ -128,10 +127,10 @@ class TunerCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """End the run, once the trainer has put everything in order.
+        """End a stopped run, after the trainer's own clean-up.
 
         Raises:
-            RunStopped: The run was over before its last update.
+            RunStopped: The run was stopped before its last update.
         """
         self._training = False
         if self._stopped:

@@ -1,4 +1,4 @@
-"""Lightning, attached to a run.
+"""Lightning: a module's optimizer with the run's schedule, and a callback that reports to the run.
 
 ```python
 class MyModule(LightningModule):
@@ -22,24 +22,24 @@ from tuner.training.run import RunStopped, TrainingRun
 
 __all__ = ["TunerCallback", "optimizer_and_schedule", "trainer_arguments"]
 
-_EVERY_BATCH = 1, None  # over the ends of epochs; the callback says after which of them
+_EVERY_BATCH = 1, None  # across epochs; the callback selects the batches
 _NEVER = 2**62  # batches between two validations
 
 
 def optimizer_and_schedule(run: TrainingRun, optimizer: Optimizer) -> dict[str, Any]:
-    """What ``configure_optimizers`` returns: the schedule steps with every optimizer update, not with every epoch."""
+    """The return value of ``configure_optimizers``: the schedule steps once per optimizer update, not per epoch."""
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": run.scheduler(optimizer), "interval": "step"}}
 
 
 def trainer_arguments(run: TrainingRun, *, accumulate_grad_batches: int = 1) -> dict[str, Any]:
-    """What the run says about the ``Trainer``: how long it trains, and when it validates.
+    """The arguments of the ``Trainer`` that the run sets: the number of updates, and when to validate.
 
-    A trainer that was made with ``max_steps`` of the run will do as well: `TunerCallback` sees to the validations.
+    A trainer with ``max_steps=run.total_steps`` works as well: `TunerCallback` sets when it validates.
 
     Args:
-        run: What to follow.
-        accumulate_grad_batches: Batches per optimizer update, at least 1. At the end of an epoch Lightning makes an
-            update of fewer; the run counts updates, so that does not matter.
+        run: The run to follow.
+        accumulate_grad_batches: Batches per optimizer update, at least 1. The last update of an epoch may have fewer;
+            the run counts updates.
     """
     val_check_interval, check_val_every_n_epoch = _EVERY_BATCH
     return {
@@ -52,14 +52,13 @@ def trainer_arguments(run: TrainingRun, *, accumulate_grad_batches: int = 1) -> 
 
 
 class TunerCallback(Callback):
-    """Has the fit validated where the run wants it, reports that, and ends the fit when the run is over.
+    """Validates at ``run.evaluate_at``, reports the validations, and ends the fit when the run is stopped.
 
-    How often the trainer was told to validate does not count (``val_check_interval``, ``check_val_every_n_epoch``).
-    Of several processes the first one reports. ``monitor`` must be logged in ``validation_step``, with
-    ``sync_dist=True`` when there are several processes.
+    It overrides ``val_check_interval`` and ``check_val_every_n_epoch``. ``monitor`` must be logged in
+    ``validation_step``, with ``sync_dist=True`` when there are several processes, of which only the first one reports.
 
     Args:
-        run: What to report to.
+        run: The run to report to.
         monitor: Name that the validation loss is logged under.
     """
 
@@ -70,10 +69,10 @@ class TunerCallback(Callback):
         self._stopped = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check that the fit is as long as the run, and take over when it validates.
+        """Check the length of the fit, and set when it validates.
 
         Raises:
-            InvalidValue: It is not.
+            InvalidValue: ``max_steps`` differs from the run's ``total_steps``.
         """
         if trainer.max_steps != self._run.total_steps:
             hint = "Use Trainer(**trainer_arguments(run), ...)"
@@ -82,21 +81,21 @@ class TunerCallback(Callback):
         trainer.val_check_interval, trainer.check_val_every_n_epoch = _EVERY_BATCH
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note where the training takes up."""
+        """Tell the run where a resumed training starts."""
         if trainer.global_step:
             self._run.resumed(trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Let Lightning validate after this batch where the run wants it: it knows multiples of batches alone."""
-        wanted = trainer.global_step in self._run.evaluate_at and trainer.global_step != self._evaluated
-        trainer.val_check_batch = 1 if wanted else _NEVER
-        if wanted:
+        """Validate after this batch at ``run.evaluate_at``; Lightning itself knows only multiples of batches."""
+        due = trainer.global_step in self._run.evaluate_at and trainer.global_step != self._evaluated
+        trainer.val_check_batch = 1 if due else _NEVER
+        if due:
             self._evaluated = trainer.global_step
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report a validation of the fit; the sanity check before it is none.
+        """Report a validation of the fit, except the sanity check before it.
 
         Raises:
             InvalidValue: ``monitor`` was not logged.
@@ -105,7 +104,7 @@ class TunerCallback(Callback):
             return
         if self._monitor not in trainer.callback_metrics:
             logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
-            raise InvalidValue("monitor", value=self._monitor, allowed=f"something that is logged; {logged} is")
+            raise InvalidValue("monitor", value=self._monitor, allowed=f"a metric that is logged: {logged}")
         try:
             self._run.report(trainer.global_step, val_loss=trainer.callback_metrics[self._monitor])
         except RunStopped:
@@ -113,10 +112,10 @@ class TunerCallback(Callback):
             trainer.should_stop = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End the run, once the trainer has put everything in order.
+        """End a stopped run, after the trainer's own clean-up.
 
         Raises:
-            RunStopped: The run was over before its last update.
+            RunStopped: The run was stopped before its last update.
         """
         if self._stopped:
             raise RunStopped

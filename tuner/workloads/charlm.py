@@ -21,9 +21,9 @@ from tuner.training.workload import Declaration, DeclaredWorkload, WorkloadOptio
 from tuner.workloads.optimizers import OptimizerOptions, build_optimizer
 
 ALPHABET = "\n" + string.printable[:95]  # newline, then the 95 visible ASCII characters
-OTHER = len(ALPHABET)  # stands for every other character: a few dozen in the whole text
+OTHER = len(ALPHABET)  # code of all other characters, a few dozen in the whole text
 VOCABULARY = len(ALPHABET) + 1
-BLOCK = 1024  # characters; longer than any window, and a window never leaves its block
+BLOCK = 1024  # characters; windows are shorter and lie within one block
 HELD_OUT_EVERY = 10
 VALIDATION_WINDOWS = 64
 
@@ -111,7 +111,7 @@ def _next_character_loss(model: nn.Module, windows: Tensor) -> Tensor:
 
 
 def _evenly_spread_windows(blocks: Tensor, *, length: int) -> Tensor:
-    """`VALIDATION_WINDOWS` windows that start at places spread evenly over the blocks: ``(windows, length)``."""
+    """`VALIDATION_WINDOWS` windows spread evenly over the blocks: int64 ``(windows, length)``."""
     per_block = max(1, BLOCK // length)
     windows = blocks[:, : per_block * length].reshape(-1, length)
     chosen = torch.linspace(0, len(windows) - 1, VALIDATION_WINDOWS, device=blocks.device).long()

@@ -21,14 +21,14 @@ from tuner.workloads.optimizers import OptimizerOptions, build_optimizer
 CLASSES = 10
 SIDE = 8  # pixels
 VALIDATION_ROWS = 600
-_SPLIT_SEED = 0  # part of the workloads' version: every job is judged on the same held-out scans
+_SPLIT_SEED = 0  # part of the workloads' version: every job validates on the same scans
 
 
 class DigitsOptions(OptimizerOptions):
-    """Options that both digit models have."""
+    """Options of both digit models."""
 
     batch_size: int = Field(default=16, ge=1, le=1024, description="Scans per update.")
-    dropout: float = Field(default=0.1, ge=0.0, lt=1.0, description="Share of hidden units that an update leaves out.")
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0, description="Probability that an update drops a hidden unit.")
     shift: bool = Field(
         default=True, description="Whether training scans are moved at random by -1, 0 or 1 pixel along each axis."
     )
@@ -60,8 +60,8 @@ class DigitsData:
 
 @lru_cache(maxsize=4)
 def digits_data(device: torch.device) -> DigitsData:
-    """The scans on ``device``, split once and for all."""
-    from sklearn.datasets import load_digits  # takes a second, which a runner of another workload need not wait
+    """The scans on ``device``; the split is the same for every seed."""
+    from sklearn.datasets import load_digits  # takes a second, which runners of other workloads need not wait for
 
     scans, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(labels))

@@ -10,11 +10,11 @@ from tuner.search.space import OptimizerKind
 from tuner.training.workload import WorkloadOptions
 
 ADAM_BETAS = (0.9, 0.99)
-"""A shorter memory of squared gradients than torch's 0.999: these runs last a few thousand updates."""
+"""The second is below torch's 0.999, since these runs have only a few thousand updates."""
 
 
 class OptimizerOptions(WorkloadOptions):
-    """Which optimizer, and the settings of it that are not the learning rate."""
+    """The optimizer, and its settings besides the learning rate."""
 
     optimizer: OptimizerKind = Field(
         default=OptimizerKind.SGD, description="sgd: SGD with Nesterov momentum. adam: AdamW."
@@ -29,9 +29,9 @@ class OptimizerOptions(WorkloadOptions):
 
 
 def build_optimizer(model: nn.Module, *, options: OptimizerOptions) -> torch.optim.Optimizer:
-    """The chosen optimizer over all parameters; weight decay spares biases and normalization (vectors).
+    """The chosen optimizer over all parameters; biases and normalization (vectors) have no weight decay.
 
-    The learning rate is the same for all; the schedule sets it before every update.
+    All groups have the same learning rate; the schedule sets it before every update.
     """
     parameters = list(model.parameters())
     groups = [

@@ -25,7 +25,7 @@ from tuner.workloads.optimizers import OptimizerOptions, build_optimizer
 OCTAVES = 4
 FEATURES = 2 + 4 * OCTAVES
 VALIDATION_ROWS = 4096
-_SPLIT_SEED = 0  # part of the workload's version: every job is judged on the same held-out places
+_SPLIT_SEED = 0  # part of the workload's version: every job validates on the same places
 
 
 class TerrainOptions(OptimizerOptions):
@@ -62,8 +62,8 @@ def _features(coordinates: Tensor) -> Tensor:
 
 @lru_cache(maxsize=4)
 def terrain_data(device: torch.device) -> TerrainData:
-    """The table on ``device``, split once and for all."""
-    from matplotlib.cbook import get_sample_data  # a runner of another workload need not wait for matplotlib
+    """The table on ``device``; the split is the same for every seed."""
+    from matplotlib.cbook import get_sample_data  # runners of other workloads need not wait for matplotlib
 
     with np.load(get_sample_data("jacksboro_fault_dem.npz", asfileobj=False)) as table:
         elevation = table["elevation"].astype(np.float32)  # meters; (344 latitudes, 403 longitudes)
