@@ -87,7 +87,7 @@ def read_trace(file: Path) -> list[Work]:
     return work
 
 
-def figures(work: list[Work]) -> dict[str, Any]:
+def measures(work: list[Work]) -> dict[str, Any]:
     by_run = defaultdict(list)
     for piece in work:
         by_run[piece.run].append(piece)
@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         work, job = study(Path(folder), search=QUICK if args.quick else SEARCH, seconds=args.seconds)
-    found = {**figures(work), "updates_saved": job.updates_saved, "seconds_per_update": args.seconds}
+    found = {**measures(work), "updates_saved": job.updates_saved, "seconds_per_update": args.seconds}
     print(f"{found['runs']} runs, {found['updates']:,} updates in {found['wall_seconds']:.1f} s;", end=" ")
     print(f"{found['updates_saved']:,} updates saved by sharing")
     print(f"neither updates nor evaluations: {found['share']:.1%} of the time (target: under {TARGETS['share']:.0%})")
