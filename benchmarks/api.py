@@ -30,7 +30,7 @@ import httpx2
 
 from benchmarks._filled import fill
 from tests.integration.store.postgres_server import DURABLE, PostgresServer, running_server
-from tuner.people.roles import LOCAL_ACTOR, Role
+from tuner.people.permissions import LOCAL_ACTOR, Role
 from tuner.store import Store
 from tuner.store.maintenance.migrate import upgrade
 

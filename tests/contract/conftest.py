@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from tests.integration.service.live import served
 from tests.integration.service.team import SPEECH, VISION, as_user, settle
 from tests.integration.service.world import World
-from tuner.people.roles import Actor
+from tuner.people.permissions import Actor
 from tuner.store import Store
 from tuner_service.app import create_app
 from tuner_service.resources import Resources

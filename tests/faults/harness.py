@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.integration.store.builders import announce, offer, take_lock
+from tests.integration.store.builders import announce, claim_lock, offer
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import NewRun, RunKind, RunRecord, WorkloadInfo
 from tuner.jobs.spec import JobSpec
@@ -117,7 +117,7 @@ class Site:
         asked = offer("test", workloads={workload: info.version})
         while True:
             job = self.store.jobs.submit(spec)
-            lock = take_lock(self.store, asked, seconds=3600)
+            lock = claim_lock(self.store, asked, seconds=3600)
             if lock is not None and lock.job_id == job.id:
                 break
             self.store.jobs.cancel(job.id, reason="an idle worker was quicker to plan it")

@@ -8,7 +8,7 @@ from contextlib import closing
 import optuna
 import pytest
 
-from tests.integration.store.builders import announce, offer, take_lock
+from tests.integration.store.builders import announce, claim_lock, offer
 from tuner.errors import DatabaseUnavailable, StudyLockLost
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import Level, WorkloadInfo
@@ -50,7 +50,7 @@ def job(store):
 
 
 def lock(store):
-    return take_lock(store, offer("w", workloads=OFFER))
+    return claim_lock(store, offer("w", workloads=OFFER))
 
 
 def optuna_states(store, job):

@@ -219,7 +219,7 @@ class TestRetry:
 
 
 def test_an_urgent_job_that_waits_for_its_own_run_has_no_other_stopped(store: Store) -> None:
-    def take(worker: str) -> LeasedRun:
+    def claim(worker: str) -> LeasedRun:
         while True:
             taken = store.queue.claim(offer(worker, workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
             if isinstance(taken, LeasedRun):
@@ -229,8 +229,8 @@ def test_an_urgent_job_that_waits_for_its_own_run_has_no_other_stopped(store: St
 
     announce(store, "w2", workloads=[INFO])
     submit(store, **ONE_RUNG)
-    take("w2")
+    claim("w2")
     request = {"workload": INFO.name, "priority": "high", "search": {**ONE_RUNG, "trials": 1}}
     urgent = store.jobs.submit(admit(request, workloads=[INFO]))
-    assert take("w").job_id == urgent.id
+    assert claim("w").job_id == urgent.id
     assert store.reaper.preempt() == 0

@@ -9,7 +9,7 @@ from sqlalchemy import MetaData, Table, delete, func, insert, select, text
 from tests.integration.store.databases import empty_url, postgres  # noqa: F401
 from tests.migrations.revisions import engine_of, run
 from tuner.store.db.engine import parse_url
-from tuner.store.optuna.storage import bring_forward
+from tuner.store.optuna.storage import upgrade_tables
 
 RELEASED = Path(__file__).parent / "data" / "0001.db.gz"
 
@@ -24,7 +24,7 @@ def released_url(empty_url: str, tmp_path: Path) -> str:  # noqa: F811
     file.write_bytes(gzip.decompress(RELEASED.read_bytes()))
     with engine_of(empty_url) as engine:
         run(engine, "upgrade", "0001")
-    bring_forward(parse_url(empty_url))
+    upgrade_tables(parse_url(empty_url))
     _copy_rows(f"sqlite:///{file}", to=empty_url)
     return empty_url
 

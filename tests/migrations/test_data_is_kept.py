@@ -14,7 +14,7 @@ from tuner.errors import DatabaseUnavailable
 from tuner.jobs.priority import Priority
 from tuner.jobs.states import JobState
 from tuner.jobs.study_state import study_state
-from tuner.people.roles import LOCAL
+from tuner.people.permissions import LOCAL
 from tuner.report.report import Report
 from tuner.search.decision.decisions import Control
 from tuner.search.decision.rungs import rung_steps

@@ -13,7 +13,7 @@ from tests.migrations.revisions import engine_of
 from tuner.errors import SchemaMismatch
 from tuner.store import Store
 from tuner.store.maintenance.migrate import is_current, upgrade
-from tuner.store.optuna.storage import newest_revision, open_backend
+from tuner.store.optuna.storage import head_revision, open_backend
 
 
 def optuna_revision(url: str) -> str | None:
@@ -33,7 +33,7 @@ def go_back(url: str) -> None:
 
 def test_the_tables_of_an_earlier_optuna_are_upgraded_with_their_studies(empty_url: str) -> None:
     upgrade(empty_url)
-    assert optuna_revision(empty_url) == newest_revision()
+    assert optuna_revision(empty_url) == head_revision()
     go_back(empty_url)
     assert not is_current(empty_url)
     with pytest.raises(SchemaMismatch, match="Run `tuner db upgrade`"):

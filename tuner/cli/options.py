@@ -90,7 +90,7 @@ Job = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job, the star
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether it is meant.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
 RoleName = Literal["viewer", "submitter", "admin"]
-"""As `tuner.people.roles.Role`, which takes too long to import for a help text."""
+"""As `tuner.people.permissions.Role`, which takes too long to import for a help text."""
 DataDir = Annotated[
     Path,
     typer.Option(

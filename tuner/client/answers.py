@@ -8,8 +8,8 @@ from tuner.jobs.admission.pricing import Estimate
 from tuner.jobs.records import LogChunk, QueueEntry
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.webhooks import WebhookRecord
+from tuner.people.permissions import Role
 from tuner.people.records import Member, TokenRecord
-from tuner.people.roles import Role
 from tuner.search.decision.rungs import Price
 
 

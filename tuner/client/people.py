@@ -7,8 +7,8 @@ from typing import Any
 
 from tuner.client.answers import Me, NewToken
 from tuner.client.transport import Keep, Transport, given, part
+from tuner.people.permissions import Role
 from tuner.people.records import AuditRecord, Member, TeamRecord, TeamSettings, TokenRecord, UserRecord
-from tuner.people.roles import Role
 
 
 class People:

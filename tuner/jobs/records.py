@@ -299,21 +299,6 @@ class WorkerRecord(WorkerOffer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visibility:
-    """Which jobs somebody may see: their teams', and those that are shared."""
-
-    teams: frozenset[str] | None
-    """``None``: every team's."""
-
-    def covers(self, job: JobRecord) -> bool:
-        """Whether a job may be seen."""
-        return self.teams is None or job.spec.team in self.teams or job.spec.shared
-
-
-EVERYTHING = Visibility(teams=None)
-
-
-@dataclass(frozen=True, kw_only=True)
 class EventRecord:
     """Something that happened to a job, in the order of ``id``."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from tuner.jobs.priority import Priority
-from tuner.people.roles import Role
+from tuner.people.permissions import Role
 
 TEAM_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$"
 """What a team may be called."""

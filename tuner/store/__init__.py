@@ -1,7 +1,7 @@
-"""The database: jobs, the queue with its leases, the plan's writes. The only place with SQL."""
+"""The store: the database of jobs, the queue with its leases, and the writes of plans. The only package with SQL."""
 
 from tuner.store.db.pages import Page
-from tuner.store.jobs.lifecycle import EventKind
+from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.workers import WORKER_TIMEOUT_SECONDS
 from tuner.store.queue.leases import MAX_ATTEMPTS
 from tuner.store.queue.reaper import Reaped

@@ -1,4 +1,4 @@
-"""The store: the one door to the database."""
+"""The store: the single entry point to the database."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """Everything that persists. Safe to use from many threads; not across a fork.
+    """All persistent data, one attribute per subject. Safe to use from many threads; not across a fork.
 
     Every method is one short transaction and may raise `DatabaseUnavailable`.
     """
@@ -53,7 +53,7 @@ class Store:
     audit: AuditLog
 
     def __init__(self, url: str) -> None:
-        """Use a database whose tables are current; `open` sees to that."""
+        """Use a database whose tables are current; `open` ensures that."""
         self._url = url
         self._database = Database(url)
         self._open = ExitStack()
@@ -81,11 +81,11 @@ class Store:
 
         Args:
             url: ``sqlite:///path/to/file.db`` or ``postgresql://user:password@host/database``.
-            migrate: Whether to make or upgrade the tables. By default on SQLite only: a database that is shared is
-                upgraded on purpose.
+            migrate: Whether to create or upgrade the tables. By default on SQLite only: a shared database is upgraded
+                by an explicit command.
 
         Raises:
-            InvalidValue: The URL is none that the store understands.
+            InvalidValue: The URL is not supported.
             SchemaMismatch: The tables are missing, older or newer than this version of Schedule Tuner.
             DatabaseUnavailable: The database cannot be reached.
         """
@@ -110,8 +110,8 @@ class Store:
         return self._database.read(read_clock)
 
     def is_current(self) -> bool:
-        """Whether the database still has exactly the tables that this version works with; cheap enough to ask often."""
-        return self._database.read(lambda session: migration.has_tables(session.connection()))
+        """Whether the database still has exactly the schema of this version; cheap enough for health checks."""
+        return self._database.read(lambda session: migration.has_current_schema(session.connection()))
 
     def optuna_storage(self) -> BaseStorage:
         """Optuna's storage in the same database, opened once."""
@@ -125,13 +125,13 @@ class Store:
             return self._optuna
 
     def study_view(self) -> StudyView:
-        """Optuna's studies, for reading."""
+        """Optuna's studies, read-only."""
         from tuner.store.optuna.study_view import StudyView
 
         return StudyView(self.optuna_storage())
 
     def delete_study(self, job_id: str) -> None:
-        """Delete the Optuna study of a job that has been deleted; nothing happens where there is none."""
+        """Delete the Optuna study of a deleted job, if there is one."""
         from tuner.store.optuna.storage import delete_study
 
         delete_study(self.optuna_storage(), name=job_id)

@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 
 from tuner.errors import NotFound
 from tuner.jobs.records import JobRecord, RunRecord
-from tuner.people.roles import Actor, Principal, Role
+from tuner.people.permissions import Actor, Principal, Role
 from tuner_service.errors import Forbidden
 from tuner_service.resources import Id, StoreDep
 

@@ -18,7 +18,7 @@ def write_new_token(*, store: Store, output: TextIO) -> None:
     Raises:
         DatabaseUnavailable: The database cannot be reached.
     """
-    output.write(f"{store.people.rescue_admin()}\n")
+    output.write(f"{store.people.recover_admin()}\n")
     output.flush()
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from tuner.people.roles import LOCAL, Principal
+from tuner.people.permissions import LOCAL, Principal
 from tuner.people.tokens import digest
 from tuner_service.auth.rate_limits import ConcurrencyLimit, RateLimit
 from tuner_service.auth.sessions import Session, Sessions

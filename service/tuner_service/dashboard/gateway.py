@@ -19,8 +19,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tuner.errors import DatabaseUnavailable, NotFound
-from tuner.jobs.records import Visibility
-from tuner.people.roles import Principal
+from tuner.people.permissions import Principal, Visibility
 from tuner.report.report import Report
 from tuner.store import Store
 from tuner.store.optuna.study_scope import StudyScope, use_scope

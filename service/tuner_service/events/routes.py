@@ -15,7 +15,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.records import EventRecord
 from tuner.jobs.states import JobState, is_terminal
-from tuner.people.roles import Principal
+from tuner.people.permissions import Principal
 from tuner.store import Store
 from tuner_service.auth.access import PrincipalDep, VisibleJob
 from tuner_service.examples import EVENT, in_words

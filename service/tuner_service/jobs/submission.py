@@ -15,7 +15,7 @@ from tuner.jobs.admission.strict_json import request_digest
 from tuner.jobs.progress import JobDetail
 from tuner.jobs.records import JobRecord, Pace
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
-from tuner.people.roles import Actor, Principal, Role
+from tuner.people.permissions import Actor, Principal, Role
 from tuner.search.decision.rungs import price
 from tuner.store import Store
 from tuner_service.auth.access import ActorDep, PrincipalDep, VisibleJob
@@ -104,7 +104,7 @@ def preview_job(
         spec = admit(request, workloads=store.workers.workloads(), team=team)
     except (Forbidden, InvalidValue) as error:
         return JobPreview(**vars(nothing) | {"would_refuse": (obstacle(error),)})
-    refused: tuple[TunerError, ...] = store.jobs.would_refuse(spec, by=by)
+    refused: tuple[TunerError, ...] = store.jobs.submission_errors(spec, by=by)
     version = store.workers.workload(spec.workload).version
     return _preview(
         spec,
@@ -148,7 +148,7 @@ def _submitted(
     _check_may_submit(asking, team=team)
     digest = None if key is None else request_digest({**given, "origin": origin})
     if key is not None and digest is not None:
-        earlier = store.jobs.replayed(team, idempotency_key=key, request_digest=digest)
+        earlier = store.jobs.find_repeated(team, idempotency_key=key, request_digest=digest)
         if earlier is not None:
             return earlier
     spec = admit(read_request(given), workloads=store.workers.workloads(), team=team)

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from tuner.errors import DatabaseUnavailable
 from tuner.store import Store
-from tuner.store.queue.metrics import WAIT_BUCKETS, QueueCounters, QueueGauges, Waits
+from tuner.store.queue.metrics import WAIT_BUCKETS, QueueCounters, QueueGauges, WaitHistogram
 
 MAX_AGE = timedelta(seconds=5)
 """Figures are counted at most so often, however many ask."""
@@ -29,7 +29,8 @@ class Tally:
     def __init__(self) -> None:
         self.lease_expiries: Counter[str] = Counter()
         self.prunes: Counter[str] = Counter()
-        self.waits: dict[str, Waits] = defaultdict(lambda: Waits(within=(0,) * len(WAIT_BUCKETS), count=0, seconds=0.0))
+        empty = WaitHistogram(cumulative=(0,) * len(WAIT_BUCKETS), count=0, seconds=0.0)
+        self.waits: dict[str, WaitHistogram] = defaultdict(lambda: empty)
 
     def add(self, happened: QueueCounters) -> None:
         """Add what happened since the look before."""
@@ -37,8 +38,8 @@ class Tally:
         self.prunes.update(happened.prunes)
         for team, more in happened.waits.items():
             sofar = self.waits[team]
-            self.waits[team] = Waits(
-                within=tuple(a + b for a, b in zip(sofar.within, more.within, strict=True)),
+            self.waits[team] = WaitHistogram(
+                cumulative=tuple(a + b for a, b in zip(sofar.cumulative, more.cumulative, strict=True)),
                 count=sofar.count + more.count,
                 seconds=sofar.seconds + more.seconds,
             )
@@ -86,8 +87,8 @@ class QueueCollector(Collector):
         try:
             if self._seen is None:
                 self._seen = self._store.metrics.last_event()
-            happened = self._store.metrics.happened(after=self._seen)
-            figures = self._store.metrics.now()
+            happened = self._store.metrics.counters(after=self._seen)
+            figures = self._store.metrics.gauges()
         except DatabaseUnavailable as outage:
             log.warning("metrics.waiting", reason=str(outage))
             up.add_metric([], 0)
@@ -145,6 +146,6 @@ def _past(tally: Tally) -> Iterator[Metric]:
         "tuner_queue_wait_seconds", "How long runs were in the queue before a worker took them.", labels=["team"]
     )
     for team, some in tally.waits.items():
-        bounds = [(str(bound), float(n)) for bound, n in zip(WAIT_BUCKETS, some.within, strict=True)]
+        bounds = [(str(bound), float(n)) for bound, n in zip(WAIT_BUCKETS, some.cumulative, strict=True)]
         waits.add_metric([team], buckets=[*bounds, ("+Inf", float(some.count))], sum_value=some.seconds)
     yield waits

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
+from tuner.people.permissions import Role
 from tuner.people.records import TEAM_NAME, USER_NAME
-from tuner.people.roles import Role
 from tuner_service.auth.access import PrincipalDep, require
 from tuner_service.errors import Forbidden
 from tuner_service.examples import answer

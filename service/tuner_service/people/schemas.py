@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tuner.people.permissions import Role
 from tuner.people.records import (
     TEAM_NAME,
     USER_NAME,
@@ -17,7 +18,6 @@ from tuner.people.records import (
     TokenRecord,
     UserRecord,
 )
-from tuner.people.roles import Role
 from tuner.store.people.tokens import MAX_LIFETIME_SECONDS
 
 DAY_SECONDS = 86_400.0

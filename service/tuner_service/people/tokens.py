@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query, Response
 
 from tuner.errors import NotFound
+from tuner.people.permissions import Principal, Role
 from tuner.people.records import TEAM_NAME, USER_NAME, Member, TokenRecord
-from tuner.people.roles import Principal, Role
 from tuner_service.auth.access import ActorDep, PrincipalDep
 from tuner_service.errors import Forbidden
 from tuner_service.examples import answer
@@ -40,7 +40,7 @@ def list_tokens(
 
     Without their secrets, which nobody has but whom they were shown to; the latest first.
     """
-    found = store.people.tokens(team=team, user=user, good=good)
+    found = store.people.tokens(team=team, user=user, valid=good)
     return tuple(token for token in found if _may_see(asking, token))
 
 

@@ -6,7 +6,7 @@ from html import escape
 
 from starlette.responses import HTMLResponse
 
-from tuner.people.roles import Principal
+from tuner.people.permissions import Principal
 from tuner_service.auth.sessions import CSRF_FIELD
 
 _STYLE = """

@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
+from tuner.people.permissions import Role
 from tuner.people.records import TeamSettings
-from tuner.people.roles import Role
 from tuner.store import Store
 
 VISION, SPEECH = "vision", "speech"

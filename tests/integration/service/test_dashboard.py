@@ -20,7 +20,7 @@ from tests.integration.service.world import World
 from tuner.errors import TunerError
 from tuner.jobs.records import JobRecord
 from tuner.jobs.states import JobState
-from tuner.people.roles import Principal, Role
+from tuner.people.permissions import Principal, Role
 from tuner.store import Store
 from tuner.store.optuna.study_scope import StudyScope, use_scope
 from tuner.store.optuna.study_view import ReadOnlyStudies

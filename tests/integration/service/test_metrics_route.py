@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.integration.service.world import World
 from tuner import __version__
 from tuner.errors import DatabaseUnavailable
-from tuner.people.roles import Principal, Role
+from tuner.people.permissions import Principal, Role
 from tuner.store import Store
 from tuner_service.app import create_app
 from tuner_service.auth.access import principal

@@ -22,7 +22,7 @@ from tuner.client import Client
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.admission.change import JobChange
 from tuner.jobs.records import EventRecord
-from tuner.people.roles import Actor
+from tuner.people.permissions import Actor
 from tuner.store import Store
 from tuner_service.settings import Settings
 

@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 
 from tests.integration.service.team import SPEECH, VISION, Team, asking, settle
 from tests.integration.service.world import DIGITS, World
-from tests.integration.store.builders import announce, offer, take_run
+from tests.integration.store.builders import announce, claim_run, offer
+from tuner.people.permissions import Actor
 from tuner.people.records import TeamSettings
-from tuner.people.roles import Actor
 from tuner.store import Store
 from tuner_service.settings import Settings
 
@@ -78,18 +78,18 @@ class TestWorkers:
         world.started(world.job(by=CLEO, team=VISION))
         assert ask("ada", "PATCH", "/v1/workers/w1", json={"draining": True}).json()["draining"] is True
         announce(store, "w1", workloads=[DIGITS])  # a restart
-        assert take_run(store, offer("w1")) is None
+        assert claim_run(store, offer("w1")) is None
         ask("ada", "PATCH", "/v1/workers/w1", json={"draining": False})
-        assert take_run(store, offer("w1")) is not None
+        assert claim_run(store, offer("w1")) is not None
 
     def test_a_reserved_worker_takes_one_teams_jobs(self, ask: Ask, world: World, store: Store):
         world.started(world.job(by=CLEO, team=VISION))
         changed = ask("ada", "PATCH", "/v1/workers/w1", json={"reserved_for": SPEECH}).json()
         assert (changed["reserved_for"], changed["draining"]) == (SPEECH, False)
-        assert take_run(store, offer("w1")) is None
+        assert claim_run(store, offer("w1")) is None
         assert ask("ada", "PATCH", "/v1/workers/w1", json={}).json()["reserved_for"] == SPEECH
         assert ask("ada", "PATCH", "/v1/workers/w1", json={"reserved_for": None}).json()["reserved_for"] is None
-        assert take_run(store, offer("w1")) is not None
+        assert claim_run(store, offer("w1")) is not None
 
     def test_a_dead_worker_is_forgotten_and_a_live_one_refused(self, ask: Ask, store: Store):
         assert ask("ada", "DELETE", "/v1/workers/w1").status_code == 409

@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from tests.integration.service.team import SPEECH, VISION, Team, asking, settle
 from tests.integration.service.world import REQUEST, World
 from tuner.jobs.priority import Priority
+from tuner.people.permissions import Actor
 from tuner.people.records import TeamSettings
-from tuner.people.roles import Actor
 from tuner.store import Store
 from tuner_service.settings import Settings
 

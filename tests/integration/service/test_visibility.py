@@ -27,7 +27,7 @@ from tuner.devices import Device
 from tuner.jobs.records import CurvePoint, JobRecord, LeasedRun, StudyLock, WorkerOffer
 from tuner.jobs.webhooks import NewWebhook
 from tuner.orchestrator import advance
-from tuner.people.roles import Actor, Role
+from tuner.people.permissions import Actor, Role
 from tuner.store import Store
 from tuner_service.app import create_app
 from tuner_service.settings import Settings

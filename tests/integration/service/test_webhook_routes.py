@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from tests.integration.service.live import PATIENCE_SECONDS, wait_until
 from tests.integration.service.receiver import Got, Receiver, receiving
 from tests.integration.service.world import World
+from tuner.people.permissions import LOCAL_ACTOR, Principal, Role
 from tuner.people.records import TeamSettings
-from tuner.people.roles import LOCAL_ACTOR, Principal, Role
 from tuner.store import Store
 from tuner_service.app import create_app
 from tuner_service.auth.access import principal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.integration.store.builders import announce, offer, take_lock, take_run
+from tests.integration.store.builders import announce, claim_lock, claim_run, offer
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import (
     CurvePoint,
@@ -18,7 +18,7 @@ from tuner.jobs.records import (
 )
 from tuner.jobs.states import TrialState
 from tuner.orchestrator import advance, study_result
-from tuner.people.roles import LOCAL_ACTOR, Actor
+from tuner.people.permissions import LOCAL_ACTOR, Actor
 from tuner.report.build import build_report
 from tuner.schedules import Constant, Cosine, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
@@ -97,7 +97,7 @@ class World:
 
     def claim(self) -> LeasedRun:
         """The next run, leased for ten minutes."""
-        lease = take_run(self.store, offer(WORKER), lease_seconds=600)
+        lease = claim_run(self.store, offer(WORKER), lease_seconds=600)
         if lease is None:
             raise AssertionError("no run is queued")
         return lease
@@ -143,7 +143,7 @@ class World:
         return self.store.jobs.get(job.id)
 
     def _lock(self) -> StudyLock:
-        lock = take_lock(self.store, offer(WORKER), seconds=600)
+        lock = claim_lock(self.store, offer(WORKER), seconds=600)
         if lock is None:
             raise AssertionError("no planning is due")
         return lock

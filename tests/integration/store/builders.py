@@ -21,7 +21,7 @@ from tuner.jobs.records import (
     WorkloadInfo,
 )
 from tuner.jobs.spec import JobSpec
-from tuner.people.roles import LOCAL_ACTOR, Actor
+from tuner.people.permissions import LOCAL_ACTOR, Actor
 from tuner.schedules import Cosine, Schedule, Warmup
 from tuner.search.configuration import Configuration
 from tuner.search.settings import SearchSettings
@@ -68,7 +68,7 @@ def offer(
     )
 
 
-def take_run(store: Store, asked: WorkerOffer, *, lease_seconds: float = 60.0) -> LeasedRun | None:
+def claim_run(store: Store, asked: WorkerOffer, *, lease_seconds: float = 60.0) -> LeasedRun | None:
     """The next run for a worker. Planning that comes before it is put off, and due again afterwards."""
     put_off: list[StudyLock] = []
     try:
@@ -83,7 +83,7 @@ def take_run(store: Store, asked: WorkerOffer, *, lease_seconds: float = 60.0) -
                 store.planning.release(lock, again=True)
 
 
-def take_lock(store: Store, asked: WorkerOffer, *, seconds: float = 60.0) -> StudyLock | None:
+def claim_lock(store: Store, asked: WorkerOffer, *, seconds: float = 60.0) -> StudyLock | None:
     """The next study lock for a worker. Runs that come before it are given back, in their old place."""
     put_off: list[LeasedRun] = []
     try:
@@ -132,7 +132,7 @@ class Bench:
     store: Store
 
     def lock(self, worker: str = "w1", *, seconds: float = 60.0) -> StudyLock:
-        lock = take_lock(self.store, offer(worker), seconds=seconds)
+        lock = claim_lock(self.store, offer(worker), seconds=seconds)
         if lock is None:
             raise AssertionError("no planning is due")
         return lock
@@ -180,13 +180,13 @@ class Bench:
         return self.store.jobs.get(job.id)
 
     def claim(self, worker: str = "w1", *, lease_seconds: float = 60.0) -> LeasedRun:
-        lease = take_run(self.store, offer(worker), lease_seconds=lease_seconds)
+        lease = claim_run(self.store, offer(worker), lease_seconds=lease_seconds)
         if lease is None:
             raise AssertionError("no run is ready")
         return lease
 
     def nothing_to_claim(self) -> bool:
-        return take_run(self.store, offer()) is None
+        return claim_run(self.store, offer()) is None
 
     def kinds(self, job_id: str) -> list[str]:
         """What has been told of a job, in order."""

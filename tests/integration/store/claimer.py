@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.integration.store.builders import STEPS, offer, take_run
+from tests.integration.store.builders import STEPS, claim_run, offer
 from tuner.store import Store
 
 
@@ -12,7 +12,7 @@ def main(url: str, name: str) -> None:
     store = Store(url)
     print("ready", flush=True)
     sys.stdin.readline()
-    while lease := take_run(store, offer(name)):
+    while lease := claim_run(store, offer(name)):
         store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
         print(lease.run_id, flush=True)
     store.close()

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import event, text
 
-from tests.integration.store.builders import OFFER, STEPS, Bench, announce, offer, point, spec, take_lock, take_run
+from tests.integration.store.builders import OFFER, STEPS, Bench, announce, claim_lock, claim_run, offer, point, spec
 from tuner.errors import IllegalTransition, LeaseLost
 from tuner.jobs.admission.change import JobChange
 from tuner.jobs.priority import Priority
@@ -70,14 +70,14 @@ def test_processes_that_claim_at_once_get_every_run_once(bench: Bench, store: St
 
 def test_threads_that_claim_at_once_get_distinct_runs(bench: Bench, store: Store) -> None:
     bench.running_job(runs=THREADS - 1)
-    leases = at_once(lambda number: take_run(store, offer(f"t{number}")))
+    leases = at_once(lambda number: claim_run(store, offer(f"t{number}")))
     claimed = [lease.run_id for lease in leases if lease is not None]
     assert len(claimed) == len(set(claimed)) == THREADS - 1
 
 
 def test_one_of_many_planners_gets_the_study(bench: Bench, store: Store) -> None:
     store.jobs.submit(spec())
-    locks = at_once(lambda number: take_lock(store, offer(f"t{number}")))
+    locks = at_once(lambda number: claim_lock(store, offer(f"t{number}")))
     assert sum(lock is not None for lock in locks) == 1
 
 
@@ -133,7 +133,7 @@ def test_a_follower_of_the_events_misses_none(bench: Bench, store: Store) -> Non
     follower.start()
 
     def work(number: int) -> None:
-        while lease := take_run(store, offer(f"t{number}")):
+        while lease := claim_run(store, offer(f"t{number}")):
             store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
 
     at_once(work)
@@ -154,11 +154,11 @@ def test_ids_of_events_rise_in_the_order_of_commits(postgres_database: str) -> N
         second: list[Future[None]] = []
 
         def first(tx: Tx) -> None:
-            tx.tell("first", job_id=job_id)
+            tx.emit("first", job_id=job_id)
 
             @event.listens_for(tx.session, "before_commit")
             def another_comes(session: object) -> None:
-                second.append(pool.submit(write, lambda other: other.tell("second", job_id=job_id)))
+                second.append(pool.submit(write, lambda other: other.emit("second", job_id=job_id)))
                 deadline = time.monotonic() + 30
                 while not store._database.read(lambda reader: reader.scalar(waiting)):
                     assert not second[0].done(), "it did not wait"
@@ -176,7 +176,7 @@ def test_everybody_at_once_on_the_same_jobs_neither_locks_up_nor_loses_a_run(
     jobs = [bench.running_job(runs=6).id for _ in range(3)]
 
     def work(number: int) -> None:
-        while lease := take_run(store, offer(f"t{number}")):
+        while lease := claim_run(store, offer(f"t{number}")):
             try:
                 store.leases.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
                 store.leases.finish(lease, loss=0.5, step=STEPS, updates=60)
@@ -213,7 +213,7 @@ def test_a_cancel_and_many_claims_leave_no_run_behind(bench: Bench, store: Store
     def act(number: int) -> Sequence[object]:
         if number == 0:
             return [store.jobs.cancel(job.id, reason="now")]
-        return [take_run(store, offer(f"t{number}"))]
+        return [claim_run(store, offer(f"t{number}"))]
 
     at_once(act)
     assert {run.state for run in store.runs.list(job.id).items} == {RunState.CANCELLED}
@@ -238,7 +238,7 @@ def test_a_job_that_many_try_again_at_once_is_tried_again_once(bench: Bench, sto
 def test_trying_again_and_another_priority_do_not_wait_for_each_other(
     bench: Bench, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "PAUSES_SECONDS", ())  # a deadlock would pass unseen
+    monkeypatch.setattr(database, "RETRY_PAUSES_SECONDS", ())  # a deadlock would pass unseen
     store.people.put_team("speech", TeamSettings())
     job = bench.ready_job(team="speech")
     store.jobs.cancel(job.id, reason="a mistake")

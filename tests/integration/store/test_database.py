@@ -31,7 +31,7 @@ def file_of(url: str) -> Path:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for a locked file a moment only."""
     monkeypatch.setattr("tuner.store.db.engine.BUSY_TIMEOUT_SECONDS", 0.01)
-    monkeypatch.setattr(database, "PAUSES_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(database, "RETRY_PAUSES_SECONDS", (0.01, 0.01))
 
 
 class TestSqlite:
@@ -87,7 +87,7 @@ class TestTransaction:
 
         def half(tx: Tx) -> None:
             tx.session.execute(text("UPDATE tuner_jobs SET priority = 9"))
-            tx.tell("job.started", job_id=job.id)
+            tx.emit("job.started", job_id=job.id)
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
@@ -166,7 +166,7 @@ class Deadlock(Exception):
 
 
 def test_a_server_that_is_not_there_is_told_as_such(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(database, "PAUSES_SECONDS", ())
+    monkeypatch.setattr(database, "RETRY_PAUSES_SECONDS", ())
     url = f"postgresql://nobody@/none?host={tmp_path}"
     with pytest.raises(DatabaseUnavailable, match="the database does not answer"):
         Store.open(url)

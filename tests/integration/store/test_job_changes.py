@@ -15,7 +15,7 @@ from tuner.jobs.priority import Priority
 from tuner.jobs.records import SnapshotRef
 from tuner.jobs.spec import Limits
 from tuner.jobs.states import JobState, RunState, TrialState
-from tuner.people.roles import Actor
+from tuner.people.permissions import Actor
 from tuner.store import Store
 
 Sql = Callable[..., list[Any]]

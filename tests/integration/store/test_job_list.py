@@ -11,9 +11,8 @@ from tests.integration.store.builders import STEPS, Bench, point, spec
 from tuner.errors import InvalidValue, NotFound
 from tuner.jobs.admission.change import JobChange
 from tuner.jobs.curves import downsample
-from tuner.jobs.records import EVERYTHING, Visibility
 from tuner.jobs.states import RunState
-from tuner.people.roles import Actor
+from tuner.people.permissions import EVERYTHING, Actor, Visibility
 from tuner.store import Store
 
 Sql = Callable[..., list[Any]]

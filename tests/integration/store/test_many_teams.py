@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.integration.store.builders import STEPS, Bench, announce, offer, point, take_run
+from tests.integration.store.builders import STEPS, Bench, announce, claim_run, offer, point
 from tuner.errors import LeaseLost
 from tuner.jobs.records import LeasedRun
 from tuner.jobs.states import RunState
@@ -52,7 +52,7 @@ def test_limits_of_teams_and_users_are_never_exceeded(bench: Bench, store: Store
     def work(number: int) -> None:
         idle = 0
         while idle < 20:
-            lease = take_run(store, offer(f"t{number}"))
+            lease = claim_run(store, offer(f"t{number}"))
             if lease is None:
                 idle += 1
                 continue
@@ -64,7 +64,7 @@ def test_limits_of_teams_and_users_are_never_exceeded(bench: Bench, store: Store
                 done[lease.run_id] += 1
 
     at_once(work)
-    while lease := take_run(store, offer()):  # what was left when everybody had waited long enough
+    while lease := claim_run(store, offer()):  # what was left when everybody had waited long enough
         store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
         done[lease.run_id] += 1
     assert set(done.values()) == {1}
@@ -85,7 +85,7 @@ def test_claims_that_come_at_once_are_shared_by_weight(bench: Bench, store: Stor
 
     def work(number: int) -> None:
         for _ in range(6):
-            lease = take_run(store, offer(f"t{number}"))
+            lease = claim_run(store, offer(f"t{number}"))
             assert lease is not None
             taken.append(jobs[lease.job_id])
 
@@ -104,7 +104,7 @@ def test_everything_that_the_queue_does_at_once_locks_nothing_up(bench: Bench, s
     results: Counter[str] = Counter()
 
     def work(number: int) -> None:
-        while lease := take_run(store, offer(f"t{number}")):
+        while lease := claim_run(store, offer(f"t{number}")):
             try:
                 status = store.leases.heartbeat(lease, points=[point(30)], updates=30, lease_seconds=60.0)
                 store.leases.append_log(lease, "a line\n")

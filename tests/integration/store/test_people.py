@@ -9,8 +9,8 @@ import pytest
 from tests.integration.store.builders import spec
 from tuner.errors import IllegalTransition, InvalidValue, NotFound
 from tuner.jobs.priority import Priority
+from tuner.people.permissions import Actor, Role
 from tuner.people.records import TeamSettings
-from tuner.people.roles import Actor, Role
 from tuner.people.tokens import PREFIX, digest
 from tuner.store import Store
 
@@ -174,7 +174,7 @@ def test_a_token_is_refused_once_it_expired_was_revoked_or_its_user_disabled(peo
     assert people.people.authenticate(disabled) is None
     with pytest.raises(InvalidValue, match="not disabled"):
         people.people.create_token("ben", team="vision", role=Role.VIEWER)
-    assert people.people.tokens(good=True) == people.people.tokens(user="ben")[:1]
+    assert people.people.tokens(valid=True) == people.people.tokens(user="ben")[:1]
 
 
 def test_who_leaves_a_team_loses_the_tokens_for_it_alone(people: Store):
@@ -290,7 +290,7 @@ def test_there_is_no_first_admin_where_somebody_is(people: Store):
 
 def test_an_admin_is_rescued_on_the_machine(people: Store):
     def admin() -> bool:
-        principal = people.people.authenticate(people.people.rescue_admin())
+        principal = people.people.authenticate(people.people.recover_admin())
         return principal is not None and principal.runs_the_service
 
     assert admin()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.store.builders import STEPS, Bench, new_run, offer, point, schedule, spec, take_lock
+from tests.integration.store.builders import STEPS, Bench, claim_lock, new_run, offer, point, schedule, spec
 from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
 from tuner.jobs.records import RunKind, StudyLock
 from tuner.jobs.states import JobState, RunState, TrialState
@@ -20,7 +20,7 @@ EXPIRE_LOCKS = "UPDATE tuner_jobs SET lock_expires_at = 1.0 WHERE lock_token IS 
 
 
 def nothing_due(store: Store) -> bool:
-    return take_lock(store, offer("w9")) is None
+    return claim_lock(store, offer("w9")) is None
 
 
 class TestStudyLock:
@@ -39,9 +39,9 @@ class TestStudyLock:
 
     def test_only_jobs_of_the_workers_workloads_are_planned(self, store: Store) -> None:
         store.jobs.submit(spec())
-        assert take_lock(store, offer(workloads={"letters": "1"})) is None
-        assert take_lock(store, offer(workloads={})) is None
-        assert take_lock(store, offer(workloads={"digits-mlp": "2"})) is None
+        assert claim_lock(store, offer(workloads={"letters": "1"})) is None
+        assert claim_lock(store, offer(workloads={})) is None
+        assert claim_lock(store, offer(workloads={"digits-mlp": "2"})) is None
 
     def test_a_plan_that_found_nothing_to_do_leaves_the_job_alone(self, bench: Bench, store: Store) -> None:
         store.jobs.submit(spec())

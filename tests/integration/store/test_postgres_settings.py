@@ -50,7 +50,7 @@ def test_optunas_connections_have_the_same_limits(database_url: str) -> None:
 
 
 def test_a_migration_may_take_as_long_as_it_needs(database_url: str) -> None:
-    engine = connect(parse_url(database_url), hurried=False)
+    engine = connect(parse_url(database_url), timeouts=False)
     assert {shown(engine, name) for name in LIMITS} == {"0"}
     engine.dispose()
 

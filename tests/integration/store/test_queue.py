@@ -13,12 +13,12 @@ from tests.integration.store.builders import (
     STEPS,
     Bench,
     announce,
+    claim_lock,
+    claim_run,
     new_run,
     offer,
     point,
     spec,
-    take_lock,
-    take_run,
 )
 from tuner.errors import InvalidValue, LeaseLost
 from tuner.jobs.records import LeasedRun, SnapshotRef
@@ -61,8 +61,8 @@ class TestClaim:
         self, bench: Bench, store: Store, offered: dict[str, str]
     ) -> None:
         bench.running_job()
-        assert take_run(store, offer(workloads=offered)) is None
-        assert take_run(store, offer(workloads={"letters": "1", "digits-mlp": "1"})) is not None
+        assert claim_run(store, offer(workloads=offered)) is None
+        assert claim_run(store, offer(workloads={"letters": "1", "digits-mlp": "1"})) is not None
 
     def test_every_claim_of_a_run_gets_a_fresh_token(self, bench: Bench, store: Store) -> None:
         bench.running_job()
@@ -255,7 +255,7 @@ class TestReleaseAndTakeBack:
     def test_a_restarted_worker_lets_go_of_its_study_lock_too(self, bench: Bench, store: Store) -> None:
         job = store.jobs.submit(spec())
         bench.lock("w1")
-        assert take_lock(store, offer("w2")) is None
+        assert claim_lock(store, offer("w2")) is None
         assert store.reaper.free_worker("w1") == 0
         assert bench.lock("w2").job_id == job.id
 
@@ -391,5 +391,5 @@ def test_a_job_keeps_the_version_that_was_offered_when_it_was_submitted(bench: B
     bench.running_job()
     newer = OFFER.__class__(**{**OFFER.__dict__, "version": "2"})
     announce(store, "w2", device="cpu", workloads=[newer])
-    assert take_run(store, offer("w2", workloads={"digits-mlp": "2"})) is None
+    assert claim_run(store, offer("w2", workloads={"digits-mlp": "2"})) is None
     assert bench.claim("w1").workload_version == "1"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
 
-from tests.integration.store.builders import OFFER, STEPS, Bench, announce, offer, point, take_run
+from tests.integration.store.builders import OFFER, STEPS, Bench, announce, claim_run, offer, point
 from tuner.errors import LeaseLost
 from tuner.jobs.records import LeasedRun, SnapshotRef
 from tuner.jobs.states import JobState, RunState
@@ -94,7 +94,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(worker=WORKERS)
     def claim(self, worker: str) -> None:
-        lease = take_run(self.store, offer(worker), lease_seconds=1e6)
+        lease = claim_run(self.store, offer(worker), lease_seconds=1e6)
         ready = [(run_id, run) for _, run_id, run in self.all_runs() if run.state is RunState.QUEUED]
         if lease is None:
             assert not ready

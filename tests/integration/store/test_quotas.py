@@ -16,10 +16,10 @@ from tuner.errors import IdempotencyConflict, InvalidValue, LimitReached, NotFou
 from tuner.jobs.admission.change import JobChange
 from tuner.jobs.admission.strict_json import request_digest
 from tuner.jobs.priority import Priority
+from tuner.people.permissions import LOCAL_ACTOR, Actor
 from tuner.people.records import TeamSettings
-from tuner.people.roles import LOCAL_ACTOR, Actor
 from tuner.store import Store
-from tuner.store.accounting.team_quotas import month_start
+from tuner.store.accounting.usage import first_hour_of_month
 
 Sql = Callable[..., list[Any]]
 ANN, BOB = Actor(user="ann"), Actor(user="bob")
@@ -107,13 +107,13 @@ class TestDeviceHours:
     def test_of_the_month_before_do_not_count(self, store: Store, sql: Sql) -> None:
         put_team(store, device_hours_per_month=1.0)
         store.jobs.submit(spec(team="red"), by=ANN)
-        use(store, sql, owner="ann", seconds=99 * HOUR, at=month_start(store.now()) - 1)
+        use(store, sql, owner="ann", seconds=99 * HOUR, at=first_hour_of_month(store.now()) * HOUR - 1)
         store.jobs.submit(spec(team="red"), by=ANN)
 
 
 @given(now=st.datetimes(datetime(1970, 2, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_a_month_begins_at_midnight_of_its_first_day(now: datetime) -> None:
-    start = datetime.fromtimestamp(month_start(now.timestamp()), tz=UTC)
+    start = datetime.fromtimestamp(first_hour_of_month(now.timestamp()) * HOUR, tz=UTC)
     assert (start.year, start.month, start.day) == (now.year, now.month, 1)
     assert (start.hour, start.minute, start.second, start.microsecond) == (0, 0, 0, 0)
 
@@ -148,20 +148,20 @@ class TestReplay:
     def test_the_same_request_gives_the_same_job_whatever_has_changed_since(self, store: Store) -> None:
         put_team(store, max_open_jobs=1)
         job = store.jobs.submit(spec(team="red"), idempotency_key="k", request_digest=self.DIGEST)
-        assert store.jobs.replayed("red", idempotency_key="k", request_digest=self.DIGEST) == job
+        assert store.jobs.find_repeated("red", idempotency_key="k", request_digest=self.DIGEST) == job
         again = spec(team="red", options={"width": 128})
         assert store.jobs.submit(again, idempotency_key="k", request_digest=self.DIGEST) == job
 
     def test_an_unknown_key_is_none(self, store: Store) -> None:
         store.jobs.submit(spec(team="red"), idempotency_key="k", request_digest=self.DIGEST)
-        assert store.jobs.replayed("red", idempotency_key="other", request_digest=self.DIGEST) is None
-        assert store.jobs.replayed("blue", idempotency_key="k", request_digest=self.DIGEST) is None
+        assert store.jobs.find_repeated("red", idempotency_key="other", request_digest=self.DIGEST) is None
+        assert store.jobs.find_repeated("blue", idempotency_key="k", request_digest=self.DIGEST) is None
 
     @pytest.mark.parametrize("stored", [None, request_digest({})])
     def test_another_request_is_a_conflict(self, store: Store, stored: str | None) -> None:
         job = store.jobs.submit(spec(), idempotency_key="k", request_digest=stored)
         for again in (
-            lambda: store.jobs.replayed("default", idempotency_key="k", request_digest=self.DIGEST),
+            lambda: store.jobs.find_repeated("default", idempotency_key="k", request_digest=self.DIGEST),
             lambda: store.jobs.submit(spec(), idempotency_key="k", request_digest=self.DIGEST),
         ):
             with pytest.raises(IdempotencyConflict) as caught:

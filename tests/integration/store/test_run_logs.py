@@ -9,9 +9,9 @@ import pytest
 
 from tests.integration.store.builders import Bench
 from tuner.errors import LeaseLost
-from tuner.jobs.records import Visibility
+from tuner.people.permissions import Visibility
 from tuner.store import Store
-from tuner.store.jobs.run_logs import HEAD_CHARACTERS, MAX_LOG_CHARACTERS, left_out
+from tuner.store.jobs.run_logs import HEAD_CHARACTERS, MAX_LOG_CHARACTERS, omission_notice
 
 Sql = Callable[..., list[Any]]
 
@@ -54,7 +54,7 @@ def test_of_a_log_without_end_the_beginning_and_the_end_are_kept_and_one_line_sa
     assert told == pieces
     head, tail = "".join(pieces[:16]), "".join(pieces[-15:])  # the line takes the room of one piece
     assert len(head) == HEAD_CHARACTERS
-    assert kept == head + left_out(len("".join(pieces)) - len(head) - len(tail)) + tail
+    assert kept == head + omission_notice(len("".join(pieces)) - len(head) - len(tail)) + tail
 
 
 def test_a_piece_larger_than_all_that_is_kept_is_cut_in_its_middle(bench: Bench, store: Store) -> None:
@@ -64,7 +64,7 @@ def test_a_piece_larger_than_all_that_is_kept_is_cut_in_its_middle(bench: Bench,
     ((_, _, text),) = text_of(store, lease.run_id)
     assert text.startswith("ax")
     assert text.endswith("xz")
-    assert left_out(MAX_LOG_CHARACTERS + 2 - MAX_LOG_CHARACTERS // 4) in text
+    assert omission_notice(MAX_LOG_CHARACTERS + 2 - MAX_LOG_CHARACTERS // 4) in text
 
 
 def test_old_events_are_deleted_and_younger_ones_stay(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.store.builders import OFFER, STEPS, Bench, announce, offer, take_run
+from tests.integration.store.builders import OFFER, STEPS, Bench, announce, claim_run, offer
 from tuner.devices import Device, DeviceKind
 from tuner.jobs.records import LeasedRun, SnapshotRef, WorkerOffer
 from tuner.jobs.spec import Limits
@@ -70,7 +70,7 @@ def test_a_worker_with_several_devices_uses_them_all(bench: Bench, store: Store,
     mine = WorkerOffer.of("w4", device=four, workloads=[OFFER])
     store.workers.announce(mine, workloads=[OFFER])
     bench.ready_job()
-    lease = take_run(store, mine)
+    lease = claim_run(store, mine)
     assert lease is not None
     backdate(lease.run_id, 10.0)
     store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)
@@ -172,7 +172,7 @@ class TestJobLimits:
 
 def test_a_worker_that_nobody_knows_counts_as_one_device(bench: Bench, store: Store, backdate: Backdate) -> None:
     job = bench.ready_job()
-    lease = take_run(store, offer("stranger", devices=3))
+    lease = claim_run(store, offer("stranger", devices=3))
     assert lease is not None
     backdate(lease.run_id, 10.0)
     store.leases.finish(lease, loss=0.5, step=STEPS, updates=STEPS)

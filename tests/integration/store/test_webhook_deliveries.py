@@ -10,7 +10,6 @@ import pytest
 
 from tests.integration.store.builders import Bench, spec
 from tuner.errors import InvalidValue, LimitReached, NotFound
-from tuner.jobs.records import Visibility
 from tuner.jobs.webhooks import (
     Answer,
     DeliveryState,
@@ -22,7 +21,7 @@ from tuner.jobs.webhooks import (
     WebhookFormat,
     judge,
 )
-from tuner.people.roles import Actor
+from tuner.people.permissions import Actor, Visibility
 from tuner.store import Store
 from tuner.store.webhooks.webhooks import MAX_WEBHOOKS
 

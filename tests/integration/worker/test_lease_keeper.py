@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.store.builders import offer, take_run
+from tests.integration.store.builders import claim_run, offer
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.records import CurvePoint, SnapshotRef
 from tuner.jobs.states import RunState
@@ -76,7 +76,7 @@ class Bench:
         self.run_id = site.enqueue("gated", options={})
         self.store = Away(site.store)
         self.clock = Clock()
-        lease = take_run(site.store, offer("w1", workloads={"gated": "1"}), lease_seconds=LEASE_SECONDS)
+        lease = claim_run(site.store, offer("w1", workloads={"gated": "1"}), lease_seconds=LEASE_SECONDS)
         assert lease is not None
         self.log = RunnerLog(folder)
         self.keeper = LeaseKeeper(

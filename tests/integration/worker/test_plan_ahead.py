@@ -26,13 +26,13 @@ class Bench:
         self.job_id = self.store.jobs.submit(spec).id
         self.ahead = PlanPrefetch(self.store, planner=Planner(self.store))
 
-    def take(self) -> LeasedRun | StudyLock | None:
+    def claim(self) -> LeasedRun | StudyLock | None:
         asked = offer("w1", workloads={"gated": "1"})
         return self.store.queue.claim(asked, lease_seconds=60.0, lock_seconds=60.0)
 
     def lease(self) -> LeasedRun:
         """The next run, planned first where it must be."""
-        while isinstance(found := self.take(), StudyLock):
+        while isinstance(found := self.claim(), StudyLock):
             advance(self.store, lock=found)
         assert isinstance(found, LeasedRun)
         return found
@@ -63,7 +63,7 @@ def test_the_next_run_is_ready_when_the_present_one_ends(bench):
     assert bench.plan_beside(first)
     assert bench.states == [RunState.LEASED, RunState.QUEUED]
     bench.finish(first)
-    assert isinstance(bench.take(), LeasedRun)
+    assert isinstance(bench.claim(), LeasedRun)
 
 
 def test_one_run_is_planned_ahead_and_no_more(bench):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.store.builders import offer, take_lock
+from tests.integration.store.builders import claim_lock, offer
 from tuner.errors import DatabaseUnavailable, StudyLockLost
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
@@ -35,7 +35,7 @@ class Bench:
         self.job_id = site.store.jobs.submit(JobSpec(workload="gated", search=search)).id
 
     def lock(self, worker: str = "w1"):
-        return take_lock(self.site.store, offer(worker, workloads={"gated": "1"}))
+        return claim_lock(self.site.store, offer(worker, workloads={"gated": "1"}))
 
     def plan(self) -> None:
         lock = self.lock()

@@ -9,7 +9,7 @@ from tuner.cli.schedule.fitting import OptimizerName, RuleName
 from tuner.cli.schedule.options import MAX_HORIZON, MAX_STEPS
 from tuner.exports import EXPORTERS, ExportFormat
 from tuner.jobs.webhooks import DeliveryState, WebhookFormat
-from tuner.people.roles import Role
+from tuner.people.permissions import Role
 from tuner.schedules.scaling import ScaledFor, ScalingRule
 from tuner_service.schedules import schemas
 

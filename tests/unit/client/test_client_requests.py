@@ -17,8 +17,8 @@ from tuner.jobs.admission.change import JobChange
 from tuner.jobs.spec import Limits
 from tuner.jobs.states import JobState, RunState
 from tuner.jobs.webhooks import DeliveryState
+from tuner.people.permissions import Role
 from tuner.people.records import TeamSettings
-from tuner.people.roles import Role
 from tuner.report.pages.formats import ReportFormat
 from tuner.schedules import Constant, Schedule
 

@@ -90,9 +90,9 @@ def test_the_gpu_is_for_those_who_ask_for_it() -> None:
 
 
 def test_the_connections_of_everybody_fit_into_the_server() -> None:
-    from tuner.store.db.engine import KEPT_CONNECTIONS, MORE_CONNECTIONS
+    from tuner.store.db.engine import MAX_OVERFLOW, POOL_SIZE
 
-    assert KEPT_CONNECTIONS + MORE_CONNECTIONS == 40
+    assert POOL_SIZE + MAX_OVERFLOW == 40
     assert "max_connections=200" in compose()["services"]["postgres"]["command"]
 
 

@@ -63,6 +63,6 @@ def test_the_limits_of_connections_are_those_of_the_code() -> None:
         f"| a lock | {engine.LOCK_SECONDS} s,",
         f"| a statement | {engine.STATEMENT_SECONDS} s",
         f"| a transaction in which nothing happens | {engine.IDLE_SECONDS} s,",
-        f"keeps {engine.KEPT_CONNECTIONS} and takes {engine.KEPT_CONNECTIONS + engine.MORE_CONNECTIONS} at most",
+        f"keeps {engine.POOL_SIZE} and takes {engine.POOL_SIZE + engine.MAX_OVERFLOW} at most",
     ):
         assert text in PAGE

@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tuner.people.roles import LOCAL, Principal, Role
+from tuner.people.permissions import LOCAL, Principal, Role
 from tuner_service.auth.guard import REMEMBERED_SECONDS, Caller, Guard
 from tuner_service.errors import TooManyRequests, Unauthenticated
 from tuner_service.settings import Settings

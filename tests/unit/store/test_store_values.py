@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 from tuner.errors import InvalidValue
 from tuner.store.db.clock import Now, expired
 from tuner.store.db.engine import parse_url
-from tuner.store.db.rows import MAX_TEXT, as_json, finite_or_none, plain_text
+from tuner.store.db.rows import MAX_TEXT, as_json, clipped_text, finite_or_none
 
 
 class TestUrl:
@@ -75,7 +75,7 @@ class TestClock:
 class TestBorder:
     @given(st.text())
     def test_any_text_can_be_stored(self, text: str) -> None:
-        clean = plain_text(text)
+        clean = clipped_text(text)
         clean.encode("utf-8")
         assert "\0" not in clean
         if text.isascii() and "\0" not in text:
@@ -83,7 +83,7 @@ class TestBorder:
 
     @given(st.integers(0, 1000))
     def test_a_long_text_keeps_both_ends(self, more: int) -> None:
-        clean = plain_text("first" + "x" * (MAX_TEXT + more) + "last")
+        clean = clipped_text("first" + "x" * (MAX_TEXT + more) + "last")
         assert clean.startswith("first")
         assert clean.endswith("last")
         assert len(clean) <= MAX_TEXT + 10

@@ -45,7 +45,7 @@ def set_member(
 ) -> None:
     """Take a user into a team, or give another role in it."""
     from tuner.client import Client
-    from tuner.people.roles import Role
+    from tuner.people.permissions import Role
 
     with Client.from_profile(url) as client:
         member = client.people.put_member(team, user, role=Role(role))

@@ -74,7 +74,7 @@ def create_token(
 ) -> None:
     """Make a token; prints its secret on standard output, this once."""
     from tuner.client import Client, Keep
-    from tuner.people.roles import Role
+    from tuner.people.permissions import Role
 
     lifetime = amounts({"days": days})
     with Client.from_profile(url) as client:

@@ -1,30 +1,29 @@
-"""What a team lets its members submit. Exact: the team's row is held while it is counted and the job is stored."""
+"""The quotas of teams, checked at submission. Exact: the team's row is locked until the job is stored."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, and_, func, select
 
 from tuner.errors import InvalidValue, LimitReached, NotFound
+from tuner.jobs.limits import HOUR_SECONDS
 from tuner.jobs.priority import Priority
 from tuner.jobs.states import JobState, is_terminal
 from tuner.people.records import TeamSettings
+from tuner.store.accounting.usage import first_hour_of_month
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Team, Usage
 
 _OPEN = tuple(state for state in JobState if not is_terminal(state))
-_SECONDS_PER_HOUR = 3600.0
 
 
-def hold_team(tx: Tx, team: str) -> TeamSettings | None:
-    """A team's settings, its row held until the transaction ends: others who ask for it wait.
+def lock_team_settings(tx: Tx, team: str) -> TeamSettings | None:
+    """Lock a team's row until the transaction ends, and read its settings.
 
     Returns:
-        The settings; ``None`` where there are no teams at all: nobody logs in, and nothing is limited.
+        The settings; ``None`` where no team exists: then nobody logs in, and nothing is limited.
 
     Raises:
-        NotFound: There are teams, and this is none of them.
+        NotFound: Teams exist, and this is none of them.
     """
     row = tx.session.scalar(select(Team).where(Team.name == team).with_for_update(key_share=True))
     if row is not None:
@@ -47,12 +46,12 @@ def check_priority(settings: TeamSettings | None, priority: Priority) -> None:
 
 
 def check_open_job(tx: Tx, settings: TeamSettings | None, *, team: str, owner: str) -> None:
-    """Refuse one more open job of a user where a limit of the team, or of each user in it, stands in the way.
+    """Refuse one more open job of a user where a limit of the team, or of each user in it, is reached.
 
     Args:
-        tx: The transaction, in which the team is held.
-        settings: The team's.
-        team: The team.
+        tx: Holds the team's row.
+        settings: Of the team.
+        team: The team's name.
         owner: The user.
 
     Raises:
@@ -61,20 +60,14 @@ def check_open_job(tx: Tx, settings: TeamSettings | None, *, team: str, owner: s
     if settings is None:
         return
     of_user = f"user {owner} in team {team}"
-    theirs = and_(Job.team == team, Job.owner == owner)
+    by_user = and_(Job.team == team, Job.owner == owner)
     _check_jobs(tx, "max_open_jobs", settings.max_open_jobs, of=f"team {team}", which=Job.team == team)
-    _check_jobs(tx, "user_max_open_jobs", settings.user_max_open_jobs, of=of_user, which=theirs)
-    used = and_(Usage.team == team, Usage.hour >= month_start(tx.now) // 3600)
+    _check_jobs(tx, "user_max_open_jobs", settings.user_max_open_jobs, of=of_user, which=by_user)
+    used = and_(Usage.team == team, Usage.hour >= first_hour_of_month(tx.now))
     hours = settings.device_hours_per_month
     _check_hours(tx, "device_hours_per_month", hours, of=f"team {team}", which=used)
     hours = settings.user_device_hours_per_month
     _check_hours(tx, "user_device_hours_per_month", hours, of=of_user, which=and_(used, Usage.owner == owner))
-
-
-def month_start(now: float) -> int:
-    """When the calendar month (UTC) of a time began."""
-    first = datetime.fromtimestamp(now, tz=UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return int(first.timestamp())
 
 
 def _check_jobs(tx: Tx, limit: str, allowed: int | None, *, of: str, which: ColumnElement[bool]) -> None:
@@ -89,6 +82,6 @@ def _check_jobs(tx: Tx, limit: str, allowed: int | None, *, of: str, which: Colu
 def _check_hours(tx: Tx, limit: str, allowed: float | None, *, of: str, which: ColumnElement[bool]) -> None:
     if allowed is None:
         return
-    used = (tx.session.scalar(select(func.sum(Usage.device_seconds)).where(which)) or 0.0) / _SECONDS_PER_HOUR
+    used = (tx.session.scalar(select(func.sum(Usage.device_seconds)).where(which)) or 0.0) / HOUR_SECONDS
     if used >= allowed:
         raise LimitReached(limit, of=of, value=round(used, 2), allowed=allowed)

@@ -1,7 +1,7 @@
-"""Device time, counted as it passes: on the run, the job, the account's hour, and in the end the workload's pace.
+"""Usage: the device time of runs, jobs and accounts, and the measured pace of workloads.
 
-The device time of a lease is the time under it times the worker's devices. It is counted with every write under the
-lease; the time of a worker that went silent is counted until its lease ran out.
+The device time of a lease is its duration times the worker's devices. Every write under the lease adds what has passed
+since the last one; for a worker without heartbeats, time counts up to the lease's expiry.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from tuner.jobs.records import WorkerOffer
 from tuner.jobs.scheduling.fairness import UNMEASURED_SECONDS
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Pace, Run, Usage, Worker
-from tuner.store.db.upsert import add_up
+from tuner.store.db.upsert import upsert_sums
 
 WINDOW_HOURS = 24
-"""The shares are counted over the present hour and so many before it, less one."""
+"""The fair share counts the current hour and the 23 hours before it."""
 
 
 def hour_of(now: float) -> int:
-    """The hour that a time lies in: hours since 1970 UTC."""
+    """The hour of a time, in hours since 1970 UTC."""
     return int(now // HOUR_SECONDS)
 
 
 def first_hour_of_month(now: float) -> int:
-    """The first hour of the calendar month (UTC) that a time lies in."""
+    """The first hour of the calendar month (UTC) of a time."""
     first = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return hour_of(first.timestamp())
 
 
-def account(tx: Tx, job: Job, run: Run, *, updates: int = 0, silent: bool = False) -> None:
-    """Count a lease's device time since it was last counted, and the updates executed meanwhile.
+def record_usage(tx: Tx, job: Job, run: Run, *, updates: int = 0, silent: bool = False) -> None:
+    """Record a lease's device time since the last record, and the updates executed in it.
 
     Args:
         tx: Holds both rows.
-        job: The run's.
-        run: Leased.
+        job: Of the run.
+        run: A leased run.
         updates: At least 0.
-        silent: Its worker has not been heard: past the lease's end no device time is counted.
+        silent: Its worker sends no heartbeats: device time after the lease's expiry is not counted.
 
     Raises:
         InvalidValue: The updates are negative.
@@ -61,11 +61,11 @@ def account(tx: Tx, job: Job, run: Run, *, updates: int = 0, silent: bool = Fals
     if seconds > 0 or updates > 0:
         hour = {"team": job.team, "owner": job.owner, "hour": hour_of(tx.now)}
         row = {**hour, "device_seconds": seconds, "updates": updates}
-        add_up(tx.session, Usage, row=row, adding=("device_seconds", "updates"))
+        upsert_sums(tx.session, Usage, row=row, adding=("device_seconds", "updates"))
 
 
-def measure(tx: Tx, job: Job, run: Run) -> None:
-    """Add a run that was trained to an end to its workload's pace on the device that ended it."""
+def record_pace(tx: Tx, job: Job, run: Run) -> None:
+    """Add a finished run to its workload's pace on the device model that finished it."""
     model = tx.session.scalar(select(Worker.device_model).where(Worker.name == run.worker))
     if model is None or run.updates == 0:
         return
@@ -76,11 +76,11 @@ def measure(tx: Tx, job: Job, run: Run) -> None:
         "updates": run.updates,
         "device_seconds": run.device_seconds,
     }
-    add_up(tx.session, Pace, row=row, adding=("updates", "device_seconds"))
+    upsert_sums(tx.session, Pace, row=row, adding=("updates", "device_seconds"))
 
 
 def expected_seconds(session: Session, job: Job, *, offer: WorkerOffer, updates: int) -> float:
-    """Device time that so many updates of a job's workload are expected to take on a worker."""
+    """The expected device time of a number of updates on a worker."""
     pace = session.execute(
         select(Pace.updates, Pace.device_seconds).where(
             Pace.workload == job.workload, Pace.version == job.workload_version, Pace.device_model == offer.device_model
@@ -91,8 +91,8 @@ def expected_seconds(session: Session, job: Job, *, offer: WorkerOffer, updates:
     return float(updates * pace.device_seconds / pace.updates)
 
 
-def used_since(session: Session, *, hour: int, team: str) -> dict[str, float]:
-    """Device seconds that a team's users have had since the beginning of an hour, by user."""
+def usage_since(session: Session, *, hour: int, team: str) -> dict[str, float]:
+    """Device seconds of a team since the start of an hour, by user."""
     sums = (
         select(Usage.owner, func.sum(Usage.device_seconds).label("seconds"))
         .where(Usage.team == team, Usage.hour >= hour)
@@ -102,5 +102,5 @@ def used_since(session: Session, *, hour: int, team: str) -> dict[str, float]:
 
 
 def _devices(tx: Tx, run: Run) -> int:
-    """How many devices the run's worker has; one where nobody knows the worker."""
+    """The number of devices of the run's worker; 1 if the worker was deleted."""
     return tx.session.scalar(select(Worker.devices).where(Worker.name == run.worker)) or 1

@@ -1,4 +1,4 @@
-"""The database's clock. Leases are compared on it alone, so the clocks of the machines around it need not agree."""
+"""The database's clock. Leases are compared with it alone, so the machines' clocks need not agree."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def _now_on_postgresql(element: Now, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 def expired(expires_at: SQLColumnExpression[Any], *, now: float | ColumnElement[float]) -> ColumnElement[bool]:
-    """Whether a lease or a lock has run out: at exactly ``expires_at`` it still holds; NULL never expires."""
+    """Whether a lease or a lock has expired: at exactly ``expires_at`` it still holds; NULL never expires."""
     return expires_at < now

@@ -1,7 +1,7 @@
-"""Transactions: opened, tried again after a passing failure, committed whole or not at all.
+"""Transactions: retried after a transient failure, committed as a whole or not at all.
 
 A method of a `Repository` that is marked `reads` or `writes` runs inside one transaction, which it gets as its first
-argument and which its caller does not see.
+argument and which its caller does not pass.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from tuner.errors import DatabaseUnavailable, InvalidValue
-from tuner.people.roles import Actor
+from tuner.people.permissions import Actor
 from tuner.store.db.clock import Now
 from tuner.store.db.engine import WRITES, connect, parse_url
 from tuner.store.db.models import Audit, Event
 
-PAUSES_SECONDS = (0.05, 0.2, 0.8)
-"""Between the tries of a transaction that met a failure which passes."""
-_EVENT_LOCK = 0x74756E6572  # any number that nobody else locks; this one reads "tuner"
-_PASSING = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03"})
-"""PostgreSQL: serialization failure, deadlock, lock not available; shut down, crashed, starting up."""
+RETRY_PAUSES_SECONDS = (0.05, 0.2, 0.8)
+"""Pauses before the retries of a transaction that failed transiently."""
+_EVENT_LOCK = 0x74756E6572
+"""Key of an advisory lock that nothing else uses; its bytes spell "tuner"."""
+_TRANSIENT_STATES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03"})
+"""SQLSTATE of PostgreSQL: serialization failure, deadlock, lock not available; shut down, crashed, starting up."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,7 +38,7 @@ RepositoryT = TypeVar("RepositoryT", bound="Repository")
 
 @dataclass
 class Tx:
-    """One open transaction that writes."""
+    """An open transaction that writes."""
 
     session: Session
     _events: list[dict[str, Any]] = field(default_factory=list)
@@ -45,24 +46,24 @@ class Tx:
 
     @property
     def now(self) -> float:
-        """The database's time when it was first asked for in this transaction."""
+        """The database's time at the first use in this transaction."""
         if self._now is None:
             self._now = read_clock(self.session)
         return self._now
 
-    def tell(self, kind: str, *, job_id: str, **data: Any) -> None:
-        """Add an event, to be stored with this transaction or not at all."""
+    def emit(self, kind: str, *, job_id: str, **data: Any) -> None:
+        """Add an event; it is stored with this transaction."""
         self._events.append({"job_id": job_id, "kind": kind, "data": data, "at": self.now})
 
     def audit(self, by: Actor, action: str, *, target: str, team: str | None, **data: Any) -> None:
-        """Add to the audit log, to be stored with this transaction or not at all.
+        """Add an entry to the audit log; it is stored with this transaction.
 
         Args:
-            by: Who does it.
+            by: The actor.
             action: Dotted: ``"job.cancel"``.
-            target: Id or name of what it is done to.
-            team: The team that it concerns; ``None`` when it concerns the service.
-            data: What was changed, as JSON; never a secret.
+            target: Id or name of the object of the action.
+            team: The team concerned; ``None`` for the service.
+            data: The changed values, as JSON; never a secret.
         """
         self.session.add(
             Audit(
@@ -78,13 +79,13 @@ class Tx:
         )
 
     def flush(self) -> None:
-        """Send what is not yet sent, the events last."""
+        """Write what is pending, the events last."""
         self.session.flush()
         if not self._events:
             return
         if self.session.get_bind().dialect.name == "postgresql":
-            # Ids come from a sequence: a slower transaction could commit a smaller id after a greater one was read,
-            # and whoever follows the events by id would miss it. Locked after every row, so it cannot deadlock.
+            # Ids come from a sequence: without the lock a slower transaction could commit a smaller id after a reader
+            # has seen a greater one, and the reader would miss it. Taken after all row locks, so it cannot deadlock.
             self.session.execute(select(func.pg_advisory_xact_lock(_EVENT_LOCK)))
         self.session.execute(insert(Event), self._events)
 
@@ -117,7 +118,7 @@ class Database:
         """Run ``body`` in one transaction that sees one state of the database.
 
         Raises:
-            DatabaseUnavailable: The database failed, and went on failing.
+            DatabaseUnavailable: The database failed, also in the retries.
         """
         return _run(self._reader, body)
 
@@ -125,25 +126,25 @@ class Database:
         """Run ``body`` in one transaction, and commit it.
 
         Args:
-            body: Called again from its start after a failure that passes, so its only effects are those in the
+            body: Called again from its start after a transient failure, so it must have no effects outside the
                 transaction.
 
         Raises:
-            DatabaseUnavailable: The database failed, and went on failing; nothing was written. Or it failed in the
-                middle of the commit, and whether that took place is open.
+            DatabaseUnavailable: The database failed, also in the retries, and nothing was written; or it failed during
+                the commit, and the outcome is unknown.
         """
 
-        def whole(session: Session) -> R:
+        def run(session: Session) -> R:
             tx = Tx(session)
             result = body(tx)
             tx.flush()
             return result
 
-        return _run(self._writer, whole)
+        return _run(self._writer, run)
 
 
 class Repository:
-    """A part of the store that answers for one subject."""
+    """A part of the store: the operations on one subject."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -170,47 +171,48 @@ def writes(method: Callable[Concatenate[RepositoryT, Tx, P], R]) -> Callable[Con
 
 
 def _run(engine: Engine, body: Callable[[Session], R]) -> R:
-    pauses = iter(PAUSES_SECONDS)
+    pauses = iter(RETRY_PAUSES_SECONDS)
     while True:
         with Session(engine, autoflush=False, expire_on_commit=False) as session:
             try:
                 result = body(session)
             except (DBAPIError, PoolTimeout) as error:
-                pause = next(pauses, None) if _passes(error) else None
+                pause = next(pauses, None) if is_transient(error) else None
                 if pause is None:
-                    raise _named(error) from error
+                    raise translate_error(error) from error
             else:
                 return _commit(session, result)
         time.sleep(pause)
 
 
 def _commit(session: Session, result: R) -> R:
-    """Commit once: after a failure here nobody knows whether it took place, so it must not be tried again."""
+    """Commit without a retry: after a failure the outcome is unknown."""
     try:
         session.commit()
     except DBAPIError as error:
-        raise _named(error) from error
+        raise translate_error(error) from error
     return result
 
 
-def _passes(error: DBAPIError | PoolTimeout) -> bool:
-    """Whether the same transaction may succeed when tried again at once."""
+def is_transient(error: DBAPIError | PoolTimeout) -> bool:
+    """Whether the same transaction may succeed in a retry."""
     if isinstance(error, PoolTimeout):
         return False
     if isinstance(error.orig, sqlite3.Error):
         return _sqlite_code(error.orig) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state in _PASSING or (state is None and isinstance(error, OperationalError))
+    lost = error.connection_invalidated or (state is None and isinstance(error, OperationalError))
+    return lost or state in _TRANSIENT_STATES
 
 
-def _named(error: DBAPIError | PoolTimeout) -> Exception:
-    """The error that the caller gets: one of ours, or the driver's own where only a mistake of ours explains it."""
+def translate_error(error: DBAPIError | PoolTimeout) -> Exception:
+    """Translate to `DatabaseUnavailable` or `InvalidValue`; else to `RuntimeError`, for a defect of the store."""
     if isinstance(error, PoolTimeout):
         return DatabaseUnavailable(f"no connection to the database became free: {error}")
     if isinstance(error, DataError):
         return InvalidValue("value", value=str(error.orig), allowed="something that the database can store")
-    mistake = isinstance(error.orig, sqlite3.Error) and _sqlite_code(error.orig) == sqlite3.SQLITE_ERROR
-    if isinstance(error, OperationalError) and not mistake:
+    defect = isinstance(error.orig, sqlite3.Error) and _sqlite_code(error.orig) == sqlite3.SQLITE_ERROR
+    if isinstance(error, OperationalError) and not defect:
         return DatabaseUnavailable(f"the database does not answer: {error.orig}")
     return RuntimeError(f"the database refused a statement: {error.orig}")
 

@@ -1,4 +1,4 @@
-"""Pages of a list: how long they are, where the next one begins."""
+"""Cursor pagination."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ class Page(Generic[Item]):
 
     items: tuple[Item, ...]
     next_cursor: str | None
-    """Where the next page begins; ``None`` on the last one."""
+    """Cursor of the next page; ``None`` on the last one."""
 
 
-def page_of(
-    rows: Sequence[Row], *, limit: int, record: Callable[[Row], Item], place: Callable[[Row], int]
+def make_page(
+    rows: Sequence[Row], *, limit: int, record: Callable[[Row], Item], key: Callable[[Row], int]
 ) -> Page[Item]:
-    """A page made of rows, of which one more was asked for than it holds.
+    """Build a page from rows; the query selects one more than the page holds.
 
     Args:
         rows: In order, at most ``limit + 1``.
         limit: Items on the page.
-        record: Makes an item of a row.
-        place: The row's place in the order, for the cursor.
+        record: Builds an item from a row.
+        key: The row's sort key, for the cursor.
     """
     more = len(rows) > limit
     shown = rows[:limit]
-    return Page(items=tuple(map(record, shown)), next_cursor=str(place(shown[-1])) if more else None)
+    return Page(items=tuple(map(record, shown)), next_cursor=str(key(shown[-1])) if more else None)
 
 
 def check_limit(limit: int) -> None:
-    """Refuse a page that is too long.
+    """Refuse a page size that is out of range.
 
     Raises:
         InvalidValue: The limit is not in [1, `MAX_PAGE`].
@@ -49,13 +49,13 @@ def check_limit(limit: int) -> None:
         raise InvalidValue("limit", value=limit, allowed=f"in [1, {MAX_PAGE}]")
 
 
-def place_of(cursor: str) -> int:
-    """The place that a cursor stands for.
+def parse_cursor(cursor: str) -> int:
+    """The sort key in a cursor.
 
     Raises:
-        InvalidValue: It is none of ours.
+        InvalidValue: It is no cursor.
     """
-    # Nineteen digits would not fit the column.
+    # 19 digits may not fit a 64-bit column.
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
         raise InvalidValue("cursor", value=cursor, allowed="the next_cursor of an earlier page")
     return int(cursor)

@@ -1,4 +1,4 @@
-"""From rows to records."""
+"""Conversions between rows and records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tuner.store.db import models
 from tuner.store.db.models import Event, Job, Point, Run, Trial, Worker, Workload
 
 MAX_TEXT = 20_000
-"""Characters of an error that are kept; of a longer one, the beginning and the end."""
+"""Stored characters of an error; of a longer one, the first and the last half."""
 
 
 def job_record(job: Job) -> JobRecord:
@@ -53,15 +53,15 @@ def job_record(job: Job) -> JobRecord:
 
 
 def job_spec(stored: dict[str, Any]) -> JobSpec:
-    """A job's request, from what was stored."""
+    """A job's request, from its stored JSON."""
     return JobSpec.model_validate({**stored, "search": _search(json.dumps(stored["search"]))})
 
 
 @lru_cache(maxsize=1024)
 def _search(stored: str) -> SearchSettings:
-    """The search of a request; frozen, so that jobs that are looked at again and again share it.
+    """The search settings of a request. Cached: validating a search space builds schedules, the slowest part of a read.
 
-    Checking a search space builds schedules, which takes longer than all the rest of reading a job.
+    The settings are frozen, so callers can share them.
     """
     return SearchSettings.model_validate_json(stored)
 
@@ -113,7 +113,7 @@ def run_record(run: Run) -> RunRecord:
 
 
 def point_row(point: CurvePoint, *, run_id: str) -> dict[str, Any]:
-    """The columns of a curve point. NaN becomes NULL: SQLite would do it anyway, and both databases must agree."""
+    """The columns of a curve point. NaN becomes NULL, as SQLite stores it, so that both databases agree."""
     return {
         "run_id": run_id,
         "step": point.step,
@@ -139,12 +139,12 @@ def event_record(event: Event) -> EventRecord:
 
 
 def log_chunk(chunk: models.LogChunk) -> LogChunk:
-    """The record of a piece of a run's log."""
+    """The record of a log chunk."""
     return LogChunk(seq=chunk.seq, attempt=chunk.attempt, text=chunk.text, at=chunk.at)
 
 
 def worker_record(worker: Worker, *, runs: Sequence[str], alive_since: float) -> WorkerRecord:
-    """The record of a worker that holds some runs."""
+    """The record of a worker and its leased runs."""
     return WorkerRecord(
         name=worker.name,
         device=worker.device,
@@ -163,12 +163,12 @@ def worker_record(worker: Worker, *, runs: Sequence[str], alive_since: float) ->
 
 
 def info_json(info: WorkloadInfo) -> dict[str, Any]:
-    """A workload's description, as stored."""
+    """A workload's description as JSON."""
     return as_json(dataclasses.asdict(info), field=f"workload {info.name!r}")
 
 
 def workload_info(workload: Workload) -> WorkloadInfo:
-    """A workload's description, from what was stored."""
+    """A workload's description, from its row."""
     stored = dict(workload.info)
     level = Level(stored.pop("level"))
     optimizer = OptimizerKind(stored.pop("optimizer"))
@@ -177,10 +177,10 @@ def workload_info(workload: Workload) -> WorkloadInfo:
 
 
 def as_json(value: dict[str, Any], *, field: str) -> dict[str, Any]:
-    """Check that a value survives JSON; both databases then store the same.
+    """Round-trip a value through JSON, so that both databases store the same.
 
     Raises:
-        InvalidValue: It holds NaN, an infinity or something that JSON has no word for.
+        InvalidValue: It holds NaN, an infinity or a type that JSON lacks.
     """
     try:
         stored: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
@@ -190,20 +190,20 @@ def as_json(value: dict[str, Any], *, field: str) -> dict[str, Any]:
 
 
 def finite_or_none(value: float | None) -> float | None:
-    """What JSON can say of a number."""
+    """The number, or ``None`` where JSON cannot represent it."""
     return value if value is not None and math.isfinite(value) else None
 
 
-def plain_text(text: str) -> str:
-    """Text of any origin, such as a user's traceback, as it is stored; of a long one, the beginning and the end."""
-    clean = storable(text)
+def clipped_text(text: str) -> str:
+    """Escaped text, such as a user's traceback; of a long one, the first and the last part."""
+    clean = escaped_text(text)
     if len(clean) <= MAX_TEXT:
         return clean
     return f"{clean[: MAX_TEXT // 2]}\n[...]\n{clean[-MAX_TEXT // 2 :]}"
 
 
-def storable(text: str) -> str:
-    """Text of any origin as both databases can store it: no NUL, no half characters."""
+def escaped_text(text: str) -> str:
+    """Text that both databases can store: NUL and lone surrogates are escaped."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 

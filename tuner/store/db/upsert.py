@@ -1,4 +1,4 @@
-"""INSERT ... ON CONFLICT, which SQLite and PostgreSQL spell the same and SQLAlchemy does not."""
+"""INSERT ... ON CONFLICT: the same SQL on SQLite and PostgreSQL, two dialects in SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tuner.store.db.models import Base
 
 
 def upsert(session: Session, table: type[Base], *, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows; those whose primary key is there already are overwritten.
+    """Insert rows, and overwrite those whose primary key exists.
 
     Args:
         session: Of a writing transaction.
-        table: Where to.
-        rows: The same columns in each.
+        table: The table.
+        rows: With the same columns in each.
     """
     if not rows:
         return
@@ -27,14 +27,14 @@ def upsert(session: Session, table: type[Base], *, rows: Sequence[Mapping[str, A
     session.execute(insert.on_conflict_do_update(index_elements=key, set_=changed), list(rows))
 
 
-def add_up(session: Session, table: type[Base], *, row: Mapping[str, Any], adding: Sequence[str]) -> None:
-    """Insert a row; where one with the same primary key is there, add to its columns instead.
+def upsert_sums(session: Session, table: type[Base], *, row: Mapping[str, Any], adding: Sequence[str]) -> None:
+    """Insert a row, or add to the columns of the row with the same primary key.
 
     Args:
         session: Of a writing transaction.
-        table: Where to.
-        row: Its columns.
-        adding: Those of them that are added up.
+        table: The table.
+        row: Values by column.
+        adding: The columns that are summed.
     """
     insert = _insert(session, table).values(**row)
     key = [column.name for column in table.__table__.primary_key]
@@ -42,10 +42,11 @@ def add_up(session: Session, table: type[Base], *, row: Mapping[str, Any], addin
     session.execute(insert.on_conflict_do_update(index_elements=key, set_=sums))
 
 
-def insert_new(session: Session, table: type[Base], *, row: Mapping[str, Any], key: Sequence[str]) -> bool:
-    """Insert a row unless one with the same unique key is there; tell whether it was inserted.
+def insert_if_absent(session: Session, table: type[Base], *, row: Mapping[str, Any], key: Sequence[str]) -> bool:
+    """Insert a row unless one with the same unique key exists. Waits for another transaction that inserts the same key.
 
-    A row that another transaction is about to insert is waited for.
+    Returns:
+        Whether the row was inserted.
     """
     insert = _insert(session, table).values(**row).on_conflict_do_nothing(index_elements=key)
     return session.execute(insert.returning(*table.__table__.primary_key)).first() is not None

@@ -1,26 +1,56 @@
-"""What happened, in order, for those who follow a job."""
+"""The events of jobs, in order, for clients that follow a job."""
 
-# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
+
+from enum import StrEnum
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue
-from tuner.jobs.records import EVERYTHING, EventRecord, Visibility
+from tuner.jobs.records import EventRecord
+from tuner.people.permissions import EVERYTHING, Visibility
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Event, Job
 from tuner.store.db.rows import event_record
-from tuner.store.jobs.job_list import visible
+from tuner.store.jobs.visibility import visible_jobs
 
 MAX_EVENTS = 1_000
 PRUNED_AT_A_TIME = 5_000
-"""Events deleted in one transaction, so that none is long."""
+"""Events deleted in one transaction, which keeps it short."""
 _GREATEST_ID = 2**63 - 1
 
 
+class EventKind(StrEnum):
+    """The kinds of events. Members are stored and sent: they may be added, never removed."""
+
+    JOB_SUBMITTED = "job.submitted"
+    JOB_STARTED = "job.started"
+    JOB_COMPLETED = "job.completed"
+    JOB_FAILED = "job.failed"
+    JOB_CANCELLED = "job.cancelled"
+    JOB_PAUSED = "job.paused"
+    JOB_RESUMED = "job.resumed"
+    JOB_CHANGED = "job.changed"
+    JOB_RETRIED = "job.retried"
+    JOB_LIMIT_REACHED = "job.limit_reached"
+    TRIAL_STARTED = "trial.started"
+    TRIAL_PRUNED = "trial.pruned"
+    TRIAL_COMPLETED = "trial.completed"
+    TRIAL_FAILED = "trial.failed"
+    RUN_QUEUED = "run.queued"
+    RUN_STARTED = "run.started"
+    RUN_EVALUATED = "run.evaluated"
+    RUN_SUCCEEDED = "run.succeeded"
+    RUN_DIVERGED = "run.diverged"
+    RUN_FAILED = "run.failed"
+    RUN_REQUEUED = "run.requeued"
+    RUN_STOPPING = "run.stopping"
+
+
 class Events(Repository):
-    """The events of all jobs. They are written with the changes that they tell, in the same transaction."""
+    """The events of all jobs. An event is written in the same transaction as the change."""
 
     @reads
     def after(
@@ -34,12 +64,12 @@ class Events(Repository):
     ) -> tuple[EventRecord, ...]:
         """The next events after one, in the order of their ids.
 
-        Whoever asks again with the last id that he got misses none and gets none twice.
+        A client that passes the last id it received misses no event and receives none twice.
 
         Args:
-            event_id: The last one seen; 0 for the beginning.
+            event_id: The last one received; 0 for the first page.
             job_id: Only this job's; every job's when absent.
-            visibility: Only those of jobs that whoever asks may see.
+            visibility: Only events of these jobs.
             limit: How many at most, 1 to 1,000.
 
         Raises:
@@ -51,16 +81,16 @@ class Events(Repository):
         if job_id is not None:
             query = query.where(Event.job_id == job_id)
         if visibility.teams is not None:
-            query = query.join(Job, Job.id == Event.job_id).where(visible(visibility))
+            query = query.join(Job, Job.id == Event.job_id).where(visible_jobs(visibility))
         return tuple(event_record(event) for event in session.scalars(query))
 
     @reads
     def latest(self, session: Session) -> int:
-        """Id of the last event so far, whosever job it tells of; 0 when there is none."""
-        return session.scalar(select(func.max(Event.id))) or 0
+        """Id of the latest event of all jobs; 0 when there is none."""
+        return latest_event_id(session)
 
     def prune(self, older_than_seconds: float) -> int:
-        """Delete the events that are older than so many seconds; whoever follows from before then misses them.
+        """Delete the events older than so many seconds; a client that resumes from an earlier event misses them.
 
         Returns:
             How many were deleted.
@@ -74,9 +104,14 @@ class Events(Repository):
 
     @writes
     def _prune_some(self, tx: Tx, older_than_seconds: float) -> int:
-        # The oldest are those with the smallest ids: nothing else needs to be looked at.
+        # The oldest have the smallest ids, so the primary key finds them without a scan.
         oldest = select(Event.id, Event.at).order_by(Event.id).limit(PRUNED_AT_A_TIME)
         old = [row.id for row in tx.session.execute(oldest) if row.at < tx.now - older_than_seconds]
         if old:
             tx.session.execute(delete(Event).where(Event.id <= old[-1], Event.at < tx.now - older_than_seconds))
         return len(old)
+
+
+def latest_event_id(session: Session) -> int:
+    """Id of the latest event; 0 when there is none."""
+    return session.scalar(select(func.max(Event.id))) or 0

@@ -1,4 +1,4 @@
-"""What people do to a job that is stored: its row is held, and its state and its events change in one transaction."""
+"""Changes to a stored job: change, pause, resume, retry, delete. The caller holds the job's row."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from tuner.people.records import TeamSettings
 from tuner.store.accounting.team_quotas import check_priority
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Event, Job, LogChunk, Point, Report, Run, Snapshot, Trial
-from tuner.store.jobs.job_limits import note_limit
-from tuner.store.jobs.lifecycle import EventKind, unlock
+from tuner.store.jobs.events import EventKind
+from tuner.store.jobs.job_limits import mark_limit
+from tuner.store.jobs.lifecycle import unlock_study
 
-_AGAIN = (RunState.FAILED, RunState.CANCELLED)
-_TRIALS_AGAIN = (TrialState.FAILED, TrialState.CANCELLED)
+_RETRIED_RUNS = (RunState.FAILED, RunState.CANCELLED)
+_RETRIED_TRIALS = (TrialState.FAILED, TrialState.CANCELLED)
 
 
 def change_job(tx: Tx, job: Job, *, change: JobChange, settings: TeamSettings | None) -> None:
@@ -28,10 +29,10 @@ def change_job(tx: Tx, job: Job, *, change: JobChange, settings: TeamSettings | 
         tx: The transaction.
         job: The job.
         change: What to change.
-        settings: The team's, as it is held; needed for a change of the priority.
+        settings: Of the locked team; required for a change of the priority.
 
     Raises:
-        IllegalTransition: It has completed, and the change concerns its training.
+        IllegalTransition: The job has completed, and the change concerns its training.
         InvalidValue: The change is refused.
     """
     trains = change.of_the_training
@@ -41,68 +42,68 @@ def change_job(tx: Tx, job: Job, *, change: JobChange, settings: TeamSettings | 
         )
     if "priority" in trains:
         check_priority(settings, change.priority)
-    spec = changed(JobSpec.model_validate(job.spec), change, course=_course(tx, job))
+    spec = changed(JobSpec.model_validate(job.spec), change, course=_search_progress(tx, job))
     job.spec = spec.model_dump(mode="json")
     job.name, job.shared, job.priority = spec.name, spec.shared, spec.priority.rank
     if "limits" in trains:
         job.limit_reached = None
-        note_limit(tx, job)
+        mark_limit(tx, job)
     if trains - {"priority"} and not is_terminal(job.state):
-        unlock(job)
+        unlock_study(job)
         job.plan_due = True
-    tx.tell(EventKind.JOB_CHANGED, job_id=job.id, fields=sorted(change.model_fields_set))
+    tx.emit(EventKind.JOB_CHANGED, job_id=job.id, fields=sorted(change.model_fields_set))
 
 
 def pause_job(tx: Tx, job: Job) -> None:
-    """Set a job aside; whoever plans it loses the study lock.
+    """Pause a job; a planner loses the study lock.
 
     Raises:
-        IllegalTransition: It is over.
+        IllegalTransition: The job has ended.
     """
-    _move(job, to=JobState.PAUSED)
+    _transition(job, to=JobState.PAUSED)
     job.plan_due = False
-    unlock(job)
-    tx.tell(EventKind.JOB_PAUSED, job_id=job.id)
+    unlock_study(job)
+    tx.emit(EventKind.JOB_PAUSED, job_id=job.id)
 
 
 def resume_job(tx: Tx, job: Job) -> None:
-    """Go on with a paused job.
+    """Resume a paused job.
 
     Raises:
-        IllegalTransition: It is not paused.
+        IllegalTransition: The job is not paused.
     """
     if job.state is not JobState.PAUSED:
         raise IllegalTransition("job", key=job.id, state=job.state.value, wanted="resumed")
-    _move(job, to=_begun(job))
+    _transition(job, to=_resumed_state(job))
     job.plan_due = True
-    tx.tell(EventKind.JOB_RESUMED, job_id=job.id)
+    tx.emit(EventKind.JOB_RESUMED, job_id=job.id)
 
 
-def retry_job(tx: Tx, job: Job, *, allowed: Callable[[], None]) -> None:
-    """Go on with a job that failed or was cancelled.
+def retry_job(tx: Tx, job: Job, *, check_limits: Callable[[], None]) -> None:
+    """Retry a job that failed or was cancelled.
 
     Args:
         tx: The transaction.
         job: The job.
-        allowed: Raises when a limit stands in the way; called once the job's state permits it.
+        check_limits: Raises when a limit is reached; called once the job's state permits a retry.
 
     Raises:
-        IllegalTransition: It has neither failed nor been cancelled.
+        IllegalTransition: The job has neither failed nor been cancelled.
     """
     if job.state not in (JobState.FAILED, JobState.CANCELLED):
         raise IllegalTransition("job", key=job.id, state=job.state.value, wanted="tried again")
-    allowed()
-    _move(job, to=_begun(job))
+    check_limits()
+    _transition(job, to=_resumed_state(job))
     job.started_at = None if job.started_at is None else tx.now
     job.finished_at = job.error = job.limit_reached = None
     job.plan_due = True
-    again = (Run.job_id == job.id) & Run.state.in_(_AGAIN)
-    ids = tx.session.scalars(select(Run.id).where(again)).all()
+    retried = (Run.job_id == job.id) & Run.state.in_(_RETRIED_RUNS)
+    ids = tx.session.scalars(select(Run.id).where(retried)).all()
     for table in (Snapshot, Point):
-        tx.session.execute(delete(table).where(table.run_id.in_(select(Run.id).where(again))))
+        tx.session.execute(delete(table).where(table.run_id.in_(select(Run.id).where(retried))))
     tx.session.execute(
         update(Run)
-        .where(again)
+        .where(retried)
         .values(
             state=RunState.QUEUED,
             attempts=0,
@@ -115,16 +116,16 @@ def retry_job(tx: Tx, job: Job, *, allowed: Callable[[], None]) -> None:
             finished_at=None,
         )
     )
-    trials = update(Trial).where(Trial.job_id == job.id, Trial.state.in_(_TRIALS_AGAIN))
+    trials = update(Trial).where(Trial.job_id == job.id, Trial.state.in_(_RETRIED_TRIALS))
     tx.session.execute(trials.values(state=TrialState.ACTIVE, end_reason=None))
-    tx.tell(EventKind.JOB_RETRIED, job_id=job.id, runs=len(ids))
+    tx.emit(EventKind.JOB_RETRIED, job_id=job.id, runs=len(ids))
 
 
 def delete_job(tx: Tx, job: Job) -> None:
-    """Delete a job that is over, and all that belongs to it alone.
+    """Delete an ended job and its trials, runs, events and report.
 
     Raises:
-        IllegalTransition: It is not over.
+        IllegalTransition: The job has not ended.
     """
     if not is_terminal(job.state):
         raise IllegalTransition("job", key=job.id, state=job.state.value, wanted="deleted before it is over")
@@ -136,23 +137,23 @@ def delete_job(tx: Tx, job: Job) -> None:
     tx.session.execute(delete(Job).where(Job.id == job.id))
 
 
-def _begun(job: Job) -> JobState:
-    """The state in which an open job goes on."""
+def _resumed_state(job: Job) -> JobState:
+    """The state of an open job that continues."""
     return JobState.QUEUED if job.started_at is None else JobState.RUNNING
 
 
-def _move(job: Job, *, to: JobState) -> None:
+def _transition(job: Job, *, to: JobState) -> None:
     check_transition(JOB_TRANSITIONS, kind="job", key=job.id, state=job.state, to=to)
     job.state = to
 
 
-def _course(tx: Tx, job: Job) -> SearchProgress:
-    opened = select(func.count()).select_from(Trial).where(Trial.job_id == job.id)
-    # Runs are cancelled with their job alone: when it is tried again, so are they, and their updates are due.
+def _search_progress(tx: Tx, job: Job) -> SearchProgress:
+    trials = select(func.count()).select_from(Trial).where(Trial.job_id == job.id)
+    # Cancelled runs count: runs are cancelled only with their job, and a retry of the job trains them again.
     asked = select(func.sum(Run.total_steps - Run.shared_updates)).where(Run.job_id == job.id)
     answered = select(Trial.id).where(Trial.job_id == job.id, Trial.state == TrialState.COMPLETED).limit(1)
     return SearchProgress(
-        opened=tx.session.scalar(opened) or 0,
+        opened=tx.session.scalar(trials) or 0,
         asked=int(tx.session.scalar(asked) or 0),
         answered=tx.session.scalar(answered) is not None,
     )

@@ -1,4 +1,4 @@
-"""A job and how far it is, by sums that the database makes: no run or trial is loaded but the best."""
+"""A job with its progress, summed by the database: of its runs and trials only the best is loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuner.search.decision.rungs import price
 from tuner.store.db.models import Job, Run, Trial, Worker
 from tuner.store.db.rows import job_record
 
-# Made once: making a statement costs as much as running it, and this is what everybody polls.
+# Built once: building a statement costs as much as running it, and clients poll this one.
 _JOB = bindparam("job_id", type_=Run.job_id.type)
 _STATES = select(Trial.state, func.count()).where(Trial.job_id == _JOB).group_by(Trial.state)
 _SUMS = (
@@ -46,7 +46,7 @@ _DEVICES = (
 
 
 def read_detail(session: Session, job: Job) -> JobDetail:
-    """A job as people look at it."""
+    """A job with its progress, price and links."""
     record = job_record(job)
     return JobDetail(
         **vars(record),
@@ -98,5 +98,5 @@ def _best(session: Session, job_id: str) -> BestSoFar | None:
 
 
 def _devices(session: Session, job_id: str) -> int:
-    """How many devices train its runs: a run takes all of its worker's."""
+    """The number of devices that train the job's runs: a run uses all devices of its worker."""
     return int(session.scalar(_DEVICES, {"job_id": job_id}) or 0)

@@ -1,4 +1,4 @@
-"""A job's own limits, seen to while its runs go on."""
+"""A job's own limits on device and wall hours, enforced while its runs train."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tuner.jobs.spec import Limits
 from tuner.jobs.states import JobState
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run
-from tuner.store.jobs.lifecycle import EventKind
+from tuner.store.jobs.events import EventKind
 
 
-def may_be_past_limits(now: float) -> ColumnElement[bool]:
-    """The jobs that `note_limit` would mark."""
+def past_limits(now: float) -> ColumnElement[bool]:
+    """The jobs that `mark_limit` would mark."""
     limits = Job.spec["limits"]
     device_seconds = limits["device_hours"].as_float() * HOUR_SECONDS
     wall_seconds = limits["wall_hours"].as_float() * HOUR_SECONDS
@@ -24,7 +24,7 @@ def may_be_past_limits(now: float) -> ColumnElement[bool]:
     )
 
 
-def note_limit(tx: Tx, job: Job) -> bool:
+def mark_limit(tx: Tx, job: Job) -> bool:
     """Mark a running job that has reached one of its limits, once; the next planning ends it.
 
     Returns:
@@ -38,12 +38,12 @@ def note_limit(tx: Tx, job: Job) -> bool:
         return False
     job.limit_reached = reached
     job.plan_due = True
-    tx.tell(EventKind.JOB_LIMIT_REACHED, job_id=job.id, reason=reached)
+    tx.emit(EventKind.JOB_LIMIT_REACHED, job_id=job.id, reason=reached)
     return True
 
 
-def why_stop(job: Job, run: Run) -> str | None:
-    """Why a leased run must stop and be given back; ``None`` while it may go on."""
+def reason_to_stop(job: Job, run: Run) -> str | None:
+    """Why a leased run must stop and return to the queue; ``None`` while it may continue."""
     if job.state is JobState.PAUSED:
         return "the job is paused"
     if job.limit_reached is not None:

@@ -1,6 +1,6 @@
-"""Jobs, as users see them: submit, look, change, pause, cancel, try again, delete."""
+"""Job operations: submit, read, change, pause, resume, cancel, retry, delete."""
 
-# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 import uuid
@@ -13,30 +13,29 @@ from sqlalchemy.orm import Session
 from tuner.errors import IdempotencyConflict, InvalidValue, LimitReached, NotFound, TunerError
 from tuner.jobs.admission.change import JobChange
 from tuner.jobs.progress import JobDetail
-from tuner.jobs.records import EVERYTHING, JobRecord, Visibility
+from tuner.jobs.records import JobRecord
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
-from tuner.people.roles import LOCAL_ACTOR, Actor
-from tuner.store.accounting.team_quotas import check_open_job, check_priority, hold_team
+from tuner.people.permissions import EVERYTHING, LOCAL_ACTOR, Actor, Visibility
+from tuner.store.accounting.team_quotas import check_open_job, check_priority, lock_team_settings
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Account, Job, Report
-from tuner.store.db.pages import Page, check_limit, page_of, place_of
+from tuner.store.db.pages import Page, check_limit, make_page, parse_cursor
 from tuner.store.db.rows import as_json, job_record
-from tuner.store.db.upsert import insert_new
+from tuner.store.db.upsert import insert_if_absent
 from tuner.store.jobs import workers
+from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.job_changes import change_job, delete_job, pause_job, resume_job, retry_job
 from tuner.store.jobs.job_detail import read_detail
-from tuner.store.jobs.job_list import matching, visible
-from tuner.store.jobs.lifecycle import EventKind, end_job, find_job, lock_job, team_of
+from tuner.store.jobs.job_filter import matches_filter
+from tuner.store.jobs.lifecycle import end_job, find_job, lock_job, read_team
+from tuner.store.jobs.visibility import visible_jobs
 
 MAX_KEY_LENGTH = 200
 
 
 class Jobs(Repository):
-    """What users ask for, and what became of it.
-
-    Everything that a person causes is written to the audit log, in the same transaction.
-    """
+    """The jobs of all teams. Every operation of a user is written to the audit log, in the same transaction."""
 
     @writes
     def submit(
@@ -49,20 +48,20 @@ class Jobs(Repository):
         request_digest: str | None = None,
         origin: str | None = None,
     ) -> JobRecord:
-        """Store a job; planning is due at once.
+        """Store a job; planning is due.
 
         Args:
-            spec: The request, complete: ``search.space`` is given.
-            by: Who submits, and will own the job.
-            idempotency_key: The same key and request from the same team give the same job, however often they come.
-            request_digest: What the request is known by beside the key
+            spec: The complete request, with ``search.space``.
+            by: The user who submits and will own the job.
+            idempotency_key: Repeating a key and request of a team returns the same job.
+            request_digest: Identifies the request beside the key
                 (`tuner.jobs.admission.strict_json.request_digest`); when absent, ``spec`` itself.
-            origin: Id of the job that it was cloned from.
+            origin: Id of the job that this one was cloned from.
 
         Raises:
             InvalidValue: The space is missing, an option is not JSON with finite numbers, the key is longer than 200
                 characters, or the priority is above what the team may use.
-            NotFound: No worker has announced the workload, or there are teams and this is none of them.
+            NotFound: No worker has announced the workload, or teams exist and this is none of them.
             LimitReached: The team or the user has too many open jobs, or has used up the month's device hours.
             IdempotencyConflict: The key was used for another request.
         """
@@ -72,65 +71,67 @@ class Jobs(Repository):
             allowed = f"1 to {MAX_KEY_LENGTH} characters long"
             raise InvalidValue("idempotency_key", value=idempotency_key, allowed=allowed)
         as_json(spec.options, field="options")
-        settings = hold_team(tx, spec.team)
-        earlier = _of_key(tx.session, spec.team, idempotency_key=idempotency_key)
+        settings = lock_team_settings(tx, spec.team)
+        earlier = _find_by_key(tx.session, spec.team, idempotency_key=idempotency_key)
         if earlier is not None:
             return _same_request(earlier, spec=spec, request_digest=request_digest)
         check_priority(settings, spec.priority)
         check_open_job(tx, settings, team=spec.team, owner=by.user)
         row = _new_row(tx, spec, by=by)
         row |= {"idempotency_key": idempotency_key, "request_digest": request_digest, "origin": origin}
-        insert_new(tx.session, Account, row={"team": spec.team, "owner": by.user}, key=("team", "owner"))
-        if not insert_new(tx.session, Job, row=row, key=("team", "idempotency_key")):
-            # Without teams nothing is held above, and the same request may have come in between.
-            earlier = _of_key(tx.session, spec.team, idempotency_key=idempotency_key)
+        insert_if_absent(tx.session, Account, row={"team": spec.team, "owner": by.user}, key=("team", "owner"))
+        if not insert_if_absent(tx.session, Job, row=row, key=("team", "idempotency_key")):
+            # Without teams no row is locked above, and the same request may have been stored in between.
+            earlier = _find_by_key(tx.session, spec.team, idempotency_key=idempotency_key)
             if earlier is None:
-                raise RuntimeError(f"job with idempotency key {idempotency_key!r} is there and cannot be read")
+                raise RuntimeError(f"job with idempotency key {idempotency_key!r} exists and cannot be read")
             return _same_request(earlier, spec=spec, request_digest=request_digest)
         job_id = row["id"]
         tx.audit(by, "job.submit", target=job_id, team=spec.team, name=spec.name, origin=origin)
-        tx.tell(EventKind.JOB_SUBMITTED, job_id=job_id, name=spec.name, workload=spec.workload, team=spec.team)
+        tx.emit(EventKind.JOB_SUBMITTED, job_id=job_id, name=spec.name, workload=spec.workload, team=spec.team)
         return job_record(find_job(tx.session, job_id))
 
     @writes
-    def would_refuse(self, tx: Tx, spec: JobSpec, *, by: Actor = LOCAL_ACTOR) -> tuple[TunerError, ...]:
-        """What `submit` would refuse a job for just now: its team, its priority, a limit. Nothing is stored.
+    def submission_errors(self, tx: Tx, spec: JobSpec, *, by: Actor = LOCAL_ACTOR) -> tuple[TunerError, ...]:
+        """The errors of team, priority and limits that `submit` would raise now. Nothing is stored.
 
         Args:
-            spec: The request, complete.
-            by: Who would submit it.
+            spec: The complete request.
+            by: The user who would submit it.
         """
         try:
-            settings = hold_team(tx, spec.team)
+            settings = lock_team_settings(tx, spec.team)
         except NotFound as unknown:
             return (unknown,)
-        found: list[TunerError] = []
+        errors: list[TunerError] = []
         try:
             check_priority(settings, spec.priority)
         except InvalidValue as refused:
-            found.append(refused)
+            errors.append(refused)
         try:
             check_open_job(tx, settings, team=spec.team, owner=by.user)
         except LimitReached as reached:
-            found.append(reached)
-        return tuple(found)
+            errors.append(reached)
+        return tuple(errors)
 
     @reads
-    def replayed(self, session: Session, team: str, *, idempotency_key: str, request_digest: str) -> JobRecord | None:
-        """The job that a request has become already, if it has come before.
+    def find_repeated(
+        self, session: Session, team: str, *, idempotency_key: str, request_digest: str
+    ) -> JobRecord | None:
+        """The job of an earlier, identical request; ``None`` if there is none.
 
-        Asked before the request is read closely: what was accepted once is answered the same, whatever defaults and
-        workloads have changed since.
+        Called before the request is validated: a repeated request returns its job even if defaults or workloads have
+        changed since.
 
         Args:
-            team: The team that it is for.
-            idempotency_key: The key that it carries.
-            request_digest: What it is known by (`tuner.jobs.admission.strict_json.request_digest`).
+            team: Of the request.
+            idempotency_key: Of the request.
+            request_digest: Identifies the request (`tuner.jobs.admission.strict_json.request_digest`).
 
         Raises:
             IdempotencyConflict: The key was used for another request.
         """
-        job = _of_key(session, team, idempotency_key=idempotency_key)
+        job = _find_by_key(session, team, idempotency_key=idempotency_key)
         if job is None:
             return None
         if job.request_digest != request_digest:
@@ -148,7 +149,7 @@ class Jobs(Repository):
 
     @reads
     def detail(self, session: Session, job_id: str) -> JobDetail:
-        """One job, how far it is, and what it costs at most.
+        """One job, with its progress and its price.
 
         Raises:
             NotFound: There is no such job.
@@ -172,40 +173,42 @@ class Jobs(Repository):
         """Jobs, the newest first.
 
         Args:
-            visibility: Who asks may see these.
+            visibility: Only these jobs.
             states: Only jobs in these states; all when absent.
             team: Only this team's.
             workload: Only of this workload.
             owner: Only this user's.
-            text: Only with this in their name, notes or workload, in upper or lower case, or at the start of their id.
-            cursor: ``next_cursor`` of the page before; the first page when absent.
+            text: Only with this in the name, the notes or the workload (case-insensitive), or at the start of the id.
+            cursor: ``next_cursor`` of the previous page; the first page when absent.
             limit: Jobs on the page, 1 to 500.
 
         Raises:
-            InvalidValue: The limit is out of range, or the cursor is none of ours.
+            InvalidValue: The limit is out of range, or the cursor is invalid.
         """
         check_limit(limit)
-        wanted = matching(states=states, team=team, workload=workload, owner=owner, text=text)
-        query = select(Job).where(visible(visibility), wanted).order_by(Job.seq.desc()).limit(limit + 1)
+        wanted = matches_filter(states=states, team=team, workload=workload, owner=owner, text=text)
+        query = select(Job).where(visible_jobs(visibility), wanted).order_by(Job.seq.desc()).limit(limit + 1)
         if cursor is not None:
-            query = query.where(Job.seq < place_of(cursor))
-        return page_of(session.scalars(query).all(), limit=limit, record=job_record, place=lambda job: job.seq)
+            query = query.where(Job.seq < parse_cursor(cursor))
+        return make_page(session.scalars(query).all(), limit=limit, record=job_record, key=lambda job: job.seq)
 
     @writes
     def change(self, tx: Tx, job_id: str, change: JobChange, *, by: Actor = LOCAL_ACTOR) -> JobRecord:
-        """Change what is given, and leave the rest.
+        """Change the fields that are set, and leave the rest.
 
-        Whoever plans the job just now loses the study lock: it decides on what no longer holds. A limit that was
-        reached and no longer is lets the job go on.
+        A planner of the job loses the study lock, because its plan is based on the old request. The job continues if a
+        limit that it had reached is raised.
 
         Raises:
             NotFound: There is no such job.
-            IllegalTransition: It has completed, and more than name, notes and whether it is shared is to change.
-            InvalidValue: The priority is above what the team may use, ``trials`` is below those that were opened, or
-                ``max_updates`` below what an answer takes from here.
+            IllegalTransition: The job has completed, and the change is not limited to name, notes and sharing.
+            InvalidValue: The priority is above what the team may use, ``trials`` is below the existing trials, or
+                ``max_updates`` is below what a report still needs.
         """
-        # The team before the job, like everywhere.
-        settings = hold_team(tx, team_of(tx.session, job_id)) if "priority" in change.model_fields_set else None
+        # The team is locked before the job, as everywhere.
+        settings = (
+            lock_team_settings(tx, read_team(tx.session, job_id)) if "priority" in change.model_fields_set else None
+        )
         job = lock_job(tx, job_id)
         change_job(tx, job, change=change, settings=settings)
         tx.audit(by, "job.change", target=job.id, team=job.team, **change.given)
@@ -213,13 +216,13 @@ class Jobs(Repository):
 
     @writes
     def pause(self, tx: Tx, job_id: str, *, by: Actor = LOCAL_ACTOR) -> JobRecord:
-        """Set a job aside: nothing of it is planned or begun, and its runs are told to stop at their next evaluation.
+        """Pause a job: nothing of it is planned or leased, and its runs stop at their next evaluation.
 
-        A paused job stays as it is.
+        A paused job is left unchanged.
 
         Raises:
             NotFound: There is no such job.
-            IllegalTransition: It is over.
+            IllegalTransition: The job has ended.
         """
         job = lock_job(tx, job_id)
         if job.state is not JobState.PAUSED:
@@ -229,11 +232,11 @@ class Jobs(Repository):
 
     @writes
     def resume(self, tx: Tx, job_id: str, *, by: Actor = LOCAL_ACTOR) -> JobRecord:
-        """Go on with a paused job; planning is due. One that is not paused and not over stays as it is.
+        """Resume a paused job; planning is due. An open job that is not paused is left unchanged.
 
         Raises:
             NotFound: There is no such job.
-            IllegalTransition: It is over.
+            IllegalTransition: The job has ended.
         """
         job = lock_job(tx, job_id)
         if job.state not in (JobState.QUEUED, JobState.RUNNING):
@@ -243,31 +246,31 @@ class Jobs(Repository):
 
     @writes
     def retry(self, tx: Tx, job_id: str, *, by: Actor = LOCAL_ACTOR) -> JobRecord:
-        """Go on with a job that failed or was cancelled, where it stopped.
+        """Retry a job that failed or was cancelled, from where it stopped.
 
-        Its failed and cancelled trials are active again, and their runs are trained from the start, with all their
-        attempts. What has a result keeps it. The wall time of its limits counts from now.
+        Its failed and cancelled trials become active again, and their runs train from the start, with all attempts.
+        Results are kept. The wall time of its limits counts from now.
 
         Raises:
             NotFound: There is no such job.
-            IllegalTransition: It has neither failed nor been cancelled.
-            LimitReached: It would be one open job too many, or the month's device hours are used up.
+            IllegalTransition: The job has neither failed nor been cancelled.
+            LimitReached: The team or the user has too many open jobs, or has used up the month's device hours.
         """
-        settings = hold_team(tx, team_of(tx.session, job_id))
+        settings = lock_team_settings(tx, read_team(tx.session, job_id))
         job = lock_job(tx, job_id)
-        retry_job(tx, job, allowed=lambda: check_open_job(tx, settings, team=job.team, owner=job.owner))
+        retry_job(tx, job, check_limits=lambda: check_open_job(tx, settings, team=job.team, owner=job.owner))
         tx.audit(by, "job.retry", target=job.id, team=job.team)
         return job_record(job)
 
     @writes
     def cancel(self, tx: Tx, job_id: str, *, reason: str, by: Actor = LOCAL_ACTOR) -> JobRecord:
-        """Stop a job: its open runs and trials are cancelled with it, and their workers' leases are lost.
+        """Cancel a job with its open runs and trials; the leases of its runs become void.
 
-        A cancelled job stays as it is.
+        A cancelled job is left unchanged.
 
         Raises:
             NotFound: There is no such job.
-            IllegalTransition: It has already completed or failed.
+            IllegalTransition: The job has completed or failed.
         """
         job = lock_job(tx, job_id)
         if job.state is not JobState.CANCELLED:
@@ -277,14 +280,14 @@ class Jobs(Repository):
 
     @writes
     def delete(self, tx: Tx, job_id: str, *, by: Actor = LOCAL_ACTOR) -> None:
-        """Forget a job that is over, with its trials, runs, curves, logs, events and report.
+        """Delete an ended job with its trials, runs, curves, logs, events and report.
 
-        The device time that it took stays counted, and the audit log keeps what was done to it. Its Optuna study stays:
-        `Store.delete_study` deletes that.
+        Its device time stays counted, and its entries stay in the audit log. `Store.delete_study` deletes its Optuna
+        study.
 
         Raises:
             NotFound: There is no such job.
-            IllegalTransition: It is not over.
+            IllegalTransition: The job has not ended.
         """
         job = lock_job(tx, job_id)
         delete_job(tx, job)
@@ -292,7 +295,7 @@ class Jobs(Repository):
 
     @reads
     def report(self, session: Session, job_id: str) -> dict[str, Any] | None:
-        """A completed job's report; ``None`` while there is none.
+        """A completed job's report; ``None`` before.
 
         Raises:
             NotFound: There is no such job.
@@ -324,15 +327,15 @@ def _new_row(tx: Tx, spec: JobSpec, *, by: Actor) -> dict[str, Any]:
     }
 
 
-def _of_key(session: Session, team: str, *, idempotency_key: str | None) -> Job | None:
-    """The job that an idempotency key of a team stands for."""
+def _find_by_key(session: Session, team: str, *, idempotency_key: str | None) -> Job | None:
+    """The job of a team's idempotency key."""
     if idempotency_key is None:
         return None
     return session.scalar(select(Job).where(Job.team == team, Job.idempotency_key == idempotency_key))
 
 
 def _same_request(job: Job, *, spec: JobSpec, request_digest: str | None) -> JobRecord:
-    """The job that an idempotency key stands for, if it was the same request."""
+    """The job of a repeated request; refuses another request under the same key."""
     record = job_record(job)
     same = record.spec == spec if request_digest is None else job.request_digest == request_digest
     if not same:

@@ -1,14 +1,12 @@
-"""How jobs, trials and runs change state inside a transaction: checked against the tables, told as events.
+"""State transitions of jobs, trials and runs: checked against the transition tables, each with its event.
 
-Rows are locked in one order everywhere, team before job before run, so that two transactions never wait for each
-other. Events refer to the job's row, and PostgreSQL locks its key for that: hence ``FOR NO KEY UPDATE``, which permits
-it.
+Rows are locked in one order everywhere, team before job before run, so that transactions do not deadlock. Inserting an
+event takes a key-share lock on the job's row in PostgreSQL; ``FOR NO KEY UPDATE`` is compatible with that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import TypeVar
 
 from sqlalchemy import select, update
@@ -24,39 +22,13 @@ from tuner.jobs.states import (
     TrialState,
     check_transition,
 )
-from tuner.store.accounting.usage import account
+from tuner.store.accounting.usage import record_usage
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run, Trial
-from tuner.store.db.rows import finite_or_none, plain_text
+from tuner.store.db.rows import clipped_text, finite_or_none
+from tuner.store.jobs.events import EventKind
 
 State = TypeVar("State", JobState, TrialState, RunState)
-
-
-class EventKind(StrEnum):
-    """What can happen to a job. Members are stored and sent: they may be added, never removed."""
-
-    JOB_SUBMITTED = "job.submitted"
-    JOB_STARTED = "job.started"
-    JOB_COMPLETED = "job.completed"
-    JOB_FAILED = "job.failed"
-    JOB_CANCELLED = "job.cancelled"
-    JOB_PAUSED = "job.paused"
-    JOB_RESUMED = "job.resumed"
-    JOB_CHANGED = "job.changed"
-    JOB_RETRIED = "job.retried"
-    JOB_LIMIT_REACHED = "job.limit_reached"
-    TRIAL_STARTED = "trial.started"
-    TRIAL_PRUNED = "trial.pruned"
-    TRIAL_COMPLETED = "trial.completed"
-    TRIAL_FAILED = "trial.failed"
-    RUN_QUEUED = "run.queued"
-    RUN_STARTED = "run.started"
-    RUN_EVALUATED = "run.evaluated"
-    RUN_SUCCEEDED = "run.succeeded"
-    RUN_DIVERGED = "run.diverged"
-    RUN_FAILED = "run.failed"
-    RUN_REQUEUED = "run.requeued"
-    RUN_STOPPING = "run.stopping"
 
 
 _JOB_ENDED = {
@@ -83,10 +55,10 @@ def find_job(session: Session, job_id: str) -> Job:
     return job
 
 
-def team_of(session: Session, job_id: str) -> str:
-    """The team of a job, which never changes.
+def read_team(session: Session, job_id: str) -> str:
+    """The team of a job; it never changes.
 
-    Nothing else of its row is read: the session would go on showing that, also once the row is locked.
+    Reads this column alone: the session would cache a loaded row and still show its old values once it is locked.
 
     Raises:
         NotFound: There is no such job.
@@ -98,7 +70,7 @@ def team_of(session: Session, job_id: str) -> str:
 
 
 def lock_job(tx: Tx, job_id: str) -> Job:
-    """A job's row, held until the transaction ends.
+    """Lock a job's row until the transaction ends.
 
     Raises:
         NotFound: There is no such job.
@@ -109,9 +81,9 @@ def lock_job(tx: Tx, job_id: str) -> Job:
     return job
 
 
-def tell_run(tx: Tx, kind: EventKind, run: Run, **data: object) -> None:
-    """Tell an event of a run."""
-    tx.tell(
+def emit_run_event(tx: Tx, kind: EventKind, run: Run, **data: object) -> None:
+    """Add an event of a run."""
+    tx.emit(
         kind,
         job_id=run.job_id,
         run=run.id,
@@ -125,52 +97,52 @@ def tell_run(tx: Tx, kind: EventKind, run: Run, **data: object) -> None:
 def end_run(
     tx: Tx, job: Job, run: Run, *, state: RunState, loss: float | None = None, error: str | None = None
 ) -> None:
-    """Record how a leased run ended; planning is due."""
+    """End a leased run; planning is due."""
     check_transition(RUN_TRANSITIONS, kind="run", key=run.id, state=run.state, to=state)
     run.state = state
     run.loss = loss
-    run.error = plain_text(error) if error else None
+    run.error = clipped_text(error) if error else None
     run.finished_at = tx.now
     _end_lease(run)
     job.plan_due = True
-    tell_run(tx, _RUN_ENDED[state], run, step=run.step, loss=finite_or_none(loss), reason=run.error)
+    emit_run_event(tx, _RUN_ENDED[state], run, step=run.step, loss=finite_or_none(loss), reason=run.error)
 
 
 def requeue_run(tx: Tx, run: Run, *, reason: str) -> None:
-    """Put a leased run back into the queue, in its old place; it keeps its snapshot."""
+    """Return a leased run to the queue, in its old place; it keeps its snapshot."""
     check_transition(RUN_TRANSITIONS, kind="run", key=run.id, state=run.state, to=RunState.QUEUED)
     run.state = RunState.QUEUED
     run.worker = None
     _end_lease(run)
     run.queued_at = tx.now
-    tell_run(tx, EventKind.RUN_REQUEUED, run, attempt=run.attempts, reason=plain_text(reason))
+    emit_run_event(tx, EventKind.RUN_REQUEUED, run, attempt=run.attempts, reason=clipped_text(reason))
 
 
 def end_trial(tx: Tx, trial: Trial, *, state: TrialState, reason: str) -> None:
-    """Close a trial."""
+    """End a trial."""
     key = f"{trial.number} of job {trial.job_id}"
     check_transition(TRIAL_TRANSITIONS, kind="trial", key=key, state=trial.state, to=state)
     trial.state = state
-    trial.end_reason = plain_text(reason)
-    tx.tell(f"trial.{state.value}", job_id=trial.job_id, trial=trial.number, reason=trial.end_reason)
+    trial.end_reason = clipped_text(reason)
+    tx.emit(f"trial.{state.value}", job_id=trial.job_id, trial=trial.number, reason=trial.end_reason)
 
 
 def end_job(tx: Tx, job: Job, *, state: JobState, reason: str | None = None) -> None:
-    """End a job, and with it what is still open of it: runs lose their leases, and the study its lock."""
+    """End a job with its open trials and runs: their leases and the study lock become void."""
     check_transition(JOB_TRANSITIONS, kind="job", key=job.id, state=job.state, to=state)
     job.state = state
-    job.error = plain_text(reason) if reason else None
+    job.error = clipped_text(reason) if reason else None
     job.finished_at = tx.now
     job.plan_due = False
-    unlock(job)
+    unlock_study(job)
     leased = select(Run).where(Run.job_id == job.id, Run.state == RunState.LEASED).order_by(Run.seq)
     for run in tx.session.scalars(leased.with_for_update(key_share=True)):
-        account(tx, job, run, silent=True)
+        record_usage(tx, job, run, silent=True)
         _end_lease(run)
         run.state = RunState.CANCELLED
         run.finished_at = tx.now
     tx.session.flush()
-    # The rest at once. One may have been leased at this moment: it has taken no device time yet.
+    # The queued runs, in one statement. One may have been leased in between: it has used no device time yet.
     runs = update(Run).where(Run.job_id == job.id, Run.state.in_(_sources(RUN_TRANSITIONS, RunState.CANCELLED)))
     tx.session.execute(
         runs.values(
@@ -183,23 +155,23 @@ def end_job(tx: Tx, job: Job, *, state: JobState, reason: str | None = None) -> 
         Trial.job_id == job.id, Trial.state.in_(_sources(TRIAL_TRANSITIONS, TrialState.CANCELLED))
     )
     tx.session.execute(trials.values(state=TrialState.CANCELLED, end_reason=f"the job was {state.value}"))
-    tx.tell(_JOB_ENDED[state], job_id=job.id, reason=job.error)
+    tx.emit(_JOB_ENDED[state], job_id=job.id, reason=job.error)
 
 
 def start_job(tx: Tx, job: Job) -> None:
-    """Open a job's study."""
+    """Start a job."""
     check_transition(JOB_TRANSITIONS, kind="job", key=job.id, state=job.state, to=JobState.RUNNING)
     job.state = JobState.RUNNING
     job.started_at = tx.now
-    tx.tell(EventKind.JOB_STARTED, job_id=job.id)
+    tx.emit(EventKind.JOB_STARTED, job_id=job.id)
 
 
 def _end_lease(run: Run) -> None:
     run.lease_token = run.lease_expires_at = run.accounted_at = run.expected_seconds = run.stop_reason = None
 
 
-def unlock(job: Job) -> None:
-    """Let go of the study lock."""
+def unlock_study(job: Job) -> None:
+    """Free the study lock."""
     job.lock_token = job.lock_owner = job.lock_expires_at = None
 
 

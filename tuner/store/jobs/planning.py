@@ -1,13 +1,13 @@
-"""The study lock, and what is written under it.
+"""The study lock, and the writes of a plan under it.
 
-One worker at a time plans a job's study. It holds no transaction while it does, because Optuna writes on a connection
-of its own; it holds the study lock: a token with a time, like a lease. Every write of a plan names the token.
+One worker at a time plans a job's study. It holds no transaction meanwhile, because Optuna writes on its own
+connection; it holds the study lock: a token with an expiry, like a lease. Every write of a plan names the token.
 
-``plan_due`` says whether planning might find something to do. Taking the lock clears it, in the same transaction;
-whatever happens to the job's runs sets it. So what happens while a plan is being made is seen by the next one.
+``plan_due`` says whether planning may find something to do. Locking the study clears it, in the same transaction; every
+change of the job's runs sets it. So the next plan considers what happens during this one.
 """
 
-# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 import uuid
@@ -25,27 +25,28 @@ from tuner.search.configuration import Configuration, option_values
 from tuner.search.stage_tree import prefix_key
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Job, Report, Run, Trial
-from tuner.store.db.rows import as_json, job_record, plain_text, run_record, trial_record
-from tuner.store.jobs.lifecycle import EventKind, end_job, end_trial, find_job, start_job, tell_run, unlock
+from tuner.store.db.rows import as_json, clipped_text, job_record, run_record, trial_record
+from tuner.store.jobs.events import EventKind
+from tuner.store.jobs.lifecycle import emit_run_event, end_job, end_trial, find_job, start_job, unlock_study
 from tuner.store.jobs.runs import read_runs
 from tuner.store.jobs.trials import read_trials
 
 
 class Planning(Repository):
-    """What the worker that plans a study may do."""
+    """Writes of the worker that holds a study lock. Each raises `StudyLockLost` once the lock is void."""
 
     @writes
     def extend(self, tx: Tx, lock: StudyLock, *, seconds: float) -> None:
-        """Make sure of the lock before something that cannot be taken back, and have it last ``seconds`` from now.
+        """Check the lock before an action that cannot be undone, and extend it to ``seconds`` from now.
 
         Raises:
-            StudyLockLost: The lock is no longer held.
+            StudyLockLost: The lock is void.
         """
-        _locked(tx, lock).lock_expires_at = tx.now + seconds
+        _lock_job(tx, lock).lock_expires_at = tx.now + seconds
 
     @reads
     def load(self, session: Session, job_id: str) -> StudyRecord:
-        """All that planning needs, as it was at one moment.
+        """The job with its trials and runs, read in one transaction.
 
         Raises:
             NotFound: There is no such job.
@@ -55,12 +56,12 @@ class Planning(Repository):
 
     @writes
     def start_job(self, tx: Tx, lock: StudyLock) -> None:
-        """Open the study: the job is running. Nothing happens when it is already.
+        """Start the job; a running job is left unchanged.
 
         Raises:
-            StudyLockLost: The lock is no longer held.
+            StudyLockLost: The lock is void.
         """
-        job = _locked(tx, lock)
+        job = _lock_job(tx, lock)
         if job.state is not JobState.RUNNING:
             start_job(tx, job)
 
@@ -77,14 +78,14 @@ class Planning(Repository):
         reason: str,
         run: NewRun,
     ) -> TrialRecord:
-        """Store a trial together with its first run.
+        """Store a trial with its first run.
 
         Raises:
-            StudyLockLost: The lock is no longer held; nothing was stored.
+            StudyLockLost: The lock is void; nothing was stored.
             IllegalTransition: The job is not running.
             InvalidValue: The job has a trial of this number.
         """
-        job = _running(tx, lock)
+        job = _lock_running_job(tx, lock)
         trial = Trial(
             id=str(uuid.uuid4()),
             job_id=job.id,
@@ -95,43 +96,43 @@ class Planning(Repository):
             state=TrialState.ACTIVE,
             schedule=configuration.schedule.model_dump(mode="json"),
             options=dict(configuration.options),
-            reason=plain_text(reason),
+            reason=clipped_text(reason),
         )
         tx.session.add(trial)
         _flush_unique(tx, field="number", value=number, allowed="new to the job")
-        tx.tell(EventKind.TRIAL_STARTED, job_id=job.id, trial=number, cohort=cohort, control=control, reason=reason)
+        tx.emit(EventKind.TRIAL_STARTED, job_id=job.id, trial=number, cohort=cohort, control=control, reason=reason)
         _add_run(tx, trial, run)
         return trial_record(trial)
 
     @writes
     def set_optuna_numbers(self, tx: Tx, lock: StudyLock, *, numbers: Mapping[int, int]) -> None:
-        """Remember what Optuna calls trials.
+        """Store Optuna's numbers of trials.
 
         Args:
             lock: The lock.
-            numbers: Optuna's number by ours.
+            numbers: Optuna's number by our number.
 
         Raises:
-            StudyLockLost: The lock is no longer held; nothing was stored.
-            NotFound: The job has no trial of a number.
+            StudyLockLost: The lock is void; nothing was stored.
+            NotFound: The job has no trial of one of our numbers.
             InvalidValue: Another trial of the job has an Optuna number.
         """
-        job = _locked(tx, lock)
+        job = _lock_job(tx, lock)
         for number, optuna_number in numbers.items():
             _trial(tx, job, number=number).optuna_number = optuna_number
         _flush_unique(tx, field="optuna_number", value=sorted(numbers.values()), allowed="new to the job")
 
     @writes
     def add_run(self, tx: Tx, lock: StudyLock, *, trial_number: int, run: NewRun) -> RunRecord:
-        """Store a further run of a trial.
+        """Store another run of a trial.
 
         Raises:
-            StudyLockLost: The lock is no longer held; nothing was stored.
+            StudyLockLost: The lock is void; nothing was stored.
             IllegalTransition: The job is not running.
             NotFound: The job has no trial of this number.
             InvalidValue: The trial has a run of this kind, rung and seed.
         """
-        job = _running(tx, lock)
+        job = _lock_running_job(tx, lock)
         return run_record(_add_run(tx, _trial(tx, job, number=trial_number), run))
 
     @writes
@@ -139,63 +140,63 @@ class Planning(Repository):
         """End a trial.
 
         Raises:
-            StudyLockLost: The lock is no longer held; nothing was stored.
+            StudyLockLost: The lock is void; nothing was stored.
             NotFound: The job has no trial of this number.
-            IllegalTransition: It has ended already.
+            IllegalTransition: The trial has ended.
         """
         if state not in (TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED):
             raise InvalidValue("state", value=state.value, allowed="completed, pruned or failed")
-        job = _locked(tx, lock)
+        job = _lock_job(tx, lock)
         end_trial(tx, _trial(tx, job, number=number), state=state, reason=reason)
 
     @writes
     def complete_job(self, tx: Tx, lock: StudyLock, *, report: dict[str, Any]) -> None:
-        """Store the report and end the job; the lock is gone with it.
+        """Store the report and complete the job, which frees the lock.
 
         Raises:
-            StudyLockLost: The lock is no longer held; nothing was stored.
+            StudyLockLost: The lock is void; nothing was stored.
             InvalidValue: The report is not JSON with finite numbers.
         """
-        job = _locked(tx, lock)
+        job = _lock_job(tx, lock)
         tx.session.add(Report(job_id=job.id, report=as_json(report, field="report"), created_at=tx.now))
         end_job(tx, job, state=JobState.COMPLETED)
 
     @writes
     def fail_job(self, tx: Tx, lock: StudyLock, *, error: str) -> None:
-        """End a job that cannot reach an answer; the lock is gone with it.
+        """Fail a job that cannot reach a report, which frees the lock.
 
         Raises:
-            StudyLockLost: The lock is no longer held; nothing was stored.
+            StudyLockLost: The lock is void; nothing was stored.
         """
-        end_job(tx, _locked(tx, lock), state=JobState.FAILED, reason=error)
+        end_job(tx, _lock_job(tx, lock), state=JobState.FAILED, reason=error)
 
     @writes
     def release(self, tx: Tx, lock: StudyLock, *, again: bool) -> None:
-        """Let go of the lock.
+        """Free the lock.
 
         Args:
             lock: The lock.
-            again: Planning is due again, whatever happens to the runs.
+            again: Whether planning is due again even if no run changes.
 
         Raises:
-            StudyLockLost: The lock is no longer held, as after `complete_job` and `fail_job`.
+            StudyLockLost: The lock is void, as after `complete_job` and `fail_job`.
         """
-        job = _locked(tx, lock)
-        unlock(job)
+        job = _lock_job(tx, lock)
+        unlock_study(job)
         job.plan_due = job.plan_due or again
 
 
-def _locked(tx: Tx, lock: StudyLock) -> Job:
-    """The row of the job whose study is locked, held until the transaction ends."""
-    held = select(Job).where(Job.id == lock.job_id, Job.lock_token == lock.token)
-    job = tx.session.scalar(held.with_for_update(key_share=True))
+def _lock_job(tx: Tx, lock: StudyLock) -> Job:
+    """Lock the row of the job until the transaction ends; check the study lock."""
+    locked = select(Job).where(Job.id == lock.job_id, Job.lock_token == lock.token)
+    job = tx.session.scalar(locked.with_for_update(key_share=True))
     if job is None:
         raise StudyLockLost(lock.job_id)
     return job
 
 
-def _running(tx: Tx, lock: StudyLock) -> Job:
-    job = _locked(tx, lock)
+def _lock_running_job(tx: Tx, lock: StudyLock) -> Job:
+    job = _lock_job(tx, lock)
     if job.state is not JobState.RUNNING:
         raise IllegalTransition("job", key=job.id, state=job.state.value, wanted="planned before it is started")
     return job
@@ -223,7 +224,7 @@ def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
             run.schedule, total_steps=run.total_steps, seed=run.seed, options=option_values(trial.options)
         ),
         state=RunState.QUEUED,
-        reason=plain_text(run.reason),
+        reason=clipped_text(run.reason),
         attempts=0,
         step=0,
         updates=0,
@@ -234,7 +235,7 @@ def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
     )
     tx.session.add(row)
     _flush_unique(tx, field="run", value=(run.kind.value, run.rung, run.seed), allowed="new to the trial")
-    tell_run(tx, EventKind.RUN_QUEUED, row, seed=run.seed, total_steps=run.total_steps, reason=row.reason)
+    emit_run_event(tx, EventKind.RUN_QUEUED, row, seed=run.seed, total_steps=run.total_steps, reason=row.reason)
     return row
 
 

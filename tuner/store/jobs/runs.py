@@ -1,6 +1,6 @@
 """Reads of a job's runs: their records, curves and logs."""
 
-# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 from sqlalchemy import select
@@ -13,7 +13,7 @@ from tuner.jobs.states import RunState
 from tuner.store.db import models
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Point, Run
-from tuner.store.db.pages import Page, check_limit, page_of, place_of
+from tuner.store.db.pages import Page, check_limit, make_page, parse_cursor
 from tuner.store.db.rows import curve_point, log_chunk, run_record
 from tuner.store.jobs.lifecycle import find_job
 
@@ -40,12 +40,12 @@ class Runs(Repository):
             job_id: The job.
             trial: Only of the trial with this number.
             state: Only those in this state.
-            cursor: ``next_cursor`` of the page before; the first page when absent.
+            cursor: ``next_cursor`` of the previous page; the first page when absent.
             limit: Runs on the page, 1 to 500.
 
         Raises:
             NotFound: There is no such job.
-            InvalidValue: The limit is out of range, or the cursor is none of ours.
+            InvalidValue: The limit is out of range, or the cursor is invalid.
         """
         check_limit(limit)
         find_job(session, job_id)
@@ -55,8 +55,8 @@ class Runs(Repository):
         if state is not None:
             query = query.where(Run.state == state)
         if cursor is not None:
-            query = query.where(Run.seq > place_of(cursor))
-        return page_of(session.scalars(query).all(), limit=limit, record=run_record, place=lambda run: run.seq)
+            query = query.where(Run.seq > parse_cursor(cursor))
+        return make_page(session.scalars(query).all(), limit=limit, record=run_record, key=lambda run: run.seq)
 
     @reads
     def get(self, session: Session, run_id: str) -> RunRecord:
@@ -73,7 +73,7 @@ class Runs(Repository):
 
         Args:
             run_id: The run.
-            points: At most so many, those that matter most (`tuner.jobs.curves.downsample`); all when absent.
+            points: Downsample to at most so many (`tuner.jobs.curves.downsample`); all when absent.
 
         Raises:
             NotFound: There is no such run.
@@ -86,12 +86,12 @@ class Runs(Repository):
 
     @reads
     def log(self, session: Session, run_id: str, *, after: int = -1, limit: int = 100) -> tuple[LogChunk, ...]:
-        """What a run's code printed, piece by piece.
+        """What a run's code printed, in chunks.
 
         Args:
             run_id: The run.
-            after: Only pieces after the one with this number; -1 for the beginning.
-            limit: Pieces at most, 1 to 500.
+            after: Only chunks after this ``seq``; -1 for the first.
+            limit: Maximum number of chunks, 1 to 500.
 
         Raises:
             NotFound: There is no such run.

@@ -1,6 +1,6 @@
 """Reads of a job's trials."""
 
-# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 from sqlalchemy import select
@@ -10,7 +10,7 @@ from tuner.errors import NotFound
 from tuner.jobs.records import TrialRecord
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Trial
-from tuner.store.db.pages import Page, check_limit, page_of, place_of
+from tuner.store.db.pages import Page, check_limit, make_page, parse_cursor
 from tuner.store.db.rows import trial_record
 from tuner.store.jobs.lifecycle import find_job
 
@@ -24,34 +24,34 @@ class Trials(Repository):
 
         Args:
             job_id: The job.
-            cursor: ``next_cursor`` of the page before; the first page when absent.
+            cursor: ``next_cursor`` of the previous page; the first page when absent.
             limit: Trials on the page, 1 to 500.
 
         Raises:
             NotFound: There is no such job.
-            InvalidValue: The limit is out of range, or the cursor is none of ours.
+            InvalidValue: The limit is out of range, or the cursor is invalid.
         """
         check_limit(limit)
         find_job(session, job_id)
         query = select(Trial).where(Trial.job_id == job_id).order_by(Trial.number).limit(limit + 1)
         if cursor is not None:
-            query = query.where(Trial.number > place_of(cursor))
-        return page_of(session.scalars(query).all(), limit=limit, record=trial_record, place=lambda trial: trial.number)
+            query = query.where(Trial.number > parse_cursor(cursor))
+        return make_page(session.scalars(query).all(), limit=limit, record=trial_record, key=lambda trial: trial.number)
 
     @reads
     def get(self, session: Session, job_id: str, *, number: int) -> TrialRecord:
         """One trial of a job.
 
         Raises:
-            NotFound: There is no such job, or no such trial in it; the message says which there are.
+            NotFound: There is no such job, or no such trial in it; the message lists the existing numbers.
         """
         find_job(session, job_id)
         of_job = select(Trial).where(Trial.job_id == job_id)
         trial = session.scalar(of_job.where(Trial.number == number))
         if trial is None:
             last = session.scalar(of_job.order_by(Trial.number.desc()).limit(1))
-            there = "no trials yet" if last is None else f"trials 0 to {last.number}"
-            raise NotFound("trial", key=str(number), hint=f"Job {job_id} has {there}")
+            existing = "no trials yet" if last is None else f"trials 0 to {last.number}"
+            raise NotFound("trial", key=str(number), hint=f"Job {job_id} has {existing}")
         return trial_record(trial)
 
 

@@ -1,6 +1,6 @@
-"""Workers, and the workloads that they offer."""
+"""Workers and the workloads that they announce."""
 
-# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+# ruff: noqa: D417 - callers do not pass the transaction
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tuner.errors import IllegalTransition, NotFound
-from tuner.jobs.records import EVERYTHING, Visibility, WorkerOffer, WorkerRecord, WorkloadInfo
+from tuner.jobs.records import WorkerOffer, WorkerRecord, WorkloadInfo
 from tuner.jobs.states import RunState
-from tuner.people.roles import LOCAL_ACTOR, Actor
+from tuner.people.permissions import EVERYTHING, LOCAL_ACTOR, Actor, Visibility
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Job, Run, Team, Worker, Workload
 from tuner.store.db.rows import info_json, worker_record, workload_info
 from tuner.store.db.upsert import upsert
-from tuner.store.jobs.job_list import visible
+from tuner.store.jobs.visibility import visible_jobs
 
 WORKER_TIMEOUT_SECONDS = 60.0
-"""A worker that has not been heard of for longer is taken for dead."""
+"""A worker without a heartbeat for longer counts as dead."""
 
 
-class Keep(Enum):
-    """Says that something stays as it is, where ``None`` says something else."""
+class Unset(Enum):
+    """The default of an argument for which ``None`` is a value."""
 
-    KEEP = "keep"
+    UNSET = "unset"
 
 
 class Workers(Repository):
-    """Who is there to train, and what they can train."""
+    """The workers, and the workloads that they can train."""
 
     @writes
     def announce(self, tx: Tx, offer: WorkerOffer, *, workloads: Sequence[WorkloadInfo]) -> None:
-        """Enter a worker that starts, and what it offers; an earlier worker of that name is replaced.
+        """Register a worker that starts, and its workloads; it replaces an earlier worker of that name.
 
-        What people have decided about it, a reservation or that it drains, stays. The latest word on a workload holds
-        for all. Workloads stay known when their workers leave.
+        Its settings, reservation and draining, are kept. The latest announcement of a workload replaces earlier ones.
+        Workloads stay known after their workers shut down.
         """
         worker = {**dataclasses.asdict(offer), "started_at": tx.now, "heartbeat_at": tx.now, "left_at": None}
         upsert(tx.session, Worker, rows=[worker])
@@ -52,20 +52,20 @@ class Workers(Repository):
 
     @writes
     def beat(self, tx: Tx, name: str) -> None:
-        """Say that a worker is alive. Nothing happens for one that is not announced."""
+        """Record a worker's heartbeat; a worker that is not registered is ignored."""
         tx.session.execute(update(Worker).where(Worker.name == name).values(heartbeat_at=tx.now))
 
     @writes
     def retire(self, tx: Tx, name: str) -> None:
-        """Note that a worker stops."""
+        """Record that a worker shuts down."""
         tx.session.execute(update(Worker).where(Worker.name == name).values(left_at=tx.now))
 
     @reads
     def workers(self, session: Session, *, visibility: Visibility = EVERYTHING) -> tuple[WorkerRecord, ...]:
-        """All workers that were ever announced and not forgotten, by name.
+        """All registered workers, by name.
 
         Args:
-            visibility: Of the runs that they hold, only those of these jobs are named.
+            visibility: Of their leased runs, only those of these jobs are listed.
         """
         return read_workers(session, now=read_clock(session), visibility=visibility)
 
@@ -75,10 +75,10 @@ class Workers(Repository):
 
         Args:
             name: Its name.
-            visibility: Of the runs that it holds, only those of these jobs are named.
+            visibility: Of its leased runs, only those of these jobs are listed.
 
         Raises:
-            NotFound: No worker of this name was ever announced, or it was forgotten.
+            NotFound: No worker of this name is registered.
         """
         return _worker(session, name, visibility=visibility)
 
@@ -89,25 +89,25 @@ class Workers(Repository):
         name: str,
         *,
         draining: bool | None = None,
-        reserved_for: str | Keep | None = Keep.KEEP,
+        reserved_for: str | Unset | None = Unset.UNSET,
         by: Actor = LOCAL_ACTOR,
     ) -> WorkerRecord:
-        """Decide about a worker; it holds until it is decided otherwise, also when the worker starts anew.
+        """Change a worker's settings; they persist when the worker restarts.
 
         Args:
             name: Its name.
-            draining: Whether it ends the run that it has and takes no further one; ``None``: as it is.
-            reserved_for: The only team whose jobs it takes, ``None`` for everybody's; as it is when absent.
-            by: Who decides.
+            draining: Whether it finishes its run and claims no other; ``None`` leaves it unchanged.
+            reserved_for: The only team whose jobs it claims, ``None`` for all; unchanged when absent.
+            by: The actor.
 
         Raises:
-            NotFound: There is no such worker; or there are teams, and the one named is none of them.
+            NotFound: There is no such worker; or teams exist, and this is none of them.
         """
         row = _lock_worker(tx, name)
         changed: dict[str, bool | str | None] = {}
         if draining is not None:
             changed["draining"] = row.draining = draining
-        if not isinstance(reserved_for, Keep):
+        if not isinstance(reserved_for, Unset):
             if reserved_for is not None:
                 _check_team(tx, reserved_for)
             changed["reserved_for"] = row.reserved_for = reserved_for
@@ -117,11 +117,11 @@ class Workers(Repository):
 
     @writes
     def forget(self, tx: Tx, name: str, *, by: Actor = LOCAL_ACTOR) -> None:
-        """Take a worker that is gone off the list.
+        """Delete a worker that is gone.
 
         Raises:
             NotFound: There is no such worker.
-            IllegalTransition: It is alive, or holds runs that nobody has freed yet.
+            IllegalTransition: The worker is alive, or holds leases that the reaper has not freed.
         """
         row = _lock_worker(tx, name)
         record = _worker(tx.session, name)
@@ -133,7 +133,7 @@ class Workers(Repository):
 
     @reads
     def workloads(self, session: Session) -> tuple[WorkloadInfo, ...]:
-        """All workloads that were ever announced, by name."""
+        """All announced workloads, by name."""
         return tuple(workload_info(row) for row in session.scalars(select(Workload).order_by(Workload.name)))
 
     @reads
@@ -141,7 +141,7 @@ class Workers(Repository):
         """One workload.
 
         Raises:
-            NotFound: No worker has announced it; the message lists those that are known.
+            NotFound: No worker has announced it; the message lists the known workloads.
         """
         return workload_info(find_workload(session, name))
 
@@ -154,11 +154,11 @@ def read_workers(
     Args:
         session: Of the transaction.
         now: By the database's clock.
-        visibility: Of the runs that they hold, only those of these jobs are named.
-        name: Of the only one wanted.
+        visibility: Of their leased runs, only those of these jobs are listed.
+        name: Only this worker.
     """
     held = select(Run.worker, Run.id).join(Job, Job.id == Run.job_id)
-    held = held.where(Run.state == RunState.LEASED, visible(visibility)).order_by(Run.seq)
+    held = held.where(Run.state == RunState.LEASED, visible_jobs(visibility)).order_by(Run.seq)
     query = select(Worker).order_by(Worker.name)
     if name is not None:
         held, query = held.where(Run.worker == name), query.where(Worker.name == name)
@@ -185,7 +185,7 @@ def _lock_worker(tx: Tx, name: str) -> Worker:
 
 
 def _check_team(tx: Tx, team: str) -> None:
-    """Refuse a team that is none of those there are. Where there are none at all, every name will do."""
+    """Refuse an unknown team; without any teams every name is accepted."""
     known = tx.session.scalars(select(Team.name)).all()
     if known and team not in known:
         raise NotFound("team", key=team, hint="GET /v1/teams lists them")
@@ -195,7 +195,7 @@ def find_workload(session: Session, name: str) -> Workload:
     """A workload's row.
 
     Raises:
-        NotFound: No worker has announced it; the message lists those that are known.
+        NotFound: No worker has announced it; the message lists the known workloads.
     """
     workload = session.get(Workload, name)
     if workload is None:

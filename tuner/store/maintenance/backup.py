@@ -1,6 +1,6 @@
-"""Copies of a whole database in one file, and back: SQLite by its online backup, PostgreSQL by its own programs.
+"""Backup and restore of a whole database as one file: SQLite's online backup, PostgreSQL's ``pg_dump``.
 
-Both are taken while the service and the workers run, and hold the database as it was at one moment.
+Both run while the service and the workers run, and are consistent snapshots.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from sqlalchemy import URL, inspect
 from tuner.errors import InvalidValue, TunerError
 from tuner.store.db.engine import BUSY_TIMEOUT_SECONDS, LOCK_SECONDS, parse_url
 from tuner.store.db.models import PREFIX
-from tuner.store.maintenance.migrate import VERSION_TABLE, open_engine, upgrading_alone
+from tuner.store.maintenance.migrate import VERSION_TABLE, open_engine, upgrade_lock
 
 
 class BackupFailed(TunerError):
-    """A backup could not be taken or brought back; the message says why. The database is as it was before."""
+    """A backup or a restore failed, for the reason in the message. The database is unchanged."""
 
 
 def back_up(url: str, *, to: Path) -> None:
-    """Copy a database into a new file, which is complete or not there at all.
+    """Back a database up into a new file, which is complete or absent.
 
     Args:
         url: As for `Store.open`.
         to: The file. SQLite's is a database, PostgreSQL's an archive for ``pg_restore``.
 
     Raises:
-        InvalidValue: The URL is none that the store understands, its database is none of Schedule Tuner, or the file
-            exists already or cannot be made.
-        BackupFailed: The database's own programs are missing or refused.
+        InvalidValue: The URL is not supported, its database is not one of Schedule Tuner, or the file exists or cannot
+            be created.
+        BackupFailed: The programs of PostgreSQL are missing or failed.
         DatabaseUnavailable: The database cannot be reached.
     """
     parsed = parse_url(url)
@@ -46,30 +46,30 @@ def back_up(url: str, *, to: Path) -> None:
     with _new_file(to) as part:
         if parsed.get_backend_name() == "sqlite":
             _copy_sqlite(Path(str(parsed.database)), to=part)
-            _make_one_file(part)
+            _leave_wal_mode(part)
             _check_sqlite(part)
         else:
             _run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={part}", url=parsed)
 
 
 def restore(url: str, *, source: Path, replace: bool = False) -> None:
-    """Bring a database back as a backup holds it, whole or not at all. Stop the service and the workers first.
+    """Restore a database from a backup, as a whole or not at all. Stop the service and the workers first.
 
     Args:
-        url: As for `Store.open`; the SQLite file is made when it is missing, its folder is not.
-        source: What `back_up` made of a database of the same kind.
-        replace: Whether what the database holds now may be lost.
+        url: As for `Store.open`; a missing SQLite file is created, its folder is not.
+        source: A file that `back_up` made from a database of the same kind.
+        replace: Whether the present contents may be deleted.
 
     Raises:
-        InvalidValue: The URL is none that the store understands, the file is no backup for such a database, or the
-            database holds tables of ours and ``replace`` is false.
-        BackupFailed: Somebody else uses the database, or its own programs are missing or refused.
+        InvalidValue: The URL is not supported, the file is not a backup for such a database, or the database has our
+            tables and ``replace`` is false.
+        BackupFailed: Another program uses the database, or the programs of PostgreSQL are missing or failed.
         DatabaseUnavailable: The database cannot be reached.
     """
     parsed = parse_url(url)
     if not source.is_file():
         raise InvalidValue("file", value=str(source), allowed="a file that `tuner db backup` made")
-    with upgrading_alone(parsed):
+    with upgrade_lock(parsed):
         present = _our_tables(parsed)
         if present and not replace:
             raise InvalidValue(
@@ -86,7 +86,7 @@ def restore(url: str, *, source: Path, replace: bool = False) -> None:
 
 
 def _our_tables(url: URL) -> tuple[str, ...]:
-    """The tables of ours in a database, the version's included."""
+    """Our tables in a database, including the version table."""
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
         return ()
     with open_engine(url, writes=False) as engine, engine.connect() as connection:
@@ -95,14 +95,14 @@ def _our_tables(url: URL) -> tuple[str, ...]:
 
 @contextmanager
 def _new_file(target: Path) -> Iterator[Path]:
-    """A file beside the target that takes its place when the block ends well, and is removed when it does not."""
+    """A temporary file that replaces the target when the block succeeds, and is deleted when it fails."""
     if target.exists():
         raise InvalidValue("file", value=str(target), allowed="a file that does not exist yet")
     try:
         number, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent)
     except OSError as error:
         raise InvalidValue("file", value=str(target), allowed=f"in a folder to write in ({error.strerror})") from error
-    part = Path(name)  # of mode 0600: a backup holds everything
+    part = Path(name)  # mode 0600: a backup holds all data
     try:
         yield part
         os.fsync(number)
@@ -118,21 +118,21 @@ def _copy_sqlite(source: Path, *, to: Path) -> None:
             closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as reader,
             closing(sqlite3.connect(to, timeout=BUSY_TIMEOUT_SECONDS)) as writer,
         ):
-            reader.backup(writer)  # in one step: writers of the source go on meanwhile, in its WAL
+            reader.backup(writer)  # in one step: writers of the source continue in its WAL
     except sqlite3.Error as error:
         raise BackupFailed(
             f"{source} could not be copied to {to}: {error}. Stop what uses it, and try again"
         ) from error
 
 
-def _make_one_file(file: Path) -> None:
-    """Leave SQLite's WAL mode, which keeps part of a database beside its file."""
+def _leave_wal_mode(file: Path) -> None:
+    """Leave SQLite's WAL mode, which stores part of a database in a second file."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
 
 
 def _check_sqlite(file: Path) -> None:
-    """Refuse a file that is damaged or none of ours."""
+    """Refuse a file that is damaged or not a database of Schedule Tuner."""
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             sound = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
@@ -148,7 +148,7 @@ def _restore_postgres(url: URL, *, source: Path, present: Sequence[str]) -> None
     if VERSION_TABLE not in contents:
         raise InvalidValue("file", value=str(source), allowed="a backup of a PostgreSQL database of Schedule Tuner")
     with tempfile.TemporaryDirectory(prefix="tuner-restore-") as folder:
-        # Tables that the backup does not know refer to those that it does: they all go, in the same transaction.
+        # Tables that the backup lacks may refer to tables that it has: all are dropped, in the same transaction.
         drops, script = Path(folder) / "drops.sql", Path(folder) / "script.sql"
         drops.write_text("".join(f'DROP TABLE IF EXISTS "{table}" CASCADE;\n' for table in present))
         flags = ("--no-owner", "--no-privileges", "--clean", "--if-exists")
@@ -158,7 +158,7 @@ def _restore_postgres(url: URL, *, source: Path, present: Sequence[str]) -> None
 
 
 def _run(program: str, *arguments: str, url: URL | None) -> str:
-    """Run a program of PostgreSQL's and return what it printed. The password goes by the environment alone."""
+    """Run a program of PostgreSQL and return its output. The password is passed in the environment alone."""
     found = shutil.which(program)
     if found is None:
         raise BackupFailed(f"{program} is not installed: it comes with PostgreSQL's client (package postgresql-client)")
@@ -176,7 +176,7 @@ def _run(program: str, *arguments: str, url: URL | None) -> str:
 
 
 def _connection(url: URL) -> tuple[str, str | None]:
-    """What libpq's programs are given as the database, and the password, which everybody could read there."""
+    """The connection string for libpq's programs, and the password apart: command lines are public."""
     from psycopg.conninfo import make_conninfo
 
     parts: dict[str, Any] = {"host": url.host, "port": url.port, "user": url.username, "dbname": url.database}

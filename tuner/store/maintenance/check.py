@@ -1,6 +1,6 @@
-"""Whether what a database holds makes sense: the schema, the files, the references, and what the queue promises.
+"""Consistency check of a database: the file, the schema, the references, and the invariants of the queue.
 
-It looks at one moment in one reading transaction, so that it can be asked while everything runs.
+It reads one snapshot in one transaction, so it can run while the service and the workers run.
 """
 
 from __future__ import annotations
@@ -44,38 +44,38 @@ from tuner.store.maintenance.migrate import is_current
 
 _EXAMPLES = 5
 _ALL = 1_000_000
-_OVER = [state for state in JobState if is_terminal(state)]
-_RUN_OVER = [state for state in RunState if is_terminal(state)]
+_JOB_ENDED = [state for state in JobState if is_terminal(state)]
+_RUN_ENDED = [state for state in RunState if is_terminal(state)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something that should not be."""
+    """A violated invariant."""
 
     name: str
-    """Stable, to be told apart by."""
+    """Stable identifier."""
     message: str
-    """What is wrong, and what to do."""
+    """The problem and its remedy."""
     count: int
     examples: tuple[str, ...]
-    """Ids of a few of them."""
+    """Ids of a few affected rows."""
 
 
 def check(url: str) -> tuple[Finding, ...]:
-    """Look for everything that should not be in a database.
+    """Check a database for violated invariants.
 
     Args:
         url: As for `Store.open`.
 
     Returns:
-        What was found; nothing when the database is sound. Of a damaged file, and of a schema that is not this
-        version's, that alone.
+        The findings; none when the database is consistent. For a damaged file or another version's schema, only that
+        finding.
 
     Raises:
-        InvalidValue: The URL is none that the store understands, or its file is no database.
+        InvalidValue: The URL is not supported, or its file is not a database.
         DatabaseUnavailable: The database cannot be reached.
     """
-    damage = tuple(_damage(parse_url(url)))
+    damage = tuple(_file_damage(parse_url(url)))
     if damage:
         return damage
     if not is_current(url):
@@ -89,14 +89,14 @@ def check(url: str) -> tuple[Finding, ...]:
 
 
 def _findings(session: Session) -> tuple[Finding, ...]:
-    found = [*_unknown_members(session), *_orphans(session)]
+    found = [*_unknown_enum_values(session), *_orphans(session)]
     if session.get_bind().dialect.name == "postgresql":
-        found += _unchecked(session)
+        found += _unvalidated(session)
     if any(finding.name == "unknown-value" for finding in found):
-        return tuple(found)  # the rows cannot be read as what they should be
-    for name, message, ids in _promises():
+        return tuple(found)  # these rows cannot be loaded
+    for name, message, ids in _invariants():
         found += _finding(name, message, [str(key) for key in session.scalars(ids)])
-    return (*found, *_columns_beside_the_spec(session))
+    return (*found, *_denormalized_columns(session))
 
 
 def _finding(name: str, message: str, keys: Sequence[str]) -> Iterator[Finding]:
@@ -104,23 +104,23 @@ def _finding(name: str, message: str, keys: Sequence[str]) -> Iterator[Finding]:
         yield Finding(name=name, message=message, count=len(keys), examples=tuple(keys[:_EXAMPLES]))
 
 
-def _damage(url: URL) -> Iterator[Finding]:
-    """What SQLite says about its file."""
+def _file_damage(url: URL) -> Iterator[Finding]:
+    """The result of SQLite's integrity check."""
     if url.get_backend_name() != "sqlite" or not Path(str(url.database)).exists():
         return
     try:
         with closing(sqlite3.connect(f"{Path(str(url.database)).absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            said = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_ALL})")]
+            lines = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_ALL})")]
     except sqlite3.OperationalError as error:
         raise DatabaseUnavailable(f"the database does not answer: {error}") from error
     except sqlite3.DatabaseError as error:
-        said = [str(error)]
+        lines = [str(error)]
     message = "the file is damaged: bring a backup back with `tuner db restore`"
-    yield from _finding("damaged", message, [line for line in said if line != "ok"])
+    yield from _finding("damaged", message, [line for line in lines if line != "ok"])
 
 
-def _unchecked(session: Session) -> Iterator[Finding]:
-    """What PostgreSQL says that it does not hold to the rows."""
+def _unvalidated(session: Session) -> Iterator[Finding]:
+    """Indexes and constraints that PostgreSQL has not validated."""
     indexes = text("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
     message = "an index is not valid: run REINDEX INDEX on it"
     yield from _finding("invalid-index", message, list(session.scalars(indexes)))
@@ -129,8 +129,8 @@ def _unchecked(session: Session) -> Iterator[Finding]:
     yield from _finding("unchecked-constraint", message, list(session.scalars(constraints)))
 
 
-def _unknown_members(session: Session) -> Iterator[Finding]:
-    """Values that this version has no name for."""
+def _unknown_enum_values(session: Session) -> Iterator[Finding]:
+    """Enum values that this version does not know."""
     for model in Base.metadata.sorted_tables:
         for member in model.columns:
             if isinstance(member.type, Enum):
@@ -142,7 +142,7 @@ def _unknown_members(session: Session) -> Iterator[Finding]:
 
 
 def _orphans(session: Session) -> Iterator[Finding]:
-    """Rows that refer to others which are not there. PostgreSQL holds that itself; SQLite where it is told to."""
+    """Rows with dangling foreign keys. PostgreSQL enforces them; SQLite only where the pragma is set."""
     for model in Base.metadata.sorted_tables:
         for constraint in sorted(model.foreign_key_constraints, key=lambda each: str(each.name)):
             count = session.execute(_without_parent(model, constraint)).scalar_one()
@@ -154,25 +154,25 @@ def _orphans(session: Session) -> Iterator[Finding]:
 def _without_parent(model: Table, constraint: ForeignKeyConstraint) -> Select[int]:
     parent = constraint.referred_table.alias("parent")
     pairs = [(element.parent, parent.c[element.column.name]) for element in constraint.elements]
-    met = exists(select(1).select_from(parent).where(*(child == there for child, there in pairs)))
-    return select(func.count()).select_from(model).where(*(child.is_not(None) for child, _ in pairs), not_(met))
+    has_parent = exists(select(1).select_from(parent).where(*(child == key for child, key in pairs)))
+    return select(func.count()).select_from(model).where(*(child.is_not(None) for child, _ in pairs), not_(has_parent))
 
 
-def _promises() -> Iterator[tuple[str, str, Select[Any]]]:
-    """What the queue promises: a name, what is wrong where it is broken, and the ids for which it is."""
-    job_over = Job.state.in_(_OVER)
-    run_over = Run.state.in_(_RUN_OVER)
+def _invariants() -> Iterator[tuple[str, str, Select[Any]]]:
+    """The invariants of the queue: a name, a message, and the query for the ids that violate it."""
+    job_ended = Job.state.in_(_JOB_ENDED)
+    run_ended = Run.state.in_(_RUN_ENDED)
     of_job = Run.job_id == Job.id
-    open_run = exists().where(of_job, not_(run_over))
+    open_run = exists().where(of_job, not_(run_ended))
     yield (
         "work-of-ended-job",
         "runs of jobs that are over are queued or leased: retry or delete the job",
-        select(Run.id).join(Job, of_job).where(job_over, not_(run_over)).order_by(Run.seq),
+        select(Run.id).join(Job, of_job).where(job_ended, not_(run_ended)).order_by(Run.seq),
     )
     yield (
         "trial-of-ended-job",
         "trials of jobs that are over are active: retry or delete the job",
-        select(Trial.id).join(Job, Trial.job_id == Job.id).where(job_over, Trial.state == TrialState.ACTIVE),
+        select(Trial.id).join(Job, Trial.job_id == Job.id).where(job_ended, Trial.state == TrialState.ACTIVE),
     )
     yield (
         "stuck-job",
@@ -182,12 +182,12 @@ def _promises() -> Iterator[tuple[str, str, Select[Any]]]:
     yield (
         "end-without-time",
         "jobs are over without a time, or open with one",
-        _jobs(job_over != Job.finished_at.is_not(None)),
+        _jobs(job_ended != Job.finished_at.is_not(None)),
     )
     yield (
         "run-end-without-time",
         "runs are over without a time, or open with one",
-        _runs(run_over != Run.finished_at.is_not(None)),
+        _runs(run_ended != Run.finished_at.is_not(None)),
     )
     yield (
         "report",
@@ -240,8 +240,8 @@ def _runs(*where: ColumnElement[bool]) -> Select[str]:
     return select(Run.id).where(*where).order_by(Run.seq)
 
 
-def _columns_beside_the_spec(session: Session) -> Iterator[Finding]:
-    """What stands beside a job's spec, to be searched by, and says something else than the spec."""
+def _denormalized_columns(session: Session) -> Iterator[Finding]:
+    """Jobs whose columns differ from the spec that they are copied from."""
     jobs = session.execute(
         select(Job.id, Job.spec, Job.team, Job.name, Job.shared, Job.workload, Job.priority).order_by(Job.seq)
     )
@@ -251,8 +251,8 @@ def _columns_beside_the_spec(session: Session) -> Iterator[Finding]:
 
 def _agree(job: RowMapping) -> bool:
     spec = job["spec"]
-    said = (spec["team"], spec["workload"], spec.get("name", ""), spec.get("shared", False), spec["priority"])
+    expected = (spec["team"], spec["workload"], spec.get("name", ""), spec.get("shared", False), spec["priority"])
     ranks = {priority.value: priority.rank for priority in Priority}
-    return (*said[:-1], ranks.get(said[-1])) == tuple(
+    return (*expected[:-1], ranks.get(expected[-1])) == tuple(
         job[name] for name in ("team", "workload", "name", "shared", "priority")
     )

@@ -1,7 +1,7 @@
-"""The schema: ours by Alembic, Optuna's by Optuna, side by side in one database.
+"""Schema migrations: our tables by Alembic, Optuna's by Optuna, in one database.
 
-Ours are the tables with the prefix ``tuner_``; their version stands in a table of its own, because Optuna uses
-Alembic's default one.
+Our tables have the prefix ``tuner_``. Their revision is stored in a version table of our own, because Optuna uses
+Alembic's default table.
 """
 
 from __future__ import annotations
@@ -29,25 +29,26 @@ from tuner.store.db.models import PREFIX
 
 VERSION_TABLE = "tuner_alembic_version"
 _OPTUNA_TABLES = {"version_info", "alembic_version", "studies", "trials"}
-_UPGRADE_LOCK = 0x74756E6573  # next to the lock of the events
+_UPGRADE_LOCK = 0x74756E6573
+"""Key of an advisory lock that nothing else uses."""
 
 
 def upgrade(url: str) -> None:
-    """Bring the tables of a database to this version's, whatever is there now. Safe to call from many processes.
+    """Create or upgrade the tables of a database to this version. Safe to call from many processes.
 
     Args:
-        url: As for `Store.open`; the SQLite file is made when it is missing, its folder is not.
+        url: As for `Store.open`; a missing SQLite file is created, its folder is not.
 
     Raises:
-        InvalidValue: The URL is none that the store understands, or its folder is missing.
-        SchemaMismatch: A newer version of Schedule Tuner, or of Optuna, made these tables.
+        InvalidValue: The URL is not supported, or its folder is missing.
+        SchemaMismatch: A newer version of Schedule Tuner, or of Optuna, created these tables.
         DatabaseUnavailable: The database cannot be reached.
     """
     parsed = parse_url(url)
-    with upgrading_alone(parsed):
+    with upgrade_lock(parsed):
         if is_current(url):
             return
-        _make_privately(_file(parsed))
+        _create_private_file(_file(parsed))
         with open_engine(parsed) as engine, engine.begin() as connection:
             config = alembic_config()
             config.attributes["connection"] = connection
@@ -57,13 +58,13 @@ def upgrade(url: str) -> None:
                 raise SchemaMismatch(
                     f"the tables were made by another, newer version of Schedule Tuner; upgrade it here too ({error})"
                 ) from error
-        from tuner.store.optuna.storage import bring_forward  # Optuna takes a second to import
+        from tuner.store.optuna.storage import upgrade_tables  # importing Optuna takes a second
 
-        bring_forward(parsed)
+        upgrade_tables(parsed)
 
 
 def is_current(url: str) -> bool:
-    """Whether a database has exactly the tables that this version works with, Optuna's included.
+    """Whether a database has exactly the schema of this version, including Optuna's.
 
     Raises:
         DatabaseUnavailable: The database cannot be reached.
@@ -72,46 +73,46 @@ def is_current(url: str) -> bool:
     if _file(parsed) is not None and not Path(str(_file(parsed))).exists():
         return False
     with open_engine(parsed, writes=False) as engine, engine.connect() as connection:
-        return has_tables(connection)
+        return has_current_schema(connection)
 
 
-def has_tables(connection: Connection) -> bool:
-    """Whether a connection's database has exactly the tables that this version works with, Optuna's included."""
+def has_current_schema(connection: Connection) -> bool:
+    """Whether a connection's database has exactly the schema of this version, including Optuna's."""
     ours = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     if ours.get_current_revision() != _head() or not _OPTUNA_TABLES.issubset(inspect(connection).get_table_names()):
         return False
-    from tuner.store.optuna.storage import newest_revision
+    from tuner.store.optuna.storage import head_revision
 
-    return MigrationContext.configure(connection).get_current_revision() == newest_revision()
+    return MigrationContext.configure(connection).get_current_revision() == head_revision()
 
 
 @cache
 def _head() -> str | None:
-    """The newest revision that this version knows."""
+    """The newest revision of this version."""
     return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
 def alembic_config() -> Config:
-    """Alembic's configuration, pointing at the installed ``tuner_migrations`` package. Logging is left alone."""
+    """Alembic's configuration for the installed ``tuner_migrations`` package. Logging is not configured."""
     config = Config()
     config.set_main_option("script_location", str(files("tuner_migrations")).replace("%", "%%"))
     return config
 
 
 def is_ours(name: str | None, kind: str, parents: object) -> bool:
-    """Whether Alembic may look at something: of other people's tables it would say that they are to be dropped."""
+    """Whether Alembic may compare an object: it would drop the tables of other programs."""
     return kind != "table" or (name or "").startswith(PREFIX)
 
 
 @contextmanager
 def open_engine(url: URL, *, writes: bool = True) -> Iterator[Engine]:
-    """An engine for work on the whole database, closed after the block; its errors become ours.
+    """An engine for work on the whole database, closed after the block; its errors are translated.
 
     Raises:
         DatabaseUnavailable: The database cannot be reached.
-        InvalidValue: The file is no database.
+        InvalidValue: The file is not a database.
     """
-    engine = connect(url, foreign_keys=False, hurried=False)
+    engine = connect(url, foreign_keys=False, timeouts=False)
     try:
         yield engine.execution_options(**{WRITES: writes})
     except OperationalError as error:
@@ -125,18 +126,18 @@ def open_engine(url: URL, *, writes: bool = True) -> Iterator[Engine]:
 
 
 @contextmanager
-def upgrading_alone(url: URL) -> Iterator[None]:
-    """Keep other processes that upgrade the same database waiting."""
+def upgrade_lock(url: URL) -> Iterator[None]:
+    """Exclude other processes that upgrade the same database."""
     file = _file(url)
     if file is None:
         with open_engine(url) as engine, engine.connect() as plain:
-            # Held by the connection, not by a transaction: one that stays open would keep the upgrade waiting.
+            # A session lock, not one of a transaction: an open transaction would block the upgrade.
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")
             connection.execute(select(func.pg_advisory_lock(_UPGRADE_LOCK)))
             yield
         return
-    # The folder, not a file of its own that would have to stay, and not the database, whose locks SQLite loses when
-    # anybody else in the process closes it.
+    # The folder is locked: a lock file would have to remain, and closing the database file would drop SQLite's locks of
+    # the whole process.
     try:
         folder = os.open(file.parent, os.O_RDONLY)
     except OSError as error:
@@ -148,14 +149,14 @@ def upgrading_alone(url: URL) -> Iterator[None]:
         os.close(folder)
 
 
-def _make_privately(file: Path | None) -> None:
-    """Make a SQLite file that only its owner may read, if there is none: it holds every team's jobs and webhooks.
+def _create_private_file(file: Path | None) -> None:
+    """Create a missing SQLite file that only its owner may read: it holds every team's jobs and webhooks.
 
-    What SQLite keeps beside it gets the same mode. Where it cannot be made, SQLite says why.
+    SQLite creates its WAL files with the same mode. If the creation fails, SQLite reports the reason on opening.
     """
     if file is not None:
         with suppress(OSError):
-            # Never one that is there: to close it would take SQLite's locks from the rest of the process.
+            # O_EXCL: closing an existing file would drop SQLite's locks of the whole process.
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 

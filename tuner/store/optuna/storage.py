@@ -1,4 +1,4 @@
-"""Optuna's storage in the same database, beside our tables."""
+"""Optuna's storage, in the same database as our tables."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tuner.store.db.engine import BUSY_TIMEOUT_SECONDS, parse_url, postgres_sett
 def open_backend(url: str) -> RDBStorage:
     """Open Optuna's storage, without its cache. The tables exist: `tuner.store.maintenance.migrate.upgrade`.
 
-    Optuna's log messages then go where the program's go, and only from warnings up.
+    Optuna's log messages of level WARNING and above propagate to the program's handlers.
 
     Args:
         url: The database's, as for `Store.open`.
 
     Returns:
-        The storage; its ``engine`` is disposed of by whoever opened it.
+        The storage; the caller disposes of its ``engine``.
     """
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
@@ -33,37 +33,37 @@ def open_backend(url: str) -> RDBStorage:
     parsed = parse_url(url)
     if parsed.get_backend_name() == "postgresql":
         return RDBStorage(_template(parsed), engine_kwargs=postgres_settings(parsed), skip_table_creation=True)
-    # IMMEDIATE: a transaction that writes waits for its turn at the beginning; later it could only fail.
+    # IMMEDIATE: a writing transaction waits for the lock at its start; an upgrade of a read lock would fail instead.
     arguments = {"timeout": BUSY_TIMEOUT_SECONDS, "isolation_level": "IMMEDIATE"}
     storage = RDBStorage(_template(parsed), engine_kwargs={"connect_args": arguments}, skip_table_creation=True)
-    storage.engine.dispose()  # the constructor has connected already, without the pragmas
+    storage.engine.dispose()  # the constructor has connected without the pragmas
     set_sqlite_pragmas(storage.engine, foreign_keys=False)
     return storage
 
 
 def with_cache(backend: RDBStorage) -> BaseStorage:
-    """Let finished trials be read once. Optuna does it to every storage that it is given, but anew for each study."""
+    """Cache finished trials, as Optuna does for every storage, but once instead of for each study."""
     return get_storage(backend)
 
 
 def delete_study(storage: BaseStorage, *, name: str) -> None:
-    """Delete a study with its trials; nothing happens where there is none of this name."""
+    """Delete a study with its trials, if there is one of this name."""
     try:
         storage.delete_study(storage.get_study_id_from_name(name))
     except KeyError:
         return
 
 
-def bring_forward(url: URL) -> None:
-    """Make Optuna's tables, or bring those that an earlier Optuna made to the installed one's.
+def upgrade_tables(url: URL) -> None:
+    """Create Optuna's tables, or upgrade them to the installed Optuna's.
 
     Raises:
-        SchemaMismatch: A newer Optuna made them.
+        SchemaMismatch: A newer Optuna created them.
     """
     if url.get_backend_name() == "sqlite":
         engine_kwargs: dict[str, Any] = {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS}}
     else:
-        engine_kwargs = postgres_settings(url, hurried=False)
+        engine_kwargs = postgres_settings(url, timeouts=False)
     storage = RDBStorage(_template(url), engine_kwargs=engine_kwargs, skip_compatibility_check=True)
     try:
         present = storage.get_current_version()
@@ -73,16 +73,16 @@ def bring_forward(url: URL) -> None:
                 f"a newer Optuna made them; install that one here too"
             )
         if present != storage.get_head_version():
-            with _logging_left_alone():
+            with _preserve_logging():
                 storage.upgrade()
     finally:
         storage.engine.dispose()
 
 
 @cache
-def newest_revision() -> str:
-    """The revision of Optuna's tables that the installed Optuna works with."""
-    storage = RDBStorage("sqlite://")  # in memory; its constructor is the only public way to ask
+def head_revision() -> str:
+    """The revision of Optuna's tables that the installed Optuna requires."""
+    storage = RDBStorage("sqlite://")  # in memory: only an instance has the method
     try:
         return storage.get_head_version()
     finally:
@@ -90,8 +90,8 @@ def newest_revision() -> str:
 
 
 @contextmanager
-def _logging_left_alone() -> Iterator[None]:
-    """Keep Optuna's migrations from setting up the program's logging, as they do where it has no handler yet."""
+def _preserve_logging() -> Iterator[None]:
+    """Prevent Optuna's migrations from configuring the root logger, which they do while it has no handler."""
     handler = logging.NullHandler()
     logging.getLogger().addHandler(handler)
     try:
@@ -101,5 +101,5 @@ def _logging_left_alone() -> Iterator[None]:
 
 
 def _template(url: URL) -> str:
-    """Optuna formats its URL with ``str.format``, so that braces, as a password may have, must be doubled."""
+    """The URL for Optuna, which formats it with ``str.format``: braces, as in a password, are doubled."""
     return url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")

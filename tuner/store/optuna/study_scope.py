@@ -1,4 +1,4 @@
-"""Which studies one request may see, carried along to the view that it reads through. Knows no Optuna."""
+"""The studies that one request may see, passed to `StudyView` in a context variable. Imports no Optuna."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class StudyScope:
-    """What one request may see."""
+    """The studies and attributes that one request may see."""
 
     titles: Mapping[str, str]
-    """What to call each study, by its name in the storage; those that are not among them are not seen."""
+    """Display names by the name in the storage; other studies are hidden."""
     study: str | None = None
-    """Only this one; the others need not be read then."""
+    """Only this study; the others are not read."""
     attributes: Mapping[str, Any] | None = None
     """Added to that study's system attributes."""
 
 
-_SCOPE: ContextVar[StudyScope] = ContextVar("look")
+_SCOPE: ContextVar[StudyScope] = ContextVar("study_scope")
 
 
 @contextmanager
-def use_scope(look: StudyScope) -> Iterator[None]:
-    """Have the view show this to whatever runs inside the block, also in the threads that it is handed on to."""
-    token = _SCOPE.set(look)
+def use_scope(scope: StudyScope) -> Iterator[None]:
+    """Apply a scope inside the block, also in threads that run in a copy of its context."""
+    token = _SCOPE.set(scope)
     try:
         yield
     finally:
@@ -35,9 +35,9 @@ def use_scope(look: StudyScope) -> Iterator[None]:
 
 
 def current_scope() -> StudyScope:
-    """What may be seen here and now.
+    """The scope of the current context.
 
     Raises:
-        LookupError: It is asked for outside of `use_scope`.
+        LookupError: No `use_scope` is active.
     """
     return _SCOPE.get()

@@ -1,7 +1,7 @@
-"""The Optuna studies as the dashboard may see them: read-only, some of them, with our words added.
+"""The Optuna studies as the dashboard sees them: read-only, filtered by visibility, with display names and notes.
 
-Optuna's own tables hold names that are ids, and no notes. What people want to read beside them, our tables know; it is
-added here to what is read, and stored nowhere a second time.
+Optuna's tables hold job ids as names, and no notes. Names and notes come from our tables; the view adds them on reading
+and stores them nowhere else.
 """
 
 from __future__ import annotations
@@ -20,54 +20,54 @@ from tuner.store.optuna.study_scope import StudyScope, current_scope
 
 
 class ReadOnlyStudies(TunerError):
-    """Something tried to write through the view: the studies are written by planning alone."""
+    """A write through the view: only planning writes the studies."""
 
     def __init__(self) -> None:
         super().__init__("the studies are read-only here; change the job through the API instead")
 
 
 class StudyView(BaseStorage):
-    """Reads from another storage what the present `StudyScope` allows. Every write raises `ReadOnlyStudies`.
+    """Reads what the current `StudyScope` allows from another storage. Every write raises `ReadOnlyStudies`.
 
     Args:
-        inner: Where the studies are.
+        inner: The storage of the studies.
     """
 
     def __init__(self, inner: BaseStorage) -> None:
         self._inner = inner
 
     def name_of(self, study_id: int) -> str | None:
-        """The name of a study; ``None`` when there is none of this id."""
+        """The name of a study; ``None`` for an unknown id."""
         try:
             return self._inner.get_study_name_from_id(study_id)
         except KeyError:
             return None
 
     def id_of(self, name: str) -> int | None:
-        """The id of a study; ``None`` when there is none of this name (yet)."""
+        """The id of a study; ``None`` for an unknown name."""
         try:
             return self._inner.get_study_id_from_name(name)
         except KeyError:
             return None
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        """The studies that may be seen, under the names that people know."""
-        look = current_scope()
-        if look.study is not None:
-            return [self._one(look, study_id=self._inner.get_study_id_from_name(look.study))]
-        seen = [study for study in self._inner.get_all_studies() if study.study_name in look.titles]
-        for study in seen:
-            study.study_name = look.titles[study.study_name]
-        return seen
+        """The visible studies, under their display names."""
+        scope = current_scope()
+        if scope.study is not None:
+            return [self._single_study(scope, study_id=self._inner.get_study_id_from_name(scope.study))]
+        visible = [study for study in self._inner.get_all_studies() if study.study_name in scope.titles]
+        for study in visible:
+            study.study_name = scope.titles[study.study_name]
+        return visible
 
-    def _one(self, look: StudyScope, *, study_id: int) -> FrozenStudy:
-        name = str(look.study)
+    def _single_study(self, scope: StudyScope, *, study_id: int) -> FrozenStudy:
+        name = str(scope.study)
         return FrozenStudy(
-            study_name=look.titles.get(name, name),
+            study_name=scope.titles.get(name, name),
             direction=None,
             directions=self._inner.get_study_directions(study_id),
             user_attrs=self._inner.get_study_user_attrs(study_id),
-            system_attrs={**self._inner.get_study_system_attrs(study_id), **(look.attributes or {})},
+            system_attrs={**self._inner.get_study_system_attrs(study_id), **(scope.attributes or {})},
             study_id=study_id,
         )
 

@@ -1,4 +1,4 @@
-"""The rows of people: found or refused, locked in one order, told as records. For the parts that change them."""
+"""Rows of teams, users and tokens: finding, locking, and conversion to records."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import NotFound
+from tuner.people.permissions import Role
 from tuner.people.records import Member, TeamRecord, TeamSettings, TokenRecord, UserRecord
-from tuner.people.roles import Role
 from tuner.store.db.models import Membership, Team, Token, User
 
 
@@ -26,8 +26,8 @@ def find_team(session: Session, name: str) -> Team:
     return team
 
 
-def kept_team(session: Session, name: str) -> Team:
-    """The same, which cannot be deleted until the transaction ends.
+def share_lock_team(session: Session, name: str) -> Team:
+    """A team's row, locked against deletion until the transaction ends.
 
     Raises:
         NotFound: There is none of this name.
@@ -38,8 +38,8 @@ def kept_team(session: Session, name: str) -> Team:
     return team
 
 
-def locked_team(session: Session, name: str) -> Team:
-    """The same, held until the transaction ends.
+def lock_team(session: Session, name: str) -> Team:
+    """A team's row, locked until the transaction ends.
 
     Raises:
         NotFound: There is none of this name.
@@ -50,8 +50,8 @@ def locked_team(session: Session, name: str) -> Team:
     return team
 
 
-def locked_user(session: Session, name: str) -> User:
-    """A user's row, held until the transaction ends: what concerns one user happens one after the other.
+def lock_user(session: Session, name: str) -> User:
+    """A user's row, locked until the transaction ends: changes of one user are serialized.
 
     Raises:
         NotFound: There is none of this name.
@@ -63,14 +63,14 @@ def locked_user(session: Session, name: str) -> User:
 
 
 def role_in(session: Session, *, user: User, team: str) -> Role | None:
-    """A user's role in a team; whoever runs the service is an admin of every team."""
+    """A user's role in a team; an admin of the service is an admin of every team."""
     if user.admin:
         return Role.ADMIN
     return session.scalar(select(Membership.role).where(Membership.user == user.name, Membership.team == team))
 
 
-def good_tokens(*, now: float) -> Select[Token]:
-    """Tokens that are neither revoked nor expired."""
+def valid_tokens(*, now: float) -> Select[Token]:
+    """The tokens that are neither revoked nor expired."""
     return select(Token).where(Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > now))
 
 
@@ -81,15 +81,15 @@ def team_record(team: Team) -> TeamRecord:
 
 def user_records(session: Session, users: Iterable[User]) -> tuple[UserRecord, ...]:
     """The records of users, in their order."""
-    listed = tuple(users)
+    rows = tuple(users)
     by_user: defaultdict[str, list[Member]] = defaultdict(list)
-    wanted = select(Membership).where(Membership.user.in_([user.name for user in listed])).order_by(Membership.team)
-    for one in session.scalars(wanted):
-        by_user[one.user].append(member(one))
-    return tuple(_user_record(user, memberships=by_user[user.name]) for user in listed)
+    query = select(Membership).where(Membership.user.in_([user.name for user in rows])).order_by(Membership.team)
+    for row in session.scalars(query):
+        by_user[row.user].append(member_record(row))
+    return tuple(_user_record(user, memberships=by_user[user.name]) for user in rows)
 
 
-def member(row: Membership) -> Member:
+def member_record(row: Membership) -> Member:
     """The record of a membership."""
     return Member(team=row.team, user=row.user, role=row.role)
 

@@ -1,6 +1,6 @@
-"""The audit log: who did what. Written with what was done, in the same transaction, by `Tx.audit`."""
+"""The audit log: the actions of users. `Tx.audit` writes an entry in the transaction of the action."""
 
-# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 from sqlalchemy import select
@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 from tuner.people.records import AuditRecord
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Audit
-from tuner.store.db.pages import Page, check_limit, page_of, place_of
+from tuner.store.db.pages import Page, check_limit, make_page, parse_cursor
 
 
 class AuditLog(Repository):
-    """What people did, the latest first. Nothing in it is ever changed."""
+    """The actions of users, the latest first. Entries are never changed."""
 
     @reads
     def page(
@@ -26,17 +26,17 @@ class AuditLog(Repository):
         cursor: str | None = None,
         limit: int = 100,
     ) -> Page[AuditRecord]:
-        """Some entries, the latest first.
+        """One page of entries, the latest first.
 
         Args:
-            team: Only what concerns this team; everything when absent.
-            actor: Only what this user did.
-            action: Only this action (``"job.cancel"``), or all of a subject (``"job"``).
-            cursor: ``next_cursor`` of the page before.
-            limit: How many at most, 1 to 500.
+            team: Only entries of this team; all when absent.
+            actor: Only actions of this user.
+            action: Only this action (``"job.cancel"``), or all actions on a kind of object (``"job"``).
+            cursor: ``next_cursor`` of the previous page.
+            limit: Entries on the page, 1 to 500.
 
         Raises:
-            InvalidValue: The cursor is not one of ours, or the limit is out of range.
+            InvalidValue: The cursor is invalid, or the limit is out of range.
         """
         check_limit(limit)
         query = select(Audit).order_by(Audit.id.desc()).limit(limit + 1)
@@ -47,9 +47,9 @@ class AuditLog(Repository):
         if action is not None:
             query = query.where((Audit.action == action) | Audit.action.startswith(f"{action}.", autoescape=True))
         if cursor is not None:
-            query = query.where(Audit.id < place_of(cursor))
+            query = query.where(Audit.id < parse_cursor(cursor))
         rows = session.scalars(query).all()
-        return page_of(rows, limit=limit, record=_record, place=lambda row: row.id)
+        return make_page(rows, limit=limit, record=_record, key=lambda row: row.id)
 
 
 def _record(row: Audit) -> AuditRecord:

@@ -1,6 +1,6 @@
-"""Teams, users and who belongs where."""
+"""Teams, users and memberships."""
 
-# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 import re
@@ -9,29 +9,29 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from tuner.errors import IllegalTransition, InvalidValue, NotFound
+from tuner.people.permissions import LOCAL_ACTOR, LOCAL_USER, Actor, Role
 from tuner.people.records import TEAM_NAME, USER_NAME, Member, TeamRecord, TeamSettings, UserRecord
-from tuner.people.roles import LOCAL_ACTOR, LOCAL_USER, Actor, Role
 from tuner.store.db.database import Tx, reads, writes
 from tuner.store.db.models import Job, Membership, Team, Token, User, Webhook
-from tuner.store.db.upsert import insert_new, upsert
+from tuner.store.db.upsert import insert_if_absent, upsert
 from tuner.store.people.accounts import (
     find_team,
-    good_tokens,
-    kept_team,
-    locked_team,
-    locked_user,
-    member,
+    lock_team,
+    lock_user,
+    member_record,
+    share_lock_team,
     team_record,
     user_records,
+    valid_tokens,
 )
 from tuner.store.people.tokens import Tokens
 
 
 class People(Tokens):
-    """Who may use the service, for which team, and with what rights.
+    """The users of the service, their teams and their roles.
 
-    What concerns one user happens one after the other, as does what concerns one team: a token is never made for
-    somebody who is leaving, and no member joins a team that is being deleted.
+    Changes of one user are serialized, and so are changes of one team: no token is created for a user who is being
+    removed, and no member joins a team that is being deleted.
     """
 
     @reads
@@ -50,40 +50,40 @@ class People(Tokens):
 
     @writes
     def put_team(self, tx: Tx, name: str, settings: TeamSettings, *, by: Actor = LOCAL_ACTOR) -> TeamRecord:
-        """Make a team, or change what it may; its jobs that run stay within the new limits as they go on.
+        """Create a team, or replace its settings; new limits also bind its running jobs.
 
         Raises:
-            InvalidValue: No team may be called so.
+            InvalidValue: The name is not allowed.
         """
         _check_name("team", name, pattern=TEAM_NAME)
         stored = settings.model_dump(mode="json")
         row = {"name": name, "settings": stored, "created_at": tx.now}
-        made = insert_new(tx.session, Team, row=row, key=["name"])
-        team = locked_team(tx.session, name)
+        made = insert_if_absent(tx.session, Team, row=row, key=["name"])
+        team = lock_team(tx.session, name)
         team.settings = stored
         tx.audit(by, "team.create" if made else "team.change", target=name, team=name, settings=stored)
         return team_record(team)
 
     @writes
     def delete_team(self, tx: Tx, name: str, *, by: Actor = LOCAL_ACTOR) -> None:
-        """Delete a team that nothing belongs to any more. What it used and did stays on record.
+        """Delete a team that owns nothing. Its usage and its audit entries are kept.
 
         Raises:
             NotFound: There is none of this name.
-            IllegalTransition: It still has jobs, members, tokens that are good, or webhooks.
+            IllegalTransition: The team still has jobs, members, valid tokens or webhooks.
         """
-        locked_team(tx.session, name)
-        tokens = good_tokens(now=tx.now).where(Token.team == name).subquery()
+        lock_team(tx.session, name)
+        tokens = valid_tokens(now=tx.now).where(Token.team == name).subquery()
         counts = {
             "jobs": select(func.count()).select_from(Job).where(Job.team == name),
             "members": select(func.count()).select_from(Membership).where(Membership.team == name),
             "tokens": select(func.count()).select_from(tokens),
             "webhooks": select(func.count()).select_from(Webhook).where(Webhook.team == name),
         }
-        held = {what: tx.session.execute(count).scalar_one() for what, count in counts.items()}
-        if any(held.values()):
-            told = ", ".join(f"{count} {what if count > 1 else what[:-1]}" for what, count in held.items() if count)
-            raise IllegalTransition("team", key=name, state=f"in use ({told})", wanted="deleted")
+        owned = {what: tx.session.execute(count).scalar_one() for what, count in counts.items()}
+        if any(owned.values()):
+            listed = ", ".join(f"{count} {what if count > 1 else what[:-1]}" for what, count in owned.items() if count)
+            raise IllegalTransition("team", key=name, state=f"in use ({listed})", wanted="deleted")
         tx.session.execute(delete(Token).where(Token.team == name))
         tx.session.execute(delete(Team).where(Team.name == name))
         tx.audit(by, "team.delete", target=name, team=name)
@@ -97,31 +97,31 @@ class People(Tokens):
         """
         find_team(session, team)
         query = select(Membership).where(Membership.team == team).order_by(Membership.user)
-        return tuple(member(row) for row in session.scalars(query))
+        return tuple(member_record(row) for row in session.scalars(query))
 
     @writes
     def put_member(self, tx: Tx, team: str, user: str, role: Role, *, by: Actor = LOCAL_ACTOR) -> Member:
-        """Take a user into a team, or change the role; tokens that allow more allow no more than this from now on.
+        """Add a user to a team, or change the role; it also caps the rights of existing tokens.
 
         Raises:
             NotFound: There is no such team, or no such user.
         """
-        locked_user(tx.session, user)
-        kept_team(tx.session, team)
+        lock_user(tx.session, user)
+        share_lock_team(tx.session, team)
         upsert(tx.session, Membership, rows=[{"team": team, "user": user, "role": role}])
         tx.audit(by, "member.put", target=user, team=team, role=role.value)
         return Member(team=team, user=user, role=role)
 
     @writes
     def remove_member(self, tx: Tx, team: str, user: str, *, by: Actor = LOCAL_ACTOR) -> None:
-        """Take a user out of a team and revoke the user's tokens for it. Nothing happens for one who is no member.
+        """Remove a user from a team and revoke the user's tokens for it; a non-member is ignored.
 
         Raises:
             NotFound: There is no such team, or no such user.
         """
-        locked_user(tx.session, user)
+        lock_user(tx.session, user)
         find_team(tx.session, team)
-        left = tx.session.execute(
+        removed = tx.session.execute(
             delete(Membership).where(Membership.team == team, Membership.user == user).returning(Membership.user)
         ).first()
         revoked = tx.session.scalars(
@@ -130,7 +130,7 @@ class People(Tokens):
             .values(revoked_at=tx.now)
             .returning(Token.id)
         ).all()
-        if left is not None or revoked:
+        if removed is not None or revoked:
             tx.audit(by, "member.remove", target=user, team=team, revoked_tokens=sorted(revoked))
 
     @reads
@@ -157,24 +157,24 @@ class People(Tokens):
         disabled: bool | None = None,
         by: Actor = LOCAL_ACTOR,
     ) -> UserRecord:
-        """Make a user, or change one.
+        """Create or change a user.
 
         Args:
             name: Of the user.
-            admin: Whether the user runs the service; as it is, or not for a new one, when absent.
-            disabled: Whether all of the user's tokens are refused; as it is, or not for a new one, when absent.
-            by: Who does it.
+            admin: Whether the user administers the service; when absent unchanged, and false for a new user.
+            disabled: Whether all of the user's tokens are refused; when absent unchanged, and false for a new user.
+            by: The actor.
 
         Raises:
-            InvalidValue: No user may be called so.
-            IllegalTransition: Nobody would be left who runs the service.
+            InvalidValue: The name is not allowed.
+            IllegalTransition: No admin of the service would remain.
         """
         _check_name("user", name, pattern=USER_NAME)
         row = {"name": name, "admin": False, "disabled": False, "created_at": tx.now}
-        # The admins first and in order: two who disable each other must not both succeed.
+        # Lock the admins first and in order: two admins who disable each other must not both succeed.
         admins = set(tx.session.scalars(_admins().with_for_update()).all())
-        made = insert_new(tx.session, User, row=row, key=["name"])
-        user = locked_user(tx.session, name)
+        made = insert_if_absent(tx.session, User, row=row, key=["name"])
+        user = lock_user(tx.session, name)
         user.admin = user.admin if admin is None else admin
         user.disabled = user.disabled if disabled is None else disabled
         if admins == {name} and (user.disabled or not user.admin):

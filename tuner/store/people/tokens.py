@@ -1,6 +1,6 @@
-"""API tokens, and who is behind one."""
+"""API tokens: creation, revocation, authentication."""
 
-# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 import uuid
@@ -9,24 +9,24 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from tuner.errors import DatabaseUnavailable, InvalidValue, NotFound
+from tuner.people.permissions import LOCAL_ACTOR, Actor, Principal, Role, least
 from tuner.people.records import TokenRecord
-from tuner.people.roles import LOCAL_ACTOR, Actor, Principal, Role, least
 from tuner.people.tokens import digest, new_token
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Membership, Token, User
-from tuner.store.db.upsert import insert_new
-from tuner.store.people.accounts import good_tokens, kept_team, locked_user, role_in, token_record
+from tuner.store.db.upsert import insert_if_absent
+from tuner.store.people.accounts import lock_user, role_in, share_lock_team, token_record, valid_tokens
 
 FIRST_ADMIN = "admin"
 MAX_LIFETIME_SECONDS = 10 * 365 * 86_400.0
-_USE_NOTED_EVERY_SECONDS = 60.0
+_USE_RECORDED_EVERY_SECONDS = 60.0
 
 
 class Tokens(Repository):
-    """Tokens: random, shown once, kept as a digest.
+    """Tokens: random, shown once, stored as a digest.
 
-    A token is looked up by its digest in an index. How long that takes tells nothing that helps: whoever asks does not
-    know the digest of a token that they do not have, and cannot make one with a chosen beginning.
+    A token is found by its digest in an index. The timing of that search reveals nothing useful: an attacker neither
+    knows the digest of another's token nor can construct a token whose digest has a chosen prefix.
     """
 
     @writes
@@ -41,36 +41,36 @@ class Tokens(Repository):
         lifetime: float | None = None,
         by: Actor = LOCAL_ACTOR,
     ) -> tuple[TokenRecord, str]:
-        """Make a token.
+        """Create a token.
 
         Args:
-            user: Whose it is.
-            team: The team that it is for; ``None``: for every team, and what belongs to none.
-            role: How much it allows.
-            label: What people call it.
+            user: Its owner.
+            team: The team that it is for; ``None``: every team, and what belongs to none.
+            role: What it allows.
+            label: A name for people.
             lifetime: Seconds until it expires; never when absent.
-            by: Who does it.
+            by: The actor.
 
         Returns:
-            The token, and its secret, which is not stored and cannot be had again.
+            The token and its secret, which is not stored and cannot be read again.
 
         Raises:
             NotFound: There is no such user, or no such team.
-            InvalidValue: The user is disabled, or may not do so much; or the lifetime is out of range.
+            InvalidValue: The user is disabled or lacks the role, or the lifetime is out of range.
         """
-        owner = locked_user(tx.session, user)
+        owner = lock_user(tx.session, user)
         if owner.disabled:
             raise InvalidValue("user", value=user, allowed="a user that is not disabled")
         if lifetime is not None and not 0 < lifetime <= MAX_LIFETIME_SECONDS:
             raise InvalidValue("lifetime", value=lifetime, allowed=f"in (0, {MAX_LIFETIME_SECONDS:.0f}] seconds")
         if team is not None:
-            kept_team(tx.session, team)
+            share_lock_team(tx.session, team)
         _check_role(tx.session, owner=owner, team=team, role=role)
         return _add_token(tx, owner.name, team=team, role=role, label=label, lifetime=lifetime, by=by)
 
     @writes
     def revoke_token(self, tx: Tx, token_id: str, *, by: Actor = LOCAL_ACTOR) -> TokenRecord:
-        """Refuse a token from now on; a service that has just served it may go on for a few seconds.
+        """Revoke a token; a service that has cached it may accept it for a few more seconds.
 
         Revoking it again changes nothing.
 
@@ -99,16 +99,16 @@ class Tokens(Repository):
 
     @reads
     def tokens(
-        self, session: Session, *, team: str | None = None, user: str | None = None, good: bool = False
+        self, session: Session, *, team: str | None = None, user: str | None = None, valid: bool = False
     ) -> tuple[TokenRecord, ...]:
         """Tokens without their secrets, the latest first.
 
         Args:
             team: Only those for this team.
             user: Only this user's.
-            good: Only those that are neither revoked nor expired.
+            valid: Only those that are neither revoked nor expired.
         """
-        query = good_tokens(now=read_clock(session)) if good else select(Token)
+        query = valid_tokens(now=read_clock(session)) if valid else select(Token)
         if team is not None:
             query = query.where(Token.team == team)
         if user is not None:
@@ -118,61 +118,61 @@ class Tokens(Repository):
         )
 
     def authenticate(self, secret: str) -> Principal | None:
-        """Who is behind a token's secret.
+        """The principal of a token's secret.
 
         Returns:
-            ``None`` for a token that is unknown, expired or revoked, whose user is disabled, or whose user may do
-            nothing any more in its team.
+            ``None`` for a token that is unknown, expired or revoked, or whose user is disabled or no longer a member
+            of its team.
         """
-        return self._admit(Token.digest == digest(secret))
+        return self._resolve(Token.digest == digest(secret))
 
     def principal(self, token_id: str) -> Principal | None:
-        """Who is behind a token that was good once, as a session remembers it; ``None`` as in `authenticate`."""
-        return self._admit(Token.id == token_id)
+        """The principal of a token's id, as stored in a session; ``None`` as in `authenticate`."""
+        return self._resolve(Token.id == token_id)
 
     def first_admin(self) -> str | None:
-        """Make the user `admin` and a token that may do everything, unless there is any user.
+        """Create the user `admin` and a token with all rights, unless any user exists.
 
-        Of several processes that ask at the same time, one is given a token.
+        Of several processes that call it at once, one gets a token.
 
         Returns:
-            The token's secret; ``None`` where there is a user already.
+            The token's secret; ``None`` where a user exists.
         """
         return self._database.write(_first_admin)
 
-    def rescue_admin(self) -> str:
-        """Make a token that may do everything for the user `admin`, who is made, enabled and made an admin if need be.
+    def recover_admin(self) -> str:
+        """Create a token with all rights for the user `admin`, who is created, enabled and made an admin if necessary.
 
-        For whoever runs the service on its machine, when nobody can log in any more.
+        For the operator on the service's machine, when no user can log in.
 
         Returns:
             The token's secret.
         """
         return self._database.write(_rescue_admin)
 
-    def _admit(self, wanted: ColumnElement[bool]) -> Principal | None:
-        found = self._database.read(lambda session: _principal(session, wanted=wanted))
-        if found is None:
+    def _resolve(self, wanted: ColumnElement[bool]) -> Principal | None:
+        result = self._database.read(lambda session: _principal(session, wanted=wanted))
+        if result is None:
             return None
-        principal, used_lately = found
-        if not used_lately and principal.token_id is not None:
-            self._note_use(principal.token_id)
+        principal, used_recently = result
+        if not used_recently and principal.token_id is not None:
+            self._record_use(principal.token_id)
         return principal
 
-    def _note_use(self, token_id: str) -> None:
-        def note(tx: Tx) -> None:
+    def _record_use(self, token_id: str) -> None:
+        def record(tx: Tx) -> None:
             tx.session.execute(update(Token).where(Token.id == token_id).values(last_used_at=tx.now))
 
         try:
-            self._database.write(note)
+            self._database.write(record)
         except DatabaseUnavailable:
-            return  # somebody else writes for long; the next use is noted
+            return  # another writer holds the lock for long; the next use is recorded
 
 
 def _principal(session: Session, *, wanted: ColumnElement[bool]) -> tuple[Principal, bool] | None:
     now = read_clock(session)
     query = (
-        good_tokens(now=now)
+        valid_tokens(now=now)
         .add_columns(User.admin, Membership.role)
         .join(User, User.name == Token.user)
         .outerjoin(Membership, (Membership.user == Token.user) & (Membership.team == Token.team))
@@ -186,30 +186,30 @@ def _principal(session: Session, *, wanted: ColumnElement[bool]) -> tuple[Princi
     if held is None:
         return None
     principal = Principal(user=token.user, team=token.team, role=least(token.role, held), token_id=token.id)
-    return principal, token.last_used_at is not None and token.last_used_at > now - _USE_NOTED_EVERY_SECONDS
+    return principal, token.last_used_at is not None and token.last_used_at > now - _USE_RECORDED_EVERY_SECONDS
 
 
 def _first_admin(tx: Tx) -> str | None:
     if tx.session.execute(select(func.count()).select_from(User)).scalar_one():
         return None
-    return _admin_token(tx, label="first start") if _made_admin(tx) else None
+    return _admin_token(tx, label="first start") if _create_admin(tx) else None
 
 
 def _rescue_admin(tx: Tx) -> str:
-    if not _made_admin(tx):
-        admin = locked_user(tx.session, FIRST_ADMIN)
+    if not _create_admin(tx):
+        admin = lock_user(tx.session, FIRST_ADMIN)
         admin.admin, admin.disabled = True, False
         tx.audit(LOCAL_ACTOR, "user.change", target=FIRST_ADMIN, team=None, admin=True, disabled=False)
     return _admin_token(tx, label="made on the service's machine")
 
 
-def _made_admin(tx: Tx) -> bool:
-    """Make the user `admin`, unless there is one."""
+def _create_admin(tx: Tx) -> bool:
+    """Create the user `admin` unless it exists; return whether it was created."""
     row = {"name": FIRST_ADMIN, "admin": True, "disabled": False, "created_at": tx.now}
-    made = insert_new(tx.session, User, row=row, key=["name"])
-    if made:
+    created = insert_if_absent(tx.session, User, row=row, key=["name"])
+    if created:
         tx.audit(LOCAL_ACTOR, "user.create", target=FIRST_ADMIN, team=None, admin=True, disabled=False)
-    return made
+    return created
 
 
 def _admin_token(tx: Tx, *, label: str) -> str:
@@ -218,7 +218,7 @@ def _admin_token(tx: Tx, *, label: str) -> str:
 
 
 def _check_role(session: Session, *, owner: User, team: str | None, role: Role) -> None:
-    """Refuse a token that would allow more than its user may."""
+    """Refuse a token that would allow more than its user's role."""
     if team is None:
         if not owner.admin:
             allowed = "given: only those who run the service have tokens for every team"
@@ -246,6 +246,6 @@ def _add_token(
         expires_at=None if lifetime is None else tx.now + lifetime,
     )
     tx.session.add(token)
-    told = {"user": user, "role": role.value, "label": label, "expires_at": token.expires_at}
-    tx.audit(by, "token.create", target=token.id, team=team, **told)
+    details = {"user": user, "role": role.value, "label": label, "expires_at": token.expires_at}
+    tx.audit(by, "token.create", target=token.id, team=team, **details)
     return token_record(token), secret

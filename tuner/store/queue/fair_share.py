@@ -1,4 +1,4 @@
-"""What the teams have had of the devices, what they may have, and who has to wait for it."""
+"""Fair share: the device time that accounts have used, and the limits that block their runs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tuner.jobs.limits import HOUR_SECONDS
 from tuner.jobs.scheduling.fairness import Account, Loads
 from tuner.jobs.states import RunState
 from tuner.people.records import TeamSettings
-from tuner.store.accounting.usage import WINDOW_HOURS, first_hour_of_month, hour_of, used_since
+from tuner.store.accounting.usage import WINDOW_HOURS, first_hour_of_month, hour_of, usage_since
 from tuner.store.db.models import Job, Run, Team, Usage
 
-_HAD = (
+_USED_BY_ACCOUNT = (
     select(Usage.team, Usage.owner, func.sum(Usage.device_seconds))
     .where(Usage.hour > bindparam("since"))
     .group_by(Usage.team, Usage.owner)
 )
-_LEASED = (
+_LEASED_BY_ACCOUNT = (
     select(Job.team, Job.owner, func.count(), func.sum(func.coalesce(Run.expected_seconds, 0.0)))
     .join(Run, Run.job_id == Job.id)
     .where(Run.state == RunState.LEASED)
@@ -32,7 +32,7 @@ _TEAMS = select(Team.name, Team.settings)
 
 
 class FairShare:
-    """The teams' loads and limits as one transaction sees them; read when first asked for.
+    """The loads and limits of the teams as one transaction sees them, read on first use.
 
     Args:
         session: Of the transaction.
@@ -48,15 +48,15 @@ class FairShare:
 
     @cached_property
     def running(self) -> Mapping[Account, int]:
-        """Runs that workers hold, by account."""
+        """Leased runs by account."""
         return {account: runs for account, (runs, _) in self._leased.items()}
 
     @cached_property
     def loads(self) -> Loads:
-        """What accounts have had in the window, with what their running runs are expected to take."""
+        """Device time of each account: used in the window, and expected of its leased runs."""
         seconds = defaultdict[Account, float](float)
-        for team, owner, had in self._session.execute(_HAD, {"since": hour_of(self._now) - WINDOW_HOURS}):
-            seconds[Account(team=team, owner=owner)] += had
+        for team, owner, used in self._session.execute(_USED_BY_ACCOUNT, {"since": hour_of(self._now) - WINDOW_HOURS}):
+            seconds[Account(team=team, owner=owner)] += used
         for account, (_, expected) in self._leased.items():
             seconds[account] += expected
         return Loads(seconds, weights={name: settings.weight for name, settings in self.settings.items()})
@@ -65,25 +65,25 @@ class FairShare:
     def _leased(self) -> dict[Account, tuple[int, float]]:
         return {
             Account(team=team, owner=owner): (runs, expected)
-            for team, owner, runs, expected in self._session.execute(_LEASED)
+            for team, owner, runs, expected in self._session.execute(_LEASED_BY_ACCOUNT)
         }
 
-    def of(self, team: str) -> TeamSettings:
-        """A team's settings; the usual ones where nobody has set any."""
+    def settings_of(self, team: str) -> TeamSettings:
+        """A team's settings; the defaults where none are stored."""
         return self.settings.get(team) or TeamSettings()
 
     def running_of(self, team: str) -> int:
-        """Runs of a team that workers hold."""
+        """Number of a team's leased runs."""
         return sum(runs for account, runs in self.running.items() if account.team == team)
 
     def free_slots(self, account: Account, *, promised: Mapping[Account, int]) -> float:
-        """How many more runs an account may have at a time; infinite where nothing limits it.
+        """How many more runs an account may hold at a time; infinite without a limit.
 
         Args:
             account: The account.
-            promised: Runs that accounts are about to get.
+            promised: Runs that accounts are about to be leased.
         """
-        settings = self.of(account.team)
+        settings = self.settings_of(account.team)
         of_team = self.running_of(account.team) + sum(
             runs for other, runs in promised.items() if other.team == account.team
         )
@@ -95,12 +95,12 @@ class FairShare:
             free = min(free, settings.user_max_running_runs - of_user)
         return max(0.0, free)
 
-    def waits_for(self, account: Account) -> str | None:
-        """Which limit keeps an account's runs from being begun, in words; ``None`` when none does."""
-        settings = self.of(account.team)
-        return self._runs_enough(account, settings=settings) or self._used_up(account, settings=settings)
+    def blocking_limit(self, account: Account) -> str | None:
+        """The limit that blocks an account's runs, in words; ``None`` when none does."""
+        settings = self.settings_of(account.team)
+        return self._running_limit(account, settings=settings) or self._device_hours_limit(account, settings=settings)
 
-    def _runs_enough(self, account: Account, *, settings: TeamSettings) -> str | None:
+    def _running_limit(self, account: Account, *, settings: TeamSettings) -> str | None:
         allowed = settings.max_running_runs
         if allowed is not None and (runs := self.running_of(account.team)) >= allowed:
             return f"its team runs {runs} of its {allowed}"
@@ -109,7 +109,7 @@ class FairShare:
             return f"its owner runs {runs} of the {allowed} that the team allows each user"
         return None
 
-    def _used_up(self, account: Account, *, settings: TeamSettings) -> str | None:
+    def _device_hours_limit(self, account: Account, *, settings: TeamSettings) -> str | None:
         hours = settings.device_hours_per_month
         if hours is not None and sum(self._used_by(account.team).values()) >= hours * HOUR_SECONDS:
             return f"its team has used up its {hours:g} device hours of this month"
@@ -119,7 +119,7 @@ class FairShare:
         return None
 
     def _used_by(self, team: str) -> dict[str, float]:
-        """Device seconds of this month, by user."""
+        """Device seconds of a team in this month, by user."""
         if team not in self._used:
-            self._used[team] = used_since(self._session, hour=self._month, team=team)
+            self._used[team] = usage_since(self._session, hour=self._month, team=team)
         return self._used[team]

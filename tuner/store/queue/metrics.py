@@ -1,4 +1,4 @@
-"""Numbers about the whole queue, for those who watch it: what there is, and what happened since a look before."""
+"""Metrics of the queue for Prometheus: gauges of its state, and counters from the events since an earlier reading."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from sqlalchemy.orm import Session
 from tuner.jobs.states import JobState, RunState
 from tuner.store.db.database import Repository, read_clock, reads
 from tuner.store.db.models import Delivery, Event, Job, Run, Trial, Usage, Worker
-from tuner.store.jobs.lifecycle import EventKind
+from tuner.store.jobs.events import EventKind, latest_event_id
 from tuner.store.jobs.workers import WORKER_TIMEOUT_SECONDS
-from tuner.store.webhooks.deliveries import latest_event
 
 WAIT_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
-"""Upper bounds that waits in the queue are counted by, in seconds."""
+"""Upper bounds of the histogram of waiting times, in seconds."""
 WORKER_STATES = ("idle", "training", "draining", "lost")
 _EXPIRED = "its lease expired"
-"""Repository of the reason that a reaped run is given."""
+"""Part of the reason that the reaper records."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Used:
-    """What a team has had since the beginning."""
+class TeamUsage:
+    """What a team has used since it exists."""
 
     updates: int
     device_seconds: float
@@ -32,38 +31,39 @@ class Used:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueGauges:
-    """What there is."""
+    """The state of the queue."""
 
     jobs: Mapping[tuple[str, str], int]
     """By team and state."""
     runs: Mapping[tuple[str, str], int]
     """By team and state."""
     oldest_waiting_seconds: Mapping[str, float]
-    """By team: of its runs that wait for a device, and of its jobs that wait for their first plan."""
-    used: Mapping[str, Used]
+    """By team, over its queued runs and its jobs that have not been planned."""
+    used: Mapping[str, TeamUsage]
     """By team."""
     workers: Mapping[str, int]
-    """By state: one of `WORKER_STATES`. Those that left in good order are not counted."""
+    """By state, one of `WORKER_STATES`; workers that have shut down are not counted."""
     deliveries: Mapping[str, int]
-    """To webhooks, by state."""
+    """Webhook deliveries by state."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Waits:
-    """How long runs were in the queue before a worker took them."""
+class WaitHistogram:
+    """How long runs were queued before a worker leased them."""
 
-    within: tuple[int, ...]
-    """How many waited at most as long as each of `WAIT_BUCKETS`."""
+    cumulative: tuple[int, ...]
+    """How many waited at most as long as each bound of `WAIT_BUCKETS`."""
     count: int
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueCounters:
-    """What happened in the order of events, up to one of them."""
+    """Counts over a range of events."""
 
     last_event: int
-    waits: Mapping[str, Waits]
+    """The range ends with it."""
+    waits: Mapping[str, WaitHistogram]
     """By team."""
     lease_expiries: Mapping[str, int]
     """By team."""
@@ -72,11 +72,11 @@ class QueueCounters:
 
 
 class QueueMetrics(Repository):
-    """Counts, made by the database."""
+    """Counts made by the database."""
 
     @reads
-    def now(self, session: Session) -> QueueGauges:
-        """What there is just now."""
+    def gauges(self, session: Session) -> QueueGauges:
+        """The present state."""
         now = read_clock(session)
         jobs = session.execute(select(Job.team, Job.state, func.count()).group_by(Job.team, Job.state))
         return QueueGauges(
@@ -85,18 +85,18 @@ class QueueMetrics(Repository):
             oldest_waiting_seconds={team: max(now - since, 0.0) for team, since in _waiting_since(session).items()},
             used=_used(session),
             workers=_workers(session, alive_since=now - WORKER_TIMEOUT_SECONDS),
-            deliveries=_pairs(session, select(Delivery.state, func.count()).group_by(Delivery.state)),
+            deliveries=_counts(session, select(Delivery.state, func.count()).group_by(Delivery.state)),
         )
 
     @reads
     def last_event(self, session: Session) -> int:
         """Id of the latest event; 0 when there is none."""
-        return latest_event(session)
+        return latest_event_id(session)
 
     @reads
-    def happened(self, session: Session, *, after: int) -> QueueCounters:
-        """What happened after an event. Asked again with the last event that it names, it counts nothing twice."""
-        last = latest_event(session)
+    def counters(self, session: Session, *, after: int) -> QueueCounters:
+        """Counts over the events after one. Called again with the returned `last_event`, it counts nothing twice."""
+        last = latest_event_id(session)
         since = and_(Event.id > after, Event.id <= last)
         expiries = (
             select(Job.team, func.count())
@@ -123,20 +123,20 @@ class QueueMetrics(Repository):
             )
             .select_from(Event)
             .join(Job, Job.id == Event.job_id)
-            # Runs that an earlier release started do not tell how long they had waited.
+            # Events of an earlier release hold no waiting time.
             .where(since, Event.kind == EventKind.RUN_STARTED.value, waited.is_not(None))
             .group_by(Job.team)
         )
         return QueueCounters(
             last_event=max(last, after),
-            waits={row[0]: _waits(row[1], row[2], row[3:]) for row in session.execute(waits)},
-            lease_expiries=_pairs(session, expiries),
-            prunes=_pairs(session, prunes),
+            waits={row[0]: _histogram(row[1], row[2], row[3:]) for row in session.execute(waits)},
+            lease_expiries=_counts(session, expiries),
+            prunes=_counts(session, prunes),
         )
 
 
 def _runs(session: Session) -> dict[tuple[str, str], int]:
-    # Counted by job first: the index on (job_id, state) answers that alone.
+    # Grouped by job first: an index-only scan of (job_id, state) serves that.
     of_jobs = (
         select(Run.job_id, Run.state.label("state"), func.count().label("runs"))
         .group_by(Run.job_id, Run.state)
@@ -166,10 +166,10 @@ def _waiting_since(session: Session) -> dict[str, float]:
     return since
 
 
-def _used(session: Session) -> dict[str, Used]:
+def _used(session: Session) -> dict[str, TeamUsage]:
     used = select(Usage.team, func.sum(Usage.updates), func.sum(Usage.device_seconds)).group_by(Usage.team)
     return {
-        team: Used(updates=int(updates), device_seconds=float(seconds))
+        team: TeamUsage(updates=int(updates), device_seconds=float(seconds))
         for team, updates, seconds in session.execute(used)
     }
 
@@ -184,7 +184,7 @@ def _workers(session: Session, *, alive_since: float) -> dict[str, int]:
 
 
 def worker_state(*, alive: bool, draining: bool, training: bool) -> str:
-    """One of `WORKER_STATES`: the first that holds of lost, draining, training, idle."""
+    """The state of a worker: the first that applies of lost, draining, training, idle."""
     if not alive:
         return "lost"
     if draining:
@@ -192,9 +192,9 @@ def worker_state(*, alive: bool, draining: bool, training: bool) -> str:
     return "training" if training else "idle"
 
 
-def _waits(count: int, seconds: float, within: Sequence[int]) -> Waits:
-    return Waits(within=tuple(int(some) for some in within), count=int(count), seconds=float(seconds))
+def _histogram(count: int, seconds: float, cumulative: Sequence[int]) -> WaitHistogram:
+    return WaitHistogram(cumulative=tuple(int(below) for below in cumulative), count=int(count), seconds=float(seconds))
 
 
-def _pairs(session: Session, query: Select[str, int]) -> dict[str, int]:
+def _counts(session: Session, query: Select[str, int]) -> dict[str, int]:
     return {key: int(count) for key, count in session.execute(query).all()}

@@ -1,8 +1,8 @@
-"""Whose turn it is, read from the tables: which job a worker gets something of.
+"""Which job a worker is served next: the scheduling order of `tuner.jobs.scheduling.fairness`, read from the tables.
 
-Asked for every claim, so it must not cost more with every job there is. For each account and class the first job with
-something to do is looked up in an index that has them in order; what has nothing to do is hardly ever met: a job that
-is open has a run ready, or planning due, or one of the few workers holds something of it.
+Every claim asks, so the cost must not grow with the number of jobs. For each account and priority class, an index that
+holds its jobs in order yields the first one with work. Open jobs without work are rare there: a job that is open has a
+run ready, or planning is due, or one of the few workers holds a run or the study lock of it.
 """
 
 from __future__ import annotations
@@ -29,159 +29,158 @@ _CLASSES = sorted(Priority, key=lambda priority: priority.rank, reverse=True)
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimRequest:
-    """A worker that asks for work, and when."""
+    """A worker's request for work."""
 
     offer: WorkerOffer
     now: float
     """By the database's clock."""
     job_id: str | None
-    """The only job that it asks for."""
+    """The only job to claim from; ``None``: any."""
     prefix_key: str | None = None
-    """Of the run that it has trained last: of a job's runs, those with the same come first."""
+    """Of the run that the worker trained last: of a job's runs, those with the same key come first."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimCandidate:
-    """A job whose turn it is."""
+class CandidateJob:
+    """A job that may serve a worker's request."""
 
     seq: int
-    """The job's."""
     may_train: bool
-    """Whether its runs may be begun; otherwise it may only be planned."""
+    """Whether its runs may be leased; otherwise it may only be planned."""
 
 
-def claim_candidates(
-    session: Session, asking: ClaimRequest, *, passed: Collection[int] = ()
-) -> Iterator[ClaimCandidate]:
-    """The jobs that have something for a worker, the first of every account, in the order of their turns.
+def candidate_jobs(session: Session, request: ClaimRequest, *, skipped: Collection[int] = ()) -> Iterator[CandidateJob]:
+    """The jobs that have work for a worker, the first of every account, in scheduling order.
 
     Args:
         session: Of the transaction.
-        asking: Who asks.
-        passed: ``seq`` of jobs not to look at.
+        request: The worker's.
+        skipped: ``seq`` of jobs to leave out.
     """
-    looked = _Look.of(session, asking, passed=passed)
-    if looked is None:
+    query = _JobQuery.for_worker(session, request, skipped=skipped)
+    if query is None:
         return
-    fair_share = FairShare(session, now=asking.now)
+    fair_share = FairShare(session, now=request.now)
     for priority in _CLASSES:
-        found = looked.first_jobs(priority)
-        if not found:
+        first = query.first_jobs(priority)
+        if not first:
             continue
-        waiting: set[Account] = set()
-        for job in by_turn(found, loads=fair_share.loads):
-            if fair_share.waits_for(job.account) is None:
-                yield ClaimCandidate(seq=job.seq, may_train=True)
+        blocked: set[Account] = set()
+        for job in by_turn(first, loads=fair_share.loads):
+            if fair_share.blocking_limit(job.account) is None:
+                yield CandidateJob(seq=job.seq, may_train=True)
             else:
-                waiting.add(job.account)
-        if waiting:
-            # Who has to wait may still have a job ended of which nothing is left to train.
-            ending = looked.first_jobs(priority, ending=True)
-            for job in by_turn((job for job in ending if job.account in waiting), loads=fair_share.loads):
-                yield ClaimCandidate(seq=job.seq, may_train=False)
+                blocked.add(job.account)
+        if blocked:
+            # A limit blocks training, not planning: jobs with nothing left to train can still be ended.
+            trained = query.first_jobs(priority, all_trained=True)
+            for job in by_turn((job for job in trained if job.account in blocked), loads=fair_share.loads):
+                yield CandidateJob(seq=job.seq, may_train=False)
 
 
-def has_candidates(session: Session, asking: ClaimRequest) -> bool:
-    """Whether `turns` would give any: asked more cheaply, without whose turn it is first."""
-    looked = _Look.of(session, asking, passed=())
-    if looked is None:
+def has_candidate_jobs(session: Session, request: ClaimRequest) -> bool:
+    """Whether `candidate_jobs` would yield any; cheaper, because nothing is put in order."""
+    query = _JobQuery.for_worker(session, request, skipped=())
+    if query is None:
         return False
-    fair_share = FairShare(session, now=asking.now)
+    fair_share = FairShare(session, now=request.now)
     for priority in _CLASSES:
-        found = looked.first_jobs(priority)
-        if any(fair_share.waits_for(job.account) is None for job in found):
+        first = query.first_jobs(priority)
+        if any(fair_share.blocking_limit(job.account) is None for job in first):
             return True
-        if found and looked.first_jobs(priority, ending=True):
+        if first and query.first_jobs(priority, all_trained=True):
             return True
     return False
 
 
 def planning_is_due(now: float | ColumnElement[float]) -> ColumnElement[bool]:
-    """The open jobs that can be planned. A lock that has expired makes it due: nobody knows how far its holder came."""
+    """The open jobs that can be planned.
+
+    An expired lock makes planning due: nothing says how far its holder came.
+    """
     return or_(and_(Job.plan_due, Job.lock_token.is_(None)), expired(Job.lock_expires_at, now=now))
 
 
-def may_train() -> ColumnElement[bool]:
-    """The running jobs that have a run ready to be begun."""
-    # Not EXISTS: PostgreSQL would sometimes answer that from a list of all runs that are ready.
+def has_ready_run() -> ColumnElement[bool]:
+    """The running jobs of which a run can be leased."""
+    # A scalar subquery, not EXISTS: PostgreSQL would sometimes turn EXISTS into a scan of all ready runs.
     ready = select(Run.seq).where(Run.job_id == Job.id, Run.state == RunState.QUEUED).limit(1)
     return and_(Job.state == JobState.RUNNING, Job.limit_reached.is_(None), ready.scalar_subquery().is_not(None))
 
 
 @dataclass(frozen=True)
-class _Look:
-    """One worker's look at the jobs that suit it."""
+class _JobQuery:
+    """The query for the jobs that fit one worker: a statement, and the values of its parameters."""
 
     session: Session
-    shape: _Shape
+    shape: _QueryShape
     values: Mapping[str, Any]
 
     @classmethod
-    def of(cls, session: Session, asking: ClaimRequest, *, passed: Collection[int]) -> _Look | None:
-        """The look; ``None`` for a worker that is to drain."""
-        offer = asking.offer
-        standing = session.execute(
+    def for_worker(cls, session: Session, request: ClaimRequest, *, skipped: Collection[int]) -> _JobQuery | None:
+        """The query; ``None`` for a worker that is draining."""
+        offer = request.offer
+        worker = session.execute(
             select(Worker.draining, Worker.reserved_for).where(Worker.name == offer.name)
         ).one_or_none()
-        if standing is not None and standing.draining:
+        if worker is not None and worker.draining:
             return None
         values = {
-            "now": asking.now,
+            "now": request.now,
             "workloads": list(offer.workloads.items()),
             "kinds": ["any", offer.device_kind.value],
             "devices": offer.devices,
             "memory": offer.memory_bytes,
-            "team": None if standing is None else standing.reserved_for,
-            "job_id": asking.job_id,
-            "passed": sorted(passed) or None,
+            "team": None if worker is None else worker.reserved_for,
+            "job_id": request.job_id,
+            "skipped": sorted(skipped) or None,
         }
-        given = frozenset(name for name, value in values.items() if value is not None)
-        return cls(
-            session, _Shape(given=given, ending=False), {name: value for name, value in values.items() if name in given}
-        )
+        present = {name: value for name, value in values.items() if value is not None}
+        return cls(session, _QueryShape(parameters=frozenset(present), all_trained=False), present)
 
-    def first_jobs(self, priority: Priority, *, ending: bool = False) -> list[Waiting]:
-        """The oldest job with something to do of every account in a class.
+    def first_jobs(self, priority: Priority, *, all_trained: bool = False) -> list[Waiting]:
+        """The oldest job with work of every account in a class.
 
         Args:
             priority: The class.
-            ending: Only what can be planned and has nothing left to train.
+            all_trained: Only jobs that can be planned and have nothing left to train.
         """
-        statement = _first_jobs(replace(self.shape, ending=ending))
-        found = self.session.execute(statement, {**self.values, "rank": priority.rank})
+        statement = _first_jobs(replace(self.shape, all_trained=all_trained))
+        rows = self.session.execute(statement, {**self.values, "rank": priority.rank})
         return [
             Waiting(seq=min(seqs), rank=priority.rank, account=Account(team=team, owner=owner))
-            for team, owner, *firsts in found
+            for team, owner, *firsts in rows
             if (seqs := [seq for seq in firsts if seq is not None])
         ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Shape:
-    """What distinguishes one statement from another; the rest are its parameters."""
+class _QueryShape:
+    """What distinguishes one statement from another, as the key of the cache; values are bound parameters."""
 
-    given: frozenset[str]
-    """The parameters that there are."""
-    ending: bool
+    parameters: frozenset[str]
+    """The optional parameters that are present."""
+    all_trained: bool
 
 
 @cache
-def _first_jobs(shape: _Shape) -> Select[*tuple[Any, ...]]:
-    """The oldest job of every account in a class, queued and running. Built once for all: building takes longer than
-    PostgreSQL takes to answer.
+def _first_jobs(shape: _QueryShape) -> Select[*tuple[Any, ...]]:
+    """The oldest job of every account in a class, queued and running.
+
+    Cached: building the statement takes longer than PostgreSQL takes to run it.
     """
-    which = _conditions(shape)
-    # Not one query for both states: the index has the jobs of each in order, not those of both together.
+    conditions = _conditions(shape)
+    # One subquery per state: the index holds the jobs of each state in order, not those of both together.
     firsts = [
         select(Job.seq)
         .where(
             Job.team == models.Account.team,
             Job.owner == models.Account.owner,
             Job.state == state,
-            # Not an equation, and ordered by: so that no other order than the index's will do, and PostgreSQL does
-            # not read all jobs of all teams in the order of `seq` to come upon the first that fits.
+            # A range instead of an equation, and part of ORDER BY: only the index's own order satisfies that. With an
+            # equation PostgreSQL may scan all teams' jobs by `seq` until one fits.
             Job.priority.between(bindparam("rank", type_=Integer), bindparam("rank", type_=Integer)),
-            *which,
+            *conditions,
         )
         .order_by(Job.priority, Job.seq)
         .limit(1)
@@ -192,25 +191,25 @@ def _first_jobs(shape: _Shape) -> Select[*tuple[Any, ...]]:
     return select(models.Account.team, models.Account.owner, *firsts)
 
 
-def _conditions(shape: _Shape) -> list[ColumnElement[bool]]:
-    """The jobs that a worker can work on, with devices that suffice, and that have something to do."""
+def _conditions(shape: _QueryShape) -> list[ColumnElement[bool]]:
+    """The jobs that have work, and whose workload and resources the worker offers."""
     memory: ColumnElement[bool] = Job.needs_memory_bytes.is_(None)
-    if "memory" in shape.given:
+    if "memory" in shape.parameters:
         memory = or_(memory, Job.needs_memory_bytes <= bindparam("memory"))
-    which = [
+    conditions = [
         tuple_(Job.workload, Job.workload_version).in_(bindparam("workloads", expanding=True)),
         Job.needs_device.in_(bindparam("kinds", expanding=True)),
         Job.needs_devices <= bindparam("devices"),
         memory,
     ]
-    if "team" in shape.given:
-        which.append(Job.team == bindparam("team"))
-    if "job_id" in shape.given:
-        which.append(Job.id == bindparam("job_id"))
-    if "passed" in shape.given:
-        which.append(Job.seq.not_in(bindparam("passed", expanding=True)))
+    if "team" in shape.parameters:
+        conditions.append(Job.team == bindparam("team"))
+    if "job_id" in shape.parameters:
+        conditions.append(Job.id == bindparam("job_id"))
+    if "skipped" in shape.parameters:
+        conditions.append(Job.seq.not_in(bindparam("skipped", expanding=True)))
     due = planning_is_due(bindparam("now", type_=Double))
-    return [*which, due, _nothing_to_train()] if shape.ending else [*which, or_(due, may_train())]
+    return [*conditions, due, _nothing_to_train()] if shape.all_trained else [*conditions, or_(due, has_ready_run())]
 
 
 def _nothing_to_train() -> ColumnElement[bool]:

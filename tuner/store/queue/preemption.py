@@ -1,4 +1,4 @@
-"""Tells runs to stop where more urgent jobs wait; which ones, `tuner.jobs.scheduling.preemption` chooses."""
+"""Requests runs to stop for more urgent jobs; `tuner.jobs.scheduling.preemption` chooses which."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from tuner.jobs.scheduling.preemption import Demand, Held, Needs, Victim, choose
 from tuner.jobs.states import JobState, RunState
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run
-from tuner.store.jobs.lifecycle import EventKind, tell_run
+from tuner.store.jobs.events import EventKind
+from tuner.store.jobs.lifecycle import emit_run_event
 from tuner.store.jobs.workers import read_workers
 from tuner.store.queue.fair_share import FairShare
-from tuner.store.queue.next_job import may_train, planning_is_due
+from tuner.store.queue.next_job import has_ready_run, planning_is_due
 
 
-def victims(session: Session, *, now: float) -> tuple[Victim, ...]:
-    """The runs that have to stop for jobs of the highest class, as things stand."""
+def find_victims(session: Session, *, now: float) -> tuple[Victim, ...]:
+    """The runs that must stop now for jobs of the highest class."""
     demands = _demands(session, now=now)
     if not demands:
         return ()
@@ -52,14 +53,14 @@ def victims(session: Session, *, now: float) -> tuple[Victim, ...]:
     )
 
 
-def tell_to_stop(tx: Tx, victim: Victim) -> bool:
-    """Mark a run, unless it has ended or is being written at this moment: the next look may find it again."""
+def request_stop(tx: Tx, victim: Victim) -> bool:
+    """Mark a run to stop. One that has ended or is locked is skipped: the next call may find it again."""
     query = select(Run).where(Run.id == victim.run_id, Run.state == RunState.LEASED, Run.stop_reason.is_(None))
     run = tx.session.scalar(query.with_for_update(skip_locked=True, key_share=True))
     if run is None:
         return False
     run.stop_reason = f"pre-empted by job {victim.for_job}"
-    tell_run(tx, EventKind.RUN_STOPPING, run, reason=run.stop_reason)
+    emit_run_event(tx, EventKind.RUN_STOPPING, run, reason=run.stop_reason)
     return True
 
 
@@ -78,7 +79,7 @@ def _demands(session: Session, *, now: float) -> list[Demand]:
         .where(
             Job.state.in_((JobState.QUEUED, JobState.RUNNING)),
             Job.priority == Priority.HIGH.rank,
-            or_(planning_is_due(now), may_train()),
+            or_(planning_is_due(now), has_ready_run()),
         )
         .order_by(Job.seq)
     )
@@ -90,7 +91,7 @@ def _demands(session: Session, *, now: float) -> list[Demand]:
     demands = []
     for row in rows:
         account = Account(team=row.team, owner=row.owner)
-        if fair_share.waits_for(account) is not None:
+        if fair_share.blocking_limit(account) is not None:
             continue
         runs = int(min(max(1, row.ready), fair_share.free_slots(account, promised=promised)))
         if runs == 0:

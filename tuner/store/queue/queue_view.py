@@ -1,4 +1,4 @@
-"""The queue as people see it: where each open job stands, why, and what each team has had."""
+"""The queue as people see it: the position of each open job, the reason, and the shares of the teams."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from tuner.jobs.priority import Priority
-from tuner.jobs.records import Pace, QueueEntry, TeamShare, Visibility, WorkerRecord
+from tuner.jobs.records import Pace, QueueEntry, TeamShare, WorkerRecord
 from tuner.jobs.scheduling.fairness import UNMEASURED_SECONDS, Account, Waiting, queue_order
 from tuner.jobs.scheduling.preemption import Needs, suits
 from tuner.jobs.states import JobState, RunState, is_terminal
+from tuner.people.permissions import Visibility
 from tuner.store.db import models
 from tuner.store.db.database import read_clock
 from tuner.store.db.models import Job, Run
@@ -23,68 +24,68 @@ from tuner.store.queue.fair_share import FairShare
 from tuner.store.queue.next_job import planning_is_due
 
 _OPEN = tuple(state for state in JobState if not is_terminal(state))
-_TEAMS_NAMED = 3
+_MAX_TEAMS_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Runs:
-    """The live runs of a job."""
+class _LiveRuns:
+    """The queued and leased runs of a job."""
 
     ready: int = 0
     oldest_ready_at: float | None = None
     ready_steps: int = 0
-    """Of the shortest that is ready."""
+    """Steps of the shortest ready run."""
     leased: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
-    """An open job, and what keeps it from being served, if anything does."""
+class _OpenJob:
+    """An open job, and what blocks it, if anything does."""
 
     row: Row[*tuple[Any, ...]]
-    runs: _Runs
+    runs: _LiveRuns
     waits: bool
-    """Whether something of it waits for a worker."""
+    """Whether a run or the planning of it waits for a worker."""
     obstacle: str | None
 
 
 def read_queue_view(session: Session, *, visibility: Visibility) -> tuple[QueueEntry, ...]:
-    """The open jobs that may be seen: in the order of their turns, then those of which nothing waits."""
+    """The visible open jobs: in scheduling order, then those that wait for nothing."""
     now = read_clock(session)
     fair_share = FairShare(session, now=now)
-    places = _places(session, fair_share=fair_share, now=now)
+    open_jobs = _read_open_jobs(session, fair_share=fair_share, now=now)
     paces = _mean_paces(session)
     waiting = {
-        place.row.seq: Waiting(
-            seq=place.row.seq,
-            rank=place.row.priority,
-            account=Account(team=place.row.team, owner=place.row.owner),
-            expected_seconds=_expected(place, paces=paces),
+        job.row.seq: Waiting(
+            seq=job.row.seq,
+            rank=job.row.priority,
+            account=Account(team=job.row.team, owner=job.row.owner),
+            expected_seconds=_expected(job, paces=paces),
         )
-        for place in places.values()
-        if place.waits
+        for job in open_jobs.values()
+        if job.waits
     }
-    free = [job for job in waiting.values() if places[job.seq].obstacle is None]
-    kept = [job for job in waiting.values() if places[job.seq].obstacle is not None]
-    order = [job.seq for part in (free, kept) for job in queue_order(part, loads=fair_share.loads)]
-    rest = sorted(places.keys() - waiting.keys(), key=lambda key: (-places[key].row.priority, key))
+    ready = [job for job in waiting.values() if open_jobs[job.seq].obstacle is None]
+    blocked = [job for job in waiting.values() if open_jobs[job.seq].obstacle is not None]
+    order = [job.seq for part in (ready, blocked) for job in queue_order(part, loads=fair_share.loads)]
+    rest = sorted(open_jobs.keys() - waiting.keys(), key=lambda key: (-open_jobs[key].row.priority, key))
     ahead: Counter[str] = Counter()
     entries = []
     for position, seq in enumerate(order, start=1):
-        place = places[seq]
-        turn = _behind(ahead, team=place.row.team) if ahead or place.obstacle is None else None
-        reason = "; ".join(part for part in (turn, place.obstacle) if part)
-        entries.append(_entry(place, position=position, reason=reason, now=now))
-        ahead[place.row.team] += 1
-    entries += [_entry(places[seq], position=None, reason=_why_not(places[seq]), now=now) for seq in rest]
+        job = open_jobs[seq]
+        line = _jobs_ahead(ahead, team=job.row.team) if ahead or job.obstacle is None else None
+        reason = "; ".join(part for part in (line, job.obstacle) if part)
+        entries.append(_entry(job, position=position, reason=reason, now=now))
+        ahead[job.row.team] += 1
+    entries += [_entry(open_jobs[seq], position=None, reason=_idle_reason(open_jobs[seq]), now=now) for seq in rest]
     if visibility.teams is None:
         return tuple(entries)
-    shared = {place.row.id for place in places.values() if place.row.shared}
+    shared = {job.row.id for job in open_jobs.values() if job.row.shared}
     return tuple(entry for entry in entries if entry.team in visibility.teams or entry.job_id in shared)
 
 
 def read_shares(session: Session) -> tuple[TeamShare, ...]:
-    """What each team that there is, or that has submitted, has had in the window; by name."""
+    """The device time in the window of each team that exists or has submitted, by name."""
     fair_share = FairShare(session, now=read_clock(session))
     counted = select(Job.team, func.count().label("jobs")).where(Job.state.in_(_OPEN)).group_by(Job.team)
     open_jobs = {row.team: row.jobs for row in session.execute(counted)}
@@ -95,8 +96,8 @@ def read_shares(session: Session) -> tuple[TeamShare, ...]:
         TeamShare(
             team=name,
             weight=fair_share.loads.weight(name),
-            device_seconds=(had := fair_share.loads.of_team(name)),
-            share=had / total if total else 0.0,
+            device_seconds=(used := fair_share.loads.of_team(name)),
+            share=used / total if total else 0.0,
             running_runs=fair_share.running_of(name),
             open_jobs=open_jobs.get(name, 0),
         )
@@ -105,7 +106,7 @@ def read_shares(session: Session) -> tuple[TeamShare, ...]:
 
 
 def read_paces(session: Session, *, workload: str, version: str) -> tuple[Pace, ...]:
-    """How fast a workload was measured to train, by model of device."""
+    """The measured pace of a workload, by device model."""
     measured = (
         select(models.Pace)
         .where(models.Pace.workload == workload, models.Pace.version == version)
@@ -123,36 +124,36 @@ def read_paces(session: Session, *, workload: str, version: str) -> tuple[Pace, 
     )
 
 
-def _places(session: Session, *, fair_share: FairShare, now: float) -> Mapping[int, _Place]:
+def _read_open_jobs(session: Session, *, fair_share: FairShare, now: float) -> Mapping[int, _OpenJob]:
     workers = [worker for worker in read_workers(session, now=now) if worker.alive and not worker.draining]
     runs = _live_runs(session)
-    open_jobs = select(
+    query = select(
         *(Job.id, Job.seq, Job.name, Job.team, Job.owner, Job.shared, Job.priority, Job.state, Job.created_at),
         *(Job.workload, Job.workload_version, Job.needs_device, Job.needs_devices, Job.needs_memory_bytes),
         *(Job.limit_reached, Job.lock_token, planning_is_due(now).label("due")),
     ).where(Job.state.in_(_OPEN))
     limits: dict[Account, str | None] = {}
-    fits: dict[Needs, str | None] = {}
-    places = {}
-    for row in session.execute(open_jobs):
+    missing: dict[Needs, str | None] = {}
+    open_jobs = {}
+    for row in session.execute(query):
         account = Account(team=row.team, owner=row.owner)
         if account not in limits:
-            limits[account] = fair_share.waits_for(account)
+            limits[account] = fair_share.blocking_limit(account)
         needs = _needs(row)
-        if needs not in fits:
-            fits[needs] = _who_is_missing(needs, workers=workers)
-        live = runs.get(row.id, _Runs())
+        if needs not in missing:
+            missing[needs] = _missing_worker(needs, workers=workers)
+        live = runs.get(row.id, _LiveRuns())
         ready = live.ready > 0 and row.state is JobState.RUNNING and row.limit_reached is None
-        places[row.seq] = _Place(
+        open_jobs[row.seq] = _OpenJob(
             row=row,
             runs=live,
             waits=ready or (bool(row.due) and row.state is not JobState.PAUSED),
-            obstacle=limits[account] or fits[needs],
+            obstacle=limits[account] or missing[needs],
         )
-    return places
+    return open_jobs
 
 
-def _live_runs(session: Session) -> dict[str, _Runs]:
+def _live_runs(session: Session) -> dict[str, _LiveRuns]:
     live = (
         select(
             Run.job_id,
@@ -165,7 +166,7 @@ def _live_runs(session: Session) -> dict[str, _Runs]:
         .group_by(Run.job_id)
     )
     return {
-        row.job_id: _Runs(
+        row.job_id: _LiveRuns(
             ready=row.ready,
             oldest_ready_at=row.oldest_ready_at,
             ready_steps=row.ready_steps or 0,
@@ -176,7 +177,7 @@ def _live_runs(session: Session) -> dict[str, _Runs]:
 
 
 def _mean_paces(session: Session) -> dict[tuple[str, str], float]:
-    """Device seconds of an update by workload and version, over all models of devices."""
+    """Mean device seconds of an update by workload and version, over all device models."""
     sums = select(
         models.Pace.workload,
         models.Pace.version,
@@ -196,8 +197,8 @@ def _needs(row: Row[*tuple[Any, ...]]) -> Needs:
     )
 
 
-def _who_is_missing(needs: Needs, *, workers: Iterable[WorkerRecord]) -> str | None:
-    """Why no worker will ever take such a job as things stand; ``None`` where one will."""
+def _missing_worker(needs: Needs, *, workers: Iterable[WorkerRecord]) -> str | None:
+    """Why no present worker can run such a job; ``None`` where one can."""
     offering = [worker for worker in workers if worker.workloads.get(needs.workload) == needs.version]
     if not offering:
         return f"no live worker offers {needs.workload} in version {needs.version}"
@@ -205,54 +206,54 @@ def _who_is_missing(needs: Needs, *, workers: Iterable[WorkerRecord]) -> str | N
         return None
     if all(worker.reserved_for not in (None, needs.team) for worker in offering):
         return f"every worker that offers {needs.workload} is reserved for another team"
-    return f"no live worker that offers {needs.workload} has {_in_words(needs)}"
+    return f"no live worker that offers {needs.workload} has {_describe_needs(needs)}"
 
 
-def _in_words(needs: Needs) -> str:
+def _describe_needs(needs: Needs) -> str:
     kind = "" if needs.device == "any" else f"{needs.device} "
     devices = f"{needs.devices} {kind}device{'s' if needs.devices > 1 else ''}"
     memory = "" if needs.memory_bytes is None else f" with {needs.memory_bytes / 2**30:g} GiB"
     return f"{devices}{memory} for its team"
 
 
-def _expected(place: _Place, *, paces: Mapping[tuple[str, str], float]) -> float:
-    pace = paces.get((place.row.workload, place.row.workload_version))
-    if pace is None or not place.runs.ready_steps:
-        return UNMEASURED_SECONDS * float(place.row.needs_devices)
-    return float(pace * place.runs.ready_steps)
+def _expected(job: _OpenJob, *, paces: Mapping[tuple[str, str], float]) -> float:
+    pace = paces.get((job.row.workload, job.row.workload_version))
+    if pace is None or not job.runs.ready_steps:
+        return UNMEASURED_SECONDS * float(job.row.needs_devices)
+    return float(pace * job.runs.ready_steps)
 
 
-def _behind(ahead: Counter[str], *, team: str) -> str:
+def _jobs_ahead(ahead: Counter[str], *, team: str) -> str:
     """``"behind 3 jobs of team vision and 1 job of its own team"``."""
     if not ahead:
         return "next in the queue"
-    most = ahead.most_common(_TEAMS_NAMED)
+    most = ahead.most_common(_MAX_TEAMS_NAMED)
     named = [f"{_jobs(jobs)} of {'its own team' if name == team else f'team {name}'}" for name, jobs in most]
     others = ahead.total() - sum(jobs for _, jobs in most)
     if others:
         named.append(f"{_jobs(others)} of other teams")
-    return f"behind {_listed(named)}"
+    return f"behind {_enumerate_words(named)}"
 
 
 def _jobs(number: int) -> str:
     return f"{number} job{'s' if number > 1 else ''}"
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _enumerate_words(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _why_not(place: _Place) -> str:
-    """Why nothing of a job waits."""
-    if place.row.state is JobState.PAUSED:
+def _idle_reason(job: _OpenJob) -> str:
+    """Why a job waits for nothing."""
+    if job.row.state is JobState.PAUSED:
         return "it is paused"
-    if place.row.lock_token is not None:
+    if job.row.lock_token is not None:
         return "it is being planned"
     return "everything that is ready of it is being trained"
 
 
-def _entry(place: _Place, *, position: int | None, reason: str, now: float) -> QueueEntry:
-    row, runs = place.row, place.runs
+def _entry(job: _OpenJob, *, position: int | None, reason: str, now: float) -> QueueEntry:
+    row, runs = job.row, job.runs
     since = row.created_at if row.state is JobState.QUEUED else (runs.oldest_ready_at or now)
     return QueueEntry(
         job_id=row.id,

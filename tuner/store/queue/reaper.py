@@ -1,4 +1,4 @@
-"""What nobody asks for: runs freed whose leases have expired, limits enforced, runs stopped for urgent jobs."""
+"""The duties of the service's reaper: free runs with expired leases, enforce limits, preempt runs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from sqlalchemy.orm import Session
 
 from tuner.errors import NotFound
 from tuner.jobs.states import RunState
-from tuner.store.accounting.usage import account
+from tuner.store.accounting.usage import record_usage
 from tuner.store.db.clock import Now, expired
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Job, Run
-from tuner.store.jobs.job_limits import may_be_past_limits, note_limit
-from tuner.store.jobs.lifecycle import lock_job, unlock
+from tuner.store.jobs.job_limits import mark_limit, past_limits
+from tuner.store.jobs.lifecycle import lock_job, unlock_study
 from tuner.store.queue.claims import lock_scheduler
 from tuner.store.queue.leases import requeue_or_fail
-from tuner.store.queue.preemption import tell_to_stop, victims
+from tuner.store.queue.preemption import find_victims, request_stop
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reaped:
-    """What became of runs whose leases were taken away."""
+    """How many runs were freed."""
 
     requeued: int
     failed: int
@@ -31,12 +31,12 @@ class Reaped:
 
 
 class Reaper(Repository):
-    """Frees and stops runs."""
+    """Frees and stops runs without their workers."""
 
     def free_worker(self, worker: str) -> int:
-        """Free at once what an earlier process of this worker's name held: its runs' leases and its study locks.
+        """Free the runs and study locks that an earlier process with this worker's name held.
 
-        Called by a worker when it starts. The attempts count, as when a lease expires.
+        A worker calls it when it starts. The attempts count, as when a lease expires.
 
         Returns:
             How many runs were freed.
@@ -46,51 +46,51 @@ class Reaper(Repository):
         return freed.requeued + freed.failed
 
     def reap(self) -> Reaped:
-        """Free the runs whose leases have expired: back to the queue, or failed when their attempts are used up."""
+        """Free the runs with expired leases: they return to the queue, or fail when their attempts are used up."""
         return self._free(expired(Run.lease_expires_at, now=Now()), reason="its lease expired")
 
     def enforce_limits(self) -> int:
         """Mark the running jobs that have used up their device or wall hours; the next planning ends them.
 
-        Heartbeats see to it too; this does for jobs of which nothing is being trained.
+        Heartbeats do the same; this covers the jobs of which no run is leased.
 
         Returns:
             How many were marked.
         """
-        return sum(self._note_limit(job_id) for job_id in self._jobs_past_limits())
+        return sum(self._mark_limit(job_id) for job_id in self._jobs_past_limits())
 
     def preempt(self) -> int:
-        """Have runs of lower classes stop where jobs of the highest class wait and no idle worker can take them.
+        """Stop runs of lower classes where jobs of the highest class wait and no idle worker can take them.
 
-        A run that is told to stop ends at its next evaluation, with a snapshot, and goes back into the queue; the
-        attempt does not count.
+        A preempted run stops at its next evaluation, with a snapshot, and returns to the queue; the attempt does not
+        count.
 
         Returns:
-            How many were told to stop.
+            How many runs were requested to stop.
         """
-        return self._preempt() if self._somebody_must_stop() else 0
+        return self._preempt() if self._has_victims() else 0
 
     @reads
     def _jobs_past_limits(self, session: Session) -> Sequence[str]:
-        return session.scalars(select(Job.id).where(may_be_past_limits(read_clock(session))).order_by(Job.seq)).all()
+        return session.scalars(select(Job.id).where(past_limits(read_clock(session))).order_by(Job.seq)).all()
 
     @writes
-    def _note_limit(self, tx: Tx, job_id: str) -> bool:
+    def _mark_limit(self, tx: Tx, job_id: str) -> bool:
         job = tx.session.scalar(select(Job).where(Job.id == job_id).with_for_update(key_share=True))
-        return job is not None and note_limit(tx, job)
+        return job is not None and mark_limit(tx, job)
 
     @reads
-    def _somebody_must_stop(self, session: Session) -> bool:
-        return bool(victims(session, now=read_clock(session)))
+    def _has_victims(self, session: Session) -> bool:
+        return bool(find_victims(session, now=read_clock(session)))
 
     @writes
     def _preempt(self, tx: Tx) -> int:
         lock_scheduler(tx)
-        return sum(tell_to_stop(tx, victim) for victim in victims(tx.session, now=tx.now))
+        return sum(request_stop(tx, victim) for victim in find_victims(tx.session, now=tx.now))
 
     def _free(self, which: ColumnElement[bool], *, reason: str) -> Reaped:
         requeued = failed = 0
-        # A transaction per job: its row is locked first, like everywhere.
+        # One transaction per job: the job's row is locked first, as everywhere.
         for job_id in self._jobs_to_free(which):
             of_job = self._free_in_job(job_id, which=which, reason=reason)
             requeued += of_job.requeued
@@ -106,12 +106,12 @@ class Reaper(Repository):
     def _free_in_job(self, tx: Tx, job_id: str, *, which: ColumnElement[bool], reason: str) -> Reaped:
         try:
             job = lock_job(tx, job_id)
-        except NotFound:  # cancelled and deleted since it was looked up
+        except NotFound:  # deleted since it was read
             return Reaped(requeued=0, failed=0)
         leased = select(Run).where(Run.job_id == job_id, Run.state == RunState.LEASED, which).order_by(Run.seq)
         requeued = failed = 0
         for run in tx.session.scalars(leased.with_for_update(key_share=True)).all():
-            account(tx, job, run, silent=True)
+            record_usage(tx, job, run, silent=True)
             if requeue_or_fail(tx, job, run, reason=f"{reason} (worker {run.worker}, update {run.step})"):
                 requeued += 1
             else:
@@ -122,5 +122,5 @@ class Reaper(Repository):
     def _unlock_studies(self, tx: Tx, worker: str) -> None:
         locked = select(Job).where(Job.lock_owner == worker).order_by(Job.seq).with_for_update(key_share=True)
         for job in tx.session.scalars(locked):
-            unlock(job)
+            unlock_study(job)
             job.plan_due = True

@@ -1,4 +1,4 @@
-"""Which runs may begin like one that is being trained: what a worker keeps states for."""
+"""Sibling runs: the runs that may share a prefix with a leased one, for which a worker stores branch states."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from tuner.store.db.models import Run, Trial
 from tuner.store.db.rows import job_spec
 from tuner.store.jobs.lifecycle import find_job
 
-LOOKED_AT = 64
-"""The oldest so many of each kind: a worker should not compare learning rates while its device waits."""
+MAX_SIBLING_RUNS = 64
+"""Of each kind, the oldest so many: the worker compares learning rates while its device waits."""
 
 
 def read_sibling_runs(session: Session, lease: LeasedRun) -> tuple[SiblingRun, ...]:
-    """Runs in the queue with the seed and the options of a leased one, and the rungs to come of active trials."""
+    """The queued runs with the seed and the options of a leased one, and the higher rungs of active trials."""
     spec = job_spec(find_job(session, lease.job_id).spec)
-    found = (*_waiting(session, lease), *_to_come(session, lease, settings=spec.search))
-    return tuple(relative for options, relative in found if {**spec.options, **options} == lease.options)
+    found = (*_queued_runs(session, lease), *_expected_runs(session, lease, settings=spec.search))
+    return tuple(sibling for options, sibling in found if {**spec.options, **options} == lease.options)
 
 
-def _waiting(session: Session, lease: LeasedRun) -> Iterator[tuple[dict[str, Any], SiblingRun]]:
+def _queued_runs(session: Session, lease: LeasedRun) -> Iterator[tuple[dict[str, Any], SiblingRun]]:
     queued = (
         select(Trial.options, Run.schedule, Run.total_steps)
         .join(Trial, Trial.id == Run.trial_id)
         .where(Run.job_id == lease.job_id, Run.state == RunState.QUEUED, Run.seed == lease.seed)
         .order_by(Run.seq)
-        .limit(LOOKED_AT)
+        .limit(MAX_SIBLING_RUNS)
     )
     for options, schedule, total_steps in session.execute(queued):
         yield options, SiblingRun(schedule=Schedule.model_validate(schedule), total_steps=total_steps)
 
 
-def _to_come(
+def _expected_runs(
     session: Session, lease: LeasedRun, *, settings: SearchSettings
 ) -> Iterator[tuple[dict[str, Any], SiblingRun]]:
     if lease.seed != search_seed(settings):
@@ -57,7 +57,7 @@ def _to_come(
         .join(reached, reached.c.trial_id == Trial.id)
         .where(Trial.job_id == lease.job_id, Trial.state == TrialState.ACTIVE)
         .order_by(Trial.number)
-        .limit(LOOKED_AT)
+        .limit(MAX_SIBLING_RUNS)
     )
     for options, stored, rung in session.execute(active):
         schedule = Schedule.model_validate(stored)

@@ -1,8 +1,8 @@
-"""What happens becomes deliveries to webhooks, once, and one dispatcher at a time holds each of them.
+"""Deliveries of events to webhooks: enqueued exactly once, each claimed by one dispatcher at a time.
 
-A webhook remembers the last event that it has looked at. The deliveries of the next ones are stored in the transaction
-that moves it on, so every event gets its delivery once, however many dispatchers look. A delivery that is being sent is
-held until a time; if its dispatcher dies, another one sends it again: at least once, under the same event id.
+A webhook stores the last event that was enqueued for it. The deliveries of later events are stored in the transaction
+that advances this mark, so each event is enqueued once, with any number of dispatchers. A claim expires; if a
+dispatcher dies, another one sends the delivery again: at least once, under the same event id.
 """
 
 from __future__ import annotations
@@ -15,52 +15,53 @@ from sqlalchemy.orm import Session
 
 from tuner.jobs.priority import Priority
 from tuner.jobs.webhooks import Answer, DeliveryState, DueDelivery, Outcome, WebhookFormat
-from tuner.people.roles import Actor
+from tuner.people.permissions import Actor
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Delivery, Event, Job, Webhook
-from tuner.store.db.rows import plain_text
+from tuner.store.db.rows import clipped_text
+from tuner.store.jobs.events import latest_event_id
 
 _BATCH = 200
 _PRUNED_AT_A_TIME = 1_000
 _OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
-OVER = (DeliveryState.DELIVERED.value, DeliveryState.FAILED.value)
-"""States of deliveries that are not tried any more, as they are stored."""
+ENDED_STATES = (DeliveryState.DELIVERED.value, DeliveryState.FAILED.value)
+"""Stored states of deliveries that have ended."""
 _SERVICE = Actor(user="service")
-"""Who disables a webhook whose receiver is gone."""
+"""The actor that disables a webhook whose receiver is gone."""
 
 
 class Deliveries(Repository):
-    """Events on their way to webhooks, for those who send them."""
+    """Pending deliveries, for dispatchers."""
 
     def enqueue(self) -> int:
-        """Make a delivery of every event that a webhook wants and has not yet looked at.
+        """Enqueue a delivery of every new event that a webhook subscribes to.
 
         Returns:
-            How many were made.
+            How many deliveries were enqueued.
         """
-        return sum(self._enqueue_whole(webhook_id) for webhook_id in self._behind())
+        return sum(self._enqueue_all(webhook_id) for webhook_id in self._webhooks_behind())
 
     def claim(self, *, hold_seconds: float) -> DueDelivery | None:
-        """Take the next delivery that is due, of a webhook to which nothing is being sent.
+        """Claim the next due delivery, of a webhook to which nothing is being sent.
 
-        One at a time: a slow receiver holds up nobody else, and gets no more than it can take.
+        One at a time per webhook: a slow receiver delays no other, and is not overloaded.
 
         Args:
-            hold_seconds: After so long without a word of what came of it, it may be taken again.
+            hold_seconds: How long the claim lasts; then the delivery may be claimed again.
 
         Returns:
             The delivery, or ``None`` when none is due.
         """
-        # A look without a lock first: most looks find nothing.
-        return self._claim(hold_seconds=hold_seconds) if self._anything_due() else None
+        # Read without a lock first: most calls find nothing.
+        return self._claim(hold_seconds=hold_seconds) if self._is_due() else None
 
     @writes
     def record(self, tx: Tx, due: DueDelivery, *, answer: Answer, outcome: Outcome) -> bool:
-        """Note what came of an attempt.
+        """Record the outcome of an attempt.
 
         Returns:
-            Whether it was still held; if not, another dispatcher has it, or the webhook is gone or was disabled, and
-            nothing was noted.
+            Whether the claim still held; if not, another dispatcher has it, or the webhook was deleted or disabled, and
+            nothing was recorded.
         """
         webhook = tx.session.scalar(select(Webhook).where(Webhook.id == due.webhook_id).with_for_update(key_share=True))
         held = select(Delivery).where(
@@ -71,7 +72,7 @@ class Deliveries(Repository):
             return False
         delivery.state = outcome.state.value
         delivery.last_status = answer.status
-        delivery.last_error = None if answer.error is None else plain_text(answer.error)
+        delivery.last_error = None if answer.error is None else clipped_text(answer.error)
         delivery.due_at = tx.now + (outcome.wait_seconds or 0.0)
         delivery.finished_at = tx.now if outcome.wait_seconds is None else None
         if outcome.disable:
@@ -82,36 +83,36 @@ class Deliveries(Repository):
 
     @writes
     def prune(self, tx: Tx, *, older_than_seconds: float) -> int:
-        """Forget deliveries that ended so long ago, some at a time; tell how many."""
+        """Delete a batch of deliveries that ended so long ago; return how many."""
         old = (
             select(Delivery.id)
-            .where(Delivery.state.in_(OVER), Delivery.due_at < tx.now - older_than_seconds)
+            .where(Delivery.state.in_(ENDED_STATES), Delivery.due_at < tx.now - older_than_seconds)
             .limit(_PRUNED_AT_A_TIME)
         )
-        forgotten = tx.session.execute(delete(Delivery).where(Delivery.id.in_(old)).returning(Delivery.id))
-        return len(forgotten.all())
+        deleted = tx.session.execute(delete(Delivery).where(Delivery.id.in_(old)).returning(Delivery.id))
+        return len(deleted.all())
 
     @reads
-    def _behind(self, session: Session) -> Sequence[str]:
-        behind = select(Webhook.id).where(Webhook.enabled, Webhook.after_event < latest_event(session))
+    def _webhooks_behind(self, session: Session) -> Sequence[str]:
+        behind = select(Webhook.id).where(Webhook.enabled, Webhook.after_event < latest_event_id(session))
         return session.scalars(behind.order_by(Webhook.id)).all()
 
-    def _enqueue_whole(self, webhook_id: str) -> int:
+    def _enqueue_all(self, webhook_id: str) -> int:
         made = 0
-        while batch := self._enqueue_some(webhook_id):
+        while batch := self._enqueue_batch(webhook_id):
             made += batch
             if batch < _BATCH:
                 break
         return made
 
     @writes
-    def _enqueue_some(self, tx: Tx, webhook_id: str) -> int:
+    def _enqueue_batch(self, tx: Tx, webhook_id: str) -> int:
         wanted = select(Webhook).where(Webhook.id == webhook_id, Webhook.enabled)
         webhook = tx.session.scalar(wanted.with_for_update(skip_locked=True, key_share=True))
         if webhook is None:
             return 0
-        # Ids rise in the order of commits: whatever is at or below the latest one can be seen by now.
-        latest = latest_event(tx.session)
+        # Ids ascend in the order of commits: all events up to the latest one are visible now.
+        latest = latest_event_id(tx.session)
         query = (
             select(Event, Job)
             .join(Job, Job.id == Event.job_id)
@@ -128,7 +129,7 @@ class Deliveries(Repository):
         return len(found)
 
     @reads
-    def _anything_due(self, session: Session) -> bool:
+    def _is_due(self, session: Session) -> bool:
         due = select(Delivery.id).where(_due(read_clock(session))).limit(1)
         return session.scalar(due) is not None
 
@@ -146,11 +147,11 @@ class Deliveries(Repository):
             .where(~_sending(tx.now))
             .order_by(waiting.c.due_at, Webhook.id)
             .limit(1)
-            # On PostgreSQL a webhook that another dispatcher looks at is passed over; on SQLite writers come singly.
+            # PostgreSQL skips a webhook that another dispatcher has locked; SQLite has one writer at a time.
             .with_for_update(of=Webhook, skip_locked=True, key_share=True)
         )
         webhook = tx.session.scalar(free)
-        # Asked again under the lock: another dispatcher may have begun to send there since the query began.
+        # Checked again under the lock: another dispatcher may have claimed since the query began.
         if webhook is None or tx.session.scalar(select(Webhook.id).where(Webhook.id == webhook.id, _sending(tx.now))):
             return None
         first = select(Delivery).where(Delivery.webhook_id == webhook.id, _due(tx.now))
@@ -172,25 +173,20 @@ class Deliveries(Repository):
 
 
 def disable(tx: Tx, webhook: Webhook, *, reason: str) -> None:
-    """Send nothing to a webhook any more, and give up what is on its way."""
+    """Disable a webhook, and fail its pending deliveries."""
     webhook.enabled = False
-    given_up = update(Delivery).where(Delivery.webhook_id == webhook.id, Delivery.state.in_(_OPEN))
+    pending = update(Delivery).where(Delivery.webhook_id == webhook.id, Delivery.state.in_(_OPEN))
     failed = DeliveryState.FAILED.value
-    tx.session.execute(given_up.values(state=failed, last_error=reason, due_at=tx.now, finished_at=tx.now))
-
-
-def latest_event(session: Session) -> int:
-    """Id of the latest event; 0 when there is none."""
-    return session.scalar(select(func.max(Event.id))) or 0
+    tx.session.execute(pending.values(state=failed, last_error=reason, due_at=tx.now, finished_at=tx.now))
 
 
 def _due(now: float) -> ColumnElement[bool]:
-    """Deliveries that may be taken: waiting, or held by a dispatcher that went silent."""
+    """The deliveries that may be claimed: pending, or with an expired claim."""
     return and_(Delivery.state.in_(_OPEN), Delivery.due_at <= now)
 
 
 def _sending(now: float) -> ColumnElement[bool]:
-    """Webhooks to which something is being sent."""
+    """The webhooks to which a delivery is being sent."""
     held = select(Delivery.id).where(
         Delivery.webhook_id == Webhook.id, Delivery.state == DeliveryState.SENDING.value, Delivery.due_at > now
     )

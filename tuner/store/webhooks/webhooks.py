@@ -1,6 +1,6 @@
-"""Webhooks: where teams want to be told of their jobs, and what became of what was to be told."""
+"""Webhooks: the receivers of job events, and their deliveries."""
 
-# ruff: noqa: D417 - the transaction that comes first is not the caller's to give
+# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 import uuid
@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import LimitReached, NotFound
-from tuner.jobs.records import EVERYTHING, Visibility
 from tuner.jobs.webhooks import (
     DeliveryRecord,
     DeliveryState,
@@ -20,38 +19,39 @@ from tuner.jobs.webhooks import (
     WebhookFormat,
     WebhookRecord,
 )
-from tuner.people.roles import LOCAL_ACTOR, Actor
+from tuner.people.permissions import EVERYTHING, LOCAL_ACTOR, Actor, Visibility
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Delivery, Webhook
-from tuner.store.db.pages import Page, check_limit, page_of, place_of
-from tuner.store.people.accounts import locked_team
-from tuner.store.webhooks.deliveries import OVER, disable, latest_event
+from tuner.store.db.pages import Page, check_limit, make_page, parse_cursor
+from tuner.store.jobs.events import latest_event_id
+from tuner.store.people.accounts import lock_team
+from tuner.store.webhooks.deliveries import ENDED_STATES, disable
 
 MAX_WEBHOOKS = 50
-"""Of one team, and of the whole service besides."""
+"""Maximum per team, and for the webhooks of the whole service."""
 
 
 class Webhooks(Repository):
-    """Where teams want to be told, and what is on its way to them."""
+    """The webhooks of teams and of the service."""
 
     @writes
     def create(self, tx: Tx, new: NewWebhook, *, by: Actor = LOCAL_ACTOR) -> WebhookRecord:
-        """Add a webhook. It is told what happens from now on.
+        """Create a webhook. It gets the events from now on.
 
         Args:
-            new: What is asked for; without a team, every team's jobs are told of.
-            by: Who adds it.
+            new: The request; without a team, the webhook gets the events of every team.
+            by: The actor.
 
         Raises:
             NotFound: There is no such team.
-            LimitReached: The team has as many webhooks as a team can have.
+            LimitReached: The team has the maximum of webhooks.
         """
         if new.team is not None:
-            locked_team(tx.session, new.team)
-        there = tx.session.scalar(select(func.count()).select_from(Webhook).where(_of_team(new.team))) or 0
-        if there >= MAX_WEBHOOKS:
+            lock_team(tx.session, new.team)
+        existing = tx.session.scalar(select(func.count()).select_from(Webhook).where(_of_team(new.team))) or 0
+        if existing >= MAX_WEBHOOKS:
             of = "the service" if new.team is None else f"team {new.team}"
-            raise LimitReached("webhooks", of=of, value=there + 1, allowed=MAX_WEBHOOKS)
+            raise LimitReached("webhooks", of=of, value=existing + 1, allowed=MAX_WEBHOOKS)
         webhook = Webhook(
             id=str(uuid.uuid4()),
             team=new.team,
@@ -60,18 +60,18 @@ class Webhooks(Repository):
             events=[event.value for event in new.events],
             enabled=True,
             key_version=1,
-            after_event=latest_event(tx.session),
+            after_event=latest_event_id(tx.session),
             created_by=by.user,
             created_at=tx.now,
         )
         tx.session.add(webhook)
-        told = {"host": _host(webhook.url), "format": webhook.format, "events": webhook.events}
-        tx.audit(by, "webhook.create", target=webhook.id, team=webhook.team, **told)
+        details = {"host": _host(webhook.url), "format": webhook.format, "events": webhook.events}
+        tx.audit(by, "webhook.create", target=webhook.id, team=webhook.team, **details)
         return _record(webhook)
 
     @reads
     def list(self, session: Session, *, visibility: Visibility = EVERYTHING) -> tuple[WebhookRecord, ...]:
-        """The webhooks of the teams that may be seen, the oldest first; those of the whole service with everything."""
+        """The webhooks of the visible teams, the oldest first; those of the service only with `EVERYTHING`."""
         query = select(Webhook).order_by(Webhook.created_at, Webhook.id)
         if visibility.teams is not None:
             query = query.where(Webhook.team.in_(visibility.teams))
@@ -91,18 +91,18 @@ class Webhooks(Repository):
 
     @writes
     def change(self, tx: Tx, webhook_id: str, change: WebhookChange, *, by: Actor = LOCAL_ACTOR) -> WebhookRecord:
-        """Change a webhook. What is on its way goes out by its new settings.
+        """Change a webhook. Pending deliveries use the new settings.
 
-        Disabling gives up what is not delivered yet; once enabled again it is told what happens from then on.
+        Disabling fails the pending deliveries; once enabled again the webhook gets the events from then on.
 
         Raises:
             NotFound: There is no such webhook.
         """
         webhook = _lock(tx, webhook_id)
-        told = change.model_dump(mode="json", exclude_none=True)
+        details = change.model_dump(mode="json", exclude_none=True)
         if change.url is not None:
             webhook.url = change.url
-            told["host"] = _host(told.pop("url"))  # the rest of the URL may be a secret
+            details["host"] = _host(details.pop("url"))  # the rest of the URL may be a secret
         if change.format is not None:
             webhook.format = change.format.value
         if change.events is not None:
@@ -111,13 +111,13 @@ class Webhooks(Repository):
             disable(tx, webhook, reason="the webhook was disabled")
         elif change.enabled and not webhook.enabled:
             webhook.enabled = True
-            webhook.after_event = latest_event(tx.session)
-        tx.audit(by, "webhook.change", target=webhook.id, team=webhook.team, **told)
+            webhook.after_event = latest_event_id(tx.session)
+        tx.audit(by, "webhook.change", target=webhook.id, team=webhook.team, **details)
         return _record(webhook)
 
     @writes
     def rotate_key(self, tx: Tx, webhook_id: str, *, by: Actor = LOCAL_ACTOR) -> WebhookRecord:
-        """Have everything that is sent from now on signed with a new key.
+        """Rotate the signing key: later deliveries are signed with the new one.
 
         Raises:
             NotFound: There is no such webhook.
@@ -129,7 +129,7 @@ class Webhooks(Repository):
 
     @writes
     def delete(self, tx: Tx, webhook_id: str, *, by: Actor = LOCAL_ACTOR) -> None:
-        """Remove a webhook, and with it its deliveries.
+        """Delete a webhook with its deliveries.
 
         Raises:
             NotFound: There is no such webhook.
@@ -149,25 +149,25 @@ class Webhooks(Repository):
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[DeliveryRecord]:
-        """What is and was on its way to a webhook, the newest event first.
+        """The deliveries of a webhook, the newest event first.
 
         Args:
             webhook_id: The webhook; one that does not exist has no deliveries.
             state: Only those in this state; all when absent.
-            cursor: ``next_cursor`` of the page before; the first page when absent.
+            cursor: ``next_cursor`` of the previous page; the first page when absent.
             limit: Deliveries on the page, 1 to 500.
 
         Raises:
-            InvalidValue: The limit is out of range, or the cursor is none of ours.
+            InvalidValue: The limit is out of range, or the cursor is invalid.
         """
         check_limit(limit)
         query = select(Delivery).where(Delivery.webhook_id == webhook_id).order_by(Delivery.event_id.desc())
         if state is not None:
             query = query.where(Delivery.state == state.value)
         if cursor is not None:
-            query = query.where(Delivery.event_id < place_of(cursor))
+            query = query.where(Delivery.event_id < parse_cursor(cursor))
         found = session.scalars(query.limit(limit + 1)).all()
-        return page_of(found, limit=limit, record=_delivery_record, place=lambda delivery: delivery.event_id)
+        return make_page(found, limit=limit, record=_delivery_record, key=lambda delivery: delivery.event_id)
 
 
 def _lock(tx: Tx, webhook_id: str) -> Webhook:
@@ -209,7 +209,7 @@ def _delivery_record(delivery: Delivery) -> DeliveryRecord:
         job_id=delivery.body["job"]["id"],
         state=state,
         attempts=delivery.attempts,
-        next_attempt_at=None if delivery.state in OVER else delivery.due_at,
+        next_attempt_at=None if delivery.state in ENDED_STATES else delivery.due_at,
         last_status=delivery.last_status,
         last_error=delivery.last_error,
         created_at=delivery.created_at,

@@ -1,8 +1,8 @@
-"""The tables. Their rows never leave the store: what leaves are the records of `tuner.jobs.records`.
+"""The tables. Rows never leave the store: callers get the records of `tuner.jobs.records`.
 
-Everything carries the prefix ``tuner_``, because Optuna's tables live in the same database. Times are seconds since
-1970 UTC by the database's clock. A row's ``seq`` is its place in the order of arrival; its ``id`` is what the world
-knows it by. A change here needs a migration; a test compares the two.
+All names carry the prefix ``tuner_``, because Optuna's tables are in the same database. Times are seconds since 1970
+UTC by the database's clock. ``seq`` numbers rows in the order of creation; ``id`` is the public identifier. A change
+here needs a migration; a test compares the two.
 """
 
 from tuner.store.db.models.accounting import Account, Pace, Usage

@@ -1,4 +1,4 @@
-"""Tables of device time: what accounts have used, and how fast workloads train."""
+"""Tables of device time: the usage of accounts and the pace of workloads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tuner.store.db.models.base import Base, Name, TeamName
 
 
 class Account(Base):
-    """A user who has submitted for a team: what the shares are counted for."""
+    """A user who has submitted for a team: device time is counted per account."""
 
     __tablename__ = "tuner_accounts"
 
@@ -35,7 +35,7 @@ class Usage(Base):
 
 
 class Pace(Base):
-    """How long updates of a workload take on a kind of device, summed over all runs."""
+    """Updates and device time of a workload on a device model, summed over all runs."""
 
     __tablename__ = "tuner_paces"
 

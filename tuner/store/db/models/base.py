@@ -1,4 +1,4 @@
-"""What every table shares: the base class, the naming of constraints, the types of columns."""
+"""The base class of all tables, the naming of constraints, and shared column types."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sqlalchemy import Enum as EnumType
 from sqlalchemy.orm import DeclarativeBase
 
 PREFIX = "tuner_"
-"""Tables with this prefix are ours; all others in the database are somebody else's."""
+"""Prefix of our tables; all others in the database belong to Optuna or to other programs."""
 
 Id = String(36)
 Name = String(200)
 TeamName = String(100)
-# SQLite numbers rows by itself only in a column of exactly this type.
+# SQLite assigns row numbers only in a column of type INTEGER.
 Sequence = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Base(DeclarativeBase):
-    """Every table of ours."""
+    """Base class of all tables."""
 
     metadata = MetaData(
         naming_convention={
@@ -35,5 +35,5 @@ class Base(DeclarativeBase):
 
 
 def enum_type(enum: type[Enum]) -> EnumType:
-    """A column of an enum's values: plain text, so that a new member needs no migration."""
+    """The column type of an enum: plain text, so that a new member needs no migration."""
     return EnumType(enum, native_enum=False, length=16, values_callable=lambda members: [m.value for m in members])

@@ -34,7 +34,7 @@ class Job(Base):
     owner: Mapped[str] = mapped_column(Name)
     shared: Mapped[bool]
     priority: Mapped[int] = mapped_column(Integer)
-    """The rank of its class."""
+    """The rank of the priority class."""
     workload: Mapped[str] = mapped_column(Name)
     workload_version: Mapped[str] = mapped_column(Name)
     needs_device: Mapped[str] = mapped_column(String(16), server_default="any")
@@ -42,11 +42,11 @@ class Job(Base):
     needs_memory_bytes: Mapped[int | None]
     name: Mapped[str] = mapped_column(Name)
     spec: Mapped[dict[str, Any]]
-    """The truth; team, priority, workload, resources, name and shared stand beside it to be searched by."""
+    """The request. Team, priority, workload, resources, name and shared are copied into columns for queries."""
     origin: Mapped[str | None] = mapped_column(Id)
     idempotency_key: Mapped[str | None] = mapped_column(Name)
     request_digest: Mapped[str | None] = mapped_column(String(64))
-    """SHA-256 of the request as it came, for the idempotency key."""
+    """SHA-256 of the request body, compared when its idempotency key is reused."""
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
@@ -74,7 +74,7 @@ class Trial(Base):
     cohort: Mapped[int] = mapped_column(Integer)
     control: Mapped[str | None] = mapped_column(String(50))
     family: Mapped[str] = mapped_column(String(50))
-    """Of its schedule, to be counted by."""
+    """Of its schedule, copied for counting."""
     state: Mapped[TrialState] = mapped_column(enum_type(TrialState))
     schedule: Mapped[dict[str, Any]]
     options: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
@@ -83,7 +83,7 @@ class Trial(Base):
 
 
 class Report(Base):
-    """The answer of a completed job."""
+    """The report of a completed job."""
 
     __tablename__ = "tuner_reports"
 
@@ -93,7 +93,7 @@ class Report(Base):
 
 
 class Event(Base):
-    """Something that happened to a job; ids rise in the order of commits."""
+    """An event of a job; ids ascend in the order of commits."""
 
     __tablename__ = "tuner_events"
     __table_args__ = (Index(None, "job_id", "id"), {"sqlite_autoincrement": True})

@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tuner.people.roles import Role
+from tuner.people.permissions import Role
 from tuner.store.db.models.base import Base, Id, Name, Sequence, TeamName, enum_type
 
 
 class Team(Base):
-    """A team: its share and its limits."""
+    """A team, with its weight and its limits."""
 
     __tablename__ = "tuner_teams"
 
@@ -22,7 +22,7 @@ class Team(Base):
 
 
 class User(Base):
-    """Somebody who logs in."""
+    """A user who can log in."""
 
     __tablename__ = "tuner_users"
 
@@ -43,7 +43,7 @@ class Membership(Base):
 
 
 class Token(Base):
-    """An API token; of its secret, the digest alone."""
+    """An API token; only the digest of its secret is stored."""
 
     __tablename__ = "tuner_tokens"
     __table_args__ = (Index(None, "user"),)
@@ -62,7 +62,7 @@ class Token(Base):
 
 
 class Audit(Base):
-    """Something that somebody did; ids rise. Never changed, never deleted with what it speaks of."""
+    """An action of a user, in ascending ids. Entries are never changed, nor deleted with their target."""
 
     __tablename__ = "tuner_audit"
     __table_args__ = (Index(None, "team", "id"), {"sqlite_autoincrement": True})

@@ -38,7 +38,7 @@ class Run(Base):
     total_steps: Mapped[int]
     schedule: Mapped[dict[str, Any]]
     prefix_key: Mapped[str | None] = mapped_column(String(16))
-    """Equal for runs that are likely to begin alike."""
+    """Equal for runs that are likely to share a prefix of learning rates."""
     state: Mapped[RunState] = mapped_column(enum_type(RunState))
     reason: Mapped[str]
     attempts: Mapped[int] = mapped_column(Integer)
@@ -46,9 +46,9 @@ class Run(Base):
     lease_token: Mapped[str | None] = mapped_column(Id)
     lease_expires_at: Mapped[float | None]
     accounted_at: Mapped[float | None]
-    """Until when the present lease's device time is counted."""
+    """The time up to which the lease's device time is counted."""
     expected_seconds: Mapped[float | None]
-    """Device time that the present lease is still expected to take: it counts in the shares before it is taken."""
+    """Device time that the lease is still expected to use; the fair share counts it in advance."""
     stop_reason: Mapped[str | None]
     step: Mapped[int]
     updates: Mapped[int]
@@ -87,13 +87,13 @@ class Snapshot(Base):
 
 
 class LogChunk(Base):
-    """A piece of what a run's code printed."""
+    """A chunk of what a run's code printed."""
 
     __tablename__ = "tuner_run_logs"
 
     run_id: Mapped[str] = mapped_column(Id, ForeignKey(Run.id), primary_key=True)
     seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    """From 0; those of a long log's middle are gone."""
+    """Ascends from 0, with gaps: the middle of a long log is dropped."""
     attempt: Mapped[int] = mapped_column(Integer)
     text: Mapped[str]
     at: Mapped[float]

@@ -12,7 +12,7 @@ from tuner.store.db.models.people import Team
 
 
 class Webhook(Base):
-    """Where a team wants to be told of its jobs' events. Its signing key is derived, and stored nowhere."""
+    """A receiver of a team's job events. Its signing key is derived and never stored."""
 
     __tablename__ = "tuner_webhooks"
 
@@ -24,13 +24,13 @@ class Webhook(Base):
     enabled: Mapped[bool]
     key_version: Mapped[int] = mapped_column(Integer)
     after_event: Mapped[int]
-    """Events up to this id have been looked at."""
+    """Events up to this id have been enqueued or skipped."""
     created_by: Mapped[str] = mapped_column(Name)
     created_at: Mapped[float]
 
 
 class Delivery(Base):
-    """One event on its way to one webhook."""
+    """The delivery of one event to one webhook."""
 
     __tablename__ = "tuner_deliveries"
     __table_args__ = (UniqueConstraint("webhook_id", "event_id"), Index(None, "state", "due_at"))
@@ -39,7 +39,7 @@ class Delivery(Base):
     webhook_id: Mapped[str] = mapped_column(Id, ForeignKey(Webhook.id))
     event_id: Mapped[int]
     body: Mapped[dict[str, Any]]
-    """The event, kept until it is delivered, whatever becomes of its job."""
+    """The event, stored here so that it outlives its job."""
     state: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int] = mapped_column(Integer)
     due_at: Mapped[float]

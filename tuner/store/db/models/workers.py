@@ -12,7 +12,7 @@ from tuner.store.db.models.base import Base, Name, TeamName, enum_type
 
 
 class Workload(Base):
-    """What workers have told about a workload, the latest word."""
+    """The latest announcement of a workload by a worker."""
 
     __tablename__ = "tuner_workloads"
 
@@ -23,7 +23,7 @@ class Workload(Base):
 
 
 class Worker(Base):
-    """A worker: at work, killed at it, or gone."""
+    """A worker: running, killed, or shut down."""
 
     __tablename__ = "tuner_workers"
 

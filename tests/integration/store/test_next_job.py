@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.store.builders import STEPS, Bench, announce, offer, take_run
+from tests.integration.store.builders import STEPS, Bench, announce, claim_run, offer
 from tuner.devices import DeviceKind
 from tuner.jobs.records import LeasedRun, StudyLock
 from tuner.jobs.spec import Resources
@@ -149,19 +149,19 @@ class TestNeeds:
     @pytest.mark.parametrize("what", NEEDS)
     def test_a_run_goes_only_to_a_worker_that_has_what_it_needs(self, bench: Bench, store: Store, what: str) -> None:
         bench.ready_job(resources=NEEDS[what])
-        assert take_run(store, offer("w1")) is None
-        assert take_run(store, offer("w1", memory_bytes=16 * 2**30 - 1)) is None
-        assert take_run(store, CAN[what]) is not None
+        assert claim_run(store, offer("w1")) is None
+        assert claim_run(store, offer("w1", memory_bytes=16 * 2**30 - 1)) is None
+        assert claim_run(store, CAN[what]) is not None
 
     def test_a_job_that_asks_for_the_cpu_is_not_trained_on_a_gpu(self, bench: Bench, store: Store) -> None:
         bench.ready_job(resources=Resources(device="cpu"))
-        assert take_run(store, offer("w1", kind=DeviceKind.CUDA)) is None
-        assert take_run(store, offer("w1")) is not None
+        assert claim_run(store, offer("w1", kind=DeviceKind.CUDA)) is None
+        assert claim_run(store, offer("w1")) is not None
 
     def test_what_cannot_be_trained_here_does_not_hide_what_can(self, bench: Bench, store: Store) -> None:
         bench.ready_job(resources=Resources(device="cuda"), priority="high")
         modest = bench.ready_job()
-        found = take_run(store, offer())
+        found = claim_run(store, offer())
         assert found is not None
         assert found.job_id == modest.id
 

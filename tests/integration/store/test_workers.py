@@ -9,9 +9,8 @@ import pytest
 
 from tests.integration.store.builders import Bench, announce
 from tuner.errors import IllegalTransition, NotFound
-from tuner.jobs.records import Visibility
+from tuner.people.permissions import Actor, Visibility
 from tuner.people.records import TeamSettings
-from tuner.people.roles import Actor
 from tuner.store import Store
 
 Sql = Callable[..., list[Any]]

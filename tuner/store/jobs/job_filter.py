@@ -1,4 +1,4 @@
-"""Which jobs a list shows."""
+"""The filter of the job list."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, and_, or_, true
 
-from tuner.jobs.records import Visibility
 from tuner.jobs.states import JobState
 from tuner.store.db.models import Job
 
 
-def visible(visibility: Visibility) -> ColumnElement[bool]:
-    """The jobs that somebody may see."""
-    if visibility.teams is None:
-        return true()
-    return or_(Job.team.in_(sorted(visibility.teams)), Job.shared)
-
-
-def matching(
+def matches_filter(
     *,
     states: Collection[JobState] | None,
     team: str | None,
@@ -26,7 +18,7 @@ def matching(
     owner: str | None,
     text: str | None,
 ) -> ColumnElement[bool]:
-    """The jobs that a filter lets through; a part of it that is absent lets every job through."""
+    """The jobs that match a filter; an absent criterion matches every job."""
     conditions: list[ColumnElement[bool]] = [
         column == wanted
         for column, wanted in ((Job.team, team), (Job.workload, workload), (Job.owner, owner))

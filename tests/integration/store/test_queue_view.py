@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.integration.store.builders import STEPS, Bench, announce, spec
-from tuner.jobs.records import QueueEntry, Visibility
+from tuner.jobs.records import QueueEntry
 from tuner.jobs.spec import Resources
+from tuner.people.permissions import Visibility
 from tuner.people.records import TeamSettings
 from tuner.store import Store
 

@@ -16,14 +16,14 @@ from tuner.search.configuration import Configuration
 from tuner.search.decision.rungs import rung_schedule, rung_steps
 from tuner.search.stage_tree import likely_branch_points
 from tuner.store import Store
-from tuner.store.queue.shared_prefixes import LOOKED_AT
+from tuner.store.queue.shared_prefixes import MAX_SIBLING_RUNS
 
 HOLD = Schedule(peak_lr=0.1, family=Constant(), warmup=Warmup(shape="linear", updates=5))
 COOLDOWN = Schedule(peak_lr=0.1, family=Wsd(cooldown=0.5), warmup=Warmup(shape="linear", updates=5))
 SEARCH_SEED = 0
 
 
-def take(store: Store, *, prefix_key: str | None = None, worker: str = "w1") -> LeasedRun:
+def claim(store: Store, *, prefix_key: str | None = None, worker: str = "w1") -> LeasedRun:
     found = store.queue.claim(offer(worker), lease_seconds=60.0, lock_seconds=60.0, prefix_key=prefix_key)
     assert isinstance(found, LeasedRun)
     return found
@@ -50,7 +50,7 @@ def started(bench: Bench, *runs: dict) -> str:
 class TestRelatives:
     def test_they_are_the_runs_in_the_queue_with_the_same_seed(self, bench: Bench, store: Store) -> None:
         started(bench, {"schedule": HOLD}, {"schedule": COOLDOWN}, {"schedule": schedule(), "seed": 8})
-        lease = take(store)
+        lease = claim(store)
         found = store.queue.sibling_runs(lease)
         assert [(one.schedule, one.total_steps) for one in found] == [(COOLDOWN, STEPS)]
         kept = branch_points_of(lease, sibling_runs=found)
@@ -65,7 +65,7 @@ class TestRelatives:
             configuration = Configuration(schedule=one, options=(("width", width),))
             bench.add_trial(lock, number, run=new_run(schedule=one, **search_run), configuration=configuration)
         store.planning.release(lock, again=False)
-        lease = take(store)
+        lease = claim(store)
         assert (lease.schedule, lease.options) == (HOLD, {"width": 8})
         found = store.queue.sibling_runs(lease)
         assert {(one.schedule.family.name, one.total_steps) for one in found} == {
@@ -76,8 +76,8 @@ class TestRelatives:
 
     def test_a_run_that_another_worker_has_is_none(self, bench: Bench, store: Store) -> None:
         started(bench, {"schedule": HOLD}, {"schedule": COOLDOWN})
-        take(store, worker="w2")
-        assert store.queue.sibling_runs(take(store)) == ()
+        claim(store, worker="w2")
+        assert store.queue.sibling_runs(claim(store)) == ()
 
     def test_on_the_searchs_seed_they_are_the_rungs_to_come_as_well(self, bench: Bench, store: Store) -> None:
         job_id = started(
@@ -86,11 +86,11 @@ class TestRelatives:
             {"schedule": COOLDOWN, "seed": SEARCH_SEED, "total_steps": 100},
             {"schedule": COOLDOWN, "seed": SEARCH_SEED, "total_steps": 100},
         )
-        take(store)
+        claim(store)
         lock = planning(bench, job_id)
         store.planning.close_trial(lock, number=2, state=TrialState.PRUNED, reason="it lost")
         store.planning.release(lock, again=False)
-        lease = take(store)
+        lease = claim(store)
         settings = store.jobs.get(job_id).spec.search
         assert rung_steps(settings) == (100, 300, 900)
         found = store.queue.sibling_runs(lease)
@@ -102,9 +102,9 @@ class TestRelatives:
         assert [(one.schedule, one.total_steps) for one in found] == expected
 
     def test_only_so_many_are_looked_at(self, bench: Bench, store: Store) -> None:
-        started(bench, *[{"schedule": schedule(0.001 * number)} for number in range(1, LOOKED_AT + 10)])
-        found = store.queue.sibling_runs(take(store))
-        assert [one.schedule.peak_lr for one in found] == [0.001 * number for number in range(2, LOOKED_AT + 2)]
+        started(bench, *[{"schedule": schedule(0.001 * number)} for number in range(1, MAX_SIBLING_RUNS + 10)])
+        found = store.queue.sibling_runs(claim(store))
+        assert [one.schedule.peak_lr for one in found] == [0.001 * number for number in range(2, MAX_SIBLING_RUNS + 2)]
 
 
 class TestPreference:
@@ -112,25 +112,25 @@ class TestPreference:
         started(
             bench, {"schedule": schedule()}, {"schedule": HOLD}, {"schedule": schedule(0.2)}, {"schedule": COOLDOWN}
         )
-        first = take(store, worker="w2")
-        second = take(store)
+        first = claim(store, worker="w2")
+        second = claim(store)
         assert [first.schedule, second.schedule] == [schedule(), HOLD]
-        third = take(store, prefix_key=second.prefix_key)
+        third = claim(store, prefix_key=second.prefix_key)
         assert third.schedule == COOLDOWN
-        assert take(store, prefix_key=third.prefix_key).schedule == schedule(0.2)
+        assert claim(store, prefix_key=third.prefix_key).schedule == schedule(0.2)
 
     def test_a_run_planned_before_there_were_trunks_is_taken_in_its_turn(self, bench: Bench, store: Store, sql) -> None:
         started(bench, {"schedule": HOLD}, {"schedule": schedule()}, {"schedule": COOLDOWN})
         sql("UPDATE tuner_runs SET prefix_key = NULL WHERE trial_number < 2")
-        lease = take(store)
+        lease = claim(store)
         assert (lease.prefix_key, lease.schedule) == (None, HOLD)
-        assert take(store).schedule == schedule()
+        assert claim(store).schedule == schedule()
 
     def test_another_job_of_the_same_trunk_does_not_come_before_its_turn(self, bench: Bench, store: Store) -> None:
         started(bench, {"schedule": HOLD}, {"schedule": schedule()})
-        lease = take(store)
+        lease = claim(store)
         other = bench.ready_job(runs=1)
-        assert take(store, prefix_key=lease.prefix_key).job_id == lease.job_id != other.id
+        assert claim(store, prefix_key=lease.prefix_key).job_id == lease.job_id != other.id
 
 
 class TestAccount:
@@ -157,7 +157,7 @@ class TestAccount:
         self, bench: Bench, store: Store
     ) -> None:
         job_id = started(bench, {"kind": RunKind.AUDIT, "rung": 2, "total_steps": 900})
-        lease = take(store)
+        lease = claim(store)
         store.leases.finish(lease, loss=0.5, step=900, updates=900)
         assert store.runs.get(lease.run_id).state is RunState.SUCCEEDED
         state = study_state(store.planning.load(job_id))

@@ -193,7 +193,7 @@ def test_while_the_database_is_away_only_that_is_told_and_nothing_is_lost(
         raise DatabaseUnavailable("connection refused")
 
     with monkeypatch.context() as patched, structlog.testing.capture_logs():
-        patched.setattr(store.metrics, "now", away)
+        patched.setattr(store.metrics, "gauges", away)
         assert scrape() == {"tuner_database_up": {by(): 0}}
     told = scrape()
     assert told["tuner_database_up"] == {by(): 1}
