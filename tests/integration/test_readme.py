@@ -30,7 +30,7 @@ def block_with(text: str, *, language: str) -> str:
 def service(tmp_path_factory):
     """The service and a worker, as `tuner up` runs them."""
     stack = Stack(data_dir=tmp_path_factory.mktemp("readme"), port=free_port("127.0.0.1"), devices=("cpu",))
-    with running(stack, tell=lambda line: None):
+    with running(stack, say=lambda line: None):
         wait = [str(BIN / "tuner"), "workloads", "--json"]
         environment = {**os.environ, "TUNER_URL": stack.url, "PATH": f"{BIN}:{os.environ['PATH']}"}
         script = f"until {' '.join(wait)} | grep -q digits-mlp; do :; done"

@@ -1,4 +1,4 @@
-"""``tuner demo``: the whole way of a job on this machine, from nothing to the answer."""
+"""``tuner demo``: run service, worker and one job on this machine, and show the report."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ T = TypeVar("T")
 
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.2
-_IMPATIENT = RestartPolicy(deaths_in_a_row=5)  # somebody sits and watches
+_IMPATIENT = RestartPolicy(deaths_in_a_row=5)  # a person waits for the result
 _UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 
 
 def demo(
-    workload: Annotated[str, typer.Option("--workload", metavar="NAME", help="What to tune.")] = "digits-mlp",
+    workload: Annotated[str, typer.Option("--workload", metavar="NAME", help="The workload to tune.")] = "digits-mlp",
     total_steps: Annotated[
         int | None,
         typer.Option(
@@ -43,9 +43,9 @@ def demo(
             help="Length of a full training run; the workload's own when absent.",
         ),
     ] = None,
-    trials: Annotated[int, typer.Option("--trials", help="Schedules to try, the controls included.")] = 16,
+    trials: Annotated[int, typer.Option("--trials", help="Number of schedules to try, including the controls.")] = 16,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the search and of its runs.")] = 0,
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the files of the answer.")] = Path(
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the files of the report.")] = Path(
         "demo-output"
     ),
     data_dir: Annotated[
@@ -54,15 +54,15 @@ def demo(
             "--data-dir",
             metavar="DIR",
             show_default=False,
-            help="Folder for database, snapshots and logs; a new one under --output when absent. With the folder of a "
-            "demo that was cut off, its job goes on.",
+            help="Folder for database, snapshots and logs; a new one under --output when absent. With the folder of an "
+            "interrupted demo, its job continues.",
         ),
     ] = None,
 ) -> None:
-    """Tune a schedule on real data: service, worker, job, live progress, answer.
+    """Tune a schedule on real data: service, worker, job, live progress, report.
 
-    Everything runs on this machine and is stopped at the end. Any of the processes may be killed meanwhile: it is
-    started again, and the answer is the same.
+    Everything runs on this machine and is stopped at the end. A process that is killed meanwhile is restarted, and the
+    report is the same.
     """
     from tuner.cli.jobs.jobs import show_report, write_files
     from tuner.jobs.admission.admit import read_request
@@ -72,66 +72,66 @@ def demo(
     stack = Stack(data_dir=folder, host=_HOST, port=free_port(_HOST), auth="off")
     search = {"trials": trials, "seed": seed} | ({} if total_steps is None else {"total_steps": total_steps})
     request = {"workload": workload, "name": "demo", "search": search}
-    read_request(request)  # refused before anything starts; whether the workload is offered, only the worker knows
+    read_request(request)  # refuses bad values before anything starts; the worker alone knows which workloads exist
     interrupt_on_termination()
     try:
-        answer = _tune(stack, request=request)
+        report = _tune(stack, request=request)
     except KeyboardInterrupt:
-        say(f"Stopped. `tuner demo --data-dir {folder}` goes on where this one stopped.")
+        say(f"Stopped. `tuner demo --data-dir {folder}` continues the job.")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    show_report(answer)
-    write_files(answer, folder=output)
+    show_report(report)
+    write_files(report, folder=output)
 
 
 def _tune(stack: Stack, *, request: dict[str, Any]) -> Report:
-    """Bring everything up, see one job through, and take everything down.
+    """Start the stack, run one job to its end, and stop the stack.
 
     Raises:
         typer.Exit: The job was not completed.
     """
     from tuner.cli.jobs.follow import follow
-    from tuner.cli.jobs.watch import on_screen
+    from tuner.cli.jobs.watch import open_display
     from tuner.client import Client
 
     with (
-        on_screen() as (view, tell),
-        running(stack, tell=tell, policy=_IMPATIENT) as supervisor,
+        open_display() as (display, say_line),
+        running(stack, say=say_line, policy=_IMPATIENT) as supervisor,
         Client(stack.url) as client,
     ):
-        patiently = _Patience(supervisor)
-        job_id = patiently(lambda: _unfinished(client))
+        retried = _Retry(supervisor)
+        job_id = retried(lambda: _unfinished(client))
         if job_id is None:
-            tell("Waiting for the worker to load torch and its workloads ...")
-            while not patiently(lambda: is_offered(client, workload=request["workload"])):
+            say_line("Waiting for the worker to load torch and its workloads ...")
+            while not retried(lambda: is_offered(client, workload=request["workload"])):
                 time.sleep(_POLL_SECONDS)
             key = str(uuid.uuid4())
-            job_id = patiently(lambda: client.submit(request, idempotency_key=key)).id
-            tell(f"Submitted job {job_id} to {stack.url}.")
+            job_id = retried(lambda: client.submit(request, idempotency_key=key)).id
+            say_line(f"Submitted job {job_id} to {stack.url}.")
         else:
-            tell(f"Going on with job {job_id}.")
-        job = patiently(lambda: follow(stack.url, job_id=job_id, view=view, check=supervisor.check))
+            say_line(f"Continuing job {job_id}.")
+        job = retried(lambda: follow(stack.url, job_id=job_id, display=display, check=supervisor.check))
         if job.state is JobState.COMPLETED:
-            return patiently(lambda: client.report(job_id))
+            return retried(lambda: client.report(job_id))
     reason = job.error or "no reason was given"
     say(f"The job is {job.state.value}: {reason}. The logs are in {stack.log_dir}.")
     raise typer.Exit(ExitCode.JOB_NOT_COMPLETED)
 
 
-class _Patience:
-    """Asks the service again while it is being restarted, for as long as the supervisor has not given it up."""
+class _Retry:
+    """Repeats a call while the service restarts, until the supervisor gives it up."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
 
-    def __call__(self, ask: Callable[[], T]) -> T:
-        from tuner.cli.jobs.follow import is_passing
+    def __call__(self, call: Callable[[], T]) -> T:
+        from tuner.cli.jobs.follow import is_transient
 
         while True:
             self._supervisor.check()
             try:
-                return ask()
+                return call()
             except TunerError as error:
-                if not is_passing(error):
+                if not is_transient(error):
                     raise
                 time.sleep(_POLL_SECONDS)
 
@@ -144,7 +144,7 @@ def is_offered(client: Client, *, workload: str) -> bool:
     """Whether a job on the workload can be submitted.
 
     Raises:
-        InvalidValue: The worker has come up, and does not offer it.
+        InvalidValue: The worker has started and does not offer it.
     """
     offered = [info.name for info in client.workloads()]
     if offered and workload not in offered:

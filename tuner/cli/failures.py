@@ -1,4 +1,4 @@
-"""What the commands' exit codes mean, and how an error becomes one helpful line."""
+"""The exit codes of the commands, and the line that an error becomes."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ _SERVER_ERRORS = 500
 
 
 class ExitCode(IntEnum):
-    """How a command ended; `docs/cli.md` lists them."""
+    """How a command ended; see `docs/cli.md`."""
 
     OK = 0
     JOB_NOT_COMPLETED = 1
-    """The job that was waited for failed or was cancelled."""
+    """The followed job failed or was cancelled."""
     RULE_BROKEN = 1
     """A checked workload breaks its contract."""
     REFUSED = 2
     """The command line is wrong, or the service refused what it was asked."""
     UNREACHABLE = 3
-    """No service answers at the address, or it cannot do its work."""
+    """No service responds at the address, or it cannot work."""
     GIVEN_UP = 4
-    """The service or a worker would not stay up."""
+    """The service or a worker died again and again."""
     BUG = 70
-    """Something that Schedule Tuner has no name for."""
+    """An unexpected error."""
     INTERRUPTED = 130
     """Ctrl-C."""
-    NOBODY_READS = 141
-    """What reads the output has ended, as in ``tuner jobs | head``; the code that SIGPIPE leaves in a shell."""
+    PIPE_CLOSED = 141
+    """The reader of the output has ended, as in ``tuner jobs | head``; the code of SIGPIPE in a shell."""
 
 
 def explain(error: Exception) -> tuple[str, ExitCode]:
-    """The line that people are shown for an error, and the exit code.
+    """The line that is shown for an error, and the exit code.
 
     Args:
-        error: What a command raised.
+        error: The error that a command raised.
     """
     from tuner.cli.stack.supervisor import ChildGivenUp
 
@@ -54,11 +54,11 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
     return f"{error!r}. This is a bug; `tuner --debug ...` shows where", ExitCode.BUG
 
 
-def in_our_words(refused: typer.BadParameter) -> str:
-    """What is wrong with an option's value: what is allowed and what was given, where the parser left the value out.
+def describe_bad_parameter(refused: typer.BadParameter) -> str:
+    """Why an option's value was refused: what is allowed, and the value, which the parser leaves out.
 
     Args:
-        refused: The parser's refusal; pydantic's, where there is one, is its cause.
+        refused: The parser's error; its cause is pydantic's, where there is one.
     """
     from pydantic import ValidationError
 
@@ -67,7 +67,7 @@ def in_our_words(refused: typer.BadParameter) -> str:
     if not isinstance(refused.__cause__, ValidationError):
         return refused.message
     errors = refused.__cause__.errors()
-    if errors[0]["type"] == "value_error":  # a choice: the parser's own words tell value and choices
+    if errors[0]["type"] == "value_error":  # a choice: the parser's message has value and choices
         return str(errors[0]["ctx"]["error"]).rstrip(".")
     return refusal_text("it", value=errors[0]["input"], allowed=allowed_by(errors[0]))
 

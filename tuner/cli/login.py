@@ -1,4 +1,4 @@
-"""``tuner login``, ``tuner logout``, ``tuner whoami``: who the services take one for."""
+"""``tuner login``, ``tuner logout``, ``tuner whoami``: store a token, forget it, show the current user."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from tuner.cli.options import CURRENT_URL, Address, AsJson, Url
 from tuner.cli.output import say, show, show_json
+from tuner.cli.request import request
 from tuner.errors import InvalidValue
 from tuner.loopback import is_loopback
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def login(url: Address = CURRENT_URL) -> None:
-    """Store a token for a service, and use that service from now on.
+    """Log in to a service: store a token, and use that service from now on.
 
-    The token is asked for, and not shown; where there is no terminal, it is read from standard input. It is kept in a
-    file that nobody else may read: `tuner/profiles.json` in the configuration folder.
+    The command prompts for the token; where standard input is no terminal, it reads the token from there. The token is
+    stored in a file that only you may read: `tuner/profiles.json` in the configuration folder.
     """
     from tuner.client import Client, NotLoggedIn, Profiles
 
@@ -38,19 +39,21 @@ def login(url: Address = CURRENT_URL) -> None:
             return
     parts = urlsplit(address)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        say("Without https the token can be read on the way: take the https address of the service, if it has one.")
-    token = _asked_for()
+        say("Without https others can read the token on its way: use the https address of the service, if it has one.")
+    token = _read_token()
     with Client(address, token=token) as client:
         me = client.people.me()
     Profiles.default().store(address, token=token)
-    say(f"You are {_in_words(me)} at {address}. Commands without --url go there from now on.")
+    say(f"You are {_describe(me)} at {address}. Commands without --url use this service from now on.")
 
 
 def logout(
     url: Address = CURRENT_URL,
-    revoke: Annotated[bool, typer.Option("--revoke", help="Have the service refuse the token from now on.")] = False,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Revoke the token, too: the service refuses it from now on.")
+    ] = False,
 ) -> None:
-    """Forget the token of a service."""
+    """Log out: delete the stored token of a service."""
     from tuner.client import Client, Profiles
 
     with Client.from_profile(url) as client:
@@ -66,32 +69,31 @@ def logout(
             if me.token_id is not None:
                 client.people.revoke_token(me.token_id)
     profiles.forget(address)
-    say(f"The token for {address} is {'revoked and ' if revoke else ''}forgotten.")
+    say(f"The token for {address} is {'revoked and ' if revoke else ''}deleted.")
 
 
 def whoami(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Say who the service takes you for, and what you may do."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        me, address = client.people.me(), client.url
+    """Show the user and role that you have at the service."""
+    me, address = request(lambda client: (client.people.me(), client.url), url=url)
     if as_json:
         show_json(me)
     else:
-        show(f"{_in_words(me)} at {address}")
+        show(f"{_describe(me)} at {address}")
 
 
-def _asked_for() -> str:
-    """The token that somebody types or pipes.
+def _read_token() -> str:
+    """The token from the prompt or from standard input.
 
     Raises:
-        InvalidValue: There is none.
+        InvalidValue: It is empty, or no token.
     """
     token = (getpass.getpass("Token: ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
     if not (token and token.isascii() and token.isprintable()):
-        raise InvalidValue("the token", allowed="given: it begins with stt_", hint="Admins make tokens")
+        raise InvalidValue(
+            "the token", allowed="given: it begins with stt_", hint="An admin of your team creates tokens"
+        )
     return token
 
 
-def _in_words(me: Me) -> str:
+def _describe(me: Me) -> str:
     return f"{me.user}, {me.role.value} {'of the whole service' if me.team is None else f'in team {me.team}'}"

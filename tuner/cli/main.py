@@ -1,4 +1,4 @@
-"""The command ``tuner``. Start-up is quick because every command imports what it needs when it runs."""
+"""The command ``tuner``. It starts quickly because every command imports its dependencies when it runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from tuner.cli import admin, demo, login, workload, workloads
 from tuner.cli.admin import database, webhook, workers
-from tuner.cli.failures import ExitCode, explain, in_our_words
+from tuner.cli.failures import ExitCode, describe_bad_parameter, explain
 from tuner.cli.jobs import control, inspect, jobs, queue, submit, watch
 from tuner.cli.output import say, show
 from tuner.cli.schedule import commands as schedule
@@ -20,26 +20,26 @@ from tuner.cli.stack import up
 
 
 class _Commands(TyperGroup):
-    """Turns what a command raises into one line and an exit code."""
+    """Turns an error of a command into one line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # while a closed pipe can still be answered for
+            sys.stdout.flush()  # a closed pipe must raise here, not at the end of the process
             return result
         except typer.BadParameter as refused:
-            refused.message = in_our_words(refused)
+            refused.message = describe_bad_parameter(refused)
             raise
         except (typer.TyperException, typer.Exit, typer.Abort):
             raise
         except SystemExit as end:
-            if isinstance(end.__context__, BrokenPipeError):  # rich has met the closed pipe, and ends with 1
-                raise typer.Exit(ExitCode.NOBODY_READS) from end
+            if isinstance(end.__context__, BrokenPipeError):  # rich found the closed pipe, and exits with 1
+                raise typer.Exit(ExitCode.PIPE_CLOSED) from end
             raise
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 _drop_output()
-                raise typer.Exit(ExitCode.NOBODY_READS) from error
+                raise typer.Exit(ExitCode.PIPE_CLOSED) from error
             if ctx.params.get("debug"):
                 raise
             line, code = explain(error)
@@ -58,7 +58,7 @@ app = typer.Typer(
 
 
 def _drop_output() -> None:
-    """Send what is still to be printed nowhere, so that the end of the process does not trip over it again."""
+    """Discard the rest of the output, so that the final flush does not raise again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they read the same everywhere."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8642
 DEFAULT_URL = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
 CURRENT_URL = ""
-"""The service that was logged in to last; one on this machine when there is none."""
+"""The service of the last login; one on this machine when there is none."""
 DEFAULT_DATA_DIR = Path("tuner-data")
 
 
-def _address(parameter: typer.CallbackParam, text: str) -> str:
-    """The address of the service as given; empty stands for the current one.
+def _check_address(parameter: typer.CallbackParam, text: str) -> str:
+    """Check the address of the service; empty means the current one.
 
     Raises:
-        InvalidValue: It is no address at all.
+        InvalidValue: It is no address.
     """
     if text == CURRENT_URL:
         return text
@@ -37,11 +37,11 @@ def _address(parameter: typer.CallbackParam, text: str) -> str:
     return text
 
 
-def _providers(texts: list[str] | None) -> list[str] | None:
-    """The workloads as given, each of them ``module:Class``, or a ``.toml`` file that describes a command.
+def _check_providers(texts: list[str] | None) -> list[str] | None:
+    """Check that each workload is ``module:Class``, or a ``.toml`` file that describes a command.
 
     Raises:
-        InvalidValue: One is neither. Whether the class exists, only the worker's runner finds out.
+        InvalidValue: One is neither. The worker's runner checks whether the class exists.
     """
     for text in texts or ():
         check_provider(text, field="--workload")
@@ -49,7 +49,7 @@ def _providers(texts: list[str] | None) -> list[str] | None:
 
 
 def check_provider(text: str, *, field: str) -> None:
-    """Refuse what cannot name a workload.
+    """Check that a text can name a workload.
 
     Raises:
         InvalidValue: It is neither ``module:Class`` nor an existing ``.toml`` file.
@@ -70,7 +70,7 @@ Url = Annotated[
         "--url",
         envvar="TUNER_URL",
         metavar="URL",
-        callback=_address,
+        callback=_check_address,
         show_default=f"that of the last `tuner login`, else {DEFAULT_URL}",
         help="Address of the service.",
     ),
@@ -80,17 +80,17 @@ Address = Annotated[
     typer.Argument(
         metavar="[URL]",
         envvar="TUNER_URL",
-        callback=_address,
+        callback=_check_address,
         show_default=False,
         help="Address of the service; that of the last `tuner login`, else one on this machine, when absent.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job, the start of it, or `latest`.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether it is meant.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of entries.")]
 RoleName = Literal["viewer", "submitter", "admin"]
-"""As `tuner.people.permissions.Role`, which takes too long to import for a help text."""
+"""`tuner.people.permissions.Role`, spelled out: its import takes too long for a help text."""
 DataDir = Annotated[
     Path,
     typer.Option(
@@ -107,14 +107,14 @@ DatabaseUrl = Annotated[
         help="sqlite:///file or postgresql://...; a SQLite file in the data folder when absent.",
     ),
 ]
-Host = Annotated[str, typer.Option("--host", envvar="TUNER_HOST", metavar="ADDRESS", help="Address to listen at.")]
-Port = Annotated[int, typer.Option("--port", envvar="TUNER_PORT", min=0, max=65535, help="Port to listen at.")]
+Host = Annotated[str, typer.Option("--host", envvar="TUNER_HOST", metavar="ADDRESS", help="Address to listen on.")]
+Port = Annotated[int, typer.Option("--port", envvar="TUNER_PORT", min=0, max=65535, help="Port to listen on.")]
 Auth = Annotated[
     Literal["auto", "on", "off"],
     typer.Option(
         "--auth",
         envvar="TUNER_AUTH",
-        help="Whether people log in; auto: everywhere but on a loopback address with SQLite. off: loopback only.",
+        help="Whether a login is required; auto: except on a loopback address with SQLite. off: loopback only.",
     ),
 ]
 PublicUrl = Annotated[
@@ -124,7 +124,7 @@ PublicUrl = Annotated[
         envvar="TUNER_PUBLIC_URL",
         metavar="URL",
         show_default=False,
-        help="Where people reach the service, when a proxy stands before it: https://tuner.example.org.",
+        help="Address of the proxy in front of the service: https://tuner.example.org.",
     ),
 ]
 AllowedHosts = Annotated[
@@ -133,7 +133,7 @@ AllowedHosts = Annotated[
         "--allowed-host",
         metavar="NAME",
         show_default=False,
-        help="A further name under which others reach the service (TUNER_ALLOWED_HOSTS, with commas). Repeatable.",
+        help="A further host name of the service (TUNER_ALLOWED_HOSTS, with commas). Repeatable.",
     ),
 ]
 Workloads = Annotated[
@@ -141,7 +141,7 @@ Workloads = Annotated[
     typer.Option(
         "--workload",
         metavar="MODULE:CLASS",
-        callback=_providers,
+        callback=_check_providers,
         show_default=False,
         help="Offer a workload of your own: module:Class, or a .toml file that describes a command. Repeatable.",
     ),

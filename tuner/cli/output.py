@@ -1,4 +1,4 @@
-"""Where output goes: what was asked for to standard output, everything said about it to standard error."""
+"""Output: results go to standard output, messages about them to standard error."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tuner.errors import InvalidValue
 
 
 def say(message: str) -> None:
-    """Tell people something, on standard error."""
+    """Print a message on standard error."""
     typer.echo(message, err=True)
 
 
 def show(text: str) -> None:
-    """Print what was asked for, on standard output."""
+    """Print a part of the result on standard output."""
     typer.echo(text)
 
 
@@ -44,40 +44,40 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         show("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
 
 
-def moment(seconds: float | None) -> str:
-    """A time in seconds since 1970 UTC as people read it; empty for none."""
+def format_time(seconds: float | None) -> str:
+    """A time in seconds since 1970 as a UTC date and time; empty for ``None``."""
     return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
 
 
-def hours(seconds: float) -> str:
+def format_device_time(seconds: float) -> str:
     """Device time in hours, ``"12.3 h"``, and below one in its largest unit: ``"42 s"``, ``"3 min"``."""
-    return ago(seconds) if seconds < 3_600 else f"{seconds / 3_600:,.1f} h"
+    return format_span(seconds) if seconds < 3_600 else f"{seconds / 3_600:,.1f} h"
 
 
 def confirm_action(question: str, *, yes: bool) -> None:
-    """Ask whether something is meant that cannot be undone.
+    """Ask for confirmation of an action that cannot be undone.
 
     Args:
         question: What would happen.
-        yes: Whether it was said on the command line already.
+        yes: Whether the command line has confirmed it.
 
     Raises:
-        InvalidValue: Nobody can be asked.
-        typer.Abort: It is not meant.
+        InvalidValue: Standard input is no terminal.
+        typer.Abort: The person declines.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InvalidValue("--yes", allowed="given where nobody can be asked", hint=question)
+        raise InvalidValue("--yes", allowed="given where standard input is no terminal", hint=question)
     typer.confirm(question, abort=True, err=True)
 
 
 def is_tty() -> bool:
-    """Whether a person watches standard output on a terminal that can redraw."""
+    """Whether standard output is a terminal that can redraw."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def ago(seconds: float) -> str:
+def format_span(seconds: float) -> str:
     """A time span in its largest unit: ``"42 s"``, ``"3 min"``, ``"5 h"``, ``"2 d"``."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:

@@ -1,4 +1,4 @@
-"""Reads values that people gave on the command line: ``NAME=VALUE`` and JSON documents."""
+"""Parses values of the command line: ``NAME=VALUE``, ranges, numbers and JSON documents."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 from tuner.errors import InvalidValue
 
 
-def assignments(texts: Sequence[str], *, option: str) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` texts.
+def parse_assignments(texts: Sequence[str], *, option: str) -> dict[str, Any]:
+    """Parse ``NAME=VALUE`` texts.
 
-    A value that reads as JSON is that (``0.1``, ``true``, ``null``, ``[3, 5]``); anything else is a text.
+    A value that is valid JSON is parsed as such (``0.1``, ``true``, ``null``, ``[3, 5]``); any other is text.
 
     Args:
-        texts: As given.
-        option: The option they were given to, for the message: ``"--option"``.
+        texts: The texts.
+        option: The name of the option, for the message: ``"--option"``.
 
     Raises:
-        InvalidValue: One has no ``=`` or no name, or a name is given twice.
+        InvalidValue: A text has no ``=`` or no name, or a name occurs twice.
     """
     return {name: _json_or_text(value) for name, value in _by_name(texts, option=option)}
 
@@ -33,25 +33,25 @@ def _by_name(texts: Sequence[str], *, option: str) -> Iterator[tuple[str, str]]:
         if not (name and equals):
             raise InvalidValue(option, value=text, allowed="NAME=VALUE")
         if name in seen:
-            raise InvalidValue(option, value=text, allowed=f"given once per name; {name} is there twice")
+            raise InvalidValue(option, value=text, allowed=f"given once per name; {name} occurs twice")
         seen.add(name)
         yield name, value
 
 
-def ranges(texts: Sequence[str], *, option: str) -> dict[str, dict[str, Any]]:
-    """Read where options are searched: ``NAME=LOW..HIGH``, ``NAME=LOW..HIGH:log`` or ``NAME=ONE,OTHER``.
+def parse_ranges(texts: Sequence[str], *, option: str) -> dict[str, dict[str, Any]]:
+    """Parse the ranges of searched options: ``NAME=LOW..HIGH``, ``NAME=LOW..HIGH:log`` or ``NAME=ONE,OTHER``.
 
-    A range is one of whole numbers where both of its ends are written as such. A choice is read as in `assignments`.
+    A range holds whole numbers when both of its ends are whole. Choices are parsed as in `parse_assignments`.
 
     Args:
-        texts: As given.
-        option: The option they were given to, for the message.
+        texts: The texts.
+        option: The name of the option, for the message.
 
     Returns:
-        By name, the range as a request has it.
+        By name, the range as the API takes it.
 
     Raises:
-        InvalidValue: One is none of these, or a name is given twice.
+        InvalidValue: A text has none of these forms, or a name occurs twice.
     """
     return {name: _range(value, name=name, option=option) for name, value in _by_name(texts, option=option)}
 
@@ -78,19 +78,19 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def amounts(texts: Mapping[str, str | None]) -> dict[str, float | None]:
-    """Read numbers that may be lifted: ``none`` becomes ``None``. What was not given is left out.
+def parse_limits(texts: Mapping[str, str | None]) -> dict[str, float | None]:
+    """Parse limits: a number, or ``none`` for no limit, which becomes ``None``. Absent ones are left out.
 
     Args:
-        texts: As given, by the name of the field; its option has dashes instead of underscores.
+        texts: By the name of the field; its option has dashes instead of underscores.
 
     Raises:
-        InvalidValue: One is neither a number nor ``none``.
+        InvalidValue: A text is neither a number nor ``none``.
     """
-    return {name: _amount(text, name=name) for name, text in texts.items() if text is not None}
+    return {name: _limit(text, name=name) for name, text in texts.items() if text is not None}
 
 
-def _amount(text: str, *, name: str) -> float | None:
+def _limit(text: str, *, name: str) -> float | None:
     if text.lower() == "none":
         return None
     try:
@@ -101,18 +101,18 @@ def _amount(text: str, *, name: str) -> float | None:
         return float(text)
     except ValueError:
         option = f"--{name.replace('_', '-')}"
-        raise InvalidValue(option, value=text, allowed="a number, or none to lift it") from None
+        raise InvalidValue(option, value=text, allowed="a number, or none for no limit") from None
 
 
-def document(source: str, *, option: str) -> dict[str, Any]:
+def read_document(source: str, *, option: str) -> dict[str, Any]:
     """Read a JSON object from a file, or from standard input for ``-``.
 
     Args:
         source: The path, or ``-``.
-        option: The option it was given to, for the message.
+        option: The name of the option, for the message.
 
     Raises:
-        InvalidValue: It cannot be read, or is no JSON object.
+        InvalidValue: The file cannot be read, or holds no JSON object.
     """
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")

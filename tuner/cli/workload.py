@@ -14,7 +14,7 @@ import typer
 from tuner.cli.failures import ExitCode
 from tuner.cli.options import AsJson, check_provider
 from tuner.cli.output import say, show, show_json, show_table
-from tuner.cli.parsing import assignments
+from tuner.cli.parsing import parse_assignments
 from tuner.errors import InvalidValue, TunerError, WorkloadError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def check(
 ) -> None:
     """Try a workload for a few updates, and say which rules of the contract it keeps; 1 when one is broken."""
     check_provider(workload, field="WORKLOAD")
-    options = assignments(option or (), option="--option")
+    options = parse_assignments(option or (), option="--option")
     try:
         with _output_to_stderr():  # what the training code prints is not what was asked for
             reports = _checked(workload, options=options, device=device, steps=steps)

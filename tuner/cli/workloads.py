@@ -1,4 +1,4 @@
-"""``tuner workloads``: what can be tuned."""
+"""``tuner workloads``: list the workloads that the workers offer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show, show_json, show_table
+from tuner.cli.request import request
 from tuner.errors import NotFound
 
 if TYPE_CHECKING:
@@ -18,22 +19,19 @@ NO_WORKER = "No worker is alive: start one with `tuner worker`."
 
 
 def has_worker(client: Client) -> bool:
-    """Whether any worker is alive; without one, jobs wait."""
+    """Whether a worker is alive."""
     return any(worker.alive for worker in client.workers())
 
 
 def workloads(
     name: Annotated[
-        str, typer.Argument(metavar="[WORKLOAD]", show_default=False, help="Tell all about this one.")
+        str, typer.Argument(metavar="[WORKLOAD]", show_default=False, help="Show this workload with its options.")
     ] = "",
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """List what the workers offer to tune; with a name, its options."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        offered = sorted(client.workloads(), key=lambda info: info.name)
+    """List the workloads that the workers offer; with a name, show its options."""
+    offered = sorted(request(lambda client: client.workloads(), url=url), key=lambda info: info.name)
     if name:
         chosen = next((info for info in offered if info.name == name), None)
         if chosen is None:
@@ -46,14 +44,14 @@ def workloads(
     elif as_json:
         show_json(offered)
     elif not offered:
-        say("No worker has announced a workload yet. `tuner worker` starts one, and needs some seconds.")
+        say("No worker has announced a workload yet. `tuner worker` starts one, which takes some seconds.")
     else:
         rows = [(info.name, f"{info.default_steps:,}", info.description) for info in offered]
         show_table(("WORKLOAD", "UPDATES", "DESCRIPTION"), rows)
 
 
 def describe(info: WorkloadInfo) -> None:
-    """Print what a workload tells about itself."""
+    """Print a workload with its options."""
     from tuner.validation import limits_of
 
     show(f"{info.name} (version {info.version}, {info.level.value}): {info.description}")

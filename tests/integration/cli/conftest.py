@@ -150,7 +150,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service without a worker."""
     stack = Stack(data_dir=tmp_path_factory.mktemp("data"), host=HOST, port=free_port(HOST))
-    with Supervisor(tell=lambda _: None) as supervisor:
+    with Supervisor(say=lambda _: None) as supervisor:
         supervisor.add(stack.service())
         wait_until_ready(stack.url, supervisor=supervisor)
         yield stack

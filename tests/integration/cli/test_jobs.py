@@ -134,8 +134,8 @@ class TestReads:
         assert [info["name"] for info in cli.json("workloads")] == ["tiny"]
         assert cli("workloads").stdout.splitlines()[1].startswith("tiny      900      A workload")
         text = cli("workloads", "tiny").stdout
-        assert re.search(r"^width +8 +>= 1, <= 64 +Units\.$", text, flags=re.MULTILINE)
-        assert re.search(r"^optimizer +sgd +sgd \| adam +Which one\.$", text, flags=re.MULTILINE)
+        assert re.search(r"^width +8 +a whole number, at least 1, at most 64 +Units\.$", text, flags=re.MULTILINE)
+        assert re.search(r"^optimizer +sgd +one of 'sgd', 'adam' +Which one\.$", text, flags=re.MULTILINE)
         assert cli.json("workloads", "tiny")["default_steps"] == 900
 
     def test_a_workload_that_nobody_offers_is_refused_with_those_offered(self, cli):
@@ -178,7 +178,7 @@ class TestWithoutAWorker:
         watching = world.start("watch", job_id, "--url", cli.url)
         world.until(lambda: self.NOTICE in world.said_by(watching), what="the notice")
         announce(store, "far-away", device="cuda:0", workloads=[TINY])
-        world.until(lambda: "a worker are there again" in world.said_by(watching), what="the end of the notice")
+        world.until(lambda: "a worker are back" in world.said_by(watching), what="the end of the notice")
 
     def test_listing_the_workers_says_that_none_is_alive(self, cli):
         assert cli("workers").stderr == self.NOTICE

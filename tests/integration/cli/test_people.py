@@ -20,7 +20,7 @@ from tuner.store import Store
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service that asks for a login, with a worker that offers something."""
     stack = Stack(data_dir=tmp_path_factory.mktemp("data"), host=HOST, port=free_port(HOST), auth="on")
-    with Supervisor(tell=lambda _: None) as supervisor:
+    with Supervisor(say=lambda _: None) as supervisor:
         supervisor.add(stack.service())
         wait_until_ready(stack.url, supervisor=supervisor)
         store = Store.open(database_in(stack.data_dir))
@@ -95,7 +95,7 @@ class TestLogin:
     def test_after_a_logout_the_token_is_gone_and_after_a_revocation_useless(self, ada, stranger, tmp_path):
         secret = ada("admin", "token", "create", "--label", "short", "--days", "1").stdout.strip()
         cli = logged_in(stranger, folder=tmp_path, token=secret)
-        assert cli("logout", "--revoke").stderr == f"The token for {cli.url} is revoked and forgotten.\n"
+        assert cli("logout", "--revoke").stderr == f"The token for {cli.url} is revoked and deleted.\n"
         assert cli("jobs").returncode == 2
         assert cli("logout").stderr == f"No token is stored for {cli.url}.\n"
         assert cli("login", stdin=f"{secret}\n").returncode == 2
@@ -106,7 +106,7 @@ class TestLogin:
         assert not list(tmp_path.iterdir())
 
 
-class TestSteering:
+class TestActions:
     def test_a_job_is_paused_resumed_changed_cancelled_and_tried_again(self, ada, job_id):
         assert ada("pause", job_id).stderr == f"Paused job {job_id}.\n"
         assert ada.json("show", job_id)["job"]["state"] == "paused"
@@ -117,7 +117,7 @@ class TestSteering:
         assert (changed["search"]["trials"], changed["limits"]["patience"]) == (9, 3)
         assert ada.json("set", job_id, "--patience", "none")["spec"]["limits"]["patience"] is None
         assert ada("cancel", job_id).returncode == 0
-        assert ada("retry", job_id).stderr == f"Going on with job {job_id}.\n"
+        assert ada("retry", job_id).stderr == f"Retried job {job_id}.\n"
 
     def test_a_change_of_nothing_is_refused(self, ada, job_id):
         assert "must be given by at least one option" in ada("set", job_id).stderr
@@ -126,12 +126,12 @@ class TestSteering:
         clone = ada("clone", job_id, "--name", "again").stdout.strip()
         shown = ada("show", clone).stdout
         assert f"Cloned from job {job_id}" in shown
-        assert "Of ada, team vision; priority normal; 0 s of device time" in shown
+        assert "Owner ada, team vision; priority normal; 0 s of device time" in shown
         assert "Notes: look here" in shown
 
     def test_deleting_asks_first_and_needs_an_end(self, ada, job_id):
         done = ada("delete", job_id)
-        assert (done.returncode, "--yes must be given where nobody can be asked" in done.stderr) == (2, True)
+        assert (done.returncode, "--yes must be given where standard input is no terminal" in done.stderr) == (2, True)
         assert ada("delete", job_id, "--yes").returncode == 2
         ada("cancel", job_id)
         assert ada("delete", job_id, "--yes").stderr == f"Deleted job {job_id}.\n"
@@ -233,4 +233,4 @@ class TestAdministration:
         assert admin("webhook", "rotate-key", webhook["id"]).stdout != made.stdout
         assert admin("webhook", "deliveries", webhook["id"]).stderr == "No deliveries.\n"
         assert admin("webhook", "remove", webhook["id"], "--yes").returncode == 0
-        assert admin("webhook", "list").stderr == "No webhooks. `tuner webhook add` makes one.\n"
+        assert admin("webhook", "list").stderr == "No webhooks. `tuner webhook add` adds one.\n"

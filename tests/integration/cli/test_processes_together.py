@@ -64,7 +64,7 @@ class TestUp:
         assert up.wait(timeout=PATIENCE) == 4
         said = world.said_by(up)
         assert "No module named 'nope'" in said
-        assert "starting it again" not in said
+        assert "restarting it" not in said
 
     def test_a_database_of_a_newer_version_ends_it_at_once_with_the_reason(self, world, tmp_path):
         upgrade(database_in(tmp_path))
@@ -74,7 +74,7 @@ class TestUp:
         assert up.wait(timeout=PATIENCE) == 4
         said = world.said_by(up)
         assert "the tables were made by another, newer version of Schedule Tuner" in said
-        assert "starting it again" not in said
+        assert "restarting it" not in said
 
 
 class TestDemo:
@@ -89,13 +89,13 @@ class TestDemo:
         world.until(lambda: not any(map(world.alive, pids.values())), what="the end of the orphans")
 
         second = world.start(*command)
-        world.until(lambda: "Going on with job " in world.said_by(second), what="the second demo's start")
+        world.until(lambda: "Continuing job " in world.said_by(second), what="the second demo's start")
         for name in ("service", "worker"):
             pid = world.until(lambda name=name: world.processes_of(data).get(name), what=f"the {name}")
             os.kill(pid, signal.SIGKILL)
         assert second.wait(timeout=150) == 0, world.said_by(second)
         said = world.said_by(second)
-        assert "The service was killed by SIGKILL; starting it again" in said
+        assert "The service was killed by SIGKILL; restarting it" in said
         assert "Against what you would have used" in said
         assert json.loads((output / "report.json").read_text())["total_steps"] == 90
         assert not world.processes_of(data)
@@ -106,5 +106,5 @@ class TestDemo:
         (data,) = tmp_path.iterdir()
         demo.send_signal(signal.SIGINT)
         assert demo.wait(timeout=PATIENCE) == 130
-        assert f"`tuner demo --data-dir {data}` goes on where this one stopped." in world.said_by(demo)
+        assert f"`tuner demo --data-dir {data}` continues the job." in world.said_by(demo)
         assert not world.processes_of(data)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from tuner.cli.jobs.live import clock, progress_line, screen
+from tuner.cli.jobs.live import format_clock, progress_line, screen
 from tuner.jobs.progress import BestSoFar, JobDetail, Progress, RunCounts, TrialCounts
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
@@ -74,7 +74,7 @@ class TestScreen:
             assert part in text
 
     def test_it_shows_what_happened_last_and_that_the_service_is_away(self):
-        lines = drawn(job(), news=["trial 3 pruned", "trial 4 pruned"], notice="waiting").splitlines()
+        lines = drawn(job(), events=["trial 3 pruned", "trial 4 pruned"], notice="waiting").splitlines()
         assert lines[-3:] == ["  trial 3 pruned", "  trial 4 pruned", "waiting"]
 
     def test_it_shows_what_sharing_saved_once_it_has(self):
@@ -113,7 +113,7 @@ class TestScreen:
     def test_it_is_drawn_in_so_few_columns_as_well(self):
         console = Console(width=40)
         with console.capture() as capture:
-            console.print(screen(job(), news=["x" * 100]))
+            console.print(screen(job(), events=["x" * 100]))
         assert max(map(len, capture.get().splitlines())) <= 40
 
 
@@ -128,4 +128,4 @@ def test_a_line_of_progress_holds_the_same_in_short():
     ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (75, "1:15"), (3_725, "1:02:05"), (-3, "0:00")]
 )
 def test_durations_read_as_on_a_clock(seconds, text):
-    assert clock(seconds) == text
+    assert format_clock(seconds) == text

@@ -130,7 +130,7 @@ class TestErrors:
             done = subprocess.run(
                 [sys.executable, "-c", code, *words], stdout=output, stderr=subprocess.PIPE, check=False
             )
-        assert (done.returncode, done.stderr) == (ExitCode.NOBODY_READS, b"")
+        assert (done.returncode, done.stderr) == (ExitCode.PIPE_CLOSED, b"")
 
     @pytest.mark.parametrize(
         "url", ["foo", "localhost:8642", "ftp://host", "http://", "http://host:port", "http://[::1"]

@@ -83,7 +83,7 @@ class TestExport:
         assert "Effective batch size: 64 samples of one update. Optimizer: AdamW." in file.read_text()
         assert result.stderr == f"Wrote {file}.\n"
 
-    def test_what_a_library_cannot_express_is_told_on_standard_error(self):
+    def test_what_a_library_cannot_express_is_explained_on_standard_error(self):
         result = invoke("export", *FLAGS, "--format", "huggingface", "--total-steps", "400")
         assert result.stderr.startswith("A function, as huggingface cannot express this in its own terms: Its warm-up ")
         assert "def make_scheduler(optimizer):" in result.stdout
@@ -106,8 +106,8 @@ class TestFormats:
         assert all(each.native in line for each, line in zip(EXPORTERS.values(), lines[1:], strict=True))
 
     def test_json_has_the_same(self):
-        told = json.loads(invoke("formats", "--json").stdout)
-        assert [(each["name"], each["native"]) for each in told] == [(e.name, e.native) for e in EXPORTERS.values()]
+        printed = json.loads(invoke("formats", "--json").stdout)
+        assert [(each["name"], each["native"]) for each in printed] == [(e.name, e.native) for e in EXPORTERS.values()]
 
 
 IN_UPDATES = Schedule(
@@ -146,8 +146,8 @@ class TestScale:
         scaled = scaled_to_batch(IN_UPDATES, rule=rule, from_batch=64, to_batch=256, optimizer="adam")
         assert Schedule.from_json(result.stdout) == scaled.schedule
         assert all(f"- {caveat}\n" in result.stderr for caveat in scaled.caveats)
-        told = json.loads(invoke("scale", "--spec", "-", *arguments, "--json", stdin=IN_UPDATES.to_json()).stdout)
-        assert (told["factor"], told["caveats"]) == (scaled.factor, list(scaled.caveats))
+        printed = json.loads(invoke("scale", "--spec", "-", *arguments, "--json", stdin=IN_UPDATES.to_json()).stdout)
+        assert (printed["factor"], printed["caveats"]) == (scaled.factor, list(scaled.caveats))
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -172,11 +172,11 @@ class TestPreview:
         assert lines[-1].split()[-1] == "2,000"
 
     def test_json_gives_the_schedule_and_at_most_200_points_of_it(self):
-        told = json.loads(invoke("preview", *FLAGS, "--total-steps", "1001", "--json").stdout)
-        assert Schedule.model_validate(told["schedule"]) == WSD
-        assert (told["label"], told["digest"], told["total_steps"]) == (WSD.label, WSD.digest, 1001)
-        assert len(told["points"]) <= 200
-        assert all(lr == WSD.lr(update, total_steps=1001) for update, lr in told["points"])
+        printed = json.loads(invoke("preview", *FLAGS, "--total-steps", "1001", "--json").stdout)
+        assert Schedule.model_validate(printed["schedule"]) == WSD
+        assert (printed["label"], printed["digest"], printed["total_steps"]) == (WSD.label, WSD.digest, 1001)
+        assert len(printed["points"]) <= 200
+        assert all(lr == WSD.lr(update, total_steps=1001) for update, lr in printed["points"])
 
 
 class TestRefusals:

@@ -33,13 +33,13 @@ class TestStack:
         stack = Stack(
             data_dir=tmp_path, auth="on", public_url="https://tuner.example", allowed_hosts=("tuner.lan", "10.0.0.2")
         )
-        told = {
+        printed = {
             "TUNER_AUTH": "on",
             "TUNER_PUBLIC_URL": "https://tuner.example",
             "TUNER_ALLOWED_HOSTS": "tuner.lan,10.0.0.2",
         }
-        assert told.items() <= stack.service().environment.items()
-        assert not told.keys() & stack.workers()[0].environment.keys()
+        assert printed.items() <= stack.service().environment.items()
+        assert not printed.keys() & stack.workers()[0].environment.keys()
         settings = Settings(auth="on", public_url="https://tuner.example", allowed_hosts="tuner.lan,10.0.0.2")
         assert settings.allowed_hosts == stack.allowed_hosts
 

@@ -1,13 +1,13 @@
 import pytest
 from typer.testing import CliRunner
 
-from tuner.cli.jobs.submit import merged
+from tuner.cli.jobs.submit import merge_request
 from tuner.cli.main import app
 
 
-def test_the_command_line_goes_over_the_document():
+def test_the_command_line_overrides_the_document():
     document = {"workload": "a", "name": "n", "options": {"x": 1, "y": 2}, "search": {"trials": 9, "seed": 1}}
-    assert merged(
+    assert merge_request(
         document,
         top={"workload": "b", "priority": "low"},
         parts={"options": {"y": 3}, "search": {"trials": 4}, "limits": {}},
@@ -20,12 +20,12 @@ def test_the_command_line_goes_over_the_document():
     }
 
 
-def test_what_nobody_gave_is_left_out_for_the_service_to_fill_in():
-    assert merged({}, top={"workload": "a"}, parts={"options": {}, "search": {}}) == {"workload": "a"}
+def test_absent_options_are_left_out_for_the_service_to_fill_in():
+    assert merge_request({}, top={"workload": "a"}, parts={"options": {}, "search": {}}) == {"workload": "a"}
 
 
 def test_a_part_of_a_wrong_type_is_left_for_the_service_to_refuse():
-    assert merged({"options": 3}, top={}, parts={"options": {"x": 1}}) == {"options": 3}
+    assert merge_request({"options": 3}, top={}, parts={"options": {"x": 1}}) == {"options": 3}
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_part_of_a_wrong_type_is_left_for_the_service_to_refuse():
         (["digits-mlp", "--spec", "/nowhere"], "--spec must be a file that can be read"),
         (["digits-mlp", "--watch", "--json"], "--json must be given without --watch"),
         (["digits-mlp", "--watch", "--dry-run"], "--dry-run must be given without --watch"),
-        (["digits-mlp", "--device-hours", "many"], "--device-hours must be a number, or none to lift it, got 'many'"),
+        (["digits-mlp", "--device-hours", "many"], "--device-hours must be a number, or none for no limit, got 'many'"),
     ],
 )
 def test_a_senseless_command_line_is_refused_before_anything_is_sent(arguments, message):

@@ -1,4 +1,4 @@
-"""``tuner admin``: teams, their members, users, tokens, and who did what."""
+"""``tuner admin``: teams, their members, users, tokens, and the audit log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import typer
 from tuner.cli.admin import audit, members, teams, tokens, users
 
 app = typer.Typer(
-    help="People: teams, members, users, tokens, and who did what.", no_args_is_help=True, rich_markup_mode=None
+    help="Manage teams, members, users and tokens; read the audit log.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(teams.app, name="team")
 app.add_typer(members.app, name="member")

@@ -1,15 +1,31 @@
-"""``tuner admin audit``: who did what."""
+"""``tuner admin audit``: the audit log."""
 
 from __future__ import annotations
 
 import json
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, Limit, Url
-from tuner.cli.output import moment, say, show_json, show_table
+from tuner.cli.output import format_time
+from tuner.cli.request import Table, request_and_print
+
+if TYPE_CHECKING:
+    from tuner.people.records import AuditRecord
+
+_ENTRIES: Table[AuditRecord] = Table(
+    columns={
+        "WHEN": lambda entry: format_time(entry.at),
+        "WHO": lambda entry: entry.actor,
+        "WHAT": lambda entry: entry.action,
+        "TO": lambda entry: entry.target,
+        "TEAM": lambda entry: entry.team or "",
+        "DETAILS": lambda entry: json.dumps(entry.data, ensure_ascii=False) if entry.data else "",
+    },
+    empty="No such entries.",
+)
 
 
 def audit(
@@ -21,33 +37,16 @@ def audit(
     ] = None,
     action: Annotated[
         str | None,
-        typer.Option("--action", show_default=False, help="Only this kind of deed, as job.cancel or token.create."),
+        typer.Option("--action", show_default=False, help="Only this kind of action, as job.cancel or token.create."),
     ] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """List who did what, the latest first."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        entries = list(islice(client.people.audit(team=team, actor=actor, action=action), limit))
-    if as_json:
-        show_json(entries)
-    elif not entries:
-        say("Nothing of the kind was done.")
-    else:
-        show_table(
-            ("WHEN", "WHO", "WHAT", "TO", "TEAM", "DETAILS"),
-            [
-                (
-                    moment(entry.at),
-                    entry.actor,
-                    entry.action,
-                    entry.target,
-                    entry.team or "",
-                    json.dumps(entry.data, ensure_ascii=False) if entry.data else "",
-                )
-                for entry in entries
-            ],
-        )
+    """List the audit log, the latest entry first: who did what."""
+    request_and_print(
+        lambda client: list(islice(client.people.audit(team=team, actor=actor, action=action), limit)),
+        show=_ENTRIES.print,
+        as_json=as_json,
+        url=url,
+    )

@@ -1,4 +1,4 @@
-"""``tuner db``: what people do to the database itself."""
+"""``tuner db``: upgrade, back up, restore and check the database."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from tuner.cli.output import say, show, show_json
 from tuner.cli.stack.stack import database_in
 
 UNSOUND = 1
-"""Exit code of ``tuner db check`` when it found something."""
+"""Exit code of ``tuner db check`` when the check found something."""
 
-app = typer.Typer(help="The database.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@app.callback()
-def _database() -> None:
-    """The database."""
+app = typer.Typer(help="Upgrade, back up, restore and check the database.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
 def upgrade(database_url: DatabaseUrl = "", data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Bring the tables of the database to this release, or make them.
+    """Upgrade the tables of the database to this release, or create them.
 
-    A SQLite file is upgraded by itself when the service starts; any other database by this command alone. Running it
+    The service upgrades a SQLite file when it starts; any other database is upgraded by this command alone. Running it
     again changes nothing.
     """
     from tuner.store.maintenance.migrate import upgrade as upgrade_database
@@ -39,19 +34,20 @@ def upgrade(database_url: DatabaseUrl = "", data_dir: DataDir = DEFAULT_DATA_DIR
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make; it must not exist yet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; it must not exist yet.")],
     database_url: DatabaseUrl = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Copy the whole database into a file, as it is at this moment, while everything runs.
+    """Back up the whole database into a file, consistently, while service and workers run.
 
-    Everything is in it: jobs, curves, reports, Optuna's studies, people and the digests of their tokens. Snapshots of
-    runs are not; runs that were going on begin anew. PostgreSQL needs its client programs (pg_dump) on this machine.
+    The backup holds jobs, curves, reports, Optuna's studies, people and the digests of their tokens. It does not hold
+    the snapshots of runs: after a restore, unfinished runs start again. PostgreSQL needs its client programs (pg_dump)
+    on this machine.
     """
     from tuner.store.maintenance.backup import back_up
 
     back_up(database_url or database_in(data_dir), to=file)
-    say(f"{file}: {file.stat().st_size / 1e6:.1f} MB. Bring it back with `tuner db restore {file}`.")
+    say(f"{file}: {file.stat().st_size / 1e6:.1f} MB. `tuner db restore {file}` restores it.")
 
 
 @app.command()
@@ -59,11 +55,9 @@ def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `tuner db backup` made.")],
     database_url: DatabaseUrl = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Allow that everything that the database holds now is lost.")
-    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace everything that the database holds now.")] = False,
 ) -> None:
-    """Bring the database back as a backup holds it, whole or not at all.
+    """Restore the database from a backup, whole or not at all.
 
     Stop the service and the workers first. A backup of an earlier release is then upgraded with `tuner db upgrade`.
     """
@@ -74,17 +68,16 @@ def restore(
         data_dir.mkdir(parents=True, exist_ok=True)
     url = database_url or database_in(data_dir)
     restore_database(url, source=file, replace=replace)
-    say("The database is as the backup holds it.")
+    say("The database is restored.")
     if not is_current(url):
-        say("The backup is of another release: run `tuner db upgrade` before the service is started.")
+        say("The backup is of another release: run `tuner db upgrade` before you start the service.")
 
 
 @app.command()
 def check(database_url: DatabaseUrl = "", data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
-    """Look for everything that should not be in the database, while everything runs: damage, lost references, broken
-    promises of the queue.
+    """Check the database for damage, lost references and broken invariants of the queue, while everything runs.
 
-    The exit code is 0 when it is sound and 1 when something was found.
+    The exit code is 0 when it is sound and 1 when the check found something.
     """
     from tuner.store.maintenance.check import check as check_database
 

@@ -1,38 +1,32 @@
-"""``tuner admin member``: who is in which team, with which role."""
+"""``tuner admin member``: the members of a team and their roles."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, RoleName, Url
-from tuner.cli.output import say, show_json, show_table
+from tuner.cli.output import say
+from tuner.cli.request import Table, request, request_and_print
 
-app = typer.Typer(help="Who is in which team.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from tuner.people.records import Member
+
+app = typer.Typer(help="Manage the members of a team.", no_args_is_help=True, rich_markup_mode=None)
 
 Team = Annotated[str, typer.Argument(metavar="TEAM", help="The team's name.")]
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
-
-
-@app.callback()
-def _members() -> None:
-    """Who is in which team."""
+_MEMBERS: Table[Member] = Table(
+    columns={"USER": lambda member: member.user, "ROLE": lambda member: member.role.value},
+    empty="The team has no members. `tuner admin member set TEAM USER` adds one.",
+)
 
 
 @app.command("list")
 def list_members(team: Team, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     """List a team's members."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        members = client.people.members(team)
-    if as_json:
-        show_json(members)
-    elif not members:
-        say(f"Team {team} has no members. `tuner admin member set {team} USER` takes one in.")
-    else:
-        show_table(("USER", "ROLE"), [(member.user, member.role.value) for member in members])
+    request_and_print(lambda client: client.people.members(team), show=_MEMBERS.print, as_json=as_json, url=url)
 
 
 @app.command("set")
@@ -43,23 +37,19 @@ def set_member(
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Take a user into a team, or give another role in it."""
-    from tuner.client import Client
+    """Add a user to a team, or change the user's role in it."""
     from tuner.people.permissions import Role
 
-    with Client.from_profile(url) as client:
-        member = client.people.put_member(team, user, role=Role(role))
-    if as_json:
-        show_json(member)
-    else:
-        say(f"{member.user} is {member.role.value} in team {member.team}.")
+    request_and_print(
+        lambda client: client.people.put_member(team, user, role=Role(role)),
+        show=lambda member: say(f"{member.user} is {member.role.value} in team {member.team}."),
+        as_json=as_json,
+        url=url,
+    )
 
 
 @app.command("remove")
 def remove_member(team: Team, user: User, url: Url = CURRENT_URL) -> None:
-    """Take a user out of a team; the user's tokens for it are revoked."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        client.people.remove_member(team, user)
+    """Remove a user from a team; the user's tokens for it are revoked."""
+    request(lambda client: client.people.remove_member(team, user), url=url)
     say(f"{user} is no longer in team {team}.")

@@ -7,66 +7,50 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, Url, Yes
-from tuner.cli.output import confirm_action, moment, say, show, show_json, show_table
-from tuner.cli.parsing import amounts
+from tuner.cli.output import confirm_action, format_time, say, show
+from tuner.cli.parsing import parse_limits
+from tuner.cli.request import Table, request, request_and_print
 from tuner.jobs.priority import Priority
 
 if TYPE_CHECKING:
     from tuner.client import Client
-    from tuner.people.records import TeamRecord, TeamSettings
+    from tuner.people.records import TeamRecord
 
 _NOT_FOUND = 404
 
-app = typer.Typer(help="Teams, their shares and limits.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Manage teams, their shares and limits.", no_args_is_help=True, rich_markup_mode=None)
 
 Team = Annotated[str, typer.Argument(metavar="TEAM", help="Its name.")]
+
+
+_TEAMS: Table[TeamRecord] = Table(
+    columns={
+        "TEAM": lambda team: team.name,
+        "WEIGHT": lambda team: f"{team.settings.weight:g}",
+        "HIGHEST PRIORITY": lambda team: team.settings.highest_priority.value,
+        "RUNS AT A TIME": lambda team: _limit_text(team.settings.max_running_runs),
+        "OPEN JOBS": lambda team: _limit_text(team.settings.max_open_jobs),
+        "DEVICE HOURS A MONTH": lambda team: _limit_text(team.settings.device_hours_per_month),
+        "CREATED": lambda team: format_time(team.created_at),
+    },
+    empty="No teams. `tuner admin team set NAME` adds one.",
+)
 
 
 def _limit(option: str, *, unit: str, help: str) -> Any:
     return typer.Option(option, metavar=f"{unit}|none", show_default=False, help=help)
 
 
-@app.callback()
-def _teams() -> None:
-    """Teams, their shares and limits."""
-
-
 @app.command("list")
 def list_teams(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     """List the teams."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        teams = client.people.teams()
-    if as_json:
-        show_json(teams)
-    elif not teams:
-        say("No teams. `tuner admin team set NAME` makes one.")
-    else:
-        show_table(
-            ("TEAM", "WEIGHT", "HIGHEST PRIORITY", "RUNS AT A TIME", "OPEN JOBS", "DEVICE HOURS A MONTH", "MADE"),
-            [
-                (
-                    team.name,
-                    f"{team.settings.weight:g}",
-                    team.settings.highest_priority.value,
-                    _limit_text(team.settings.max_running_runs),
-                    _limit_text(team.settings.max_open_jobs),
-                    _limit_text(team.settings.device_hours_per_month),
-                    moment(team.created_at),
-                )
-                for team in teams
-            ],
-        )
+    request_and_print(lambda client: client.people.teams(), show=_TEAMS.print, as_json=as_json, url=url)
 
 
 @app.command("show")
 def show_team(team: Team, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     """Show a team's settings."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        _tell(client.people.team(team), as_json=as_json)
+    request_and_print(lambda client: client.people.team(team), show=_show_settings, as_json=as_json, url=url)
 
 
 @app.command("set")
@@ -103,12 +87,10 @@ def set_team(
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Make a team, or change one; what is not given stays. `none` lifts a limit."""
-    from tuner.client import Client
-
+    """Add a team, or change one; options that are left out change nothing. `none` lifts a limit."""
     change: dict[str, Any] = {"weight": weight, "highest_priority": highest_priority}
     change = {field: value for field, value in change.items() if value is not None}
-    change |= amounts(
+    change |= parse_limits(
         {
             "max_running_runs": max_running_runs,
             "max_open_jobs": max_open_jobs,
@@ -118,24 +100,24 @@ def set_team(
             "user_device_hours_per_month": user_device_hours_per_month,
         }
     )
-    with Client.from_profile(url) as client:
-        settings = _present(client, team=team) | change
-        _tell(client.people.put_team(team, settings), as_json=as_json)
+    request_and_print(
+        lambda client: client.people.put_team(team, _current_settings(client, team=team) | change),
+        show=_show_settings,
+        as_json=as_json,
+        url=url,
+    )
 
 
 @app.command("delete")
 def delete_team(team: Team, yes: Yes = False, url: Url = CURRENT_URL) -> None:
     """Delete a team that has no jobs, members and tokens."""
-    from tuner.client import Client
-
     confirm_action(f"Delete team {team}?", yes=yes)
-    with Client.from_profile(url) as client:
-        client.people.delete_team(team)
+    request(lambda client: client.people.delete_team(team), url=url)
     say(f"Deleted team {team}.")
 
 
-def _present(client: Client, *, team: str) -> dict[str, Any]:
-    """The settings that a team has; none for one that is to be made."""
+def _current_settings(client: Client, *, team: str) -> dict[str, Any]:
+    """The team's settings; empty for a team that does not exist."""
     from tuner.client import ApiProblem
 
     try:
@@ -146,17 +128,10 @@ def _present(client: Client, *, team: str) -> dict[str, Any]:
         return {}
 
 
-def _tell(team: TeamRecord, *, as_json: bool) -> None:
-    if as_json:
-        show_json(team)
-        return
-    show(f"Team {team.name}, made {moment(team.created_at)}")
-    for name, value in _in_words(team.settings):
-        show(f"  {name:<28} {value}")
-
-
-def _in_words(settings: TeamSettings) -> list[tuple[str, str]]:
-    return [(name.replace("_", " "), _limit_text(value)) for name, value in settings.model_dump(mode="json").items()]
+def _show_settings(team: TeamRecord) -> None:
+    show(f"Team {team.name}, created {format_time(team.created_at)}")
+    for name, value in team.settings.model_dump(mode="json").items():
+        show(f"  {name.replace('_', ' '):<28} {_limit_text(value)}")
 
 
 def _limit_text(value: float | str | None) -> str:

@@ -8,18 +8,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, RoleName, Url
-from tuner.cli.output import ago, moment, say, show, show_json, show_table
-from tuner.cli.parsing import amounts
+from tuner.cli.output import format_span, format_time, say, show
+from tuner.cli.parsing import parse_limits
+from tuner.cli.request import Table, request, request_and_print
 
 if TYPE_CHECKING:
+    from tuner.client import NewToken
     from tuner.people.records import TokenRecord
 
-app = typer.Typer(help="API tokens.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Manage API tokens.", no_args_is_help=True, rich_markup_mode=None)
 
-
-@app.callback()
-def _tokens() -> None:
-    """API tokens."""
+_TOKENS: Table[TokenRecord] = Table(
+    columns={
+        "ID": lambda token: token.id,
+        "USER": lambda token: token.user,
+        "TEAM": lambda token: token.team or "(all)",
+        "ROLE": lambda token: token.role.value,
+        "STATE": lambda token: _state(token),
+        "EXPIRES": lambda token: format_time(token.expires_at) or "never",
+        "LAST USED": lambda token: _last_use(token),
+        "LABEL": lambda token: token.label,
+    },
+    empty="No tokens. `tuner admin token create` makes one.",
+)
 
 
 @app.command("list")
@@ -30,34 +41,24 @@ def list_tokens(
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """List the tokens that you may see: your own, and as an admin those of your team. Their secrets are not kept."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        tokens = client.people.tokens(team=team, user=user, good=good)
-    if as_json:
-        show_json(tokens)
-    elif not tokens:
-        say("No tokens. `tuner admin token create` makes one.")
-    else:
-        now = time.time()
-        show_table(
-            ("ID", "USER", "TEAM", "ROLE", "STATE", "EXPIRES", "LAST USED", "LABEL"),
-            [_row(token, now=now) for token in tokens],
-        )
+    """List tokens: your own, and as an admin those of your team. The service does not store their secrets."""
+    request_and_print(
+        lambda client: client.people.tokens(team=team, user=user, good=good),
+        show=_TOKENS.print,
+        as_json=as_json,
+        url=url,
+    )
 
 
 @app.command("create")
 def create_token(
-    user: Annotated[
-        str | None, typer.Option("--user", show_default=False, help="Whose it is; yours when absent.")
-    ] = None,
+    user: Annotated[str | None, typer.Option("--user", show_default=False, help="Its owner; you when absent.")] = None,
     team: Annotated[
         str | None, typer.Option("--team", show_default=False, help="The team it is for; yours when absent.")
     ] = None,
     role: Annotated[
         RoleName | None,
-        typer.Option("--role", show_default=False, help="What it allows at most; your own when absent."),
+        typer.Option("--role", show_default=False, help="What it allows at most; your own role when absent."),
     ] = None,
     label: Annotated[str | None, typer.Option("--label", metavar="TEXT", help="What it is for.")] = None,
     days: Annotated[
@@ -72,26 +73,23 @@ def create_token(
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Make a token; prints its secret on standard output, this once."""
-    from tuner.client import Client, Keep
+    """Create a token; prints its secret on standard output, this once."""
+    from tuner.client import Keep
     from tuner.people.permissions import Role
 
-    lifetime = amounts({"days": days})
-    with Client.from_profile(url) as client:
-        new = client.people.create_token(
+    lifetime = parse_limits({"days": days})
+    request_and_print(
+        lambda client: client.people.create_token(
             user=user,
             team=team,
             role=None if role is None else Role(role),
             label=label,
             lifetime_days=lifetime.get("days", Keep.KEEP),
-        )
-    if as_json:
-        show_json(new)
-        return
-    token = new.token
-    where = "the whole service" if token.team is None else f"team {token.team}"
-    say(f"Token {token.id} of {token.user}: {token.role.value} in {where}. Its secret is not shown again:")
-    show(new.secret)
+        ),
+        show=_show_secret,
+        as_json=as_json,
+        url=url,
+    )
 
 
 @app.command("revoke")
@@ -99,26 +97,23 @@ def revoke_token(
     token: Annotated[str, typer.Argument(metavar="ID", help="Of the token, as `tuner admin token list` lists it.")],
     url: Url = CURRENT_URL,
 ) -> None:
-    """Have the service refuse a token from now on."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        client.people.revoke_token(token)
+    """Revoke a token: the service refuses it from now on."""
+    request(lambda client: client.people.revoke_token(token), url=url)
     say(f"Token {token} is revoked.")
 
 
-def _row(token: TokenRecord, *, now: float) -> tuple[str, ...]:
+def _show_secret(new: NewToken) -> None:
+    token = new.token
+    scope = "the whole service" if token.team is None else f"team {token.team}"
+    say(f"Token {token.id} of {token.user}: {token.role.value} in {scope}. Its secret is not shown again:")
+    show(new.secret)
+
+
+def _state(token: TokenRecord) -> str:
     if token.revoked_at is not None:
-        state = "revoked"
-    else:
-        state = "expired" if token.expires_at is not None and token.expires_at <= now else "good"
-    return (
-        token.id,
-        token.user,
-        token.team or "(all)",
-        token.role.value,
-        state,
-        moment(token.expires_at) or "never",
-        "never" if token.last_used_at is None else f"{ago(now - token.last_used_at)} ago",
-        token.label,
-    )
+        return "revoked"
+    return "expired" if token.expires_at is not None and token.expires_at <= time.time() else "good"
+
+
+def _last_use(token: TokenRecord) -> str:
+    return "never" if token.last_used_at is None else f"{format_span(time.time() - token.last_used_at)} ago"

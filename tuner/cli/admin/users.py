@@ -7,61 +7,52 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, Url
-from tuner.cli.output import moment, say, show_json, show_table
+from tuner.cli.output import format_time, say
+from tuner.cli.request import Table, request_and_print
 
 if TYPE_CHECKING:
     from tuner.people.records import UserRecord
 
-app = typer.Typer(help="Users.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Manage users.", no_args_is_help=True, rich_markup_mode=None)
 
-
-@app.callback()
-def _users() -> None:
-    """Users."""
+_USERS: Table[UserRecord] = Table(
+    columns={
+        "USER": lambda user: user.name,
+        "STATE": lambda user: _state(user),
+        "TEAMS": lambda user: ", ".join(f"{member.team} ({member.role.value})" for member in user.memberships),
+        "CREATED": lambda user: format_time(user.created_at),
+    },
+    empty="No users. `tuner admin user set NAME` adds one.",
+)
 
 
 @app.command("list")
 def list_users(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     """List the users with their teams."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        users = client.people.users()
-    if as_json:
-        show_json(users)
-    elif not users:
-        say("No users. `tuner admin user set NAME` makes one.")
-    else:
-        show_table(("USER", "STATE", "TEAMS", "MADE"), [_row(user) for user in users])
+    request_and_print(lambda client: client.people.users(), show=_USERS.print, as_json=as_json, url=url)
 
 
 @app.command("set")
 def set_user(
     user: Annotated[str, typer.Argument(metavar="USER", help="The user's name.")],
     admin: Annotated[
-        bool | None, typer.Option("--admin/--no-admin", show_default=False, help="Whether the user runs the service.")
+        bool | None,
+        typer.Option("--admin/--no-admin", show_default=False, help="Whether the user is an admin of the service."),
     ] = None,
     disabled: Annotated[
         bool | None,
-        typer.Option("--disabled/--enabled", show_default=False, help="Whether none of the user's tokens is good."),
+        typer.Option("--disabled/--enabled", show_default=False, help="Whether the service refuses the user's tokens."),
     ] = None,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Make a user, or change one; what is not given stays."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        record = client.people.put_user(user, admin=admin, disabled=disabled)
-    if as_json:
-        show_json(record)
-    else:
-        say(f"{record.name}: {_state(record)}.")
-
-
-def _row(user: UserRecord) -> tuple[str, ...]:
-    teams = ", ".join(f"{member.team} ({member.role.value})" for member in user.memberships)
-    return (user.name, _state(user), teams, moment(user.created_at))
+    """Add a user, or change one; options that are left out change nothing."""
+    request_and_print(
+        lambda client: client.people.put_user(user, admin=admin, disabled=disabled),
+        show=lambda record: say(f"{record.name}: {_state(record)}."),
+        as_json=as_json,
+        url=url,
+    )
 
 
 def _state(user: UserRecord) -> str:

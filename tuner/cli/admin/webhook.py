@@ -1,4 +1,4 @@
-"""``tuner webhook``: where a team wants to be told of its jobs' events."""
+"""``tuner webhook``: URLs that receive the events of a team's jobs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import typer
 
 from tuner.cli.failures import ExitCode
 from tuner.cli.options import CURRENT_URL, AsJson, Limit, Url, Yes
-from tuner.cli.output import confirm_action, moment, say, show, show_json, show_table
+from tuner.cli.output import confirm_action, format_time, say, show, show_json
+from tuner.cli.request import Table, request, request_and_print
 from tuner.errors import InvalidValue
 
 if TYPE_CHECKING:
     from tuner.client import WebhookWithKey
+    from tuner.jobs.webhooks import DeliveryRecord, WebhookRecord
 
-app = typer.Typer(help="Where to tell of jobs' events.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Manage webhooks: URLs that receive the events of jobs.", no_args_is_help=True, rich_markup_mode=None
+)
 
 FormatName = Literal["json", "slack"]
 StateName = Literal["pending", "sending", "delivered", "failed"]
@@ -23,42 +27,42 @@ Webhook = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Its id, as `tun
 Events = Annotated[
     list[str] | None,
     typer.Option(
-        "--event", metavar="KIND", show_default=False, help="A kind of event to tell, as job.completed. Repeatable."
+        "--event", metavar="KIND", show_default=False, help="A kind of event to send, as job.completed. Repeatable."
     ),
 ]
 
 
-@app.callback()
-def _webhook() -> None:
-    """Where to tell of jobs' events."""
+_WEBHOOKS: Table[WebhookRecord] = Table(
+    columns={
+        "ID": lambda webhook: webhook.id,
+        "TEAM": lambda webhook: webhook.team or "(all)",
+        "STATE": lambda webhook: "enabled" if webhook.enabled else "disabled",
+        "FORMAT": lambda webhook: webhook.format.value,
+        "TARGET": lambda webhook: webhook.url,
+        "EVENTS": lambda webhook: ", ".join(webhook.events),
+    },
+    empty="No webhooks. `tuner webhook add` adds one.",
+)
+_DELIVERIES: Table[DeliveryRecord] = Table(
+    columns={
+        "WHEN": lambda delivery: format_time(delivery.created_at),
+        "EVENT": lambda delivery: delivery.type,
+        "JOB": lambda delivery: delivery.job_id,
+        "STATE": lambda delivery: delivery.state.value,
+        "ATTEMPTS": lambda delivery: str(delivery.attempts),
+        "NEXT ATTEMPT": lambda delivery: format_time(delivery.next_attempt_at),
+        "LAST RESPONSE": lambda delivery: (
+            delivery.last_error or ("" if delivery.last_status is None else str(delivery.last_status))
+        ),
+    },
+    empty="No deliveries.",
+)
 
 
 @app.command("list")
 def list_webhooks(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     """List your team's webhooks."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        found = client.webhooks.list()
-    if as_json:
-        show_json(found)
-    elif not found:
-        say("No webhooks. `tuner webhook add` makes one.")
-    else:
-        show_table(
-            ("ID", "TEAM", "STATE", "FORMAT", "TARGET", "EVENTS"),
-            [
-                (
-                    webhook.id,
-                    webhook.team or "(all)",
-                    "enabled" if webhook.enabled else "disabled",
-                    webhook.format.value,
-                    webhook.url,
-                    ", ".join(webhook.events),
-                )
-                for webhook in found
-            ],
-        )
+    request_and_print(lambda client: client.webhooks.list(), show=_WEBHOOKS.print, as_json=as_json, url=url)
 
 
 @app.command()
@@ -67,18 +71,16 @@ def add(
     event: Events = None,
     form: Annotated[FormatName, typer.Option("--format", help="What the body of a delivery looks like.")] = "json",
     team: Annotated[
-        str | None, typer.Option("--team", show_default=False, help="Whose jobs are told of; your team's when absent.")
+        str | None,
+        typer.Option("--team", show_default=False, help="The team whose events are sent; yours when absent."),
     ] = None,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Have events sent to a URL from now on; prints the key that they are signed with, this once."""
-    from tuner.client import Client
-
-    request: dict[str, Any] = {"url": target, "format": form}
-    request |= ({"events": event} if event else {}) | ({"team": team} if team else {})
-    with Client.from_profile(url) as client:
-        _tell_key(client.webhooks.create(request), as_json=as_json)
+    """Add a webhook: events are sent to the URL from now on. Prints the signing key, this once."""
+    body: dict[str, Any] = {"url": target, "format": form}
+    body |= ({"events": event} if event else {}) | ({"team": team} if team else {})
+    request_and_print(lambda client: client.webhooks.create(body), show=_show_key, as_json=as_json, url=url)
 
 
 @app.command("set")
@@ -99,56 +101,45 @@ def set_webhook(
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Change a webhook; what is not given stays."""
-    from tuner.client import Client
-
+    """Change a webhook; options that are left out change nothing."""
     wanted = {"url": target, "events": event or None, "format": form, "enabled": enabled}
     change = {field: value for field, value in wanted.items() if value is not None}
     if not change:
         raise InvalidValue("the change", allowed="given by at least one option")
-    with Client.from_profile(url) as client:
-        changed = client.webhooks.change(webhook, change)
-    if as_json:
-        show_json(changed)
-    else:
-        say(f"Changed webhook {webhook}.")
+    request_and_print(
+        lambda client: client.webhooks.change(webhook, change),
+        show=lambda _: say(f"Changed webhook {webhook}."),
+        as_json=as_json,
+        url=url,
+    )
 
 
 @app.command()
 def remove(webhook: Webhook, yes: Yes = False, url: Url = CURRENT_URL) -> None:
-    """Send nothing there any more, and forget its deliveries."""
-    from tuner.client import Client
-
+    """Remove a webhook with its deliveries."""
     confirm_action(f"Remove webhook {webhook} with its deliveries?", yes=yes)
-    with Client.from_profile(url) as client:
-        client.webhooks.delete(webhook)
+    request(lambda client: client.webhooks.delete(webhook), url=url)
     say(f"Removed webhook {webhook}.")
 
 
 @app.command("test")
-def try_out(webhook: Webhook, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Send a try at once, and tell what came of it; the exit code is 1 when it was not delivered."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        answer = client.webhooks.test(webhook)
+def send_test(webhook: Webhook, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
+    """Send a test delivery at once; the exit code is 1 when it was not delivered."""
+    result = request(lambda client: client.webhooks.test(webhook), url=url)
     if as_json:
-        show_json(answer)
-    elif answer.delivered:
-        say(f"Delivered: the receiver answered {answer.status}.")
+        show_json(result)
+    elif result.delivered:
+        say(f"Delivered: the receiver responded with {result.status}.")
     else:
-        say(f"Not delivered: {answer.error}")
-    if not answer.delivered:
+        say(f"Not delivered: {result.error}")
+    if not result.delivered:
         raise typer.Exit(ExitCode.JOB_NOT_COMPLETED)
 
 
 @app.command("rotate-key")
 def rotate_key(webhook: Webhook, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Sign everything from now on with a new key; prints it on standard output, this once."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        _tell_key(client.webhooks.rotate_key(webhook), as_json=as_json)
+    """Replace the signing key; prints the new one on standard output, this once."""
+    request_and_print(lambda client: client.webhooks.rotate_key(webhook), show=_show_key, as_json=as_json, url=url)
 
 
 @app.command()
@@ -161,38 +152,18 @@ def deliveries(
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """List what is and was on its way, the newest first."""
-    from tuner.client import Client
+    """List the deliveries of a webhook, the newest first."""
     from tuner.jobs.webhooks import DeliveryState
 
     wanted = None if state is None else DeliveryState(state)
-    with Client.from_profile(url) as client:
-        found = list(islice(client.webhooks.deliveries(webhook, state=wanted), limit))
-    if as_json:
-        show_json(found)
-    elif not found:
-        say("No deliveries.")
-    else:
-        show_table(
-            ("WHEN", "EVENT", "JOB", "STATE", "ATTEMPTS", "NEXT ATTEMPT", "LAST ANSWER"),
-            [
-                (
-                    moment(delivery.created_at),
-                    delivery.type,
-                    delivery.job_id,
-                    delivery.state.value,
-                    str(delivery.attempts),
-                    moment(delivery.next_attempt_at),
-                    delivery.last_error or ("" if delivery.last_status is None else str(delivery.last_status)),
-                )
-                for delivery in found
-            ],
-        )
+    request_and_print(
+        lambda client: list(islice(client.webhooks.deliveries(webhook, state=wanted), limit)),
+        show=_DELIVERIES.print,
+        as_json=as_json,
+        url=url,
+    )
 
 
-def _tell_key(made: WebhookWithKey, *, as_json: bool) -> None:
-    if as_json:
-        show_json(made)
-    else:
-        say(f"Webhook {made.webhook.id} signs with this key, which is not shown again (docs/webhooks.md):")
-        show(made.key)
+def _show_key(made: WebhookWithKey) -> None:
+    say(f"Webhook {made.webhook.id} signs with this key, which is not shown again (docs/webhooks.md):")
+    show(made.key)

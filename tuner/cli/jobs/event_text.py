@@ -1,4 +1,4 @@
-"""A job's events in words. Pure."""
+"""Describes a job's events in one line each. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _KINDS = {RunKind.CONFIRM.value: " confirmation", RunKind.AUDIT.value: " audit"}
 
 
 def describe_event(event: EventRecord, *, rungs: Sequence[int]) -> str:
-    """An event in a line; empty for one that is not worth a line (evaluations, runs that only wait).
+    """One line about an event; empty for events that are not shown (evaluations, queued runs).
 
     Args:
-        event: What happened.
+        event: The event.
         rungs: Updates of each rung of the job, ascending.
     """
     data = event.data
@@ -38,7 +38,7 @@ def _run_line(what: str, data: dict[str, Any], *, rungs: Sequence[int]) -> str:
         case "failed":
             return f"{run} failed: {reason}"
         case "requeued":
-            return f"{run} will be taken up again: {reason}"
+            return f"{run} will be retried: {reason}"
         case _:
             return ""
 

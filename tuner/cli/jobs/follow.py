@@ -1,4 +1,4 @@
-"""Follows a job while services come and go: its events from a thread, its state whenever something happened."""
+"""Follows a job across restarts of the service: a thread reads its events, each of which triggers a read."""
 
 from __future__ import annotations
 
@@ -19,98 +19,102 @@ if TYPE_CHECKING:
     from tuner.jobs.records import EventRecord
 
 _TICK_SECONDS = 0.25
-_LOOK_SECONDS = 1.0  # without any event, the job is looked at this often
-_DRAIN_SECONDS = 3.0  # events may trail the state by this much
+_REFRESH_SECONDS = 1.0  # without any event, the job is read this often
+_DRAIN_SECONDS = 3.0  # events may arrive this much later than the state
 _UNAVAILABLE = 503
 _AWAY = "The service does not answer; waiting for it ..."
 
 
-class View(Protocol):
-    """What a job is shown on."""
+class Display(Protocol):
+    """Shows a job."""
 
     def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
-        """Show how the job stands, and what happened since the last call.
+        """Show the job's state and its new events.
 
         Args:
-            job: The job, as last heard of.
-            events: New ones.
-            notice: What keeps the job, or the news of it, waiting now: no service, no worker. Empty when nothing does.
+            job: The job, as last read.
+            events: The events since the last call.
+            notice: What the job or this display waits for: the service, a worker. Empty when it waits for neither.
         """
         ...
 
 
-def follow(url: str, *, job_id: str, view: View, check: Callable[[], None] = lambda: None) -> JobDetail:
-    """Show a job until it has ended. While the service is away, wait for it.
+def follow(url: str, *, job_id: str, display: Display, check: Callable[[], None] = lambda: None) -> JobDetail:
+    """Show a job until it has finished. While the service is unreachable, wait for it.
 
     Args:
         url: Address of the service.
         job_id: The job.
-        view: Where to show it.
-        check: Called a few times a second; what it raises ends the following.
+        display: Shows it.
+        check: Called a few times a second; an error that it raises ends the function.
 
     Returns:
         The job in its final state.
 
     Raises:
         NotFound: There is no such job.
-        ServiceUnreachable: The service did not answer when it was asked for the first time.
+        ServiceUnreachable: The service did not answer the first request.
     """
     from tuner.client import Client
 
     with Client.from_profile(url) as client:
         job = client.job(job_id)
-        feed = _Feed(url, job_id=job_id)
-        notice, looked_at = _wants(client, job=job), time.monotonic()
+        reader = _EventReader(url, job_id=job_id)
+        notice, read_at = _missing_worker(client, job=job), time.monotonic()
         while True:
             check()
-            events = feed.take()
+            events = reader.read()
             if is_terminal(job.state):
-                view.show(job, events=events, notice="")
-                if feed.at_end or time.monotonic() - looked_at > _DRAIN_SECONDS:
+                display.show(job, events=events, notice="")
+                if reader.at_end or time.monotonic() - read_at > _DRAIN_SECONDS:
                     return job
                 continue
-            if events or time.monotonic() - looked_at > _LOOK_SECONDS:
+            if events or time.monotonic() - read_at > _REFRESH_SECONDS:
                 try:
                     job = client.job(job_id)
-                    notice = _wants(client, job=job)
+                    notice = _missing_worker(client, job=job)
                 except TunerError as error:
-                    if not is_passing(error):
+                    if not is_transient(error):
                         raise
                     notice = _AWAY
-                looked_at = time.monotonic()
-            view.show(job, events=events, notice=notice)
+                read_at = time.monotonic()
+            display.show(job, events=events, notice=notice)
 
 
-def _wants(client: Client, *, job: JobDetail) -> str:
-    """What an unfinished job lacks to go on."""
+def _missing_worker(client: Client, *, job: JobDetail) -> str:
+    """A notice when an unfinished job has no worker; else empty."""
     return "" if is_terminal(job.state) or has_worker(client) else NO_WORKER
 
 
-def is_passing(error: Exception) -> bool:
-    """Whether it helps to ask again: the service is being restarted, or its database is away."""
+def is_transient(error: Exception) -> bool:
+    """Whether a retry may succeed: the service restarts, or its database is unavailable."""
     from tuner.client import ApiProblem, ServiceUnreachable
 
     return isinstance(error, ServiceUnreachable) or (isinstance(error, ApiProblem) and error.status == _UNAVAILABLE)
 
 
-class _Feed:
-    """A job's events, read by a thread that ends with them, or with the process: it is mostly inside a read."""
+class _EventReader:
+    """Reads a job's events in a daemon thread, which ends with the last event or with the process."""
 
     def __init__(self, url: str, *, job_id: str) -> None:
         self._url = url
         self._job_id = job_id
         self._events: queue.SimpleQueue[EventRecord] = queue.SimpleQueue()
         self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._read, name="events", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._thread.start()
 
     @property
     def at_end(self) -> bool:
-        """Whether there is nothing more to take."""
+        """Whether all events have been read."""
         return not self._thread.is_alive() and self._failure is None and self._events.empty()
 
-    def take(self) -> list[EventRecord]:
-        """The events that came since; waits a moment for the first. Raises what ended the reading, if anything did."""
+    def read(self) -> list[EventRecord]:
+        """The events since the last call; waits a moment for the first.
+
+        Raises:
+            Exception: The error that ended the thread.
+        """
         if self._failure is not None:
             raise self._failure
         events: list[EventRecord] = []
@@ -121,12 +125,12 @@ class _Feed:
         except queue.Empty:
             return events
 
-    def _read(self) -> None:
+    def _run(self) -> None:
         from tuner.client import Client
 
         try:
             with Client.from_profile(self._url) as client:
                 for event in client.events(self._job_id, patience=math.inf):
                     self._events.put(event)
-        except Exception as error:  # raised where it can be handled: in the thread that takes
+        except Exception as error:  # read() raises it in the caller's thread
             self._failure = error

@@ -1,4 +1,4 @@
-"""``tuner trials``, ``tuner runs``, ``tuner logs``, ``tuner events``: what a job is made of, and what happens."""
+"""``tuner trials``, ``tuner runs``, ``tuner logs``, ``tuner events``: the parts of a job, their output and events."""
 
 from __future__ import annotations
 
@@ -10,39 +10,46 @@ import typer
 from tuner.cli.failures import ExitCode
 from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url
-from tuner.cli.output import moment, say, show, show_json, show_table
+from tuner.cli.output import format_time, say, show
+from tuner.cli.request import Table, request_and_print
 from tuner.jobs.states import RunState
 
 if TYPE_CHECKING:
-    from tuner.jobs.records import EventRecord
+    from tuner.jobs.records import EventRecord, RunRecord, TrialRecord
 
-_QUIET_SECONDS = 2.0  # nothing more for so long: that was all so far
+_QUIET_SECONDS = 2.0  # without --follow, the list ends when no event has come for this long
+
+
+_TRIALS: Table[TrialRecord] = Table(
+    columns={
+        "TRIAL": lambda trial: str(trial.number),
+        "STATE": lambda trial: trial.state.value,
+        "CONTROL": lambda trial: trial.control or "",
+        "SCHEDULE": lambda trial: trial.configuration.label,
+        "WHY": lambda trial: _first_line(trial.reason),
+    },
+    empty="No trials yet.",
+)
+_RUNS: Table[RunRecord] = Table(
+    columns={
+        "RUN": lambda run: run.id,
+        "TRIAL": lambda run: str(run.trial_number),
+        "KIND": lambda run: run.kind.value,
+        "STATE": lambda run: run.state.value,
+        "UPDATES": lambda run: f"{run.step:,} of {run.total_steps:,}",
+        "LOSS": lambda run: "" if run.loss is None else f"{run.loss:.4f}",
+        "DEVICE TIME": lambda run: f"{run.device_seconds:,.0f} s",
+        "WORKER": lambda run: run.worker or "",
+    },
+    empty="No runs.",
+)
 
 
 def trials(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """List a job's trials: one schedule each, and what became of it."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        found = client.trials(find_job(client, text=job))
-    if as_json:
-        show_json(found)
-    elif not found:
-        say("No trials yet.")
-    else:
-        show_table(
-            ("TRIAL", "STATE", "CONTROL", "SCHEDULE", "WHY"),
-            [
-                (
-                    str(trial.number),
-                    trial.state.value,
-                    trial.control or "",
-                    trial.configuration.label,
-                    _line(trial.reason),
-                )
-                for trial in found
-            ],
-        )
+    """List a job's trials: one schedule each, its state and the reason."""
+    request_and_print(
+        lambda client: client.trials(find_job(client, text=job)), show=_TRIALS.print, as_json=as_json, url=url
+    )
 
 
 def runs(
@@ -57,36 +64,17 @@ def runs(
     url: Url = CURRENT_URL,
 ) -> None:
     """List a job's runs: one training each."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        found = client.runs(find_job(client, text=job), trial=trial, state=state)
-    if as_json:
-        show_json(found)
-    elif not found:
-        say("No runs.")
-    else:
-        show_table(
-            ("RUN", "TRIAL", "KIND", "STATE", "UPDATES", "LOSS", "DEVICE TIME", "WORKER"),
-            [
-                (
-                    run.id,
-                    str(run.trial_number),
-                    run.kind.value,
-                    run.state.value,
-                    f"{run.step:,} of {run.total_steps:,}",
-                    "" if run.loss is None else f"{run.loss:.4f}",
-                    f"{run.device_seconds:,.0f} s",
-                    run.worker or "",
-                )
-                for run in found
-            ],
-        )
+    request_and_print(
+        lambda client: client.runs(find_job(client, text=job), trial=trial, state=state),
+        show=_RUNS.print,
+        as_json=as_json,
+        url=url,
+    )
 
 
 def logs(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, as `tuner runs` lists it.")],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more until the run is over.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more until the run has ended.")] = False,
     after: Annotated[
         int | None,
         typer.Option(
@@ -94,13 +82,13 @@ def logs(
             metavar="SEQ",
             min=0,
             show_default=False,
-            help="Only what came after this piece, as --json numbers them; all when absent.",
+            help="Only what came after this chunk, as --json numbers them; all when absent.",
         ),
     ] = None,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Print what a run's code printed. With --json, each piece is one line of JSON."""
+    """Print the log of a run: what its code printed. With --json, each chunk is one line of JSON."""
     from tuner.client import Client
 
     silent = True
@@ -130,13 +118,13 @@ def events(
             metavar="ID",
             min=0,
             show_default=False,
-            help="Only those after this one; all when absent, or what comes from now on with --follow and no --job.",
+            help="Only those after this one. When absent: all, or with --follow and no --job those from now on.",
         ),
     ] = None,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Tell what happened to jobs, the oldest first. With --json, each event is one line of JSON."""
+    """List the events of jobs, the oldest first. With --json, each event is one line of JSON."""
     from tuner.client import Client
 
     with Client.from_profile(url) as client:
@@ -152,10 +140,10 @@ def events(
 def _event_line(event: EventRecord) -> str:
     from tuner.cli.jobs.event_text import describe_event
 
-    words = describe_event(event, rungs=()) or event.kind
-    return f"{event.id}  {moment(event.at)}  job {event.job_id[:8]}  {words}"
+    text = describe_event(event, rungs=()) or event.kind
+    return f"{event.id}  {format_time(event.at)}  job {event.job_id[:8]}  {text}"
 
 
-def _line(text: str) -> str:
+def _first_line(text: str) -> str:
     """The first line of a text."""
     return text.strip().split("\n", 1)[0]

@@ -1,7 +1,9 @@
-"""``tuner jobs``, ``tuner show``, ``tuner report``: what became of jobs."""
+"""``tuner jobs``, ``tuner show``, ``tuner report``: list jobs, show one, show its report."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +11,8 @@ import typer
 
 from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Limit, Url
-from tuner.cli.output import hours, say, show, show_json, show_table
+from tuner.cli.output import format_device_time, say, show, show_json, show_table
+from tuner.cli.request import Table, request, request_and_print
 from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
 from tuner.jobs.states import JobState, is_terminal
@@ -18,9 +21,23 @@ from tuner.report.pages.formats import ReportFormat, rendered
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tuner.client import Client
     from tuner.jobs.progress import JobDetail
-    from tuner.jobs.records import QueueEntry, RunRecord, TrialRecord
+    from tuner.jobs.records import JobRecord, QueueEntry, RunRecord, TrialRecord
     from tuner.report.report import Report
+
+_JOBS: Table[JobRecord] = Table(
+    columns={
+        "ID": lambda job: job.id,
+        "STATE": lambda job: job.state.value,
+        "TEAM": lambda job: job.spec.team,
+        "OWNER": lambda job: job.owner,
+        "WORKLOAD": lambda job: job.spec.workload,
+        "TRIALS": lambda job: str(job.spec.search.trials),
+        "UPDATES": lambda job: f"{job.updates_spent:,}",
+        "NAME": lambda job: job.spec.name,
+    }
+)
 
 
 def jobs(
@@ -44,68 +61,77 @@ def jobs(
     url: Url = CURRENT_URL,
 ) -> None:
     """List jobs, the latest first."""
-    from itertools import islice
+    filters = {"team": team, "owner": owner, "workload": workload, "text": text}
+    is_filtered = bool(state) or any(filters.values())
+    table = replace(_JOBS, empty="No such jobs." if is_filtered else "No jobs. `tuner submit` adds one.")
+    request_and_print(
+        lambda client: list(islice(client.jobs(states=state or (), **filters), limit)),
+        show=table.print,
+        as_json=as_json,
+        url=url,
+    )
 
-    from tuner.client import Client
 
-    with Client.from_profile(url) as client:
-        filters = {"team": team, "owner": owner, "workload": workload, "text": text}
-        found = list(islice(client.jobs(states=state or (), **filters), limit))
-    if as_json:
-        show_json(found)
-    elif not found:
-        say("No such jobs." if state or any(filters.values()) else "No jobs. `tuner submit` adds one.")
-    else:
-        show_table(
-            ("ID", "STATE", "TEAM", "OWNER", "WORKLOAD", "TRIALS", "UPDATES", "NAME"),
-            [
-                (
-                    job.id,
-                    job.state.value,
-                    job.spec.team,
-                    job.owner,
-                    job.spec.workload,
-                    str(job.spec.search.trials),
-                    f"{job.updates_spent:,}",
-                    job.spec.name,
-                )
-                for job in found
-            ],
-        )
+@dataclass(frozen=True, kw_only=True)
+class _JobOverview:
+    """Everything that ``tuner show`` prints."""
+
+    job: JobDetail
+    trials: Sequence[TrialRecord]
+    runs: Sequence[RunRecord]
+    queue_entry: QueueEntry | None
+    """``None`` once the job has finished."""
+    lacks_worker: bool
+    address: str
+    """Of the service."""
 
 
 def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Show one job: how far it is, and its trials."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        job_id = find_job(client, text=job)
-        detail, trials, runs = client.job(job_id), client.trials(job_id), client.runs(job_id)
-        is_open = not is_terminal(detail.state)
-        place = next((entry for entry in client.queue() if entry.job_id == job_id), None) if is_open else None
-        is_waiting = is_open and not has_worker(client)
-    if is_waiting:
+    """Show one job: its progress, its place in the queue, and its trials."""
+    found = request(lambda client: _overview(client, job_id=find_job(client, text=job)), url=url)
+    if found.lacks_worker:
         say(NO_WORKER)
     if as_json:
-        show_json({"job": detail, "trials": trials, "runs": runs})
+        show_json({"job": found.job, "trials": found.trials, "runs": found.runs})
         return
     from rich.console import Console
 
     from tuner.cli.jobs.live import screen
 
     console = Console(highlight=False)
-    console.print(screen(detail))
-    console.print(about(detail, place=place, address=client.url), markup=False, soft_wrap=True)
-    if trials:
+    console.print(screen(found.job))
+    text = describe_job(found.job, queue_entry=found.queue_entry, address=found.address)
+    console.print(text, markup=False, soft_wrap=True)
+    if found.trials:
         show("")
-        show_table(("TRIAL", "STATE", "LOSS PER RUNG", "SCHEDULE"), _trial_rows(trials, runs=runs))
+        show_table(("TRIAL", "STATE", "LOSS PER RUNG", "SCHEDULE"), _trial_rows(found.trials, runs=found.runs))
+
+
+def _overview(client: Client, *, job_id: str) -> _JobOverview:
+    job = client.job(job_id)
+    is_open = not is_terminal(job.state)
+    return _JobOverview(
+        job=job,
+        trials=client.trials(job_id),
+        runs=client.runs(job_id),
+        queue_entry=queue_entry(client, job_id=job_id) if is_open else None,
+        lacks_worker=is_open and not has_worker(client),
+        address=client.url,
+    )
+
+
+def queue_entry(client: Client, *, job_id: str) -> QueueEntry | None:
+    """The job's entry in the queue; ``None`` where it has none."""
+    return next((entry for entry in client.queue() if entry.job_id == job_id), None)
 
 
 def report(
     job: Job,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", show_default=False, help="Write the files of the report there, too."),
+        typer.Option(
+            "--output", metavar="DIR", show_default=False, help="Write the files of the report to this folder, too."
+        ),
     ] = None,
     format: Annotated[
         ReportFormat | None,
@@ -114,55 +140,52 @@ def report(
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Show the answer of a finished job."""
-    from tuner.client import Client
-
+    """Show the report of a completed job: the recommended schedule and how it was found."""
     if as_json and format not in (None, ReportFormat.JSON):
         raise InvalidValue("--format", value=format, allowed="json, or absent, with --json")
-    with Client.from_profile(url) as client:
-        answer = client.report(find_job(client, text=job))
+    found = request(lambda client: client.report(find_job(client, text=job)), url=url)
     wanted = ReportFormat.JSON if as_json else format
     if wanted is None:
-        show_report(answer)
+        show_report(found)
     else:
-        show(rendered(answer, format=wanted).rstrip("\n"))
+        show(rendered(found, format=wanted).rstrip("\n"))
     if output is not None:
-        write_files(answer, folder=output)
+        write_files(found, folder=output)
 
 
-def show_report(answer: Report) -> None:
-    """Print an answer on standard output."""
+def show_report(report: Report) -> None:
+    """Print a report on standard output."""
     from rich.console import Console
 
     from tuner.report.terminal import render
 
-    Console(highlight=False).print(render(answer))
+    Console(highlight=False).print(render(report))
 
 
-def write_files(answer: Report, *, folder: Path) -> None:
-    """Write the files of an answer, and name them on standard error."""
+def write_files(report: Report, *, folder: Path) -> None:
+    """Write the files of a report, and list them on standard error."""
     from tuner.report.files import write_report
 
-    written = write_report(answer, folder)
+    written = write_report(report, folder)
     say("\n".join([f"Wrote to {folder}:", *(f"  {path.name}" for path in written)]))
 
 
-def about(job: JobDetail, *, place: QueueEntry | None, address: str) -> str:
-    """Whose a job is, where it stands in the queue, and what people noted about it, in lines.
+def describe_job(job: JobDetail, *, queue_entry: QueueEntry | None, address: str) -> str:
+    """A job's owner, its place in the queue, its limits and its notes, one a line.
 
     Args:
         job: The job.
-        place: Where it stands; ``None`` once it is over.
+        queue_entry: Its entry in the queue; ``None`` once it has finished.
         address: Of the service.
     """
     spec = job.spec
     shared = ", shared with all teams" if spec.shared else ""
     lines = [
-        f"Of {job.owner}, team {spec.team}{shared}; priority {spec.priority.value}; "
-        f"{hours(job.device_seconds)} of device time"
+        f"Owner {job.owner}, team {spec.team}{shared}; priority {spec.priority.value}; "
+        f"{format_device_time(job.device_seconds)} of device time"
     ]
-    if place is not None and place.reason:
-        lines.append(f"Queue: {place.reason}")
+    if queue_entry is not None and queue_entry.reason:
+        lines.append(f"Queue: {queue_entry.reason}")
     if job.limit_reached is not None:
         lines.append(f"Limit reached: {job.limit_reached}")
     lines.append(f"Dashboard: {address}{job.links['dashboard']}")

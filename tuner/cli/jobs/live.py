@@ -1,4 +1,4 @@
-"""What a job looks like while it runs: a screen that is drawn again and again, or one line. Pure."""
+"""Renders a job's progress: as a screen that is redrawn, or as one line. Pure."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ _STATE_STYLE = {JobState.COMPLETED: "green", JobState.FAILED: "red", JobState.CA
 
 
 def screen(
-    job: JobDetail, *, news: Sequence[str] = (), elapsed: float | None = None, notice: str = ""
+    job: JobDetail, *, events: Sequence[str] = (), elapsed: float | None = None, notice: str = ""
 ) -> RenderableType:
     """A job as a few lines.
 
     Args:
         job: The job.
-        news: What happened last, one line each.
+        events: The latest events, one line each.
         elapsed: Seconds since it started; not shown when ``None``.
-        notice: Shown in the last line, for instance that the service is away.
+        notice: The last line, for instance that the service is unreachable.
     """
     has_ended = is_terminal(job.state)
     lines: list[RenderableType] = [
-        _headline(job, elapsed=elapsed),
+        _title(job, elapsed=elapsed),
         _bar(job.progress, has_ended=has_ended),
-        _figures(job, has_ended=has_ended),
+        _counts(job, has_ended=has_ended),
     ]
     if job.error:
         reason = job.error.strip().splitlines()[0]
         lines.append(Text(f"{job.state.value}: {reason}", style=_STATE_STYLE.get(job.state, "")))
-    lines += [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in news]
+    lines += [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in events]
     if notice:
         lines.append(Text(notice, style="yellow"))
     return Group(*lines)
 
 
 def progress_line(job: JobDetail) -> str:
-    """How far a job is, in one line of plain text."""
+    """A job's progress in one line of plain text."""
     progress, has_ended = job.progress, is_terminal(job.state)
     parts = [
         f"{progress.fraction:4.0%}",
@@ -60,7 +60,7 @@ def progress_line(job: JobDetail) -> str:
     return ", ".join(parts)
 
 
-def _headline(job: JobDetail, *, elapsed: float | None) -> Text:
+def _title(job: JobDetail, *, elapsed: float | None) -> Text:
     is_live = not is_terminal(job.state)
     text = Text()
     text.append(job.spec.workload, style="bold")
@@ -68,7 +68,7 @@ def _headline(job: JobDetail, *, elapsed: float | None) -> Text:
     text.append(f"  job {job.id[:8]}  ")
     text.append(job.state.value, style=_STATE_STYLE.get(job.state, "cyan"))
     if elapsed is not None:
-        text.append(f", {clock(elapsed)} so far" if is_live else f" after {clock(elapsed)}")
+        text.append(f", {format_clock(elapsed)} so far" if is_live else f" after {format_clock(elapsed)}")
     if is_live:
         text.append(f", {_left_text(job.progress)}")
     return text
@@ -84,7 +84,7 @@ def _bar(progress: Progress, *, has_ended: bool) -> Table:
     return row
 
 
-def _figures(job: JobDetail, *, has_ended: bool) -> Table:
+def _counts(job: JobDetail, *, has_ended: bool) -> Table:
     table = Table.grid(padding=(0, 2))
     progress, trials = job.progress, job.progress.trials
     opened = f"{trials.opened}" if has_ended else f"{trials.opened} of {trials.planned}"
@@ -104,7 +104,7 @@ def _figures(job: JobDetail, *, has_ended: bool) -> Table:
 
 def _counts_text(counts: RunCounts, *, has_ended: bool) -> str:
     text = f"{counts.updates:>7,} updates  {counts.done:>3} {'' if has_ended else f'of {counts.total} '}done"
-    if has_ended:  # what was not needed any more is not unfinished
+    if has_ended:  # runs that were planned and not needed do not count as unfinished
         return text
     running = f", {counts.running} running" if counts.running else ""
     return text + running + (f", {counts.queued} queued" if counts.queued else "")
@@ -116,10 +116,14 @@ def _best_text(progress: Progress) -> str:
 
 
 def _left_text(progress: Progress) -> str:
-    return "time left unknown yet" if progress.seconds_left is None else f"about {clock(progress.seconds_left)} left"
+    return (
+        "time left unknown yet"
+        if progress.seconds_left is None
+        else f"about {format_clock(progress.seconds_left)} left"
+    )
 
 
-def clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     """A duration as ``m:ss`` or ``h:mm:ss``."""
     minutes, rest = divmod(round(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)

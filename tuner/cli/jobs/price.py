@@ -1,4 +1,4 @@
-"""What a job would cost, and what would refuse it: ``tuner submit --dry-run``."""
+"""``tuner submit --dry-run``: what a job would cost, and why it would be refused."""
 
 from __future__ import annotations
 
@@ -10,45 +10,43 @@ import typer
 from tuner.cli.failures import ExitCode
 from tuner.cli.hints import in_commands
 from tuner.cli.output import say, show, show_json, show_table
+from tuner.cli.request import request
 
 if TYPE_CHECKING:
     from tuner.client import JobPreview
     from tuner.jobs.admission.pricing import Estimate
 
 
-def print_price(request: Mapping[str, Any], *, url: str, as_json: bool) -> None:
-    """Print what a request would cost, were it submitted now.
+def print_price(body: Mapping[str, Any], *, url: str, as_json: bool) -> None:
+    """Print what a job would cost if it were submitted now.
 
     Args:
-        request: As ``POST /v1/jobs`` takes it.
+        body: The job, as ``POST /v1/jobs`` takes it.
         url: Address of the service.
-        as_json: Whether to print all that the service says.
+        as_json: Whether to print the service's response as JSON.
 
     Raises:
         typer.Exit: It would be refused.
     """
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        preview = client.preview_job(request)
+    preview = request(lambda client: client.preview_job(body), url=url)
     if as_json:
         show_json(preview)
     else:
-        _tell(preview)
+        _show_preview(preview)
     for refusal in preview.would_refuse:
         say(f"It would be refused: {in_commands(refusal.message)}")
     if preview.would_refuse:
         raise typer.Exit(ExitCode.REFUSED)
 
 
-def _tell(preview: JobPreview) -> None:
+def _show_preview(preview: JobPreview) -> None:
     if preview.estimate is not None:
-        _tell_estimate(preview.estimate)
-        show(f"Jobs that would go first: {preview.queue_ahead}.")
+        _show_estimate(preview.estimate)
+        show(f"Jobs that would be scheduled first: {preview.queue_ahead}.")
 
 
-def _tell_estimate(estimate: Estimate) -> None:
-    from tuner.cli.jobs.live import clock
+def _show_estimate(estimate: Estimate) -> None:
+    from tuner.cli.jobs.live import format_clock
 
     rows = [(f"rung {number}", rung) for number, rung in enumerate(estimate.rungs)]
     rows += [("audit", estimate.audits)] if estimate.audits.runs else []
@@ -59,7 +57,7 @@ def _tell_estimate(estimate: Estimate) -> None:
     )
     show(f"Updates in all, at most: {estimate.updates:,}.")
     if estimate.device_seconds is None:
-        show("Device time: unknown, nothing of this workload was measured yet.")
+        show("Device time: unknown until a run of this workload has been measured.")
         return
     for model, seconds in sorted(estimate.device_seconds.items()):
-        show(f"Device time on {model}, at most: {clock(seconds)}.")
+        show(f"Device time on {model}, at most: {format_clock(seconds)}.")

@@ -1,64 +1,49 @@
-"""``tuner queue``, ``tuner shares``: whose turn it is, and why."""
+"""``tuner queue``, ``tuner shares``: the order of the waiting jobs, and each team's share of the devices."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tuner.cli.options import CURRENT_URL, AsJson, Url
-from tuner.cli.output import ago, hours, say, show_json, show_table
+from tuner.cli.output import format_device_time, format_span
+from tuner.cli.request import Table, request_and_print
+
+if TYPE_CHECKING:
+    from tuner.jobs.records import QueueEntry, TeamShare
+
+_QUEUE: Table[QueueEntry] = Table(
+    columns={
+        "PLACE": lambda entry: "" if entry.position is None else str(entry.position),
+        "JOB": lambda entry: entry.job_id,
+        "STATE": lambda entry: entry.state.value,
+        "TEAM": lambda entry: entry.team,
+        "OWNER": lambda entry: entry.owner,
+        "PRIORITY": lambda entry: entry.priority.value,
+        "RUNS": lambda entry: str(entry.running_runs),
+        "WAITING": lambda entry: format_span(entry.waiting_seconds),
+        "NAME": lambda entry: entry.name,
+        "WHY": lambda entry: entry.reason,
+    },
+    empty="The queue is empty.",
+)
+_SHARES: Table[TeamShare] = Table(
+    columns={
+        "TEAM": lambda share: share.team,
+        "WEIGHT": lambda share: f"{share.weight:g}",
+        "DEVICE TIME": lambda share: format_device_time(share.device_seconds),
+        "SHARE": lambda share: f"{share.share:.0%}",
+        "RUNS": lambda share: str(share.running_runs),
+        "OPEN JOBS": lambda share: str(share.open_jobs),
+    },
+    empty="No team has used the devices lately.",
+)
 
 
 def queue(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """List the open jobs in the order in which it is their turn, with the reason for each."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        entries = client.queue()
-    if as_json:
-        show_json(entries)
-    elif not entries:
-        say("The queue is empty.")
-    else:
-        show_table(
-            ("PLACE", "JOB", "STATE", "TEAM", "OWNER", "PRIORITY", "RUNS", "WAITING", "NAME", "WHY"),
-            [
-                (
-                    "" if entry.position is None else str(entry.position),
-                    entry.job_id,
-                    entry.state.value,
-                    entry.team,
-                    entry.owner,
-                    entry.priority.value,
-                    str(entry.running_runs),
-                    ago(entry.waiting_seconds),
-                    entry.name,
-                    entry.reason,
-                )
-                for entry in entries
-            ],
-        )
+    """Show the queue: each job's position, and why it waits."""
+    request_and_print(lambda client: client.queue(), show=_QUEUE.print, as_json=as_json, url=url)
 
 
 def shares(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """List what each team has had of the devices lately, against its weight."""
-    from tuner.client import Client
-
-    with Client.from_profile(url) as client:
-        teams = client.shares()
-    if as_json:
-        show_json(teams)
-    elif not teams:
-        say("No team has used the devices lately.")
-    else:
-        show_table(
-            ("TEAM", "WEIGHT", "DEVICE TIME", "SHARE", "RUNS", "OPEN JOBS"),
-            [
-                (
-                    team.team,
-                    f"{team.weight:g}",
-                    hours(team.device_seconds),
-                    f"{team.share:.0%}",
-                    str(team.running_runs),
-                    str(team.open_jobs),
-                )
-                for team in teams
-            ],
-        )
+    """Show each team's recent share of the devices, against its weight."""
+    request_and_print(lambda client: client.shares(), show=_SHARES.print, as_json=as_json, url=url)

@@ -1,4 +1,4 @@
-"""``tuner submit``: ask the service for a schedule."""
+"""``tuner submit``: submit a tuning job."""
 
 from __future__ import annotations
 
@@ -7,15 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tuner.cli.jobs.control import DeviceHours, Name, Notes, Patience, Shared, TargetLoss, Urgency, WallHours
+from tuner.cli.jobs.control import (
+    DeviceHours,
+    Name,
+    Notes,
+    Patience,
+    PriorityClass,
+    Shared,
+    TargetLoss,
+    WallHours,
+    show_submitted,
+)
+from tuner.cli.jobs.jobs import queue_entry
 from tuner.cli.jobs.price import print_price
 from tuner.cli.options import CURRENT_URL, AsJson, Url
-from tuner.cli.output import say, show, show_json
-from tuner.cli.parsing import amounts, assignments, document, ranges
+from tuner.cli.output import say, show_json
+from tuner.cli.parsing import parse_assignments, parse_limits, parse_ranges, read_document
+from tuner.cli.request import request
 from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
 
 if TYPE_CHECKING:
+    from tuner.client import Client
     from tuner.jobs.progress import JobDetail
 
 
@@ -44,9 +57,12 @@ def submit(
             "--total-steps", metavar="UPDATES", help="Length of a full training run; the workload's own when absent."
         ),
     ] = None,
-    trials: Annotated[int | None, typer.Option("--trials", help="Schedules to try, the controls included.")] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Number of schedules to try, including the controls.")
+    ] = None,
     max_updates: Annotated[
-        int | None, typer.Option("--max-updates", metavar="UPDATES", help="Upper limit for the whole job.")
+        int | None,
+        typer.Option("--max-updates", metavar="UPDATES", help="Upper limit of optimizer updates for the whole job."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the search and of its runs.")] = None,
     name: Name = None,
@@ -55,12 +71,10 @@ def submit(
         str | None, typer.Option("--team", metavar="TEAM", help="The team it belongs to; yours when absent.")
     ] = None,
     shared: Shared = None,
-    priority: Urgency = None,
+    priority: PriorityClass = None,
     longer: Annotated[
         float | None,
-        typer.Option(
-            "--longer", metavar="TIMES", help="Have the report tell what holds for a run so many times as long."
-        ),
+        typer.Option("--longer", metavar="TIMES", help="Let the report predict for a run this many times as long."),
     ] = None,
     device: Annotated[
         Literal["any", "cpu", "cuda"] | None, typer.Option("--device", help="Kind of device to train on.")
@@ -79,7 +93,7 @@ def submit(
             "--spec",
             metavar="FILE|-",
             show_default=False,
-            help="The request as JSON, as `POST /v1/jobs` takes it; other options go over what it says.",
+            help="The job as a JSON document (docs/api.md); other options override its fields.",
         ),
     ] = "",
     origin: Annotated[
@@ -88,92 +102,94 @@ def submit(
             "--from",
             metavar="JOB",
             show_default=False,
-            help="Go on from a completed job: its workload, options and space, its best schedules tried first.",
+            help="Warm start from a completed job: its workload, options and space, its best schedules first.",
         ),
     ] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Submit nothing: tell what it would cost, and what would refuse it.")
+        bool, typer.Option("--dry-run", help="Submit nothing; show the cost, or why it would be refused.")
     ] = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay and watch it, as `tuner watch` does.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Follow the job to its end, like `tuner watch`.")
+    ] = False,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
     """Submit a tuning job; prints its id on standard output.
 
-    Only the workload must be given. The service checks everything else and fills in what is left out.
+    Only the workload is required. The service checks the request and fills in the defaults.
     """
-    from tuner.client import Client
-
     if watch and (as_json or dry_run):
         other = "--json" if as_json else "--dry-run"
         raise InvalidValue(other, value="with --watch", allowed="given without --watch")
     limits = {"device_hours": device_hours, "wall_hours": wall_hours, "target_loss": target_loss, "patience": patience}
     top = {"workload": workload or None, "name": name, "notes": notes, "team": team, "shared": shared, "longer": longer}
-    given_options = assignments(option or (), option="--option")
-    varied = ranges(vary or (), option="--vary")
-    base = _going_on_from(origin, url=url, options=given_options, total_steps=total_steps) if origin else {}
-    request = merged(
-        {**base, **(document(spec, option="--spec") if spec else {})},
-        top=_given(top | {"priority": priority}),
+    given_options = parse_assignments(option or (), option="--option")
+    varied = parse_ranges(vary or (), option="--vary")
+    base = _warm_start(origin, url=url, options=given_options, total_steps=total_steps) if origin else {}
+    body = merge_request(
+        {**base, **(read_document(spec, option="--spec") if spec else {})},
+        top=_without_none(top | {"priority": priority}),
         parts={
             "options": given_options,
-            "search": _given({"total_steps": total_steps, "trials": trials, "max_updates": max_updates, "seed": seed})
+            "search": _without_none(
+                {"total_steps": total_steps, "trials": trials, "max_updates": max_updates, "seed": seed}
+            )
             | ({"options": varied} if varied else {}),
-            "resources": _given({"device": device, "devices": devices, "memory_gib": memory_gib}),
-            "limits": amounts(limits),
+            "resources": _without_none({"device": device, "devices": devices, "memory_gib": memory_gib}),
+            "limits": parse_limits(limits),
         },
     )
-    if "workload" not in request:
+    if "workload" not in body:
         raise InvalidValue("WORKLOAD", allowed="given", hint="`tuner workloads` lists them")
     if dry_run:
-        print_price(request, url=url, as_json=as_json)
+        print_price(body, url=url, as_json=as_json)
         return
-    with Client.from_profile(url) as client:
-        job = client.submit(request)
-        if not watch:
-            _tell(job, as_json=as_json)
-            if not has_worker(client):
-                say(NO_WORKER)
-            elif (place := next((entry for entry in client.queue() if entry.job_id == job.id), None)) is not None:
-                say(f"Queue: {place.reason}.")
-            return
-    from tuner.cli.jobs.watch import follow_to_the_end
+    job, notice = request(lambda client: _submit(client, body), url=url)
+    if watch:
+        from tuner.cli.jobs.watch import follow_to_the_end
 
-    say(f"Submitted job {job.id}.")
-    follow_to_the_end(url, job_id=job.id)
+        say(f"Submitted job {job.id}.")
+        follow_to_the_end(url, job_id=job.id)
+        return
+    if as_json:
+        show_json(job)
+    else:
+        show_submitted(job)
+    if notice:
+        say(notice)
 
 
-def _going_on_from(
-    origin: str, *, url: str | None, options: Mapping[str, Any], total_steps: int | None
-) -> dict[str, Any]:
+def _submit(client: Client, body: Mapping[str, Any]) -> tuple[JobDetail, str]:
+    """The submitted job, and why it waits."""
+    job = client.submit(body)
+    if not has_worker(client):
+        return job, NO_WORKER
+    entry = queue_entry(client, job_id=job.id)
+    return job, "" if entry is None else f"Queue: {entry.reason}."
+
+
+def _warm_start(origin: str, *, url: str, options: Mapping[str, Any], total_steps: int | None) -> dict[str, Any]:
     from tuner.cli.job_ids import find_job
-    from tuner.cli.jobs.warm_start import successor
-    from tuner.client import Client
+    from tuner.cli.jobs.warm_start import FollowUp, follow_up
 
-    with Client.from_profile(url) as client:
+    def read(client: Client) -> FollowUp:
         job = client.job(find_job(client, text=origin))
-        found = successor(job, report=client.report(job.id), options=options, total_steps=total_steps)
+        return follow_up(job, report=client.report(job.id), options=options, total_steps=total_steps)
+
+    found = request(read, url=url)
     for note in found.notes:
         say(note)
     return found.request
 
 
-def _tell(job: JobDetail, *, as_json: bool) -> None:
-    if as_json:
-        show_json(job)
-    else:
-        show(job.id)
-        say(f"Submitted. `tuner watch {job.id[:8]}` follows it.")
-
-
-def merged(
+def merge_request(
     document: Mapping[str, Any], *, top: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """A request: the document, overlaid by what the command line gives.
+    """The document of a job, with the values of the command line in place of its own.
 
     Args:
-        document: The request as JSON; may be empty. Parts of a wrong type are left for the service to refuse.
-        top: Fields of the request itself.
+        document: The job as JSON; may be empty. Parts of a wrong type stay: the service refuses them.
+        top: Top-level fields.
         parts: Fields of its parts, by the part's name: ``"options"``, ``"search"``, ...
     """
     request = {**document, **top}
@@ -184,5 +200,5 @@ def merged(
     return request
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}

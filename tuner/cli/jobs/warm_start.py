@@ -1,4 +1,4 @@
-"""``tuner submit --from JOB``: a request that goes on from what another job has found. Pure."""
+"""``tuner submit --from JOB``: a follow-up job that starts from the results of a completed one. Pure."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ if TYPE_CHECKING:
     from tuner.report.report import Report
     from tuner.schedules import Schedule
 
-_MOST = 4
-"""Schedules to start from: more would leave little of the new search."""
+_MAX_START = 4
+"""Schedules to start from: more would use up the new search."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Successor:
-    """What to ask for, and what to know of it."""
+class FollowUp:
+    """A follow-up job."""
 
     request: dict[str, Any]
-    """A part of a request, as `POST /v1/jobs` takes it; what the person gives goes over it."""
+    """A part of the job, as `POST /v1/jobs` takes it; the command line's options override it."""
     notes: tuple[str, ...]
-    """Which parts of the former answer carry over, in words."""
+    """Which parts of the former result carry over."""
 
 
-def successor(job: JobRecord, *, report: Report, options: Mapping[str, Any], total_steps: int | None) -> Successor:
-    """The request that goes on from a completed job.
+def follow_up(job: JobRecord, *, report: Report, options: Mapping[str, Any], total_steps: int | None) -> FollowUp:
+    """The follow-up of a completed job.
 
-    It has the job's workload and space, the options of its answer, and starts with the best of its schedules. Where the
-    option ``batch_size`` changes, their peaks are scaled: by the square root of the ratio for Adam, by the ratio for
-    SGD.
+    It has the job's workload and space, the options of its recommendation, and starts with its best schedules. Where
+    the option ``batch_size`` changes, their peaks are scaled: by the square root of the ratio for Adam, by the ratio
+    for SGD.
 
     Args:
         job: The completed one.
-        report: Its answer.
-        options: Those that change.
-        total_steps: The new horizon; ``None``: the job's.
+        report: Its report.
+        options: The options that change.
+        total_steps: The new horizon; ``None`` for the job's.
     """
     spec = job.spec
     best = dict.fromkeys(one.schedule for one in (report.recommended, *report.candidates) if not one.diverged)
-    start, notes = list(best)[:_MOST], []
+    start, notes = list(best)[:_MAX_START], []
     found_with = {**spec.options, **report.recommended.options}
     before, after = batch_size(found_with), batch_size({**found_with, **options})
     if before is not None and after is not None and before != after:
@@ -52,8 +52,8 @@ def successor(job: JobRecord, *, report: Report, options: Mapping[str, Any], tot
     if total_steps is not None and total_steps != spec.search.total_steps:
         ratio = total_steps / spec.search.total_steps
         notes.append(
-            f"The horizon is {ratio:.3g} times that of the former job: the shape of its answer usually carries over, "
-            "its peak less so (longer runs tend to want a lower one), and the new search checks both."
+            f"The horizon is {ratio:.3g} times that of the former job: the shape of its schedule usually carries "
+            "over, its peak less so (longer runs tend to want a lower one), and the new search checks both."
         )
     request: dict[str, Any] = {
         "workload": spec.workload,
@@ -65,7 +65,7 @@ def successor(job: JobRecord, *, report: Report, options: Mapping[str, Any], tot
             "space": None if spec.search.space is None else spec.search.space.model_dump(mode="json"),
         },
     }
-    return Successor(request=request, notes=tuple(notes))
+    return FollowUp(request=request, notes=tuple(notes))
 
 
 def _for_batch(start: list[Schedule], *, before: int, after: int, rule: ScalingRule) -> tuple[list[Schedule], str]:

@@ -1,4 +1,4 @@
-"""``tuner watch``: follow a job to its end, on a screen or in lines."""
+"""``tuner watch``: follow a job to its end, on a redrawn screen or in lines."""
 
 from __future__ import annotations
 
@@ -14,62 +14,61 @@ import typer
 from tuner.cli.failures import ExitCode
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url
 from tuner.cli.output import is_tty, say, show
+from tuner.cli.request import request
 from tuner.jobs.states import JobState, is_terminal
 
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from tuner.cli.jobs.follow import View
+    from tuner.cli.jobs.follow import Display
     from tuner.jobs.progress import JobDetail
     from tuner.jobs.records import EventRecord
 
-_NEWS_LINES = 5
-_STEP = 0.05  # plain lines tell the progress each time it has grown by this much
+_EVENT_LINES = 5
+_STEP = 0.05  # lines show the progress each time it has grown by this much
 
 
 def watch(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Follow a job until it has ended; Ctrl-C leaves the job running.
+    """Follow a job until it has finished; Ctrl-C leaves the job running.
 
-    On a terminal a screen is redrawn, elsewhere lines are printed. With --json, each event is one line of JSON.
+    On a terminal the command redraws a screen, elsewhere it prints lines. With --json, each event is one line of JSON.
     """
     from tuner.cli.job_ids import find_job
-    from tuner.client import Client
 
-    with Client.from_profile(url) as client:
-        job_id = find_job(client, text=job)
+    job_id = request(lambda client: find_job(client, text=job), url=url)
     follow_to_the_end(url, job_id=job_id, as_json=as_json)
 
 
 def follow_to_the_end(url: str, *, job_id: str, as_json: bool = False) -> None:
-    """Show a job until it has ended, and say what to do next.
+    """Show a job until it has finished, and name the next command.
 
     Raises:
-        typer.Exit: The job was not completed, or the watching was interrupted.
+        typer.Exit: The job was not completed, or Ctrl-C interrupted the command.
     """
     from tuner.cli.jobs.follow import follow
 
     at = f" --url {url}" if url else ""
     try:
         if as_json:
-            job = follow(url, job_id=job_id, view=_JsonLines())
+            job = follow(url, job_id=job_id, display=_JsonPrinter())
         else:
-            with on_screen() as (view, _):
-                job = follow(url, job_id=job_id, view=view)
+            with open_display() as (display, _):
+                job = follow(url, job_id=job_id, display=display)
     except KeyboardInterrupt:
         short = f"{job_id[:8]}{at}"
-        say(f"The job goes on. `tuner watch {short}` follows it again, `tuner cancel {short}` stops it.")
+        say(f"The job continues. `tuner watch {short}` follows it again, `tuner cancel {short}` stops it.")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     if job.state is not JobState.COMPLETED:
         say(f"The job is {job.state.value}: {job.error or 'no reason was given'}")
         raise typer.Exit(ExitCode.JOB_NOT_COMPLETED)
-    say(f"The job is completed. `tuner report {job_id[:8]}{at}` shows the answer.")
+    say(f"The job is completed. `tuner report {job_id[:8]}{at}` shows its report.")
 
 
 @contextmanager
-def on_screen() -> Iterator[tuple[View, Callable[[str], None]]]:
-    """A view for people, and how to tell them something beside it: redrawn on a terminal, lines elsewhere."""
+def open_display() -> Iterator[tuple[Display, Callable[[str], None]]]:
+    """A display of a job, and a function that prints a line beside it: redrawn on a terminal, lines elsewhere."""
     if not is_tty():
-        yield _Lines(), say
+        yield _LinePrinter(), say
         return
     from rich.console import Console
     from rich.live import Live
@@ -84,40 +83,40 @@ class _Screen:
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._news: deque[str] = deque(maxlen=_NEWS_LINES)
+        self._events: deque[str] = deque(maxlen=_EVENT_LINES)
 
     def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
         from tuner.cli.jobs.live import screen
 
-        self._news.extend(_lines(events, job=job))
+        self._events.extend(_event_lines(events, job=job))
         started, ended = job.started_at, job.finished_at
         elapsed = None if started is None else (time.time() if ended is None else ended) - started
-        self._live.update(screen(job, news=tuple(self._news), elapsed=elapsed, notice=notice), refresh=True)
+        self._live.update(screen(job, events=tuple(self._events), elapsed=elapsed, notice=notice), refresh=True)
 
 
-class _Lines:
-    """Prints what happened, and now and then how far the job is."""
+class _LinePrinter:
+    """Prints each event, and the progress in steps."""
 
     def __init__(self) -> None:
-        self._told = -1.0
+        self._printed = -1.0
         self._notice = ""
 
     def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
         from tuner.cli.jobs.live import progress_line
 
-        for line in _lines(events, job=job):
+        for line in _event_lines(events, job=job):
             show(line)
         fraction = job.progress.fraction
-        if fraction >= self._told + _STEP or (fraction == 1.0 and self._told < 1.0):
-            self._told = fraction
+        if fraction >= self._printed + _STEP or (fraction == 1.0 and self._printed < 1.0):
+            self._printed = fraction
             show(progress_line(job))
         if notice != self._notice:
             if notice or not is_terminal(job.state):
-                say(notice or "The service and a worker are there again.")
+                say(notice or "The service and a worker are back.")
             self._notice = notice
 
 
-class _JsonLines:
+class _JsonPrinter:
     """Prints each event as a line of JSON."""
 
     def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
@@ -125,7 +124,7 @@ class _JsonLines:
             show(json.dumps(vars(event), ensure_ascii=False))
 
 
-def _lines(events: list[EventRecord], *, job: JobDetail) -> list[str]:
+def _event_lines(events: list[EventRecord], *, job: JobDetail) -> list[str]:
     from tuner.cli.jobs.event_text import describe_event
 
     rungs = [rung.updates for rung in job.progress.rungs]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tuner.cli.job_ids import find_job
-from tuner.cli.parsing import assignments, document
+from tuner.cli.parsing import parse_assignments, read_document
 from tuner.errors import NOT_GIVEN, InvalidValue
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Source:
             return self._of_job(url=url)
         from tuner.exports import TargetRun
 
-        payload = self._from_flags() if self.family else document(self.spec, option="--spec")
+        payload = self._from_flags() if self.family else read_document(self.spec, option="--spec")
         schedule, steps = _schedule(payload), self.total_steps or DEFAULT_STEPS
         if fits:
             schedule.lr(0, total_steps=steps)
@@ -95,7 +95,7 @@ class Source:
     def _from_flags(self) -> dict[str, Any]:
         payload: dict[str, Any] = {
             "peak_lr": _DEFAULT_PEAK_LR if self.peak_lr is None else self.peak_lr,
-            "family": {**assignments(self.parameters, option="--param"), "name": self.family},
+            "family": {**parse_assignments(self.parameters, option="--param"), "name": self.family},
         }
         if self.warmup:
             payload["warmup"] = {"shape": "linear", **_length(self.warmup)}

@@ -1,4 +1,4 @@
-"""A service and its workers on this machine: which processes they are, and how they are brought up."""
+"""A service and its workers on this machine: their processes, and how they start."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import FileHeld, held
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Addresses that stand for all of this machine's, and one that reaches a service listening there."""
+"""Wildcard addresses, and an address at which a service that listens there is reached."""
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.5
 
 
 class FolderInUse(TunerError):
-    """Another process keeps a service over this data folder.
+    """Another process runs a service over this data folder.
 
     Args:
         folder: The data folder.
-        holder: The other's process id.
+        holder: The id of that process.
     """
 
     def __init__(self, folder: Path, *, holder: str) -> None:
@@ -44,16 +44,16 @@ def database_in(data_dir: Path) -> str:
 
 
 def free_port(host: str, *, wanted: int = 0) -> int:
-    """A port that nothing listens at now.
+    """A port on which nothing listens.
 
-    Without this check a service that already runs there would be taken for the one that is being started.
+    Without this check, a service that already runs there would pass for the one that starts.
 
     Args:
         host: The address to listen at.
         wanted: The port; 0 for any.
 
     Raises:
-        InvalidValue: Something listens at the wanted port, or the address is none of this machine's.
+        InvalidValue: Another process listens on the wanted port, or the address is not one of this machine's.
     """
     name = host.strip("[]")
     with socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET) as probe:
@@ -78,25 +78,25 @@ class Stack:
     port: int = DEFAULT_PORT
     devices: tuple[str, ...] = ("auto",)
     workloads: tuple[str, ...] = ()
-    """Offered besides the built-in ones, as ``module:Class``."""
+    """Offered in addition to the built-in ones, as ``module:Class``."""
     auth: str = "auto"
     """``"auto"``, ``"on"`` or ``"off"``, as the service takes it."""
     public_url: str = ""
-    """Where people reach the service, when a proxy stands before it."""
+    """The address of the proxy in front of the service."""
     allowed_hosts: tuple[str, ...] = ()
-    """Further names under which others reach the service."""
+    """Further host names of the service."""
     log_files: bool = True
     """Whether the processes log to files in the data folder, else to the standard error of this process."""
 
     @property
     def url(self) -> str:
-        """Where the service answers on this machine."""
+        """Address of the service on this machine."""
         name = _EVERYWHERE.get(self.host.strip("[]"), self.host.strip("[]"))
         return f"http://[{name}]:{self.port}" if ":" in name else f"http://{name}:{self.port}"
 
     @property
     def admin_token_file(self) -> Path:
-        """Where the service leaves the token of the first admin when nobody watches its output."""
+        """File in which the service leaves the token of the first admin when its output is no terminal."""
         return self.data_dir / "admin-token"
 
     @property
@@ -133,7 +133,7 @@ class Stack:
         return Child(
             name=name,
             command=(sys.executable, "-m", module, *arguments),
-            # Not an argument: everybody on the machine may read those, and the URL may hold a password.
+            # Not an argument: all users of the machine can read arguments, and the URL may hold a password.
             environment={
                 "TUNER_DATABASE_URL": self.database_url or database_in(self.data_dir),
                 **(environment or {}),
@@ -143,33 +143,33 @@ class Stack:
 
 
 @contextmanager
-def running(stack: Stack, *, tell: Callable[[str], None], policy: RestartPolicy | None = None) -> Iterator[Supervisor]:
+def running(stack: Stack, *, say: Callable[[str], None], policy: RestartPolicy | None = None) -> Iterator[Supervisor]:
     """Keep the stack's processes running inside the block, and stop them after it.
 
-    The service comes first and is waited for: it makes the tables that the workers need.
+    The service starts first: it creates the tables that the workers need.
 
     Args:
         stack: What to run.
-        tell: Called with a line for people, also from another thread.
-        policy: When a process that died is started again; patient when absent.
+        say: Prints a line; called from another thread, too.
+        policy: When a process that died is restarted; `RestartPolicy()` when absent.
 
     Raises:
-        FolderInUse: Another process keeps a service over the same data folder.
-        ChildGivenUp: The service would not stay up.
-        ServiceUnreachable: The service lives but did not answer within a minute.
+        FolderInUse: Another process runs a service over the same data folder.
+        ChildGivenUp: The service dies again and again.
+        ServiceUnreachable: The service runs but does not respond within a minute.
     """
-    with _held(stack.data_dir), Supervisor(tell=tell, policy=policy) as supervisor:
-        tell("Starting the service ...")
+    with _held(stack.data_dir), Supervisor(say=say, policy=policy) as supervisor:
+        say("Starting the service ...")
         supervisor.add(stack.service())
         wait_until_ready(stack.url, supervisor=supervisor)
         for child in stack.workers():
-            tell(f"Starting the {child.name} ...")
+            say(f"Starting the {child.name} ...")
             supervisor.add(child)
         yield supervisor
 
 
 def wait_until_ready(url: str, *, supervisor: Supervisor) -> None:
-    """Wait until the service answers; see `running` for what it raises."""
+    """Wait until the service responds; raises like `running`."""
     from tuner.client import ApiProblem, Client, ServiceUnreachable
 
     end = time.monotonic() + _READY_SECONDS
@@ -185,7 +185,7 @@ def wait_until_ready(url: str, *, supervisor: Supervisor) -> None:
 
 @contextmanager
 def _held(data_dir: Path) -> Iterator[None]:
-    """Own the folder; the lock ends with this process, however it ends."""
+    """Lock the folder; the lock ends with this process, however it ends."""
     with ExitStack() as stack:
         try:
             stack.enter_context(held(data_dir / "up.lock"))

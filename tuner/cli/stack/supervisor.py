@@ -1,8 +1,8 @@
-"""Keeps child processes alive, and stops them in order. It knows nothing about what they do.
+"""Restarts child processes that die, and stops them in order. It knows nothing about their work.
 
 A child runs in a process group of its own, so that a Ctrl-C in the terminal reaches the parent alone, which then stops
-the children one after the other, the last started first. A child that dies is started again after a delay that doubles
-up to a limit; one that cannot stay up is given up. When the parent is killed outright the children go with it
+the children one after the other, the last started first. A child that dies is restarted after a delay that doubles
+up to a limit; after too many deaths it is given up. When the parent is killed, the children die with it
 (`tuner.cli.stack.die_with_parent`; Linux).
 """
 
@@ -31,10 +31,10 @@ _STDERR = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
-    """A command to keep running."""
+    """A command that is restarted when it dies."""
 
     name: str
-    """What people call it, unique in its supervisor: ``"service"``."""
+    """Its name, unique in its supervisor: ``"service"``."""
     command: tuple[str, ...]
     """The absolute path of the program, and its arguments."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -47,17 +47,17 @@ class Child:
 
 @dataclass(frozen=True, kw_only=True)
 class RestartPolicy:
-    """When a child that died is started again, and when no more."""
+    """When a child that died is restarted, and when it is given up."""
 
     first_delay: float = 0.5
     """Seconds before the first restart; each further death in a row doubles it."""
     longest_delay: float = 30.0
     steady_seconds: float = 30.0
-    """Alive for this long, a child has its earlier deaths forgotten."""
+    """After this long alive, earlier deaths no longer count."""
     deaths_in_a_row: int = 8
-    """So many, and the child is given up."""
+    """After this many the child is given up."""
     refusals: frozenset[int] = frozenset({2})
-    """Exit codes that say that the command line itself is wrong: the child is given up at once."""
+    """Exit codes of a wrong command line: the child is given up at once."""
 
     def delay(self, deaths: int) -> float:
         """Seconds to wait after so many deaths in a row (at least 1)."""
@@ -65,7 +65,7 @@ class RestartPolicy:
 
 
 class ChildGivenUp(TunerError):
-    """A child would not stay up.
+    """A child died too often, or cannot run at all.
 
     Args:
         name: The child's name.
@@ -75,11 +75,11 @@ class ChildGivenUp(TunerError):
     def __init__(self, name: str, *, reason: str) -> None:
         self.name = name
         self.reason = reason
-        super().__init__(f"the {name} would not stay up: {reason}")
+        super().__init__(f"the {name} keeps failing: {reason}")
 
 
-class _Tended:
-    """A child with its process, if it has one now."""
+class _ManagedChild:
+    """A child and its process, if it runs."""
 
     def __init__(self, child: Child) -> None:
         self.child = child
@@ -107,7 +107,7 @@ class _Tended:
         self.started_at = time.monotonic()
 
     def exit_code(self) -> int | None:
-        """How the process ended (negative: by that signal); ``None`` while it runs. Takes along what it left behind."""
+        """The exit code (negative: a signal), ``None`` while the process runs. Kills the rest of its process group."""
         if self.process is None or self.process.poll() is None:
             return None
         self.signal_group(signal.SIGKILL)
@@ -123,8 +123,8 @@ class _Tended:
         if self.process is not None:
             self.process.terminate()
 
-    def last_words(self) -> str:
-        """The last line that it has logged since it was last started."""
+    def last_line(self) -> str:
+        """The last line of its log since its last start."""
         return next(reversed(self._log_lines(start=self.log_start)), "")
 
     def log_tail(self) -> str:
@@ -138,20 +138,20 @@ class _Tended:
 
 
 class Supervisor:
-    """Keeps children alive from a thread of its own; a context manager that stops them all on the way out.
+    """Restarts children from a thread of its own; a context manager that stops them all at its end.
 
-    Every child is started by that thread, which lives until they are all stopped: Linux ties a child to the thread
-    that forked it, not to the process.
+    That thread starts every child and lives until all have stopped: Linux ties a child to the thread that forked it,
+    not to the process.
 
     Args:
-        tell: Called, from the thread, with a line for people about each start, death and stop.
-        policy: When to start again.
+        say: Prints a line about each death and stop; called from the thread.
+        policy: When to restart.
     """
 
-    def __init__(self, *, tell: Callable[[str], None], policy: RestartPolicy | None = None) -> None:
-        self._tell = tell
+    def __init__(self, *, say: Callable[[str], None], policy: RestartPolicy | None = None) -> None:
+        self._say = say
         self._policy = policy or RestartPolicy()
-        self._tended: list[_Tended] = []
+        self._children: list[_ManagedChild] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._hurry = threading.Event()
@@ -168,26 +168,26 @@ class Supervisor:
         self.stop()
 
     def add(self, child: Child) -> None:
-        """Start a child, and keep it alive from now on."""
+        """Start a child, and restart it when it dies."""
         with self._lock:
-            self._tended.append(_Tended(child))
+            self._children.append(_ManagedChild(child))
 
     def pids(self) -> dict[str, int]:
-        """The children that run now, by name. They are the commands themselves: die_with_parent leaves no process."""
+        """The process ids of the children that run, by name: those of the commands themselves."""
         with self._lock:
-            return {one.child.name: one.process.pid for one in self._tended if one.process is not None}
+            return {one.child.name: one.process.pid for one in self._children if one.process is not None}
 
     def check(self) -> None:
-        """Return when all is well.
+        """Check that no child was given up.
 
         Raises:
-            ChildGivenUp: A child is not started again any more.
+            ChildGivenUp: A child is not restarted any more.
         """
         if self._given_up is not None:
             raise self._given_up
 
     def stop(self) -> None:
-        """Stop every child, the last started first, and return when they are gone. A second Ctrl-C kills them."""
+        """Stop every child, the last started first, and wait for their ends. A second Ctrl-C kills them."""
         self._stopping.set()
         while self._thread.is_alive():
             try:
@@ -198,14 +198,14 @@ class Supervisor:
     def _run(self) -> None:
         while not self._stopping.is_set():
             with self._lock:
-                tended = tuple(self._tended)
-            for one in tended:
-                self._tend(one)
+                children = tuple(self._children)
+            for child in children:
+                self._supervise(child)
             self._stopping.wait(_POLL_SECONDS)
-        for one in reversed(self._tended):
+        for one in reversed(self._children):
             self._stop_one(one)
 
-    def _tend(self, one: _Tended) -> None:
+    def _supervise(self, one: _ManagedChild) -> None:
         if one.process is None:
             if self._given_up is None and time.monotonic() >= one.start_at:
                 self._start(one)
@@ -214,25 +214,25 @@ class Supervisor:
         if code is not None:
             self._reap(one, code=code)
 
-    def _start(self, one: _Tended) -> None:
+    def _start(self, one: _ManagedChild) -> None:
         try:
             one.start()
         except OSError as error:
             self._given_up = ChildGivenUp(one.child.name, reason=f"it cannot be started ({error})")
 
-    def _reap(self, one: _Tended, *, code: int) -> None:
+    def _reap(self, one: _ManagedChild, *, code: int) -> None:
         now = time.monotonic()
         one.deaths = 1 if now - one.started_at >= self._policy.steady_seconds else one.deaths + 1
-        how = _how_it_ended(code)
+        ending = _describe_exit(code)
         if code in self._policy.refusals or one.deaths >= self._policy.deaths_in_a_row:
-            self._given_up = ChildGivenUp(one.child.name, reason=how + one.log_tail())
+            self._given_up = ChildGivenUp(one.child.name, reason=ending + one.log_tail())
             return
         delay = self._policy.delay(one.deaths)
         one.start_at = now + delay
-        why = f" It said: {said}" if code > 0 and (said := one.last_words()) else ""
-        self._tell(f"The {one.child.name} {how}; starting it again in {delay:.1f} s.{why}")
+        why = f" Its last line: {line}" if code > 0 and (line := one.last_line()) else ""
+        self._say(f"The {one.child.name} {ending}; restarting it in {delay:.1f} s.{why}")
 
-    def _stop_one(self, one: _Tended) -> None:
+    def _stop_one(self, one: _ManagedChild) -> None:
         if one.process is None:
             return
         one.terminate()
@@ -241,10 +241,10 @@ class Supervisor:
             if self._hurry.is_set() or time.monotonic() >= deadline:
                 one.signal_group(signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
-        self._tell(f"The {one.child.name} has stopped.")
+        self._say(f"The {one.child.name} has stopped.")
 
 
-def _how_it_ended(code: int) -> str:
+def _describe_exit(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     with suppress(ValueError):

@@ -57,7 +57,7 @@ def up(
 ) -> None:
     """Run the service and one worker per device; Ctrl-C stops them all.
 
-    A process that dies is started again. Runs that were being trained go on from their last snapshot.
+    A process that dies is restarted. Its runs continue from their last snapshot.
     """
     from tuner.devices import training_devices
 
@@ -66,7 +66,7 @@ def up(
             "--auth",
             value=auth,
             allowed=f"on or auto where the service listens on {host}",
-            hint="Without a login whoever reaches it may do everything: that is for a loopback --host alone",
+            hint="Without a login, anyone who reaches it may do everything: that is for a loopback --host alone",
         )
     require("service", "worker", *_driver(database_url), user="tuner up")
     stack = Stack(
@@ -78,14 +78,14 @@ def up(
         workloads=tuple(workload or ()),
         auth=auth,
         public_url=public_url,
-        allowed_hosts=tuple(allowed_host or _listed(os.environ.get("TUNER_ALLOWED_HOSTS", ""))),
+        allowed_hosts=tuple(allowed_host or _split_names(os.environ.get("TUNER_ALLOWED_HOSTS", ""))),
         log_files=not logs,
     )
     interrupt_on_termination()
     try:
-        with running(stack, tell=say) as supervisor:
+        with running(stack, say=say) as supervisor:
             say(f"The service is at {stack.url}" + ("" if logs else f", the logs are in {stack.log_dir}") + ".")
-            _tell_how_to_reach(stack)
+            _say_how_to_connect(stack)
             say("Ctrl-C stops everything.")
             forever = threading.Event()
             while True:
@@ -95,8 +95,8 @@ def up(
         say("Stopped.")
 
 
-def _tell_how_to_reach(stack: Stack) -> None:
-    """Say who may use the service, and what to type, where that is not plain."""
+def _say_how_to_connect(stack: Stack) -> None:
+    """Name the login command and the address, where commands need them."""
     from tuner.client import Client, NotLoggedIn, Profiles, canonical
 
     current = Profiles.default().current()
@@ -105,20 +105,20 @@ def _tell_how_to_reach(stack: Stack) -> None:
             client.people.me()
         except NotLoggedIn:
             known = f" < {stack.admin_token_file}" if stack.admin_token_file.exists() else ""
-            say(f"It asks for a login: `tuner login {stack.url}{known}`.")
+            say(f"It requires a login: `tuner login {stack.url}{known}`.")
             if is_loopback(stack.host) and stack.auth == "auto":
-                say("If you are alone on this machine, `tuner up --auth off` does without.")
+                say("If nobody else uses this machine, `tuner up --auth off` needs no login.")
             return
     if not os.environ.get("TUNER_URL") and canonical(stack.url) != (current or DEFAULT_URL):
-        say(f"Commands go to {current or DEFAULT_URL}; add `--url {stack.url}`, or set TUNER_URL, to use this one.")
+        say(f"Commands use {current or DEFAULT_URL}; add `--url {stack.url}`, or set TUNER_URL, to use this service.")
 
 
-def _listed(names: str) -> list[str]:
+def _split_names(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def interrupt_on_termination() -> None:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does, and Ctrl-C also where a shell started this with it ignored."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C, and Ctrl-C even where the shell had it ignored."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
 
@@ -133,7 +133,7 @@ def serve(
     allowed_host: AllowedHosts = None,
     new_admin_token: Annotated[
         bool,
-        typer.Option("--new-admin-token", help="Make a token for the user admin, print it, and end: it was lost."),
+        typer.Option("--new-admin-token", help="Create a new token for the user admin, print it, and exit."),
     ] = False,
 ) -> None:
     """Run the service alone, in this process."""
@@ -160,14 +160,14 @@ def worker(
             envvar="TUNER_WORKER_NAME",
             metavar="NAME",
             show_default=False,
-            help="The same after every restart, unique among the workers; <host>-<device> when absent.",
+            help="Name of the worker, unique and the same after a restart; <host>-<device> when absent.",
         ),
     ] = "",
     workload: Workloads = None,
 ) -> None:
     """Run one worker for one device, in this process.
 
-    Further settings are read from the environment: docs/worker.md.
+    Further settings come from the environment: docs/worker.md.
     """
     require("worker", *_driver(database_url), user="tuner worker")
     arguments = ["--device", device, "--data-dir", str(data_dir)]
@@ -184,6 +184,6 @@ def _driver(database_url: str) -> tuple[str, ...]:
 
 
 def _become(module: str, arguments: tuple[str, ...], *, database_url: str) -> None:
-    if database_url:  # not an argument: everybody on the machine may read those, and it may hold a password
+    if database_url:  # not an argument: all users of the machine can read arguments, and the URL may hold a password
         os.environ["TUNER_DATABASE_URL"] = database_url
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])

@@ -27,62 +27,62 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def told() -> list[str]:
+def lines() -> list[str]:
     return []
 
 
 class TestSupervisor:
-    def test_a_killed_child_is_started_again_and_people_are_told(self, told, until):
-        with Supervisor(tell=told.append, policy=FAST) as supervisor:
+    def test_a_killed_child_is_restarted_and_a_line_says_so(self, lines, until):
+        with Supervisor(say=lines.append, policy=FAST) as supervisor:
             supervisor.add(child("sleeper", SLEEP))
             first = until(lambda: supervisor.pids().get("sleeper"))
             os.kill(first, signal.SIGKILL)
             second = until(lambda: supervisor.pids().get("sleeper") not in {None, first} and supervisor.pids())
             assert alive(second["sleeper"])
             supervisor.check()
-        assert told[0].startswith("The sleeper was killed by SIGKILL; starting it again in ")
+        assert lines[0].startswith("The sleeper was killed by SIGKILL; restarting it in ")
 
-    def test_a_child_that_cannot_stay_up_is_given_up_with_the_end_of_its_log(self, told, until, tmp_path):
+    def test_a_child_that_cannot_stay_up_is_given_up_with_the_end_of_its_log(self, lines, until, tmp_path):
         log = tmp_path / "logs" / "broken.log"
-        with Supervisor(tell=told.append, policy=FAST) as supervisor:
+        with Supervisor(say=lines.append, policy=FAST) as supervisor:
             supervisor.add(child("broken", "print('no database'); raise SystemExit(7)", log=log))
             until(lambda: _given_up(supervisor))
-            with pytest.raises(ChildGivenUp, match=r"the broken would not stay up: ended with exit code 7\n +no data"):
+            with pytest.raises(ChildGivenUp, match=r"the broken keeps failing: ended with exit code 7\n +no data"):
                 supervisor.check()
-        assert len(told) == FAST.deaths_in_a_row - 1
-        assert told[0].endswith(" s. It said: no database")
+        assert len(lines) == FAST.deaths_in_a_row - 1
+        assert lines[0].endswith(" s. Its last line: no database")
 
-    def test_what_an_earlier_start_said_is_not_taken_for_the_reason(self, told, until, tmp_path):
+    def test_the_log_of_an_earlier_start_is_not_shown_as_the_reason(self, lines, until, tmp_path):
         log = tmp_path / "silent.log"
         log.write_text("of yesterday\n")
-        with Supervisor(tell=told.append, policy=FAST) as supervisor:
+        with Supervisor(say=lines.append, policy=FAST) as supervisor:
             supervisor.add(child("silent", "raise SystemExit(7)", log=log))
-            until(lambda: told)
-        assert told[0].endswith(" s.")
+            until(lambda: lines)
+        assert lines[0].endswith(" s.")
 
-    def test_a_child_that_refuses_its_command_line_is_not_tried_again(self, told, until):
-        with Supervisor(tell=told.append, policy=FAST) as supervisor:
+    def test_a_child_that_refuses_its_command_line_is_not_tried_again(self, lines, until):
+        with Supervisor(say=lines.append, policy=FAST) as supervisor:
             supervisor.add(child("refusing", "raise SystemExit(2)"))
             until(lambda: _given_up(supervisor))
-        assert told == []
+        assert lines == []
 
-    def test_a_log_that_cannot_be_written_is_named(self, told, until, tmp_path):
+    def test_a_log_that_cannot_be_written_is_named(self, lines, until, tmp_path):
         (tmp_path / "file").write_text("")
-        with Supervisor(tell=told.append, policy=FAST) as supervisor:
+        with Supervisor(say=lines.append, policy=FAST) as supervisor:
             supervisor.add(child("logless", SLEEP, log=tmp_path / "file" / "child.log"))
             until(lambda: _given_up(supervisor))
             with pytest.raises(ChildGivenUp, match="cannot be started"):
                 supervisor.check()
 
-    def test_children_stop_in_the_reverse_order_of_their_start(self, told, until):
-        with Supervisor(tell=told.append) as supervisor:
+    def test_children_stop_in_the_reverse_order_of_their_start(self, lines, until):
+        with Supervisor(say=lines.append) as supervisor:
             supervisor.add(child("first", SLEEP))
             supervisor.add(child("second", SLEEP))
             pids = until(lambda: len(supervisor.pids()) == 2 and supervisor.pids())
-        assert told == ["The second has stopped.", "The first has stopped."]
+        assert lines == ["The second has stopped.", "The first has stopped."]
         assert not any(alive(pid) for pid in pids.values())
 
-    def test_a_child_that_ignores_sigterm_is_killed_after_its_grace(self, told, until, tmp_path):
+    def test_a_child_that_ignores_sigterm_is_killed_after_its_grace(self, lines, until, tmp_path):
         ready = tmp_path / "ready"
         stubborn = f"""
             import pathlib, signal, time
@@ -90,13 +90,13 @@ class TestSupervisor:
             pathlib.Path({str(ready)!r}).touch()
             time.sleep(600)
         """
-        with Supervisor(tell=told.append) as supervisor:
+        with Supervisor(say=lines.append) as supervisor:
             supervisor.add(child("stubborn", textwrap.dedent(stubborn), grace_seconds=0.1))
             until(ready.exists)
             pid = supervisor.pids()["stubborn"]
         assert not alive(pid)
 
-    def test_what_a_dead_child_left_in_its_group_is_ended_too(self, told, until, tmp_path):
+    def test_what_a_dead_child_left_in_its_group_is_ended_too(self, lines, until, tmp_path):
         note = tmp_path / "grandchild"
         parent = f"""
             import pathlib, subprocess, sys, time
@@ -104,16 +104,16 @@ class TestSupervisor:
             pathlib.Path({str(note)!r}).write_text(str(grandchild.pid))
             time.sleep(600)
         """
-        with Supervisor(tell=told.append, policy=RestartPolicy(first_delay=60, longest_delay=60)) as supervisor:
+        with Supervisor(say=lines.append, policy=RestartPolicy(first_delay=60, longest_delay=60)) as supervisor:
             supervisor.add(child("parent", textwrap.dedent(parent)))
             until(lambda: note.exists() and note.read_text())
             os.kill(supervisor.pids()["parent"], signal.SIGKILL)
             until(lambda: not alive(int(note.read_text())), what="the end of the grandchild")
 
-    def test_a_child_gets_the_environment_it_was_given(self, told, until, tmp_path):
+    def test_a_child_gets_the_environment_it_was_given(self, lines, until, tmp_path):
         log = tmp_path / "child.log"
         command = (sys.executable, "-uc", "import os, time; print(os.environ['ANSWER']); time.sleep(600)")
-        with Supervisor(tell=told.append) as supervisor:
+        with Supervisor(say=lines.append) as supervisor:
             supervisor.add(Child(name="child", command=command, environment={"ANSWER": "42"}, log=log))
             until(lambda: log.exists() and log.read_text() == "42\n")
 
@@ -121,7 +121,7 @@ class TestSupervisor:
         parent = f"""
             import sys, time
             from tuner.cli.stack.supervisor import Child, Supervisor
-            with Supervisor(tell=print) as supervisor:
+            with Supervisor(say=print) as supervisor:
                 supervisor.add(Child(name="orphan", command=(sys.executable, "-c", {SLEEP!r})))
                 while "orphan" not in supervisor.pids():
                     time.sleep(0.01)
@@ -143,11 +143,11 @@ class TestRestartPolicy:
     def test_the_delay_doubles_up_to_its_limit(self, deaths, delay):
         assert RestartPolicy().delay(deaths) == delay
 
-    def test_a_child_that_was_steady_has_its_earlier_deaths_forgotten(self, told, until):
+    def test_a_child_that_was_steady_has_its_earlier_deaths_forgotten(self, lines, until):
         policy = RestartPolicy(first_delay=0.001, longest_delay=0.001, steady_seconds=0.0, deaths_in_a_row=3)
-        with Supervisor(tell=told.append, policy=policy) as supervisor:
+        with Supervisor(say=lines.append, policy=policy) as supervisor:
             supervisor.add(child("mayfly", "pass"))
-            until(lambda: len(told) > 2 * policy.deaths_in_a_row)
+            until(lambda: len(lines) > 2 * policy.deaths_in_a_row)
             supervisor.check()
 
 

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from tuner.cli.jobs.warm_start import successor
+from tuner.cli.jobs.warm_start import follow_up
 from tuner.jobs.admission.admit import read_request
 from tuner.search.space import FloatRange
 from tuner_service.examples import JOB
 from tuner_service.jobs.example_report import REPORT
 
 
-def test_it_asks_for_the_same_workload_and_starts_with_the_best():
-    found = successor(JOB, report=REPORT, options={}, total_steps=None)
+def test_it_has_the_same_workload_and_starts_with_the_best_schedules():
+    found = follow_up(JOB, report=REPORT, options={}, total_steps=None)
     request = read_request(found.request)
     assert request.workload == JOB.spec.workload
     assert request.search.total_steps == JOB.spec.search.total_steps
@@ -19,8 +19,8 @@ def test_it_asks_for_the_same_workload_and_starts_with_the_best():
     assert found.notes == ()
 
 
-def test_a_longer_run_is_told_what_carries_over():
-    found = successor(JOB, report=REPORT, options={}, total_steps=3 * JOB.spec.search.total_steps)
+def test_a_longer_run_is_noted_with_what_carries_over():
+    found = follow_up(JOB, report=REPORT, options={}, total_steps=3 * JOB.spec.search.total_steps)
     assert len(found.notes) == 1
     assert "3 times" in found.notes[0]
 
@@ -29,19 +29,19 @@ def test_a_longer_run_is_told_what_carries_over():
 def test_another_batch_size_moves_the_peaks_by_the_rule_of_the_optimizer(optimizer, factor):
     spec = JOB.spec.model_copy(update={"options": {"batch_size": 16, "optimizer": optimizer}})
     job = type(JOB)(**{**vars(JOB), "spec": spec})
-    found = successor(job, report=REPORT, options={"batch_size": 64}, total_steps=None)
+    found = follow_up(job, report=REPORT, options={"batch_size": 64}, total_steps=None)
     start = read_request(found.request).search.start
     assert start[0].peak_lr == pytest.approx(factor * REPORT.recommended.schedule.peak_lr)
     assert "16 to 64" in found.notes[0]
 
 
-def test_it_has_the_options_that_the_answer_was_found_with_and_searches_them_again():
+def test_it_has_the_options_of_the_recommendation_and_searches_them_again():
     ranges = {"weight_decay": FloatRange(low=1e-5, high=0.1, log=True)}
     search = JOB.spec.search.model_copy(update={"options": ranges})
     spec = JOB.spec.model_copy(update={"options": {"weight_decay": 1e-3, "width": 8}, "search": search})
     job = type(JOB)(**{**vars(JOB), "spec": spec})
     best = REPORT.recommended.model_copy(update={"options": {"weight_decay": 0.01}})
-    found = successor(job, report=REPORT.model_copy(update={"recommended": best}), options={}, total_steps=None)
+    found = follow_up(job, report=REPORT.model_copy(update={"recommended": best}), options={}, total_steps=None)
     request = read_request(found.request)
     assert request.options == {"weight_decay": 0.01, "width": 8}
     assert request.search.options == ranges

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tuner.cli.parsing import assignments, document, ranges
+from tuner.cli.parsing import parse_assignments, parse_ranges, read_document
 from tuner.errors import InvalidValue
 
 
@@ -23,17 +23,17 @@ class TestAssignments:
             ('a="3"', "3"),
         ],
     )
-    def test_a_value_is_json_where_it_reads_as_json_and_text_otherwise(self, text, value):
-        assert assignments([text], option="--option") == {"a": value}
+    def test_a_value_is_json_where_it_is_valid_json_and_text_otherwise(self, text, value):
+        assert parse_assignments([text], option="--option") == {"a": value}
 
     @pytest.mark.parametrize("text", ["a", "=3", ""])
     def test_what_has_no_name_or_no_value_is_refused(self, text):
-        with pytest.raises(InvalidValue, match=f"--option must be NAME=VALUE, got {text!r}"):
-            assignments([text], option="--option")
+        with pytest.raises(InvalidValue, match=r"--option must be NAME=VALUE, (got '\S+'|but it is empty)$"):
+            parse_assignments([text], option="--option")
 
     def test_a_name_that_is_given_twice_is_refused(self):
-        with pytest.raises(InvalidValue, match="a is there twice"):
-            assignments(["a=1", "a=2"], option="--option")
+        with pytest.raises(InvalidValue, match="a occurs twice"):
+            parse_assignments(["a=1", "a=2"], option="--option")
 
 
 class TestRanges:
@@ -51,29 +51,29 @@ class TestRanges:
         ],
     )
     def test_a_range_has_two_ends_and_a_choice_several_values(self, text, parameter):
-        assert ranges([text], option="--vary") == {"a": parameter}
+        assert parse_ranges([text], option="--vary") == {"a": parameter}
 
     @pytest.mark.parametrize("text", ["a=3", "a=", "a=1..", "a=..1", "a=1..x", "a=1..2:lin", "a=true..false"])
     def test_what_is_neither_is_refused_with_examples(self, text):
         with pytest.raises(InvalidValue, match=r"--vary must be NAME=LOW\.\.HIGH") as error:
-            ranges([text], option="--vary")
+            parse_ranges([text], option="--vary")
         assert "momentum=0.8,0.9,0.95" in error.value.hint
 
     @pytest.mark.parametrize("texts", [["=1..2"], ["a"], ["a=1..2", "a=3..4"]])
     def test_each_needs_a_name_of_its_own(self, texts):
         with pytest.raises(InvalidValue):
-            ranges(texts, option="--vary")
+            parse_ranges(texts, option="--vary")
 
 
 class TestDocument:
     def test_it_is_read_from_a_file(self, tmp_path):
         file = tmp_path / "spec.json"
         file.write_text('{"workload": "digits-mlp"}')
-        assert document(str(file), option="--spec") == {"workload": "digits-mlp"}
+        assert read_document(str(file), option="--spec") == {"workload": "digits-mlp"}
 
     def test_it_is_read_from_standard_input(self, monkeypatch):
         monkeypatch.setattr(sys, "stdin", io.StringIO('{"a": 1}'))
-        assert document("-", option="--spec") == {"a": 1}
+        assert read_document("-", option="--spec") == {"a": 1}
 
     @pytest.mark.parametrize(
         ("content", "allowed"),
@@ -83,8 +83,8 @@ class TestDocument:
         file = tmp_path / "spec.json"
         file.write_bytes(content)
         with pytest.raises(InvalidValue, match=f"--spec must be {allowed}"):
-            document(str(file), option="--spec")
+            read_document(str(file), option="--spec")
 
     def test_a_file_that_is_not_there_is_refused_with_the_reason(self, tmp_path):
         with pytest.raises(InvalidValue, match="No such file"):
-            document(str(tmp_path / "none.json"), option="--spec")
+            read_document(str(tmp_path / "none.json"), option="--spec")

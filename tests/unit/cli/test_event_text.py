@@ -6,7 +6,7 @@ from tuner.jobs.records import EventRecord
 RUNGS = (100, 300, 900)
 
 
-def told(kind: str, **data) -> str:
+def line_of(kind: str, **data) -> str:
     return describe_event(EventRecord(id=1, job_id="j", kind=kind, data=data, at=0.0), rungs=RUNGS)
 
 
@@ -31,7 +31,7 @@ RUN = {"run": "r", "trial": 7, "kind_of_run": "rung", "rung": 1, "step": 120}
         (
             "run.requeued",
             {**RUN, "reason": "lease expired"},
-            "trial 7, 300 updates will be taken up again: lease expired",
+            "trial 7, 300 updates will be retried: lease expired",
         ),
         ("run.evaluated", RUN, ""),
         ("run.queued", RUN, ""),
@@ -39,4 +39,4 @@ RUN = {"run": "r", "trial": 7, "kind_of_run": "rung", "rung": 1, "step": 120}
     ],
 )
 def test_an_event_is_a_line_where_it_is_worth_one(kind, data, line):
-    assert told(kind, **data) == line
+    assert line_of(kind, **data) == line
