@@ -166,7 +166,7 @@ EXPORTERS: Final = (
         name="optax",
         description="optax (JAX): its schedules, joined, or a function of jax.numpy.",
         native="constant, linear, cosine, polynomial, exponential, step, multi_step, wsd (linear, cosine), sgdr in "
-        "whole updates and straight lines; with a linear or a constant warm-up or none.",
+        "whole updates and piecewise linear ones; with a linear or a constant warm-up or none.",
         requires="optax",
         media_type="text/x-python",
         extension="py",

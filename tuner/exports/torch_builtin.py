@@ -201,7 +201,7 @@ EXPORTERS: Final = (
         name="torch-builtin",
         description="PyTorch: its own schedulers, joined by SequentialLR.",
         native="constant, linear, cosine, step, multi_step, exponential, polynomial, wsd (linear, cosine), sgdr, "
-        "one_cycle, cyclic and straight lines; with a linear or a constant warm-up.",
+        "one_cycle, cyclic and piecewise linear ones; with a linear or a constant warm-up.",
         requires="torch",
         media_type="text/x-python",
         extension="py",

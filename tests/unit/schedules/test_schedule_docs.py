@@ -3,9 +3,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+import torch
+
 from tuner.schedules import FAMILIES
 
-_DOCS = (Path(__file__).parents[3] / "docs" / "schedules.md").read_text()
+_PAGES = Path(__file__).parents[3] / "docs"
+_DOCS = (_PAGES / "schedules.md").read_text()
 
 
 def test_the_table_of_families_tells_every_family_and_every_parameter():
@@ -23,3 +27,18 @@ def test_the_defaults_in_the_table_are_those_of_the_code():
         for parameter, field in family.model_fields.items():
             if isinstance(field.default, int | float) and not isinstance(field.default, bool):
                 assert re.search(rf"`{parameter}`( d)? \({field.default:g}\)", row), (name, parameter)
+
+
+@pytest.mark.parametrize("page", ["schedules.md", "exports.md"])
+def test_the_code_of_the_page_runs(page):
+    names: dict = {"optimizer": torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)}
+    blocks = re.findall(r"```python\n(.*?)```", (_PAGES / page).read_text(), flags=re.DOTALL)
+    for block in blocks:
+        exec(compile(block, page, "exec"), names)
+    if page == "schedules.md":
+        assert f'"{names["schedule"].label}"' in blocks[0]
+        assert names["plateau"].lr == names["lr"]
+        assert names["scheduler"].last_epoch == 1
+    else:
+        assert names["exported"].fallback_reason == ""
+        assert "optax.cosine_decay_schedule(" in names["code"]
