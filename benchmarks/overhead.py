@@ -107,7 +107,7 @@ def measures(work: list[Work]) -> dict[str, Any]:
 
 
 def _first_update(work: list[Work]) -> float:
-    """When a run begins to train; a run that shares all its updates only evaluates."""
+    """When a run starts to train; a run that shares all its updates only evaluates."""
     return next((piece.began for piece in work if piece.what == "update"), work[0].began)
 
 

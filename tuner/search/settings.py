@@ -84,7 +84,7 @@ class SearchSettings(BaseModel):
         default_factory=dict,
         max_length=MAX_OPTIONS,
         description="Options of the workload to search along with the schedule, by name, each with its range or "
-        "choices. What the job gives such an option is where the search begins.",
+        "choices. The search starts with the job's own value of such an option.",
     )
 
     @property

@@ -77,7 +77,7 @@ def storage(reopen: Reopen) -> BaseStorage:
     return reopen()
 
 
-def told(storage: BaseStorage, name: str = "job") -> list[optuna.trial.FrozenTrial]:
+def recorded(storage: BaseStorage, name: str = "job") -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
 
 
@@ -89,12 +89,12 @@ def opened(storage: BaseStorage, count: int, *, name: str = "job") -> Study:
     return study
 
 
-def test_a_trial_has_the_parameters_of_its_schedule_and_says_whose_it_is(storage: BaseStorage) -> None:
+def test_a_trial_has_the_parameters_of_its_schedule_and_its_number_and_control(storage: BaseStorage) -> None:
     study = Study.open(storage, name="job", settings=settings())
 
     numbers = [study.ask(one, number=7 + place, control=Control.DEFAULT) for place, one in enumerate(INSIDE)]
 
-    trials = told(storage)
+    trials = recorded(storage)
     assert numbers == [trial.number for trial in trials] == [0, 1, 2, 3]
     assert [trial.params for trial in trials] == [SPACE.values_of(one.schedule) for one in INSIDE]
     assert [trial.user_attrs for trial in trials] == [
@@ -111,7 +111,7 @@ def test_a_schedule_outside_the_space_is_a_trial_without_parameters(storage: Bas
     number = study.ask(Configuration(schedule=outside), number=0, control=Control.CONSTANT)
     study.sync([StudyTrial(optuna_number=number, steps_results=((900, 0.1),), status=TrialStatus.COMPLETED)])
 
-    (trial,) = told(storage)
+    (trial,) = recorded(storage)
     assert trial.params == {}
     assert trial.user_attrs["schedule"] == outside.to_json()
     assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.1)
@@ -120,17 +120,17 @@ def test_a_schedule_outside_the_space_is_a_trial_without_parameters(storage: Bas
 def test_a_free_trial_belongs_to_no_group(storage: BaseStorage) -> None:
     opened(storage, 1)
 
-    assert told(storage)[0].user_attrs["control"] is None
+    assert recorded(storage)[0].user_attrs["control"] is None
 
 
-def test_a_trial_that_we_know_nothing_of_is_given_up(reopen: Reopen) -> None:
+def test_a_trial_that_our_tables_lack_is_failed(reopen: Reopen) -> None:
     lost = opened(reopen(), 3).ask(INSIDE[3], number=3, control=None)
 
     study = Study.open(reopen(), name="job", settings=settings())
     assert study.abandon_orphans(range(3)) == 1
     again = study.ask(INSIDE[3], number=3, control=None)
 
-    trials = told(reopen())
+    trials = recorded(reopen())
     assert [trial.state for trial in trials] == [*[TrialState.RUNNING] * 3, TrialState.FAIL, TrialState.RUNNING]
     assert trials[lost].params == trials[again].params
     assert study.abandon_orphans([*range(3), again]) == 0
@@ -149,7 +149,7 @@ def test_results_are_reported_at_the_updates_of_their_rungs(storage: BaseStorage
         ]
     )
 
-    trials = told(storage)
+    trials = recorded(storage)
     assert [trial.state for trial in trials] == [
         TrialState.COMPLETE,
         TrialState.PRUNED,
@@ -170,7 +170,7 @@ def test_a_divergence_is_finite_and_far_above_all(storage: BaseStorage) -> None:
         ]
     )
 
-    diverged, other = told(storage)
+    diverged, other = recorded(storage)
     assert diverged.state is TrialState.PRUNED
     assert diverged.intermediate_values == {100: 25.0, 300: 400.0}
     assert other.intermediate_values == {100: 40.0}
@@ -185,12 +185,12 @@ def test_syncing_again_changes_nothing(reopen: Reopen) -> None:
         StudyTrial(optuna_number=2, steps_results=((100, 0.6),), status=TrialStatus.PRUNED),
     ]
     study.sync(trials)
-    before = told(storage)
+    before = recorded(storage)
 
     study.sync(trials)
     Study.open(reopen(), name="job", settings=settings()).sync(trials)
 
-    assert told(reopen()) == before
+    assert recorded(reopen()) == before
 
 
 @pytest.mark.parametrize("done", [0, 1, 2])
@@ -218,7 +218,7 @@ def test_a_sync_cut_off_anywhere_is_completed_by_the_next(
             study.sync([trial])
     Study.open(reopen(), name="job", settings=settings()).sync([trial])
 
-    (frozen,) = told(reopen())
+    (frozen,) = recorded(reopen())
     assert frozen.state is TrialState.PRUNED
     assert frozen.intermediate_values == {100: 0.5, 300: 10.0}
 

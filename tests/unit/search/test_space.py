@@ -63,7 +63,7 @@ def test_a_space_survives_json_and_keeps_its_digest(kind: OptimizerKind) -> None
     assert again.digest == space.digest
 
 
-def test_the_digest_tells_spaces_apart() -> None:
+def test_the_digest_distinguishes_spaces() -> None:
     assert len({space.digest for space in (*SPACES, default_space(OptimizerKind.SGD, peak_lr=(0.01, 1.0)))}) == 3
 
 

@@ -16,7 +16,7 @@ from tuner.search.stage_tree import branch_points, likely_branch_points, prefix_
 
 @st.composite
 def families_of_runs(draw) -> list[np.ndarray]:
-    """Runs of real schedules; many begin alike: other lengths, decays and copies of the same hold."""
+    """Runs of real schedules; many share a prefix: other lengths, decays and copies of the same hold."""
     runs = [case.schedule.lrs(case.total_steps) for case in draw(st.lists(cases(most=40), min_size=1, max_size=3))]
     warmup = Warmup(shape="linear", updates=draw(st.integers(0, 6)))
     tails = st.one_of(
@@ -32,7 +32,7 @@ def words(runs) -> list[list[bytes]]:
 
 
 def trie(runs) -> set[tuple[bytes, ...]]:
-    """Every beginning of every run, as one node each."""
+    """Every prefix of every run, as one node each."""
     return {tuple(word[:length]) for word in words(runs) for length in range(1, len(word) + 1)}
 
 
@@ -44,7 +44,7 @@ def test_the_tree_has_as_many_updates_as_the_trie_has_nodes(runs) -> None:
 
 @given(families_of_runs())
 @settings(max_examples=60)
-def test_a_run_is_left_where_another_one_has_no_further_node_in_common(runs) -> None:
+def test_a_branch_point_is_the_last_common_node_of_two_runs(runs) -> None:
     own, *others = words(runs)
     expected = set()
     for other in others:
@@ -74,7 +74,7 @@ def test_a_shorter_run_counts_at_its_end_and_a_longer_one_at_the_end_of_this() -
     assert tree_size([short, long, short]) == 90
 
 
-def test_nothing_is_shared_with_nobody() -> None:
+def test_without_other_runs_nothing_is_shared() -> None:
     assert branch_points(np.array([0.1]), others=[]) == ()
     assert branch_points(np.array([0.1]), others=[np.array([0.2])]) == ()
     assert tree_size([]) == 0
@@ -87,13 +87,13 @@ def test_rates_are_compared_by_their_bits() -> None:
 
 
 @pytest.mark.parametrize("family", [Constant(), Linear(), Wsd(cooldown=0.4)])
-def test_schedules_that_rise_alike_have_one_trunk(family) -> None:
+def test_schedules_with_equal_warmups_have_one_prefix_key(family) -> None:
     warmup = Warmup(shape="linear", updates=10)
     hold = prefix_key(Schedule(peak_lr=0.1, family=Constant(), warmup=warmup), total_steps=100, seed=1)
     assert prefix_key(Schedule(peak_lr=0.1, family=family, warmup=warmup), total_steps=300, seed=1) == hold
 
 
-def test_another_seed_peak_or_warmup_is_another_trunk() -> None:
+def test_another_seed_peak_or_warmup_has_another_prefix_key() -> None:
     schedule = example("cosine")
     others = [
         prefix_key(schedule, total_steps=100, seed=2),
@@ -110,7 +110,7 @@ def test_another_seed_peak_or_warmup_is_another_trunk() -> None:
     warmup=st.sampled_from((0.0, 0.02, 0.1)),
     shape=st.sampled_from(("linear", "1-sqrt")),
 )
-def test_whoever_holds_one_peak_leaves_another_where_its_state_was_kept(cooldowns, total_steps, warmup, shape):
+def test_runs_that_hold_one_peak_branch_where_a_state_is_stored(cooldowns, total_steps, warmup, shape):
     """With cooldowns of whole tenths, in any order and without knowing of each other; 0 is a constant rate."""
 
     def schedule(tenths: int) -> Schedule:
@@ -122,23 +122,23 @@ def test_whoever_holds_one_peak_leaves_another_where_its_state_was_kept(cooldown
     executed = 0
     for one in map(schedule, cooldowns):
         lrs = one.lrs(total_steps)
-        kept = [
+        states = [
             point
             for other in trained
             for point in (*likely_branch_points(other, total_steps=total_steps), total_steps)
             if shared_prefix(lrs, other.lrs(total_steps)) >= point
         ]
-        executed += total_steps - max(kept, default=0)
+        executed += total_steps - max(states, default=0)
         trained.append(one)
     assert executed == tree_size([one.lrs(total_steps) for one in trained])
 
 
-def test_a_schedule_that_falls_from_its_peak_at_once_is_left_nowhere():
+def test_a_schedule_without_a_hold_has_no_likely_branch_point():
     for family in (Linear(), Cosine()):
         assert likely_branch_points(Schedule(peak_lr=0.1, family=family), total_steps=1_000) == ()
 
 
-def test_a_long_run_is_looked_at_in_a_moment():
+def test_branch_points_of_a_long_run_take_a_moment():
     schedule = Schedule(peak_lr=0.1, family=Wsd(cooldown=0.35), warmup=Warmup(shape="linear", updates=1_000))
     points = likely_branch_points(schedule, total_steps=100_000_000)
     assert len(points) == 8

@@ -142,7 +142,7 @@ def _losses(
 def _ranked(standings: Standings) -> list[tuple[float, int]]:
     """Loss and number of the trials that have a loss at the horizon, audits included, the best first.
 
-    Those whose peak lies so near one that diverged that they may diverge on another seed come last.
+    Trials whose peak is near one that diverged, so that they may diverge on another seed, come last.
     """
     completed: Sequence[TrialView] = standings.completed
     ends = [(loss_at(trial, standings.top), trial.number) for trial in completed]

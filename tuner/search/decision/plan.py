@@ -279,7 +279,7 @@ def _why_without_result(situation: _Situation) -> str:
         peaks = situation.settings.searched_space.peak_lr
         hint = f"lower the range of peak_lr ({peaks.low:g} to {peaks.high:g})"
     else:
-        hint = "the peak learning rates that are best in short runs do not last: lower the range of peak_lr"
+        hint = "the peak learning rates that are best in short runs diverge in long ones: lower the range of peak_lr"
     return (
         f"no trial reached the full horizon: of {_count(len(trials), 'trial')}, {situation.failed} failed "
         f"and {diverged} diverged; {hint}"

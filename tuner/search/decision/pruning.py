@@ -52,7 +52,7 @@ class Pruner:
                 yield decision
 
     def certain_promotions(self) -> Iterator[RungDecision]:
-        """The trials that are promoted whatever the pending runs report."""
+        """The trials that are promoted at any result of the pending runs."""
         standings = self._standings
         for rung in range(standings.top):
             pending = tuple(standings.pending(rung))

@@ -80,10 +80,10 @@ def confirmed(now: StudyState, losses: Mapping[int, float | None]) -> StudyState
 
 
 class TestUnsettled:
-    def test_before_three_seeds_nobody_is(self) -> None:
+    def test_before_three_seeds_no_candidate_is_settled(self) -> None:
         assert unsettled({0: [0.1, 0.1], 1: [0.9, 0.9]}) == [0, 1]
 
-    def test_who_is_behind_beyond_doubt_is_settled_and_who_may_not_be_goes_on(self) -> None:
+    def test_a_significantly_worse_candidate_is_settled_and_others_continue(self) -> None:
         losses = {0: [0.10, 0.20, 0.15], 1: [0.11, 0.19, 0.16], 2: [0.50, 0.60, 0.56]}
 
         assert unsettled(losses) == [0, 1]
@@ -93,18 +93,18 @@ class TestUnsettled:
 
         assert unsettled({0: best, 1: [loss + 0.01 for loss in best], 2: [0.1, 0.501, 0.9]}) == [0, 2]
 
-    def test_with_nobody_left_to_tell_from_the_best_the_best_is_settled_too(self) -> None:
+    def test_with_no_candidate_left_to_distinguish_the_best_is_settled_too(self) -> None:
         assert unsettled({0: [0.1, 0.11, 0.1], 1: [0.9, 0.91, 0.92]}) == []
         assert unsettled({0: [0.1, 0.11, 0.1]}) == []
 
-    def test_the_best_has_the_lowest_median_wherever_it_stands(self) -> None:
+    def test_the_best_has_the_lowest_median_in_any_order(self) -> None:
         assert unsettled({3: [0.9, 0.9, 0.9], 1: [0.2, 0.1, 0.3], 2: [0.1, 0.3, 0.2]}) == [1, 2]
 
-    def test_who_diverged_is_settled(self) -> None:
+    def test_a_diverged_candidate_is_settled(self) -> None:
         assert unsettled({0: [0.1, None, 0.1], 1: [0.2, 0.3, 0.2], 2: [0.2, 0.2, 0.3]}) == [1, 2]
         assert unsettled({0: [0.1, None, 0.1], 1: [None, 0.3, 0.2]}) == []
 
-    def test_who_was_left_out_before_stays_out(self) -> None:
+    def test_a_settled_candidate_stays_settled(self) -> None:
         assert unsettled({0: [0.1, 0.2, 0.1, 0.2], 1: [0.2, 0.1, 0.2, 0.1], 2: [0.1, 0.1, 0.1]}) == [0, 1]
 
 
@@ -200,7 +200,7 @@ class TestCandidates:
 
 
 class TestConfirmations:
-    def test_who_is_settled_after_three_seeds_is_trained_on_no_fourth(self) -> None:
+    def test_a_candidate_settled_after_three_seeds_gets_no_fourth(self) -> None:
         trials = [trial(0, 0.1, 0.1), trial(1, 0.2, 0.2), trial(2, 0.9, 0.9)]
         now = confirmed(state(*trials), {0: 0.1, 1: 0.1, 2: 0.9})
         assert Counter(run.trial for run in now.confirmations) == {0: SETTLING_SEEDS, 1: 3, 2: 3}
@@ -228,7 +228,7 @@ class TestConfirmations:
             Finish(reason="all 1 trial are decided; nothing was to be confirmed"),
         )
 
-    def test_however_many_diverge_no_more_runs_are_made_than_foreseen(self) -> None:
+    def test_with_any_number_of_divergences_no_more_runs_are_made_than_planned(self) -> None:
         trials = [trial(number, 0.1, 0.1 * (number + 1), peak=1.0 / (number + 1)) for number in range(20)]
         now = state(*trials, finalists=2, confirm_seeds=5)
         while any(missing_confirmations(Standings(now))):
@@ -291,7 +291,7 @@ def test_every_search_ends_with_its_audits_made_and_its_candidates_confirmed(
 
 
 def test_a_finalist_lies_well_below_the_peaks_that_diverged_where_another_does():
-    """On the search's one seed 0.39 lasted and 0.48 did not: on another seed 0.39 may not."""
+    """On the search's one seed 0.39 was stable and 0.48 diverged: on another seed 0.39 may diverge."""
 
     def tried(number: int, peak: float, loss: float | None) -> TrialView:
         return TrialView(

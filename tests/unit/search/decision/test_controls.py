@@ -10,7 +10,7 @@ from tuner.search.decision.decisions import Control
 from tuner.search.settings import SearchSettings
 
 DEFAULT, CONSTANT = Control.DEFAULT, Control.CONSTANT
-GIVEN = tuple(Schedule(peak_lr=peak, family=Linear()) for peak in (1e-3, 2e-3))
+START = tuple(Schedule(peak_lr=peak, family=Linear()) for peak in (1e-3, 2e-3))
 
 
 def groups(**changes: object) -> dict[int, Control]:
@@ -32,8 +32,8 @@ def test_beyond_one_of_each_two_thirds_of_the_trials_are_free(trials: int, count
     assert control_count(SearchSettings(total_steps=900, trials=trials)) == count
 
 
-def test_schedules_that_were_given_come_first_and_shift_the_others() -> None:
-    assert groups(trials=20, start=GIVEN) == {
+def test_start_schedules_come_first_and_shift_the_others() -> None:
+    assert groups(trials=20, start=START) == {
         0: Control.START,
         1: Control.START,
         2: DEFAULT,
@@ -44,13 +44,13 @@ def test_schedules_that_were_given_come_first_and_shift_the_others() -> None:
     }
 
 
-def test_without_controls_all_but_the_given_are_free() -> None:
-    assert groups(trials=20, start=GIVEN, controls=False) == {0: Control.START, 1: Control.START}
+def test_without_controls_all_but_the_start_schedules_are_free() -> None:
+    assert groups(trials=20, start=START, controls=False) == {0: Control.START, 1: Control.START}
 
 
-@given(trials=st.integers(1, 60), given=st.integers(0, 2), controls=st.booleans())
-def test_the_count_is_that_of_the_measured_groups(trials: int, given: int, controls: bool) -> None:
-    search = {"trials": trials, "start": GIVEN[:given], "controls": controls}
+@given(trials=st.integers(1, 60), start=st.integers(0, 2), controls=st.booleans())
+def test_the_count_is_that_of_the_measured_groups(trials: int, start: int, controls: bool) -> None:
+    search = {"trials": trials, "start": START[:start], "controls": controls}
     measured = [control for control in groups(**search).values() if control is not Control.START]
 
     assert control_count(SearchSettings.model_validate({"total_steps": 900, **search})) == len(measured)

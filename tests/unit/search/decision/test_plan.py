@@ -1,4 +1,4 @@
-"""Single steps of the plan, told by example. The horizon is 900 updates, the rungs 100, 300 and 900."""
+"""Single steps of the plan, by example. The horizon is 900 updates, the rungs 100, 300 and 900."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def test_a_new_study_opens_as_many_trials_as_devices_wait() -> None:
     assert [one.schedule for one in opened] == [None] * 3  # which peak a control has is proposed too
 
 
-def test_given_schedules_are_opened_first_and_as_they_are() -> None:
-    given = Schedule(peak_lr=0.3, family=Wsd(cooldown=0.5))
+def test_start_schedules_are_opened_first_and_unchanged() -> None:
+    start = Schedule(peak_lr=0.3, family=Wsd(cooldown=0.5))
 
-    first, second = plan(state(start=(given,)), capacity=2)
+    first, second = plan(state(start=(start,)), capacity=2)
 
-    assert first == NewTrial(number=0, cohort=0, control=Control.START, schedule=given, reason="a start schedule")
+    assert first == NewTrial(number=0, cohort=0, control=Control.START, schedule=start, reason="a start schedule")
     assert isinstance(second, NewTrial)
     assert (second.control, second.schedule) == (Control.DEFAULT, None)
 
@@ -111,7 +111,7 @@ def test_a_free_trial_is_left_to_the_proposals() -> None:
     )
 
 
-def test_a_cohort_is_judged_when_its_last_peer_is_in() -> None:
+def test_a_cohort_is_decided_when_its_last_peer_has_its_result() -> None:
     waiting = [trial(number, loss) for number, loss in enumerate(SIX[:5])]
 
     assert plan(state(*waiting, trial(5, running=True)), capacity=0) == ()
@@ -148,7 +148,7 @@ def test_failed_trials_are_not_waited_for() -> None:
     assert promoted(decisions) == [0, 1]
 
 
-def test_the_best_of_each_measured_group_goes_on_whatever_its_rank() -> None:
+def test_the_best_of_each_measured_group_is_promoted_at_any_rank() -> None:
     constant = [trial(number, SIX[number], control=Control.CONSTANT) for number in (4, 5)]
     others = [trial(number, SIX[number]) for number in range(4)]
 
@@ -161,7 +161,7 @@ def test_the_best_of_each_measured_group_goes_on_whatever_its_rank() -> None:
     )
 
 
-def test_a_later_cohort_is_held_against_all_results_and_may_lose_entirely() -> None:
+def test_a_later_cohort_is_compared_with_all_results_and_may_be_pruned_entirely() -> None:
     early = [trial(0, 0.1, 0.1, 0.1, status=COMPLETED), trial(1, 0.2, 0.2, status=PRUNED)]
     late = [trial(2, 0.5, cohort=1), trial(3, 0.6, cohort=1)]
 
@@ -171,7 +171,7 @@ def test_a_later_cohort_is_held_against_all_results_and_may_lose_entirely() -> N
     assert decisions[0].reason == "rank 3 of 4 at 100 updates (loss 0.5); the best 2 are promoted"
 
 
-def test_a_better_cohort_gets_no_more_than_the_places_left() -> None:
+def test_a_better_cohort_gets_no_more_than_the_quota_left() -> None:
     early = [trial(0, 0.5, 0.5, status=PRUNED), trial(1, 0.6, status=PRUNED)]
     late = [trial(2, 0.1, cohort=1), trial(3, 0.2, cohort=1)]
 
@@ -181,7 +181,7 @@ def test_a_better_cohort_gets_no_more_than_the_places_left() -> None:
     assert decisions[0].reason == "rank 2 of 4 at 100 updates (loss 0.2); the best 2 are promoted, and as many were"
 
 
-def test_free_devices_begin_the_next_cohort() -> None:
+def test_free_devices_start_the_next_cohort() -> None:
     cohort = [trial(number, 0.1) for number in range(5)]
 
     (decision,) = plan(state(*cohort, trial(5, running=True), trials=12), capacity=1)
@@ -196,7 +196,7 @@ def test_promotions_go_before_new_trials() -> None:
     assert [type(one) for one in decisions[-3:]] == [Promote, Promote, NewTrial]
 
 
-def test_a_trial_sure_to_go_on_does_not_wait_for_its_peers() -> None:
+def test_a_trial_sure_to_be_promoted_does_not_wait_for_its_peers() -> None:
     waiting = [trial(number, loss) for number, loss in enumerate(SIX[:5])]
     pending = trial(5, running=True)
 
@@ -206,7 +206,7 @@ def test_a_trial_sure_to_go_on_does_not_wait_for_its_peers() -> None:
     assert decisions[0].reason == "rank 1 of 5 at 100 updates (loss 0.1); sure to be promoted (results to come: 1)"
 
 
-def test_a_trial_is_not_sure_while_a_pending_peer_could_take_the_last_place() -> None:
+def test_a_trial_is_not_sure_while_a_pending_peer_could_use_up_the_quota() -> None:
     early = [trial(0, 0.5, 0.5, status=PRUNED), trial(1, 0.6, status=PRUNED)]
     late = [trial(2, 0.1, cohort=1), trial(3, running=True, cohort=1)]
 
@@ -220,7 +220,7 @@ def test_a_trial_is_not_sure_behind_a_better_one_that_was_pruned() -> None:
     assert plan(state(*early, *late, trials=4, cohort=2, keep=0.5), capacity=9) == ()
 
 
-def test_a_measured_control_is_sure_once_no_rival_of_its_group_is_out() -> None:
+def test_a_measured_control_is_sure_once_no_rival_of_its_group_is_pending() -> None:
     others = [trial(number, SIX[number]) for number in range(4)]
     constant = trial(4, 0.9, control=Control.CONSTANT)
 
@@ -231,7 +231,7 @@ def test_a_measured_control_is_sure_once_no_rival_of_its_group_is_out() -> None:
     assert promoted(with_rival) == [0]
 
 
-def test_a_control_that_went_on_to_be_measured_takes_nobodys_place() -> None:
+def test_a_promoted_control_does_not_use_the_quota() -> None:
     early = [
         trial(0, 0.8, 0.8, 0.8, status=COMPLETED, control=Control.CONSTANT),
         trial(1, 0.9, status=PRUNED),
@@ -298,7 +298,7 @@ def test_the_study_finishes_when_the_last_confirmation_is_in() -> None:
     )
 
 
-def test_confirmation_runs_without_a_loss_are_told() -> None:
+def test_confirmation_runs_without_a_loss_are_reported() -> None:
     without_loss = [ConfirmView(trial=2, seed=seed, finished=True, loss=None) for seed in (1, 2)]
     runs = [*without_loss, *(confirmed(number, seed) for seed in (1, 2) for number in (0, 1))]
     search = {"trials": 4, "finalists": 1, "confirm_seeds": 2}
@@ -318,7 +318,7 @@ def test_confirmation_runs_without_a_loss_are_told() -> None:
     )
 
 
-def test_what_the_limit_does_not_pay_for_is_left_out_and_told() -> None:
+def test_what_the_limit_does_not_pay_for_is_left_out_and_reported() -> None:
     runs = [confirmed(number, 1) for number in (0, 1, 2)]
 
     (decision,) = plan(
@@ -420,7 +420,7 @@ def test_when_all_diverge_the_range_of_the_peak_is_named() -> None:
     )
 
 
-def test_a_limit_too_small_for_any_answer_is_told_at_once() -> None:
+def test_a_limit_too_small_for_any_recommendation_is_reported_at_once() -> None:
     (decision,) = plan(state(max_updates=6_599), capacity=9)
 
     assert decision == GiveUp(

@@ -1,6 +1,6 @@
 """The plan on losses of real runs (benchmarks/data/README.md): does the schedule that is best in the end survive?
 
-A search draws 15 of the 18 recorded warm-up-stable-decay configurations. At a rung it is told either the final loss of
+A search draws 15 of the 18 recorded warm-up-stable-decay configurations. At a rung it observes either the final loss of
 the recorded run that was that long (a complete schedule, compressed), or the loss that the full run of 50,000 updates
 had on its way at that point (what general tuners prune by). The plan is the same.
 """
@@ -116,7 +116,7 @@ def test_the_table_is_whole() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "rungs", "cohort"),
-    [(3.0, 2, 12), (2.0, 2, 12), (1.8, 3, DRAWN)],  # over three rungs, a late cohort finds the few places taken
+    [(3.0, 2, 12), (2.0, 2, 12), (1.8, 3, DRAWN)],  # over three rungs, the quota is used up before a late cohort
     ids=["15k of 50k", "25k of 50k", "15k, 25k of 50k"],
 )
 def test_the_eventual_best_survives_compressed_rungs_and_not_the_raw_loss(
@@ -126,5 +126,5 @@ def test_the_eventual_best_survives_compressed_rungs_and_not_the_raw_loss(
     assert survival(PASSING, ratio=ratio, rungs=rungs, cohort=cohort) <= 0.05
 
 
-def test_so_it_does_when_all_are_judged_together_and_a_sixth_is_kept() -> None:
+def test_so_it_does_in_one_cohort_with_a_keep_share_of_a_sixth() -> None:
     assert survival(FINALS, ratio=3.0, rungs=2, cohort=DRAWN, keep=1 / 6) >= 0.9

@@ -1,4 +1,4 @@
-"""What holds for every search, whatever its settings, its losses and its misfortunes."""
+"""Properties of every search, at any settings, losses and failures."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_every_search_ends_within_its_means(
 
 
 @given(settings=searches(), chance=CHANCE, workers=WORKERS, diverging=SHARE, failing=SHARE)
-def test_nothing_is_asked_for_twice_and_nothing_is_decided_twice(
+def test_nothing_is_requested_twice_and_nothing_is_decided_twice(
     settings: SearchSettings, chance: int, workers: int, diverging: float, failing: float
 ) -> None:
     result = run(settings, chance=chance, workers=workers, diverging=diverging, failing=failing)
@@ -161,7 +161,7 @@ def test_nothing_is_asked_for_twice_and_nothing_is_decided_twice(
 
 
 @given(settings=searches(limited=False), chance=CHANCE, workers=WORKERS, diverging=SHARE)
-def test_without_a_limit_exactly_the_asked_number_of_trials_is_tried(
+def test_without_a_limit_exactly_the_requested_number_of_trials_is_tried(
     settings: SearchSettings, chance: int, workers: int, diverging: float
 ) -> None:
     result = run(settings, chance=chance, workers=workers, diverging=diverging, failing=0.0)
@@ -231,7 +231,7 @@ def test_one_worker_goes_cohort_by_cohort(settings: SearchSettings, chance: int,
 
 
 @given(settings=searches(limited=False), chance=CHANCE, workers=WORKERS)
-def test_no_more_than_the_kept_share_goes_on_besides_the_controls(
+def test_no_more_than_the_keep_share_is_promoted_besides_the_controls(
     settings: SearchSettings, chance: int, workers: int
 ) -> None:
     result = run(settings, chance=chance, workers=workers)
@@ -257,7 +257,7 @@ def test_the_same_state_gives_the_same_plan_within_capacity(
 
 
 @given(settings=searches(), chance=CHANCE, capacity=st.integers(0, 5))
-def test_decisions_given_together_are_those_that_would_be_given_one_at_a_time(
+def test_decisions_returned_together_are_those_that_would_be_returned_one_at_a_time(
     settings: SearchSettings, chance: int, capacity: int
 ) -> None:
     state = any_state(settings, rng=random.Random(chance))

@@ -29,7 +29,7 @@ from tuner.search.settings import MAX_RUNG_RATIO, SearchSettings
         (SearchSettings(total_steps=50, rungs=3), (17, 50)),
         (SearchSettings(total_steps=10), (10,)),
         (SearchSettings(total_steps=20, ratio=1.01, rungs=6), (20,)),
-        (SearchSettings(total_steps=5_997), (5_997,)),  # unless told, no rung is under 2,000 updates, ...
+        (SearchSettings(total_steps=5_997), (5_997,)),  # by default, no rung is under 2,000 updates, ...
         (SearchSettings(total_steps=5_998), (2_000, 5_998)),
         (SearchSettings(total_steps=50_000), (5_556, 16_667, 50_000)),
         (SearchSettings(total_steps=10**8), (11_111_112, 33_333_334, 10**8)),  # ... and there are three at most
@@ -118,5 +118,5 @@ def test_the_price_never_exceeds_the_limit() -> None:
 
 
 @pytest.mark.parametrize(("limit", "seeds"), [(None, 5), (10, 1), (8_100, 1), (16_200, 2), (10**9, 5)])
-def test_a_third_of_the_limit_is_kept_for_seeds(limit: int | None, seeds: int) -> None:
+def test_a_third_of_the_limit_is_reserved_for_seeds(limit: int | None, seeds: int) -> None:
     assert reserved_seeds(SearchSettings(total_steps=900, max_updates=limit)) == seeds

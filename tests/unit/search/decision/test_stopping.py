@@ -102,7 +102,7 @@ class TestPatience:
 
 
 class TestSearchOver:
-    def test_no_trial_is_opened_and_those_that_are_open_are_judged_without_waiting_for_a_full_cohort(self) -> None:
+    def test_no_trial_is_opened_and_open_ones_are_decided_without_waiting_for_a_full_cohort(self) -> None:
         waiting = [trial(number, 0.1 * (number + 1), status=ACTIVE) for number in range(3)]
         assert [type(one) for one in plan(state(*waiting), capacity=1)] == [NewTrial]
         stopped = plan(state(*waiting, stop=Stop.search_over("enough")), capacity=1)
@@ -123,7 +123,7 @@ class TestSearchOver:
 
 
 class TestNow:
-    def test_what_is_out_is_not_waited_for(self) -> None:
+    def test_pending_runs_are_not_waited_for(self) -> None:
         running = trial(1, 0.5, status=ACTIVE, running=True)
         seeds = (
             ConfirmView(trial=0, seed=1, finished=True, loss=0.5),
@@ -132,14 +132,14 @@ class TestNow:
         decisions = plan(state(done(0, 0.4), running, stop=Stop.now("time is up"), confirmations=seeds), capacity=9)
         assert decisions == (Finish(reason="time is up: 2 of 12 trials were tried, and 1 of 5 confirmation runs made"),)
 
-    def test_a_trial_that_has_come_to_the_horizon_counts(self) -> None:
+    def test_a_trial_at_the_horizon_counts(self) -> None:
         waiting = trial(0, 0.9, 0.8, 0.4, status=ACTIVE)
         closed, end = plan(state(waiting, stop=Stop.now("time is up")), capacity=0)
         assert isinstance(closed, CompleteTrial)
         assert isinstance(end, Finish)
 
     @pytest.mark.parametrize("trials", [(), (trial(0, 0.9, 0.8, status=ACTIVE, running=True),)])
-    def test_without_a_trial_at_the_horizon_there_is_no_answer(self, trials: tuple[TrialView, ...]) -> None:
+    def test_without_a_trial_at_the_horizon_there_is_no_recommendation(self, trials: tuple[TrialView, ...]) -> None:
         assert plan(state(*trials, stop=Stop.now("time is up")), capacity=1) == (
             GiveUp(
                 reason="time is up, and no trial had reached the full horizon: raise the limit and try the job again"
@@ -271,7 +271,7 @@ def test_a_study_whose_budget_is_changed_in_its_midst_ends_within_the_new_one(
 
 
 def after_all(state: StudyState) -> tuple[TrialView, ...]:
-    """The trials once the last decisions are carried out."""
+    """The trials after the last decisions."""
     for decision in plan(state, capacity=0):
         state = after(state, decision)
     return state.trials

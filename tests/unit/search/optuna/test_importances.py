@@ -1,4 +1,4 @@
-"""The importances tell what decided constructed losses, and tell noise from it."""
+"""The importances find what decided constructed losses, and distinguish it from noise."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def by_cooldown(schedule: Schedule) -> float:
 
 
 @pytest.mark.parametrize(("loss_of", "name"), [(by_peak, "peak_lr"), (by_family, "family")])
-def test_what_decides_the_loss_comes_first_and_above_chance(loss_of, name):
+def test_the_parameter_that_decides_the_loss_comes_first_and_is_significant(loss_of, name):
     for seed in range(2):
         first, second = evaluated(loss_of, trials=36, seed=seed).common
         assert (first.name, first.above_chance) == (name, True)

@@ -96,10 +96,10 @@ def test_the_same_seed_number_and_history_give_the_same_schedule(known: int) -> 
     assert SPACE.values_of(found.schedule) is not None
 
 
-def test_a_given_schedule_is_taken_as_it_is() -> None:
-    given = Schedule(peak_lr=7.0, family=Linear())
+def test_a_start_schedule_is_not_changed() -> None:
+    start = Schedule(peak_lr=7.0, family=Linear())
 
-    assert configuration_for(new(0, given), state=study()) == Configuration(schedule=given)
+    assert configuration_for(new(0, start), state=study()) == Configuration(schedule=start)
 
 
 def test_a_proposal_needs_a_space() -> None:
@@ -119,7 +119,7 @@ def test_no_schedule_is_tried_twice(space: SearchSpace) -> None:
 
 @pytest.mark.parametrize("space", [SPACE, NARROW], ids=["with them", "without them"])
 @pytest.mark.parametrize(("control", "family"), [(Control.CONSTANT, Constant()), (Control.DEFAULT, Cosine())])
-def test_controls_stay_in_their_group_whatever_the_space_has(
+def test_controls_stay_in_their_group_in_any_space(
     space: SearchSpace, control: Control, family: Constant | Cosine
 ) -> None:
     trials: list[TrialView] = []
@@ -133,7 +133,7 @@ def test_controls_stay_in_their_group_whatever_the_space_has(
     assert all(space.peak_lr.contains(one.peak_lr) for one in found_all)
 
 
-def test_after_a_divergence_the_search_begins_lower() -> None:
+def test_after_a_divergence_the_search_starts_lower() -> None:
     first = proposed(study())
 
     diverged = proposed(study(trial(0, first, None)))
@@ -142,7 +142,7 @@ def test_after_a_divergence_the_search_begins_lower() -> None:
     assert first.peak_lr > diverged.peak_lr > again.peak_lr
 
 
-def test_what_is_like_a_trial_that_runs_is_left_to_it() -> None:
+def test_a_proposal_differs_from_a_running_trial() -> None:
     known = some(8)
     alone = proposed(study(*known))
 
@@ -175,7 +175,7 @@ def test_where_the_peak_is_fixed_the_points_between_the_grids_follow() -> None:
     assert all(one is not None and one.peak_lr == 2e-3 for one in tried)
 
 
-def test_where_a_space_has_no_more_the_same_is_tried_again_and_the_study_ends_as_ever() -> None:
+def test_in_an_exhausted_space_configurations_are_tried_again_and_the_study_ends() -> None:
     single = SearchSpace(
         peak_lr=FloatRange(low=2e-3, high=2e-3), warmup=(0.0,), floor=(0.0,), families=(FamilySpace(name="linear"),)
     )
@@ -187,7 +187,7 @@ def test_where_a_space_has_no_more_the_same_is_tried_again_and_the_study_ends_as
     assert groups == {"linear", "constant", "cosine"}
 
 
-def test_losses_at_a_lower_rung_are_learned_from() -> None:
+def test_losses_at_a_lower_rung_inform_the_proposal() -> None:
     state = replace(study(*some(12)), settings=settings(rungs=2))
 
     found = proposed(state)

@@ -50,7 +50,7 @@ def test_whole_numbers_on_a_log_scale_are_spread_by_their_ratio() -> None:
 
 
 @given(seed=st.integers(0, 1_000))
-def test_values_sample_value_at_random_lie_in_their_range(seed: int) -> None:
+def test_random_values_lie_in_their_range(seed: int) -> None:
     rng = np.random.default_rng(seed)
     parameters = (
         FloatRange(low=1e-5, high=0.1, log=True),
@@ -116,7 +116,7 @@ def test_a_schedule_outside_the_space_has_no_neighbors() -> None:
     assert list(Grid(SMALL, options=NO_OPTIONS).neighbors(Configuration(schedule=outside))) == []
 
 
-def test_the_same_chance_draws_the_same_points() -> None:
+def test_the_same_seed_draws_the_same_points() -> None:
     one, two = (Grid(SMALL, options=NO_OPTIONS).sample(50, rng=np.random.default_rng(4)) for _ in range(2))
 
     assert one == two

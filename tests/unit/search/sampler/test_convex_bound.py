@@ -19,7 +19,7 @@ SHAPES = st.lists(RATE, min_size=1, max_size=30).filter(any)
 
 
 def bound_of(rates: list[float]) -> float:
-    """The theorem as it is written, for D = G = 1, summed anew for every update."""
+    """The theorem as it is written, for D = G = 1, summed again for every update."""
     while rates[-1] == 0.0:
         rates = rates[:-1]
 
@@ -60,7 +60,7 @@ def test_updates_at_rate_zero_at_the_end_change_nothing(shape: list[float], zero
     assert shape_bound([*shape, *[0.0] * zeros]) == shape_bound(shape)
 
 
-def test_of_one_update_everything_is_known() -> None:
+def test_the_bound_of_one_update() -> None:
     assert shape_bound([1.0]).best_peak == 1.0
     assert shape_bound([1.0]).bound == 1.0
 
@@ -88,6 +88,6 @@ def test_a_constant_rate_prefers_a_lower_peak_than_a_decay(family: Family) -> No
 
 
 @pytest.mark.parametrize("shape", [[], [0.0, 0.0], [1.0, -1e-9], [math.nan, 1.0], [math.inf], [[1.0, 0.5]]], ids=str)
-def test_what_is_no_shape_is_refused(shape: list[float]) -> None:
+def test_invalid_shapes_are_refused(shape: list[float]) -> None:
     with pytest.raises(InvalidValue, match="shape must be one row of finite fractions, none negative, not all 0"):
         shape_bound(shape)

@@ -21,7 +21,7 @@ def of(*schedules: Schedule, total_steps: int = HORIZON) -> Features:
     return Features.of(configurations, total_steps=total_steps, options=NO_OPTIONS)
 
 
-def test_equal_schedules_have_equal_features_whatever_they_are_called() -> None:
+def test_equal_schedules_have_equal_features_under_any_family_name() -> None:
     named, other = Schedule(peak_lr=0.1, family=Linear()), Schedule(peak_lr=0.1, family=Polynomial(power=1.0))
 
     found = of(named, named, other)

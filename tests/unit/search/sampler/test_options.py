@@ -106,8 +106,8 @@ class TestKernel:
 
     def test_the_correlations_of_all_options_are_summed(self) -> None:
         rows = [option_values({**USUAL, **changes}) for changes in ({}, {"norm": "none"}, {"weight_decay": 0.1})]
-        places = searched().coordinates(rows)
-        correlation = searched().correlation_sum(places, places)
+        coordinates = searched().coordinates(rows)
+        correlation = searched().correlation_sum(coordinates, coordinates)
         assert np.diag(correlation) == pytest.approx(searched().count)
         assert correlation[0, 1] == pytest.approx(3.5)  # three are equal, the fourth is correlated by a half
         assert correlation[0, 2] == pytest.approx(3.0 + math.exp(-0.5))  # half of a log range apart
@@ -128,14 +128,14 @@ class TestKernel:
         far = self.kernel({"momentum": 0.8}, {"momentum": 0.95})
         assert far < near
 
-    def test_yes_and_no_have_none(self) -> None:
+    def test_booleans_have_no_order(self) -> None:
         flags = SearchedOptions({"shift": Choice(values=(False, True))})
         a, b = flags.coordinates([(("shift", False),), (("shift", True),)])
         assert math.exp(-0.5 * float(np.sum((a - b) ** 2))) == pytest.approx(0.5)
 
 
 class TestBatchSize:
-    def test_a_neighbor_with_another_one_comes_with_the_peak_that_goes_with_it_too(self) -> None:
+    def test_a_neighbor_with_another_batch_size_also_comes_with_the_scaled_peak(self) -> None:
         space = default_space(OptimizerKind.ADAM)
         options = SearchedOptions({"batch_size": BATCH}, usual=(("batch_size", 20),))
         start = Configuration(schedule=WARM, options=(("batch_size", 20),))
@@ -147,19 +147,19 @@ class TestBatchSize:
             assert same == WARM.peak_lr
             assert moved / WARM.peak_lr == pytest.approx(math.sqrt(size / 20), rel=0.13)  # the nearest of the grid
 
-    def test_what_is_learned_at_one_peak_is_carried_over_to_that_which_goes_with_another_size(self) -> None:
+    def test_losses_at_one_batch_size_inform_the_scaled_peak_of_another(self) -> None:
         options = SearchedOptions({"batch_size": BATCH}, usual=(("batch_size", 32),))
         sizes = [Configuration(schedule=WARM, options=(("batch_size", size),)) for size in (32, 128, 8, 64, 16)]
         peaks = Features.of(sizes, total_steps=900, options=options).peak
         assert peaks - peaks[0] == pytest.approx(-0.5 * np.log([1.0, 4.0, 0.25, 2.0, 0.5]))
 
     @pytest.mark.parametrize("exponent", [0.5, 1.0])
-    def test_the_best_peak_is_expected_to_follow_a_power_of_it(self, exponent: float) -> None:
+    def test_the_best_peak_is_expected_to_follow_a_power_of_the_batch_size(self, exponent: float) -> None:
         options = SearchedOptions(RANGES, usual=option_values(USUAL), batch_exponent=exponent)
         rows = [option_values({**USUAL, "batch_size": size}) for size in (32, 128, 8)]
         assert options.peak_shifts(rows) == pytest.approx(exponent * np.log([1.0, 4.0, 0.25]))
 
-    def test_without_it_nothing_moves_the_peak(self) -> None:
+    def test_without_a_batch_size_nothing_shifts_the_peak(self) -> None:
         options = SearchedOptions({"weight_decay": DECAY})
         assert options.peak_shifts([(("weight_decay", 1e-5),), (("weight_decay", 0.1),)]).tolist() == [0.0, 0.0]
 
@@ -268,12 +268,12 @@ class TestConfigurations:
     def test_outside_of_the_search_there_is_none(self, options: tuple[tuple[str, float], ...]) -> None:
         assert values_of(Configuration(schedule=WARM, options=options), settings=settings()) is None
 
-    def test_the_digest_of_a_search_tells_its_options_and_without_any_is_that_of_its_space(self) -> None:
+    def test_the_digest_of_a_search_covers_its_options_and_without_any_is_that_of_its_space(self) -> None:
         plain, other = settings(options={}), settings(options={"momentum": MOMENTUM})
         assert search_digest(plain) == plain.searched_space.digest
         assert len({search_digest(one) for one in (plain, other, settings())}) == 3
 
-    def test_runs_of_different_options_do_not_begin_alike(self) -> None:
+    def test_runs_of_different_options_share_no_prefix(self) -> None:
         keys = {
             prefix_key(SCHEDULE, total_steps=900, seed=0, options=options)
             for options in ((), (("weight_decay", 1e-3),), (("weight_decay", 1e-2),))
