@@ -312,10 +312,10 @@ class EventRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class LogChunk:
-    """A piece of what a run's code printed."""
+    """A chunk of what a run's code printed."""
 
     seq: int
-    """From 0, without gaps."""
+    """Ascends from 0, with gaps: the middle of a long log is dropped."""
     attempt: int
     text: str
     at: float

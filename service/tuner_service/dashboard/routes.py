@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from starlette.routing import Route
 
 from tuner.errors import NotFound
-from tuner_service.auth.access import VisibleJob
+from tuner_service.access import VisibleJob
 from tuner_service.dashboard.gateway import PATHS, Gateway
 from tuner_service.dashboard.pictures import schedule_svg
 from tuner_service.problems import catalog

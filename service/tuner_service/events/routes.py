@@ -17,7 +17,7 @@ from tuner.jobs.records import EventRecord
 from tuner.jobs.states import JobState, is_terminal
 from tuner.people.permissions import Principal
 from tuner.store import Store
-from tuner_service.auth.access import PrincipalDep, VisibleJob
+from tuner_service.access import PrincipalDep, VisibleJob
 from tuner_service.examples import EVENT, in_words
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import declared

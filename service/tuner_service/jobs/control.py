@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body
 
 from tuner.jobs.admission.change import JobChange
 from tuner.jobs.progress import JobDetail
-from tuner_service.auth.access import ActorDep, ChangeableJob
+from tuner_service.access import ActorDep, ChangeableJob
 from tuner_service.examples import DETAIL, answer
 from tuner_service.jobs.schemas import CANCEL_EXAMPLES, CHANGE_EXAMPLES, CancelRequest
 from tuner_service.json_body import strictly

@@ -6,7 +6,8 @@ from typing import Any, Final, Literal
 
 from fastapi import Response
 
-from tuner.report.pages.formats import CONTENT_SECURITY_POLICY, ReportFormat, rendered
+from tuner.report.pages.content_security import CONTENT_SECURITY_POLICY
+from tuner.report.pages.formats import ReportFormat, rendered
 from tuner.report.report import Report
 from tuner_service.jobs.example_report import REPORT
 

@@ -13,7 +13,7 @@ from tuner.jobs.states import is_terminal
 from tuner.report.pages.formats import ReportFormat
 from tuner.report.report import Report
 from tuner.store import Store
-from tuner_service.auth.access import VisibleJob
+from tuner_service.access import VisibleJob
 from tuner_service.errors import ReportNotReady
 from tuner_service.examples import answer
 from tuner_service.jobs.example_report import REPORT

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from tuner.errors import NotFound
 from tuner.jobs.progress import JobDetail
 from tuner.jobs.states import JobState, RunState
-from tuner_service.auth.access import PrincipalDep, VisibleJob
+from tuner_service.access import PrincipalDep, VisibleJob
 from tuner_service.examples import DETAIL, JOB, RUN, TRIAL, answer
 from tuner_service.jobs.schemas import Cursor, JobPage, RunPage, TrialPage
 from tuner_service.problems import catalog

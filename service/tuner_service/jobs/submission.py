@@ -18,7 +18,7 @@ from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.people.permissions import Actor, Principal, Role
 from tuner.search.decision.rungs import price
 from tuner.store import Store
-from tuner_service.auth.access import ActorDep, PrincipalDep, VisibleJob
+from tuner_service.access import ActorDep, PrincipalDep, VisibleJob
 from tuner_service.errors import Forbidden
 from tuner_service.examples import DETAIL, JOB, answer
 from tuner_service.jobs.preview import obstacle, queue_ahead

@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from tuner_service.auth.access import PrincipalDep
+from tuner_service.access import PrincipalDep
 from tuner_service.errors import Forbidden
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import declared

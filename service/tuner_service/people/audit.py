@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 
 from tuner.people.permissions import Role
 from tuner.people.records import TEAM_NAME, USER_NAME
-from tuner_service.auth.access import PrincipalDep, require
+from tuner_service.access import PrincipalDep, require
 from tuner_service.errors import Forbidden
 from tuner_service.examples import answer
 from tuner_service.people.schemas import AUDIT_PAGE, AuditPage

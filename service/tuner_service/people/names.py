@@ -8,7 +8,7 @@ from fastapi import Depends, Path
 
 from tuner.errors import NotFound
 from tuner.people.records import TEAM_NAME, USER_NAME
-from tuner_service.auth.access import PrincipalDep
+from tuner_service.access import PrincipalDep
 from tuner_service.errors import Forbidden
 
 UserName = Annotated[str, Path(pattern=USER_NAME, max_length=100, description="Name of the user.")]

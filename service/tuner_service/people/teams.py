@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends
 
 from tuner.people.records import Member, TeamRecord, TeamSettings
-from tuner_service.auth.access import ActorDep, PrincipalDep, running_the_service
+from tuner_service.access import ActorDep, PrincipalDep, running_the_service
 from tuner_service.examples import answer
 from tuner_service.json_body import strictly
 from tuner_service.people import schemas

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Body, Query, Response
 from tuner.errors import NotFound
 from tuner.people.permissions import Principal, Role
 from tuner.people.records import TEAM_NAME, USER_NAME, Member, TokenRecord
-from tuner_service.auth.access import ActorDep, PrincipalDep
+from tuner_service.access import ActorDep, PrincipalDep
 from tuner_service.errors import Forbidden
 from tuner_service.examples import answer
 from tuner_service.json_body import strictly

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Request
 
 from tuner.people.records import UserRecord
-from tuner_service.auth.access import ActorDep, PrincipalDep, running_the_service
+from tuner_service.access import ActorDep, PrincipalDep, running_the_service
 from tuner_service.auth.sessions import Session
 from tuner_service.errors import Forbidden
 from tuner_service.examples import answer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 
 from tuner.jobs.records import QueueEntry, TeamShare
-from tuner_service.auth.access import PrincipalDep
+from tuner_service.access import PrincipalDep
 from tuner_service.examples import ENTRY, SHARE, answer
 from tuner_service.resources import StoreDep
 

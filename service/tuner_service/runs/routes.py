@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from tuner.jobs.curves import MIN_POINTS
 from tuner.jobs.records import RunRecord
 from tuner.jobs.states import RunState
-from tuner_service.auth.access import VisibleRun
+from tuner_service.access import VisibleRun
 from tuner_service.examples import CHUNK, RUN, answer
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import declared

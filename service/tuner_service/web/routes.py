@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from tuner_service.auth.access import PrincipalDep
+from tuner_service.access import PrincipalDep
 from tuner_service.auth.guard import Guard, address_of
 from tuner_service.auth.sessions import CSRF_FIELD, Session
 from tuner_service.errors import ForgedRequest, TooManyRequests, Unauthenticated

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from tuner.errors import NotFound
 from tuner.jobs.webhooks import DeliveryState, NewWebhook, WebhookChange, WebhookRecord
 from tuner.people.permissions import Role
-from tuner_service.auth.access import ActorDep, PrincipalDep, require
+from tuner_service.access import ActorDep, PrincipalDep, require
 from tuner_service.auth.rate_limits import ConcurrencyLimit
 from tuner_service.errors import Forbidden
 from tuner_service.examples import answer

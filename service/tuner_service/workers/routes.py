@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from tuner.jobs.records import WorkerRecord
-from tuner_service.auth.access import ActorDep, PrincipalDep, running_the_service
+from tuner_service.access import ActorDep, PrincipalDep, running_the_service
 from tuner_service.examples import WORKER, answer
 from tuner_service.json_body import strictly
 from tuner_service.problems import catalog

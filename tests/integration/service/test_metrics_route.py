@@ -15,8 +15,8 @@ from tuner import __version__
 from tuner.errors import DatabaseUnavailable
 from tuner.people.permissions import Principal, Role
 from tuner.store import Store
+from tuner_service.access import principal
 from tuner_service.app import create_app
-from tuner_service.auth.access import principal
 from tuner_service.settings import Settings
 
 

@@ -17,8 +17,8 @@ from tests.integration.service.world import World
 from tuner.people.permissions import LOCAL_ACTOR, Principal, Role
 from tuner.people.records import TeamSettings
 from tuner.store import Store
+from tuner_service.access import principal
 from tuner_service.app import create_app
-from tuner_service.auth.access import principal
 from tuner_service.settings import Settings
 from tuner_service.webhooks.signing import signature
 

@@ -55,6 +55,8 @@ def test_of_a_log_without_end_the_beginning_and_the_end_are_kept_and_one_line_sa
     head, tail = "".join(pieces[:16]), "".join(pieces[-15:])  # the line takes the room of one piece
     assert len(head) == HEAD_CHARACTERS
     assert kept == head + omission_notice(len("".join(pieces)) - len(head) - len(tail)) + tail
+    numbers = [seq for seq, _, _ in text_of(store, lease.run_id)]
+    assert numbers == [*range(17), *range(65, 80)]  # they ascend, with a gap where the middle was
 
 
 def test_a_piece_larger_than_all_that_is_kept_is_cut_in_its_middle(bench: Bench, store: Store) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from tuner.report.pages.formats import CONTENT_SECURITY_POLICY
+from tuner.report.pages.content_security import CONTENT_SECURITY_POLICY
 from tuner.report.pages.view import view_of
 from tuner.report.plots.confirmations import draw_confirmations
 from tuner.report.plots.importances import draw_importances
