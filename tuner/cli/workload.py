@@ -1,4 +1,4 @@
-"""``tuner workload``: write training code for the tuner, and check it."""
+"""``tuner workload``: start a workload from a template, and check it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from tuner.errors import InvalidValue, TunerError, WorkloadError
 if TYPE_CHECKING:
     from tuner.training.checks.findings import CheckReport
 
-app = typer.Typer(
-    help="Training code of your own: begin it, and check it.", rich_markup_mode=None, no_args_is_help=True
-)
+app = typer.Typer(help="Write and check workloads of your own.", rich_markup_mode=None, no_args_is_help=True)
 
 
 @app.command()
@@ -30,12 +28,10 @@ def new(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Python file to write; it must not exist yet.")],
     level: Annotated[
         Literal["declared", "stepwise", "opaque"],
-        typer.Option("--level", help="How much of the training the tuner may drive; opaque: your own loop."),
+        typer.Option("--level", help="How much of the training the tuner drives; opaque: your own loop."),
     ] = "opaque",
 ) -> None:
-    """Write a small workload that runs as it stands, to be filled with your own training."""
-    from tuner.cli.workload_templates import template
-
+    """Write a small workload that runs as it is, as a start for your own training."""
     if not (file.suffix == ".py" and file.stem.isidentifier()):
         raise InvalidValue("FILE", value=str(file), allowed="a name that Python can import, like my_tuning.py")
     name = file.stem.lower().strip("_").replace("_", "-")
@@ -46,6 +42,17 @@ def new(
         raise InvalidValue("FILE", value=str(file), allowed="a file that does not exist yet") from None
     where = "" if file.parent == Path() else f"cd {file.parent} && "
     say(f"Wrote {file}. Check it: `{where}tuner workload check {file.stem}:MyWorkload`.")
+
+
+def template(level: str, *, name: str) -> str:
+    """The text of a small workload that keeps the contract.
+
+    Args:
+        level: ``"declared"``, ``"stepwise"`` or ``"opaque"``.
+        name: The workload's name; the module's with hyphens.
+    """
+    text = (Path(__file__).parent / "templates" / f"{level}.py").read_text(encoding="utf-8")
+    return text.replace("my_workload", name.replace("-", "_")).replace("my-workload", name)
 
 
 @app.command()
@@ -66,28 +73,31 @@ def check(
     device: Annotated[
         str, typer.Option("--device", envvar="TUNER_DEVICE", metavar="DEVICE", help="auto, cpu or cuda:N.")
     ] = "auto",
-    steps: Annotated[int, typer.Option("--steps", min=10, max=100_000, help="Updates of one try.")] = 20,
+    steps: Annotated[int, typer.Option("--steps", min=10, max=100_000, help="Optimizer updates of one training.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Try a workload for a few updates, and say which rules of the contract it keeps; 1 when one is broken."""
+    """Check a workload: train it for a few updates, and test each rule of the contract.
+
+    The exit code is 1 when a rule is broken.
+    """
     check_provider(workload, field="WORKLOAD")
     options = parse_assignments(option or (), option="--option")
     try:
-        with _output_to_stderr():  # what the training code prints is not what was asked for
-            reports = _checked(workload, options=options, device=device, steps=steps)
+        with _output_to_stderr():  # the training code's output is not the result
+            reports = _check_all(workload, options=options, device=device, steps=steps)
     except WorkloadError as error:
         say(f"Broken: {error}")
         raise typer.Exit(ExitCode.RULE_BROKEN) from error
     if as_json:
-        show_json([_plain(report) for report in reports])
+        show_json([_report_json(report) for report in reports])
     else:
         for report in reports:
-            _show(report)
+            _show_report(report)
     if not all(report.ok for report in reports):
         raise typer.Exit(ExitCode.RULE_BROKEN)
 
 
-def _checked(provider: str, *, options: dict[str, Any], device: str, steps: int) -> list[CheckReport]:
+def _check_all(provider: str, *, options: dict[str, Any], device: str, steps: int) -> list[CheckReport]:
     from tuner.devices import choose_device
     from tuner.training.checks.check import check
     from tuner.training.registry import load_provider
@@ -103,7 +113,7 @@ def _checked(provider: str, *, options: dict[str, Any], device: str, steps: int)
     return [check(one, options=options, device=torch_name, steps=steps) for one in workloads.values()]
 
 
-def _plain(report: CheckReport) -> dict[str, Any]:
+def _report_json(report: CheckReport) -> dict[str, Any]:
     return {
         "workload": report.info,
         "ok": report.ok,
@@ -116,13 +126,13 @@ def _plain(report: CheckReport) -> dict[str, Any]:
     }
 
 
-def _show(report: CheckReport) -> None:
+def _show_report(report: CheckReport) -> None:
     from tuner.cli.workloads import describe
 
     describe(report.info)
     show("")
     show_table(
-        ("RULE", "", "WHAT WAS SEEN"),
+        ("RULE", "", "OBSERVATION"),
         [(finding.rule, finding.mark.value, finding.detail) for finding in report.findings],
     )
     show("")
@@ -136,13 +146,13 @@ def _show(report: CheckReport) -> None:
 
 @contextmanager
 def _output_to_stderr() -> Iterator[None]:
-    """Whatever this process or its children print inside goes to standard error."""
+    """Redirect the standard output of this process and its children to standard error inside the block."""
     sys.stdout.flush()
-    kept = os.dup(1)
+    original = os.dup(1)
     os.dup2(2, 1)
     try:
         yield
     finally:
         sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(original, 1)
+        os.close(original)
