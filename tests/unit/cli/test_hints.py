@@ -96,7 +96,7 @@ def test_a_call_becomes_the_command_that_does_the_same(text, shown):
         (["set", "x"], "the change must be given by at least one option"),
         (["schedule", "preview"], "the schedule must be named by exactly one of --family, --spec and --job. "),
         (["schedule", "preview", "--trial", "1", "--family", "linear"], "--job must be given with --trial"),
-        (["schedule", "compress", "--to-steps", "5", "--family", "linear"], "--from-steps must be given where"),
+        (["schedule", "compress", "--to-steps", "5", "--family", "linear"], "--from-steps must be given unless"),
     ],
 )
 def test_what_was_left_out_is_not_quoted(arguments: list[str], words: str, monkeypatch: Any):

@@ -126,7 +126,7 @@ class TestCompress:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("--to-steps", "300"), "--from-steps must be given where the schedule is no job's"),
+            (("--to-steps", "300"), "--from-steps must be given unless the schedule comes from a job"),
             (("--from-steps", "300"), "--to-steps"),
             (("--from-steps", "200", "--to-steps", "0"), "'--to-steps': it must be at least 1, got '0'"),
             (("--from-steps", "90", "--to-steps", "30"), "warmup.updates must be less than the whole run of 90"),
@@ -152,7 +152,7 @@ class TestScale:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("--rule", "sqrt", "--to-batch", "256"), "--from-batch must be given where no job tells the batch size"),
+            (("--rule", "sqrt", "--to-batch", "256"), "--from-batch must be given unless a job has the batch size"),
             (("--rule", "cubic", "--to-batch", "256"), "'cubic' is not one of 'sqrt', 'linear'"),
             (("--to-batch", "256", "--from-batch", "64"), "--rule"),
             (("--rule", "sqrt", "--to-batch", "0"), "'--to-batch': it must be at least 1, got '0'"),

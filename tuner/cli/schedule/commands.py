@@ -1,4 +1,4 @@
-"""``tuner schedule``: draw a schedule, write it to a file, fit it to another run, wherever it comes from."""
+"""``tuner schedule``: draw a schedule, export it, fit it to another run."""
 
 from __future__ import annotations
 
@@ -9,20 +9,8 @@ import typer
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show_json, show_table
 from tuner.cli.schedule.fitting import compress, scale
-from tuner.cli.schedule.options import (
-    Family,
-    Floor,
-    FromJob,
-    Output,
-    Parameters,
-    PeakLr,
-    Spec,
-    TotalSteps,
-    Trial,
-    Warmup,
-    write,
-)
-from tuner.cli.schedule.source import Source
+from tuner.cli.schedule.options import Output, TotalSteps, write
+from tuner.cli.schedule.source import ScheduleSource, takes_schedule
 
 _POINTS = 200
 FormatName = Literal[
@@ -51,43 +39,28 @@ app = typer.Typer(help="Draw, export and fit schedules.", no_args_is_help=True, 
 def _schedule() -> None:
     """Draw, export and fit schedules.
 
-    A schedule is named in one of three ways: by `--family` and what belongs to it, by `--spec` with its JSON, or by
-    `--job` for the one that a finished job recommends (or `--trial` of it).
+    Name a schedule in one of three ways: `--family` with its options, `--spec` with its JSON, or `--job` for the
+    recommendation of a finished job (or one of its trials, with `--trial`).
     """
 
 
 @app.command()
+@takes_schedule
 def preview(
-    family: Family = "",
-    param: Parameters = None,
-    peak_lr: PeakLr = None,
-    warmup: Warmup = "",
-    floor: Floor = None,
-    spec: Spec = "",
-    job: FromJob = "",
-    trial: Trial = None,
+    *,
+    source: ScheduleSource,
     total_steps: TotalSteps = None,
     log: Annotated[bool, typer.Option("--log", help="Logarithmic axis for the rate.")] = False,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
     """Draw a schedule in the terminal."""
-    schedule, run = Source(
-        family=family,
-        parameters=tuple(param or ()),
-        peak_lr=peak_lr,
-        warmup=warmup,
-        floor=floor,
-        spec=spec,
-        job=job,
-        trial=trial,
-        total_steps=total_steps,
-    ).read(url=url)
+    schedule, run = source.read(url=url, total_steps=total_steps)
     steps = run.total_steps
     if as_json:
         points = [(update, schedule.lr(update, total_steps=steps)) for update in range(0, steps, -(-steps // _POINTS))]
-        about = {"label": schedule.label, "digest": schedule.digest, "total_steps": steps}
-        show_json({"schedule": schedule, **about, "points": points})
+        summary = {"label": schedule.label, "digest": schedule.digest, "total_steps": steps}
+        show_json({"schedule": schedule, **summary, "points": points})
         return
     from rich.console import Console
 
@@ -99,15 +72,10 @@ def preview(
 
 
 @app.command()
+@takes_schedule
 def export(
-    family: Family = "",
-    param: Parameters = None,
-    peak_lr: PeakLr = None,
-    warmup: Warmup = "",
-    floor: Floor = None,
-    spec: Spec = "",
-    job: FromJob = "",
-    trial: Trial = None,
+    *,
+    source: ScheduleSource,
     total_steps: TotalSteps = None,
     form: Annotated[
         FormatName,
@@ -124,7 +92,7 @@ def export(
             metavar="SAMPLES",
             min=1,
             show_default=False,
-            help="Samples of one update, for the export to state; the job's own when absent.",
+            help="Samples of one update, which the export states; the job's own when absent.",
         ),
     ] = None,
     optimizer: Annotated[
@@ -133,28 +101,18 @@ def export(
             "--optimizer",
             metavar="NAME",
             show_default=False,
-            help="What trains, for the export to state; the job's own when absent.",
+            help="The optimizer, which the export states; the job's own when absent.",
         ),
     ] = "",
     output: Output = "-",
     url: Url = CURRENT_URL,
 ) -> None:
-    """Write a schedule as data, or as code for the library that trains with it.
+    """Export a schedule as data, or as code for a training library.
 
-    Every export gives the same learning rates, update for update. Where a library's own schedules cannot, a function
-    in its terms does, and the reason is told.
+    Every export has the same learning rate at every update. Where a library's own schedules cannot express it, the
+    export is a function for that library, and a message gives the reason.
     """
-    schedule, run = Source(
-        family=family,
-        parameters=tuple(param or ()),
-        peak_lr=peak_lr,
-        warmup=warmup,
-        floor=floor,
-        spec=spec,
-        job=job,
-        trial=trial,
-        total_steps=total_steps,
-    ).read(url=url)
+    schedule, run = source.read(url=url, total_steps=total_steps)
     from dataclasses import replace
 
     from tuner.exports import ExportFormat
@@ -169,9 +127,9 @@ def export(
 
 @app.command()
 def formats(as_json: AsJson = False) -> None:
-    """List what a schedule can be exported as, and what each can express in its own terms.
+    """List the export formats, and the schedules that each expresses natively.
 
-    What a library cannot express becomes a function in its terms, so every format writes every schedule.
+    Every format can write every schedule: one that it cannot express natively becomes a function.
     """
     from tuner.exports import EXPORTERS
 

@@ -1,4 +1,4 @@
-"""``tuner schedule compress`` and ``tuner schedule scale``: the same schedule for another run."""
+"""``tuner schedule compress`` and ``tuner schedule scale``: fit a schedule to another length or batch size."""
 
 from __future__ import annotations
 
@@ -8,20 +8,8 @@ import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show_json
-from tuner.cli.schedule.options import (
-    MAX_HORIZON,
-    Family,
-    Floor,
-    FromJob,
-    Output,
-    Parameters,
-    PeakLr,
-    Spec,
-    Trial,
-    Warmup,
-    write,
-)
-from tuner.cli.schedule.source import Source
+from tuner.cli.schedule.options import MAX_HORIZON, Output, write
+from tuner.cli.schedule.source import ScheduleSource, takes_schedule
 from tuner.errors import InvalidValue
 
 RuleName = Literal["sqrt", "linear"]
@@ -30,12 +18,12 @@ OptimizerName = Literal["sgd", "adam"]
 """`tuner.schedules.scaling.ScaledFor`, for the same reason."""
 
 
+@takes_schedule
 def compress(
+    *,
     to_steps: Annotated[
         int,
-        typer.Option(
-            "--to-steps", metavar="UPDATES", min=1, max=MAX_HORIZON, help="Length of the run it is wanted for."
-        ),
+        typer.Option("--to-steps", metavar="UPDATES", min=1, max=MAX_HORIZON, help="Length of the new run."),
     ],
     from_steps: Annotated[
         int | None,
@@ -45,7 +33,7 @@ def compress(
             min=1,
             max=MAX_HORIZON,
             show_default=False,
-            help="Length of the run that it was made for; the job's own when absent.",
+            help="Length of the run it was tuned for; the job's own when absent.",
         ),
     ] = None,
     min_warmup: Annotated[
@@ -55,40 +43,23 @@ def compress(
             metavar="UPDATES",
             min=0,
             max=MAX_HORIZON,
-            help="Updates that the warm-up keeps where it had them, up to half of the new run.",
+            help="Minimum length of the warm-up, where the schedule has as much; at most half of the new run.",
         ),
     ] = 10,
-    family: Family = "",
-    param: Parameters = None,
-    peak_lr: PeakLr = None,
-    warmup: Warmup = "",
-    floor: Floor = None,
-    spec: Spec = "",
-    job: FromJob = "",
-    trial: Trial = None,
+    source: ScheduleSource,
     output: Output = "-",
     url: Url = CURRENT_URL,
 ) -> None:
     """Fit a schedule to a run of another length, and write its JSON.
 
-    The rate at the same progress stays the same. The peak, the floor and all fractions stay; lengths in updates scale
-    with the run, and the warm-up keeps its least number of updates. A longer run works the same way.
+    The learning rate at the same progress stays the same. The peak, the floor and all fractions stay; lengths in
+    updates scale with the run, and the warm-up keeps its minimum. The run may also be longer.
     """
-    if from_steps is None and not job:
-        raise InvalidValue("--from-steps", allowed="given where the schedule is no job's")
-    schedule, run = Source(
-        family=family,
-        parameters=tuple(param or ()),
-        peak_lr=peak_lr,
-        warmup=warmup,
-        floor=floor,
-        spec=spec,
-        job=job,
-        trial=trial,
-        total_steps=None if job else from_steps,
-    ).read(url=url)
-    if job and from_steps not in (None, run.total_steps):
-        raise InvalidValue("--from-steps", value=from_steps, allowed=f"absent, or {run.total_steps} as the job's")
+    if from_steps is None and not source.job:
+        raise InvalidValue("--from-steps", allowed="given unless the schedule comes from a job")
+    schedule, run = source.read(url=url, total_steps=None if source.job else from_steps)
+    if source.job and from_steps not in (None, run.total_steps):
+        raise InvalidValue("--from-steps", value=from_steps, allowed=f"absent, or {run.total_steps} like the job's")
     from tuner.exports import schedule_json
 
     fitted = schedule.compressed(to_steps, from_steps=run.total_steps, min_warmup=min_warmup)
@@ -96,13 +67,15 @@ def compress(
     say(f"{fitted.label}; fitted from {run.total_steps:,} to {to_steps:,} updates.")
 
 
+@takes_schedule
 def scale(
+    *,
     rule: Annotated[
         RuleName,
         typer.Option(
             "--rule",
-            help="sqrt: the peak times the square root of the ratio, for Adam and its kin; linear: times the ratio, "
-            "for SGD.",
+            help="sqrt: the peak times the square root of the ratio, for Adam and its variants; linear: times the "
+            "ratio, for SGD.",
         ),
     ],
     to_batch: Annotated[
@@ -120,38 +93,22 @@ def scale(
     ] = None,
     optimizer: Annotated[
         OptimizerName | None,
-        typer.Option("--optimizer", show_default=False, help="What trains; some of what to mind depends on it."),
+        typer.Option("--optimizer", show_default=False, help="The optimizer; some caveats depend on it."),
     ] = None,
-    family: Family = "",
-    param: Parameters = None,
-    peak_lr: PeakLr = None,
-    warmup: Warmup = "",
-    floor: Floor = None,
-    spec: Spec = "",
-    job: FromJob = "",
-    trial: Trial = None,
+    source: ScheduleSource,
     output: Output = "-",
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Carry a schedule over to another batch size, write its JSON, and tell what to mind.
+    """Scale a schedule to another batch size, write its JSON, and list the caveats.
 
-    The square root rule is for Adam and its kin, the linear rule for SGD. Neither is a promise and neither happens by
-    itself: it is where to begin to tune again. The lengths stay, in updates.
+    The square root rule is for Adam and its variants, the linear rule for SGD. Both are starting points for a new
+    search, not guarantees. The lengths in updates stay.
     """
-    schedule, run = Source(
-        family=family,
-        parameters=tuple(param or ()),
-        peak_lr=peak_lr,
-        warmup=warmup,
-        floor=floor,
-        spec=spec,
-        job=job,
-        trial=trial,
-    ).read(url=url, fits=bool(job))
+    schedule, run = source.read(url=url, must_fit=bool(source.job))
     before = from_batch or run.batch_size
     if before is None:
-        raise InvalidValue("--from-batch", allowed="given where no job tells the batch size")
+        raise InvalidValue("--from-batch", allowed="given unless a job has the batch size")
     from tuner.exports import schedule_json
     from tuner.schedules.scaling import ScalingRule, scaled_to_batch
 

@@ -1,4 +1,4 @@
-"""Options of the commands that take a schedule, and where they write one."""
+"""Options of the commands that take a schedule, and the output of a schedule."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import typer
 from tuner.cli.output import say
 
 MAX_STEPS = 10_000_000
-"""Longest run that is drawn or written update by update, as over REST."""
+"""Longest run that is drawn or written update by update, as in the API."""
 MAX_HORIZON = 100_000_000
-"""Longest run that a schedule is fitted to, as over REST."""
+"""Longest run that a schedule is fitted to, as in the API."""
 
 Family = Annotated[
     str, typer.Option("--family", metavar="NAME", show_default=False, help="constant, linear, cosine, wsd, ...")
@@ -25,7 +25,7 @@ Parameters = Annotated[
 ]
 PeakLr = Annotated[
     float | None,
-    typer.Option("--peak-lr", metavar="RATE", show_default=False, help="The highest rate; 0.01 when absent."),
+    typer.Option("--peak-lr", metavar="RATE", show_default=False, help="Peak learning rate; 0.01 when absent."),
 ]
 Warmup = Annotated[
     str,
@@ -33,25 +33,25 @@ Warmup = Annotated[
         "--warmup",
         metavar="LENGTH",
         show_default=False,
-        help="Length of a linear warm-up, in updates (500) or as a part of the run (0.05, 5%).",
+        help="Length of a linear warm-up, in updates (500) or as a fraction of the run (0.05, 5%).",
     ),
 ]
 Floor = Annotated[
     float | None,
-    typer.Option("--floor", metavar="PART", show_default=False, help="Lowest rate, as a part of the peak."),
+    typer.Option(
+        "--floor", metavar="FRACTION", show_default=False, help="Lowest learning rate, as a fraction of the peak."
+    ),
 ]
 Spec = Annotated[
     str, typer.Option("--spec", metavar="FILE|-", show_default=False, help="The schedule as JSON; - is standard input.")
 ]
 FromJob = Annotated[
     str,
-    typer.Option("--job", metavar="JOB", show_default=False, help="The schedule that this finished job recommends."),
+    typer.Option("--job", metavar="JOB", show_default=False, help="The recommended schedule of this finished job."),
 ]
 Trial = Annotated[
     int | None,
-    typer.Option(
-        "--trial", metavar="NUMBER", min=0, show_default=False, help="The one of this trial of the job instead."
-    ),
+    typer.Option("--trial", metavar="NUMBER", min=0, show_default=False, help="The schedule of this trial of the job."),
 ]
 TotalSteps = Annotated[
     int | None,
@@ -68,7 +68,7 @@ Output = Annotated[str, typer.Option("--output", metavar="FILE|-", help="Where t
 
 
 def write(chunks: Iterable[str], *, output: str) -> None:
-    """Write to a file, whole or not at all, or to standard output for ``-``.
+    """Write to a file, atomically, or to standard output for ``-``.
 
     Raises:
         OSError: It cannot be written.
@@ -78,7 +78,7 @@ def write(chunks: Iterable[str], *, output: str) -> None:
         return
     from tuner.report.files import write_whole
 
-    place = Path(output).resolve()  # what a link points to is replaced, not the link
+    place = Path(output).resolve()  # replaces the target of a link, not the link
     if place.exists() and not place.is_file():
         place.write_bytes("".join(chunks).encode())  # a pipe or a device
     else:

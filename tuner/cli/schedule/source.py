@@ -1,16 +1,21 @@
-"""Where a schedule on the command line comes from: flags, a JSON document, or a finished job."""
+"""The schedule that a command works on: from options, a JSON document, or a finished job."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tuner.cli.job_ids import find_job
 from tuner.cli.parsing import parse_assignments, read_document
+from tuner.cli.request import request
+from tuner.cli.schedule.options import Family, Floor, FromJob, Parameters, PeakLr, Spec, Trial, Warmup
 from tuner.errors import NOT_GIVEN, InvalidValue
 
 if TYPE_CHECKING:
+    from tuner.client import Client
     from tuner.exports import TargetRun
     from tuner.schedules import Schedule
 
@@ -20,35 +25,31 @@ _DOCUMENTED = "docs/schedules.md describes every family"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """What was given on the command line; empty or ``None`` is not given."""
+class ScheduleSource:
+    """The options that name a schedule; `takes_schedule` adds them to a command."""
 
-    family: str = ""
-    parameters: Sequence[str] = ()
-    """``NAME=VALUE``, of the family."""
-    peak_lr: float | None = None
-    warmup: str = ""
-    """``"500"`` updates, or a part of the run: ``"0.05"``, ``"5%"``."""
-    floor: float | None = None
-    spec: str = ""
-    """Path of a JSON document; ``"-"`` for standard input."""
-    job: str = ""
-    trial: int | None = None
-    """Of the job; the one that its report recommends when ``None``."""
-    total_steps: int | None = None
+    family: Family = ""
+    parameters: Parameters = None
+    peak_lr: PeakLr = None
+    warmup: Warmup = ""
+    floor: Floor = None
+    spec: Spec = ""
+    job: FromJob = ""
+    trial: Trial = None
 
-    def read(self, *, url: str, fits: bool = True) -> tuple[Schedule, TargetRun]:
+    def read(self, *, url: str, total_steps: int | None = None, must_fit: bool = True) -> tuple[Schedule, TargetRun]:
         """The schedule, and the run that it is for.
 
         Args:
-            url: Address of the service; asked only for a job.
-            fits: Whether a run that the schedule does not fit into is refused.
+            url: Address of the service; used only for a job.
+            total_steps: Length of the run; the job's own, else `DEFAULT_STEPS`, when absent.
+            must_fit: Whether to refuse a schedule that does not fit into the run.
 
         Raises:
-            InvalidValue: Not exactly one source was given, or the schedule is refused.
+            InvalidValue: Not exactly one source is given, or the schedule is refused.
             NotFound: There is no such job.
             ApiProblem: The job has no report yet, or no such trial.
-            ServiceUnreachable: The job cannot be asked for.
+            ServiceUnreachable: No service responds.
         """
         named = {"--family": self.family, "--spec": self.spec, "--job": self.job}
         given = [option for option, text in named.items() if text]
@@ -60,30 +61,31 @@ class Source:
         if self.trial is not None and not self.job:
             raise InvalidValue("--job", allowed="given with --trial")
         if self.job:
-            return self._of_job(url=url)
+            return self._of_job(url=url, total_steps=total_steps)
         from tuner.exports import TargetRun
 
         payload = self._from_flags() if self.family else read_document(self.spec, option="--spec")
-        schedule, steps = _schedule(payload), self.total_steps or DEFAULT_STEPS
-        if fits:
+        schedule, steps = _schedule(payload), total_steps or DEFAULT_STEPS
+        if must_fit:
             schedule.lr(0, total_steps=steps)
         return schedule, TargetRun(total_steps=steps)
 
-    def _of_job(self, *, url: str) -> tuple[Schedule, TargetRun]:
-        from tuner.client import Client
+    def _of_job(self, *, url: str, total_steps: int | None) -> tuple[Schedule, TargetRun]:
         from tuner.jobs.export_context import export_context
 
-        with Client.from_profile(url) as client:
+        def read(client: Client) -> tuple[Schedule, TargetRun]:
             job = client.job(find_job(client, text=self.job))
-            schedule = client.export(job.id, trial=self.trial, total_steps=self.total_steps)
+            schedule = client.export(job.id, trial=self.trial, total_steps=total_steps)
             options: dict[str, Any] = {}
             if job.spec.search.options:
                 trial = client.report(job.id).recommended.trial if self.trial is None else self.trial
                 options = next(one.options for one in client.trials(job.id) if one.number == trial)
-        return schedule, export_context(job.spec, options=options, total_steps=self.total_steps)
+            return schedule, export_context(job.spec, options=options, total_steps=total_steps)
+
+        return request(read, url=url)
 
     def _flags(self) -> tuple[str, ...]:
-        """The options given that describe a family."""
+        """The names of the given options that need ``--family``."""
         given = {
             "--param": self.parameters,
             "--peak-lr": self.peak_lr is not None,
@@ -95,13 +97,33 @@ class Source:
     def _from_flags(self) -> dict[str, Any]:
         payload: dict[str, Any] = {
             "peak_lr": _DEFAULT_PEAK_LR if self.peak_lr is None else self.peak_lr,
-            "family": {**parse_assignments(self.parameters, option="--param"), "name": self.family},
+            "family": {**parse_assignments(self.parameters or (), option="--param"), "name": self.family},
         }
         if self.warmup:
             payload["warmup"] = {"shape": "linear", **_length(self.warmup)}
         if self.floor is not None:
             payload["floor"] = self.floor
         return payload
+
+
+def takes_schedule(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `ScheduleSource` to a command, in the place of its parameter ``source``."""
+    own = inspect.signature(command, eval_str=True)
+    added = inspect.signature(ScheduleSource, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def run(**options: Any) -> None:
+        source = ScheduleSource(**{name: options.pop(name) for name in added})
+        command(source=source, **options)
+
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for each in own.parameters.values()
+        for parameter in (added.values() if each.name == "source" else (each,))
+    ]
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # typer reads these two
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
 
 
 def _length(text: str) -> dict[str, float | int]:
