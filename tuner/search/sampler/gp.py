@@ -12,7 +12,7 @@ all options and the rung. These are integrated out exactly. The others (x0, delt
 are averaged over a grid of models, each weighted by its evidence. docs/benchmarks.md says how the constants were
 chosen.
 
-Notation, with n configurations to predict, m observed runs, p pairs (x0, delta), g = 9 p models:
+Notation, with n configurations to predict, m observed runs, p pairs (x0, delta), g models (at most 9 p):
 
 =================  ==============  ===========  =======================================================================
 symbol             in the code     shape        meaning
@@ -23,13 +23,14 @@ bound(x), peak(x)  bound, peak     [n]          relative to the best of convex t
 log(T / T_r)       depth           [m]          0 at the horizon, above 0 in shorter runs
 x0                 x0_grid         [p]          where the best peaks of this workload lie
 delta              delta_grid      [p]          how much higher the best peaks lie in a run shorter by a factor e
-log cosh(...)      penalty         [p, m]       what a peak away from the best costs, before gamma
+log cosh(...)      penalty         [p or g, n]  what a peak away from the best costs, before gamma
 k(x, x')           kernel          [n, m]       prior correlation of f at one rung
 K                  cov             [g, m, m]    prior covariance of z over the runs, noise included
 L                  chol            [g, m, m]    lower Cholesky factor: K = L L^T
-L^-1 (z - mu)      white_z         [g, m]       whitened residuals; K^-1 (z - mu) itself is not needed
-K(X, x)            cov_cross       [n, m]       prior covariance between new configurations and the runs
-L^-1 K(X, x)       white_cross     [m, n]       whitened, so that the posterior mean and variance are inner products
+L^-1 (z - mu)      white_z         [g, m]       whitened residuals; alpha = K^-1 (z - mu) itself is not needed
+K(X, x)            cov_cross       [g, m, n]    prior covariance between the runs and new configurations
+L^-1 K(X, x)       white_cross     [g, m, n]    whitened, so that the posterior mean and variance are inner products
+sigma_f^2 / s^2    signal          [g]          variance of f, in variances of z
 p(model | z)       weights         [g]          posterior weights of the models
 =================  ==============  ===========  =======================================================================
 """
@@ -148,9 +149,11 @@ class Surrogate:
         weights /= weights.sum()
         # A prediction costs as much as its models, and most of them explain the runs too badly to count.
         largest = np.argsort(-weights, kind="stable")[:_MAX_MODELS]
-        self._models = largest[weights[largest] >= _MIN_WEIGHT * weights[largest[0]]]
-        self._weights = weights[self._models] / weights[self._models].sum()
-        self._chol, self._white_z = chol[self._models], white_z[self._models]
+        models = largest[weights[largest] >= _MIN_WEIGHT * weights[largest[0]]]
+        self._weights = weights[models] / weights[models].sum()
+        self._chol, self._white_z = chol[models], white_z[models]
+        variances, self._points = np.divmod(models, len(self._x0_grid))
+        self._signal = np.array(_VARIANCES)[variances, 0]
 
     def _cov(self, penalty: Array) -> Array:
         """``[g, m, m]``, prior covariance of z over the runs, noise included."""
@@ -183,62 +186,45 @@ class Surrogate:
         """
         count = len(configurations)
         rows = self._features(configurations).joined(self._runs)
-        penalty = self._penalty(rows, depth=np.zeros(len(rows.peak)))
-        cov_cross = self._cov_cross(rows, penalty)
-        white_cross = [np.linalg.solve(chol, cov.T) for chol, cov in zip(self._chol, cov_cross, strict=True)]
-        means = np.array(
-            [
-                self._prior_mean(rows, penalty[model % len(self._x0_grid)]) + cross.T @ white_z
-                for model, cross, white_z in zip(self._models, white_cross, self._white_z, strict=True)
-            ]
-        )
+        penalty = self._penalty(rows, depth=np.zeros(len(rows.peak)))[self._points]
+        white_cross = np.linalg.solve(self._chol, self._cov_cross(rows, penalty))
+        means = self._prior_mean(rows, penalty) + (np.swapaxes(white_cross, 1, 2) @ self._white_z[:, :, None])[:, :, 0]
         best = count + self._best_run(np.average(means, axis=0, weights=self._weights)[count:], rivals=rivals)
         diffs = means - means[:, [best]]
-        variances = self._variances_of_difference(rows, penalty, white_cross, to=best)
+        variances = self._prior_variance_to(best, rows, penalty)
+        variances -= np.sum(np.square(white_cross - white_cross[:, :, [best]]), axis=1)
         # Moments of the mixture of models: the models' disagreement about the mean adds to the variance.
         mean_diff = np.average(diffs, axis=0, weights=self._weights)
         second = np.average(np.maximum(variances, 0.0) + np.square(diffs), axis=0, weights=self._weights)
         std = np.sqrt(np.maximum(second - np.square(mean_diff), 1e-9))
         return Posterior(mean_diff=mean_diff[:count], std=std[:count])
 
-    def _cov_cross(self, rows: Features, penalty: Array) -> list[Array]:
-        """By model, ``[n, m]``, prior covariance between configurations at the horizon and the runs."""
+    def _cov_cross(self, rows: Features, penalty: Array) -> Array:
+        """``[g, m, n]``, prior covariance between the runs and configurations at the horizon."""
         at_horizon = np.zeros(len(rows.peak))
-        old_penalty = self._penalty(self._runs, depth=self._depth)
-        correlation = kernel(rows, self._runs) * _rung_correlation(at_horizon, self._depth)
-        options = self._options.correlation_sum(rows.options, self._runs.options)
-        same_rung = np.equal.outer(at_horizon, self._depth)
-        cov_cross = []
-        for model in self._models:
-            signal, point = self._signal(model), model % len(self._x0_grid)
-            prior = (
-                _BETA[1] ** 2 * np.outer(rows.bound, self._runs.bound)
-                + _GAMMA[1] ** 2 * np.outer(penalty[point], old_penalty[point])
-                + _OFFSET
-                + _RUNG_OFFSET * same_rung
-                + _OPTION * options
-                + signal * correlation
-            )
-            cov_cross.append(self._variance * prior)
+        run_penalty = self._penalty(self._runs, depth=self._depth)[self._points]
+        correlation = kernel(self._runs, rows) * _rung_correlation(self._depth, at_horizon)
+        cov_cross: Array = self._variance * (
+            _BETA[1] ** 2 * np.outer(self._runs.bound, rows.bound)
+            + _GAMMA[1] ** 2 * (run_penalty[:, :, None] * penalty[:, None, :])
+            + _OFFSET
+            + _RUNG_OFFSET * np.equal.outer(self._depth, at_horizon)
+            + _OPTION * self._options.correlation_sum(self._runs.options, rows.options)
+            + self._signal[:, None, None] * correlation
+        )
         return cov_cross
 
-    def _variances_of_difference(
-        self, rows: Features, penalty: Array, white_cross: Sequence[Array], *, to: int
-    ) -> Array:
-        """``[models, n]``, posterior variance of z less z of the row ``to``; the offsets cancel."""
-        correlation = kernel(rows, rows.only(to))[:, 0]
-        options = self._options.count - self._options.correlation_sum(rows.options, rows.only(to).options)[:, 0]
-        variances = []
-        for model, cross in zip(self._models, white_cross, strict=True):
-            signal, own = self._signal(model), penalty[model % len(self._x0_grid)]
-            prior = (
-                _BETA[1] ** 2 * np.square(rows.bound - rows.bound[to])
-                + _GAMMA[1] ** 2 * np.square(own - own[to])
-                + 2.0 * signal * (1.0 - correlation)
-                + 2.0 * _OPTION * options
-            )
-            variances.append(self._variance * prior - np.sum(np.square(cross - cross[:, [to]]), axis=0))
-        return np.array(variances)
+    def _prior_variance_to(self, row: int, rows: Features, penalty: Array) -> Array:
+        """``[g, n]``, prior variance of z at the horizon less z of one row; the offsets cancel."""
+        correlation = kernel(rows, rows.only(row))[:, 0]
+        options = self._options.correlation_sum(rows.options, rows.only(row).options)[:, 0]
+        variance: Array = self._variance * (
+            _BETA[1] ** 2 * np.square(rows.bound - rows.bound[row])
+            + _GAMMA[1] ** 2 * np.square(penalty - penalty[:, [row]])
+            + 2.0 * self._signal[:, None] * (1.0 - correlation)
+            + 2.0 * _OPTION * (self._options.count - options)
+        )
+        return variance
 
     def _best_run(self, means: Array, *, rivals: Collection[Configuration] | None) -> int:
         """Index of the run whose configuration has the lowest mean, among the rivals where there are any."""
@@ -255,10 +241,6 @@ class Surrogate:
         clipped = np.clip(away, -7.0, 7.0)  # no search has a wider range, and cosh would overflow
         penalty: Array = np.log(np.cosh(clipped))
         return penalty
-
-    def _signal(self, model: int) -> float:
-        """Variance of f in a model, in variances of z."""
-        return _VARIANCES[model // len(self._x0_grid)][0]
 
     def _features(self, configurations: Sequence[Configuration]) -> Features:
         return Features.of(configurations, total_steps=self._total_steps, options=self._options)
