@@ -16,7 +16,7 @@ from tuner.schedules.families.base import ScalableValue
 
 UNIT: Final = "optimizer updates; not epochs, not micro-batches"
 BATCH_SIZE_RULES: Final = (
-    "Another batch size: a starting point for the peak is peak * sqrt(new / old) with Adam and its kin, and "
+    "Another batch size: a starting point for the peak is peak * sqrt(new / old) with Adam and its variants, and "
     "peak * new / old with SGD. Neither happens by itself: `tuner schedule scale`, then tune around it."
 )
 _WIDTH: Final = 97

@@ -111,7 +111,7 @@ def _warmup(schedule: Schedule, *, length: int) -> Piece:
 
 
 def _between(start: float, end: float) -> str:
-    """The value between ``start`` and ``end`` when the fraction ``left`` of the way remains."""
+    """The value between ``start`` and ``end`` when the fraction ``left`` remains."""
     first = "left" if start == 1 else f"{start!r} * left"
     second = "1 - left" if end == 1 else f"{end!r} * (1 - left)"
     if start == 0:
@@ -151,7 +151,7 @@ def _wsd(family: Wsd, n: int, floor: float) -> Iterator[Piece]:
 
 
 def _curve(kind: str, *, power: float | None = None, rate: float | None = None) -> str:
-    """The fraction of the way that remains at progress ``x``; the curves of `tuner.schedules.curves`."""
+    """The fraction that remains at progress ``x``; the curves of `tuner.schedules.curves`."""
     match kind:
         case "cosine":
             return "0.5 + 0.5 * cos(pi * x)"

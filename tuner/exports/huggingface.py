@@ -20,7 +20,7 @@ from tuner.schedules import Constant, Cosine, InverseSqrt, Linear, Polynomial, S
 _ARGUMENTS: Final = (
     "Use: TrainingArguments(output_dir=..., **ARGUMENTS). They read the same in transformers 4 and 5: version 5 has no "
     "warmup_ratio any more, and whole numbers of warmup_steps are counts in both. max_steps counts optimizer updates, "
-    "whatever gradient_accumulation_steps is."
+    "for any gradient_accumulation_steps."
 )
 _CALLABLE: Final = (
     "Use: Trainer(..., args=TrainingArguments(output_dir=..., max_steps=TOTAL_UPDATES), "
@@ -89,8 +89,8 @@ def _after_warmup(schedule: Schedule, *, n: int) -> tuple[str, dict[str, Any]] |
 def _restarts_equally(family: Sgdr, *, n: int) -> bool:
     """Whether its restarts come at our updates: it rounds ``cycles * progress`` before it takes the remainder."""
     t = np.arange(float(n))
-    theirs = 0.5 * (1 + np.cos(np.pi * ((float(family.cycles) * (t / n)) % 1.0)))
-    return np.allclose(theirs, family.factors(t, n=n, floor=0.0), rtol=1e-9, atol=1e-12)
+    factors = 0.5 * (1 + np.cos(np.pi * ((float(family.cycles) * (t / n)) % 1.0)))
+    return np.allclose(factors, family.factors(t, n=n, floor=0.0), rtol=1e-9, atol=1e-12)
 
 
 def _stable_decay(schedule: Schedule, *, ramp: Ramp, descent: Decay) -> _Scheduler | None:
@@ -104,11 +104,11 @@ def _stable_decay(schedule: Schedule, *, ramp: Ramp, descent: Decay) -> _Schedul
 
 def _off_by_one(schedule: Schedule, *, ramp: Ramp, nearest: str) -> NotExpressible:
     lowest = schedule.floor if nearest == "warmup_stable_decay" else 0.0
-    apart = max(abs(ramp.start - lowest), (1 - lowest) / ramp.updates)
+    error = max(abs(ramp.start - lowest), (1 - lowest) / ramp.updates)
     return NotExpressible(
         reason=f"Its warm-up goes from {lowest:g} at update 0 to the peak at update {ramp.updates}, this one from "
         f"{ramp.start:.4g} to the peak at update {ramp.updates - 1}. The nearest keywords, "
-        f'lr_scheduler_type="{nearest}" with warmup_steps={ramp.updates}, are off by up to {apart:.3g} of the peak in '
+        f'lr_scheduler_type="{nearest}" with warmup_steps={ramp.updates}, are off by up to {error:.3g} of the peak in '
         "the warm-up, and equal after it."
     )
 

@@ -14,8 +14,8 @@ from tuner.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Po
 from tuner.schedules.lengths import in_updates
 
 _USAGE: Final = (
-    "Use: keras.optimizers.AdamW(learning_rate=LEARNING_RATE), say. Keras keeps the count of updates with the "
-    "optimizer, so a resumed run goes on. With gradient_accumulation_steps=k it counts micro-batches instead: wrap "
+    "Use: keras.optimizers.AdamW(learning_rate=LEARNING_RATE), for example. Keras stores the count of updates with the "
+    "optimizer, so a resumed run continues. With gradient_accumulation_steps=k it counts micro-batches instead: wrap "
     "LEARNING_RATE then in a schedule that calls it with step // k. Rates are float32, whatever floatx is: within 1e-5 "
     "of the peak."
 )

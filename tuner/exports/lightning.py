@@ -10,8 +10,8 @@ from tuner.schedules import Schedule
 
 _USAGE: Final = (
     "Use: in your LightningModule, build the optimizer with lr=PEAK_LR in configure_optimizers, and return "
-    "with_schedule(optimizer). Give the Trainer max_steps=TOTAL_UPDATES: it counts optimizer updates, whatever "
-    "accumulate_grad_batches is. Lightning saves and loads the scheduler's state with its checkpoints."
+    "with_schedule(optimizer). Give the Trainer max_steps=TOTAL_UPDATES: it counts optimizer updates, for any "
+    "accumulate_grad_batches. Lightning saves and loads the scheduler's state with its checkpoints."
 )
 _BODY: Final = '''\
 def with_schedule(optimizer):

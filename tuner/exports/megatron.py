@@ -18,8 +18,8 @@ from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 
 _STYLES: Final = {"linear": "linear", "cosine": "cosine", "1-sqrt": "minus_sqrt"}
 _FLAGS: Final = (
-    "Use: add FLAGS to the command line of pretrain_gpt.py and its kin. --train-iters must be TOTAL_UPDATES; an "
-    "iteration is one optimizer update of --global-batch-size samples, which must not ramp up. When resuming, leave "
+    "Use: add FLAGS to the command line of pretrain_gpt.py or a script like it. --train-iters must be TOTAL_UPDATES; "
+    "an iteration is one optimizer update of --global-batch-size samples, which must not ramp up. When resuming, leave "
     "--override-opt_param-scheduler as it was: the checkpoint holds the same numbers."
 )
 _SUBCLASS: Final = (
@@ -66,10 +66,10 @@ def _nearest(schedule: Schedule, *, ramp: Ramp, total_steps: int, lacks: str) ->
         Schedule(peak_lr=schedule.peak_lr, family=family, warmup=warmup, floor=schedule.floor)
         for family in (Constant(), Linear(), Cosine(), *cooldowns)
     ]
-    nearest, apart, update = nearest_schedule(schedule, candidates, total_steps=total_steps)
+    nearest, error, update = nearest_schedule(schedule, candidates, total_steps=total_steps)
     return NotExpressible(
         reason=f"It has no flags for {lacks}. The nearest of its styles, {nearest.family.label}, would be off by up to "
-        f"{apart:.3g} of the peak, at update {update}."
+        f"{error:.3g} of the peak, at update {update}."
     )
 
 

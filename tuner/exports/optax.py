@@ -17,9 +17,9 @@ from tuner.schedules.families.cycles import cycle_edges
 from tuner.schedules.lengths import in_updates
 
 _USAGE: Final = (
-    "Use: optax.adamw(learning_rate), say. optax counts the updates in the optimizer's state, so a resumed run goes "
-    "on; with optax.MultiSteps it counts the updates that are carried out. Rates are float32, as JAX computes "
-    "from counts of 32 bits: within 1e-5 of the peak."
+    "Use: optax.adamw(learning_rate), for example. optax counts the updates in the optimizer's state, so a resumed run "
+    "continues; with optax.MultiSteps it counts the updates of the parameters. Rates are float32, as JAX computes from "
+    "counts of 32 bits: within 1e-5 of the peak."
 )
 _HOLD: Final = "constant_schedule(PEAK_LR)"
 

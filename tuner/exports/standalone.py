@@ -90,7 +90,7 @@ EXPORTERS: Final = (
     Exporter(
         name="json",
         description="The schedule itself, as `Schedule.from_json` reads it.",
-        native="Every schedule, whatever the run's length.",
+        native="Every schedule, for runs of any length.",
         requires="",
         media_type="application/json",
         extension="json",

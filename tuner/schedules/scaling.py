@@ -23,7 +23,7 @@ class ScalingRule(StrEnum):
     """How the peak learning rate scales with the batch size; k is the new batch size over the old one."""
 
     SQRT = "sqrt"
-    """The peak times the square root of k: keeps the noise of Adam's updates the same (arXiv 2205.10287, 1404.5997)."""
+    """The peak times the square root of k: the noise of Adam's updates stays the same (arXiv 2205.10287, 1404.5997)."""
     LINEAR = "linear"
     """The peak times k: k small steps of SGD become one large one (Goyal et al., arXiv 1706.02677)."""
 
@@ -100,7 +100,7 @@ def _caveats(schedule: Schedule, *, rule: ScalingRule, ratio: float, optimizer: 
     ]
     if optimizer != "sgd":
         caveats.append(
-            f"With Adam and its kin the rule goes with 1 - beta times {ratio:.4g} for both betas and epsilon over "
+            f"With Adam and its variants the rule goes with 1 - beta times {ratio:.4g} for both betas and epsilon over "
             f"{math.sqrt(ratio):.4g} (arXiv 2205.10287); leave them only if the change is small."
         )
     if ratio > 1:
@@ -109,7 +109,7 @@ def _caveats(schedule: Schedule, *, rule: ScalingRule, ratio: float, optimizer: 
             "rule asks for too much (arXiv 1812.06162)."
         )
         if schedule.warmup.shape == "none" and schedule.family.starts_at_peak:
-            caveats.append("It begins at its peak, which is higher now: give it a warm-up (arXiv 1706.02677).")
+            caveats.append("It starts at its peak, which is higher now: add a warm-up (arXiv 1706.02677).")
     if max(ratio, 1 / ratio) >= _EXTRAPOLATION_RATIO:
         caveats.append(f"The batch sizes are {max(ratio, 1 / ratio):.4g} times apart: this is far from what was tuned.")
     caveats.append("Weight decay that is multiplied by the learning rate, as AdamW's is in PyTorch, changes with it.")
@@ -126,8 +126,12 @@ def _rule_caveat(rule: ScalingRule, *, optimizer: ScaledFor | None) -> str:
         case (ScalingRule.SQRT, "sgd"):
             return "With SGD the linear rule is the usual one; the square root is the more careful choice."
         case (ScalingRule.LINEAR, None):
-            return "The linear rule is derived for SGD. If Adam or one of its kin trains, use the square root rule."
+            return (
+                "The linear rule is derived for SGD. If Adam or one of its variants trains, use the square root rule."
+            )
         case (ScalingRule.SQRT, None):
-            return "The square root rule is derived for Adam and its kin. With SGD the linear rule is the usual one."
+            return (
+                "The square root rule is derived for Adam and its variants. With SGD the linear rule is the usual one."
+            )
         case _:
             return "The rule suits the optimizer; it is derived for small steps, so early training may differ."

@@ -46,16 +46,18 @@ class Warmup(Value):
 
     @model_validator(mode="after")
     def _check_length(self) -> Self:
-        given = [name for name in ("fraction", "updates") if getattr(self, name) is not None]
+        present = [name for name in ("fraction", "updates") if getattr(self, name) is not None]
         if self.shape == "none":
-            if given or self.start_factor:
-                field = given[0] if given else "start_factor"
+            if present or self.start_factor:
+                field = present[0] if present else "start_factor"
                 raise InvalidValue(
                     f"warmup.{field}", value=getattr(self, field), allowed='absent when the shape is "none"'
                 )
-        elif len(given) != 1:
+        elif len(present) != 1:
             raise InvalidValue(
-                "warmup", value={name: getattr(self, name) for name in given}, allowed="given one of fraction, updates"
+                "warmup",
+                value={name: getattr(self, name) for name in present},
+                allowed="given one of fraction, updates",
             )
         elif self.shape in ("exponential", "constant") and self.start_factor == 0:
             raise InvalidValue(

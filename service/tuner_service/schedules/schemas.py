@@ -104,8 +104,8 @@ class ScaleRequest(_Request):
     """A schedule, the batch size that it suits, and the one that it is wanted for."""
 
     rule: ScalingRule = Field(
-        description="`sqrt`: the peak times the square root of the ratio, for Adam and its kin; `linear`: times the "
-        "ratio, for SGD."
+        description="`sqrt`: the peak times the square root of the ratio, for Adam and its variants; `linear`: times "
+        "the ratio, for SGD."
     )
     from_batch: int = Field(
         ge=1, le=MAX_BATCH, description="Samples of one update so far, over all devices and micro-batches."

@@ -212,7 +212,7 @@ def test_code_states_unit_length_batch_optimizer_and_how_to_scale(name: str, fam
         "Effective batch size: 256 samples of one update. Optimizer: AdamW.",
         "Fitted from 300 updates to 100.",
         "Another total: export again with it",
-        "peak * sqrt(new / old) with Adam and its kin, and peak * new / old with SGD. Neither happens by itself",
+        "peak * sqrt(new / old) with Adam and its variants, and peak * new / old with SGD. Neither happens by itself",
     ):
         assert fact in said
 

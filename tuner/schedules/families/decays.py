@@ -58,10 +58,10 @@ class Exponential(BaseFamily):
 
     @model_validator(mode="after")
     def _check_parameters(self) -> Self:
-        given = {name for name in ("rate", "gamma", "every") if getattr(self, name) is not None}
-        if given not in ({"rate"}, {"gamma", "every"}):
+        present = {name for name in ("rate", "gamma", "every") if getattr(self, name) is not None}
+        if present not in ({"rate"}, {"gamma", "every"}):
             raise InvalidValue(
-                "family", value=", ".join(sorted(given)) or "neither", allowed="given rate alone, or gamma and every"
+                "family", value=", ".join(sorted(present)) or "neither", allowed="given rate alone, or gamma and every"
             )
         return self
 
