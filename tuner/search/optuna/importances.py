@@ -85,15 +85,14 @@ def parameter_importances(
         The importances; ``None`` when no trial has a result.
     """
     space = settings.searched_space
-    rungs = max((len(losses) for _, losses in trials), default=0)
-    counts = [sum(len(losses) > rung for _, losses in trials) for rung in range(rungs)]
-    if not counts:
+    finished = [(configuration, losses) for configuration, losses in trials if losses]
+    if not finished:
         return None
-    rung = max(range(len(counts)), key=lambda index: (counts[index], index))
+    rung = min(len(losses) for _, losses in finished) - 1  # the highest that all of these have reached
     rows = [
         (values, losses[rung])
-        for configuration, losses in trials
-        if len(losses) > rung and (values := values_of(configuration, settings=settings)) is not None
+        for configuration, losses in finished
+        if (values := values_of(configuration, settings=settings)) is not None
     ]
     rows = rows[:: -(-len(rows) // MAX_TRIALS) or 1]
     by_family: defaultdict[str, list[Row]] = defaultdict(list)
