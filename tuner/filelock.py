@@ -1,10 +1,10 @@
-"""Holds a file, and with it whatever the file stands for, for one process of this machine at a time."""
+"""A lock on a file: one process of this machine at a time. It ends with the process, however that ends."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,14 +32,15 @@ class FileHeld(TunerError):
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold a file within the block; the hold ends with the process, however it ends.
+def file_lock(path: Path, *, error: Callable[[str], TunerError] | None = None) -> Iterator[None]:
+    """Lock a file within the block.
 
     Args:
-        path: The file, made when it is missing, with its folder. It stays, and holds the process id of its last holder.
+        path: The file. It is created when missing, with its folder; it remains, with the process id of its last holder.
+        error: Builds the error to raise from the holder's process id; `FileHeld` when absent.
 
     Raises:
-        FileHeld: Another process, or another block of this one, holds it.
+        FileHeld: Another process, or another block of this one, holds it, and no other error was passed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
@@ -47,7 +48,8 @@ def held(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise FileHeld(path, holder=file.read().strip()) from None
+            taken = FileHeld(path, holder=file.read().strip())
+            raise taken if error is None else error(taken.holder) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

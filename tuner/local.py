@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuner.devices import choose_device
 from tuner.errors import InvalidValue, TunerError
-from tuner.filelock import held
+from tuner.filelock import file_lock
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, LeasedRun, StudyLock, WorkerOffer
@@ -121,7 +121,7 @@ def tune(
             file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tuner-"))) / "study.db"
         else:
             file = Path(database).resolve()
-        stack.enter_context(held(file.with_suffix(".lock")))
+        stack.enter_context(file_lock(file.with_suffix(".lock")))
         store = Store.open(f"sqlite:///{file}")
         stack.callback(store.close)
         offer = WorkerOffer.of(_WORKER, device=chosen, workloads=[info])

@@ -13,7 +13,7 @@ from torch import nn
 
 import tuner
 from tuner.errors import InvalidValue
-from tuner.filelock import FileHeld, held
+from tuner.filelock import FileHeld, file_lock
 from tuner.jobs.records import RunKind
 from tuner.search.decision.decisions import TrialStatus
 from tuner.search.space import OptimizerKind
@@ -213,7 +213,7 @@ def test_another_study_in_the_same_file_is_left_alone(tmp_path):
 
 
 def test_a_file_in_use_is_refused(tmp_path):
-    with held(tmp_path / "study.lock"), pytest.raises(FileHeld, match=r"study\.lock is held by process"):
+    with file_lock(tmp_path / "study.lock"), pytest.raises(FileHeld, match=r"study\.lock is held by process"):
         tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", database=tmp_path / "study.db")
 
 

@@ -23,7 +23,7 @@ from tuner_worker.backoff import Backoff
 from tuner_worker.logs import configure_logs
 from tuner_worker.loop import RunnerWouldNotStart, WorkerLoop
 from tuner_worker.metrics import WorkerMetrics
-from tuner_worker.name_lock import held_name
+from tuner_worker.name_lock import lock_name
 from tuner_worker.runner.environment import runner_environment
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.log_shipper import LogShipper
@@ -117,7 +117,7 @@ def work(settings: WorkerSettings, *, device: Device) -> int:
     """
     name = settings.name_on(device.name)
     stop = StopRequest().on_signals()
-    with held_name(name, folder=settings.data_dir / "workers"):
+    with lock_name(name, folder=settings.data_dir / "workers"):
         store = _open_store(settings.database, stop=stop)
         if store is None:
             return 0

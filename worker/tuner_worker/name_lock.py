@@ -1,13 +1,12 @@
-"""Holds a worker's name on this machine: a second worker of the same name would take the first one's runs."""
+"""The lock on a worker's name: a second worker of the same name would free the first one's runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tuner.errors import TunerError
-from tuner.filelock import FileHeld, held
+from tuner.filelock import file_lock
 
 
 class NameTaken(TunerError):
@@ -27,20 +26,14 @@ class NameTaken(TunerError):
         )
 
 
-@contextmanager
-def held_name(name: str, *, folder: Path) -> Iterator[None]:
-    """Hold a name within the block; the hold ends with the process, however it ends.
+def lock_name(name: str, *, folder: Path) -> AbstractContextManager[None]:
+    """Lock a name within the block.
 
     Args:
         name: The worker's name.
-        folder: Where the lock file lies; made when needed.
+        folder: The folder of the lock file, created when missing.
 
     Raises:
         NameTaken: Another process holds it.
     """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(held(folder / f"{name}.lock"))
-        except FileHeld as taken:
-            raise NameTaken(name, holder=taken.holder) from None
-        yield
+    return file_lock(folder / f"{name}.lock", error=lambda holder: NameTaken(name, holder=holder))

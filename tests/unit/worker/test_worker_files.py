@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner_worker.name_lock import NameTaken, held_name
+from tuner_worker.name_lock import NameTaken, lock_name
 from tuner_worker.runner.log import FRESH_BYTES, TAIL_LINES, RunnerLog, printable
 from tuner_worker.runner.snapshot_folders import SnapshotFolders
 
@@ -163,22 +163,22 @@ class TestSnapshotFolders:
 
 class TestNameLock:
     def test_a_name_is_held_once_and_free_afterwards(self, tmp_path):
-        with held_name("w", folder=tmp_path):
+        with lock_name("w", folder=tmp_path):
             with (
                 pytest.raises(NameTaken, match=f"process {os.getpid()} already works as 'w'"),
-                held_name("w", folder=tmp_path),
+                lock_name("w", folder=tmp_path),
             ):
                 pass
-            with held_name("v", folder=tmp_path):
+            with lock_name("v", folder=tmp_path):
                 pass
-        with held_name("w", folder=tmp_path):
+        with lock_name("w", folder=tmp_path):
             pass
 
     def test_a_dead_process_holds_nothing(self, tmp_path):
         code = (
-            "import os, sys; from pathlib import Path; from tuner_worker.name_lock import held_name\n"
-            "with held_name('w', folder=Path(sys.argv[1])): os._exit(9)"
+            "import os, sys; from pathlib import Path; from tuner_worker.name_lock import lock_name\n"
+            "with lock_name('w', folder=Path(sys.argv[1])): os._exit(9)"
         )
         assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9
-        with held_name("w", folder=tmp_path):
+        with lock_name("w", folder=tmp_path):
             pass

@@ -6,14 +6,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.cli.options import DEFAULT_HOST, DEFAULT_PORT
 from tuner.cli.stack.supervisor import Child, RestartPolicy, Supervisor
 from tuner.errors import InvalidValue, TunerError
-from tuner.filelock import FileHeld, held
+from tuner.filelock import file_lock
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Wildcard addresses, and an address at which a service that listens there is reached."""
@@ -158,7 +158,8 @@ def running(stack: Stack, *, say: Callable[[str], None], policy: RestartPolicy |
         ChildGivenUp: The service dies again and again.
         ServiceUnreachable: The service runs but does not respond within a minute.
     """
-    with _held(stack.data_dir), Supervisor(say=say, policy=policy) as supervisor:
+    lock = file_lock(stack.data_dir / "up.lock", error=lambda holder: FolderInUse(stack.data_dir, holder=holder))
+    with lock, Supervisor(say=say, policy=policy) as supervisor:
         say("Starting the service ...")
         supervisor.add(stack.service())
         wait_until_ready(stack.url, supervisor=supervisor)
@@ -181,14 +182,3 @@ def wait_until_ready(url: str, *, supervisor: Supervisor) -> None:
             except (ServiceUnreachable, ApiProblem):
                 if time.monotonic() >= end:
                     raise
-
-
-@contextmanager
-def _held(data_dir: Path) -> Iterator[None]:
-    """Lock the folder; the lock ends with this process, however it ends."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(held(data_dir / "up.lock"))
-        except FileHeld as taken:
-            raise FolderInUse(data_dir, holder=taken.holder) from None
-        yield
