@@ -16,17 +16,17 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from tuner.backoff import Backoff
 from tuner.devices import Device, choose_device
+from tuner.driver.log_shipper import LogShipper
 from tuner.errors import DatabaseUnavailable, InvalidValue, TunerError
 from tuner.store import Store
-from tuner_worker.backoff import Backoff
 from tuner_worker.logs import configure_logs
 from tuner_worker.loop import RunnerWouldNotStart, WorkerLoop
 from tuner_worker.metrics import WorkerMetrics
 from tuner_worker.name_lock import lock_name
 from tuner_worker.runner.environment import runner_environment
 from tuner_worker.runner.log import RunnerLog
-from tuner_worker.runner.log_shipper import LogShipper
 from tuner_worker.runner.process import RunnerCommand, RunnerProcess
 from tuner_worker.runner.process_tree import ProcessTree
 from tuner_worker.runner.redaction import Redaction

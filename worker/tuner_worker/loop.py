@@ -10,23 +10,23 @@ from datetime import timedelta
 
 import structlog
 
+from tuner.backoff import Backoff
 from tuner.devices import Device
+from tuner.driver.driver import RunEnd, Supervisor
+from tuner.driver.heartbeat import Heartbeat
+from tuner.driver.log_shipper import LogShipper
+from tuner.driver.planner import Planner
+from tuner.driver.prefetch_plan import PlanPrefetch
+from tuner.driver.snapshot_folders import SnapshotFolders
 from tuner.errors import DatabaseUnavailable, NotFound, TunerError
 from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer, WorkloadInfo
 from tuner.jobs.states import is_terminal
 from tuner.orchestrator import LOCK_SECONDS
 from tuner.store import Store
-from tuner_worker.backoff import Backoff
-from tuner_worker.heartbeat import Heartbeat
 from tuner_worker.metrics import WorkerMetrics
-from tuner_worker.planner import Planner
-from tuner_worker.prefetch_plan import PlanPrefetch
-from tuner_worker.runner.log_shipper import LogShipper
 from tuner_worker.runner.process import RunnerDied, RunnerProcess
-from tuner_worker.runner.snapshot_folders import SnapshotFolders
 from tuner_worker.settings import WorkerSettings
 from tuner_worker.stop_request import StopRequest
-from tuner_worker.supervisor import RunEnd, Supervisor
 
 _log = structlog.get_logger(__name__)
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import pytest
 
 from tests.faults.harness import is_alive, wait_until
+from tuner.driver.oom_killer import OomKiller
 from tuner.training.protocol import Ended, FromRunner, Hello, Verdict
 from tuner_worker.runner.exit_report import is_stopped
 from tuner_worker.runner.log import RunnerLog
-from tuner_worker.runner.oom_killer import OomKiller
 from tuner_worker.runner.process import RunnerCommand, RunnerDied, RunnerProcess
 from tuner_worker.runner.process_tree import ProcessTree
 from tuner_worker.stop_request import StopRequest

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tuner.driver.log_shipper import INTERVAL_SECONDS, LogShipper
 from tuner.errors import DatabaseUnavailable, LeaseLost
 from tuner_worker.runner.log import RunnerLog
-from tuner_worker.runner.log_shipper import INTERVAL_SECONDS, LogShipper
 from tuner_worker.runner.redaction import Redaction
 
 URL = "postgresql://tuner:s3cret%2Fs3cret@db/tuner"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tuner.driver.snapshot_folders import SnapshotFolders
 from tuner_worker.name_lock import NameTaken, lock_name
 from tuner_worker.runner.log import FRESH_BYTES, TAIL_LINES, RunnerLog, printable
-from tuner_worker.runner.snapshot_folders import SnapshotFolders
 
 
 def say(log: RunnerLog, text: str) -> None:

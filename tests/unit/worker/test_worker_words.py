@@ -7,7 +7,7 @@ import json
 import pytest
 import structlog
 
-from tuner_worker.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
+from tuner.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
 from tuner_worker.logs import Redact, configure_logs
 from tuner_worker.runner.exit_report import before_the_dump, how_it_ended, where_it_stood
 from tuner_worker.runner.process import RunnerCommand

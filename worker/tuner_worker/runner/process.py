@@ -18,14 +18,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.driver.oom_killer import OomKiller
+from tuner.driver.process_memory import RunnerMemory
 from tuner.errors import TunerError
 from tuner.training.protocol import PROTOCOL_VERSION, FromRunner, Hello, ToRunner
 from tuner.training.runner.out_of_memory import MemoryUse
 from tuner_worker.runner.exit_report import before_the_dump, how_it_ended, is_stopped, where_it_stood
 from tuner_worker.runner.log import RunnerLog
-from tuner_worker.runner.memory import RunnerMemory
 from tuner_worker.runner.message_pipe import BadMessage, MessagePipe, PipeClosed
-from tuner_worker.runner.oom_killer import OomKiller
 from tuner_worker.runner.process_tree import ProcessTree
 from tuner_worker.stop_request import StopRequest
 

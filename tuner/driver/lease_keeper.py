@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from tuner.backoff import Backoff
+from tuner.driver.heartbeat import INTERVAL_SECONDS, Heartbeat
+from tuner.driver.log_shipper import LogShipper
 from tuner.errors import DatabaseUnavailable, LeaseLost
 from tuner.jobs.records import CurvePoint, LeasedRun, SnapshotRef
 from tuner.store import Store
-from tuner_worker.backoff import Backoff
-from tuner_worker.heartbeat import INTERVAL_SECONDS, Heartbeat
-from tuner_worker.runner.log_shipper import LogShipper
 
 _log = structlog.get_logger(__name__)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tuner_worker.runner.watchdog import Overdue, Patience, Watchdog
+from tuner.driver.watchdog import Overdue, Patience, Watchdog
 
 
 def watch(*, run: float | None = None) -> Watchdog:

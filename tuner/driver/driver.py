@@ -8,6 +8,12 @@ from enum import StrEnum
 
 import structlog
 
+from tuner.driver.heartbeat import Heartbeat
+from tuner.driver.lease_keeper import LeaseKeeper
+from tuner.driver.log_shipper import LogShipper
+from tuner.driver.prefetch_plan import PlanPrefetch
+from tuner.driver.snapshot_folders import SnapshotFolders
+from tuner.driver.watchdog import Patience, Watchdog
 from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.records import LeasedRun
 from tuner.jobs.sharing import branch_points_of
@@ -24,14 +30,8 @@ from tuner.training.protocol import (
     Updated,
     Verdict,
 )
-from tuner_worker.heartbeat import Heartbeat
-from tuner_worker.lease_keeper import LeaseKeeper
 from tuner_worker.metrics import WorkerMetrics
-from tuner_worker.prefetch_plan import PlanPrefetch
-from tuner_worker.runner.log_shipper import LogShipper
 from tuner_worker.runner.process import RunnerDied, RunnerProcess
-from tuner_worker.runner.snapshot_folders import SnapshotFolders
-from tuner_worker.runner.watchdog import Patience, Watchdog
 from tuner_worker.settings import WorkerSettings
 from tuner_worker.stop_request import StopRequest
 

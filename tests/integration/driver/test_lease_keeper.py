@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.store.builders import claim_run, offer
+from tuner.driver.heartbeat import Heartbeat
+from tuner.driver.lease_keeper import LeaseKeeper
+from tuner.driver.log_shipper import LogShipper
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.records import CurvePoint, SnapshotRef
 from tuner.jobs.states import RunState
-from tuner_worker.heartbeat import Heartbeat
-from tuner_worker.lease_keeper import LeaseKeeper
 from tuner_worker.runner.log import RunnerLog
-from tuner_worker.runner.log_shipper import LogShipper
 from tuner_worker.runner.redaction import Redaction
 
 LEASE_SECONDS = 30.0

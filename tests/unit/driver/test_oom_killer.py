@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner_worker.runner.oom_killer import OomKiller
+from tuner.driver.oom_killer import OomKiller
 
 VMSTAT = "nr_free_pages 1\noom_kill 7\n"
 

@@ -6,11 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import structlog
 
+from tuner.driver.planner import Planner
 from tuner.errors import DatabaseUnavailable, LeaseLost
 from tuner.jobs.records import LeasedRun
 from tuner.orchestrator import LOCK_SECONDS
 from tuner.store import Store
-from tuner_worker.planner import Planner
 
 _log = structlog.get_logger(__name__)
 

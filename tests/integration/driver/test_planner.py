@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.store.builders import claim_lock, offer
+from tuner.driver.planner import PAUSE_SECONDS, PLANNING_ATTEMPTS, Planner
 from tuner.errors import DatabaseUnavailable, StudyLockLost
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.search.settings import SearchSettings
 from tuner.search.space import default_space
-from tuner_worker.planner import PAUSE_SECONDS, PLANNING_ATTEMPTS, Planner
 
 
 class Step:

@@ -7,14 +7,14 @@ import threading
 import pytest
 
 from tests.integration.store.builders import offer
+from tuner.driver.planner import Planner
+from tuner.driver.prefetch_plan import PlanPrefetch
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import LeasedRun, StudyLock
 from tuner.jobs.states import RunState, TrialState
 from tuner.orchestrator import advance
 from tuner.schedules import Constant, Schedule
-from tuner_worker.planner import Planner
-from tuner_worker.prefetch_plan import PlanPrefetch
 
 
 class Bench:

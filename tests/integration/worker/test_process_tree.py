@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import is_alive, wait_until
-from tuner_worker.runner.memory import RunnerMemory
+from tuner.driver.process_memory import RunnerMemory
 from tuner_worker.runner.process_tree import ProcessTree
 
 Start = Callable[..., tuple[subprocess.Popen[bytes], dict[str, int]]]
