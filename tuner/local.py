@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuner.devices import choose_device
+from tuner.driver.driver import Driver, DriverSettings
+from tuner.driver.prefetch_plan import PlanPrefetch
+from tuner.driver.snapshot_folders import SnapshotFolders
+from tuner.driver.watchdog import Patience
 from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import file_lock
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.progress import Progress
-from tuner.jobs.records import JobRecord, LeasedRun, StudyLock, WorkerOffer
-from tuner.jobs.sharing import branch_points_of
+from tuner.jobs.records import JobRecord, StudyLock, WorkerOffer
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
-from tuner.orchestrator import LOCK_SECONDS, advance, advance_beside
+from tuner.orchestrator import advance
 from tuner.report.report import Report
 from tuner.store import Store
 
 if TYPE_CHECKING:
-    from tuner.training.branches import BranchCache
-    from tuner.training.protocol import Branched, Ended, Evaluated, SnapshotSaved, Verdict
+    from tuner.driver.in_process import InProcessRunner
     from tuner.training.workload import Workload
 
 _WORKER = "in-process"
-_LEASE_SECONDS = 24 * 3600.0  # nobody else takes this study's runs; a later call takes them back by the worker's name
+_LEASE_SECONDS = 24 * 3600.0  # no other worker claims this study's runs; a later call releases them by name
+_OUTAGE_SECONDS = 600.0
+_SNAPSHOT_SECONDS = 10.0
 
 
 class StudyFailed(TunerError):
@@ -63,6 +65,8 @@ def tune(
     search: Mapping[str, Any] | None = None,
     database: str | Path | None = None,
     device: str = "auto",
+    run_limit: float | None = None,
+    memory_limit_mb: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Find the schedule for a workload, training in this process, and return the report.
@@ -77,6 +81,9 @@ def tune(
         database: A SQLite file to keep the study in. Calling again with the same file and the same request goes on
             where an interrupted call stopped; a study that failed is begun anew. A temporary file when absent.
         device: ``"cpu"``, ``"cuda:0"``, ...; ``"auto"`` takes the first CUDA device, else the CPU.
+        run_limit: Seconds that one run may take, else it fails; no limit when absent.
+        memory_limit_mb: MiB that this process may use with all that it starts, else the run fails; no limit when
+            absent.
         on_progress: Called after every evaluation and every planning step.
 
     Returns:
@@ -97,18 +104,13 @@ def tune(
         >>> report.recommended.schedule.lrs(report.total_steps).shape
         (20,)
     """
-    from tuner.training.branches import BranchCache, branch_memory
-    from tuner.training.registry import installed_workloads
+    from tuner.driver.in_process import InProcessRunner
     from tuner.training.workload import describe
-    from tuner.workloads import builtin_workloads
 
-    if isinstance(workload, str):
-        known = {**installed_workloads().workloads, **builtin_workloads()}
-        if workload not in known:
-            raise InvalidValue("workload", value=workload, allowed=f"one of {', '.join(sorted(known))}, or an object")
-        workload = known[workload]
-    if isinstance(workload, type):
-        raise InvalidValue("workload", value=workload.__name__, allowed="an object", hint=f"Give {workload.__name__}()")
+    for field, limit in (("run_limit", run_limit), ("memory_limit_mb", memory_limit_mb)):
+        if limit is not None and not limit > 0:
+            raise InvalidValue(field, value=limit, allowed="above 0")
+    workload = _resolve(workload)
     info = describe(workload)
     wanted = {"trials": trials, **(search or {})}
     if total_steps is not None:
@@ -127,16 +129,73 @@ def tune(
         offer = WorkerOffer.of(_WORKER, device=chosen, workloads=[info])
         store.workers.announce(offer, workloads=[info])
         job = _unfinished_or_new(store, spec=spec, version=info.version)
-        store.reaper.free_worker(_WORKER)
-        seat = _Seat(
-            store=store,
-            job_id=job.id,
-            workload=workload,
-            offer=offer,
-            folder=file.with_suffix(".snapshots"),
-            branches=BranchCache(limit_bytes=branch_memory()),
+
+        def report_progress() -> None:
+            if on_progress is not None:
+                on_progress(store.jobs.detail(job.id).progress)
+
+        runner = InProcessRunner(
+            workload,
+            device=chosen.torch_name,
+            memory_limit_mib=memory_limit_mb,
+            memory_limit_name="memory_limit_mb of tune()",
+            on_evaluation=report_progress,
         )
-        return seat.work(on_progress)
+        driver = _driver(store, runner=runner, snapshots=file.with_suffix(".snapshots"), run_limit=run_limit)
+        while (job := store.jobs.get(job.id)).state in {JobState.QUEUED, JobState.RUNNING}:
+            match driver.work(offer, job_id=job.id):
+                case StudyLock():
+                    report_progress()
+                case None:
+                    raise StudyFailed(f"job {job.id} has neither a run nor a plan left: please report this bug")
+        return _report(store, job=job)
+
+
+def _resolve(workload: str | Workload) -> Workload:
+    """The workload of a name.
+
+    Raises:
+        InvalidValue: There is none, or it is a class.
+    """
+    from tuner.training.registry import installed_workloads
+    from tuner.workloads import builtin_workloads
+
+    if isinstance(workload, str):
+        known = {**installed_workloads().workloads, **builtin_workloads()}
+        if workload not in known:
+            raise InvalidValue("workload", value=workload, allowed=f"one of {', '.join(sorted(known))}, or an object")
+        workload = known[workload]
+    if isinstance(workload, type):
+        raise InvalidValue("workload", value=workload.__name__, allowed="an object", hint=f"Give {workload.__name__}()")
+    return workload
+
+
+def _driver(store: Store, *, runner: InProcessRunner, snapshots: Path, run_limit: float | None) -> Driver:
+    def plan(lock: StudyLock, *, ahead: bool = False) -> None:
+        advance(store, lock=lock, ahead=ahead)
+
+    never = float("inf")
+    patience = Patience(start=never, silence=never, run=run_limit, stop=never, run_limit_name="run_limit of tune()")
+    return Driver(
+        store,
+        worker=_WORKER,
+        runner=runner,
+        prefetch=PlanPrefetch(store, plan=plan, executor=None),
+        snapshots=SnapshotFolders(snapshots),
+        settings=DriverSettings(
+            lease_seconds=_LEASE_SECONDS,
+            outage_seconds=_OUTAGE_SECONDS,
+            snapshot_seconds=_SNAPSHOT_SECONDS,
+            patience=patience,
+        ),
+    )
+
+
+def _report(store: Store, *, job: JobRecord) -> Report:
+    stored = store.jobs.report(job.id)
+    if job.state is not JobState.COMPLETED or stored is None:
+        raise StudyFailed(f"the study is {job.state.value}: {job.error or 'no reason was recorded'}")
+    return Report.model_validate(stored)
 
 
 def _unfinished_or_new(store: Store, *, spec: JobSpec, version: str) -> JobRecord:
@@ -147,115 +206,3 @@ def _unfinished_or_new(store: Store, *, spec: JobSpec, version: str) -> JobRecor
     request = hashlib.sha256(f"{version} {spec.model_dump_json()}".encode()).hexdigest()
     jobs = (store.jobs.submit(spec, idempotency_key=f"{_WORKER}-{request}-{attempt}") for attempt in count())
     return next(job for job in jobs if job.state not in {JobState.FAILED, JobState.CANCELLED})
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Seat:
-    """One device of this process, working on one job until it is over."""
-
-    store: Store
-    job_id: str
-    workload: Workload
-    offer: WorkerOffer
-    folder: Path
-    branches: BranchCache
-
-    def work(self, on_progress: Callable[[Progress], None] | None) -> Report:
-        """Claim, train and plan until the job has ended; return its report."""
-
-        def moved() -> None:
-            if on_progress is not None:
-                on_progress(self._progress())
-
-        prefix_key = None
-        while (job := self.store.jobs.get(self.job_id)).state in {JobState.QUEUED, JobState.RUNNING}:
-            match self._take(prefix_key=prefix_key):
-                case LeasedRun() as lease:
-                    # As a worker does while it trains: the same request then has the same answer.
-                    advance_beside(self.store, lease=lease)
-                    self._train(lease, moved=moved)
-                    prefix_key = lease.prefix_key
-                case StudyLock() as lock:
-                    advance(self.store, lock=lock)
-                    moved()
-                case None:
-                    raise StudyFailed(f"job {self.job_id} has neither a run nor a plan left: please report this bug")
-        return self._report(job)
-
-    def _take(self, *, prefix_key: str | None) -> LeasedRun | StudyLock | None:
-        return self.store.queue.claim(
-            self.offer,
-            lease_seconds=_LEASE_SECONDS,
-            lock_seconds=LOCK_SECONDS,
-            job_id=self.job_id,
-            prefix_key=prefix_key,
-        )
-
-    def _train(self, lease: LeasedRun, *, moved: Callable[[], None]) -> None:
-        from tuner.training.protocol import Outcome, Train, Verdict
-        from tuner.training.runner.execute import execute
-
-        def evaluated(message: Evaluated) -> Verdict:
-            points = [message.point]
-            beat = self.store.leases.heartbeat
-            status = beat(lease, points=points, updates=message.updates, lease_seconds=_LEASE_SECONDS)
-            moved()
-            stop = status.stop is not None  # somebody paused the study from outside
-            return Verdict(stop=stop, snapshot=stop)
-
-        def saved(message: SnapshotSaved) -> None:
-            self.store.leases.save_snapshot(lease, message.snapshot, updates=message.updates)
-
-        def branched(message: Branched) -> None:
-            self.store.leases.heartbeat(lease, points=message.points, lease_seconds=_LEASE_SECONDS)
-
-        request = Train(
-            run_id=lease.run_id,
-            workload=lease.workload,
-            options=lease.options,
-            schedule=lease.schedule,
-            total_steps=lease.total_steps,
-            seed=lease.seed,
-            snapshot_dir=str(self.folder / lease.run_id / str(lease.attempt)),
-            snapshot_seconds=10.0,
-            resume=lease.snapshot,
-            branch_points=branch_points_of(lease, sibling_runs=self.store.queue.sibling_runs(lease)),
-        )
-        ended = execute(
-            request,
-            workloads={lease.workload: self.workload},
-            device=self.offer.device,
-            on_evaluation=evaluated,
-            on_snapshot=saved,
-            on_branch=branched,
-            branches=self.branches,
-        )
-        match ended.outcome:
-            case Outcome.STOPPED:
-                self.store.leases.release(lease, updates=ended.updates)
-                return
-            case Outcome.FAILED:
-                self.store.leases.fail(lease, reason=_failure(ended), retry=False, updates=ended.updates)
-            case Outcome.SUCCEEDED | Outcome.DIVERGED:
-                self.store.leases.finish(
-                    lease,
-                    loss=ended.loss,
-                    step=ended.step,
-                    updates=ended.updates,
-                    shared_updates=ended.shared_updates,
-                    reason=ended.reason,
-                )
-        shutil.rmtree(self.folder / lease.run_id, ignore_errors=True)  # nobody takes this run up again
-
-    def _progress(self) -> Progress:
-        return self.store.jobs.detail(self.job_id).progress
-
-    def _report(self, job: JobRecord) -> Report:
-        stored = self.store.jobs.report(job.id)
-        if job.state is not JobState.COMPLETED or stored is None:
-            raise StudyFailed(f"the study is {job.state.value}: {job.error or 'no reason was recorded'}")
-        return Report.model_validate(stored)
-
-
-def _failure(ended: Ended) -> str:
-    return f"{ended.reason}\n{ended.traceback}".strip()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tuner.jobs.records import LeasedRun, NewRun, RunKind, StudyLock, StudyRecord
+from tuner.jobs.records import NewRun, RunKind, StudyLock, StudyRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.jobs.study_state import HAS_RESULT, TRIAL_STATUS, RunsByTrial, study_state
 from tuner.report.build import build_report
@@ -86,18 +86,6 @@ def advance(store: Store, *, lock: StudyLock, ahead: bool = False) -> None:
         # Planning that is due for nothing would have a run pre-empted for an urgent job that only waits for its own.
         postponed = bool(plan(study_state(store.planning.load(lock.job_id)), capacity=1))
     store.planning.release(lock, again=postponed)
-
-
-def advance_beside(store: Store, *, lease: LeasedRun) -> None:
-    """Plan what follows a run that is about to be trained, if that can be said yet.
-
-    Raises:
-        LeaseLost: The lease is no longer held.
-        StudyLockLost, DatabaseUnavailable: As `advance`.
-    """
-    lock = store.queue.lock_study(lease, lock_seconds=LOCK_SECONDS)
-    if lock is not None:
-        advance(store, lock=lock, ahead=True)
 
 
 def _wants_all_results(decision: Decision) -> bool:

@@ -5,15 +5,15 @@ Lines that a request causes carry its ``request_id``, and the ids that its path 
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 import structlog
 from starlette.types import Scope
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, WrappedLogger
+
+import tuner.logs
 
 _MAX_ID = 200
 _request: ContextVar[Scope | None] = ContextVar("request", default=None)
@@ -47,30 +47,4 @@ def add_path_ids(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
 
 def configure_logs() -> None:
     """Send this process's log lines, uvicorn's included, to standard error: for people on a terminal, else as JSON."""
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        add_path_ids,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    for_people = sys.stderr.isatty()
-    last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if for_people
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
-        )
-    )
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-    )
+    tuner.logs.configure_logs(add_path_ids)

@@ -162,7 +162,7 @@ def test_what_a_run_leaves_in_its_process_is_gone_when_the_next_one_begins(sessi
     seen = (session.site.folder / "seen").read_text().splitlines()
     assert len(seen) == len(misdeeds) + 1
     assert set(seen) == {seen[0]}
-    left = [entry["what"] for entry in session.worker.logged("run.left_behind")]
+    left = [entry["what"] for entry in session.worker.logged("run.leftovers")]
     assert len(left) == 3
     assert [len(session.pids(how)) for how in ("leave_children", "leave_a_thread", "patch_the_library")] == [2, 1, 1]
     assert "the process" in left[0]

@@ -25,7 +25,7 @@ def test_a_worker_that_is_killed_and_restarted_takes_its_run_back_to_the_same_lo
     run = site.wait_over(run_id)
 
     assert (run.state, run.loss, run.attempts) == (RunState.SUCCEEDED, undisturbed_loss, 2)
-    assert again.logged("worker.started")[0]["runs_taken_back"] == 1
+    assert again.logged("worker.started")[0]["runs_released"] == 1
     assert list(gate.steps_by_process().values()) == [list(range(25)), list(range(25, 60))]
     assert site.store.jobs.get(run.job_id).updates_spent == 60
     assert site.events("run.succeeded", run_id=run_id) == 1

@@ -1,4 +1,4 @@
-"""The worker's own heartbeat, beside those of its leases."""
+"""The heartbeat of a worker, beside those of its leases."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from tuner.store import Store
 
 INTERVAL_SECONDS = 15.0
-"""A worker that is silent for a minute is shown as dead."""
+"""A worker without a heartbeat for a minute is shown as dead."""
 
 
 class Heartbeat:
-    """Tells the database that a worker is alive, no more often than needed.
+    """Records that a worker is alive, no more often than needed.
 
     Args:
         store: The database.
@@ -26,8 +26,8 @@ class Heartbeat:
         self._clock = clock
         self._next = 0.0
 
-    def give(self) -> None:
-        """Tell it, unless that was done a moment ago.
+    def beat(self) -> None:
+        """Send a heartbeat, unless one was sent a moment ago.
 
         Raises:
             DatabaseUnavailable: The database is away.

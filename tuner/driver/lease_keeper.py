@@ -1,20 +1,19 @@
-"""One run's line to the database: it keeps the lease alive and lets results in, also across an outage."""
+"""Writes under the lease of one run: extends it, stores reports and the end, also across a database outage."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from tuner.backoff import Backoff
 from tuner.driver.heartbeat import INTERVAL_SECONDS, Heartbeat
 from tuner.driver.log_shipper import LogShipper
 from tuner.errors import DatabaseUnavailable, LeaseLost
 from tuner.jobs.records import CurvePoint, LeasedRun, SnapshotRef
+from tuner.logs import event_logger
 from tuner.store import Store
 
-_log = structlog.get_logger(__name__)
+_log = event_logger(__name__)
 
 BEATS_PER_LEASE = 3
 """Heartbeats sent, at least, in the time after which a silent worker loses its lease."""
@@ -23,18 +22,17 @@ BEATS_PER_LEASE = 3
 class LeaseKeeper:
     """Writes under one lease.
 
-    While the database is away, what the runner told is kept here and written later: the points, the sum of the updates,
-    and the last snapshot, for it alone matters. The lease may have passed to another worker by then, or not: nobody can
-    take it while the database is away for all. So the run goes on until the database says that the lease is lost, or
-    until the outage has lasted too long.
+    While the database is away, what the runner reports is buffered and written later: the points, the sum of the
+    updates, and the last snapshot. The lease may expire meanwhile, but no worker can claim the run while the database
+    is away for all. So the run goes on until the database reports that the lease is lost, or the outage lasts too long.
 
     Args:
         store: The database.
         lease: The lease.
-        alive: Told with every heartbeat that the worker lives.
-        shipper: Passes on what the run prints, with the heartbeats.
+        heartbeat: The worker's own, sent with those of the lease.
+        shipper: Stores what the run prints, with the heartbeats.
         lease_seconds: How long each heartbeat extends the lease.
-        patience_seconds: How long an outage may last before the lease is given up.
+        outage_seconds: How long an outage may last before the lease is given up.
         clock: Monotonic seconds.
         pause: Waits for so many seconds.
     """
@@ -44,19 +42,19 @@ class LeaseKeeper:
         store: Store,
         *,
         lease: LeasedRun,
-        alive: Heartbeat,
+        heartbeat: Heartbeat,
         shipper: LogShipper,
         lease_seconds: float,
-        patience_seconds: float,
+        outage_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
         self._lease = lease
-        self._alive = alive
+        self._heartbeat = heartbeat
         self._shipper = shipper
         self._lease_seconds = lease_seconds
-        self._patience = patience_seconds
+        self._outage_seconds = outage_seconds
         self._clock = clock
         self._pause = pause
         self._points: list[CurvePoint] = []
@@ -71,12 +69,12 @@ class LeaseKeeper:
 
     @property
     def lost(self) -> bool:
-        """Whether the run is no longer ours: nothing that is written would count."""
+        """Whether the lease is lost: further writes are refused."""
         return self._lost
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the run should stop at its next evaluation and be given back, as last heard; ``None``: train on."""
+        """Why the run must stop at its next evaluation and be released, as last read; ``None`` when it goes on."""
         return self._stop_reason
 
     def seconds_to_beat(self) -> float:
@@ -89,28 +87,28 @@ class LeaseKeeper:
         self._updates += updates
         self._try_unless_away(self._beat)
 
-    def look(self) -> None:
-        """Hear whether the run should go on, so that it need not wait for what it told to be stored."""
-        self._try_unless_away(self._hear)
+    def refresh_stop_reason(self) -> None:
+        """Read whether the run must stop, without waiting until its evaluation is stored."""
+        self._try_unless_away(self._read_stop_reason)
 
     def branched(self, points: Sequence[CurvePoint]) -> None:
-        """Store the beginning of the curve, which another run has drawn, and extend the lease."""
+        """Store the shared prefix of the curve, which another run has produced, and extend the lease."""
         self._points.extend(points)
         self._try_unless_away(self._beat)
 
     def snapshot_saved(self, snapshot: SnapshotRef, *, updates: int) -> None:
-        """Store where the run can be taken up again, and the updates since the last message."""
+        """Store the snapshot that the run can be resumed from, and the updates since the last message."""
         self._snapshot = snapshot
         self._updates += updates
         self._try_unless_away(self._flush_snapshot)
 
     def beat_if_due(self) -> None:
-        """Extend the lease when it is time, and write what an outage held back."""
+        """Extend the lease when it is time, and write what an outage delayed."""
         if not self._lost and self._clock() >= self._next_beat:
             self._try(self._beat)
 
     def finish(self, *, loss: float | None, step: int, updates: int, shared_updates: int = 0, reason: str = "") -> bool:
-        """Record the result; whether it was let in."""
+        """Record the result; whether it was accepted."""
         self._updates += updates
         leases, lease = self._store.leases, self._lease
         return self._conclude(
@@ -120,19 +118,19 @@ class LeaseKeeper:
         )
 
     def fail(self, *, reason: str, retry: bool, updates: int = 0) -> bool:
-        """Record that the run failed, for good or for this time; whether it was let in."""
+        """Record that the run, or only this attempt, failed; whether it was accepted."""
         self._updates += updates
         leases, lease = self._store.leases, self._lease
         return self._conclude(lambda: leases.fail(lease, reason=reason, retry=retry, updates=self._updates))
 
     def release(self, *, updates: int = 0) -> bool:
-        """Give the run back, to be taken up from its last snapshot; whether it was still ours."""
+        """Release the run, to be resumed from its last snapshot; whether the lease was still held."""
         self._updates += updates
         leases, lease = self._store.leases, self._lease
         return self._conclude(lambda: leases.release(lease, updates=self._updates))
 
     def _conclude(self, write: Callable[[], None]) -> bool:
-        """Write what an outage held back, then the end, until it is let in or the lease is lost."""
+        """Write what an outage delayed, then the end, until it is accepted or the lease is lost."""
 
         def everything() -> None:
             if self._points:
@@ -158,14 +156,14 @@ class LeaseKeeper:
         self._next_beat = self._clock() + self._beat_seconds
         self._flush_snapshot()
         self._ship_log(last=False)
-        self._alive.give()
+        self._heartbeat.beat()
 
-    def _hear(self) -> None:
+    def _read_stop_reason(self) -> None:
         self._note_stop(self._store.leases.check(self._lease))
 
     def _note_stop(self, reason: str | None) -> None:
         if reason is not None and self._stop_reason is None:
-            _log.info("run.to_stop", reason=reason)
+            _log.info("run.stop_requested", reason=reason)
         self._stop_reason = reason
 
     def _flush_snapshot(self) -> None:
@@ -178,12 +176,12 @@ class LeaseKeeper:
         self._shipper.ship(lambda text: self._store.leases.append_log(self._lease, text), last=last)
 
     def _try_unless_away(self, write: Callable[[], None]) -> None:
-        """Write once; in an outage leave it to the next heartbeat, so that the runner is not kept waiting."""
+        """Write once; in an outage leave it to the next heartbeat, so that the runner need not wait."""
         if not self._lost and self._away_since is None:
             self._try(write)
 
     def _try(self, write: Callable[[], None]) -> bool:
-        """Write once; whether it got through. A failure sets when to try again, or that the lease is lost."""
+        """Write once; whether it succeeded. A failure sets when to try again, or that the lease is lost."""
         try:
             write()
         except LeaseLost:
@@ -203,8 +201,8 @@ class LeaseKeeper:
         now = self._clock()
         if self._away_since is None:
             self._away_since = now
-            _log.warning("database.away", error=str(error), hint="training goes on; what it tells is written later")
-        if now - self._away_since > self._patience:
+            _log.warning("database.away", error=str(error), hint="training goes on; its reports are written later")
+        if now - self._away_since > self._outage_seconds:
             self._lost = True
             _log.error("lease.given_up", seconds_away=round(now - self._away_since, 1))
         self._next_beat = now + self._backoff.pause()

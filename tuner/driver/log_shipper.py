@@ -1,55 +1,60 @@
-"""Passes on what a run prints, so that its users can read it without an account on the worker's machine."""
+"""Stores what a run prints, so that its users can read it without an account on the worker's machine."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-
-import structlog
+from typing import Protocol
 
 from tuner.errors import DatabaseUnavailable, LeaseLost
-from tuner_worker.runner.log import RunnerLog
-from tuner_worker.runner.redaction import Redaction
+from tuner.logs import event_logger
 
-_log = structlog.get_logger(__name__)
+_log = event_logger(__name__)
 
 INTERVAL_SECONDS = 2.0
 """Least time between two pieces; a run that evaluates every millisecond costs no more."""
 
 
-class LogShipper:
-    """Takes what was printed since the last time, and has it stored without the database's password.
+class ReadOutput(Protocol):
+    """Reads what was printed since the last call, as `tuner.driver.runner.Runner.output` does."""
 
-    A run is worth more than its log: whatever goes wrong here, except that the database is away or the lease lost,
-    which the caller has to know, is logged and ends the shipping, not the run.
+    def __call__(self, *, to_the_end: bool) -> str: ...  # noqa: D102
+
+
+class LogShipper:
+    """Stores what was printed since the last time, without secrets.
+
+    A failure here must not end the run. It is logged, and nothing more of this run is stored; that the database is away
+    or the lease lost is raised to the caller.
 
     Args:
-        log: What the run prints.
-        redaction: Knows what must not be seen.
+        read: Reads the output of the runs, one after the other.
+        hide: Removes secrets.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, log: RunnerLog, *, redaction: Redaction, clock: Callable[[], float] = time.monotonic) -> None:
-        self._log = log
-        self._redaction = redaction
+    def __init__(
+        self, read: ReadOutput, *, hide: Callable[[str], str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._read = read
+        self._hide = hide
         self._clock = clock
         self._next = 0.0
         self._pending = ""
         self._broken = False
 
-    def begin(self, what: str) -> None:
-        """A run begins: what was printed before is no concern of it."""
-        self._log.mark(what)
+    def begin(self) -> None:
+        """Begin the next run: drop what is pending of the last one."""
         self._next = 0.0
         self._pending = ""
         self._broken = False
 
     def ship(self, append: Callable[[str], None], *, last: bool) -> None:
-        """Pass on what is new, unless that was done a moment ago.
+        """Store what is new, unless that was done a moment ago.
 
         Args:
-            append: Stores a piece. What it could not store because the database was away is offered to it again.
-            last: Nothing more will be printed: now or never.
+            append: Stores a piece. A piece that it cannot store because the database is away is repeated.
+            last: Nothing more will be printed.
 
         Raises:
             DatabaseUnavailable: The database is away.
@@ -61,7 +66,7 @@ class LogShipper:
         self._next = now + INTERVAL_SECONDS
         try:
             if last or not self._pending:
-                self._pending += self._redaction.hide(self._log.fresh(to_the_end=last))
+                self._pending += self._hide(self._read(to_the_end=last))
             if self._pending:
                 append(self._pending)
             self._pending = ""

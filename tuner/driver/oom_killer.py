@@ -1,4 +1,4 @@
-"""Whether the kernel has killed a process for lack of memory, where it tells. Linux."""
+"""Whether the kernel has killed a process for lack of memory, where it reports that. Linux."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MIB = 1024 * 1024
 
 
 class OomKiller:
-    """The kernel's count of its kills, in the worker's own control group, else on the whole machine.
+    """The kernel's count of its kills, in this process's control group, else on the whole machine.
 
     Args:
         root: Of the file system, for tests.
@@ -32,7 +32,7 @@ class OomKiller:
         ]
 
     def kills(self) -> int | None:
-        """How many there have been; ``None`` where the kernel does not tell."""
+        """How many there have been; ``None`` where the kernel does not report that."""
         for path in self._counts:
             with suppress(OSError, ValueError):
                 for line in path.read_text().splitlines():
@@ -40,6 +40,11 @@ class OomKiller:
                     if name == "oom_kill":
                         return int(value)
         return None
+
+    def has_killed_since(self, before: int | None) -> bool:
+        """Whether there were more kills than ``before``."""
+        kills = self.kills()
+        return kills is not None and before is not None and kills > before
 
     def limit_mib(self) -> int | None:
         """Memory that the control group may have; ``None`` when that is not limited."""

@@ -1,18 +1,17 @@
-"""Plans for a job when no run is ready: the worker's turn at running the study."""
+"""Takes planning steps, and ends a study that cannot be planned."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
 
-import structlog
-
 from tuner.errors import DatabaseUnavailable, StudyLockLost
 from tuner.jobs.records import StudyLock
+from tuner.logs import event_logger
 from tuner.orchestrator import advance
 from tuner.store import Store
 
-_log = structlog.get_logger(__name__)
+_log = event_logger(__name__)
 
 PLANNING_ATTEMPTS = 3
 """Planning steps in a row that may go wrong before the job is failed: a passing fault is over by then."""
@@ -23,11 +22,11 @@ Advance = Callable[..., None]
 
 
 class Planner:
-    """Takes planning steps, and sees to it that a study that cannot be planned ends instead of going round for ever.
+    """Takes planning steps. A job whose steps fail again and again is failed.
 
     Args:
         store: The database.
-        step: Takes one planning step and lets go of the lock: `tuner.orchestrator.advance`.
+        step: Takes one planning step and releases the lock: `tuner.orchestrator.advance`.
     """
 
     def __init__(self, store: Store, *, step: Advance = advance) -> None:
@@ -39,27 +38,26 @@ class Planner:
         """Take one step; ``ahead`` as for `tuner.orchestrator.advance`.
 
         Raises:
-            DatabaseUnavailable: The database went away; what was written stands, the next step mends the rest.
+            DatabaseUnavailable: The database is away; what was written is valid, and the next step completes the rest.
         """
-        log = _log.bind(job_id=lock.job_id)
         try:
             self._step(self._store, lock=lock, ahead=ahead)
         except StudyLockLost:
-            log.warning("plan.lock_lost", hint="another worker plans this job now")
+            _log.warning("plan.lock_lost", job_id=lock.job_id, hint="another worker plans this job now")
         except DatabaseUnavailable:
             raise
-        except Exception as error:  # whatever Optuna, its storage or a damaged study may raise: the worker lives
+        except Exception as error:  # Optuna, its storage or a damaged study may raise anything; the worker goes on
             self._failures[lock.job_id] += 1
-            log.exception("plan.failed", failures=self._failures[lock.job_id])
+            _log.exception("plan.failed", job_id=lock.job_id, failures=self._failures[lock.job_id])
             self._give_up_if_hopeless(lock, error=error)
         else:
             self._failures.pop(lock.job_id, None)
 
     def _give_up_if_hopeless(self, lock: StudyLock, *, error: Exception) -> None:
-        """Fail the job after too many failures. Until then the lock is left to expire soon, as a pause.
+        """Fail the job after too many failures; before that, extend the lock for a short pause.
 
-        Soon, because a step may fail for no fault of the study: its predecessor, whose lock somebody took away by
-        changing the job, was still writing.
+        The pause is short because a step may fail for no fault of the study: a step that lost its lock, because the job
+        was changed, may still have been writing.
         """
         failures = self._failures[lock.job_id]
         reason = f"planning failed {PLANNING_ATTEMPTS} times in a row, last with {type(error).__name__}: {error}"

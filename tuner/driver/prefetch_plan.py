@@ -1,74 +1,83 @@
-"""Plans a study's next run while the present one is being trained, so that the device need not wait for the plan."""
+"""Plans a study's next run while the present one is trained, so that the device need not wait for the plan."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, wait
+from contextvars import copy_context
+from typing import Protocol
 
-import structlog
-
-from tuner.driver.planner import Planner
 from tuner.errors import DatabaseUnavailable, LeaseLost
-from tuner.jobs.records import LeasedRun
+from tuner.jobs.records import LeasedRun, StudyLock
+from tuner.logs import event_logger
 from tuner.orchestrator import LOCK_SECONDS
 from tuner.store import Store
 
-_log = structlog.get_logger(__name__)
+_log = event_logger(__name__)
+
+
+class Plan(Protocol):
+    """Takes one planning step and releases the lock; ``ahead`` as for `tuner.orchestrator.advance`."""
+
+    def __call__(self, lock: StudyLock, *, ahead: bool = False) -> None: ...  # noqa: D102
 
 
 class PlanPrefetch:
-    """One planning step beside each run, on a thread of its own.
+    """One planning step beside each run.
 
-    The step is over before the run's result is recorded: what the plan knows is then the same however long runs and
-    plans take, and a study done by one worker has one answer.
+    The step ends before the run's result is recorded. The plan's input is then independent of how long runs and plans
+    take, and a study done by one worker has one result.
 
     Args:
         store: The database.
-        planner: Takes the step; used by nobody else from `begin` until `is_terminal`.
+        plan: Takes the step. Between `begin` and `is_done` nothing else calls it.
+        executor: Takes the step beside the run; without one, the step is taken before the run begins.
     """
 
-    def __init__(self, store: Store, *, planner: Planner) -> None:
+    def __init__(self, store: Store, *, plan: Plan, executor: Executor | None) -> None:
+        self.plan = plan
         self._store = store
-        self._planner = planner
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plan-ahead")
+        self._executor = executor
         self._step: Future[bool] | None = None
-        self._told = False
-        self.broke_off = False
-        """Whether the database went away under a step, so that its lock may still be held. For the caller to clear."""
+        self._reported = False
+        self._interrupted = False
 
-    def forget(self) -> None:
-        """Another run begins, for which no step was begun yet."""
-        self._step, self._told = None, False
+    def enter_run(self, lease: LeasedRun) -> None:
+        """Enter a run, for which no step was begun yet."""
+        self._step, self._reported = None, False
+        if self._executor is None:
+            self._plan_ahead(lease)
+            self._reported = True  # the run's own request has the branch points of what was planned
 
     def begin(self, lease: LeasedRun) -> None:
-        """Begin the step for the job of a run that is being trained, unless it was."""
-        if self._step is None:
-            self._step = self._thread.submit(self._plan, lease)
+        """Begin the step for the job of a run that is being trained, unless it was begun."""
+        if self._step is None and self._executor is not None:
+            self._step = self._executor.submit(copy_context().run, self._plan_ahead, lease)
 
-    def is_terminal(self, *, timeout: float = 0.0) -> bool:
-        """Whether the step that was begun has ended; waits for it so many seconds."""
+    def is_done(self, *, timeout: float = 0.0) -> bool:
+        """Whether the step that was begun has ended; waits up to ``timeout`` seconds for it."""
         return self._step is None or bool(wait([self._step], timeout=timeout).done)
 
     def has_planned(self) -> bool:
-        """Whether the step has ended and may have asked for a run. True once for each."""
-        if self._told or self._step is None or not self._step.done():
+        """Whether the step has ended and may have added a run. True once for each step."""
+        if self._reported or self._step is None or not self._step.done():
             return False
-        self._told = True
+        self._reported = True
         return self._step.result()
 
-    def close(self) -> None:
-        """Wait for the step under way, and end the thread."""
-        self._thread.shutdown()
+    def pop_interrupted(self) -> bool:
+        """Whether the database went away during a step since the last call, so that its lock may still be held."""
+        interrupted, self._interrupted = self._interrupted, False
+        return interrupted
 
-    def _plan(self, lease: LeasedRun) -> bool:
-        with structlog.contextvars.bound_contextvars(job_id=lease.job_id):
-            try:
-                lock = self._store.queue.lock_study(lease, lock_seconds=LOCK_SECONDS)
-                if lock is not None:
-                    self._planner.plan(lock, ahead=True)
-            except LeaseLost:
-                return False  # the run's own messages will tell
-            except DatabaseUnavailable as error:
-                _log.warning("plan.broke_off", error=str(error))
-                self.broke_off = True
-                return False
-            return lock is not None
+    def _plan_ahead(self, lease: LeasedRun) -> bool:
+        try:
+            lock = self._store.queue.lock_study(lease, lock_seconds=LOCK_SECONDS)
+            if lock is not None:
+                self.plan(lock, ahead=True)
+        except LeaseLost:
+            return False  # the run's own reports meet the same error
+        except DatabaseUnavailable as error:
+            _log.warning("plan.interrupted", error=str(error))
+            self._interrupted = True
+            return False
+        return lock is not None

@@ -1,29 +1,37 @@
-"""How much memory a runner has, together with the processes that it started, as the kernel tells it. Linux."""
+"""How much memory a process uses, together with the processes that it started."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+
+import psutil
 
 _MIB = 1024 * 1024
+_LISTING_SHARE = 0.05
+"""Of the time, at most, is spent on listing children, for which every process of the machine is read."""
 
 
-class RunnerMemory:
-    """Watches the memory of a runner with its descendants against a limit.
+class ProcessMemory:
+    """Measures the memory of a process with its descendants against a limit.
 
     Args:
-        limit_mib: MiB that they may have together; none when absent.
+        limit_mib: MiB that they may have together; no limit when absent.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, *, limit_mib: int | None) -> None:
+    def __init__(self, *, limit_mib: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit_mib = limit_mib
+        self._clock = clock
         self._peak = 0
+        self._children: list[psutil.Process] = []
+        self._children_of: int | None = None
+        self._next_listing = 0.0
 
     @property
     def peak_mib(self) -> int | None:
-        """The most that was seen since `begin`; ``None`` when nothing was."""
+        """The most that was measured since `begin`; ``None`` when nothing was."""
         return self._peak // _MIB or None
 
     def begin(self) -> None:
@@ -31,43 +39,39 @@ class RunnerMemory:
         self._peak = 0
 
     def is_over_limit(self, pid: int) -> bool:
-        """Look now; whether they have more than they may.
+        """Measure now; whether they have more than they may.
 
-        The peak counts what they share once for each; where that sum is over the limit, the exact one decides.
+        The peak counts memory that they share once for each process. Where that sum is over the limit, the exact one
+        decides.
         """
-        family = list(_with_descendants(pid))
-        used = sum(_resident_bytes(member) for member in family)
+        try:
+            processes = [psutil.Process(pid), *self._descendants(pid)]
+        except psutil.Error:
+            return False
+        used = sum(map(_resident_bytes, processes))
         limit = None if self.limit_mib is None else self.limit_mib * _MIB
-        if limit is not None and used > limit and len(family) > 1:
-            used = sum(_proportional_bytes(member) for member in family)
+        if limit is not None and used > limit and len(processes) > 1:
+            used = sum(map(_proportional_bytes, processes))
         self._peak = max(self._peak, used)
         return limit is not None and used > limit
 
-
-def _with_descendants(pid: int) -> Iterator[int]:
-    waiting, seen = [pid], set[int]()
-    while waiting:
-        member = waiting.pop()
-        if member in seen:
-            continue
-        seen.add(member)
-        yield member
-        with suppress(OSError):
-            for task in os.listdir(f"/proc/{member}/task"):
-                with suppress(OSError):
-                    waiting += map(int, Path(f"/proc/{member}/task/{task}/children").read_text().split())
+    def _descendants(self, pid: int) -> list[psutil.Process]:
+        began = self._clock()
+        if pid != self._children_of or began >= self._next_listing:
+            self._children, self._children_of = psutil.Process(pid).children(recursive=True), pid
+            now = self._clock()
+            self._next_listing = now + (now - began) / _LISTING_SHARE
+        return self._children
 
 
-def _resident_bytes(pid: int) -> int:
-    with suppress(OSError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def _resident_bytes(process: psutil.Process) -> int:
+    with suppress(psutil.Error):
+        return int(process.memory_info().rss)
     return 0
 
 
-def _proportional_bytes(pid: int) -> int:
-    """Resident memory of one process, of what it shares its share (PSS)."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return _resident_bytes(pid)
+def _proportional_bytes(process: psutil.Process) -> int:
+    """Resident memory of one process with its share of what it shares (PSS); all of it where that is not known."""
+    with suppress(psutil.Error, AttributeError):
+        return int(process.memory_full_info().pss)
+    return _resident_bytes(process)

@@ -1,4 +1,4 @@
-"""The patience with one run: how long its runner may be silent, take, and take to stop."""
+"""The time limits of one run: to its first update, between updates, in all, and to stop."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ class Patience:
     run: float | None
     """From the claim to the end; no limit when ``None``."""
     stop: float
-    """To end once it should stop."""
+    """To end once it must stop."""
+    run_limit_name: str = "TUNER_RUN_LIMIT of the worker"
+    """The setting behind ``run``, for the error."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overdue:
-    """Why a runner should be killed."""
+    """A limit that a run has exceeded."""
 
     reason: str
     stuck: bool = False
-    """It makes no progress: where it stands is of interest."""
+    """It makes no progress: its stack is of interest."""
     final: bool = False
     """Another attempt would end the same."""
 
 
 class Watchdog:
-    """Says when a runner has been waited for long enough. It has no clock of its own.
+    """Reports the limit that a run has exceeded. It has no clock of its own.
 
     Args:
         patience: The limits.
@@ -40,35 +42,35 @@ class Watchdog:
 
     def __init__(self, patience: Patience, *, now: float) -> None:
         self._patience = patience
-        self._began_at = self._heard_at = now
+        self._began_at = self._progress_at = now
         self._updates: int | None = None
-        self._stop_asked_at: float | None = None
+        self._stop_requested_at: float | None = None
 
     @property
     def stopping(self) -> bool:
-        """Whether the run should stop."""
-        return self._stop_asked_at is not None
+        """Whether the run must stop."""
+        return self._stop_requested_at is not None
 
-    def heard(self, now: float, *, updates: int | None = None) -> None:
-        """The runner said something; ``updates`` are done, where this attempt has made one."""
-        self._heard_at = now
+    def progressed(self, now: float, *, updates: int | None = None) -> None:
+        """Note a report of the run, with the updates done where this attempt has made one."""
+        self._progress_at = now
         self._updates = self._updates if updates is None else updates
 
-    def asked_to_stop(self, now: float) -> None:
-        """The run should stop. Only the first time counts."""
-        if self._stop_asked_at is None:
-            self._stop_asked_at = now
+    def stop_requested(self, now: float) -> None:
+        """Note that the run must stop. Only the first call counts."""
+        if self._stop_requested_at is None:
+            self._stop_requested_at = now
 
     def seconds_left(self, now: float) -> float:
-        """Until the runner is overdue; 0 when it is."""
+        """Seconds until the run is overdue; 0 when it is."""
         return max(0.0, min(self._deadlines()) - now)
 
     def overdue(self, now: float) -> Overdue | None:
-        """Why the runner should be killed; ``None`` while it should not."""
+        """The limit that the run has exceeded; ``None`` while it has exceeded none."""
         run, silence, stop = self._deadlines()
         if now >= run:
-            limit = f"it took longer than {self._patience.run:g} s (TUNER_RUN_LIMIT of the worker)"
-            return Overdue(reason=f"{limit}; {self._came_to()}", final=True)
+            limit = f"it took longer than {self._patience.run:g} s ({self._patience.run_limit_name})"
+            return Overdue(reason=f"{limit}; {self._last_update()}", final=True)
         if now >= silence:
             return Overdue(reason=self._stuck(), stuck=True)
         if now >= stop:
@@ -76,20 +78,20 @@ class Watchdog:
         return None
 
     def _deadlines(self) -> tuple[float, float, float]:
-        """When the run, the silence and the stop have taken too long."""
+        """When the run, the time without progress, and the stop exceed their limits."""
         patience, never = self._patience, float("inf")
         return (
             never if patience.run is None else self._began_at + patience.run,
-            self._heard_at + (patience.start if self._updates is None else patience.silence),
-            never if self._stop_asked_at is None else self._stop_asked_at + patience.stop,
+            self._progress_at + (patience.start if self._updates is None else patience.silence),
+            never if self._stop_requested_at is None else self._stop_requested_at + patience.stop,
         )
 
     def _stuck(self) -> str:
         if self._updates is None:
             return f"it is stuck: no first update within {self._patience.start:g} s (TUNER_START_LIMIT of the worker)"
         limit = f"{self._patience.silence:g} s (TUNER_SILENCE_LIMIT of the worker)"
-        return f"it is stuck: no progress for {limit}; {self._came_to()}"
+        return f"it is stuck: no progress for {limit}; {self._last_update()}"
 
-    def _came_to(self) -> str:
-        """How far the run is known to be; of quick updates the last second's are not told."""
+    def _last_update(self) -> str:
+        """The last update that was reported; quick updates are reported once a second."""
         return "no update is known" if self._updates is None else f"the last known is update {self._updates:,}"

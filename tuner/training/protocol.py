@@ -150,7 +150,7 @@ class Ended(_Message):
     """For `FAILED`: what to do about it, where that can be told."""
     traceback: str = ""
     """For `FAILED`: the traceback, as `tuner.training.runner.tracebacks` cuts it."""
-    left_behind: str = ""
+    leftovers: str = ""
     """What the run left in the process that may disturb later runs: none should follow in it."""
 
 

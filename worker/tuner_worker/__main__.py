@@ -18,7 +18,6 @@ from pydantic import ValidationError
 
 from tuner.backoff import Backoff
 from tuner.devices import Device, choose_device
-from tuner.driver.log_shipper import LogShipper
 from tuner.errors import DatabaseUnavailable, InvalidValue, TunerError
 from tuner.store import Store
 from tuner_worker.logs import configure_logs
@@ -132,13 +131,13 @@ def work(settings: WorkerSettings, *, device: Device) -> int:
                 workloads=settings.workloads,
                 memory_limit_mib=settings.runner_memory_mb,
             )
-            family = ProcessTree(f"{settings.data_dir.resolve()}/{name}")
+            tree = ProcessTree(f"{settings.data_dir.resolve()}/{name}")
             log = RunnerLog(settings.data_dir / "logs" / name)
             metrics = WorkerMetrics(device)
             loop = WorkerLoop(
                 store,
-                runner=RunnerProcess(command, family=family, log=log, stop=stop),
-                shipper=LogShipper(log, redaction=Redaction(settings.database)),
+                runner=RunnerProcess(command, tree=tree, log=log, stop=stop),
+                hide=Redaction(settings.database).hide,
                 metrics=metrics,
                 name=name,
                 device=device,

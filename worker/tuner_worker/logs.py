@@ -1,18 +1,16 @@
-"""How a worker logs: one event name with keys and values, to standard error, never with the database's password."""
+"""How a worker logs: without the database's password."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import MutableMapping
 from typing import Any
 
-import structlog
-
+import tuner.logs
 from tuner_worker.runner.redaction import Redaction
 
 
 class Redact:
-    """A structlog processor that blots a password out of every text of an event, tracebacks included.
+    """A structlog processor that hides a password in every text of an event, tracebacks included.
 
     Args:
         redaction: Knows the password.
@@ -30,17 +28,5 @@ class Redact:
 
 
 def configure_logs(*, database_url: str) -> None:
-    """Log to standard error from now on: coloured lines on a terminal, else one JSON object a line."""
-    on_terminal = sys.stderr.isatty()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            Redact(Redaction(database_url)),
-            structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    """Log to standard error from now on."""
+    tuner.logs.configure_logs(Redact(Redaction(database_url)))

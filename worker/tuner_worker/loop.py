@@ -1,9 +1,10 @@
-"""The worker's loop: claim a run and train it; where none is ready, plan; where there is nothing to plan, wait."""
+"""The worker's loop: keeps a runner started, and the driver at work; waits where there is nothing to do."""
 
 from __future__ import annotations
 
 import random
-import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,19 +13,16 @@ import structlog
 
 from tuner.backoff import Backoff
 from tuner.devices import Device
-from tuner.driver.driver import RunEnd, Supervisor
-from tuner.driver.heartbeat import Heartbeat
-from tuner.driver.log_shipper import LogShipper
+from tuner.driver.driver import Driver, DriverSettings
 from tuner.driver.planner import Planner
 from tuner.driver.prefetch_plan import PlanPrefetch
+from tuner.driver.runner import Runner, RunnerDied
 from tuner.driver.snapshot_folders import SnapshotFolders
+from tuner.driver.watchdog import Patience
 from tuner.errors import DatabaseUnavailable, NotFound, TunerError
-from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer, WorkloadInfo
-from tuner.jobs.states import is_terminal
-from tuner.orchestrator import LOCK_SECONDS
+from tuner.jobs.records import WorkerOffer, WorkloadInfo
 from tuner.store import Store
 from tuner_worker.metrics import WorkerMetrics
-from tuner_worker.runner.process import RunnerDied, RunnerProcess
 from tuner_worker.settings import WorkerSettings
 from tuner_worker.stop_request import StopRequest
 
@@ -53,7 +51,7 @@ class RunnerWouldNotStart(TunerError):
 
 @dataclass(frozen=True, kw_only=True)
 class Directives:
-    """What people have decided about a worker."""
+    """What the operators have set for a worker."""
 
     draining: bool = False
     reserved_for: str | None = None
@@ -65,8 +63,8 @@ class WorkerLoop:
     Args:
         store: The database.
         runner: Started and restarted by the loop.
-        shipper: Passes on what runs print.
-        metrics: Counts.
+        hide: Removes the database's password from what runs print.
+        metrics: Observes the driver.
         name: The worker's name.
         device: What it trains on.
         settings: Of the worker.
@@ -77,8 +75,8 @@ class WorkerLoop:
         self,
         store: Store,
         *,
-        runner: RunnerProcess,
-        shipper: LogShipper,
+        runner: Runner,
+        hide: Callable[[str], str],
         metrics: WorkerMetrics,
         name: str,
         device: Device,
@@ -87,41 +85,35 @@ class WorkerLoop:
     ) -> None:
         self._store = store
         self._runner = runner
-        self._metrics = metrics
         self._name = name
         self._device = device
         self._settings = settings
         self._stop = stop
-        self._snapshots = SnapshotFolders(settings.data_dir / "snapshots")
-        self._planner = Planner(store)
-        self._ahead = PlanPrefetch(store, planner=self._planner)
-        self._alive = Heartbeat(store, worker=name)
-        self._supervisor = Supervisor(
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plan-ahead")
+        self._driver = Driver(
             store,
+            worker=name,
             runner=runner,
-            alive=self._alive,
-            shipper=shipper,
-            metrics=metrics,
-            settings=settings,
-            snapshots=self._snapshots,
-            ahead=self._ahead,
-            stop=stop,
+            prefetch=PlanPrefetch(store, plan=Planner(store).plan, executor=self._executor),
+            snapshots=SnapshotFolders(settings.data_dir / "snapshots"),
+            settings=_driver_settings(settings),
+            observer=metrics,
+            hide=hide,
+            stop_requested=lambda: stop.requested,
         )
         self._workloads: tuple[WorkloadInfo, ...] = ()
         self._announced = False
-        self._took_back = False
-        self._orders = Directives()
-        self._prefix_key: str | None = None
+        self._directives = Directives()
 
     def run(self) -> None:
-        """Work until asked to stop; then leave nothing behind: no runner, no lease, no sign of life.
+        """Work until asked to stop; then end the runner, release the lease and retire the worker.
 
         Raises:
             RunnerWouldNotStart: There is nothing to work with.
-            KeyboardInterrupt: Asked to stop twice; the runner is dead, the lease is left to be taken back.
+            KeyboardInterrupt: Asked to stop twice; the runner is killed, the lease released by the next start.
         """
         with ExitStack() as stack:
-            stack.callback(self._ahead.close)
+            stack.callback(self._executor.shutdown)
             stack.callback(self._runner.kill)
             try:
                 self._serve()
@@ -132,45 +124,30 @@ class WorkerLoop:
             self._leave()
 
     def turn(self) -> bool:
-        """Do one thing: train a run or take a planning step. False when there was nothing to do.
+        """Train a run or take a planning step. False when there was nothing to do.
 
         Raises:
-            DatabaseUnavailable: The database is away; nothing is lost, try again later.
+            DatabaseUnavailable: The database is away; nothing is lost.
             RunnerWouldNotStart: There is nothing to work with.
         """
         if not self._ready() or self._stop.requested:
             return False
-        match self._take():
-            case LeasedRun() as lease:
-                self._train(lease)
-            case StudyLock() as lock:
-                self._planner.plan(lock)
-            case None:
-                self._alive.give()
-                self._note_directives()
-                return False
-        return True
-
-    def _take(self) -> LeasedRun | StudyLock | None:
-        asked_at = time.monotonic()
-        lease_seconds = self._settings.lease_time.total_seconds()
-        claim = self._store.queue.claim
-        work = claim(self._offer, lease_seconds=lease_seconds, lock_seconds=LOCK_SECONDS, prefix_key=self._prefix_key)
-        found = {LeasedRun: "run", StudyLock: "plan"}.get(type(work), "nothing")
-        self._metrics.claimed(time.monotonic() - asked_at, found=found)
-        return work
+        claimed = self._driver.work(self._offer)
+        if claimed is None:
+            self._note_directives()
+        return claimed is not None
 
     def _note_directives(self) -> None:
-        """Tell in the log what people have decided about this worker: it explains why a queue is left alone."""
+        """Log the directives for this worker when they change: they explain why it claims nothing."""
         try:
             known = self._store.workers.worker(self._name)
-        except NotFound:  # somebody took it for dead and had it forgotten
+        except NotFound:  # it was removed as dead
             self._announced = False
             return
-        orders = Directives(draining=known.draining, reserved_for=known.reserved_for)
-        if orders != self._orders:
-            _log.info("worker.orders", draining=orders.draining, reserved_for=orders.reserved_for)
-            self._orders = orders
+        directives = Directives(draining=known.draining, reserved_for=known.reserved_for)
+        if directives != self._directives:
+            _log.info("worker.directives", draining=directives.draining, reserved_for=directives.reserved_for)
+            self._directives = directives
 
     def _serve(self) -> None:
         away = Backoff()
@@ -179,8 +156,6 @@ class WorkerLoop:
                 busy = self.turn()
             except DatabaseUnavailable as error:
                 _log.warning("database.away", error=str(error))
-                # A claim may have been made whose answer was lost, or a plan left in the middle with its study locked.
-                self._took_back = False
                 self._stop.wait(away.pause())
                 continue
             away.reset()
@@ -188,13 +163,11 @@ class WorkerLoop:
                 self._stop.wait(_jittered(self._settings.poll_interval))
 
     def _ready(self) -> bool:
-        """See to it that our old leases are free, a runner is up and the fleet knows us. False when asked to stop."""
-        if not self._took_back:
-            freed = self._store.reaper.free_worker(self._name)
-            self._sweep()
-            self._took_back = True
+        """Release our old leases, start the runner, announce the worker. False when it was asked to stop."""
+        released = self._driver.release_leases()
+        if released is not None:
             event = "database.back" if self._workloads else "worker.started"
-            _log.info(event, worker=self._name, device=self._device.name, runs_taken_back=freed)
+            _log.info(event, worker=self._name, device=self._device.name, runs_released=released)
         if not self._runner.alive:
             self._announced = False
             self._workloads = self._start_runner()
@@ -208,7 +181,7 @@ class WorkerLoop:
         return WorkerOffer.of(self._name, device=self._device, workloads=self._workloads)
 
     def _start_runner(self) -> tuple[WorkloadInfo, ...]:
-        """Start a runner and return what it offers; nothing when asked to stop meanwhile."""
+        """Start the runner and return what it offers; nothing when the worker was asked to stop meanwhile."""
         between = Backoff()
         reason = ""
         for attempt in range(1, (START_ATTEMPTS if self._workloads else 1) + 1):
@@ -229,32 +202,25 @@ class WorkerLoop:
             return hello.workloads
         raise RunnerWouldNotStart(reason, was_up=bool(self._workloads))
 
-    def _train(self, lease: LeasedRun) -> None:
-        with structlog.contextvars.bound_contextvars(job_id=lease.job_id, run_id=lease.run_id):
-            _log.info("run.claimed", attempt=lease.attempt, workload=lease.workload, total_steps=lease.total_steps)
-            end = self._supervisor.train(lease)
-            self._prefix_key = lease.prefix_key
-            if self._ahead.broke_off:
-                self._ahead.broke_off, self._took_back = False, False  # the study may still be locked in our name
-            if end is RunEnd.RECORDED:
-                self._snapshots.discard(lease.run_id)
-            else:
-                self._sweep()
-
-    def _sweep(self) -> None:
-        """Delete the snapshots of runs that are over; a disk should not fill with what nobody needs."""
-        self._snapshots.sweep(self._is_over)
-
-    def _is_over(self, run_id: str) -> bool:
-        try:
-            return is_terminal(self._store.runs.get(run_id).state)
-        except NotFound:  # of another database, or no run's folder at all: not ours to delete
-            return False
-
     def _leave(self) -> None:
         with suppress(DatabaseUnavailable):
             self._store.workers.retire(self._name)
         _log.info("worker.left")
+
+
+def _driver_settings(settings: WorkerSettings) -> DriverSettings:
+    return DriverSettings(
+        lease_seconds=settings.lease_time.total_seconds(),
+        outage_seconds=settings.outage_patience.total_seconds(),
+        snapshot_seconds=settings.snapshot_interval.total_seconds(),
+        patience=Patience(
+            start=settings.start_limit.total_seconds(),
+            silence=settings.silence_limit.total_seconds(),
+            run=None if settings.run_limit is None else settings.run_limit.total_seconds(),
+            stop=settings.kill_grace.total_seconds(),
+        ),
+        branching=settings.branch_memory_mb > 0,
+    )
 
 
 def _jittered(interval: timedelta) -> float:

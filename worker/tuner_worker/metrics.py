@@ -12,7 +12,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tuner.devices import Device, Memory, memory_of
+from tuner.driver.observer import Observer
 from tuner.errors import InvalidValue
+from tuner.jobs.records import LeasedRun
 
 _CLAIM_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _WAIT_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 3 * 24 * 3600)
@@ -24,7 +26,7 @@ class ReadMemory(Protocol):
     def __call__(self, device: Device, /) -> tuple[Memory | None, ...]: ...  # noqa: D102
 
 
-class WorkerMetrics:
+class WorkerMetrics(Observer):
     """The figures of one worker, in a registry of its own. They are kept whether or not somebody asks for them.
 
     Args:
@@ -65,22 +67,22 @@ class WorkerMetrics:
         self.registry.register(_DeviceMemory(device, read=read_memory))
 
     def claimed(self, seconds: float, *, found: str) -> None:
-        """The database was asked for work, and answered after so long: with a ``run``, a ``plan`` or ``nothing``."""
+        """See `Observer.claimed`."""
         self._claims.labels(found).observe(seconds)
 
     def updated(self, updates: int, *, workload: str) -> None:
-        """So many updates were executed."""
+        """See `Observer.updated`."""
         self._updates.labels(workload).inc(updates)
 
     @contextmanager
-    def training(self, *, waited_seconds: float) -> Iterator[None]:
-        """A run that waited so long in the queue is trained within the block."""
-        self._waits.observe(waited_seconds)
+    def training(self, lease: LeasedRun) -> Iterator[None]:
+        """See `Observer.training`."""
+        self._waits.observe(lease.waited_seconds)
         with self._training.track_inprogress():
             yield
 
     def run_left(self, outcome: str) -> None:
-        """A run has left this worker."""
+        """See `Observer.run_left`."""
         self._runs.labels(outcome).inc()
 
     @contextmanager

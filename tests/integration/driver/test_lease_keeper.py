@@ -82,10 +82,10 @@ class Bench:
         self.keeper = LeaseKeeper(
             self.store,
             lease=lease,
-            alive=Heartbeat(site.store, worker="w1", clock=self.clock),
-            shipper=LogShipper(self.log, redaction=Redaction(site.url), clock=self.clock),
+            heartbeat=Heartbeat(site.store, worker="w1", clock=self.clock),
+            shipper=LogShipper(self.log.fresh, hide=Redaction(site.url).hide, clock=self.clock),
             lease_seconds=LEASE_SECONDS,
-            patience_seconds=PATIENCE_SECONDS,
+            outage_seconds=PATIENCE_SECONDS,
             clock=self.clock,
             pause=self.clock.pause,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -20,11 +21,12 @@ from tuner.schedules import Constant, Schedule
 class Bench:
     def __init__(self, site) -> None:
         self.site, self.store = site, site.store
+        self.executor = ThreadPoolExecutor(max_workers=1)
         search = {"total_steps": 40, "trials": 4, "cohort": 2, "rungs": 1, "finalists": 1, "confirm_seeds": 2}
         search["start"] = [Schedule(peak_lr=peak, family=Constant()) for peak in (0.1, 0.2)]
         spec = admit({"workload": "gated", "search": search}, workloads=[self.store.workers.workload("gated")])
         self.job_id = self.store.jobs.submit(spec).id
-        self.ahead = PlanPrefetch(self.store, planner=Planner(self.store))
+        self.ahead = PlanPrefetch(self.store, plan=Planner(self.store).plan, executor=self.executor)
 
     def claim(self) -> LeasedRun | StudyLock | None:
         asked = offer("w1", workloads={"gated": "1"})
@@ -38,9 +40,9 @@ class Bench:
         return found
 
     def plan_beside(self, lease: LeasedRun) -> bool:
-        self.ahead.forget()
+        self.ahead.enter_run(lease)
         self.ahead.begin(lease)
-        assert self.ahead.is_terminal(timeout=60.0)
+        assert self.ahead.is_done(timeout=60.0)
         return self.ahead.has_planned()
 
     def finish(self, lease: LeasedRun) -> None:
@@ -55,7 +57,7 @@ class Bench:
 def bench(site):
     bench = Bench(site)
     yield bench
-    bench.ahead.close()
+    bench.executor.shutdown()
 
 
 def test_the_next_run_is_ready_when_the_present_one_ends(bench):
@@ -109,7 +111,7 @@ def test_a_lost_lease_plans_nothing(bench):
     bench.store.jobs.pause(bench.job_id)
     bench.store.leases.release(first)
     assert not bench.plan_beside(first)
-    assert not bench.ahead.broke_off
+    assert not bench.ahead.pop_interrupted()
 
 
 def test_a_paused_job_is_not_planned(bench):
@@ -123,10 +125,10 @@ def test_an_outage_is_remembered_for_the_lock_may_be_ours_still(bench):
         raise DatabaseUnavailable("gone")
 
     first = bench.lease()
-    bench.ahead.close()
-    bench.ahead = PlanPrefetch(bench.store, planner=Planner(bench.store, step=away))
+    bench.ahead = PlanPrefetch(bench.store, plan=Planner(bench.store, step=away).plan, executor=bench.executor)
     assert not bench.plan_beside(first)
-    assert bench.ahead.broke_off
+    assert bench.ahead.pop_interrupted()
+    assert not bench.ahead.pop_interrupted()
     assert bench.site.sql("SELECT lock_owner FROM tuner_jobs") == [("w1",)]
 
 
@@ -139,11 +141,10 @@ def test_the_run_does_not_wait_for_its_beginning(bench):
         store.planning.release(lock, again=True)
 
     first = bench.lease()
-    bench.ahead.close()
-    bench.ahead = PlanPrefetch(bench.store, planner=Planner(bench.store, step=slow))
+    bench.ahead = PlanPrefetch(bench.store, plan=Planner(bench.store, step=slow).plan, executor=bench.executor)
     bench.ahead.begin(first)
     assert began.wait(60)
-    assert not bench.ahead.is_terminal()
+    assert not bench.ahead.is_done()
     assert not bench.ahead.has_planned()
     go_on.set()
-    assert bench.ahead.is_terminal(timeout=60.0)
+    assert bench.ahead.is_done(timeout=60.0)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import is_alive, wait_until
-from tuner.driver.process_memory import RunnerMemory
-from tuner_worker.runner.process_tree import ProcessTree
+from tuner.driver.process_memory import ProcessMemory
+from tuner_worker.runner.process_tree import ProcessTree, is_helper
 
 Start = Callable[..., tuple[subprocess.Popen[bytes], dict[str, int]]]
 PRELUDE = """
@@ -28,17 +28,17 @@ def sleep(name):
 
 
 @pytest.fixture
-def family(tmp_path: Path) -> ProcessTree:
+def tree(tmp_path: Path) -> ProcessTree:
     return ProcessTree(str(tmp_path))
 
 
 @pytest.fixture
-def start(family: ProcessTree, tmp_path: Path) -> Iterator[Start]:
+def start(tree: ProcessTree, tmp_path: Path) -> Iterator[Start]:
     """Start a script as a runner is started, and wait until the named processes are up."""
     leaders = []
 
     def start(code: str, *names: str, marked: bool = True) -> tuple[subprocess.Popen[bytes], dict[str, int]]:
-        environment = dict(family.environment) if marked else {}
+        environment = dict(tree.environment) if marked else {}
         script = PRELUDE + textwrap.dedent(code)
         arguments = [sys.executable, "-I", "-S", "-c", script, str(tmp_path)]
         leader = subprocess.Popen(arguments, env=environment, start_new_session=True)
@@ -63,21 +63,21 @@ sleep("leader")
 """
 
 
-def test_children_and_daemons_are_found_and_ended_and_nobody_elses(family, start, tmp_path):
+def test_children_and_daemons_are_found_and_ended_and_nobody_elses(tree, start, tmp_path):
     leader, pids = start(DAEMON, "leader", "child", "daemon")
     other, others = start('sleep("other")', "other", marked=False)
-    assert {member.pid for member in family.members(session=leader.pid)} == set(pids.values())
-    assert ProcessTree(str(tmp_path) + "2").members(session=None) == []
+    assert {process.pid for process in tree.processes(session=leader.pid)} == set(pids.values())
+    assert ProcessTree(str(tmp_path) + "2").processes(session=None) == []
 
-    family.end(session=leader.pid, grace=5.0)
+    tree.end(session=leader.pid, grace=5.0)
 
     assert not [pid for pid in pids.values() if is_alive(pid)]
     assert is_alive(others["other"])
-    assert family.members(session=leader.pid) == []
+    assert tree.processes(session=leader.pid) == []
     assert other.poll() is None
 
 
-def test_who_ignores_the_request_is_killed_and_who_does_not_may_clean_up(family, start, tmp_path):
+def test_who_ignores_the_request_is_killed_and_who_does_not_may_clean_up(tree, start, tmp_path):
     code = """
     if os.fork() == 0:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -88,21 +88,21 @@ def test_who_ignores_the_request_is_killed_and_who_does_not_may_clean_up(family,
     sleep("leader")
     """
     leader, pids = start(code, "leader", "stubborn", "tidy")
-    family.end(session=leader.pid, grace=0.5)
+    tree.end(session=leader.pid, grace=0.5)
     assert not [pid for pid in pids.values() if is_alive(pid)]
     assert (tmp_path / "cleaned").exists()
 
 
-def test_what_is_marked_is_found_after_its_runner_is_gone(family, start):
+def test_what_is_marked_is_found_after_its_runner_is_gone(tree, start):
     leader, pids = start(DAEMON, "leader", "child", "daemon")
     leader.kill()
     leader.wait()
-    assert {member.pid for member in family.members(session=None)} == {pids["child"], pids["daemon"]}
-    family.end(session=None, grace=0.0)
+    assert {process.pid for process in tree.processes(session=None)} == {pids["child"], pids["daemon"]}
+    tree.end(session=None, grace=0.0)
     assert not [pid for pid in pids.values() if is_alive(pid)]
 
 
-def test_helpers_of_libraries_are_known_for_what_they_are(family, start):
+def test_helpers_of_libraries_are_known_for_what_they_are(tree, start):
     code = """
     import subprocess
     helper = "import time; time.sleep(120) # from multiprocessing.resource_tracker import main;main(5)"
@@ -112,11 +112,10 @@ def test_helpers_of_libraries_are_known_for_what_they_are(family, start):
     leader, _ = start(code, "leader")
 
     def serving() -> list[bool]:
-        members = family.members(session=leader.pid)
-        return [member.serves_the_process for member in members if member.pid != leader.pid]
+        return [is_helper(process) for process in tree.processes(session=leader.pid) if process.pid != leader.pid]
 
     wait_until(lambda: serving() == [True], what="the helper to be known")
-    assert len(family.members(session=leader.pid)) == 2
+    assert len(tree.processes(session=leader.pid)) == 2
 
 
 def test_memory_is_that_of_all_descendants_and_what_they_share_counts_once(start):
@@ -133,11 +132,11 @@ def test_memory_is_that_of_all_descendants_and_what_they_share_counts_once(start
     sleep("leader")
     """
     leader, _ = start(code, "leader", "first", "second")
-    memory = RunnerMemory(limit_mib=150)
+    memory = ProcessMemory(limit_mib=150)
     assert not memory.is_over_limit(leader.pid)
     assert 64 <= memory.peak_mib < 150
-    assert RunnerMemory(limit_mib=40).is_over_limit(leader.pid)
-    plain = RunnerMemory(limit_mib=None)
+    assert ProcessMemory(limit_mib=40).is_over_limit(leader.pid)
+    plain = ProcessMemory(limit_mib=None)
     assert not plain.is_over_limit(leader.pid)
     assert plain.peak_mib >= 3 * 64
     plain.begin()

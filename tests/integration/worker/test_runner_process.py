@@ -14,10 +14,11 @@ import pytest
 
 from tests.faults.harness import is_alive, wait_until
 from tuner.driver.oom_killer import OomKiller
+from tuner.driver.runner import RunnerDied
 from tuner.training.protocol import Ended, FromRunner, Hello, Verdict
 from tuner_worker.runner.exit_report import is_stopped
 from tuner_worker.runner.log import RunnerLog
-from tuner_worker.runner.process import RunnerCommand, RunnerDied, RunnerProcess
+from tuner_worker.runner.process import RunnerCommand, RunnerProcess
 from tuner_worker.runner.process_tree import ProcessTree
 from tuner_worker.stop_request import StopRequest
 
@@ -59,7 +60,7 @@ def runner_of(tmp_path, stop):
 
     def make(code: str, **settings) -> RunnerProcess:
         command = Script(**({"device": "cpu", "environment": {"ONLY": "this"}, "code": code} | settings))
-        runner = RunnerProcess(command, family=ProcessTree(str(tmp_path)), log=RunnerLog(tmp_path / "logs"), stop=stop)
+        runner = RunnerProcess(command, tree=ProcessTree(str(tmp_path)), log=RunnerLog(tmp_path / "logs"), stop=stop)
         runners.append(runner)
         return runner
 
@@ -189,7 +190,7 @@ def test_a_stuck_runner_says_where_it_stands(runner_of):
     """
     runner = runner_of(code)
     runner.start(timeout=60)
-    died = str(runner.kill_with_reason("it is stuck", stuck=True))
+    died = str(runner.killed("it is stuck", stuck=True))
     where, _, words = died.partition("\nLast lines of its error output:\n")
     assert where.startswith("the runner was killed: it is stuck\nWhere it stood (most recent call first):\n  File")
     assert " in turn\n" in where
@@ -200,7 +201,7 @@ def test_a_runner_that_was_stopped_is_told_to_be_and_is_ended(runner_of):
     runner = runner_of("hello(); os.kill(os.getpid(), 19)")
     pid = runner.start(timeout=60).pid
     wait_until(lambda: is_stopped(pid), what="the stop")
-    assert "it was stopped by a signal, SIGSTOP or SIGTSTP" in str(runner.kill_with_reason("it is stuck", stuck=True))
+    assert "it was stopped by a signal, SIGSTOP or SIGTSTP" in str(runner.killed("it is stuck", stuck=True))
     assert not is_alive(pid)
 
 

@@ -17,7 +17,7 @@ def stuck(run: Watchdog, now: float) -> str:
 
 def test_a_run_has_longer_for_its_first_update():
     run = watch()
-    run.heard(1)  # the first validation
+    run.progressed(1)  # the first validation
     assert run.seconds_left(300) == 1
     assert run.overdue(300.9) is None
     assert stuck(run, 301) == "it is stuck: no first update within 300 s (TUNER_START_LIMIT of the worker)"
@@ -25,7 +25,7 @@ def test_a_run_has_longer_for_its_first_update():
 
 def test_a_run_that_makes_no_progress_for_the_limit_is_stuck_and_it_is_told_where():
     run = watch()
-    run.heard(5, updates=12)
+    run.progressed(5, updates=12)
     assert run.seconds_left(104) == 1
     assert run.overdue(104.9) is None
     reason = "it is stuck: no progress for 100 s (TUNER_SILENCE_LIMIT of the worker); the last known is update 12"
@@ -34,15 +34,15 @@ def test_a_run_that_makes_no_progress_for_the_limit_is_stuck_and_it_is_told_wher
 
 def test_every_sign_of_progress_buys_time():
     run = watch()
-    run.heard(1, updates=1)
-    run.heard(90)
+    run.progressed(1, updates=1)
+    run.progressed(90)
     assert run.overdue(189) is None
     assert "the last known is update 1" in stuck(run, 190)
 
 
 def test_a_run_may_be_limited_whatever_it_says_and_another_attempt_would_not_help():
     run = watch(run=50)
-    run.heard(49, updates=7)
+    run.progressed(49, updates=7)
     assert run.seconds_left(49) == 1
     assert run.overdue(50) == Overdue(
         reason="it took longer than 50 s (TUNER_RUN_LIMIT of the worker); the last known is update 7",
@@ -53,9 +53,9 @@ def test_a_run_may_be_limited_whatever_it_says_and_another_attempt_would_not_hel
 def test_a_run_asked_to_stop_has_the_grace_however_often_it_is_asked_and_whatever_it_says():
     run = watch()
     assert not run.stopping
-    run.asked_to_stop(50)
-    run.asked_to_stop(59)
-    run.heard(59, updates=3)
+    run.stop_requested(50)
+    run.stop_requested(59)
+    run.progressed(59, updates=3)
     assert run.stopping
     assert run.seconds_left(59) == 1
     assert run.overdue(60) == Overdue(reason="it did not stop within 10 s")
@@ -63,8 +63,8 @@ def test_a_run_asked_to_stop_has_the_grace_however_often_it_is_asked_and_whateve
 
 def test_silence_counts_while_a_run_should_stop():
     run = watch()
-    run.heard(0, updates=1)
-    run.asked_to_stop(95)
+    run.progressed(0, updates=1)
+    run.stop_requested(95)
     assert run.seconds_left(95) == 5
     assert "no progress" in stuck(run, 100)
 

@@ -20,7 +20,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.log = RunnerLog(folder)
         self.now = 100.0
-        self.shipper = LogShipper(self.log, redaction=Redaction(URL), clock=lambda: self.now)
+        self.shipper = LogShipper(self.log.fresh, hide=Redaction(URL).hide, clock=lambda: self.now)
         self.error: Exception | None = None
         self.arrived: list[str] = []
 
@@ -42,7 +42,8 @@ class Desk:
 def desk(tmp_path) -> Desk:
     desk = Desk(tmp_path)
     desk.print("of an earlier run\n")
-    desk.shipper.begin("run 1")
+    desk.log.mark("run 1")
+    desk.shipper.begin()
     return desk
 
 
@@ -108,7 +109,8 @@ def test_whatever_else_goes_wrong_ends_the_shipping_of_this_run_alone(desk):
     desk.ship(last=True)
     assert desk.arrived == []
 
-    desk.shipper.begin("run 2")
+    desk.log.mark("run 2")
+    desk.shipper.begin()
     desk.print("c\n")
     desk.ship()
     assert desk.arrived == ["c\n"]
@@ -120,7 +122,8 @@ def test_a_new_run_does_not_get_what_the_one_before_it_left(desk):
     with pytest.raises(DatabaseUnavailable):
         desk.ship()
     desk.error = None
-    desk.shipper.begin("run 2")
+    desk.log.mark("run 2")
+    desk.shipper.begin()
     desk.ship(last=True)
     assert desk.arrived == []
 

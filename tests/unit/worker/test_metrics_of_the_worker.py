@@ -11,8 +11,26 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tuner.devices import Device, DeviceKind, Memory
 from tuner.errors import InvalidValue
+from tuner.jobs.records import LeasedRun
+from tuner.schedules import Constant, Schedule
 from tuner_worker.metrics import WorkerMetrics
 
+LEASE = LeasedRun(
+    run_id="r",
+    job_id="j",
+    token="t",
+    attempt=1,
+    expires_at=0.0,
+    workload="digits",
+    workload_version="1",
+    options={},
+    schedule=Schedule(peak_lr=0.1, family=Constant()),
+    total_steps=60,
+    seed=1,
+    prefix_key=None,
+    snapshot=None,
+    waited_seconds=42.0,
+)
 PAIR = Device(name="cuda:0,cuda:1", torch_name="cuda:0", kind=DeviceKind.CUDA, model="H100", count=2)
 
 
@@ -36,7 +54,7 @@ def test_what_happened_is_counted(metrics):
     metrics.claimed(0.001, found="nothing")
     metrics.updated(30, workload="digits")
     metrics.updated(10, workload="digits")
-    with metrics.training(waited_seconds=42.0):
+    with metrics.training(LEASE):
         assert figure(metrics, "tuner_worker_training") == 1
     metrics.run_left("succeeded")
 

@@ -140,7 +140,7 @@ def serve(channel: Channel, *, device: str, offered: Offered) -> None:
             on_update=tell,
             branches=branches,
         )
-        channel.send(ended.model_copy(update={"left_behind": before.restore()}))
+        channel.send(ended.model_copy(update={"leftovers": before.restore()}))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

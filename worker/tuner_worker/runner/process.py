@@ -19,14 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.driver.oom_killer import OomKiller
-from tuner.driver.process_memory import RunnerMemory
-from tuner.errors import TunerError
-from tuner.training.protocol import PROTOCOL_VERSION, FromRunner, Hello, ToRunner
+from tuner.driver.process_memory import ProcessMemory
+from tuner.driver.runner import RunnerDied, train_by_messages
+from tuner.driver.supervisor import RunSupervisor
+from tuner.training.protocol import PROTOCOL_VERSION, Ended, FromRunner, Hello, ToRunner, Train
 from tuner.training.runner.out_of_memory import MemoryUse
 from tuner_worker.runner.exit_report import before_the_dump, how_it_ended, is_stopped, where_it_stood
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.message_pipe import BadMessage, MessagePipe, PipeClosed
-from tuner_worker.runner.process_tree import ProcessTree
+from tuner_worker.runner.process_tree import ProcessTree, is_helper, name_of
 from tuner_worker.stop_request import StopRequest
 
 _LOOK_SECONDS = 0.25
@@ -45,21 +46,6 @@ _NOT_ITS_OWN = " (training code must not write to, or close, a file descriptor t
 _MIB = 1024 * 1024
 _FIRST_TO_GO = 500
 """What the kernel's memory killer adds to the size of a runner, and of what that starts: thousandths of all memory."""
-
-
-class RunnerDied(TunerError):
-    """The runner is gone: it ended, crashed, broke the protocol or was killed. The message says which, in full.
-
-    Args:
-        message: What happened, with its last words.
-        final: Whether another attempt at the same run would end the same.
-        shortage: What memory it had, where that was too much.
-    """
-
-    def __init__(self, message: str, *, final: bool = False, shortage: MemoryUse | None = None) -> None:
-        super().__init__(message)
-        self.final = final
-        self.shortage = shortage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,17 +75,17 @@ class RunnerProcess:
 
     Args:
         command: How to start it.
-        family: Finds what it started.
+        tree: Finds what it started.
         log: Where its output goes.
         stop: Ends a wait for the runner.
     """
 
-    def __init__(self, command: RunnerCommand, *, family: ProcessTree, log: RunnerLog, stop: StopRequest) -> None:
+    def __init__(self, command: RunnerCommand, *, tree: ProcessTree, log: RunnerLog, stop: StopRequest) -> None:
         self._command = command
-        self._family = family
-        self._memory = RunnerMemory(limit_mib=command.memory_limit_mib)
-        self._killer = OomKiller()
-        self._kills_before = self._killer.kills()
+        self._tree = tree
+        self._memory = ProcessMemory(limit_mib=command.memory_limit_mib)
+        self._oom_killer = OomKiller()
+        self._kills_before = self._oom_killer.kills()
         self._next_look = 0.0
         self._log = log
         self._stop = stop
@@ -129,18 +115,18 @@ class RunnerProcess:
             RunnerDied: It ended before it was ready, took too long, or speaks another version of the protocol.
         """
         self.kill()
-        self._family.end(session=None, grace=0.0)
+        self._tree.end(session=None, grace=0.0)
         self._log.mark("runner started")
         self._spawn()
         message = self.receive(timeout=timeout, until_stop=True)
         if isinstance(message, Hello) and message.protocol == PROTOCOL_VERSION:
             return message
         if isinstance(message, Hello):
-            raise self.kill_with_reason(f"it speaks version {message.protocol} of the protocol, not {PROTOCOL_VERSION}")
+            raise self.killed(f"it speaks version {message.protocol} of the protocol, not {PROTOCOL_VERSION}")
         if message is not None:
-            raise self.kill_with_reason(f"its first message was {message.type!r}, not 'hello'")
+            raise self.killed(f"its first message was {message.type!r}, not 'hello'")
         if not self._stop.requested:
-            raise self.kill_with_reason(f"it was not ready within {timeout:g} s")
+            raise self.killed(f"it was not ready within {timeout:g} s")
         self.kill()
         return None
 
@@ -156,7 +142,7 @@ class RunnerProcess:
         except PipeClosed:
             raise self._found_dead() from None
         except TimeoutError:
-            raise self.kill_with_reason(f"it read no message for {_SEND_SECONDS:g} s") from None
+            raise self.killed(f"it read no message for {_SEND_SECONDS:g} s") from None
 
     def receive(self, *, timeout: float, until_stop: bool) -> FromRunner | None:
         """The next message; ``None`` when there is none in time.
@@ -183,7 +169,7 @@ class RunnerProcess:
             except PipeClosed:
                 raise self._found_dead() from None
             except BadMessage as error:
-                raise self.kill_with_reason(f"it broke the protocol: {error}{_NOT_ITS_OWN}") from None
+                raise self.killed(f"it broke the protocol: {error}{_NOT_ITS_OWN}") from None
             if message is not None:
                 return message
             if ended:
@@ -191,7 +177,7 @@ class RunnerProcess:
             if time.monotonic() >= deadline or (until_stop and self._stop.requested):
                 return None
 
-    def kill_with_reason(
+    def killed(
         self, reason: str, *, stuck: bool = False, final: bool = False, shortage: MemoryUse | None = None
     ) -> RunnerDied:
         """Kill the process, and return an error that says why, with its last words, for the caller to raise.
@@ -207,23 +193,32 @@ class RunnerProcess:
         told = self._with_last_words(f"the runner was killed: {reason}{deaf}{stood}", dumped=stuck)
         return RunnerDied(told, final=final, shortage=shortage)
 
+    def train(self, request: Train, *, supervisor: RunSupervisor) -> Ended:
+        """See `tuner.driver.runner.Runner.train`."""
+        self._log.mark(f"run {request.run_id}, attempt {supervisor.lease.attempt}")
+        self.begin_run()
+        return train_by_messages(self, request, supervisor=supervisor)
+
     def begin_run(self) -> None:
-        """Look after the memory of the run that follows."""
+        """Measure the memory of the run that follows."""
         self._memory.begin()
-        self._kills_before = self._killer.kills()
+        self._kills_before = self._oom_killer.kills()
+
+    def output(self, *, to_the_end: bool) -> str:
+        """See `tuner.driver.runner.Runner.output`."""
+        return self._log.fresh(to_the_end=to_the_end)
 
     def shortage(self) -> MemoryUse | None:
         """The memory it had, where the kernel has killed a process for lack of memory since the run began."""
-        kills = self._killer.kills()
-        if kills is None or self._kills_before is None or kills <= self._kills_before:
+        if not self._oom_killer.has_killed_since(self._kills_before):
             return None
-        limit = self._killer.limit_mib()
+        limit = self._oom_killer.limit_mib()
         return MemoryUse(peak_mib=self._memory.peak_mib, limit_mib=limit, limit="of the worker's control group")
 
     def left_running(self) -> list[str]:
         """The names of the processes that a run has started and that go on."""
-        members = self._family.members(session=self.pid)
-        return [member.name for member in members if member.pid != self.pid and not member.serves_the_process]
+        others = (one for one in self._tree.processes(session=self.pid) if one.pid != self.pid)
+        return [name_of(process) for process in others if not is_helper(process)]
 
     def close(self) -> None:
         """End the process in order: it ends by itself when its pipe is closed; what is left is killed."""
@@ -246,7 +241,7 @@ class RunnerProcess:
             lives = self._process.poll() is None
             self._signal_group(signal.SIGTERM)
             self._signal_group(signal.SIGCONT)  # or one that is stopped would not hear of it
-            self._family.end(session=self._process.pid, grace=_TERM_SECONDS)
+            self._tree.end(session=self._process.pid, grace=_TERM_SECONDS)
             self._signal_group(signal.SIGKILL)
             heard = self._process.wait() != -signal.SIGKILL or not lives
             self._process = None
@@ -265,7 +260,7 @@ class RunnerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
-                env={**self._command.environment, **self._family.environment},
+                env={**self._command.environment, **self._tree.environment},
                 pass_fds=tuple(fds.values()),
                 start_new_session=True,
             )
@@ -308,9 +303,7 @@ class RunnerProcess:
             use = MemoryUse(
                 peak_mib=self._memory.peak_mib, limit_mib=limit, limit="TUNER_RUNNER_MEMORY_MB of the worker"
             )
-            raise self.kill_with_reason(
-                "out of memory: with what it started it has more than it may", final=True, shortage=use
-            )
+            raise self.killed("out of memory: with what it started it has more than it may", final=True, shortage=use)
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self._process is not None:
@@ -343,7 +336,7 @@ class RunnerProcess:
         try:
             code = self._process.wait(_AFTER_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
-            return self.kill_with_reason(f"it closed its pipe but did not end{_NOT_ITS_OWN}")
+            return self.killed(f"it closed its pipe but did not end{_NOT_ITS_OWN}")
         shortage = self.shortage() if code == -signal.SIGKILL else None
         ended = how_it_ended(code, left_running=self.left_running())
         self.kill()

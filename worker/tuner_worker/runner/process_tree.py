@@ -1,8 +1,7 @@
 """Every process that training code started, found and ended, also those that left the runner's group and session.
 
-A process is of the family when it is in the runner's session, or when the environment that it was started with holds
-our mark, which children inherit. One that took a new session and an environment without the mark is beyond us. Linux;
-elsewhere only the runner's group is known, to its owner.
+A process belongs to the tree when it is in the runner's session, or when the environment that it was started with holds
+our mark, which children inherit. A process that took a new session and an environment without the mark is not found.
 """
 
 from __future__ import annotations
@@ -12,35 +11,24 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+
+import psutil
 
 MARK = "TUNER_RUNNER_OF"
-"""Environment variable of runners, and so of what they start: whose they are."""
+"""Environment variable of runners, and so of what they start: the worker that they belong to."""
 KILL_SECONDS = 5.0
-"""How long what was killed may take to go; what hangs in the kernel for longer is left to it."""
+"""How long a killed process may take to end; one that hangs in the kernel for longer is left to it."""
 _HELPERS = ("multiprocessing.resource_tracker", "torch/_inductor/compile_worker")
 """In the command lines of processes that libraries start once for all that a process does."""
-_PROC = Path("/proc")
 _POLL_SECONDS = 0.02
-
-
-@dataclass(frozen=True, kw_only=True)
-class Member:
-    """A process of the family."""
-
-    pid: int
-    name: str
-    """As the kernel shows it: 15 characters at most."""
-    serves_the_process: bool
-    """It helps whoever runs in the process, and ends with it: a run may leave it."""
+_ENDED = frozenset({psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
 
 class ProcessTree:
     """The processes of one worker's runners.
 
     Args:
-        owner: Tells this worker from every other on this machine, the same after a restart.
+        owner: Distinguishes this worker from every other on this machine, the same after a restart.
     """
 
     def __init__(self, owner: str) -> None:
@@ -51,53 +39,53 @@ class ProcessTree:
         """To be set for a runner."""
         return {MARK: self._owner}
 
-    def members(self, *, session: int | None) -> list[Member]:
-        """Who lives, the runner itself included.
+    def processes(self, *, session: int | None) -> list[psutil.Process]:
+        """The processes that run, the runner itself included.
 
         Args:
             session: Of the runner; ``None`` when there is none.
         """
-        return list(self._living(session))
+        return list(self._running(session))
 
     def end(self, *, session: int | None, grace: float) -> None:
         """Ask all to end (SIGTERM), and kill what is left after ``grace`` seconds."""
-        for member in self.members(session=session):
-            _signal(member.pid, signal.SIGTERM)
-            _signal(member.pid, signal.SIGCONT)  # or one that is stopped would not hear of it
+        for process in self.processes(session=session):
+            _signal(process, signal.SIGTERM)
+            _signal(process, signal.SIGCONT)  # a stopped process would not receive it
         deadline = time.monotonic() + grace
-        while self.members(session=session) and time.monotonic() < deadline:
+        while self.processes(session=session) and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         deadline = time.monotonic() + KILL_SECONDS
-        while (living := self.members(session=session)) and time.monotonic() < deadline:
-            for member in living:  # and again, for what they have started meanwhile
-                _signal(member.pid, signal.SIGKILL)
+        while (running := self.processes(session=session)) and time.monotonic() < deadline:
+            for process in running:  # and again, for what they have started meanwhile
+                _signal(process, signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
 
-    def _living(self, session: int | None) -> Iterator[Member]:
-        mark = f"{MARK}={self._owner}".encode()
-        for pid in _processes_of_ours():
-            try:
-                stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
-                name, _, rest = stat.partition("(")[2].rpartition(")")
-                state, _, _, sid = rest.split()[:4]
-                if state in "ZX":
+    def _running(self, session: int | None) -> Iterator[psutil.Process]:
+        ours = os.getuid()
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, ProcessLookupError, PermissionError):
+                if process.pid == os.getpid() or process.uids().real != ours or process.status() in _ENDED:
                     continue
-                if int(sid) == session or mark in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
-                    command = (_PROC / str(pid) / "cmdline").read_text(errors="replace")
-                    yield Member(pid=pid, name=name, serves_the_process=any(word in command for word in _HELPERS))
-            except (OSError, ValueError):  # it has just ended, or is not ours to look at
-                continue
+                if os.getsid(process.pid) == session or process.environ().get(MARK) == self._owner:
+                    yield process
 
 
-def _processes_of_ours() -> Iterator[int]:
-    with suppress(FileNotFoundError):
-        for entry in os.scandir(_PROC):
-            if entry.name.isdecimal() and int(entry.name) != os.getpid():
-                with suppress(FileNotFoundError):
-                    if entry.stat().st_uid == os.getuid():
-                        yield int(entry.name)
+def is_helper(process: psutil.Process) -> bool:
+    """Whether a process serves the whole life of the process that started it, and ends with it: a run may leave it."""
+    with suppress(psutil.Error):
+        command = "\0".join(process.cmdline())
+        return any(word in command for word in _HELPERS)
+    return False
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
+def name_of(process: psutil.Process) -> str:
+    """The name of a process; "?" when it has just ended."""
+    with suppress(psutil.Error):
+        return str(process.name())
+    return "?"
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    with suppress(psutil.Error):  # psutil checks that the process id was not reused
+        process.send_signal(number)
