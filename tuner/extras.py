@@ -21,7 +21,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
         "python_multipart",
         "structlog",
     ),
-    "worker": ("torch", "sklearn", "prometheus_client", "pydantic_settings", "pynvml", "structlog"),
+    "worker": ("torch", "sklearn", "prometheus_client", "psutil", "pydantic_settings", "pynvml", "structlog"),
     "postgres": ("psycopg",),
 }
 """What an extra installs, the telling module first; `pyproject.toml` names the distributions."""

@@ -43,10 +43,11 @@ LIBRARY = [
     "tuner.jobs",
     "tuner.report",
     "tuner.store",
+    "tuner.driver",
     "tuner.people",
     "tuner.cli",
 ]
-NEEDS_TORCH = ("tuner.schedules.torch_adapter",)
+NEEDS_THE_WORKER = ("tuner.schedules.torch_adapter", "tuner.driver.in_process", "tuner.driver.process_memory")
 
 
 def declared(extras: Iterable[str]) -> set[str]:
@@ -90,8 +91,8 @@ def run(extras: Iterable[str], packages: list[str], *, skipped: tuple[str, ...] 
 
 
 def test_torch_and_what_else_trains_comes_with_the_worker_alone() -> None:
-    assert {"torch", "scikit-learn", "nvidia-ml-py"} <= declared(["worker"])
-    assert not {"torch", "scikit-learn", "nvidia-ml-py"} & declared(["service", "postgres"])
+    assert {"torch", "scikit-learn", "nvidia-ml-py", "psutil"} <= declared(["worker"])
+    assert not {"torch", "scikit-learn", "nvidia-ml-py", "psutil"} & declared(["service", "postgres"])
     assert not {"fastapi", "uvicorn", "optuna-dashboard"} & declared(["worker", "postgres"])
     assert not {"fastapi", "torch", "psycopg"} & declared([])
 
@@ -103,7 +104,7 @@ def test_all_is_everything_that_runs() -> None:
 
 @pytest.mark.parametrize("extras", [(), ("service",), ("worker",)], ids=" ".join)
 def test_the_library_the_client_and_the_commands_need_no_extra(extras) -> None:
-    run(extras, ["tuner.client", *LIBRARY, "tuner_migrations"], skipped=(*NEEDS_TORCH, "tuner_migrations.env"))
+    run(extras, ["tuner.client", *LIBRARY, "tuner_migrations"], skipped=(*NEEDS_THE_WORKER, "tuner_migrations.env"))
 
 
 def command(arguments: list[str], *, extras: Iterable[str], folder: Path) -> subprocess.CompletedProcess[str]:
