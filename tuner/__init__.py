@@ -56,20 +56,22 @@ _MODULE_OF: Final = {name: module for module, names in _MODULES.items() for name
 __all__ = sorted(_MODULE_OF)
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use (PEP 562)."""
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # else type checkers would accept every name
 
-        value: Any = version("schedule-tuner")
-    elif name in _MODULE_OF:
-        from importlib import import_module
+    def __getattr__(name: str) -> Any:
+        """Load a public name on first use (PEP 562)."""
+        if name == "__version__":
+            from importlib.metadata import version
 
-        value = getattr(import_module(_MODULE_OF[name]), name)
-    else:
-        raise AttributeError(f"module 'tuner' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+            value: Any = version("schedule-tuner")
+        elif name in _MODULE_OF:
+            from importlib import import_module
+
+            value = getattr(import_module(_MODULE_OF[name]), name)
+        else:
+            raise AttributeError(f"module 'tuner' has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -95,4 +95,6 @@ def test_type_checkers_and_the_interpreter_see_the_same_public_names():
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     typed = {alias.asname: node.module for node in imports for alias in node.names}
     assert typed == tuner._MODULE_OF
+    visible = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert "__getattr__" not in visible, "type checkers would accept every name"
     assert set(tuner.__all__) <= set(dir(tuner))

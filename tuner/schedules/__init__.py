@@ -71,10 +71,11 @@ __all__ = [
     "scaled_to_batch",
 ]
 
+if not TYPE_CHECKING:  # else type checkers would accept every name
 
-def __getattr__(name: str) -> Any:
-    if name != "ScheduleLR":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tuner.schedules.torch_adapter import ScheduleLR
+    def __getattr__(name: str) -> Any:
+        if name != "ScheduleLR":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from tuner.schedules.torch_adapter import ScheduleLR
 
-    return ScheduleLR
+        return ScheduleLR
