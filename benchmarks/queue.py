@@ -152,7 +152,7 @@ def speed(server: PostgresServer, *, workers: int, jobs: int, claims: int) -> di
     with closing(Store.open(url)) as store:
         reads = {
             "list": timed(lambda _: store.jobs.list(limit=50)),
-            "detail": timed(lambda number: store.jobs.detail(ids[number % len(ids)])),
+            "detail": timed(lambda number: store.jobs.status(ids[number % len(ids)])),
             "report": timed(lambda number: store.jobs.report(ids[number % len(ids)])),
             "overview": timed(lambda _: store.queue.view(), times=5),
         }

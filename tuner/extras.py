@@ -19,6 +19,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
         "prometheus_client",
         "pydantic_settings",
         "python_multipart",
+        "standardwebhooks",
         "structlog",
     ),
     "worker": ("torch", "sklearn", "prometheus_client", "psutil", "pydantic_settings", "pynvml", "structlog"),

@@ -132,7 +132,7 @@ def tune(
 
         def report_progress() -> None:
             if on_progress is not None:
-                on_progress(store.jobs.detail(job.id).progress)
+                on_progress(store.jobs.status(job.id).progress)
 
         runner = InProcessRunner(
             workload,

@@ -1,6 +1,7 @@
-"""Who asks, and whether they may: dependencies for the routes.
+"""Authorization: dependencies for the routes.
 
-What somebody may not see is answered as if it were not there; what they may see and not change is forbidden.
+Objects that the caller may not see lead to 404, as if they did not exist; objects that the caller may see but not
+change lead to 403.
 """
 
 from __future__ import annotations
@@ -18,54 +19,54 @@ from tuner_service.resources import Id, StoreDep
 
 
 async def principal(request: Request) -> Principal:
-    """Who makes this request; the authentication has put it there, and where it has not, nobody gets through."""
-    found: Principal = request.state.principal
-    return found
+    """The caller, as the authentication set it; without it the request fails."""
+    caller: Principal = request.state.principal
+    return caller
 
 
 PrincipalDep = Annotated[Principal, Depends(principal)]
 
 
-async def actor(request: Request, asking: PrincipalDep) -> Actor:
-    """The same, for the audit log."""
-    return Actor(user=asking.user, token_id=asking.token_id, request_id=request.state.request_id)
+async def actor(request: Request, principal: PrincipalDep) -> Actor:
+    """The caller, for the audit log."""
+    return Actor(user=principal.user, token_id=principal.token_id, request_id=request.state.request_id)
 
 
 ActorDep = Annotated[Actor, Depends(actor)]
 
 
 def require(role: Role) -> Callable[[Principal], Awaitable[None]]:
-    """A dependency that forbids a route to those whose role is below.
+    """A dependency that requires a role.
 
     Args:
-        role: The least role, in whatever team.
+        role: The lowest role that is accepted, in any team.
     """
 
-    async def check(asking: PrincipalDep) -> None:
-        if not asking.role.includes(role):
+    async def check(principal: PrincipalDep) -> None:
+        if not principal.role.includes(role):
             raise Forbidden(needed=f"the role {role.value}")
 
     return check
 
 
-async def running_the_service(asking: PrincipalDep) -> None:
-    """A dependency that leaves a route to those who run the service.
+async def running_the_service(principal: PrincipalDep) -> None:
+    """A dependency that requires an admin of the whole service.
 
     Raises:
-        Forbidden: Somebody else asks.
+        Forbidden: The caller is not one.
     """
-    if not asking.runs_the_service:
+    if not principal.runs_the_service:
         raise Forbidden(needed="to be an admin of the whole service")
 
 
-def visible_job(job_id: Id, asking: PrincipalDep, store: StoreDep) -> JobRecord:
+def visible_job(job_id: Id, principal: PrincipalDep, store: StoreDep) -> JobRecord:
     """The job that the path names.
 
     Raises:
-        NotFound: There is none, or none that whoever asks may see.
+        NotFound: It does not exist, or the caller may not see it.
     """
     job = store.jobs.get(job_id)
-    if not asking.visibility.covers(job):
+    if not principal.visibility.covers(job):
         raise NotFound("job", key=job_id)
     return job
 
@@ -73,14 +74,14 @@ def visible_job(job_id: Id, asking: PrincipalDep, store: StoreDep) -> JobRecord:
 VisibleJob = Annotated[JobRecord, Depends(visible_job)]
 
 
-async def changeable_job(job: VisibleJob, asking: PrincipalDep) -> JobRecord:
-    """The job that the path names, for those who may change it.
+async def changeable_job(job: VisibleJob, principal: PrincipalDep) -> JobRecord:
+    """The job that the path names, if the caller may change it.
 
     Raises:
-        NotFound: There is none, or none that whoever asks may see.
-        Forbidden: They may see it, and no more.
+        NotFound: It does not exist, or the caller may not see it.
+        Forbidden: The caller may only read it.
     """
-    if not asking.may_change(job):
+    if not principal.may_change(job):
         raise Forbidden(needed=f"to be its owner ({job.owner}) or an admin of team {job.spec.team}")
     return job
 
@@ -88,14 +89,14 @@ async def changeable_job(job: VisibleJob, asking: PrincipalDep) -> JobRecord:
 ChangeableJob = Annotated[JobRecord, Depends(changeable_job)]
 
 
-def visible_run(run_id: Id, asking: PrincipalDep, store: StoreDep) -> RunRecord:
+def visible_run(run_id: Id, principal: PrincipalDep, store: StoreDep) -> RunRecord:
     """The run that the path names.
 
     Raises:
-        NotFound: There is none, or its job is none that whoever asks may see.
+        NotFound: It does not exist, or the caller may not see its job.
     """
     run = store.runs.get(run_id)
-    if not asking.visibility.covers(store.jobs.get(run.job_id)):
+    if not principal.visibility.covers(store.jobs.get(run.job_id)):
         raise NotFound("run", key=run_id)
     return run
 

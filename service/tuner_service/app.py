@@ -1,4 +1,4 @@
-"""The application: its routes, its errors, its middleware. `create_app` builds one from what it is given."""
+"""The application: its routes, its error handlers, its middleware."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from tuner import __version__
 from tuner.store import Store
 from tuner_service import openapi
-from tuner_service.auth.guard import Guard
+from tuner_service.auth.authenticator import Authenticator
 from tuner_service.auth.keys import derived, secret_key
 from tuner_service.auth.middleware import Authentication
 from tuner_service.dashboard import routes as dashboard
@@ -36,17 +36,16 @@ from tuner_service.schedules import routes as schedules
 from tuner_service.settings import Settings
 from tuner_service.web import routes as web
 from tuner_service.webhooks import routes as webhooks
-from tuner_service.webhooks.courier import Courier
 from tuner_service.webhooks.dispatcher import Dispatcher
-from tuner_service.webhooks.sender import Sender
+from tuner_service.webhooks.sender import WebhookSender
 from tuner_service.workers import routes as workers
 from tuner_service.workloads import routes as workloads
 
 _DESCRIPTION = """
 Finds the learning-rate schedule that your model should train with.
 
-Submit a job, watch it, read its report. Every error is a problem (RFC 9457): its `type` is the path of a page that says
-why it happens and what to do. Times are seconds since 1970, UTC. A step is one optimizer update, counted from 0.
+Submit a job, watch it, read its report. Every error is a problem (RFC 9457): its `type` is the path of a page that
+describes its causes and what to do. Times are seconds since 1970, UTC. A step is one optimizer update, counted from 0.
 """
 
 
@@ -54,22 +53,19 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
     """Build the application.
 
     Args:
-        settings: Of the service.
-        store: The database, open. It stays the caller's: he closes it.
-        closing: Set by the caller when the service has been told to stop, so that open event streams end.
+        settings: The settings of the service.
+        store: The open database. The caller closes it.
+        closing: Set by the caller when the service stops, so that open event streams end.
 
     Raises:
         InvalidValue: The secret key cannot be used.
         OSError: The secret key cannot be made.
     """
     secret = secret_key(settings)
-    guard = Guard(settings, accounts=store.people, secret=secret)
+    authenticator = Authenticator(settings, accounts=store.people, secret=secret)
     reaper = Reaper(store, interval=settings.reap_interval, event_retention=settings.event_retention)
-
-    courier = Courier(
-        secret=derived(secret, purpose="webhooks"), sender=Sender(allow_private=settings.webhooks_allow_private)
-    )
-    dispatcher = Dispatcher(store, courier=courier)
+    sender = WebhookSender(secret=derived(secret, purpose="webhooks"), allow_private=settings.webhooks_allow_private)
+    dispatcher = Dispatcher(store, sender=sender)
     registry = new_registry(store)
 
     @asynccontextmanager
@@ -86,10 +82,11 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
             Middleware(RequestLatency, histogram=latency_histogram(registry)),
             Middleware(RequestContext),
             Middleware(OwnHost, settings=settings),
-            Middleware(Authentication, guard=guard),
+            Middleware(Authentication, authenticator=authenticator),
             Middleware(BodyLimit, limit=settings.body_limit),
         ],
         redirect_slashes=False,
+        generate_unique_id_function=openapi.operation_id,
         docs_url=None,  # these pages load scripts from the internet
         redoc_url=None,
     )
@@ -97,15 +94,15 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
         settings=settings,
         store=store,
         reaper=reaper,
-        guard=guard,
+        authenticator=authenticator,
         closing=closing or threading.Event(),
     )
-    app.state.courier = courier
+    app.state.webhook_sender = sender
     app.state.metrics = registry
     handlers.install(app)
     known = [Depends(only_known_parameters)]
-    of_jobs = (submission, jobs, control, results, events)
-    for feature in (*of_jobs, runs, queue, workloads, workers, schedules, people, webhooks, dashboard):
+    job_features = (submission, jobs, control, results, events)
+    for feature in (*job_features, runs, queue, workloads, workers, schedules, people, webhooks, dashboard):
         app.include_router(feature.router, prefix="/v1", dependencies=known)
     app.include_router(health.router)
     app.include_router(metrics.router)

@@ -1,4 +1,4 @@
-"""Request bodies, read as strictly as they are documented."""
+"""Request bodies, validated as strictly as they are documented."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tuner_service.errors import NotJson
 from tuner_service.problems.handlers import PayloadRefused
 
 
-def strictly(model: type[BaseModel]) -> BeforeValidator:
-    """Have a body parameter read as strictly as its model says.
+def strict_body(model: type[BaseModel]) -> BeforeValidator:
+    """Annotates a body parameter whose model is validated in strict mode.
 
-    The framework alone would take ``true`` for 1 and ``"3"`` for 3.
+    The framework alone would convert ``true`` to 1 and ``"3"`` to 3.
 
     Args:
         model: The body's model.
     """
 
     def read(value: Any) -> BaseModel:
-        if isinstance(value, bytes):  # the framework hands over what it did not take for JSON
+        if isinstance(value, bytes):  # the framework passes a body that is not declared as JSON on as bytes
             raise NotJson
         try:
             return read_strictly(model, value)

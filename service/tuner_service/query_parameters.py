@@ -1,4 +1,4 @@
-"""Query parameters that an operation does not have are refused, not passed over: a misspelled filter would show all."""
+"""Refuses unknown query parameters: ignoring a misspelled filter would return all objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def only_known_parameters(request: Request) -> None:
     """A dependency for every operation.
 
     Raises:
-        InvalidValue: The query has a parameter that the operation does not; the message lists those that it has.
+        InvalidValue: The query has a parameter that the operation does not have; the message lists the known ones.
     """
     route = request.scope.get("route")
     if not request.query_params or not isinstance(route, APIRoute):
@@ -28,7 +28,7 @@ async def only_known_parameters(request: Request) -> None:
 
 
 def _names(dependant: Dependant) -> Iterator[str]:
-    """Of the operation, and of everything that it depends on."""
+    """The query parameters of an operation and of its dependencies."""
     yield from (parameter.alias for parameter in dependant.query_params)
     for inner in dependant.dependencies:
         yield from _names(inner)

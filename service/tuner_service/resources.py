@@ -1,6 +1,6 @@
-"""What the routes are given: built where the process starts, held by the application, handed out by dependencies.
+"""Objects that outlive a request, as dependencies of the routes. The application holds them.
 
-Dependencies that wait for nothing are coroutines: the framework would send each plain function to another thread.
+Dependencies that do not block are coroutines: the framework runs each plain function in another thread.
 """
 
 from __future__ import annotations
@@ -12,28 +12,27 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from tuner.store import Store
-from tuner_service.auth.guard import Guard
+from tuner_service.auth.authenticator import Authenticator
 from tuner_service.reaper import Reaper
 from tuner_service.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """Everything that outlives a request."""
+    """The objects that outlive a request."""
 
     settings: Settings
     store: Store
     reaper: Reaper
-    guard: Guard
-    """Decides who may come in."""
+    authenticator: Authenticator
     closing: threading.Event
-    """Set once the service has been told to stop: open event streams end."""
+    """Set when the service stops: open event streams end."""
 
 
 async def resources(request: Request) -> Resources:
     """The application's resources."""
-    found: Resources = request.app.state.resources
-    return found
+    shared: Resources = request.app.state.resources
+    return shared
 
 
 ResourcesDep = Annotated[Resources, Depends(resources)]
@@ -47,4 +46,4 @@ async def store(resources: ResourcesDep) -> Store:
 StoreDep = Annotated[Store, Depends(store)]
 
 Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9-]+$")]
-"""Ids are UUIDs; anything else that looks like a name is answered with 404."""
+"""Ids are UUIDs; any other name of this pattern leads to 404."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 import pytest
 import schemathesis
 from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from pydantic import TypeAdapter
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from tests.contract.conftest import Service
@@ -108,9 +112,17 @@ def test_every_operation_says_what_it_does(document: dict[str, Any]):
         assert operation["tags"], (method, path)
 
 
-def test_no_two_operations_share_an_id(document: dict[str, Any]):
+def test_operation_ids_are_plain_names_and_unique(document: dict[str, Any]):
     ids = [operation["operationId"] for _, _, operation in operations_of(document)]
     assert len(set(ids)) == len(ids)
+    assert {"list_jobs", "submit_job", "pause_job", "get_report"} <= set(ids)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) and "v1" not in name for name in ids)
+
+
+def test_the_schedulers_bookkeeping_is_no_part_of_the_contract(document: dict[str, Any]):
+    schemas = document["components"]["schemas"]
+    for name in ("JobView", "JobDetail", "TrialView", "RunView"):
+        assert not {"plan_due", "optuna_number", "cohort", "stop_reason"} & schemas[name]["properties"].keys()
 
 
 def test_every_operation_declares_its_errors_as_problems(document: dict[str, Any]):
@@ -168,6 +180,40 @@ def test_every_operation_has_examples_that_its_schemas_allow(document: dict[str,
                     if kind == "application/json":
                         Draft202012Validator(schema).validate(example)
             assert found, (method, path)
+
+
+def test_no_recorded_example_is_left_over(document: dict[str, Any]):
+    recorded = json.loads(files("tuner_service").joinpath("examples.json").read_text())
+    operations = json.dumps(document["paths"])
+    for name in recorded["requests"].keys() | recorded["responses"].keys():
+        assert f'#/components/schemas/{name}"' in operations, name
+    for media_type in recorded["media_types"]:
+        assert f'"{media_type}": {{' in operations, media_type
+
+
+def without_nulls(value: Any) -> Any:
+    """A value as an export writes it: null and absent are the same."""
+    if isinstance(value, dict):
+        return {name: without_nulls(one) for name, one in value.items() if one is not None}
+    return [without_nulls(one) for one in value] if isinstance(value, list) else value
+
+
+def test_response_examples_have_exactly_the_fields_of_their_types(app: FastAPI, document: dict[str, Any]):
+    routes = [context.original_route for context in iter_route_contexts(app.routes)]
+    models = {route.name: route.response_model for route in routes if isinstance(route, APIRoute)}
+    compared = 0
+    for _, _, operation in operations_of(document):
+        for content in (
+            said.get("content", {}).get("application/json", {}) for said in operation["responses"].values()
+        ):
+            kind = models[operation["operationId"]]
+            if kind is not None and "example" in content:
+                adapter = TypeAdapter(kind)
+                value = adapter.validate_python(content["example"])
+                dumped = adapter.dump_python(value, mode="json")
+                assert without_nulls(dumped) == without_nulls(content["example"]), operation["operationId"]
+                compared += 1
+    assert compared > 40
 
 
 def test_the_examples_of_a_job_and_of_schedules_are_taken(service: Service, document: dict[str, Any]):

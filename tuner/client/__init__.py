@@ -1,16 +1,10 @@
 """The service's API, typed: for scripts, notebooks and the command line."""
 
-from tuner.client.answers import (
-    JobPreview,
-    Me,
-    NewToken,
-    Preview,
-    PreviewPoint,
-    Refusal,
-    RunLog,
-    WebhookTest,
-    WebhookWithKey,
-)
+from tuner.api.jobs import JobDetail, JobPreview, JobView, Refusal, TrialView
+from tuner.api.people import Me, NewToken
+from tuner.api.runs import RunLog, RunView
+from tuner.api.schedules import Preview, PreviewPoint
+from tuner.api.webhooks import WebhookTest, WebhookWithKey
 from tuner.client.client import Client
 from tuner.client.errors import ApiProblem, NotLoggedIn, ServiceUnreachable
 from tuner.client.profiles import DEFAULT_URL, Profiles, canonical
@@ -20,7 +14,9 @@ __all__ = [
     "DEFAULT_URL",
     "ApiProblem",
     "Client",
+    "JobDetail",
     "JobPreview",
+    "JobView",
     "Keep",
     "Me",
     "NewToken",
@@ -30,7 +26,9 @@ __all__ = [
     "Profiles",
     "Refusal",
     "RunLog",
+    "RunView",
     "ServiceUnreachable",
+    "TrialView",
     "WebhookTest",
     "WebhookWithKey",
     "canonical",

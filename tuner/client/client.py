@@ -1,4 +1,4 @@
-"""The client: one service's API as methods."""
+"""The client: the API of one service as methods."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from typing import Self
 import httpx2
 
 from tuner.client.errors import UNAVAILABLE, ApiProblem, ServiceUnreachable
-from tuner.client.jobs import JobCalls
-from tuner.client.people import People
+from tuner.client.jobs import JobsApi
+from tuner.client.people import PeopleApi
 from tuner.client.profiles import DEFAULT_URL, Profiles
-from tuner.client.queue import QueueCalls
-from tuner.client.runs import RunCalls
-from tuner.client.schedules import ScheduleCalls
+from tuner.client.queue import QueueApi
+from tuner.client.runs import RunsApi
+from tuner.client.schedules import SchedulesApi
 from tuner.client.transport import Transport
-from tuner.client.webhooks import Webhooks
+from tuner.client.webhooks import WebhooksApi
+from tuner.client.workers import WorkersApi
 
 _TIMEOUT_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
 
-class Client(JobCalls, RunCalls, QueueCalls, ScheduleCalls):
-    """One service. A context manager that closes its connections.
+class Client(JobsApi, RunsApi, QueueApi, WorkersApi, SchedulesApi):
+    """A client of one service. As a context manager it closes its connections.
 
-    Every method may raise `ApiProblem` when the service refuses (`NotLoggedIn` when it does not know who asks), and
-    `ServiceUnreachable` when none answers.
+    Every method may raise `ApiProblem` for an error of the service (`NotLoggedIn` without a valid token), and
+    `ServiceUnreachable` when no service responds.
 
     Args:
         base_url: Address of the service.
-        token: Sent with every request; none where nobody logs in. `from_profile` finds the one that `tuner login`
-            stored.
-        timeout: Seconds that one request may take.
-        carrier: What carries the requests; the network when absent.
+        token: Sent with every request; ``None`` where no login is required. `from_profile` uses the one that
+            `tuner login` stored.
+        timeout: Seconds for one request.
+        transport: Sends the requests; the network when absent.
     """
 
     def __init__(
@@ -43,22 +44,22 @@ class Client(JobCalls, RunCalls, QueueCalls, ScheduleCalls):
         *,
         token: str | None = None,
         timeout: float = _TIMEOUT_SECONDS,
-        carrier: httpx2.BaseTransport | None = None,
+        transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self._http = Transport(base_url, token=token, timeout=timeout, carrier=carrier)
-        self.people = People(self._http)
-        """Teams, users, tokens, and who did what."""
-        self.webhooks = Webhooks(self._http)
-        """Where teams want to be told of their jobs' events."""
+        self._http = Transport(base_url, token=token, timeout=timeout, transport=transport)
+        self.people = PeopleApi(self._http)
+        """Teams, users, tokens, and the audit log."""
+        self.webhooks = WebhooksApi(self._http)
+        """Webhooks and their deliveries."""
 
     @classmethod
     def from_profile(cls, url: str | None = None, *, timeout: float = _TIMEOUT_SECONDS) -> Self:
-        """A client as the command line uses it.
+        """A client with the address and the token that the command line uses.
 
         Args:
-            url: Address of the service; ``TUNER_URL``, else the one that was logged in to last, else that of a service
-                on this machine, when absent. The token is ``TUNER_TOKEN``, else the one stored for the address.
-            timeout: Seconds that one request may take.
+            url: Address of the service. When absent: ``TUNER_URL``, else the address of the last login, else that of a
+                service on this machine. The token is ``TUNER_TOKEN``, else the one stored for the address.
+            timeout: Seconds for one request.
 
         Raises:
             InvalidValue: The profiles cannot be read.
@@ -85,19 +86,19 @@ class Client(JobCalls, RunCalls, QueueCalls, ScheduleCalls):
         self._http.close()
 
     def wait_ready(self, deadline: float) -> None:
-        """Return once the service can do its work. No login is needed.
+        """Wait until the service is ready. This needs no login.
 
         Args:
-            deadline: Seconds to wait at most.
+            deadline: Maximum seconds to wait.
 
         Raises:
-            ServiceUnreachable: None answers by then.
-            ApiProblem: One answers, but is still not ready.
+            ServiceUnreachable: No service responds in time.
+            ApiProblem: The service responds, but is not ready in time.
         """
         end = time.monotonic() + deadline
         while True:
             try:
-                self._http.ask("GET", "/readyz")
+                self._http.request("GET", "/readyz")
             except (ServiceUnreachable, ApiProblem) as error:
                 if time.monotonic() >= end or (isinstance(error, ApiProblem) and error.status != UNAVAILABLE):
                     raise

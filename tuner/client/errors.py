@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a service."""
+"""Errors of the client: a problem of the service, a missing login, an unreachable service."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ UNAVAILABLE = 503
 
 
 class ApiProblem(TunerError):
-    """The service refused a request, or could not do it.
+    """The service responded with an error (RFC 9457).
 
     Args:
         status: The HTTP status.
-        type: What kind of problem it is, stable: ``"/problems/not-found"``.
-        title: The same for people.
-        detail: What happened this time, and what to do.
-        members: What else the answer held: ``field``, ``value``, ``allowed``, ``state``, ...
+        type: The problem type, stable: ``"/problems/not-found"``.
+        title: The problem type in words.
+        detail: This occurrence, and what to do about it.
+        members: The type's own members: ``field``, ``value``, ``allowed``, ``state``, ...
     """
 
     def __init__(self, *, status: int, type: str, title: str, detail: str, members: Mapping[str, Any]) -> None:
@@ -35,11 +35,11 @@ class ApiProblem(TunerError):
 
 
 class NotLoggedIn(ApiProblem):
-    """The service asks for a login, and none was sent, or one that it does not know (any more).
+    """The service requires a login, and the request had no token or one that is not valid.
 
     Args:
         url: Address of the service.
-        problem: How the service told it.
+        problem: The response of the service.
         had_token: Whether a token was sent.
     """
 
@@ -53,17 +53,17 @@ class NotLoggedIn(ApiProblem):
             detail=f"{url} does not accept the token: it is wrong, expired or revoked. "
             f"`tuner login {url}` stores another one"
             if had_token
-            else f"{url} asks for a login. `tuner login {url}` stores a token for it; TUNER_TOKEN gives one, too",
+            else f"{url} requires a login. `tuner login {url}` stores a token for it; TUNER_TOKEN sets one, too",
             members=problem.members,
         )
 
 
 class ServiceUnreachable(TunerError):
-    """No service answers at the address.
+    """No service responds at the address.
 
     Args:
         url: The address.
-        reason: What happened instead.
+        reason: Why the connection failed.
     """
 
     def __init__(self, url: str, *, reason: str) -> None:
@@ -74,13 +74,13 @@ class ServiceUnreachable(TunerError):
         )
 
 
-def problem_of(response: httpx2.Response) -> ApiProblem:
-    """The problem that an answer tells; whatever answers something else is no Schedule Tuner."""
+def to_problem(response: httpx2.Response) -> ApiProblem:
+    """Parse an error response. One that is not a problem comes from a server that is not Schedule Tuner."""
     try:
-        told = response.json()
+        body = response.json()
     except ValueError:
-        told = None
-    if not isinstance(told, dict) or "title" not in told:
+        body = None
+    if not isinstance(body, dict) or "title" not in body:
         return ApiProblem(
             status=response.status_code,
             type="about:blank",
@@ -88,16 +88,16 @@ def problem_of(response: httpx2.Response) -> ApiProblem:
             detail=f"{response.url} answered {response.status_code}, but not as Schedule Tuner does",
             members={},
         )
-    members = {name: value for name, value in told.items() if name not in {"type", "title", "status", "detail"}}
+    members = {name: value for name, value in body.items() if name not in {"type", "title", "status", "detail"}}
     return ApiProblem(
         status=response.status_code,
-        type=str(told.get("type", "about:blank")),
-        title=str(told["title"]),
-        detail=str(told.get("detail", "")),
+        type=str(body.get("type", "about:blank")),
+        title=str(body["title"]),
+        detail=str(body.get("detail", "")),
         members=members,
     )
 
 
-def reason_of(error: httpx2.TransportError) -> str:
+def failure_reason(error: httpx2.TransportError) -> str:
     """Why a connection failed, in words."""
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Jobs: submit, look at, steer, and take the answer."""
+"""Job operations: submit, read, update, pause, cancel, retry, delete; events and results."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from tuner.client.answers import JobPreview
-from tuner.client.transport import Transport, given, part, read
-from tuner.jobs.progress import JobDetail
-from tuner.jobs.records import EventRecord, JobRecord, RunRecord, TrialRecord
+from tuner.api.jobs import JobDetail, JobPage, JobPreview, JobView, TrialPage, TrialView
+from tuner.api.runs import RunPage, RunView
+from tuner.client.transport import Transport, path_segment, read, without_none
+from tuner.jobs.records import EventRecord
 from tuner.jobs.states import JobState, RunState
 from tuner.schedules import Schedule
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tuner.report.report import Report
 
 
-class JobCalls:
-    """The requests that are about jobs; part of `tuner.client.Client`."""
+class JobsApi:
+    """Requests about jobs; part of `tuner.client.Client`."""
 
     _http: Transport
 
@@ -28,14 +28,14 @@ class JobCalls:
         """Submit a job.
 
         Args:
-            request: As ``POST /v1/jobs`` takes it: at least ``{"workload": name}``.
-            idempotency_key: The same key with the same request gives the same job, however often it is sent.
+            request: The body of ``POST /v1/jobs``: at least ``{"workload": name}``.
+            idempotency_key: The same key with the same request returns the same job, however often it is sent.
         """
-        headers = given({"Idempotency-Key": idempotency_key})
-        return read(JobDetail, self._http.ask("POST", "/v1/jobs", json=_plain(request), headers=headers))
+        headers = without_none({"Idempotency-Key": idempotency_key})
+        return read(JobDetail, self._http.request("POST", "/v1/jobs", json=_plain(request), headers=headers))
 
     def preview_job(self, request: BaseModel | Mapping[str, Any]) -> JobPreview:
-        """What a job would cost, what would refuse it, and how many would go first. Nothing is stored.
+        """Validation errors, cost and queue position of a job. Nothing is stored.
 
         Args:
             request: As for `submit`.
@@ -43,8 +43,8 @@ class JobCalls:
         return self._http.send(JobPreview, "POST", "/v1/jobs/preview", body=_plain(request))
 
     def job(self, job_id: str) -> JobDetail:
-        """One job, how far it is, and what it costs at most."""
-        return self._http.get(JobDetail, f"/v1/jobs/{part(job_id)}")
+        """One job, its progress, and the upper bound of its cost."""
+        return self._http.get(JobDetail, f"/v1/jobs/{path_segment(job_id)}")
 
     def jobs(
         self,
@@ -54,79 +54,79 @@ class JobCalls:
         workload: str | None = None,
         owner: str | None = None,
         text: str | None = None,
-    ) -> Iterator[JobRecord]:
-        """The jobs that may be seen, the newest first; pages are fetched as they are needed.
+    ) -> Iterator[JobView]:
+        """The jobs that the caller may see, the newest first. Pages are requested when they are needed.
 
         Args:
             states: Only jobs in these states; all when empty.
-            team: Only this team's.
-            workload: Only those on this workload.
-            owner: Only those that this user submitted.
-            text: Only those with this text in the name, the notes or the workload, or whose id starts so.
+            team: Only jobs of this team.
+            workload: Only jobs of this workload.
+            owner: Only jobs that this user submitted.
+            text: Only jobs with this text in the name, the notes or the workload, or at the start of the id.
         """
-        wanted = {"state": [JobState(state).value for state in states] or None}
+        state_filter = {"state": [JobState(state).value for state in states] or None}
         filters = {"team": team, "workload": workload, "owner": owner, "text": text}
-        return self._http.pages(JobRecord, "/v1/jobs", params=given({**wanted, **filters}))
+        return self._http.pages(JobPage, "/v1/jobs", params=without_none({**state_filter, **filters}))
 
     def change(self, job_id: str, change: BaseModel | Mapping[str, Any]) -> JobDetail:
-        """Change a job.
+        """Update a job.
 
         Args:
             job_id: The job.
-            change: What to change, as ``PATCH /v1/jobs/{id}`` takes it: any of ``name``, ``notes``, ``shared``,
-                ``priority``, ``limits``, ``trials``, ``max_updates``. What is left out stays.
+            change: The body of ``PATCH /v1/jobs/{id}``: any of ``name``, ``notes``, ``shared``, ``priority``,
+                ``limits``, ``trials``, ``max_updates``. Absent fields stay as they are.
         """
-        return self._http.send(JobDetail, "PATCH", f"/v1/jobs/{part(job_id)}", body=change)
+        return self._http.send(JobDetail, "PATCH", f"/v1/jobs/{path_segment(job_id)}", body=change)
 
     def pause(self, job_id: str) -> JobDetail:
-        """Set a job aside: what is being trained stops at its next evaluation, with a snapshot."""
-        return self._http.send(JobDetail, "POST", f"/v1/jobs/{part(job_id)}/pause")
+        """Pause a job. Its runs stop at their next evaluation, with a snapshot."""
+        return self._http.send(JobDetail, "POST", f"/v1/jobs/{path_segment(job_id)}/pause")
 
     def resume(self, job_id: str) -> JobDetail:
-        """Let a paused job go on."""
-        return self._http.send(JobDetail, "POST", f"/v1/jobs/{part(job_id)}/resume")
+        """Resume a paused job."""
+        return self._http.send(JobDetail, "POST", f"/v1/jobs/{path_segment(job_id)}/resume")
 
     def cancel(self, job_id: str, *, reason: str = "") -> JobDetail:
-        """Cancel a job; its results so far are kept.
+        """Cancel a job. The results so far stay.
 
         Args:
             job_id: The job.
             reason: Shown with the job.
         """
         body = {"reason": reason} if reason else {}
-        return self._http.send(JobDetail, "POST", f"/v1/jobs/{part(job_id)}/cancel", body=body)
+        return self._http.send(JobDetail, "POST", f"/v1/jobs/{path_segment(job_id)}/cancel", body=body)
 
     def retry(self, job_id: str) -> JobDetail:
-        """Have a failed or cancelled job go on where it stopped."""
-        return self._http.send(JobDetail, "POST", f"/v1/jobs/{part(job_id)}/retry")
+        """Continue a failed or cancelled job."""
+        return self._http.send(JobDetail, "POST", f"/v1/jobs/{path_segment(job_id)}/retry")
 
     def clone(self, job_id: str, *, change: Mapping[str, Any] | None = None) -> JobDetail:
-        """Submit a job like another one.
+        """Submit a copy of a job.
 
         Args:
-            job_id: The other one.
-            change: What is to differ, as ``POST /v1/jobs/{id}/clone`` takes it.
+            job_id: The job to copy.
+            change: The fields that differ, as in the body of ``POST /v1/jobs/{id}/clone``.
         """
-        return self._http.send(JobDetail, "POST", f"/v1/jobs/{part(job_id)}/clone", body=change)
+        return self._http.send(JobDetail, "POST", f"/v1/jobs/{path_segment(job_id)}/clone", body=change)
 
     def delete(self, job_id: str) -> None:
-        """Delete a job that is over, with its results."""
-        self._http.ask("DELETE", f"/v1/jobs/{part(job_id)}")
+        """Delete a job that has ended, with its results."""
+        self._http.request("DELETE", f"/v1/jobs/{path_segment(job_id)}")
 
-    def trials(self, job_id: str) -> tuple[TrialRecord, ...]:
+    def trials(self, job_id: str) -> tuple[TrialView, ...]:
         """A job's trials, by number."""
-        return tuple(self._http.pages(TrialRecord, f"/v1/jobs/{part(job_id)}/trials"))
+        return tuple(self._http.pages(TrialPage, f"/v1/jobs/{path_segment(job_id)}/trials"))
 
-    def runs(self, job_id: str, *, trial: int | None = None, state: RunState | None = None) -> tuple[RunRecord, ...]:
+    def runs(self, job_id: str, *, trial: int | None = None, state: RunState | None = None) -> tuple[RunView, ...]:
         """A job's runs, in the order in which they were planned.
 
         Args:
             job_id: The job.
-            trial: Only those of the trial with this number.
-            state: Only those in this state.
+            trial: Only runs of the trial with this number.
+            state: Only runs in this state.
         """
-        filters = given({"trial": trial, "state": state})
-        return tuple(self._http.pages(RunRecord, f"/v1/jobs/{part(job_id)}/runs", params=filters))
+        filters = without_none({"trial": trial, "state": state})
+        return tuple(self._http.pages(RunPage, f"/v1/jobs/{path_segment(job_id)}/runs", params=filters))
 
     def events(
         self,
@@ -136,35 +136,35 @@ class JobCalls:
         patience: float = 60.0,
         quiet: float | None = None,
     ) -> Iterator[EventRecord]:
-        """What happens, as it happens. Survives a restart of the service: nothing is lost or told twice.
+        """Events as they happen. The stream survives a restart of the service: no event is lost or repeated.
 
         Args:
-            job_id: The job, whose events are told from the first one to its end; those of all jobs that may be seen,
-                without an end, when absent.
-            after: Id of the last event already seen; 0 for all.
-            patience: Seconds without any service after which to give up.
-            quiet: Seconds without an event after which to stop; follow for ever, or to the job's end, when absent.
+            job_id: The job, whose events are streamed from the first one to its end. When absent: all jobs that the
+                caller may see, without an end.
+            after: Id of the last event received; 0 for all.
+            patience: Seconds without a service after which to give up.
+            quiet: Seconds without an event after which to stop; without it the stream goes on to its end.
 
         Raises:
-            ServiceUnreachable: No service answered for so long.
+            ServiceUnreachable: No service responded for so long.
         """
-        path = "/v1/events" if job_id is None else f"/v1/jobs/{part(job_id)}/events"
+        path = "/v1/events" if job_id is None else f"/v1/jobs/{path_segment(job_id)}/events"
         return self._http.events(path, after=after, patience=patience, quiet=quiet)
 
     def report(self, job_id: str) -> Report:
-        """A completed job's answer."""
+        """The report of a completed job."""
         from tuner.report.report import Report
 
-        return Report.model_validate_json(self._http.ask("GET", f"/v1/jobs/{part(job_id)}/report").content)
+        return Report.model_validate_json(self._http.request("GET", f"/v1/jobs/{path_segment(job_id)}/report").content)
 
     def report_page(self, job_id: str, *, format: ReportFormat) -> str:
-        """A completed job's answer as the service writes it.
+        """The report of a completed job as a page.
 
         Args:
             job_id: The job.
-            format: ``"markdown"`` or ``"html"``, or ``"json"`` for what `report` reads.
+            format: ``"markdown"`` or ``"html"``; ``"json"`` for the text that `report` parses.
         """
-        return self._http.ask("GET", f"/v1/jobs/{part(job_id)}/report", params={"format": format}).text
+        return self._http.request("GET", f"/v1/jobs/{path_segment(job_id)}/report", params={"format": format}).text
 
     def export(self, job_id: str, *, trial: int | None = None, total_steps: int | None = None) -> Schedule:
         """A schedule to train with.
@@ -172,7 +172,7 @@ class JobCalls:
         Args:
             job_id: The job.
             trial: Number of the trial; the one that the report recommends when absent.
-            total_steps: Scale it to a run of so many updates; the job's horizon when absent.
+            total_steps: Scale it to a run of this many updates; the job's horizon when absent.
         """
         text = self.export_as(job_id, format="json", trial=trial, total_steps=total_steps)
         return Schedule.from_json(text)
@@ -184,12 +184,12 @@ class JobCalls:
             job_id: The job.
             format: A name of `tuner.exports.ExportFormat`, as ``"csv"`` for the rate of every update.
             trial: Number of the trial; the one that the report recommends when absent.
-            total_steps: Scale it to a run of so many updates; the job's horizon when absent.
+            total_steps: Scale it to a run of this many updates; the job's horizon when absent.
         """
-        wanted = given({"format": format, "trial": trial, "total_steps": total_steps})
-        return self._http.ask("GET", f"/v1/jobs/{part(job_id)}/export", params=wanted).text
+        query = without_none({"format": format, "trial": trial, "total_steps": total_steps})
+        return self._http.request("GET", f"/v1/jobs/{path_segment(job_id)}/export", params=query).text
 
 
 def _plain(request: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
-    """A request as JSON holds it."""
+    """A request as JSON."""
     return request.model_dump(mode="json", exclude_unset=True) if isinstance(request, BaseModel) else dict(request)

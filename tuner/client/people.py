@@ -1,18 +1,18 @@
-"""People: teams, users, tokens, and who did what."""
+"""Teams, users, tokens, and the audit log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuner.client.answers import Me, NewToken
-from tuner.client.transport import Keep, Transport, given, part
+from tuner.api.people import AuditPage, Me, NewToken
+from tuner.client.transport import Keep, Transport, path_segment, without_none
 from tuner.people.permissions import Role
 from tuner.people.records import AuditRecord, Member, TeamRecord, TeamSettings, TokenRecord, UserRecord
 
 
-class People:
-    """The requests that are about people; `tuner.client.Client.people`.
+class PeopleApi:
+    """Requests about people; `tuner.client.Client.people`.
 
     Args:
         http: The connections to the service.
@@ -22,7 +22,7 @@ class People:
         self._http = http
 
     def me(self) -> Me:
-        """Who the service takes this client for."""
+        """The caller's identity and rights."""
         return self._http.get(Me, "/v1/me")
 
     def teams(self) -> tuple[TeamRecord, ...]:
@@ -31,33 +31,33 @@ class People:
 
     def team(self, name: str) -> TeamRecord:
         """One team."""
-        return self._http.get(TeamRecord, f"/v1/teams/{part(name)}")
+        return self._http.get(TeamRecord, f"/v1/teams/{path_segment(name)}")
 
     def put_team(self, name: str, settings: TeamSettings | Mapping[str, Any]) -> TeamRecord:
-        """Make a team, or change one.
+        """Create or update a team.
 
         Args:
             name: The team.
-            settings: All of its settings; those left out take their defaults.
+            settings: All of its settings; absent ones take their defaults.
         """
-        return self._http.send(TeamRecord, "PUT", f"/v1/teams/{part(name)}", body=settings)
+        return self._http.send(TeamRecord, "PUT", f"/v1/teams/{path_segment(name)}", body=settings)
 
     def delete_team(self, name: str) -> None:
         """Delete a team that has no jobs, members and tokens."""
-        self._http.ask("DELETE", f"/v1/teams/{part(name)}")
+        self._http.request("DELETE", f"/v1/teams/{path_segment(name)}")
 
     def members(self, team: str) -> tuple[Member, ...]:
-        """Who is in a team."""
-        return self._http.get(tuple[Member, ...], f"/v1/teams/{part(team)}/members")
+        """The members of a team."""
+        return self._http.get(tuple[Member, ...], f"/v1/teams/{path_segment(team)}/members")
 
     def put_member(self, team: str, user: str, *, role: Role) -> Member:
-        """Take a user into a team, or give another role in it."""
-        path = f"/v1/teams/{part(team)}/members/{part(user)}"
+        """Add a user to a team, or change the role."""
+        path = f"/v1/teams/{path_segment(team)}/members/{path_segment(user)}"
         return self._http.send(Member, "PUT", path, body={"role": role.value})
 
     def remove_member(self, team: str, user: str) -> None:
-        """Take a user out of a team; the user's tokens for it are revoked."""
-        self._http.ask("DELETE", f"/v1/teams/{part(team)}/members/{part(user)}")
+        """Remove a user from a team. The user's tokens for it are revoked."""
+        self._http.request("DELETE", f"/v1/teams/{path_segment(team)}/members/{path_segment(user)}")
 
     def users(self) -> tuple[UserRecord, ...]:
         """The users."""
@@ -65,28 +65,28 @@ class People:
 
     def user(self, name: str) -> UserRecord:
         """One user."""
-        return self._http.get(UserRecord, f"/v1/users/{part(name)}")
+        return self._http.get(UserRecord, f"/v1/users/{path_segment(name)}")
 
     def put_user(self, name: str, *, admin: bool | None = None, disabled: bool | None = None) -> UserRecord:
-        """Make a user, or change one.
+        """Create or update a user.
 
         Args:
             name: The user.
-            admin: Whether the user runs the service.
-            disabled: Whether none of the user's tokens is good.
+            admin: Whether the user is an admin of the whole service.
+            disabled: Whether all tokens of the user are refused.
         """
-        body = given({"admin": admin, "disabled": disabled})
-        return self._http.send(UserRecord, "PUT", f"/v1/users/{part(name)}", body=body)
+        body = without_none({"admin": admin, "disabled": disabled})
+        return self._http.send(UserRecord, "PUT", f"/v1/users/{path_segment(name)}", body=body)
 
     def tokens(
         self, *, team: str | None = None, user: str | None = None, good: bool = False
     ) -> tuple[TokenRecord, ...]:
-        """The tokens that may be seen: one's own, and for admins those of the team.
+        """The tokens that the caller may see: the own ones, and for admins those of the team.
 
         Args:
-            team: Only those for this team.
-            user: Only this user's.
-            good: Only those that are neither revoked nor expired.
+            team: Only tokens for this team.
+            user: Only tokens of this user.
+            good: Only tokens that are neither revoked nor expired.
         """
         params = {"team": team, "user": user, "good": good or None}
         return self._http.get(tuple[TokenRecord, ...], "/v1/tokens", params=params)
@@ -100,34 +100,34 @@ class People:
         label: str | None = None,
         lifetime_days: float | Keep | None = Keep.KEEP,
     ) -> NewToken:
-        """Make a token. Its secret is in the answer, and nowhere else ever after.
+        """Create a token. Only this result contains its secret.
 
         Args:
-            user: Whose it is; one's own when absent.
-            team: For which team; one's own when absent.
-            role: What it allows at most.
-            label: What it is for.
-            lifetime_days: Days after which it is no longer good; the service's usual when absent, never when ``None``.
+            user: The user of the token; the caller when absent.
+            team: The team of the token; the caller's when absent.
+            role: The highest role of the token.
+            label: What the token is for.
+            lifetime_days: Days until it expires; the service's default when absent, never when ``None``.
         """
-        asked = given({"user": user, "team": team, "role": role, "label": label})
+        body = without_none({"user": user, "team": team, "role": role, "label": label})
         if lifetime_days is not Keep.KEEP:
-            asked["lifetime_days"] = lifetime_days
-        return self._http.send(NewToken, "POST", "/v1/tokens", body=asked)
+            body["lifetime_days"] = lifetime_days
+        return self._http.send(NewToken, "POST", "/v1/tokens", body=body)
 
     def revoke_token(self, token_id: str) -> None:
-        """Make a token no longer good."""
-        self._http.ask("DELETE", f"/v1/tokens/{part(token_id)}")
+        """Revoke a token."""
+        self._http.request("DELETE", f"/v1/tokens/{path_segment(token_id)}")
 
     def audit(
         self, *, team: str | None = None, actor: str | None = None, action: str | None = None
     ) -> Iterator[AuditRecord]:
-        """Who did what, the latest first; pages are fetched as they are needed.
+        """The audit log, the latest entry first. Pages are requested when they are needed.
 
         Args:
-            team: Only what concerns this team.
-            actor: Only what this user did.
-            action: Only this kind of deed: ``"job.cancel"``.
+            team: Only entries that concern this team.
+            actor: Only actions of this user.
+            action: Only this action: ``"job.cancel"``.
         """
         return self._http.pages(
-            AuditRecord, "/v1/audit", params=given({"team": team, "actor": actor, "action": action})
+            AuditPage, "/v1/audit", params=without_none({"team": team, "actor": actor, "action": action})
         )

@@ -1,4 +1,4 @@
-"""Which services somebody has logged in to, and with which token: one file that nobody else may read."""
+"""Stored logins: addresses of services and their tokens, in a file that only its owner may read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Profiles:
     """Tokens by the address of their service.
 
     Args:
-        path: The file. It is made when something is stored, readable by its owner alone.
+        path: The file. It is created at the first login, readable by its owner alone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,12 +39,12 @@ class Profiles:
 
     @classmethod
     def default(cls) -> Self:
-        """Those of whoever runs this process: ``tuner/profiles.json`` in the configuration folder."""
+        """Those of the current user: ``tuner/profiles.json`` in the configuration folder."""
         folder = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
         return cls(Path(folder) / "tuner" / "profiles.json")
 
     def current(self) -> str | None:
-        """The address that was logged in to last.
+        """The address of the last login.
 
         Raises:
             InvalidValue: The file cannot be read.
@@ -60,20 +60,20 @@ class Profiles:
         return self._read().tokens.get(canonical(url))
 
     def store(self, url: str, *, token: str) -> None:
-        """Keep a token, and make its address the current one.
+        """Store a token, and make its address the current one.
 
         Raises:
-            InvalidValue: The file that is there cannot be read.
+            InvalidValue: The existing file cannot be read.
             OSError: It cannot be written.
         """
         address = canonical(url)
         self._write(_Content(current=address, tokens={**self._read().tokens, address: token}))
 
     def forget(self, url: str) -> bool:
-        """Drop the token of an address; tell whether there was one.
+        """Delete the token of an address; return whether there was one.
 
         Raises:
-            InvalidValue: The file that is there cannot be read.
+            InvalidValue: The existing file cannot be read.
             OSError: It cannot be written.
         """
         address, content = canonical(url), self._read()
@@ -93,12 +93,12 @@ class Profiles:
         except FileNotFoundError:
             return _Content()
         except (OSError, ValidationError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not what `tuner login` writes"
+            reason = error.strerror if isinstance(error, OSError) else "it was not written by `tuner login`"
             hint = f"This one cannot be used ({reason}). Remove it, and log in again"
             raise InvalidValue("the file of logins", value=str(self.path), allowed="readable", hint=hint) from error
 
     def _write(self, content: _Content) -> None:
-        """Replace the file by a whole one, readable by its owner alone from the first byte on."""
+        """Replace the file atomically; it is readable by its owner alone from the first byte on."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
         try:
@@ -111,7 +111,7 @@ class Profiles:
 
 
 def canonical(url: str) -> str:
-    """An address as it is stored: two that lead to the same service are the same text.
+    """The canonical form of an address: equal for addresses of the same service.
 
     Args:
         url: With scheme and host, well-formed.

@@ -1,79 +1,77 @@
-"""Runs: one training each, with its curve and what its code printed."""
+"""Runs, their curves and their logs."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
-from typing import Any
 
-from tuner.client.answers import RunLog
+from tuner.api.runs import CurveSample, RunLog, RunView
 from tuner.client.errors import ServiceUnreachable
-from tuner.client.transport import Transport, given, part, read
-from tuner.jobs.records import CurvePoint, LogChunk, RunRecord
+from tuner.client.transport import Transport, path_segment, read, without_none
+from tuner.jobs.records import CurvePoint, LogChunk
 
 _FOLLOW_SECONDS = 1.0
 
 
-class RunCalls:
-    """The requests that are about runs; part of `tuner.client.Client`."""
+class RunsApi:
+    """Requests about runs; part of `tuner.client.Client`."""
 
     _http: Transport
 
-    def run(self, run_id: str) -> RunRecord:
+    def run(self, run_id: str) -> RunView:
         """One run."""
-        return self._http.get(RunRecord, f"/v1/runs/{part(run_id)}")
+        return self._http.get(RunView, f"/v1/runs/{path_segment(run_id)}")
 
     def curve(self, run_id: str, *, points: int | None = None) -> tuple[CurvePoint, ...]:
         """A run's evaluations so far, by step. A validation loss that was not finite is NaN.
 
         Args:
             run_id: The run.
-            points: At most so many; all when absent.
+            points: At most this many; all when absent.
         """
-        query = given({"points": points})
-        plain: list[dict[str, Any]] = self._http.ask("GET", f"/v1/runs/{part(run_id)}/curve", params=query).json()
-        return tuple(
-            CurvePoint(**point | {"val_loss": math.nan if point["val_loss"] is None else point["val_loss"]})
-            for point in plain
-        )
+        query = without_none({"points": points})
+        samples = self._http.get(tuple[CurveSample, ...], f"/v1/runs/{path_segment(run_id)}/curve", params=query)
+        return tuple(sample.point() for sample in samples)
 
     def log(self, run_id: str, *, after: int | None = None) -> RunLog:
-        """A piece of what a run's code printed.
+        """A part of a run's log.
 
         Args:
             run_id: The run.
-            after: ``next`` of the piece before; the beginning when absent.
+            after: ``next`` of the previous part; the start of the log when absent.
         """
-        return read(RunLog, self._http.ask("GET", f"/v1/runs/{part(run_id)}/log", params=given({"after": after})))
+        return read(
+            RunLog,
+            self._http.request("GET", f"/v1/runs/{path_segment(run_id)}/log", params=without_none({"after": after})),
+        )
 
     def log_chunks(
         self, run_id: str, *, after: int | None = None, follow: bool = False, patience: float = 60.0
     ) -> Iterator[LogChunk]:
-        """What a run's code printed.
+        """The chunks of a run's log.
 
         Args:
             run_id: The run.
-            after: ``seq`` of the last piece already seen; the beginning when absent.
-            follow: Whether to wait for more until the run is over, over a restart of the service too.
-            patience: Seconds without any service after which to give up following.
+            after: ``seq`` of the last chunk received; the start of the log when absent.
+            follow: Whether to wait for more until the run has ended, even over a restart of the service.
+            patience: Seconds without a service after which to stop following.
 
         Raises:
-            ServiceUnreachable: No service answered, for so long when following.
+            ServiceUnreachable: No service responded; when following, for so long.
         """
-        heard_at = time.monotonic()
+        responded_at = time.monotonic()
         while True:
             try:
-                piece = self.log(run_id, after=after)
+                log = self.log(run_id, after=after)
             except ServiceUnreachable:
-                if not follow or time.monotonic() - heard_at > patience:
+                if not follow or time.monotonic() - responded_at > patience:
                     raise
                 time.sleep(_FOLLOW_SECONDS)
                 continue
-            yield from piece.chunks
-            heard_at = time.monotonic()
-            after = piece.next
-            if piece.complete or not (piece.chunks or follow):
+            yield from log.chunks
+            responded_at = time.monotonic()
+            after = log.next
+            if log.complete or not (log.chunks or follow):
                 return
-            if not piece.chunks:
+            if not log.chunks:
                 time.sleep(_FOLLOW_SECONDS)

@@ -1,28 +1,28 @@
-"""Schedules by themselves: drawn, written, fitted to other runs."""
+"""Schedules without a job: preview, export, conversion to other runs."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Literal
 
-from tuner.client.answers import Preview
-from tuner.client.transport import Transport, given
+from tuner.api.schedules import Preview
+from tuner.client.transport import Transport, without_none
 from tuner.schedules import Schedule
 from tuner.schedules.scaling import ScaledSchedule
 
 
-class ScheduleCalls:
-    """The requests that are about schedules; part of `tuner.client.Client`."""
+class SchedulesApi:
+    """Requests about schedules; part of `tuner.client.Client`."""
 
     _http: Transport
 
     def preview(self, schedule: Schedule, *, total_steps: int, points: int = 200) -> Preview:
-        """What a schedule does over a run.
+        """The learning rates of a schedule over a run.
 
         Args:
             schedule: The schedule.
             total_steps: Updates of the run.
-            points: At most so many points, evenly spread.
+            points: Maximum number of points, evenly spaced.
         """
         body = {"schedule": _plain(schedule), "total_steps": total_steps, "points": points}
         return self._http.send(Preview, "POST", "/v1/schedules/preview", body=body)
@@ -46,8 +46,8 @@ class ScheduleCalls:
             optimizer: What trains, for the export to state.
         """
         facts = {"total_steps": total_steps, "format": format, "batch_size": batch_size, "optimizer": optimizer}
-        body = given({"schedule": _plain(schedule), **facts})
-        return self._http.ask("POST", "/v1/schedules/export", json=body).text
+        body = without_none({"schedule": _plain(schedule), **facts})
+        return self._http.request("POST", "/v1/schedules/export", json=body).text
 
     def compress(
         self, schedule: Schedule, *, from_steps: int, to_steps: int, min_warmup: int | None = None
@@ -61,8 +61,8 @@ class ScheduleCalls:
             min_warmup: Updates that the warm-up keeps where it had them; the service's usual when absent.
         """
         steps = {"from_steps": from_steps, "to_steps": to_steps, "min_warmup": min_warmup}
-        body = given({"schedule": _plain(schedule), **steps})
-        return Schedule.from_json(self._http.ask("POST", "/v1/schedules/compress", json=body).text)
+        body = without_none({"schedule": _plain(schedule), **steps})
+        return Schedule.from_json(self._http.request("POST", "/v1/schedules/compress", json=body).text)
 
     def scale(
         self,
@@ -83,7 +83,7 @@ class ScheduleCalls:
             optimizer: What trains; some caveats depend on it.
         """
         sizes = {"from_batch": from_batch, "to_batch": to_batch}
-        body = given({"schedule": _plain(schedule), "rule": rule, **sizes, "optimizer": optimizer})
+        body = without_none({"schedule": _plain(schedule), "rule": rule, **sizes, "optimizer": optimizer})
         return self._http.send(ScaledSchedule, "POST", "/v1/schedules/scale", body=body)
 
 

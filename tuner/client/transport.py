@@ -1,12 +1,11 @@
-"""Carries requests to one service, and reads its answers: JSON values, pages, and streams of events."""
+"""HTTP connections to one service: JSON values, pages, and event streams."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx2
@@ -19,33 +18,40 @@ from tuner.client.errors import (
     ApiProblem,
     NotLoggedIn,
     ServiceUnreachable,
-    problem_of,
-    reason_of,
+    failure_reason,
+    to_problem,
 )
 from tuner.jobs.records import EventRecord
 from tuner.loopback import is_loopback
 
 PAGE = 200
-"""Items asked for at a time."""
+"""Items per page."""
 
 _END = "end"
-_SILENCE_SECONDS = 45.0  # an open event stream says something every 15
+_SILENCE_SECONDS = 45.0  # an open event stream sends a message at least every 15 s
 _BACKOFF_SECONDS = (0.1, 2.0)
 _SHORTEST_WAIT_SECONDS = 0.1
 
 T = TypeVar("T")
+Item = TypeVar("Item", covariant=True)
 
 
 class Keep(Enum):
-    """Stands for a value that is not said, where ``None`` means something."""
+    """Default of parameters for which ``None`` is a value of its own."""
 
     KEEP = "keep"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Page(Generic[T]):
-    items: tuple[T, ...]
-    next_cursor: str | None
+class Page(Protocol[Item]):
+    """One page of a list, as in `tuner.api`."""
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """The items of the page."""
+
+    @property
+    def next_cursor(self) -> str | None:
+        """The cursor of the next page; ``None`` on the last page."""
 
 
 class Transport:
@@ -53,13 +59,13 @@ class Transport:
 
     Args:
         url: Address of the service.
-        token: Sent with every request; none where nobody logs in.
-        timeout: Seconds that one request may take, and that it may wait when the service asks to slow down.
-        carrier: What carries the requests; the network when absent.
+        token: Sent with every request; ``None`` where no login is required.
+        timeout: Seconds for one request, including the waits that the service demands with 429.
+        transport: Sends the requests; the network when absent.
     """
 
     def __init__(
-        self, url: str, *, token: str | None, timeout: float, carrier: httpx2.BaseTransport | None = None
+        self, url: str, *, token: str | None, timeout: float, transport: httpx2.BaseTransport | None = None
     ) -> None:
         self.url = url.rstrip("/")
         self._has_token = token is not None
@@ -68,8 +74,8 @@ class Transport:
             base_url=self.url,
             timeout=timeout,
             headers={} if token is None else {"Authorization": f"Bearer {token}"},
-            transport=carrier,
-            # A proxy named in the environment is not on the way to this machine.
+            transport=transport,
+            # A proxy of the environment does not apply to this machine.
             trust_env=not is_loopback(urlsplit(self.url).hostname or ""),
         )
 
@@ -77,45 +83,45 @@ class Transport:
         """Close the connections."""
         self._http.close()
 
-    def ask(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        """Send a request, again when the service asks to wait a little, and return a successful answer.
+    def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """Send a request, retry it when the service is limiting the rate, and return a successful response.
 
         Args:
             method: ``"GET"``, ...
             path: From the root of the service.
-            **request: As httpx2 takes it: ``params``, ``json``, ``headers``.
+            **options: Of httpx2: ``params``, ``json``, ``headers``.
 
         Raises:
-            ApiProblem: The service refuses, or cannot do it.
-            ServiceUnreachable: No service answers.
+            ApiProblem: The service responds with an error.
+            ServiceUnreachable: No service responds.
         """
         end = time.monotonic() + self._timeout
         while True:
             try:
-                response = self._http.request(method, path, **request)
+                response = self._http.request(method, path, **options)
             except httpx2.TransportError as error:
-                raise ServiceUnreachable(self.url, reason=reason_of(error)) from error
+                raise ServiceUnreachable(self.url, reason=failure_reason(error)) from error
             if not response.is_error:
                 return response
-            wait = _asked_to_wait(response)
+            wait = _retry_after(response)
             if wait is None or time.monotonic() + wait > end:
                 raise self._problem(response)
             time.sleep(wait)
 
     def get(self, kind: type[T], path: str, *, params: Mapping[str, Any] | None = None) -> T:
-        """Ask for a value of a type; parameters that are ``None`` are left out."""
-        return read(kind, self.ask("GET", path, params=given(params or {})))
+        """Get a value of a type. Parameters that are ``None`` are omitted."""
+        return read(kind, self.request("GET", path, params=without_none(params or {})))
 
     def send(self, kind: type[T], method: str, path: str, *, body: BaseModel | Mapping[str, Any] | None = None) -> T:
-        """Send a value, and read the answer. Of a pydantic model, the fields that were set are sent."""
+        """Send a value and read the response. Of a pydantic model, only the fields that were set are sent."""
         plain = body.model_dump(mode="json", exclude_unset=True) if isinstance(body, BaseModel) else dict(body or {})
-        return read(kind, self.ask(method, path, json=plain))
+        return read(kind, self.request(method, path, json=plain))
 
-    def pages(self, kind: type[T], path: str, *, params: Mapping[str, Any] | None = None) -> Iterator[T]:
-        """The items of a list that comes in pages, fetched as they are needed."""
-        query = given({"limit": PAGE, **(params or {})})
+    def pages(self, kind: type[Page[T]], path: str, *, params: Mapping[str, Any] | None = None) -> Iterator[T]:
+        """The items of a paginated list. Pages are requested when they are needed."""
+        query = without_none({"limit": PAGE, **(params or {})})
         while True:
-            page = read(_page_of(kind), self.ask("GET", path, params=query))
+            page = read(kind, self.request("GET", path, params=query))
             yield from page.items
             if page.next_cursor is None:
                 return
@@ -124,17 +130,17 @@ class Transport:
     def events(
         self, path: str, *, after: int | None, patience: float, quiet: float | None = None
     ) -> Iterator[EventRecord]:
-        """What a stream tells, to its end. A stream that is cut is taken up again: nothing is lost or told twice.
+        """The events of a stream, to its end. An interrupted stream is resumed: no event is lost or repeated.
 
         Args:
             path: Of the stream.
-            after: Id of the last event already seen; where the service begins by itself when ``None``.
-            patience: Seconds without any service after which to give up.
-            quiet: Seconds without an event after which to stop; follow to the stream's end when ``None``.
+            after: Id of the last event received; the start of the stream when ``None``.
+            patience: Seconds without a service after which to give up.
+            quiet: Seconds without an event after which to stop; only at the stream's end when ``None``.
 
         Raises:
-            ServiceUnreachable: No service answered for so long.
-            ApiProblem: The service refuses.
+            ServiceUnreachable: No service responded for so long.
+            ApiProblem: The service responds with an error.
         """
         seen, silent_since, wait = after, time.monotonic(), _BACKOFF_SECONDS[0]
         while True:
@@ -151,16 +157,16 @@ class Transport:
                 if quiet is not None and isinstance(error, httpx2.ReadTimeout):
                     return
                 if time.monotonic() - silent_since > patience:
-                    raise ServiceUnreachable(self.url, reason=reason_of(error)) from error
+                    raise ServiceUnreachable(self.url, reason=failure_reason(error)) from error
             except ApiProblem as problem:
-                passes = problem.status in {UNAVAILABLE, TOO_MANY_REQUESTS}
-                if not passes or time.monotonic() - silent_since > patience:
+                is_transient = problem.status in {UNAVAILABLE, TOO_MANY_REQUESTS}
+                if not is_transient or time.monotonic() - silent_since > patience:
                     raise
             time.sleep(wait)
             wait = min(wait * 2, _BACKOFF_SECONDS[1])
 
     def _stream(self, path: str, *, after: int | None, silence: float) -> Iterator[httpx2.ServerSentEvent]:
-        """One connection's worth of messages, until none comes for so many seconds."""
+        """The messages of one connection, until none arrives for so many seconds."""
         timeout = httpx2.Timeout(self._timeout, read=silence)
         headers = {"Accept": "text/event-stream"} | ({} if after is None else {"Last-Event-ID": str(after)})
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
@@ -170,24 +176,24 @@ class Transport:
             yield from httpx2.EventSource(response)
 
     def _problem(self, response: httpx2.Response) -> ApiProblem:
-        problem = problem_of(response)
+        problem = to_problem(response)
         if problem.status == UNAUTHENTICATED:
             return NotLoggedIn(self.url, problem=problem, had_token=self._has_token)
         return problem
 
 
-def part(text: str) -> str:
-    """One part of a path, escaped."""
+def path_segment(text: str) -> str:
+    """A text as one escaped segment of a path."""
     return quote(text, safe="")
 
 
-def given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given: all but ``None``."""
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are not ``None``."""
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _asked_to_wait(response: httpx2.Response) -> float | None:
-    """Seconds after which the service wants to be asked again; ``None`` when that is not what it says."""
+def _retry_after(response: httpx2.Response) -> float | None:
+    """Seconds after which the service accepts a retry; ``None`` for any other response than 429."""
     if response.status_code != TOO_MANY_REQUESTS:
         return None
     try:
@@ -196,20 +202,16 @@ def _asked_to_wait(response: httpx2.Response) -> float | None:
         return None
 
 
-def _page_of(kind: type[T]) -> type[_Page[T]]:
-    return _Page[kind]  # type: ignore[valid-type]  # known when it runs, which is when pydantic reads it
-
-
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
 def adapter(kind: type[T]) -> TypeAdapter[T]:
-    """The reader of a type; made once, because making one takes longer than using it."""
+    """The type's adapter, created once: creation takes longer than validation."""
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
 
 
 def read(kind: type[T], response: httpx2.Response) -> T:
-    """The value of a type that an answer holds."""
+    """Parse the response's body as a value of a type."""
     return adapter(kind).validate_json(response.content)

@@ -1,4 +1,4 @@
-"""Webhooks: where a team wants to be told of its jobs' events."""
+"""Webhooks and their deliveries."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tuner.client.answers import WebhookTest, WebhookWithKey
-from tuner.client.transport import Transport, given, part
+from tuner.api.webhooks import DeliveryPage, WebhookTest, WebhookWithKey
+from tuner.client.transport import Transport, path_segment, without_none
 from tuner.jobs.webhooks import DeliveryRecord, DeliveryState, WebhookRecord
 
 
-class Webhooks:
-    """The requests that are about webhooks; `tuner.client.Client.webhooks`.
+class WebhooksApi:
+    """Requests about webhooks; `tuner.client.Client.webhooks`.
 
     Args:
         http: The connections to the service.
@@ -23,7 +23,7 @@ class Webhooks:
         self._http = http
 
     def list(self) -> tuple[WebhookRecord, ...]:
-        """The webhooks that may be seen, the oldest first."""
+        """The webhooks that the caller may see, the oldest first."""
         return self._http.get(tuple[WebhookRecord, ...], "/v1/webhooks")
 
     def get(self, webhook_id: str) -> WebhookRecord:
@@ -31,43 +31,43 @@ class Webhooks:
         return self._http.get(WebhookRecord, _path(webhook_id))
 
     def create(self, request: BaseModel | Mapping[str, Any]) -> WebhookWithKey:
-        """Have events sent to a URL from now on. The key that they are signed with is told this once.
+        """Send events to a URL from now on. Only this result contains the signing key.
 
         Args:
-            request: As ``POST /v1/webhooks`` takes it: at least ``{"url": url}``.
+            request: The body of ``POST /v1/webhooks``: at least ``{"url": url}``.
         """
         return self._http.send(WebhookWithKey, "POST", "/v1/webhooks", body=request)
 
     def change(self, webhook_id: str, change: BaseModel | Mapping[str, Any]) -> WebhookRecord:
-        """Change a webhook.
+        """Update a webhook.
 
         Args:
             webhook_id: The webhook.
-            change: Any of ``url``, ``format``, ``events``, ``enabled``. What is left out stays.
+            change: Any of ``url``, ``format``, ``events``, ``enabled``. Absent fields stay as they are.
         """
         return self._http.send(WebhookRecord, "PATCH", _path(webhook_id), body=change)
 
     def delete(self, webhook_id: str) -> None:
-        """Send nothing there any more."""
-        self._http.ask("DELETE", _path(webhook_id))
+        """Delete a webhook."""
+        self._http.request("DELETE", _path(webhook_id))
 
     def test(self, webhook_id: str) -> WebhookTest:
-        """Send a try at once, and tell what came of it."""
+        """Send a test delivery at once, and return the result."""
         return self._http.send(WebhookTest, "POST", f"{_path(webhook_id)}/test")
 
     def rotate_key(self, webhook_id: str) -> WebhookWithKey:
-        """Sign everything from now on with a new key, told this once."""
+        """Sign all deliveries from now on with a new key. Only this result contains it."""
         return self._http.send(WebhookWithKey, "POST", f"{_path(webhook_id)}/rotate-key")
 
     def deliveries(self, webhook_id: str, *, state: DeliveryState | None = None) -> Iterator[DeliveryRecord]:
-        """What is and was on its way to a webhook, the newest first; pages are fetched as they are needed.
+        """A webhook's deliveries, the newest first. Pages are requested when they are needed.
 
         Args:
             webhook_id: The webhook.
-            state: Only those in this state.
+            state: Only deliveries in this state.
         """
-        return self._http.pages(DeliveryRecord, f"{_path(webhook_id)}/deliveries", params=given({"state": state}))
+        return self._http.pages(DeliveryPage, f"{_path(webhook_id)}/deliveries", params=without_none({"state": state}))
 
 
 def _path(webhook_id: str) -> str:
-    return f"/v1/webhooks/{part(webhook_id)}"
+    return f"/v1/webhooks/{path_segment(webhook_id)}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tuner.jobs.records import JobRecord, RunKind
 from tuner.jobs.states import JobState, RunState, TrialState
-from tuner.search.decision.rungs import Price, price, rung_steps
+from tuner.search.decision.rungs import price, rung_steps
 
 _RUNS_FOR_A_PACE = 3  # the first one warms caches and devices up
 _ENDED = frozenset({RunState.SUCCEEDED, RunState.DIVERGED, RunState.FAILED})
@@ -86,20 +86,11 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobDetail(JobRecord):
-    """A job, how far it is, and what it costs at most."""
+class JobStatus:
+    """A job and its progress, read in one transaction."""
 
+    job: JobRecord
     progress: Progress
-    price: Price
-    links: dict[str, str]
-    """Where its parts are, as paths of the service: ``events``, ``trials``, ``runs``, ``report``, ``export``, and
-    ``dashboard``, its study's page in the Optuna dashboard."""
-
-
-def links(job_id: str) -> dict[str, str]:
-    """Where the parts of a job are, as paths of the service."""
-    parts = ("events", "trials", "runs", "report", "export", "dashboard")
-    return {part: f"/v1/jobs/{job_id}/{part}" for part in parts}
 
 
 @dataclass(frozen=True, kw_only=True)

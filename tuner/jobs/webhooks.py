@@ -1,4 +1,4 @@
-"""Webhooks as values: where a team wants to be told of its jobs, and what a failed attempt leads to. Pure.
+"""Webhooks and deliveries as values, and the rule for retries. Pure.
 
 Times are seconds since 1970 UTC by the database's clock.
 """
@@ -17,15 +17,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tuner.errors import InvalidValue
 
 MAX_ATTEMPTS = 10
-"""How often a delivery is tried: with the waits between, over about a day."""
+"""Attempts per delivery: with the waits between them, about a day."""
 FIRST_WAIT_SECONDS = 10.0
 WAIT_FACTOR = 3.0
-"""Each wait is so much longer than the one before."""
+"""Ratio of each wait to the previous one."""
 _HIGHEST_PORT = 65_535
 
 
 class WebhookFormat(StrEnum):
-    """What the body of a delivery looks like."""
+    """Format of the body of a delivery."""
 
     JSON = "json"
     """The event as documented in docs/webhooks.md."""
@@ -34,7 +34,7 @@ class WebhookFormat(StrEnum):
 
 
 class WebhookEvent(StrEnum):
-    """What can be told: the kinds of events of the same names, but for the evaluations, of which there are too many."""
+    """Event types that a webhook can subscribe to: all but the evaluations, of which there are too many."""
 
     JOB_SUBMITTED = "job.submitted"
     JOB_STARTED = "job.started"
@@ -56,7 +56,7 @@ class WebhookEvent(StrEnum):
 
 
 TEST_EVENT = "webhook.test"
-"""Type of what is sent to try a webhook out."""
+"""Type of the event of a test delivery."""
 DEFAULT_EVENTS = (
     WebhookEvent.JOB_COMPLETED,
     WebhookEvent.JOB_FAILED,
@@ -66,12 +66,12 @@ DEFAULT_EVENTS = (
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands. Members are stored: they may be added, never removed."""
+    """State of a delivery. Members are stored: they may be added, never removed."""
 
     PENDING = "pending"
     """It waits for its next attempt."""
     SENDING = "sending"
-    """An attempt is under way, until its time is up."""
+    """An attempt is in progress, until its hold expires."""
     DELIVERED = "delivered"
     """The receiver answered with a 2xx status."""
     FAILED = "failed"
@@ -79,11 +79,11 @@ class DeliveryState(StrEnum):
 
 
 def checked_url(url: str) -> str:
-    """The URL, when events can be sent there.
+    """Check that events can be sent to a URL.
 
     Raises:
-        InvalidValue: It is none with the scheme http or https, holds a name and password or a fragment, or is not
-            written in printable ASCII.
+        InvalidValue: It does not have the scheme http or https, contains a name and password or a fragment, or is
+            not printable ASCII.
     """
     shape = "an http or https URL in printable ASCII, without user name, password or fragment"
     if not (url.isascii() and url.isprintable() and " " not in url):
@@ -93,8 +93,8 @@ def checked_url(url: str) -> str:
         port = parts.port
     except ValueError as error:
         raise InvalidValue("url", value=url, allowed=shape, hint=f"This one cannot be read: {error}") from None
-    whole = parts.scheme in {"http", "https"} and parts.hostname and (port is None or 0 < port <= _HIGHEST_PORT)
-    if not whole or parts.username is not None or parts.password is not None or "#" in url:
+    complete = parts.scheme in {"http", "https"} and parts.hostname and (port is None or 0 < port <= _HIGHEST_PORT)
+    if not complete or parts.username is not None or parts.password is not None or "#" in url:
         raise InvalidValue("url", value=url, allowed=shape)
     return url
 
@@ -105,44 +105,44 @@ Url = Annotated[
         min_length=10,
         max_length=2_000,
         pattern=r"^https?://[!-~]+$",
-        description="Where events are sent, by POST. Redirects are not followed.",
+        description="The URL to which events are sent by POST. Redirects are not followed.",
     ),
     AfterValidator(checked_url),
 ]
 Events = Annotated[
     tuple[WebhookEvent, ...],
-    Field(min_length=1, max_length=len(WebhookEvent), description="What is told; each kind once."),
+    Field(min_length=1, max_length=len(WebhookEvent), description="The event types that are sent."),
     AfterValidator(lambda events: tuple(dict.fromkeys(events))),
 ]
 
 
 class NewWebhook(BaseModel):
-    """A webhook as it is asked for."""
+    """A request for a new webhook."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: Url
-    format: WebhookFormat = Field(default=WebhookFormat.JSON, description="What the body of a delivery looks like.")
+    format: WebhookFormat = Field(default=WebhookFormat.JSON, description="Format of the body of a delivery.")
     events: Events = DEFAULT_EVENTS
     team: str | None = Field(
         default=None,
         min_length=1,
         max_length=100,
-        description="Whose jobs are told of. Absent: your own team's; every team's for admins of the whole service.",
+        description="The team whose events are sent; when absent your own team, for admins of the service every team.",
     )
 
 
 class WebhookChange(BaseModel):
-    """What is to be changed of a webhook; absent fields stay."""
+    """Changes to a webhook. Absent fields stay as they are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: Url | None = None
-    format: WebhookFormat | None = Field(default=None, description="What the body of a delivery looks like.")
+    format: WebhookFormat | None = Field(default=None, description="Format of the body of a delivery.")
     events: Events | None = None
     enabled: bool | None = Field(
         default=None,
-        description="Disabling gives up what is not delivered yet; what happens while it is disabled is never told.",
+        description="Disabling abandons pending deliveries; events that happen while it is disabled are never sent.",
     )
 
 
@@ -152,13 +152,13 @@ class WebhookRecord:
 
     id: str
     team: str | None
-    """Whose jobs are told of; ``None``: every team's."""
+    """The team whose events are sent; ``None``: every team."""
     url: str
     format: WebhookFormat
     events: tuple[WebhookEvent, ...]
     enabled: bool
     key_version: int
-    """How often its signing key was made, the present one included."""
+    """Number of signing keys so far, the current one included."""
     created_by: str
     created_at: float
 
@@ -170,15 +170,15 @@ class DeliveryRecord:
     id: str
     webhook_id: str
     event_id: str
-    """What the receiver gets as the event's id."""
+    """The event's id in the delivery."""
     type: str
     job_id: str
     state: DeliveryState
     attempts: int
     next_attempt_at: float | None
-    """``None`` when there will be none."""
+    """``None`` when there will be no further attempt."""
     last_status: int | None
-    """HTTP status of the last answer; ``None`` when none came."""
+    """HTTP status of the last response; ``None`` without a response."""
     last_error: str | None
     created_at: float
     finished_at: float | None
@@ -186,12 +186,12 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class DueDelivery:
-    """A delivery in the hands of a dispatcher: all that sending it needs."""
+    """A delivery that a dispatcher has claimed, with everything that sending it needs."""
 
     id: str
     webhook_id: str
     attempt: int
-    """1 for the first. It is the right to record what came of it: a later attempt voids it."""
+    """1 for the first. It identifies the claim: the result of an attempt is void once a later one has begun."""
     url: str
     format: WebhookFormat
     key_version: int
@@ -199,39 +199,39 @@ class DueDelivery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What came of one attempt."""
+class DeliveryResponse:
+    """The result of one attempt."""
 
     status: int | None
-    """HTTP status; ``None`` when no answer came."""
+    """HTTP status; ``None`` without a response."""
     error: str | None
-    """Why it is not delivered; ``None`` when it is."""
+    """Why it is not delivered; ``None`` when it is delivered."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What an attempt leads to."""
+    """The state of a delivery after an attempt."""
 
     state: DeliveryState
     wait_seconds: float | None
-    """Until the next attempt; ``None`` when there is none."""
+    """Until the next attempt; ``None`` without a further attempt."""
     disable: bool
-    """The receiver is gone for good: nothing more is sent there."""
+    """Whether the receiver is gone permanently, so that its webhook is disabled."""
 
 
-def judge(answer: Answer, *, attempt: int, chance: float) -> Outcome:
-    """Decide what an attempt leads to: done, another attempt, or the end.
+def next_attempt(response: DeliveryResponse, *, attempt: int, jitter: float) -> Outcome:
+    """Decide whether a delivery is done, is retried, or has failed.
 
     Args:
-        answer: What came of it.
+        response: The result of the attempt.
         attempt: 1 for the first.
-        chance: In [0, 1); spreads the waits, so that what failed together does not come again together.
+        jitter: In [0, 1); spreads the waits, so that deliveries that failed together are not retried together.
     """
-    if answer.error is None:
+    if response.error is None:
         return Outcome(state=DeliveryState.DELIVERED, wait_seconds=None, disable=False)
-    if answer.status == HTTPStatus.GONE:
+    if response.status == HTTPStatus.GONE:
         return Outcome(state=DeliveryState.FAILED, wait_seconds=None, disable=True)
     if attempt >= MAX_ATTEMPTS:
         return Outcome(state=DeliveryState.FAILED, wait_seconds=None, disable=False)
-    wait = FIRST_WAIT_SECONDS * WAIT_FACTOR ** (attempt - 1) * (0.75 + chance / 2)
+    wait = FIRST_WAIT_SECONDS * WAIT_FACTOR ** (attempt - 1) * (0.75 + jitter / 2)
     return Outcome(state=DeliveryState.PENDING, wait_seconds=wait, disable=False)

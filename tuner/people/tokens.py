@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 
+MAX_LIFETIME_SECONDS = 10 * 365 * 86_400.0
+
 PREFIX = "stt_"
 """Begins every token, so that people and secret scanners know one when they see it."""
 

@@ -1,4 +1,4 @@
-"""The first start makes an admin, and says once how to log in."""
+"""Creates the first admin at the first start, and shows the token once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOKEN_FILE = "admin-token"
 
 
 def write_new_token(*, store: Store, output: TextIO) -> None:
-    """Make another token for the user `admin`, for when nobody can log in any more, and write it out.
+    """Create another token for the user `admin`, for when no admin can log in any more, and write it to the output.
 
     Raises:
         DatabaseUnavailable: The database cannot be reached.
@@ -23,21 +23,21 @@ def write_new_token(*, store: Store, output: TextIO) -> None:
 
 
 def make_first_admin(settings: Settings, *, store: Store, output: TextIO) -> None:
-    """Make the first admin with a token, where a login is needed and nobody can log in yet.
+    """Create the first admin with a token, where a login is required and there is no user yet.
 
-    The token is shown on a terminal, where it is seen once; else it is written to a file that only this user can read,
-    because what goes into a log stays there.
+    The token is shown on a terminal; otherwise it is written to a file that only this user can read, because a log
+    would store it.
 
     Raises:
-        OSError: The file cannot be written; then no admin is made.
-        DatabaseUnavailable: Nobody can tell whether there is one.
+        OSError: The file cannot be written; then no admin is created.
+        DatabaseUnavailable: The database cannot be reached.
     """
     if not settings.login_needed or store.people.users():
         return
     on_terminal = output.isatty()
     file = settings.data_dir.resolve() / TOKEN_FILE
     if not on_terminal:
-        # Before the token is made: once it is in the database it cannot be had again.
+        # Checked before the token is created: the database cannot return its secret later.
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=file.parent):
             pass

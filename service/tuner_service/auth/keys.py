@@ -16,19 +16,19 @@ SECRET_FILE = "secret.key"
 
 
 def secret_key(settings: Settings) -> bytes:
-    """The service's secret: as it is set, or that of its file. It is made when none is named and none is there.
+    """The service's secret, from the setting or from its file. The default file is created when it does not exist.
 
     Raises:
-        InvalidValue: The file that is named cannot be read, or holds too little.
+        InvalidValue: The file cannot be read, or is too short.
         OSError: The data folder cannot be written to.
     """
-    given = settings.secret_key.get_secret_value()
-    if given:
-        return given.encode()
+    setting = settings.secret_key.get_secret_value()
+    if setting:
+        return setting.encode()
     named = settings.secret_key_file
     file = named or settings.data_dir / SECRET_FILE
     if named is None and not file.exists():
-        _make(file)
+        _create(file)
     try:
         key = file.read_bytes().strip()
     except OSError as error:
@@ -40,39 +40,38 @@ def secret_key(settings: Settings) -> bytes:
 
 
 def derived(secret: bytes, *, purpose: str) -> bytes:
-    """A key for one purpose: who learns one learns nothing of the others.
+    """A key for one purpose, independent of the keys for other purposes.
 
     Args:
         secret: The service's.
-        purpose: What it is for; every use of the secret has its own.
+        purpose: Names the use of the key; each use has its own name.
     """
     return hmac.new(secret, f"schedule-tuner {purpose}".encode(), hashlib.sha256).digest()
 
 
 def write_privately(file: Path, content: str) -> None:
-    """Write a file that only its owner may read, whole or not at all, in place of what was there.
+    """Write a file that only its owner may read, atomically, replacing an existing file.
 
     Raises:
         OSError: The folder cannot be written to.
     """
-    written = _written(file, content)
-    written.replace(file)
+    _temporary(file, content).replace(file)
 
 
-def _make(file: Path) -> None:
-    """Write a fresh key, unless another service has just done so."""
+def _create(file: Path) -> None:
+    """Write a new key, unless another service has just done so."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    written = _written(file, secrets.token_urlsafe(48) + "\n")
+    temporary = _temporary(file, secrets.token_urlsafe(48) + "\n")
     try:
-        os.link(written, file)
+        os.link(temporary, file)
     except FileExistsError:
         pass
     finally:
-        written.unlink()
+        temporary.unlink()
 
 
-def _written(file: Path, content: str) -> Path:
-    """A new file beside another, which only its owner may read."""
+def _temporary(file: Path, content: str) -> Path:
+    """A new file in the same folder that only its owner may read."""
     number, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     with os.fdopen(number, "w", encoding="utf-8") as opened:
         opened.write(content)

@@ -1,4 +1,4 @@
-"""Nobody passes without being known: finds out who makes each request, before anything else looks at it."""
+"""Authenticates every request."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tuner.errors import DatabaseUnavailable, TunerError
-from tuner_service.auth.guard import Caller, Guard, address_of
+from tuner_service.auth.authenticator import Authenticator, Caller, address_of
 from tuner_service.auth.sessions import CSRF_HEADER
-from tuner_service.auth.streams import Watched
+from tuner_service.auth.streams import AuthorizedResponse
 from tuner_service.errors import ForgedRequest, TooManyRequests, Unauthenticated
 from tuner_service.middleware import SAFE_METHODS
-from tuner_service.problems.handlers import told
+from tuner_service.problems.handlers import to_response
 
 _PROBES = frozenset({"/healthz", "/readyz"})
 _OPEN = re.compile(r"/healthz|/readyz|/openapi\.json|/login|/problems/[^/]*")
-"""What everybody may ask: it tells nothing that anybody has stored."""
+"""Public paths: their responses contain no stored data."""
 _FORMS = frozenset({"/login", "/logout"})
-"""These check for themselves what their forms bring back."""
+"""These check the CSRF token of their forms themselves."""
 
 
 class Authentication:
-    """Puts into the request's state who makes it (``principal``) and of which ``session``; refuses everybody else.
+    """Sets ``principal`` and ``session`` in the state of each request, and refuses unauthenticated requests.
 
     Args:
         app: The application within.
-        guard: Who decides.
+        authenticator: Identifies the caller.
     """
 
-    def __init__(self, app: ASGIApp, *, guard: Guard) -> None:
+    def __init__(self, app: ASGIApp, *, authenticator: Authenticator) -> None:
         self._app = app
-        self._guard = guard
+        self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request (ASGI). There are no web sockets: one that is asked for is closed."""
+        """Handle one request (ASGI). Web sockets are refused."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -49,63 +49,63 @@ class Authentication:
         try:
             caller = await self._admit(request)
         except (Unauthenticated, ForgedRequest, TooManyRequests, DatabaseUnavailable) as error:
-            await _refusal(request, error)(scope, receive, send)
+            await _refusal_response(request, error)(scope, receive, send)
             return
         if caller is None:
             await self._app(scope, receive, send)
             return
         scope["state"].update(principal=caller.principal, session=caller.session)
-        if not self._guard.login_needed:
+        if not self._authenticator.login_needed:
             await self._app(scope, receive, send)
             return
-        watched = Watched(_private(send), still=lambda: self._still(request, caller))
-        await watched.run(self._app, scope, receive)
+        response = AuthorizedResponse(_private(send), is_authorized=lambda: self._is_authorized(request, caller))
+        await response.run(self._app, scope, receive)
 
     async def _admit(self, request: Request) -> Caller | None:
-        """Who makes a request; ``None`` where nobody needs to know.
+        """Authenticate a request and count it against the rate limits; ``None`` for a public path.
 
         Raises:
-            Unauthenticated: Somebody needs to know.
-            ForgedRequest: A page of another site may have sent it.
-            TooManyRequests: This one is too many.
+            Unauthenticated: The path is not public, and the request has no valid credentials.
+            ForgedRequest: The CSRF token is missing or wrong: a page of another site may have sent it.
+            TooManyRequests: A rate limit is reached.
         """
         if _OPEN.fullmatch(request.url.path):
-            if self._guard.login_needed and request.url.path not in _PROBES:
-                self._guard.requests.take(f"address {address_of(request)}")
+            if self._authenticator.login_needed and request.url.path not in _PROBES:
+                self._authenticator.requests.take(f"address {address_of(request)}")
             return None
-        caller = await self._guard.identify(request)
+        caller = await self._authenticator.identify(request)
         if caller is None:
-            self._guard.requests.take(f"address {address_of(request)}")
+            self._authenticator.requests.take(f"address {address_of(request)}")
             raise Unauthenticated("this needs a login: send the header Authorization: Bearer <token>")
         if caller.principal.token_id is not None:
-            self._guard.requests.take(f"token {caller.principal.token_id}")
+            self._authenticator.requests.take(f"token {caller.principal.token_id}")
         if caller.session is not None and request.method not in SAFE_METHODS and request.url.path not in _FORMS:
-            given = request.headers.get(CSRF_HEADER, "")
-            if not self._guard.sessions.is_csrf_token(given, session=caller.session):
+            csrf_token = request.headers.get(CSRF_HEADER, "")
+            if not self._authenticator.sessions.is_csrf_token(csrf_token, session=caller.session):
                 raise ForgedRequest
         return caller
 
-    async def _still(self, request: Request, caller: Caller) -> bool:
-        """Whether a request would be let in again with the same rights."""
+    async def _is_authorized(self, request: Request, caller: Caller) -> bool:
+        """Whether the caller still has the same rights."""
         try:
-            return await self._guard.identify(request) == caller
+            return await self._authenticator.identify(request) == caller
         except DatabaseUnavailable:
-            return True  # nobody can tell; it is asked again soon
+            return True  # checked again soon
         except (Unauthenticated, TooManyRequests):
             return False
 
 
-def _refusal(request: Request, error: TunerError) -> Response:
-    """The answer to a request that is not let in: for a person who looks at a page, the way to the login."""
-    looks = request.method == "GET" and "text/html" in request.headers.get("accept", "")
-    if isinstance(error, Unauthenticated) and looks and not request.url.path.startswith("/v1/"):
-        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"/login?next={quote(wanted, safe='')}", status_code=303)
-    return told(request, error)
+def _refusal_response(request: Request, error: TunerError) -> Response:
+    """The response to a refused request: for a browser that requests a page, a redirect to the login."""
+    wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    if isinstance(error, Unauthenticated) and wants_page and not request.url.path.startswith("/v1/"):
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/login?next={quote(target, safe='')}", status_code=303)
+    return to_response(request, error)
 
 
 def _private(send: Send) -> Send:
-    """Have no cache keep what only somebody who logged in may see, unless the answer itself says how to."""
+    """Forbid caches to store the response, unless it has its own Cache-Control."""
 
     async def send_privately(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""How often somebody may ask. Counted in this process: with several services each counts for itself."""
+"""Rate and concurrency limits. Each process of the service counts for itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tuner_service.errors import TooManyRequests
 
 
 class RateLimit:
-    """A number of requests in a time, for each who asks.
+    """A maximum number of requests per time window, for each caller.
 
     Args:
         rate: ``"100/minute"``; empty for no limit.
@@ -31,10 +31,10 @@ class RateLimit:
         """Count a request.
 
         Args:
-            who: Who asks: the id of a token, an address.
+            who: The caller: the id of a token, an address.
 
         Raises:
-            TooManyRequests: There were too many; this one is not counted.
+            TooManyRequests: The limit is reached; this request is not counted.
         """
         if self._item is None or self._limiter.hit(self._item, who):
             return
@@ -43,38 +43,38 @@ class RateLimit:
 
 
 class ConcurrencyLimit:
-    """How much of what takes long may be under way at a time, for each who asks for it.
+    """A maximum number of long operations at a time, for each caller.
 
     Args:
-        most: So much.
-        what: What it is, in the plural.
-        again_in: Seconds after which asking again may help.
+        maximum: The limit.
+        what: The operations' name, in the plural.
+        retry_after: Seconds after which a retry may succeed.
     """
 
-    def __init__(self, most: int, *, what: str, again_in: int) -> None:
-        self._most = most
+    def __init__(self, maximum: int, *, what: str, retry_after: int) -> None:
+        self._maximum = maximum
         self._what = what
-        self._again_in = again_in
+        self._retry_after = retry_after
         self._lock = threading.Lock()
-        self._under_way: Counter[str] = Counter()
+        self._running: Counter[str] = Counter()
 
     @contextmanager
     def one(self, who: str) -> Iterator[None]:
-        """Count one as under way while the block runs.
+        """Count one operation while the block runs.
 
         Args:
-            who: Who asks for it.
+            who: The caller.
 
         Raises:
-            TooManyRequests: There are as many as there may be.
+            TooManyRequests: The limit is reached.
         """
         with self._lock:
-            if self._under_way[who] >= self._most:
-                raise TooManyRequests(f"{self._most} {self._what} at a time", seconds=self._again_in)
-            self._under_way[who] += 1
+            if self._running[who] >= self._maximum:
+                raise TooManyRequests(f"{self._maximum} {self._what} at a time", seconds=self._retry_after)
+            self._running[who] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._under_way[who] -= 1
-                self._under_way += Counter()  # forgets those who have none
+                self._running[who] -= 1
+                self._running += Counter()  # drops callers without operations

@@ -1,4 +1,4 @@
-"""Browser sessions: a signed cookie that names a token, good for as long as that token is, and not for ever."""
+"""Browser sessions: a signed cookie that names a token. A session ends with its token or its lifetime."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORM_MINUTES = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """What a browser's cookie says."""
+    """The content of a session cookie."""
 
     token_id: str
     nonce: str
@@ -28,7 +28,7 @@ class Session:
 
 
 class Sessions:
-    """Makes and reads the cookies. Nothing is stored: what is signed with the service's key is believed.
+    """Creates and verifies the cookies. Nothing is stored: the service's signature is the proof.
 
     Args:
         secret: The service's own; services over one database share it.
@@ -42,55 +42,55 @@ class Sessions:
         self._csrf_key = derived(secret, purpose="csrf")
         self._lifetime = int(lifetime.total_seconds())
         self._secure = secure
-        prefix = "__Host-" if secure else ""  # a browser then takes it from this host alone
+        prefix = "__Host-" if secure else ""  # browsers accept this prefix from the host itself only
         self.cookie = f"{prefix}tuner_session"
         self.form_cookie = f"{prefix}tuner_login"
 
     def begin(self, response: Response, *, token_id: str) -> None:
-        """Log a browser in with a response."""
+        """Set the session cookie on a response."""
         value = self._sessions.dumps([token_id, secrets.token_urlsafe(16)])
         self._set(response, self.cookie, value, seconds=self._lifetime)
         self._set(response, self.form_cookie, "", seconds=0)
 
     def end(self, response: Response) -> None:
-        """Log a browser out with a response."""
+        """Clear the session cookie on a response."""
         self._set(response, self.cookie, "", seconds=0)
 
     def read(self, cookie: str) -> Session | None:
-        """What a cookie says; ``None`` when it is not signed by this service, or is too old."""
+        """The session of a cookie; ``None`` when this service did not sign it, or it is too old."""
         try:
-            said = self._sessions.loads(cookie, max_age=self._lifetime)
+            content = self._sessions.loads(cookie, max_age=self._lifetime)
         except BadData:
             return None
-        token_id, nonce = said
+        token_id, nonce = content
         return Session(token_id=token_id, nonce=nonce)
 
     def csrf_token(self, session: Session) -> str:
-        """What a page of ours sends with every change: other sites cannot know it."""
-        told = f"{session.token_id} {session.nonce}"
-        return hmac.new(self._csrf_key, told.encode(), hashlib.sha256).hexdigest()
+        """The CSRF token of a session, which pages of other sites cannot know."""
+        message = f"{session.token_id} {session.nonce}"
+        return hmac.new(self._csrf_key, message.encode(), hashlib.sha256).hexdigest()
 
-    def is_csrf_token(self, given: str, *, session: Session) -> bool:
-        """Whether what came with a change is what only a page of ours can know."""
-        return hmac.compare_digest(given.encode(), self.csrf_token(session).encode())
+    def is_csrf_token(self, candidate: str, *, session: Session) -> bool:
+        """Whether a text is the CSRF token of a session."""
+        return hmac.compare_digest(candidate.encode(), self.csrf_token(session).encode())
 
     def new_form(self) -> tuple[str, str]:
-        """What ties a login form to the browser that asks for it, so that no site logs anybody in as somebody else.
+        """Tie a login form to a browser, so that another site cannot log the browser in as another user (login CSRF).
 
         Returns:
-            What the browser is to remember, and what the form must bring back.
+            The nonce for the browser's cookie, and the token for the form.
         """
         nonce = secrets.token_urlsafe(16)
         return nonce, self._forms.dumps(nonce)
 
     def remember_form(self, response: Response, *, nonce: str) -> None:
-        """Have the browser remember a form."""
+        """Set the form's cookie on a response."""
         self._set(response, self.form_cookie, nonce, seconds=_FORM_MINUTES * 60)
 
-    def is_own_form(self, given: str, *, cookie: str) -> bool:
-        """Whether a form that came back was made for the browser that has this cookie."""
+    def is_own_form(self, form_token: str, *, cookie: str) -> bool:
+        """Whether a form was created for the browser that has this cookie."""
         try:
-            nonce = self._forms.loads(given, max_age=_FORM_MINUTES * 60)
+            nonce = self._forms.loads(form_token, max_age=_FORM_MINUTES * 60)
         except BadData:
             return False
         return hmac.compare_digest(str(nonce).encode(), cookie.encode())

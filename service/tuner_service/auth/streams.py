@@ -1,4 +1,4 @@
-"""Long answers end when the rights end that they were given under."""
+"""Ends a streamed response when its caller loses the right to read it."""
 
 from __future__ import annotations
 
@@ -7,46 +7,48 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOK_SECONDS = 15.0
-"""How often it is looked whether whoever reads a long answer may still do so."""
+CHECK_SECONDS = 15.0
+"""Interval between two checks of the rights of a stream's caller."""
 
 
-class Watched:
-    """One answer on its way. It is cut, as if its reader had gone, once the reader may not read it any more.
+class AuthorizedResponse:
+    """A response whose caller is authorized again at intervals. Without authorization it ends as if disconnected.
 
     Args:
-        send: Where the answer goes.
-        still: Whether its reader may go on.
-        every: Seconds between looks.
+        send: Sends the response's messages (ASGI).
+        is_authorized: Whether the caller may still read it.
+        every: Seconds between checks.
     """
 
-    def __init__(self, send: Send, *, still: Callable[[], Awaitable[bool]], every: float = LOOK_SECONDS) -> None:
-        self._send_on = send
-        self._still = still
+    def __init__(
+        self, send: Send, *, is_authorized: Callable[[], Awaitable[bool]], every: float = CHECK_SECONDS
+    ) -> None:
+        self._forward = send
+        self._is_authorized = is_authorized
         self._every = every
-        self._looked_at = time.monotonic()
-        self._cut = False
+        self._checked_at = time.monotonic()
+        self._ended = False
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive) -> None:
-        """Have an application answer a request (ASGI)."""
+        """Have an application respond to a request (ASGI)."""
         try:
             await app(scope, receive, self._send)
         except Exception:
-            # Ours, however the framework has wrapped it: an event stream's comes in a group of a group.
-            if not self._cut:
+            # The error that `_check` raised, which the framework may have wrapped in exception groups.
+            if not self._ended:
                 raise
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.body" and message.get("more_body"):
-            await self._look()
-        await self._send_on(message)
+            await self._check()
+        await self._forward(message)
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         now = time.monotonic()
-        if now - self._looked_at < self._every:
+        if now - self._checked_at < self._every:
             return
-        self._looked_at = now
-        if not await self._still():
-            self._cut = True
-            await self._send_on({"type": "http.response.body", "body": b"", "more_body": False})
-            raise OSError("the reader may not read this any more")
+        self._checked_at = now
+        if not await self._is_authorized():
+            self._ended = True
+            await self._forward({"type": "http.response.body", "body": b"", "more_body": False})
+            raise OSError("the caller may not read this any more")

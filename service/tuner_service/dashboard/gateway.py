@@ -1,7 +1,7 @@
-"""The gate before optuna-dashboard: who may see which study, and nobody may change one.
+"""Access control for optuna-dashboard: it limits each caller to visible studies, and forbids changes.
 
-The dashboard has neither users nor rights, and its page asks for absolute paths. So it is served at exactly those
-paths, each of them named here; what is not named is not there.
+The dashboard has neither users nor rights, and its page requests absolute paths. So it is served at exactly these
+paths, all of which are listed here; any other path leads to 404.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ if TYPE_CHECKING:
     from tuner.store.optuna.study_view import StudyView
 
 PATHS = ("/dashboard{rest:path}", "/static/{file:path}", "/favicon.ico", "/api/{rest:path}", "/csv/{study:int}")
-"""Where the dashboard's page looks for itself and its data."""
+"""The paths of the dashboard's page and its data."""
 MAX_LISTED = 1_000
-"""Studies on the dashboard's first page, the newest; every other one is reached from its job."""
+"""Maximum number of studies on the dashboard's first page, the newest; the others are linked from their jobs."""
 
 _READS = frozenset({"GET", "HEAD"})
 _OPEN = re.compile(r"/dashboard(/.*)?|/static/.+|/favicon\.ico|/api/meta")
 _LIST = re.compile(r"/api/studies/?")
 # Contour plots take a minute and 200 MB for a thousand trials.
 _ONE = re.compile(r"/(?:api/studies|csv)/(\d+)(?:/param_importances|/plot/(?!contour)[a-z_]+)?/?")
-_TOLD_SECONDS = 3.0
+_CACHE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Told:
-    look: StudyScope
+class _Cached:
+    scope: StudyScope
     at: float
 
 
 class Gateway:
-    """The dashboard as an ASGI application that asks who is looking."""
+    """The dashboard as an ASGI application with access control."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._dashboard: ASGIApp | None = None
-        self._told: dict[str, _Told] = {}
+        self._cache: dict[str, _Cached] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI)."""
@@ -72,27 +72,28 @@ class Gateway:
             )
             await refusal(scope, receive, send)
             return
-        path, seen = request.url.path, _asking(request).visibility
-        look = await run_in_threadpool(self._look, resources.store, path=path, visibility=seen)
+        study_scope = await run_in_threadpool(
+            self._study_scope, resources.store, path=request.url.path, visibility=_principal(request).visibility
+        )
         dashboard = await run_in_threadpool(self._ready, resources.store)
-        with use_scope(look):
+        with use_scope(study_scope):
             await dashboard(scope, receive, send)
 
     def _ready(self, store: Store) -> ASGIApp:
-        """The dashboard itself, made at the first request: it takes a second to import."""
+        """The dashboard itself, created at the first request: its import takes a second."""
         with self._lock:
             if self._dashboard is None:
                 from optuna_dashboard import wsgi
 
-                adapted = cast(ASGIApp, WSGIMiddleware(wsgi(store.study_view())))  # its types spell out every message
+                adapted = cast(ASGIApp, WSGIMiddleware(wsgi(store.study_view())))  # its types name each ASGI message
                 self._dashboard = GZipMiddleware(adapted)
             return self._dashboard
 
-    def _look(self, store: Store, *, path: str, visibility: Visibility) -> StudyScope:
-        """What this request may see.
+    def _study_scope(self, store: Store, *, path: str, visibility: Visibility) -> StudyScope:
+        """The studies that a request may read.
 
         Raises:
-            NotFound: The path is none of the dashboard's, or of a study that may not be seen.
+            NotFound: The path is not one of the dashboard's, or names a study that the caller may not see.
         """
         if _OPEN.fullmatch(path):
             return StudyScope(titles={})
@@ -105,25 +106,25 @@ class Gateway:
         name = view.name_of(int(one[1])) if len(one[1]) < 10 else None
         try:
             job = None if name is None else store.jobs.get(name)
-        except NotFound:  # a study that somebody else keeps in the same database
+        except NotFound:  # a study of another program in the same database
             job = None
         if job is None or not visibility.covers(job):
-            raise NotFound("study", key=one[1], hint="The dashboard's first page lists those that there are")
-        return self._of_study(store, view=view, job_id=job.id)
+            raise NotFound("study", key=one[1], hint="The dashboard's first page lists the studies")
+        return self._one_study(store, view=view, job_id=job.id)
 
-    def _of_study(self, store: Store, *, view: StudyView, job_id: str) -> StudyScope:
+    def _one_study(self, store: Store, *, view: StudyView, job_id: str) -> StudyScope:
         now = time.monotonic()
-        told = self._told.get(job_id)
-        if told is None or now - told.at > _TOLD_SECONDS:
-            told = _Told(look=_story(store, view=view, job_id=job_id), at=now)
-            self._told = {key: one for key, one in self._told.items() if now - one.at <= _TOLD_SECONDS}
-            self._told[job_id] = told
-        return told.look
+        cached = self._cache.get(job_id)
+        if cached is None or now - cached.at > _CACHE_SECONDS:
+            cached = _Cached(scope=_annotated_study(store, view=view, job_id=job_id), at=now)
+            self._cache = {key: entry for key, entry in self._cache.items() if now - entry.at <= _CACHE_SECONDS}
+            self._cache[job_id] = cached
+        return cached.scope
 
 
-def _asking(request: Request) -> Principal:
-    found: Principal = request.state.principal
-    return found
+def _principal(request: Request) -> Principal:
+    caller: Principal = request.state.principal
+    return caller
 
 
 def _titles(store: Store, *, visibility: Visibility) -> dict[str, str]:
@@ -138,7 +139,8 @@ def _titles(store: Store, *, visibility: Visibility) -> dict[str, str]:
     return titles
 
 
-def _story(store: Store, *, view: StudyView, job_id: str) -> StudyScope:
+def _annotated_study(store: Store, *, view: StudyView, job_id: str) -> StudyScope:
+    """One study with the notes and the figure of its job."""
     record = store.planning.load(job_id)
     stored = store.jobs.report(job_id)
     study_id = view.id_of(job_id)

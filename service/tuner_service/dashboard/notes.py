@@ -1,4 +1,4 @@
-"""What the dashboard tells of a study beside Optuna's numbers: notes in Markdown, and the curves. Pure."""
+"""Notes in Markdown and a figure of the learning rates, which the dashboard shows with a study. Pure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tuner.report.wording import gain_text, interval_text, loss_text
 from tuner_service.dashboard.pictures import schedules_figure
 
 MAX_NOTES = 300
-"""Trials that have a note: those that came furthest. The page asks for all of them again every few seconds."""
+"""Number of trials with a note, those of the highest rung first. The page requests all notes every few seconds."""
 _CURVES = 10
 _KINDS = {RunKind.CONFIRM: "confirmation", RunKind.AUDIT: "audit"}
 
-# How optuna-dashboard keeps notes and figures in a study's system attributes; a test reads them back with its own API.
+# System attributes in which optuna-dashboard stores notes and figures; a test reads them back with its API.
 _NOTE, _NOTE_VERSION = "dashboard:note_str:0", "dashboard:note_ver"
 _FIGURE = "dashboard:plot_data:learning_rates:0"
 
 
 def title(job: JobRecord) -> str:
-    """What people call a job's study."""
+    """The title of a job's study."""
     name = job.spec.name or job.spec.workload
     return f"{name} ({job.id[:8]})"
 
@@ -33,26 +33,26 @@ def attributes(record: StudyRecord, *, report: Report | None, trial_ids: Mapping
     """The system attributes that carry a study's notes and its figure.
 
     Args:
-        record: The study, as our tables know it.
-        report: The job's answer, if there is one.
+        record: The study in the service's tables.
+        report: The job's report, if there is one.
         trial_ids: Optuna's ids of the trials by Optuna's number.
     """
     runs = _runs_by_trial(record.runs)
     ranked = sorted(record.trials, key=lambda trial: _rank(runs[trial.number]))
-    made: dict[str, Any] = {_NOTE_VERSION: 1, _NOTE: study_note(record, report=report)}
+    values: dict[str, Any] = {_NOTE_VERSION: 1, _NOTE: study_note(record, report=report)}
     for trial in ranked[:MAX_NOTES]:
         trial_id = None if trial.optuna_number is None else trial_ids.get(trial.optuna_number)
         if trial_id is not None:
-            made[f"dashboard:{trial_id}:note_ver"] = 1
-            made[f"dashboard:{trial_id}:note_str:0"] = trial_note(record.job, trial, runs=runs[trial.number])
+            values[f"dashboard:{trial_id}:note_ver"] = 1
+            values[f"dashboard:{trial_id}:note_str:0"] = trial_note(record.job, trial, runs=runs[trial.number])
     if ranked:
         best = [(f"{trial.number}: {trial.configuration.label}", trial.schedule) for trial in ranked[:_CURVES]]
-        made[_FIGURE] = schedules_figure(best, total_steps=record.job.spec.search.total_steps)
-    return made
+        values[_FIGURE] = schedules_figure(best, total_steps=record.job.spec.search.total_steps)
+    return values
 
 
 def study_note(record: StudyRecord, *, report: Report | None) -> str:
-    """What a job asks, and what it has found."""
+    """The note of a study: the job and its results."""
     job, spec = record.job, record.job.spec
     lines = [
         f"## {plain(title(job))}",
@@ -72,10 +72,10 @@ def study_note(record: StudyRecord, *, report: Report | None) -> str:
 
 
 def trial_note(job: JobRecord, trial: TrialRecord, *, runs: Sequence[RunRecord]) -> str:
-    """A trial's schedule, its picture, what became of its runs, and why."""
+    """The note of a trial: its schedule with a plot, its runs, and the reasons."""
     kind = f" ({trial.control} control)" if trial.control else ""
     rows = [
-        f"| {_what(run)} | {run.total_steps:,} | {run.seed} | {_result(run)} |"
+        f"| {_purpose(run)} | {run.total_steps:,} | {run.seed} | {_result(run)} |"
         for run in sorted(runs, key=lambda run: (run.kind is not RunKind.RUNG, run.kind.value, run.rung, run.seed))
     ]
     return "\n".join(
@@ -94,7 +94,7 @@ def trial_note(job: JobRecord, trial: TrialRecord, *, runs: Sequence[RunRecord])
 
 
 def plain(text: str) -> str:
-    """Text of any origin as Markdown that shows it, and does nothing else."""
+    """Escapes text for Markdown."""
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~&])", r"\\\1", text)
 
 
@@ -105,8 +105,8 @@ def _report_lines(report: Report) -> list[str]:
         f"Recommended: **{plain(recommended.label)}** (trial {recommended.trial}), validation loss "
         f"{loss_text(recommended.median if recommended.losses else recommended.search_loss)}.",
     ]
-    rivals = [("best constant rate", report.best_constant), ("the default", report.default)]
-    rows = [_rival_row(name, comparison) for name, comparison in rivals if comparison is not None]
+    comparisons = [("best constant rate", report.best_constant), ("the default", report.default)]
+    rows = [_comparison_row(name, comparison) for name, comparison in comparisons if comparison is not None]
     if rows:
         lines.append("\n".join(["| against | schedule | gain, 95 % interval | verdict |", "|---|---|---|---|", *rows]))
     cost = report.cost
@@ -117,13 +117,13 @@ def _report_lines(report: Report) -> list[str]:
     return lines
 
 
-def _rival_row(name: str, comparison: Comparison) -> str:
+def _comparison_row(name: str, comparison: Comparison) -> str:
     gain = comparison.gain
-    told = "" if gain is None else f"{gain_text(gain)}, {interval_text(gain)}"
-    return f"| {name} | {plain(comparison.label)} | {told} | {comparison.verdict.value} |"
+    interval = "" if gain is None else f"{gain_text(gain)}, {interval_text(gain)}"
+    return f"| {name} | {plain(comparison.label)} | {interval} | {comparison.verdict.value} |"
 
 
-def _what(run: RunRecord) -> str:
+def _purpose(run: RunRecord) -> str:
     return f"rung {run.rung}" if run.kind is RunKind.RUNG else _KINDS[run.kind]
 
 
@@ -132,7 +132,7 @@ def _result(run: RunRecord) -> str:
 
 
 def _rank(runs: Sequence[RunRecord]) -> tuple[int, float]:
-    """The furthest first, and of those the best."""
+    """Sort key: the highest rung first, then the lowest loss."""
     results = [(-run.rung, run.loss) for run in runs if run.kind is RunKind.RUNG and run.loss is not None]
     return min(results, default=(1, 0.0))
 

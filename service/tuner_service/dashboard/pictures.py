@@ -1,4 +1,4 @@
-"""Learning rates as pictures: one schedule as SVG, several as a figure that the dashboard draws."""
+"""Plots of learning rates: one schedule as SVG, several as a Plotly figure for the dashboard."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def schedule_svg(schedule: Schedule, *, total_steps: int) -> str:
     """Draw the learning rate of a run.
 
     Args:
-        schedule: What to draw.
+        schedule: The schedule to draw.
         total_steps: Updates of the run.
 
     Returns:
-        An SVG document without scripts, styles from elsewhere or links.
+        An SVG document without scripts, external styles or links.
     """
     updates, lrs = _sampled(schedule, total_steps=total_steps, points=_SVG_POINTS)
     top = max(lrs) or 1.0
@@ -51,10 +51,10 @@ def schedule_svg(schedule: Schedule, *, total_steps: int) -> str:
 
 
 def schedules_figure(schedules: Sequence[tuple[str, Schedule]], *, total_steps: int) -> str:
-    """Lay several schedules over one another.
+    """Plot several schedules in one figure.
 
     Args:
-        schedules: What to call each, and the schedule.
+        schedules: The name of each, and the schedule.
         total_steps: Updates of the run.
 
     Returns:

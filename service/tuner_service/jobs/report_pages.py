@@ -1,4 +1,4 @@
-"""A report as a page to read."""
+"""A report as a page for people."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ from fastapi import Response
 from tuner.report.pages.content_security import CONTENT_SECURITY_POLICY
 from tuner.report.pages.formats import ReportFormat, rendered
 from tuner.report.report import Report
-from tuner_service.jobs.example_report import REPORT
 
 _MEDIA_TYPES: Final = {ReportFormat.MARKDOWN: "text/markdown", ReportFormat.HTML: "text/html"}
-PAGES: Final[dict[str, Any]] = {
-    "text/markdown": {"schema": {"type": "string"}, "example": f"# Schedule report: {REPORT.job_name}\n"},
-    "text/html": {"schema": {"type": "string"}, "example": '<!doctype html>\n<html lang="en">...'},
+PAGE_CONTENT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {media_type: {"schema": {"type": "string"}} for media_type in _MEDIA_TYPES.values()}}
 }
-"""What an operation that answers with `page` may give, by media type."""
+"""The ``responses=`` of an operation that may return a `report_page`."""
 
 
-def page(report: Report, *, format: Literal[ReportFormat.MARKDOWN, ReportFormat.HTML]) -> Response:
-    """The answer that carries a report as a page.
+def report_page(report: Report, *, format: Literal[ReportFormat.MARKDOWN, ReportFormat.HTML]) -> Response:
+    """The response that carries a report as a page.
 
     Args:
         report: The report.
-        format: How it is written.
+        format: Format of the page.
     """
     headers = {
         "Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; frame-ancestors 'none'",

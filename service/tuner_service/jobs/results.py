@@ -1,4 +1,4 @@
-"""``/v1/jobs/{job_id}/report`` and ``/export``: what a job has found."""
+"""``/v1/jobs/{job_id}/report`` and ``/export``: the results of a job."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from tuner.api.schedules import FORMATS, MAX_STEPS
 from tuner.exports import ExportFormat
 from tuner.jobs.export_context import export_context
 from tuner.jobs.records import JobRecord
@@ -15,43 +16,38 @@ from tuner.report.report import Report
 from tuner.store import Store
 from tuner_service.access import VisibleJob
 from tuner_service.errors import ReportNotReady
-from tuner_service.examples import answer
-from tuner_service.jobs.example_report import REPORT
-from tuner_service.jobs.report_pages import PAGES, page
+from tuner_service.jobs.report_pages import PAGE_CONTENT, report_page
 from tuner_service.problems import catalog
-from tuner_service.problems.rendering import declared
+from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep
-from tuner_service.schedules.export_stream import WRITTEN, written
-from tuner_service.schedules.schemas import FORMATS, MAX_STEPS
+from tuner_service.schedules.exporting import EXPORT_CONTENT, export_response
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
-_PROBLEMS = declared(catalog.NOT_FOUND, catalog.REPORT_NOT_READY)
+_PROBLEMS = problem_responses(catalog.NOT_FOUND, catalog.REPORT_NOT_READY)
 
 
-@router.get(
-    "/{job_id}/report",
-    summary="Read a job's answer",
-    response_model=Report,
-    responses=_PROBLEMS | answer(REPORT, also=PAGES),
-)
-def read_report(
+@router.get("/{job_id}/report", summary="Get a job's report", response_model=Report, responses=_PROBLEMS | PAGE_CONTENT)
+def get_report(
     job: VisibleJob,
     store: StoreDep,
     format: Annotated[
         ReportFormat,
-        Query(
-            description="`json`: the values; `markdown`: a page of text; `html`: one page with pictures, for people."
-        ),
+        Query(description="`json`: the values; `markdown`: a text page; `html`: one page with plots, for people."),
     ] = ReportFormat.JSON,
 ) -> Report | Response:
-    """The best schedule, how much it gains, how sure that is, and what finding it took. For completed jobs."""
+    """The best schedule, its gain with a confidence interval, and the cost of the search. For completed jobs."""
     report = _report(job, store=store)
-    return report if format is ReportFormat.JSON else page(report, format=format)
+    return report if format is ReportFormat.JSON else report_page(report, format=format)
 
 
-@router.get("/{job_id}/export", summary="Export a schedule", response_class=Response, responses=_PROBLEMS | WRITTEN)
-def export_schedule(
+@router.get(
+    "/{job_id}/export",
+    summary="Export a job's schedule",
+    response_class=Response,
+    responses=_PROBLEMS | EXPORT_CONTENT,
+)
+def export_job(
     job: VisibleJob,
     store: StoreDep,
     format: Annotated[
@@ -64,10 +60,10 @@ def export_schedule(
     ] = None,
     total_steps: Annotated[
         int | None,
-        Query(ge=10, le=MAX_STEPS, description="Scale it to a run of so many updates; the job's horizon when absent."),
+        Query(ge=10, le=MAX_STEPS, description="Scale it to a run of this many updates; the job's horizon if absent."),
     ] = None,
 ) -> Response:
-    """A schedule to train with: the one that the report recommends, or any trial's, scaled to any length of run."""
+    """A schedule to train with: the recommended one or any trial's, scaled to any length of run."""
     if trial is None:
         recommended = _report(job, store=store).recommended
         schedule, options = recommended.schedule, recommended.options
@@ -77,20 +73,20 @@ def export_schedule(
     run = export_context(job.spec, options=options, total_steps=total_steps)
     if run.fitted_from is not None:
         schedule = schedule.compressed(run.total_steps, from_steps=run.fitted_from)
-    return written(schedule, run=run, format=format, name=f"schedule-{job.id[:8]}-{run.total_steps}")
+    return export_response(schedule, run=run, format=format, name=f"schedule-{job.id[:8]}-{run.total_steps}")
 
 
 def _report(job: JobRecord, *, store: Store) -> Report:
     stored = store.jobs.report(job.id)
     if stored is None:
-        raise ReportNotReady(job.id, state=job.state.value, hint=_instead(job, store=store))
+        raise ReportNotReady(job.id, state=job.state.value, hint=_alternative(job, store=store))
     return Report.model_validate(stored)
 
 
-def _instead(job: JobRecord, *, store: Store) -> str:
-    """What to do while there is no report, or because there never will be."""
-    best = store.jobs.detail(job.id).progress.best
-    wait = "" if is_terminal(job.state) else f"GET /v1/jobs/{job.id}/events tells when it completes. "
+def _alternative(job: JobRecord, *, store: Store) -> str:
+    """What to do while there is no report, or when there will be none."""
+    best = store.jobs.status(job.id).progress.best
+    wait = "" if is_terminal(job.state) else f"GET /v1/jobs/{job.id}/events reports when it completes. "
     if best is None:
-        return wait or f"No run of it has succeeded; GET /v1/jobs/{job.id}/runs tells why."
+        return wait or f"None of its runs has succeeded; GET /v1/jobs/{job.id}/runs lists the reasons."
     return f"{wait}The best so far is trial {best.trial}: GET /v1/jobs/{job.id}/export?trial={best.trial} exports it."

@@ -1,4 +1,4 @@
-"""``/v1/jobs``: look at jobs, their trials and their runs."""
+"""``/v1/jobs``: read jobs, their trials and their runs."""
 
 from __future__ import annotations
 
@@ -6,41 +6,43 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from tuner.api.jobs import JobDetail, JobPage, JobView, TrialPage, TrialView
+from tuner.api.runs import RunPage, RunView
 from tuner.errors import NotFound
-from tuner.jobs.progress import JobDetail
 from tuner.jobs.states import JobState, RunState
 from tuner_service.access import PrincipalDep, VisibleJob
-from tuner_service.examples import DETAIL, JOB, RUN, TRIAL, answer
-from tuner_service.jobs.schemas import Cursor, JobPage, RunPage, TrialPage
+from tuner_service.jobs.parameters import Cursor
 from tuner_service.problems import catalog
-from tuner_service.problems.rendering import declared
+from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import Id, StoreDep
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
-_MISSING = declared(catalog.NOT_FOUND)
+_MISSING = problem_responses(catalog.NOT_FOUND)
 
 Name = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 
 
-@router.get("", summary="List jobs", responses=answer(JobPage(items=(JOB,), next_cursor="17")))
+@router.get("", summary="List jobs")
 def list_jobs(
     store: StoreDep,
-    asking: PrincipalDep,
-    state: Annotated[list[JobState] | None, Query(description="Only jobs in these states. Repeatable.")] = None,
-    team: Annotated[Name, Query(description="Only this team's.")] = None,
-    workload: Annotated[Name, Query(description="Only those on this workload.")] = None,
-    owner: Annotated[Name, Query(description="Only those that this user submitted.")] = None,
+    principal: PrincipalDep,
+    state: Annotated[
+        list[JobState] | None, Query(max_length=100, description="Only jobs in these states. Repeatable.")
+    ] = None,
+    team: Annotated[Name, Query(description="Only jobs of this team.")] = None,
+    workload: Annotated[Name, Query(description="Only jobs of this workload.")] = None,
+    owner: Annotated[Name, Query(description="Only jobs that this user submitted.")] = None,
     text: Annotated[
         Name,
-        Query(description="Only those with this in their name, notes or workload, or at the start of their id."),
+        Query(description="Only jobs with this text in their name, notes or workload, or at the start of their id."),
     ] = None,
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="At most so many.")] = 50,
+    limit: Annotated[int, Query(ge=1, le=200, description="Jobs per page.")] = 50,
 ) -> JobPage:
-    """The jobs that you may see, your team's and the shared ones: the newest first, a page at a time."""
+    """The jobs that you may see, which are those of your team and the shared ones. The newest come first."""
     page = store.jobs.list(
-        visibility=asking.visibility,
+        visibility=principal.visibility,
         states=state,
         team=team,
         workload=workload,
@@ -49,47 +51,39 @@ def list_jobs(
         cursor=cursor,
         limit=limit,
     )
-    return JobPage(items=page.items, next_cursor=page.next_cursor)
+    return JobPage(items=tuple(map(JobView.of, page.items)), next_cursor=page.next_cursor)
 
 
-@router.get("/{job_id}", summary="Show a job", responses=_MISSING | answer(DETAIL))
-def show_job(job_id: Id, store: StoreDep, asking: PrincipalDep) -> JobDetail:
-    """The job as stored, how far it is, and what it costs at most."""
-    detail = store.jobs.detail(job_id)  # the one look at the database: this is what everybody polls
-    if not asking.visibility.covers(detail):
+@router.get("/{job_id}", summary="Get a job", responses=_MISSING)
+def get_job(job_id: Id, store: StoreDep, principal: PrincipalDep) -> JobDetail:
+    """The job as stored, its progress, and the upper bound of its cost."""
+    status = store.jobs.status(job_id)  # a single read: clients poll this operation
+    if not principal.visibility.covers(status.job):
         raise NotFound("job", key=job_id)
-    return detail
+    return JobDetail.of_status(status)
 
 
-@router.get(
-    "/{job_id}/trials",
-    summary="List a job's trials",
-    responses=_MISSING | answer(TrialPage(items=(TRIAL,), next_cursor=None)),
-)
+@router.get("/{job_id}/trials", summary="List a job's trials", responses=_MISSING)
 def list_trials(
     job: VisibleJob,
     store: StoreDep,
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 200,
+    limit: Annotated[int, Query(ge=1, le=500, description="Trials per page.")] = 200,
 ) -> TrialPage:
-    """Every schedule that the job has tried, by number: what it is, why it was born, and what became of it."""
+    """Every configuration that the job has tried, by number: its schedule, why it was created, and its state."""
     page = store.trials.list(job.id, cursor=cursor, limit=limit)
-    return TrialPage(items=page.items, next_cursor=page.next_cursor)
+    return TrialPage(items=tuple(map(TrialView.of, page.items)), next_cursor=page.next_cursor)
 
 
-@router.get(
-    "/{job_id}/runs",
-    summary="List a job's runs",
-    responses=_MISSING | answer(RunPage(items=(RUN,), next_cursor=None)),
-)
+@router.get("/{job_id}/runs", summary="List a job's runs", responses=_MISSING)
 def list_runs(
     job: VisibleJob,
     store: StoreDep,
-    trial: Annotated[int | None, Query(ge=0, lt=2**31, description="Only those of the trial with this number.")] = None,
-    state: Annotated[RunState | None, Query(description="Only those in this state.")] = None,
+    trial: Annotated[int | None, Query(ge=0, lt=2**31, description="Only runs of the trial with this number.")] = None,
+    state: Annotated[RunState | None, Query(description="Only runs in this state.")] = None,
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=500, description="At most so many.")] = 200,
+    limit: Annotated[int, Query(ge=1, le=500, description="Runs per page.")] = 200,
 ) -> RunPage:
-    """Every training of a schedule, in the order in which they were planned."""
+    """Every run of the job, in the order in which they were planned."""
     page = store.runs.list(job.id, trial=trial, state=state, cursor=cursor, limit=limit)
-    return RunPage(items=page.items, next_cursor=page.next_cursor)
+    return RunPage(items=tuple(map(RunView.of, page.items)), next_cursor=page.next_cursor)

@@ -1,4 +1,4 @@
-"""``/metrics``: figures for Prometheus."""
+"""``/metrics``: metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -10,31 +10,23 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from tuner_service.access import PrincipalDep
 from tuner_service.errors import Forbidden
 from tuner_service.problems import catalog
-from tuner_service.problems.rendering import declared
+from tuner_service.problems.rendering import problem_responses
 
 router = APIRouter(tags=["metrics"])
-
-_EXAMPLE = """# HELP tuner_jobs Jobs.
-# TYPE tuner_jobs gauge
-tuner_jobs{state="running",team="vision"} 3.0
-"""
 
 
 @router.get(
     "/metrics",
-    summary="Figures for Prometheus",
+    summary="Scrape metrics",
     response_class=PlainTextResponse,
-    responses={
-        **declared(catalog.FORBIDDEN),
-        200: {"content": {"text/plain": {"example": _EXAMPLE}}},
-    },
+    responses=problem_responses(catalog.FORBIDDEN),
 )
-def read_metrics(request: Request, asking: PrincipalDep) -> Response:
+def get_metrics(request: Request, principal: PrincipalDep) -> Response:
     """The state of the whole queue in Prometheus' text format, for tokens that are not bound to a team.
 
-    docs/metrics.md tells what each metric means. The figures are at most five seconds old.
+    docs/metrics.md describes each metric. The values are at most five seconds old.
     """
-    if asking.team is not None:
+    if principal.team is not None:
         raise Forbidden(needed="a token that is not bound to a team")
     registry: CollectorRegistry = request.app.state.metrics
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)

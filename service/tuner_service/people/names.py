@@ -1,4 +1,4 @@
-"""Teams and users as paths name them, and who may see and manage a team."""
+"""Path parameters that name teams and users, and the check of who may read or manage a team."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ UserName = Annotated[str, Path(pattern=USER_NAME, max_length=100, description="N
 TeamName = Annotated[str, Path(pattern=TEAM_NAME, max_length=100, description="Name of the team.")]
 
 
-def readable_team(team: TeamName, asking: PrincipalDep) -> str:
-    """The name of a team, for those who may see it.
+def readable_team(team: TeamName, principal: PrincipalDep) -> str:
+    """The name of a team that the caller may read.
 
     Raises:
-        NotFound: It is another team's than that of whoever asks, whether there is one or not.
+        NotFound: It is not the caller's team, whether it exists or not.
     """
-    if asking.team not in (None, team):
+    if principal.team not in (None, team):
         raise NotFound("team", key=team)
     return team
 
@@ -29,14 +29,14 @@ def readable_team(team: TeamName, asking: PrincipalDep) -> str:
 ReadableTeam = Annotated[str, Depends(readable_team)]
 
 
-def managed_team(team: ReadableTeam, asking: PrincipalDep) -> str:
-    """The name of a team, for those who manage its members.
+def managed_team(team: ReadableTeam, principal: PrincipalDep) -> str:
+    """The name of a team whose members the caller may manage.
 
     Raises:
-        NotFound: It is another team's than that of whoever asks, whether there is one or not.
-        Forbidden: They may see it, and no more.
+        NotFound: It is not the caller's team, whether it exists or not.
+        Forbidden: The caller may only read it.
     """
-    if not asking.may_manage(team):
+    if not principal.may_manage(team):
         raise Forbidden(needed=f"to be an admin of team {team}")
     return team
 

@@ -1,4 +1,4 @@
-"""The routes of people, together."""
+"""All routes about people."""
 
 from __future__ import annotations
 

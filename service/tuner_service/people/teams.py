@@ -1,58 +1,54 @@
-"""``/v1/teams``: who shares the devices, how much of them, and who belongs to whom."""
+"""``/v1/teams``: teams, their shares of the devices, their limits and their members."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends
+from fastapi import APIRouter, Depends
 
+from tuner.api.people import MemberRole
 from tuner.people.records import Member, TeamRecord, TeamSettings
 from tuner_service.access import ActorDep, PrincipalDep, running_the_service
-from tuner_service.examples import answer
-from tuner_service.json_body import strictly
-from tuner_service.people import schemas
+from tuner_service.json_body import strict_body
 from tuner_service.people.names import ManagedTeam, ReadableTeam, TeamName, UserName
-from tuner_service.people.schemas import MEMBER, TEAM, MemberRole
 from tuner_service.problems import catalog
-from tuner_service.problems.rendering import declared
+from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import ResourcesDep, StoreDep
 
 router = APIRouter(prefix="/teams", tags=["people"])
 
-_MISSING = declared(catalog.NOT_FOUND, catalog.INVALID_REQUEST)
-_FORBIDDEN = declared(catalog.FORBIDDEN)
-_BODY = declared(catalog.INVALID_REQUEST, catalog.BODY_TOO_LARGE, catalog.NOT_JSON)
-_SETTINGS = schemas.asked({"weight": 2.0, "highest_priority": "high", "max_running_runs": 8})
-_ROLE = schemas.asked({"role": "submitter"})
+_MISSING = problem_responses(catalog.NOT_FOUND, catalog.INVALID_REQUEST)
+_FORBIDDEN = problem_responses(catalog.FORBIDDEN)
+_BODY = problem_responses(catalog.INVALID_REQUEST, catalog.BODY_TOO_LARGE, catalog.NOT_JSON)
 
 
-@router.get("", summary="List teams", responses=answer([TEAM]))
-def list_teams(asking: PrincipalDep, store: StoreDep) -> tuple[TeamRecord, ...]:
-    """All teams for those whose token is for every team; else your own."""
-    return tuple(team for team in store.people.teams() if asking.team in (None, team.name))
+@router.get("", summary="List teams")
+def list_teams(principal: PrincipalDep, store: StoreDep) -> tuple[TeamRecord, ...]:
+    """All teams for a token that is for every team; otherwise your own."""
+    return tuple(team for team in store.people.teams() if principal.team in (None, team.name))
 
 
-@router.get("/{team}", summary="Show a team", responses={**answer(TEAM), **_MISSING})
-def show_team(team: ReadableTeam, store: StoreDep) -> TeamRecord:
-    """Its share of the devices, and its limits."""
+@router.get("/{team}", summary="Get a team", responses=_MISSING)
+def get_team(team: ReadableTeam, store: StoreDep) -> TeamRecord:
+    """A team's share of the devices, and its limits."""
     return store.people.team(team)
 
 
 @router.put(
     "/{team}",
-    summary="Make or change a team",
+    summary="Create or update a team",
     dependencies=[Depends(running_the_service)],
-    responses={**answer(TEAM), **_FORBIDDEN, **_BODY},
+    responses=_FORBIDDEN | _BODY,
 )
 def put_team(
     team: TeamName,
-    settings: Annotated[TeamSettings, strictly(TeamSettings), Body(openapi_examples=_SETTINGS)],
-    by: ActorDep,
+    settings: Annotated[TeamSettings, strict_body(TeamSettings)],
+    actor: ActorDep,
     store: StoreDep,
 ) -> TeamRecord:
-    """Give a team its share and limits, all of them: what is left out gets its default. For the service's admins."""
-    return store.people.put_team(team, settings, by=by)
+    """Set the share and all limits of a team: absent fields take their defaults. For the service's admins."""
+    return store.people.put_team(team, settings, by=actor)
 
 
 @router.delete(
@@ -60,45 +56,45 @@ def put_team(
     summary="Delete a team",
     status_code=HTTPStatus.NO_CONTENT,
     dependencies=[Depends(running_the_service)],
-    responses={**_MISSING, **_FORBIDDEN, **declared(catalog.STATE_CONFLICT)},
+    responses=_MISSING | _FORBIDDEN | problem_responses(catalog.STATE_CONFLICT),
 )
-def delete_team(team: TeamName, by: ActorDep, resources: ResourcesDep) -> None:
-    """Refused while it has jobs, members, tokens that are good, or webhooks. For the service's admins."""
-    resources.store.people.delete_team(team, by=by)
-    resources.guard.forget()
+def delete_team(team: TeamName, actor: ActorDep, resources: ResourcesDep) -> None:
+    """Refused while the team has jobs, members, valid tokens or webhooks. For the service's admins."""
+    resources.store.people.delete_team(team, by=actor)
+    resources.authenticator.forget()
 
 
-@router.get("/{team}/members", summary="List a team's members", responses={**answer([MEMBER]), **_MISSING})
+@router.get("/{team}/members", summary="List a team's members", responses=_MISSING)
 def list_members(team: ReadableTeam, store: StoreDep) -> tuple[Member, ...]:
-    """Who belongs to the team, and in which role."""
+    """The members of the team and their roles."""
     return store.people.members(team)
 
 
 @router.put(
     "/{team}/members/{user}",
-    summary="Take a user into a team",
-    responses={**answer(MEMBER), **declared(catalog.NOT_FOUND), **_FORBIDDEN, **_BODY},
+    summary="Add a member to a team, or change the role",
+    responses=problem_responses(catalog.NOT_FOUND) | _FORBIDDEN | _BODY,
 )
 def put_member(
     team: ManagedTeam,
     user: UserName,
-    request: Annotated[MemberRole, strictly(MemberRole), Body(openapi_examples=_ROLE)],
-    by: ActorDep,
+    request: Annotated[MemberRole, strict_body(MemberRole)],
+    actor: ActorDep,
     resources: ResourcesDep,
 ) -> Member:
-    """Or give a member another role; the user's tokens allow no more than it from then on. For the team's admins."""
-    member = resources.store.people.put_member(team, user, request.role, by=by)
-    resources.guard.forget()
+    """The user's tokens for the team then grant at most this role. For the team's admins."""
+    member = resources.store.people.put_member(team, user, request.role, by=actor)
+    resources.authenticator.forget()
     return member
 
 
 @router.delete(
     "/{team}/members/{user}",
-    summary="Take a user out of a team",
+    summary="Remove a member from a team",
     status_code=HTTPStatus.NO_CONTENT,
-    responses={**_MISSING, **_FORBIDDEN},
+    responses=_MISSING | _FORBIDDEN,
 )
-def remove_member(team: ManagedTeam, user: UserName, by: ActorDep, resources: ResourcesDep) -> None:
-    """The user's tokens for the team are revoked; the user's jobs stay the team's. For the team's admins."""
-    resources.store.people.remove_member(team, user, by=by)
-    resources.guard.forget()
+def remove_member(team: ManagedTeam, user: UserName, actor: ActorDep, resources: ResourcesDep) -> None:
+    """The user's tokens for the team are revoked; the user's jobs stay with the team. For the team's admins."""
+    resources.store.people.remove_member(team, user, by=actor)
+    resources.authenticator.forget()

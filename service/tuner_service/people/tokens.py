@@ -1,4 +1,4 @@
-"""``/v1/tokens``: what people and programs log in with."""
+"""``/v1/tokens``: the API tokens of people and programs."""
 
 from __future__ import annotations
 
@@ -6,74 +6,71 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Query, Response
 
+from tuner.api.people import DAY_SECONDS, NewToken, TokenRequest
 from tuner.errors import NotFound
 from tuner.people.permissions import Principal, Role
 from tuner.people.records import TEAM_NAME, USER_NAME, Member, TokenRecord
 from tuner_service.access import ActorDep, PrincipalDep
 from tuner_service.errors import Forbidden
-from tuner_service.examples import answer
-from tuner_service.json_body import strictly
-from tuner_service.people import schemas
-from tuner_service.people.schemas import DAY_SECONDS, NEW_TOKEN, TOKEN, NewToken, TokenRequest
+from tuner_service.json_body import strict_body
 from tuner_service.problems import catalog
-from tuner_service.problems.rendering import declared
+from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import Id, ResourcesDep, StoreDep
 
 router = APIRouter(prefix="/tokens", tags=["people"])
 
-_REQUEST = schemas.asked({"role": "submitter", "label": "laptop", "lifetime_days": 30})
 
-
-@router.get("", summary="List tokens", responses={**answer([TOKEN]), **declared(catalog.INVALID_REQUEST)})
+@router.get("", summary="List tokens", responses=problem_responses(catalog.INVALID_REQUEST))
 def list_tokens(
-    asking: PrincipalDep,
+    principal: PrincipalDep,
     store: StoreDep,
     team: Annotated[
-        str | None, Query(pattern=TEAM_NAME, max_length=100, description="Only those for this team.")
+        str | None, Query(pattern=TEAM_NAME, max_length=100, description="Only tokens for this team.")
     ] = None,
-    user: Annotated[str | None, Query(pattern=USER_NAME, max_length=100, description="Only this user's.")] = None,
-    good: Annotated[bool, Query(description="Only those that are neither revoked nor expired.")] = False,
+    user: Annotated[
+        str | None, Query(pattern=USER_NAME, max_length=100, description="Only tokens of this user.")
+    ] = None,
+    good: Annotated[bool, Query(description="Only tokens that are neither revoked nor expired.")] = False,
 ) -> tuple[TokenRecord, ...]:
-    """Your own for the team that you are logged in for; for its admins the team's, and for the service's admins all.
+    """Your own tokens for your team; all of the team for its admins, and all of the service for the service's admins.
 
-    Without their secrets, which nobody has but whom they were shown to; the latest first.
+    The latest come first. Their secrets are not stored and therefore not listed.
     """
-    found = store.people.tokens(team=team, user=user, valid=good)
-    return tuple(token for token in found if _may_see(asking, token))
+    tokens = store.people.tokens(team=team, user=user, valid=good)
+    return tuple(token for token in tokens if _may_see(principal, token))
 
 
 @router.post(
     "",
-    summary="Make a token",
+    summary="Create a token",
     status_code=HTTPStatus.CREATED,
-    responses={
-        **answer(NEW_TOKEN, status=HTTPStatus.CREATED),
-        **declared(
-            catalog.FORBIDDEN, catalog.NOT_FOUND, catalog.INVALID_REQUEST, catalog.BODY_TOO_LARGE, catalog.NOT_JSON
-        ),
-    },
+    responses=problem_responses(
+        catalog.FORBIDDEN, catalog.NOT_FOUND, catalog.INVALID_REQUEST, catalog.BODY_TOO_LARGE, catalog.NOT_JSON
+    ),
 )
 def create_token(
-    request: Annotated[TokenRequest, strictly(TokenRequest), Body(openapi_examples=_REQUEST)],
+    request: Annotated[TokenRequest, strict_body(TokenRequest)],
     response: Response,
-    asking: PrincipalDep,
-    by: ActorDep,
+    principal: PrincipalDep,
+    actor: ActorDep,
     store: StoreDep,
 ) -> NewToken:
-    """For yourself, with no more rights than the token that asks; or, as an admin, for a member of the team.
+    """For yourself, with at most the rights of the calling token; as an admin, for any member of the team.
 
-    The answer tells the secret this once.
+    Only this response contains the secret.
     """
-    user = request.user or asking.user
-    team = asking.team if request.team is None else request.team
-    role = request.role or asking.role
-    _check(asking, user=user, team=team, role=role, for_ever=request.lifetime_days is None)
-    if not asking.runs_the_service and user != asking.user:
+    user = request.user or principal.user
+    team = principal.team if request.team is None else request.team
+    role = request.role or principal.role
+    _check(principal, user=user, team=team, role=role, no_expiry=request.lifetime_days is None)
+    if not principal.runs_the_service and user != principal.user:
         _check_member(store.people.members(team) if team else (), user=user)
     lifetime = None if request.lifetime_days is None else request.lifetime_days * DAY_SECONDS
-    token, secret = store.people.create_token(user, team=team, role=role, label=request.label, lifetime=lifetime, by=by)
+    token, secret = store.people.create_token(
+        user, team=team, role=role, label=request.label, lifetime=lifetime, by=actor
+    )
     response.headers["Cache-Control"] = "no-store"
     return NewToken(token=token, secret=secret)
 
@@ -82,30 +79,31 @@ def create_token(
     "/{token_id}",
     summary="Revoke a token",
     status_code=HTTPStatus.NO_CONTENT,
-    responses=declared(catalog.NOT_FOUND, catalog.INVALID_REQUEST),
+    responses=problem_responses(catalog.NOT_FOUND, catalog.INVALID_REQUEST),
 )
-def revoke_token(token_id: Id, asking: PrincipalDep, by: ActorDep, resources: ResourcesDep) -> None:
-    """It is refused from then on, as are the browsers that logged in with it. Whoever may see a token may revoke it.
+def revoke_token(token_id: Id, principal: PrincipalDep, actor: ActorDep, resources: ResourcesDep) -> None:
+    """The token and the browser sessions that logged in with it are refused from then on.
 
-    Other services over the same database may take it for another five seconds.
+    You may revoke every token that you may see. Other services over the same database may accept it for another five
+    seconds.
     """
-    if not _may_see(asking, resources.store.people.token(token_id)):
+    if not _may_see(principal, resources.store.people.token(token_id)):
         raise NotFound("token", key=token_id)
-    resources.store.people.revoke_token(token_id, by=by)
-    resources.guard.forget()
+    resources.store.people.revoke_token(token_id, by=actor)
+    resources.authenticator.forget()
 
 
-def _manages(asking: Principal, *, team: str | None) -> bool:
-    return asking.runs_the_service or (team is not None and asking.may_manage(team))
+def _manages(principal: Principal, *, team: str | None) -> bool:
+    return principal.runs_the_service or (team is not None and principal.may_manage(team))
 
 
-def _may_see(asking: Principal, token: TokenRecord) -> bool:
-    own = token.user == asking.user and asking.team in (None, token.team)
-    return own or _manages(asking, team=token.team)
+def _may_see(principal: Principal, token: TokenRecord) -> bool:
+    own = token.user == principal.user and principal.team in (None, token.team)
+    return own or _manages(principal, team=token.team)
 
 
 def _check_member(members: Iterable[Member], *, user: str) -> None:
-    """Refuse to tell those who manage a team who else there is.
+    """Check that a user is a member, so that a team's admin cannot find out which other users exist.
 
     Raises:
         NotFound: The user is no member.
@@ -114,19 +112,19 @@ def _check_member(members: Iterable[Member], *, user: str) -> None:
         raise NotFound("member", key=user, hint="GET /v1/teams/{team}/members lists them")
 
 
-def _check(asking: Principal, *, user: str, team: str | None, role: Role, for_ever: bool) -> None:
-    """Refuse a token that whoever asks may not make.
+def _check(principal: Principal, *, user: str, team: str | None, role: Role, no_expiry: bool) -> None:
+    """Check that the caller may create the token.
 
     Raises:
-        Forbidden: It is for somebody else, for another team, for more rights, or for ever.
+        Forbidden: It is for another user, for another team, has more rights, or does not expire.
     """
-    if _manages(asking, team=team):
+    if _manages(principal, team=team):
         return
-    if asking.team not in (None, team):
+    if principal.team not in (None, team):
         raise Forbidden(needed=f"a token for team {team}, or to be an admin of the whole service")
-    if user != asking.user:
+    if user != principal.user:
         raise Forbidden(needed="to be an admin of the team: others make tokens for themselves alone")
-    if not asking.role.includes(role):
+    if not principal.role.includes(role):
         raise Forbidden(needed=f"the role {role.value}")
-    if for_ever:
+    if no_expiry:
         raise Forbidden(needed="to be an admin: the tokens of others expire")

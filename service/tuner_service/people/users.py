@@ -1,89 +1,78 @@
-"""``/v1/me`` and ``/v1/users``: who logs in."""
+"""``/v1/me`` and ``/v1/users``: the caller's identity, and the users."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Request
+from fastapi import APIRouter, Depends, Request
 
+from tuner.api.people import Me, UserChange
 from tuner.people.records import UserRecord
 from tuner_service.access import ActorDep, PrincipalDep, running_the_service
 from tuner_service.auth.sessions import Session
 from tuner_service.errors import Forbidden
-from tuner_service.examples import answer
-from tuner_service.json_body import strictly
-from tuner_service.people import schemas
+from tuner_service.json_body import strict_body
 from tuner_service.people.names import UserName
-from tuner_service.people.schemas import ME, USER, Me, UserChange
 from tuner_service.problems import catalog
-from tuner_service.problems.rendering import declared
+from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import ResourcesDep, StoreDep
 
 router = APIRouter(tags=["people"])
 
-_FORBIDDEN = declared(catalog.FORBIDDEN)
-_CHANGE = schemas.asked({"disabled": True})
+_FORBIDDEN = problem_responses(catalog.FORBIDDEN)
 
 
-@router.get("/me", summary="Who the service takes you for", responses=answer(ME))
-def show_me(request: Request, asking: PrincipalDep, resources: ResourcesDep) -> Me:
-    """Your name, what your token is for, and what it allows. Where nobody logs in, everybody is `local`."""
+@router.get("/me", summary="Get your own identity and rights")
+def get_me(request: Request, principal: PrincipalDep, resources: ResourcesDep) -> Me:
+    """Your name, your team, and the rights of your token. Where no login is required, every caller is `local`."""
     session: Session | None = request.state.session
-    known = asking.token_id is not None
+    authenticated = principal.token_id is not None
     return Me(
-        user=asking.user,
-        team=asking.team,
-        role=asking.role,
-        token_id=asking.token_id,
-        runs_the_service=asking.runs_the_service,
-        memberships=resources.store.people.user(asking.user).memberships if known else (),
-        csrf_token=resources.guard.sessions.csrf_token(session) if session else None,
+        user=principal.user,
+        team=principal.team,
+        role=principal.role,
+        token_id=principal.token_id,
+        runs_the_service=principal.runs_the_service,
+        memberships=resources.store.people.user(principal.user).memberships if authenticated else (),
+        csrf_token=resources.authenticator.sessions.csrf_token(session) if session else None,
     )
 
 
-@router.get(
-    "/users",
-    summary="List users",
-    dependencies=[Depends(running_the_service)],
-    responses={**answer([USER]), **_FORBIDDEN},
-)
+@router.get("/users", summary="List users", dependencies=[Depends(running_the_service)], responses=_FORBIDDEN)
 def list_users(store: StoreDep) -> tuple[UserRecord, ...]:
-    """Everybody who logs in, with the teams they belong to. For the service's admins."""
+    """All users with their teams. For the service's admins."""
     return store.people.users()
 
 
 @router.get(
     "/users/{user}",
-    summary="Show a user",
-    responses={**answer(USER), **_FORBIDDEN, **declared(catalog.NOT_FOUND, catalog.INVALID_REQUEST)},
+    summary="Get a user",
+    responses=_FORBIDDEN | problem_responses(catalog.NOT_FOUND, catalog.INVALID_REQUEST),
 )
-def show_user(user: UserName, asking: PrincipalDep, store: StoreDep) -> UserRecord:
-    """Yourself; for the service's admins, anybody."""
-    if user != asking.user and not asking.runs_the_service:
+def get_user(user: UserName, principal: PrincipalDep, store: StoreDep) -> UserRecord:
+    """Yourself; for the service's admins, any user."""
+    if user != principal.user and not principal.runs_the_service:
         raise Forbidden(needed="to be that user, or an admin of the whole service")
     return store.people.user(user)
 
 
 @router.put(
     "/users/{user}",
-    summary="Make or change a user",
+    summary="Create or update a user",
     dependencies=[Depends(running_the_service)],
-    responses={
-        **answer(USER),
-        **_FORBIDDEN,
-        **declared(catalog.STATE_CONFLICT, catalog.INVALID_REQUEST, catalog.BODY_TOO_LARGE, catalog.NOT_JSON),
-    },
+    responses=_FORBIDDEN
+    | problem_responses(catalog.STATE_CONFLICT, catalog.INVALID_REQUEST, catalog.BODY_TOO_LARGE, catalog.NOT_JSON),
 )
 def put_user(
     user: UserName,
-    request: Annotated[UserChange, strictly(UserChange), Body(openapi_examples=_CHANGE)],
-    by: ActorDep,
+    change: Annotated[UserChange, strict_body(UserChange)],
+    actor: ActorDep,
     resources: ResourcesDep,
 ) -> UserRecord:
-    """A disabled user's tokens are all refused. Users are never deleted: their deeds stay on record.
+    """All tokens of a disabled user are refused. Users are never deleted: the audit log refers to them.
 
-    For the service's admins, of whom one always stays.
+    For the service's admins, of whom at least one always remains.
     """
-    changed = resources.store.people.put_user(user, admin=request.admin, disabled=request.disabled, by=by)
-    resources.guard.forget()
-    return changed
+    user_record = resources.store.people.put_user(user, admin=change.admin, disabled=change.disabled, by=actor)
+    resources.authenticator.forget()
+    return user_record

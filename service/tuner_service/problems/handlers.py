@@ -1,4 +1,4 @@
-"""From an error to a problem: one table for the library's errors, and the few shapes of the web framework."""
+"""Maps errors to problem responses: one table for the library's errors, and handlers for the framework's."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ from tuner_service.problems.rendering import problem_response
 RETRY_AFTER_SECONDS = 5
 
 log = structlog.get_logger(__name__)
-MAX_TOLD = 50
-"""Refused values that one answer tells of: there can be tens of thousands, each costing more to tell than to send."""
+MAX_LISTED = 50
+"""Maximum refused values in one response: a request can contain tens of thousands, and each is costly to explain."""
 
-_AWAY = "The database does not answer. The service's log tells why"
+_AWAY = "The database does not respond. The service's log has the reason"
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Mapping:
-    """How one class of errors is told."""
+    """Maps an error class to a problem response."""
 
     kind: ProblemType
     members: tuple[str, ...] = ()
     """Attributes of the error that become extension members."""
     headers: Mapping[str, str] | None = None
-    said: str | None = None
-    """Told in place of the error's own words, which then go to the log: whoever asks may be nobody."""
+    public_detail: str | None = None
+    """Replaces the error's message, which then goes to the log: the caller may be unauthenticated."""
 
 
 _ERRORS: Mapping[type[Exception], _Mapping] = {
@@ -70,7 +70,7 @@ _ERRORS: Mapping[type[Exception], _Mapping] = {
     TooManyRequests: _Mapping(kind=catalog.TOO_MANY_REQUESTS, members=("rate",)),
     NotJson: _Mapping(kind=catalog.NOT_JSON),
     NotReady: _Mapping(kind=catalog.NOT_READY, members=("checks",), headers=_RETRY),
-    DatabaseUnavailable: _Mapping(kind=catalog.DATABASE_UNAVAILABLE, headers=_RETRY, said=_AWAY),
+    DatabaseUnavailable: _Mapping(kind=catalog.DATABASE_UNAVAILABLE, headers=_RETRY, public_detail=_AWAY),
 }
 
 _WHERE_LISTED = {
@@ -88,10 +88,10 @@ _BY_STATUS = {
 
 
 class PayloadRefused(Exception):
-    """A request body did not fit its model; carries what the model needs to explain it.
+    """A request body did not fit its model.
 
     Args:
-        errors: What ``ValidationError.errors()`` lists.
+        errors: As ``ValidationError.errors()`` lists them.
         model: The model.
     """
 
@@ -102,9 +102,9 @@ class PayloadRefused(Exception):
 
 
 def install(app: FastAPI) -> None:
-    """Have every error of the application answered as a problem."""
+    """Register the handlers that respond to every error with a problem."""
     for error, mapping in _ERRORS.items():
-        app.exception_handler(error)(_teller(mapping))
+        app.exception_handler(error)(_handler(mapping))
     app.exception_handler(NotFound)(_not_found)
     app.exception_handler(InvalidValue)(_invalid_value)
     app.exception_handler(PayloadRefused)(_payload_refused)
@@ -112,68 +112,67 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_framework_error)
 
 
-def told(request: Request, error: Exception) -> Response:
-    """The answer to an error that is raised where no handler reaches: before the routes.
+def to_response(request: Request, error: Exception) -> Response:
+    """The response to an error that is raised before the routes, where the framework calls no handler.
 
     Args:
         request: The request.
-        error: One of those in the table.
+        error: Its class is in the table.
     """
-    return _teller(_ERRORS[type(error)])(request, error)
+    return _handler(_ERRORS[type(error)])(request, error)
 
 
 def request_id(request: Request) -> str:
-    """The id that the middleware gave to this request."""
-    found: str = request.state.request_id
-    return found
+    """The id that the middleware assigned to this request."""
+    assigned: str = request.state.request_id
+    return assigned
 
 
 def _not_found(request: Request, error: NotFound) -> Response:
     hint = error.hint or _WHERE_LISTED.get(error.kind, "")
-    return _teller(_ERRORS[NotFound])(request, NotFound(error.kind, key=error.key, hint=hint))
+    return _handler(_ERRORS[NotFound])(request, NotFound(error.kind, key=error.key, hint=hint))
 
 
-def _teller(mapping: _Mapping) -> Callable[[Request, Exception], Response]:
-    def tell(request: Request, error: Exception) -> Response:
-        if mapping.said is not None:
+def _handler(mapping: _Mapping) -> Callable[[Request, Exception], Response]:
+    def handle(request: Request, error: Exception) -> Response:
+        if mapping.public_detail is not None:
             log.warning("request.unanswered", reason=str(error))
         return problem_response(
             mapping.kind,
-            detail=_sentence(mapping.said or str(error)),
+            detail=_sentence(mapping.public_detail or str(error)),
             request_id=request_id(request),
             members={name: getattr(error, name) for name in mapping.members},
             headers={"Retry-After": str(error.seconds)} if isinstance(error, TooManyRequests) else mapping.headers,
         )
 
-    return tell
+    return handle
 
 
 def _invalid_value(request: Request, error: InvalidValue) -> Response:
-    return _refused([refusal_of(error)], of=1, request=request)
+    return _refused([refusal_of(error)], total=1, request=request)
 
 
 def _payload_refused(request: Request, error: PayloadRefused) -> Response:
-    return _refused(refusals(error.errors[:MAX_TOLD], model=error.model), of=len(error.errors), request=request)
+    return _refused(refusals(error.errors[:MAX_LISTED], model=error.model), total=len(error.errors), request=request)
 
 
 def _parameters_refused(request: Request, error: RequestValidationError) -> Response:
-    """Query parameters, headers and paths; their locations begin with which of these it is."""
-    found = error.errors()
-    told = found[:MAX_TOLD]
-    stripped = [{**one, "loc": () if one["type"] == "json_invalid" else one["loc"][1:]} for one in told]
-    return _refused(refusals(stripped), of=len(found), request=request)
+    """Handles query parameters, headers and paths. The first item of their location names the kind of parameter."""
+    errors = error.errors()
+    stripped = [{**one, "loc": () if one["type"] == "json_invalid" else one["loc"][1:]} for one in errors[:MAX_LISTED]]
+    return _refused(refusals(stripped), total=len(errors), request=request)
 
 
-def _refused(found: Sequence[Refusal], *, of: int, request: Request) -> Response:
-    """What is refused, the first in the words of the detail.
+def _refused(listed: Sequence[Refusal], *, total: int, request: Request) -> Response:
+    """The response that lists refused values, and whose detail is about the first.
 
     Args:
-        found: What is told; at least one.
-        of: How much was found altogether.
+        listed: The refusals to list, at least one.
+        total: Number of all refusals.
         request: The request.
     """
-    first, more = found[0], of - 1
-    rest = f" ({more} more{'' if of > len(found) else ' in `errors`'})" if more else ""
+    first, more = listed[0], total - 1
+    rest = f" ({more} more{'' if total > len(listed) else ' in `errors`'})" if more else ""
     return problem_response(
         catalog.INVALID_REQUEST,
         detail=_sentence(first.message) + rest,
@@ -192,17 +191,17 @@ def _refused(found: Sequence[Refusal], *, of: int, request: Request) -> Response
                     "allowed": one.allowed,
                     "hint": one.hint,
                 }
-                for one in found
+                for one in listed
             ],
         },
     )
 
 
 def _framework_error(request: Request, error: HTTPException) -> Response:
-    """What the web framework refuses by itself: unknown paths and methods, bodies that cannot be read."""
+    """Handles the framework's own errors: unknown paths and methods, bodies that cannot be read."""
     if error.status_code == HTTPStatus.NOT_FOUND:
-        wrong = NotFound("path", key=request.url.path, hint="The API is under /v1; /openapi.json describes it")
-        return _not_found(request, wrong)
+        unknown = NotFound("path", key=request.url.path, hint="The API is under /v1; /openapi.json describes it")
+        return _not_found(request, unknown)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = _methods(request) or (error.headers or {}).get("Allow", "").split(", ")
         return problem_response(
@@ -217,7 +216,7 @@ def _framework_error(request: Request, error: HTTPException) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """The methods that a documented path takes. The framework routes each apart, and tells only the first it met."""
+    """The methods of a documented path. The framework itself lists only those of the first matching route."""
     app: FastAPI = request.app
     return sorted(
         method.upper()
@@ -228,5 +227,5 @@ def _methods(request: Request) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    """With a full stop at its end."""
+    """The text with a full stop at its end."""
     return text if text.endswith((".", "?", "!", ")")) else f"{text}."

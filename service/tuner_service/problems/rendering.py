@@ -1,4 +1,4 @@
-"""Problems on the wire (RFC 9457): their shape, and the response that carries one."""
+"""Problem responses (RFC 9457): their schema, the response, and the page about a problem type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(BaseModel):
-    """What every error of the API looks like. Beside these members each type has its own, listed on its page."""
+    """The schema of every error of the API. Each type adds members of its own, which its page lists."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -53,18 +53,18 @@ def problem_response(
     return JSONResponse(body, status_code=kind.status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def declared(*kinds: ProblemType) -> dict[int | str, dict[str, Any]]:
-    """What an operation gives as ``responses=``: the problems it may answer with, by status."""
+def problem_responses(*kinds: ProblemType) -> dict[int | str, dict[str, Any]]:
+    """The ``responses=`` of an operation: the problems that it may respond with, by status."""
     by_status: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
-        said = by_status.setdefault(kind.status, {"description": ""})
+        response = by_status.setdefault(kind.status, {"description": ""})
         line = f"[{kind.slug}]({kind.uri}): {kind.title}."
-        said["description"] = f"{said['description']} {line}".strip()
+        response["description"] = f"{response['description']} {line}".strip()
     return by_status
 
 
 def page(kind: ProblemType) -> str:
-    """The page for people about one kind of problem, as HTML. Everything on it is from the catalog."""
+    """The HTML page about one problem type. Its text comes from the catalog."""
     members = "".join(f"<dt><code>{name}</code></dt><dd>{text}</dd>" for name, text in kind.members.items())
     others = "".join(f'<li><a href="{other.uri}">{other.title}</a></li>' for other in CATALOG.values())
     return (
@@ -74,6 +74,6 @@ def page(kind: ProblemType) -> str:
         "dt{margin-top:.5rem}</style></head><body>"
         f"<h1>{kind.title}</h1><p>HTTP status {kind.status}, type <code>{kind.uri}</code></p>"
         f"<h2>Why it happens</h2><p>{kind.meaning}</p><h2>What to do</h2><p>{kind.remedy}</p>"
-        + (f"<h2>What the answer holds</h2><dl>{members}</dl>" if members else "")
+        + (f"<h2>Members of the response</h2><dl>{members}</dl>" if members else "")
         + f"<h2>All problems</h2><ul>{others}</ul></body></html>"
     )

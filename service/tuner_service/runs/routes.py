@@ -1,4 +1,4 @@
-"""``/v1/runs``: one training of one schedule, its curve, and what it printed."""
+"""``/v1/runs``: a run, its curve, and its log."""
 
 from __future__ import annotations
 
@@ -6,35 +6,28 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from tuner.api.runs import CurveSample, RunLog, RunView
 from tuner.jobs.curves import MIN_POINTS
-from tuner.jobs.records import RunRecord
 from tuner.jobs.states import RunState
 from tuner_service.access import VisibleRun
-from tuner_service.examples import CHUNK, RUN, answer
 from tuner_service.problems import catalog
-from tuner_service.problems.rendering import declared
+from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep
-from tuner_service.runs.schemas import CurveSample, RunLog
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
-_MISSING = declared(catalog.NOT_FOUND)
-_GOING_ON = frozenset({RunState.QUEUED, RunState.LEASED})
-_SAMPLES = (
-    CurveSample(step=0, lr=0.025, train_loss=None, val_loss=2.31),
-    CurveSample(step=34, lr=0.1, train_loss=1.12, val_loss=0.64),
-    CurveSample(step=67, lr=0.002, train_loss=0.42, val_loss=0.31),
-)
+_MISSING = problem_responses(catalog.NOT_FOUND)
+_OPEN = frozenset({RunState.QUEUED, RunState.LEASED})
 
 
-@router.get("/{run_id}", summary="Show a run", responses=_MISSING | answer(RUN))
-def show_run(run: VisibleRun) -> RunRecord:
-    """What was trained, why, by whom, and how it ended."""
-    return run
+@router.get("/{run_id}", summary="Get a run", responses=_MISSING)
+def get_run(run: VisibleRun) -> RunView:
+    """One training of one configuration: its purpose, its worker, its state and its result."""
+    return RunView.of(run)
 
 
-@router.get("/{run_id}/curve", summary="Show a run's curve", responses=_MISSING | answer(_SAMPLES))
-def show_curve(
+@router.get("/{run_id}/curve", summary="Get a run's learning curve", responses=_MISSING)
+def get_curve(
     run: VisibleRun,
     store: StoreDep,
     points: Annotated[
@@ -42,8 +35,8 @@ def show_curve(
         Query(
             ge=MIN_POINTS,
             le=10_000,
-            description="Thin it to at most so many: the first, the last, the lowest and the first that is not finite "
-            "are kept. All when absent.",
+            description="Thin the curve to at most this many points; the first, the last, the lowest and the first "
+            "that is not finite stay. All points when absent.",
         ),
     ] = None,
 ) -> tuple[CurveSample, ...]:
@@ -51,29 +44,24 @@ def show_curve(
     return tuple(CurveSample.of(point) for point in store.runs.curve(run.id, points=points))
 
 
-@router.get(
-    "/{run_id}/log",
-    summary="Read what a run printed",
-    responses=_MISSING | answer(RunLog(chunks=(CHUNK,), next=0, complete=True)),
-)
+@router.get("/{run_id}/log", summary="Read a run's log", responses=_MISSING)
 def read_log(
     run: VisibleRun,
     store: StoreDep,
     after: Annotated[
-        int, Query(ge=-1, lt=2**31, description="`next` of the piece before; the beginning when absent.")
+        int, Query(ge=-1, lt=2**31, description="`next` of the previous response; the start of the log when absent.")
     ] = -1,
-    limit: Annotated[int, Query(ge=1, le=1000, description="At most so many chunks.")] = 200,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Chunks per response.")] = 200,
 ) -> RunLog:
-    """What the run's code printed, as its worker sent it, a piece at a time.
+    """What the run's code printed, in chunks.
 
-    Of a run's log the beginning and the end are kept, 256 KiB in all; between them a chunk of attempt 0 says how much
-    is left out. To follow a run, ask again with `next`
-    until it is `complete`.
+    The service stores the start and the end of a log, 256 KiB in all; a chunk of attempt 0 between them states how much
+    is left out. To follow a run, repeat the request with `next` until the log is `complete`.
     """
-    # The run was read first: what it printed before it ended is there by now.
+    # The run was read first: what it printed before it ended is stored by now.
     chunks = store.runs.log(run.id, after=after, limit=limit)
     return RunLog(
         chunks=chunks,
         next=chunks[-1].seq if chunks else after,
-        complete=run.state not in _GOING_ON and len(chunks) < limit,
+        complete=run.state not in _OPEN and len(chunks) < limit,
     )

@@ -1,4 +1,4 @@
-"""The pages for people, as HTML. No scripts; nothing from elsewhere; everything that is filled in is escaped."""
+"""HTML pages. They contain no scripts and nothing from other hosts; all inserted text is escaped."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
-    # Not no-referrer: the browser would then send its own forms with "Origin: null".
+    # Not no-referrer: with it the browser would send the forms with "Origin: null".
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
 
 
 def login_page(*, next_path: str, csrf_token: str, wrong: str = "", status: int = 200) -> HTMLResponse:
-    """The page to log in on.
+    """The login page.
 
     Args:
-        next_path: Where to go afterwards.
-        csrf_token: Ties the form to this browser; filled in by `with_form_token`.
-        wrong: What was wrong with the last try.
-        status: HTTP status of the answer.
+        next_path: The page after the login.
+        csrf_token: Ties the form to the browser.
+        wrong: The error of the last attempt; empty without one.
+        status: HTTP status of the response.
     """
-    told = f'<p class="wrong" role="alert">{escape(wrong)}</p>' if wrong else ""
+    error = f'<p class="wrong" role="alert">{escape(wrong)}</p>' if wrong else ""
     return _page(
         "Log in",
-        f"""<h1>Log in to Schedule Tuner</h1>{told}
+        f"""<h1>Log in to Schedule Tuner</h1>{error}
 <form method="post" action="/login">
 {_hidden(CSRF_FIELD, csrf_token)}{_hidden("next", next_path)}
 <label for="token">API token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus maxlength="200">
 <button>Log in</button></form>
-<p>An admin of your team makes tokens; so do you for yourself, once you have one.</p>""",
+<p>An admin of your team creates your first token; with it you can create others.</p>""",
         status=status,
     )
 
 
 def home_page(principal: Principal, *, csrf_token: str | None) -> HTMLResponse:
-    """Who is logged in, and where to go.
+    """The home page: the caller's identity and links.
 
     Args:
-        principal: Who looks.
-        csrf_token: Of the browser's session; without one there is nothing to log out of.
+        principal: The caller.
+        csrf_token: Of the browser's session; without a session the page has no logout button.
     """
     team = "every team" if principal.team is None else f"team {principal.team}"
     leave = (

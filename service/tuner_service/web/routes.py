@@ -1,4 +1,4 @@
-"""``/``, ``/login``, ``/logout``: for people with a browser."""
+"""``/``, ``/login``, ``/logout``: pages for a browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from tuner_service.access import PrincipalDep
-from tuner_service.auth.guard import Guard, address_of
+from tuner_service.auth.authenticator import Authenticator, address_of
 from tuner_service.auth.sessions import CSRF_FIELD, Session
 from tuner_service.errors import ForgedRequest, TooManyRequests, Unauthenticated
 from tuner_service.resources import ResourcesDep
@@ -22,75 +22,80 @@ _STALE = "This page was open for too long, or cookies are off. Try again."
 
 
 @router.get("/")
-def home(request: Request, asking: PrincipalDep, resources: ResourcesDep) -> Response:
-    """Who is logged in, and where to go."""
+def home(request: Request, principal: PrincipalDep, resources: ResourcesDep) -> Response:
+    """The home page."""
     session: Session | None = request.state.session
-    csrf_token = resources.guard.sessions.csrf_token(session) if session else None
-    return home_page(asking, csrf_token=csrf_token)
+    csrf_token = resources.authenticator.sessions.csrf_token(session) if session else None
+    return home_page(principal, csrf_token=csrf_token)
 
 
 @router.get("/login")
 def show_login(request: Request, resources: ResourcesDep) -> Response:
-    """The form; where nobody logs in, straight on."""
+    """The login form; a redirect to the target where no login is required."""
     target = local_target(request.query_params.get("next", ""))
-    if not resources.guard.login_needed:
+    if not resources.authenticator.login_needed:
         return RedirectResponse(target, status_code=303)
-    return _form(resources.guard, target=target)
+    return _form(resources.authenticator, target=target)
 
 
 @router.post("/login")
 async def log_in(request: Request, resources: ResourcesDep) -> Response:
     """Exchange a token for a session."""
-    guard, form = resources.guard, await _fields(request)
+    authenticator, form = resources.authenticator, await _fields(request)
     target = local_target(form.get("next", ""))
-    if not guard.login_needed:
+    if not authenticator.login_needed:
         return RedirectResponse(target, status_code=303)
-    cookie = request.cookies.get(guard.sessions.form_cookie, "")
-    if not guard.sessions.is_own_form(form.get(CSRF_FIELD, ""), cookie=cookie):
-        return _form(guard, target=target, wrong=_STALE, status=403)
+    cookie = request.cookies.get(authenticator.sessions.form_cookie, "")
+    if not authenticator.sessions.is_own_form(form.get(CSRF_FIELD, ""), cookie=cookie):
+        return _form(authenticator, target=target, wrong=_STALE, status=403)
     try:
-        principal = await guard.log_in(form.get("token", "").strip(), address=address_of(request))
+        principal = await authenticator.log_in(form.get("token", "").strip(), address=address_of(request))
     except Unauthenticated:
         return _form(
-            guard, target=target, wrong="This token is not accepted: it is unknown, expired or revoked.", status=401
+            authenticator,
+            target=target,
+            wrong="This token is not accepted: it is unknown, expired or revoked.",
+            status=401,
         )
     except TooManyRequests as error:
-        answer = _form(guard, target=target, wrong=f"Too many tries. Try again in {error.seconds} s.", status=429)
-        answer.headers["Retry-After"] = str(error.seconds)
-        return answer
-    answer = RedirectResponse(target, status_code=303)
+        response = _form(
+            authenticator, target=target, wrong=f"Too many attempts. Try again in {error.seconds} s.", status=429
+        )
+        response.headers["Retry-After"] = str(error.seconds)
+        return response
+    response = RedirectResponse(target, status_code=303)
     if principal.token_id is not None:
-        guard.sessions.begin(answer, token_id=principal.token_id)
-    return answer
+        authenticator.sessions.begin(response, token_id=principal.token_id)
+    return response
 
 
 @router.post("/logout")
 async def log_out(request: Request, resources: ResourcesDep) -> Response:
-    """End the session of this browser. The token stays good.
+    """End the session of this browser. The token stays valid.
 
     Raises:
-        ForgedRequest: Another site may have sent it.
+        ForgedRequest: The CSRF token is missing or wrong: another site may have sent the request.
     """
-    guard = resources.guard
+    authenticator = resources.authenticator
     session: Session | None = request.state.session
     if session is not None:
-        given = (await _fields(request)).get(CSRF_FIELD, "")
-        if not guard.sessions.is_csrf_token(given, session=session):
+        csrf_token = (await _fields(request)).get(CSRF_FIELD, "")
+        if not authenticator.sessions.is_csrf_token(csrf_token, session=session):
             raise ForgedRequest
-    answer = RedirectResponse("/login", status_code=303)
-    guard.sessions.end(answer)
-    return answer
+    response = RedirectResponse("/login", status_code=303)
+    authenticator.sessions.end(response)
+    return response
 
 
-def _form(guard: Guard, *, target: str, wrong: str = "", status: int = 200) -> Response:
-    nonce, csrf_token = guard.sessions.new_form()
-    answer = login_page(next_path=target, csrf_token=csrf_token, wrong=wrong, status=status)
-    guard.sessions.remember_form(answer, nonce=nonce)
-    return answer
+def _form(authenticator: Authenticator, *, target: str, wrong: str = "", status: int = 200) -> Response:
+    nonce, csrf_token = authenticator.sessions.new_form()
+    response = login_page(next_path=target, csrf_token=csrf_token, wrong=wrong, status=status)
+    authenticator.sessions.remember_form(response, nonce=nonce)
+    return response
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """What a form brings; nothing where it is none."""
+    """The fields of a form; empty for any other body."""
     body = (await request.body()).decode("utf-8", "replace")
     try:
         return {name: values[0] for name, values in parse_qs(body, max_num_fields=_FIELDS).items()}

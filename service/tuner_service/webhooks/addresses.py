@@ -1,4 +1,4 @@
-"""Which addresses a webhook may be sent to. Pure."""
+"""The addresses that webhooks may reach. Pure."""
 
 from __future__ import annotations
 
@@ -8,26 +8,31 @@ from urllib.parse import urlsplit
 from tuner.errors import InvalidValue
 
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-_NOBODYS = (ipaddress.IPv4Network("192.88.99.0/24"), ipaddress.IPv6Network("3fff::/20"))
-"""Relays of 6to4, and documentation: Python 3.11 does not know that these are not of the open internet."""
+_UNASSIGNED = (ipaddress.IPv4Network("192.88.99.0/24"), ipaddress.IPv6Network("3fff::/20"))
+"""Relays of 6to4, and documentation: Python 3.11 still counts these networks as public."""
 _TUNNELS = (ipaddress.IPv6Network("2002::/16"), ipaddress.IPv6Network("2001::/32"))
 """6to4 and Teredo: such an address stands for an IPv4 address, which may be private."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the open internet.
+    """Whether an address is on the public internet.
 
-    Not so are private, loopback, link-local, multicast, shared, reserved and documentation addresses; nor IPv6
-    addresses that stand for an IPv4 address (mapped, translated, 6to4, Teredo), whatever that is.
+    Private, loopback, link-local, multicast, shared, reserved and documentation addresses are not; nor are IPv6
+    addresses that embed an IPv4 address (mapped, translated, 6to4, Teredo).
 
     Args:
-        address: IPv4 or IPv6, as the resolver gives it.
+        address: IPv4 or IPv6, as the resolver returns it.
 
     Raises:
-        ValueError: It is no address.
+        ValueError: It is not an address.
     """
     found = ipaddress.ip_address(address)
-    if not found.is_global or found.is_multicast or found.is_reserved or any(found in one for one in _NOBODYS):
+    if (
+        not found.is_global
+        or found.is_multicast
+        or found.is_reserved
+        or any(found in network for network in _UNASSIGNED)
+    ):
         return False
     if isinstance(found, ipaddress.IPv4Address):
         return True
@@ -35,13 +40,13 @@ def is_public(address: str) -> bool:
 
 
 def check_written_address(url: str) -> None:
-    """Refuse a URL that names an address outside the open internet; names are looked up when something is sent.
+    """Refuse a URL that contains an address outside the public internet. Host names are resolved at each attempt.
 
     Args:
-        url: Of a webhook, well-formed.
+        url: The webhook's URL, well-formed.
 
     Raises:
-        InvalidValue: It names such an address.
+        InvalidValue: It contains such an address.
     """
     host = urlsplit(url).hostname or ""
     try:
@@ -52,6 +57,6 @@ def check_written_address(url: str) -> None:
         raise InvalidValue(
             "url",
             value=url,
-            allowed="on the open internet",
-            hint="Whoever runs the service can allow other addresses: TUNER_WEBHOOKS_ALLOW_PRIVATE",
+            allowed="on the public internet",
+            hint="The operator of the service can allow other addresses: TUNER_WEBHOOKS_ALLOW_PRIVATE",
         )

@@ -1,4 +1,4 @@
-"""Sends what is due to the webhooks. It runs in every service; the database sees to it that they share the work."""
+"""Sends due deliveries to the webhooks. Every service runs a dispatcher; they share the work through the database."""
 
 from __future__ import annotations
 
@@ -12,51 +12,50 @@ from typing import Self
 
 import structlog
 
-from tuner.jobs.webhooks import DeliveryState, judge
+from tuner.jobs.webhooks import DeliveryState, next_attempt
 from tuner.store import Store
-from tuner_service.webhooks.courier import Courier
-from tuner_service.webhooks.sender import TIMEOUT_SECONDS
+from tuner_service.webhooks.sender import TIMEOUT_SECONDS, WebhookSender
 
 HOLD_SECONDS = 6 * TIMEOUT_SECONDS
-"""A dispatcher that has said nothing for so long about a delivery that it took is taken for dead."""
+"""A dispatcher that has not recorded the result of a claimed delivery for so long counts as dead."""
 RETENTION = timedelta(days=30)
-_STOP_SECONDS = 5.0  # one that hangs longer ends with the process; what it was sending is sent again
+_STOP_SECONDS = 5.0  # a thread that hangs longer ends with the process; its delivery is sent again
 _THREADS = 4
 
 log = structlog.get_logger(__name__)
 
 
 class Dispatcher:
-    """Some threads that make deliveries of events and send them; a context manager that runs them.
+    """Threads that turn events into deliveries and send them; a context manager that runs them.
 
     Args:
         store: The database.
-        courier: Sends.
-        interval: Time between two looks when nothing is due.
-        retention: How long deliveries that are over can be looked at.
-        chance: Numbers in [0, 1), which spread the waits between attempts.
+        sender: Signs and posts the events.
+        interval: Time between two polls when nothing is due.
+        retention: How long finished deliveries stay.
+        jitter: Returns numbers in [0, 1) that spread the waits between attempts.
     """
 
     def __init__(
         self,
         store: Store,
         *,
-        courier: Courier,
+        sender: WebhookSender,
         interval: timedelta = timedelta(seconds=1),
         retention: timedelta = RETENTION,
-        chance: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
-        self._courier = courier
+        self._sender = sender
         self._interval = interval.total_seconds()
         self._retention = retention.total_seconds()
-        self._chance = chance
+        self._jitter = jitter
         self._stopping = threading.Event()
         self._threads: tuple[threading.Thread, ...] = ()
 
     def __enter__(self) -> Self:
         self._stopping.clear()
-        tasks = (self.look_once, *[self.deliver_due] * _THREADS)
+        tasks = (self.enqueue, *[self.deliver_due] * _THREADS)
         self._threads = tuple(
             threading.Thread(target=self._repeat, args=(task,), name=f"webhooks-{number}", daemon=True)
             for number, task in enumerate(tasks)
@@ -73,39 +72,39 @@ class Dispatcher:
         for thread in self._threads:
             thread.join(timeout=max(deadline - time.monotonic(), 0.0))
 
-    def look_once(self) -> None:
-        """Make deliveries of what has happened; as new ones come, old ones are forgotten."""
+    def enqueue(self) -> None:
+        """Create deliveries for new events, and prune old deliveries when there are new ones."""
         if self._store.deliveries.enqueue():
             self._store.deliveries.prune(older_than_seconds=self._retention)
 
     def deliver_due(self) -> None:
-        """Send what is due, one after the other, until nothing is or the dispatcher is told to stop."""
+        """Send due deliveries one after the other, until none is due or the dispatcher stops."""
         while not self._stopping.is_set() and self.deliver_once():
             pass
 
     def deliver_once(self) -> bool:
-        """Make one attempt at the next delivery that is due; tell whether there was one."""
+        """Make one attempt at the next due delivery; return whether there was one."""
         due = self._store.deliveries.claim(hold_seconds=HOLD_SECONDS)
         if due is None:
             return False
-        answer = self._courier.bring(
+        response = self._sender.deliver(
             due.body,
             webhook_id=due.webhook_id,
             url=due.url,
             webhook_format=due.format,
             key_version=due.key_version,
         )
-        outcome = judge(answer, attempt=due.attempt, chance=self._chance())
-        noted = self._store.deliveries.record(due, answer=answer, outcome=outcome)
-        say = log.info if outcome.state is DeliveryState.DELIVERED else log.warning
-        say(
+        outcome = next_attempt(response, attempt=due.attempt, jitter=self._jitter())
+        recorded = self._store.deliveries.record(due, response=response, outcome=outcome)
+        write = log.info if outcome.state is DeliveryState.DELIVERED else log.warning
+        write(
             "webhooks.attempted",
             webhook_id=due.webhook_id,
             event_id=due.body["id"],
             job_id=due.body["job"]["id"],
             attempt=due.attempt,
-            state=outcome.state.value if noted else "lost",
-            error=answer.error,
+            state=outcome.state.value if recorded else "lost",
+            error=response.error,
         )
         return True
 
@@ -114,6 +113,6 @@ class Dispatcher:
             try:
                 task()
             except Exception:
-                # Whatever it is, a dead dispatcher would tell nobody anything any more, and nobody would notice.
+                # A dead thread would stop all deliveries unnoticed.
                 log.exception("webhooks.failed")
             self._stopping.wait(self._interval)

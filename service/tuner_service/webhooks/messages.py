@@ -1,4 +1,4 @@
-"""What a delivery's body says, in each format. Pure."""
+"""The body of a delivery in each format. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIGNS = {
 
 
 def test_message(*, message_id: str, at: float, webhook_id: str) -> dict[str, Any]:
-    """An event to try a webhook out with: like every other, but of no job."""
+    """The event of a test delivery: like every other, but without a job."""
     return {"id": message_id, "type": TEST_EVENT, "at": at, "job": None, "data": {"webhook": webhook_id}}
 
 
@@ -29,23 +29,23 @@ def encode(event: Mapping[str, Any], *, webhook_format: WebhookFormat) -> bytes:
 
     Args:
         event: The event, in the shape of docs/webhooks.md.
-        webhook_format: How to say it.
+        webhook_format: The format of the body.
     """
-    told = event if webhook_format is WebhookFormat.JSON else {"text": slack_text(event)}
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    content = event if webhook_format is WebhookFormat.JSON else {"text": slack_text(event)}
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def slack_text(event: Mapping[str, Any]) -> str:
-    """An event in one line, or two with its reason, in Slack's mark-up."""
+    """An event in one line, or two with its reason, in Slack's markup."""
     kind = event["type"]
     if kind == TEST_EVENT:
         return ":wave: Schedule Tuner reaches this channel."
     job, data = event["job"], event["data"]
     subject, _, what = kind.partition(".")
     number = data.get("trial")
-    of = "" if subject == "job" or number is None else f" trial {number}:"
+    trial = "" if subject == "job" or number is None else f" trial {number}:"
     line = (
-        f"{_SIGNS.get(kind, ':small_blue_diamond:')} *{_escaped(job['name'] or job['workload'])}*{of} "
+        f"{_SIGNS.get(kind, ':small_blue_diamond:')} *{_escaped(job['name'] or job['workload'])}*{trial} "
         f"{'run ' if subject == 'run' else ''}{what.replace('_', ' ')} "
         f"(team {_escaped(job['team'])}, {_escaped(job['owner'])}, job `{job['id']}`)"
     )
@@ -54,11 +54,11 @@ def slack_text(event: Mapping[str, Any]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that Slack shows as it is: nobody is called (``<!channel>``), nothing becomes a link."""
+    """Escapes text for Slack: it mentions nobody (``<!channel>``) and contains no link."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _one_line(text: str) -> str:
-    """The last line, which of a traceback is the one that tells, cut when it is long."""
+    """The last line, which in a traceback is the error, shortened when it is long."""
     last = text.strip().rsplit("\n", 1)[-1]
     return last if len(last) <= _MAX_REASON else f"{last[:_MAX_REASON]}..."

@@ -1,93 +1,69 @@
-"""``/v1/workers``: who trains, for whom, and whether it goes on."""
+"""``/v1/workers``: the workers, their reservations and whether they drain."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Path
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Path
 
+from tuner.api.queue import WorkerChange
 from tuner.jobs.records import WorkerRecord
 from tuner_service.access import ActorDep, PrincipalDep, running_the_service
-from tuner_service.examples import WORKER, answer
-from tuner_service.json_body import strictly
+from tuner_service.json_body import strict_body
 from tuner_service.problems import catalog
-from tuner_service.problems.rendering import declared
+from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep
 
 router = APIRouter(prefix="/workers", tags=["workers"])
 
 Name = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]+$", description="The worker's name.")]
 
-_MISSING = declared(catalog.NOT_FOUND)
-_FOR_ADMINS = declared(catalog.FORBIDDEN, catalog.NOT_FOUND)
-_EXAMPLES: dict[str, Any] = {
-    "drain": {"summary": "End the run that it has, and take no further one", "value": {"draining": True}},
-    "reserve": {"summary": "Take jobs of one team alone", "value": {"reserved_for": "vision"}},
-}
+_MISSING = problem_responses(catalog.NOT_FOUND)
+_FOR_ADMINS = problem_responses(catalog.FORBIDDEN, catalog.NOT_FOUND)
 
 
-class WorkerChange(BaseModel):
-    """What is to change about a worker. What is left out stays."""
+@router.get("", summary="List workers")
+def list_workers(store: StoreDep, principal: PrincipalDep) -> tuple[WorkerRecord, ...]:
+    """Every worker with its device, its workloads, and whether it is alive.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    draining: bool | None = Field(
-        default=None, description="Whether it ends the run that it has and takes no further one."
-    )
-    reserved_for: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=100,
-        description="The only team whose jobs it takes; `null`: everybody's.",
-    )
-
-
-@router.get("", summary="List workers", responses=answer((WORKER,)))
-def list_workers(store: StoreDep, asking: PrincipalDep) -> tuple[WorkerRecord, ...]:
-    """Every worker that the database knows: its device, what it offers, and whether it is alive.
-
-    Of the runs that it holds, those of jobs that you may see.
+    Of its runs, only those of jobs that you may see are listed.
     """
-    return store.workers.workers(visibility=asking.visibility)
+    return store.workers.workers(visibility=principal.visibility)
 
 
-@router.get("/{name}", summary="Show a worker", responses=_MISSING | answer(WORKER))
-def show_worker(name: Name, store: StoreDep, asking: PrincipalDep) -> WorkerRecord:
-    """One worker: what it offers, what it runs, when it was last heard of, whether it drains."""
-    return store.workers.worker(name, visibility=asking.visibility)
+@router.get("/{name}", summary="Get a worker", responses=_MISSING)
+def get_worker(name: Name, store: StoreDep, principal: PrincipalDep) -> WorkerRecord:
+    """One worker: its workloads, its runs, its last heartbeat, and whether it drains."""
+    return store.workers.worker(name, visibility=principal.visibility)
 
 
 @router.patch(
     "/{name}",
-    summary="Change a worker",
+    summary="Update a worker: drain or reserve it",
     dependencies=[Depends(running_the_service)],
-    responses=_FOR_ADMINS | declared(catalog.BODY_TOO_LARGE, catalog.NOT_JSON) | answer(WORKER),
+    responses=_FOR_ADMINS | problem_responses(catalog.BODY_TOO_LARGE, catalog.NOT_JSON),
 )
-def change_worker(
-    name: Name,
-    change: Annotated[WorkerChange, strictly(WorkerChange), Body(openapi_examples=_EXAMPLES)],
-    store: StoreDep,
-    by: ActorDep,
+def update_worker(
+    name: Name, change: Annotated[WorkerChange, strict_body(WorkerChange)], store: StoreDep, actor: ActorDep
 ) -> WorkerRecord:
-    """Have a worker drain, or take it back; reserve it for a team, or give it to everybody. For the service's admins.
+    """Drain a worker or stop draining it; reserve it for one team or release it. For the service's admins.
 
-    What is decided here outlives a restart of the worker.
+    The setting survives a restart of the worker.
     """
-    return store.workers.set_worker(name, **change.model_dump(exclude_unset=True), by=by)
+    return store.workers.set_worker(name, **change.model_dump(exclude_unset=True), by=actor)
 
 
 @router.delete(
     "/{name}",
     status_code=HTTPStatus.NO_CONTENT,
-    summary="Forget a worker",
+    summary="Delete a worker",
     dependencies=[Depends(running_the_service)],
-    responses=_FOR_ADMINS | declared(catalog.STATE_CONFLICT),
+    responses=_FOR_ADMINS | problem_responses(catalog.STATE_CONFLICT),
 )
-def forget_worker(name: Name, store: StoreDep, by: ActorDep) -> None:
-    """Take a worker that is gone off the list. For the service's admins.
+def delete_worker(name: Name, store: StoreDep, actor: ActorDep) -> None:
+    """Remove a worker that has ended from the list. For the service's admins.
 
-    One that is alive is refused: stop it first.
+    The service refuses to remove a worker that is alive: stop it first.
     """
-    store.workers.forget(name, by=by)
+    store.workers.forget(name, by=actor)

@@ -27,7 +27,7 @@ class Got:
 
     @property
     def event_id(self) -> str:
-        return self.headers["X-Tuner-Event-Id"]
+        return self.headers["webhook-id"]
 
 
 @dataclass

@@ -10,6 +10,8 @@ import pytest
 
 from tests.integration.service.live import served, wait_until
 from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES, World
+from tuner.api.jobs import JobDetail, TrialView
+from tuner.api.runs import RunView
 from tuner.client import ApiProblem, Client, ServiceUnreachable
 from tuner.jobs.admission.admit import JobRequest
 from tuner.jobs.records import CurvePoint
@@ -30,10 +32,10 @@ def test_it_gives_what_the_store_has(client: Client, world: World, store: Store)
     job = world.completed()
     run = store.runs.list(job.id).items[0]
     stored = Report.model_validate(store.jobs.report(job.id))
-    assert client.job(job.id) == store.jobs.detail(job.id)
-    assert client.trials(job.id) == store.trials.list(job.id).items
-    assert client.runs(job.id) == store.runs.list(job.id).items
-    assert client.run(run.id) == run
+    assert client.job(job.id) == JobDetail.of_status(store.jobs.status(job.id))
+    assert client.trials(job.id) == tuple(map(TrialView.of, store.trials.list(job.id).items))
+    assert client.runs(job.id) == tuple(map(RunView.of, store.runs.list(job.id).items))
+    assert client.run(run.id) == RunView.of(run)
     assert client.curve(run.id) == store.runs.curve(run.id)
     assert client.report(job.id) == stored
     assert tuple(client.events(job.id)) == store.events.after(0, job_id=job.id, limit=1000)

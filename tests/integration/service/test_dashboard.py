@@ -62,7 +62,7 @@ def page(database: tuple[Settings, Store, JobRecord]) -> Iterator[TestClient]:
 
 @pytest.fixture
 def as_another_team(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuner_service.dashboard.gateway._asking", lambda _: OTHER)
+    monkeypatch.setattr("tuner_service.dashboard.gateway._principal", lambda _: OTHER)
 
 
 def study_path(page: TestClient, job: JobRecord) -> str:

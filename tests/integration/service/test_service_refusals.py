@@ -280,7 +280,7 @@ def test_a_database_that_is_away_is_a_passing_problem(api: TestClient, store: St
     answer, ready = api.get("/v1/workers"), api.get("/readyz")
     assert body_of(answer)["type"] == "/problems/database-unavailable"
     assert body_of(ready)["type"] == "/problems/not-ready"
-    assert "the service's log tells why" in ready.json()["checks"]["database"]
+    assert "the service's log has the reason" in ready.json()["checks"]["database"]
     assert "connection refused" not in answer.text + ready.text  # what a driver says names hosts
     assert answer.headers["Retry-After"] == ready.headers["Retry-After"] == "5"
 

@@ -23,9 +23,8 @@ from tuner.jobs.webhooks import (
     WebhookFormat,
 )
 from tuner.store import Store
-from tuner_service.webhooks.courier import Courier
 from tuner_service.webhooks.dispatcher import Dispatcher
-from tuner_service.webhooks.sender import TIMEOUT_SECONDS, Sender
+from tuner_service.webhooks.sender import TIMEOUT_SECONDS, WebhookSender
 
 PAGE = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
 SECRET = b"a secret of the service, 32 bytes"
@@ -47,21 +46,21 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def courier(clock: Callable[[], float] = time.time) -> Courier:
-    return Courier(secret=SECRET, sender=Sender(allow_private=True), clock=clock)
+def sender(clock: Callable[[], float] = time.time) -> WebhookSender:
+    return WebhookSender(secret=SECRET, allow_private=True, clock=clock)
 
 
-def bring(receiver: Receiver, **changes: Any) -> Got:
+def deliver(receiver: Receiver, **changes: Any) -> Got:
     """Send an event with letters that take several bytes, and give what came."""
     event = {"id": "7", "type": "job.failed", "at": 1.5, "job": {"name": "größer"}, "data": {"reason": "✗"}}
     values = {"webhook_id": "w", "url": receiver.url, "webhook_format": WebhookFormat.JSON, "key_version": 1}
-    assert courier(changes.pop("clock", time.time)).bring(event, **values | changes).error is None
+    assert sender(changes.pop("clock", time.time)).deliver(event, **values | changes).error is None
     return receiver.got[-1]
 
 
 def test_the_receivers_code_takes_what_is_sent(code: dict[str, Any], receiver: Receiver):
-    got = bring(receiver)
-    assert code["comes_from_tuner"](got.headers, got.body, key=courier().key("w", version=1))
+    got = deliver(receiver)
+    assert code["is_authentic"](got.headers, got.body, key=sender().key("w", version=1))
 
 
 @pytest.mark.parametrize(
@@ -69,44 +68,45 @@ def test_the_receivers_code_takes_what_is_sent(code: dict[str, Any], receiver: R
     [
         lambda got: (got.headers, got.body + b" "),
         lambda got: (got.headers, got.body.replace(b"failed", b"passed")),
-        lambda got: (got.headers | {"X-Tuner-Timestamp": str(int(got.headers["X-Tuner-Timestamp"]) + 1)}, got.body),
-        lambda got: (got.headers | {"X-Tuner-Timestamp": "soon"}, got.body),
-        lambda got: (got.headers | {"X-Tuner-Timestamp": ""}, got.body),
-        lambda got: (got.headers | {"X-Tuner-Signature": "v1=" + "0" * 64}, got.body),
-        lambda got: (got.headers | {"X-Tuner-Signature": "é"}, got.body),
+        lambda got: (got.headers | {"webhook-timestamp": str(int(got.headers["webhook-timestamp"]) + 1)}, got.body),
+        lambda got: (got.headers | {"webhook-timestamp": "soon"}, got.body),
+        lambda got: (got.headers | {"webhook-timestamp": ""}, got.body),
+        lambda got: (got.headers | {"webhook-signature": "v1," + "A" * 43 + "="}, got.body),
+        lambda got: (got.headers | {"webhook-signature": "é"}, got.body),
+        lambda got: (got.headers | {"webhook-id": "8"}, got.body),
         lambda got: ({}, got.body),
     ],
 )
 def test_it_refuses_what_somebody_has_touched(
     code: dict[str, Any], receiver: Receiver, spoil: Callable[[Got], tuple[dict[str, str], bytes]]
 ):
-    headers, body = spoil(bring(receiver))
-    assert not code["comes_from_tuner"](headers, body, key=courier().key("w", version=1))
+    headers, body = spoil(deliver(receiver))
+    assert not code["is_authentic"](headers, body, key=sender().key("w", version=1))
 
 
 @pytest.mark.parametrize(("webhook_id", "version"), [("w", 2), ("other", 1)])
 def test_it_refuses_what_is_signed_with_another_key(
     code: dict[str, Any], receiver: Receiver, webhook_id: str, version: int
 ):
-    got = bring(receiver)
-    assert not code["comes_from_tuner"](got.headers, got.body, key=courier().key(webhook_id, version=version))
+    got = deliver(receiver)
+    assert not code["is_authentic"](got.headers, got.body, key=sender().key(webhook_id, version=version))
 
 
 @pytest.mark.parametrize("seconds", [-400, 400])
 def test_it_refuses_what_was_recorded_long_ago(code: dict[str, Any], receiver: Receiver, seconds: int):
-    got = bring(receiver, clock=lambda: time.time() + seconds)
-    assert not code["comes_from_tuner"](got.headers, got.body, key=courier().key("w", version=1))
+    got = deliver(receiver, clock=lambda: time.time() + seconds)
+    assert not code["is_authentic"](got.headers, got.body, key=sender().key("w", version=1))
 
 
 def test_a_receiver_written_as_the_page_says_takes_each_event_once_though_it_comes_twice(
     code: dict[str, Any], receiver: Receiver, store: Store, world: World
 ):
     made = store.webhooks.create(NewWebhook.model_validate({"url": receiver.url, "events": ["job.submitted"]}))
-    key = courier().key(made.id, version=made.key_version)
+    key = sender().key(made.id, version=made.key_version)
     seen, worked = code["Seen"](), []
 
     def answer(got: Got) -> int:
-        if not code["comes_from_tuner"](got.headers, got.body, key=key):
+        if not code["is_authentic"](got.headers, got.body, key=key):
             return 403
         if seen.is_new(got.event_id):
             worked.append(got.event["job"]["id"])
@@ -114,14 +114,14 @@ def test_a_receiver_written_as_the_page_says_takes_each_event_once_though_it_com
 
     receiver.answer = answer
     jobs = [world.job().id for _ in range(3)]
-    dispatcher = Dispatcher(store, courier=courier())
-    dispatcher.look_once()
+    dispatcher = Dispatcher(store, sender=sender())
+    dispatcher.enqueue()
     dispatcher.deliver_due()
     for got in list(receiver.got):  # as after a crash between sending and noting it
-        bring_again = courier().bring(
+        repeated = sender().deliver(
             got.event, webhook_id=made.id, url=made.url, webhook_format=made.format, key_version=1
         )
-        assert bring_again.status == 204
+        assert repeated.status == 204
     assert worked == jobs
     assert len(receiver.got) == 6
 
@@ -129,8 +129,8 @@ def test_a_receiver_written_as_the_page_says_takes_each_event_once_though_it_com
 def test_the_example_has_the_fields_of_what_is_sent(receiver: Receiver, store: Store, world: World):
     store.webhooks.create(NewWebhook.model_validate({"url": receiver.url, "events": ["job.cancelled"]}))
     store.jobs.cancel(world.job().id, reason="enough")
-    dispatcher = Dispatcher(store, courier=courier())
-    dispatcher.look_once()
+    dispatcher = Dispatcher(store, sender=sender())
+    dispatcher.enqueue()
     dispatcher.deliver_due()
     (got,) = receiver.got
     blocks = map(json.loads, re.findall(r"^```json\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL))
@@ -138,7 +138,7 @@ def test_the_example_has_the_fields_of_what_is_sent(receiver: Receiver, store: S
     assert example.keys() == got.event.keys()
     assert example["job"].keys() == got.event["job"].keys()
     assert example["data"].keys() == got.event["data"].keys()
-    for name in re.findall(r"^(X-Tuner-[\w-]+):", PAGE, flags=re.MULTILINE):
+    for name in re.findall(r"^(webhook-[\w-]+):", PAGE, flags=re.MULTILINE):
         assert got.headers[name]
 
 
@@ -148,8 +148,8 @@ def test_the_request_on_the_page_is_one_that_is_taken():
     NewWebhook.model_validate(json.loads(first.group(1)))
 
 
-def test_the_page_lists_what_can_be_told():
-    section = PAGE.split("## What can be told")[1].split("## ")[0]
+def test_the_page_lists_all_event_types():
+    section = PAGE.split("## Event types")[1].split("## ")[0]
     every, default = section.split("A webhook that names none")
     assert re.findall(r"`(\w+\.\w+)`", every) == [event.value for event in WebhookEvent]
     assert set(re.findall(r"`(\w+\.\w+)`", default)) == {event.value for event in DEFAULT_EVENTS}
@@ -157,5 +157,5 @@ def test_the_page_lists_what_can_be_told():
 
 def test_the_waits_on_the_page_are_those_that_are_waited():
     assert (FIRST_WAIT_SECONDS, WAIT_FACTOR, MAX_ATTEMPTS, TIMEOUT_SECONDS) == (10, 3, 10, 10)
-    assert "after 10\nseconds, 30 seconds, 90 seconds and so on" in PAGE
-    assert "ten times in all" in PAGE
+    assert "waits of 10 seconds,\n30 seconds, 90 seconds and so on" in PAGE
+    assert "ten attempts in all" in PAGE

@@ -14,17 +14,18 @@ from pathlib import Path
 import pytest
 
 from tests.integration.service.receiver import Receiver, receiving
-from tuner_service.webhooks.sender import Sender
+from tuner_service.webhooks.sender import WebhookSender
 
 PUBLIC = "93.184.215.14"
 BODY = b'{"a":1}'
+SECRET = b"a secret of the service, 32 bytes"
 
 
-def sender(*addresses: str, allow_private: bool = True, **changes: object) -> Sender:
+def sender(*addresses: str, allow_private: bool = True, **changes: object) -> WebhookSender:
     """One for which every name has these addresses."""
     if addresses:
         changes["resolve"] = lambda host, port: addresses
-    return Sender(allow_private=allow_private, **changes)  # type: ignore[arg-type]
+    return WebhookSender(secret=SECRET, allow_private=allow_private, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -34,12 +35,12 @@ def receiver() -> Iterator[Receiver]:
 
 
 def test_the_receiver_gets_the_body_and_the_headers(receiver: Receiver):
-    answer = sender().post(receiver.url + "?channel=1", body=BODY, headers={"X-Tuner-Event-Id": "7"})
+    answer = sender().post(receiver.url + "?channel=1", body=BODY, headers={"webhook-id": "7"})
     assert (answer.status, answer.error) == (204, None)
     (got,) = receiver.got
     assert got.path == "/hook?channel=1"
     assert got.body == BODY
-    assert got.headers["X-Tuner-Event-Id"] == "7"
+    assert got.headers["webhook-id"] == "7"
     assert got.headers["Host"] == f"127.0.0.1:{receiver.port}"
     assert got.headers["User-Agent"].startswith("schedule-tuner/")
 
@@ -77,7 +78,9 @@ def test_the_connection_goes_to_the_address_that_was_checked_with_the_name_in_ho
         return ("127.0.0.1",)
 
     url = f"http://hooks.example.test:{receiver.port}/hook"
-    assert Sender(allow_private=True, resolve=resolve).post(url, body=BODY, headers={}).error is None
+    assert (
+        WebhookSender(secret=SECRET, allow_private=True, resolve=resolve).post(url, body=BODY, headers={}).error is None
+    )
     assert asked == [("hooks.example.test", receiver.port)], "a second look-up could give another address"
     assert receiver.got[0].headers["Host"] == f"hooks.example.test:{receiver.port}"
 
@@ -106,7 +109,7 @@ def test_a_name_that_leads_to_open_and_closed_addresses_is_refused_before_anythi
     url = f"http://hooks.example.test:{receiver.port}/hook"
     answer = sender(*addresses, allow_private=False).post(url, body=BODY, headers={})
     assert answer.error is not None
-    assert "not one of the open internet" in answer.error
+    assert "not on the public internet" in answer.error
     assert not receiver.got
 
 
@@ -127,7 +130,9 @@ def test_a_name_without_an_address_is_told():
     def resolve(host: str, port: int) -> Sequence[str]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    answer = Sender(allow_private=False, resolve=resolve).post("http://nowhere.test/", body=BODY, headers={})
+    answer = WebhookSender(secret=SECRET, allow_private=False, resolve=resolve).post(
+        "http://nowhere.test/", body=BODY, headers={}
+    )
     assert answer.error == f"gaierror: [Errno {socket.EAI_NONAME}] Name or service not known"
 
 
@@ -171,13 +176,13 @@ def speaking(*said: bytes, slowly: bool = False) -> Iterator[int]:
 def test_a_receiver_that_says_nothing_is_given_up(scheme: str):
     with speaking() as port:
         answer = sender(timeout_seconds=0.2).post(f"{scheme}://127.0.0.1:{port}/", body=BODY, headers={})
-    assert answer.error == "no answer within 0.2 seconds"
+    assert answer.error == "no response within 0.2 seconds"
 
 
 def test_a_receiver_that_drips_for_ever_is_given_up():
     with speaking(b"HTTP/1.1 200 OK\r\nX-Endless: ", slowly=True) as port:
         answer = sender(timeout_seconds=0.3).post(f"http://127.0.0.1:{port}/", body=BODY, headers={})
-    assert answer.error == "no answer within 0.3 seconds"
+    assert answer.error == "no response within 0.3 seconds"
 
 
 @pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 999999 OK\r\n\r\n", b"\xff\x00\xff\r\n\r\n"])

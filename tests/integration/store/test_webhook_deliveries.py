@@ -11,7 +11,7 @@ import pytest
 from tests.integration.store.builders import Bench, spec
 from tuner.errors import InvalidValue, LimitReached, NotFound
 from tuner.jobs.webhooks import (
-    Answer,
+    DeliveryResponse,
     DeliveryState,
     DueDelivery,
     NewWebhook,
@@ -19,7 +19,7 @@ from tuner.jobs.webhooks import (
     WebhookChange,
     WebhookEvent,
     WebhookFormat,
-    judge,
+    next_attempt,
 )
 from tuner.people.permissions import Actor, Visibility
 from tuner.store import Store
@@ -28,8 +28,8 @@ from tuner.store.webhooks.webhooks import MAX_WEBHOOKS
 Sql = Callable[..., list[Any]]
 
 SUBMITTED = (WebhookEvent.JOB_SUBMITTED,)
-TAKEN = Answer(status=204, error=None)
-REFUSED = Answer(status=503, error="the receiver answered 503")
+TAKEN = DeliveryResponse(status=204, error=None)
+REFUSED = DeliveryResponse(status=503, error="the receiver answered 503")
 ADA = Actor(user="ada", token_id="t-1", request_id="r-1")
 
 
@@ -48,8 +48,10 @@ def claim(store: Store) -> DueDelivery:
     return due
 
 
-def record(store: Store, due: DueDelivery, answer: Answer) -> bool:
-    return store.deliveries.record(due, answer=answer, outcome=judge(answer, attempt=due.attempt, chance=0.5))
+def record(store: Store, due: DueDelivery, response: DeliveryResponse) -> bool:
+    return store.deliveries.record(
+        due, response=response, outcome=next_attempt(response, attempt=due.attempt, jitter=0.5)
+    )
 
 
 @pytest.fixture
@@ -268,8 +270,8 @@ class TestClaim:
         waits = []
         while True:
             due = claim(store)
-            outcome = judge(REFUSED, attempt=due.attempt, chance=0.5)
-            store.deliveries.record(due, answer=REFUSED, outcome=outcome)
+            outcome = next_attempt(REFUSED, attempt=due.attempt, jitter=0.5)
+            store.deliveries.record(due, response=REFUSED, outcome=outcome)
             if outcome.wait_seconds is None:
                 break
             waits.append(outcome.wait_seconds)
@@ -314,7 +316,7 @@ class TestClaim:
         made = store.webhooks.create(new())
         submit(store, 3)
         store.deliveries.enqueue()
-        record(store, claim(store), Answer(status=410, error="the receiver answered 410"))
+        record(store, claim(store), DeliveryResponse(status=410, error="the receiver answered 410"))
         assert not store.webhooks.get(made.id).enabled
         assert store.deliveries.claim(hold_seconds=60) is None
         assert [one.state for one in store.webhooks.deliveries(made.id).items] == [DeliveryState.FAILED] * 3
@@ -393,5 +395,7 @@ class TestDeliveries:
         submit(store)
         store.deliveries.enqueue()
         failed = Outcome(state=DeliveryState.FAILED, wait_seconds=None, disable=False)
-        assert store.deliveries.record(claim(store), answer=Answer(status=None, error="\0 no \ud800"), outcome=failed)
+        assert store.deliveries.record(
+            claim(store), response=DeliveryResponse(status=None, error="\0 no \ud800"), outcome=failed
+        )
         assert "no" in str(store.webhooks.deliveries(made.id).items[0].last_error)

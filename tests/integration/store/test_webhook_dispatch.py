@@ -7,21 +7,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import structlog
+from standardwebhooks import Webhook
 
 from tests.integration.service.receiver import Got, Receiver, receiving
 from tests.integration.store.builders import spec
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.webhooks import DeliveryState, NewWebhook, WebhookEvent, WebhookRecord
 from tuner.store import Store
-from tuner_service.webhooks.courier import Courier
 from tuner_service.webhooks.dispatcher import HOLD_SECONDS, Dispatcher
-from tuner_service.webhooks.sender import Sender
-from tuner_service.webhooks.signing import signature, signing_key
+from tuner_service.webhooks.sender import WebhookSender
+from tuner_service.webhooks.signing import signing_key
 
 SECRET = b"a secret of the service, 32 bytes"
 NOON = 1_790_000_000.75
@@ -30,18 +30,23 @@ PATIENCE_SECONDS = 60.0
 Sql = Callable[..., list[Any]]
 
 
-def courier(*, allow_private: bool = True) -> Courier:
-    return Courier(secret=SECRET, sender=Sender(allow_private=allow_private), clock=lambda: NOON)
+def sender(*, allow_private: bool = True) -> WebhookSender:
+    return WebhookSender(secret=SECRET, allow_private=allow_private, clock=lambda: NOON)
 
 
 def dispatcher(store: Store, **changes: Any) -> Dispatcher:
-    values = {"courier": courier(), "interval": timedelta(milliseconds=5), "chance": lambda: 0.5}
+    values = {"sender": sender(), "interval": timedelta(milliseconds=5), "jitter": lambda: 0.5}
     return Dispatcher(store, **values | changes)
 
 
 def webhook(store: Store, receiver: Receiver, **changes: Any) -> WebhookRecord:
     values = {"url": receiver.url, "events": [WebhookEvent.JOB_SUBMITTED]}
     return store.webhooks.create(NewWebhook.model_validate(values | changes))
+
+
+def signature(key: str, got: Got) -> str:
+    """The signature that a receiver expects at noon."""
+    return Webhook(key).sign(got.event_id, datetime.fromtimestamp(NOON, UTC), got.body.decode())
 
 
 def submit(store: Store, count: int) -> None:
@@ -82,35 +87,34 @@ def test_a_receiver_gets_the_event_signed_with_the_key_that_it_was_given(store: 
     made = webhook(store, receiver)
     submit(store, 1)
     sends = dispatcher(store)
-    sends.look_once()
+    sends.enqueue()
     assert sends.deliver_once()
     assert not sends.deliver_once()
     (got,) = receiver.got
     assert got.event["type"] == "job.submitted"
     assert got.headers["Content-Type"] == "application/json"
     assert got.event_id == got.event["id"]
-    assert got.headers["X-Tuner-Timestamp"] == "1790000000"
+    assert got.headers["webhook-timestamp"] == "1790000000"
     key = signing_key(SECRET, webhook_id=made.id, version=1)
-    assert got.headers["X-Tuner-Signature"] == signature(key, timestamp=1_790_000_000, body=got.body)
+    assert got.headers["webhook-signature"] == signature(key, got)
 
 
 def test_after_a_rotation_everything_is_signed_with_the_new_key(store: Store, receiver: Receiver):
     made = webhook(store, receiver)
     submit(store, 1)
     sends = dispatcher(store)
-    sends.look_once()
+    sends.enqueue()
     store.webhooks.rotate_key(made.id)
     sends.deliver_due()
     key = signing_key(SECRET, webhook_id=made.id, version=2)
-    expected = signature(key, timestamp=1_790_000_000, body=receiver.got[0].body)
-    assert receiver.got[0].headers["X-Tuner-Signature"] == expected
+    assert receiver.got[0].headers["webhook-signature"] == signature(key, receiver.got[0])
 
 
 def test_slack_gets_its_own_format(store: Store, receiver: Receiver):
     webhook(store, receiver, format="slack")
     submit(store, 1)
     sends = dispatcher(store)
-    sends.look_once()
+    sends.enqueue()
     sends.deliver_due()
     assert list(receiver.got[0].event) == ["text"]
     assert "*a job* submitted (team default, local" in receiver.got[0].event["text"]
@@ -122,7 +126,7 @@ def test_a_receiver_that_recovers_gets_what_it_missed_under_the_same_id(
     made = webhook(store, receiver)
     submit(store, 1)
     sends = dispatcher(store)
-    sends.look_once()
+    sends.enqueue()
     answers = iter([500, 503, 429, 200])
     receiver.answer = lambda _: next(answers)
     for wait in (10.0, 30.0, 90.0):
@@ -142,7 +146,7 @@ def test_a_redirect_counts_as_a_failed_attempt(store: Store, receiver: Receiver)
     receiver.headers["Location"] = receiver.url
     submit(store, 1)
     sends = dispatcher(store)
-    sends.look_once()
+    sends.enqueue()
     sends.deliver_due()
     (one,) = store.webhooks.deliveries(made.id).items
     assert (one.state, one.last_status) == (DeliveryState.PENDING, 302)
@@ -155,7 +159,7 @@ def test_a_receiver_that_says_it_is_gone_is_disabled(store: Store, receiver: Rec
     receiver.answer = lambda _: 410
     submit(store, 3)
     sends = dispatcher(store)
-    sends.look_once()
+    sends.enqueue()
     sends.deliver_due()
     assert len(receiver.got) == 1
     assert not store.webhooks.get(made.id).enabled
@@ -164,13 +168,13 @@ def test_a_receiver_that_says_it_is_gone_is_disabled(store: Store, receiver: Rec
 def test_nothing_reaches_a_private_address_that_is_not_allowed(store: Store, receiver: Receiver):
     made = webhook(store, receiver, url=f"http://localhost:{receiver.port}/hook")
     submit(store, 1)
-    sends = dispatcher(store, courier=courier(allow_private=False))
-    sends.look_once()
+    sends = dispatcher(store, sender=sender(allow_private=False))
+    sends.enqueue()
     sends.deliver_due()
     assert not receiver.got
     (one,) = store.webhooks.deliveries(made.id).items
     assert (one.state, one.last_status) == (DeliveryState.PENDING, None)
-    assert "not one of the open internet" in str(one.last_error)
+    assert "not on the public internet" in str(one.last_error)
 
 
 def test_a_dispatcher_that_dies_between_sending_and_recording_costs_a_repetition_and_no_event(
@@ -179,7 +183,7 @@ def test_a_dispatcher_that_dies_between_sending_and_recording_costs_a_repetition
     made = webhook(store, receiver)
     submit(store, 1)
     dies = dispatcher(store)
-    dies.look_once()
+    dies.enqueue()
 
     def die(*_: object, **__: object) -> bool:
         raise DatabaseUnavailable("the process is gone")

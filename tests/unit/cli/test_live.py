@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from tuner.api.jobs import JobDetail
 from tuner.cli.jobs.live import format_clock, progress_line, screen
-from tuner.jobs.progress import BestSoFar, JobDetail, Progress, RunCounts, TrialCounts
+from tuner.jobs.progress import BestSoFar, Progress, RunCounts, TrialCounts
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.search.decision.rungs import price
@@ -45,7 +46,6 @@ def job(
         updates_saved=saved,
         device_seconds=0.0,
         limit_reached=None,
-        plan_due=False,
         progress=progress,
         price=price(search),
         links={},

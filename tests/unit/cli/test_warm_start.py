@@ -1,12 +1,20 @@
 from __future__ import annotations
 
-import pytest
+import json
+from importlib.resources import files
 
+import pytest
+from pydantic import TypeAdapter
+
+from tuner.api.jobs import JobDetail
 from tuner.cli.jobs.warm_start import follow_up
 from tuner.jobs.admission.admit import read_request
+from tuner.report.report import Report
 from tuner.search.space import FloatRange
-from tuner_service.examples import JOB
-from tuner_service.jobs.example_report import REPORT
+
+EXAMPLES = json.loads(files("tuner_service").joinpath("examples.json").read_text())["responses"]
+JOB = TypeAdapter(JobDetail).validate_python(EXAMPLES["JobDetail"])
+REPORT = Report.model_validate(EXAMPLES["Report"])
 
 
 def test_it_has_the_same_workload_and_starts_with_the_best_schedules():

@@ -110,12 +110,12 @@ LOGIN = {"type": "/problems/unauthenticated", "title": "T", "status": 401, "deta
 
 
 @pytest.mark.parametrize(
-    ("token", "words"), [(None, "asks for a login"), ("stt_x", "does not accept the token: it is wrong, expired")]
+    ("token", "words"), [(None, "requires a login"), ("stt_x", "does not accept the token: it is wrong, expired")]
 )
 def test_where_a_login_is_needed_it_says_how_to_get_in(token: str | None, words: str):
-    carrier = httpx2.MockTransport(lambda request: httpx2.Response(401, json=LOGIN))
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(401, json=LOGIN))
     with (
-        Client("https://tuner.example", token=token, carrier=carrier) as client,
+        Client("https://tuner.example", token=token, transport=transport) as client,
         pytest.raises(NotLoggedIn, match=words) as caught,
     ):
         client.queue()
@@ -128,12 +128,12 @@ BUSY = {"type": "/problems/too-many-requests", "title": "T", "status": 429, "det
 
 def test_a_service_that_asks_to_slow_down_is_asked_again_after_the_time_that_it_names():
     answers = iter([httpx2.Response(429, json=BUSY, headers={"Retry-After": "0"}), httpx2.Response(200, json=[])])
-    with Client("http://t", carrier=httpx2.MockTransport(lambda request: next(answers))) as client:
+    with Client("http://t", transport=httpx2.MockTransport(lambda request: next(answers))) as client:
         assert client.shares() == ()
 
 
 @pytest.mark.parametrize("headers", [{"Retry-After": "3600"}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, {}])
 def test_one_that_asks_to_wait_for_long_is_told_as_a_problem(headers: dict[str, str]):
-    carrier = httpx2.MockTransport(lambda request: httpx2.Response(429, json=BUSY, headers=headers))
-    with Client("http://t", carrier=carrier) as client, pytest.raises(ApiProblem, match="Slow"):
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(429, json=BUSY, headers=headers))
+    with Client("http://t", transport=transport) as client, pytest.raises(ApiProblem, match="Slow"):
         client.shares()

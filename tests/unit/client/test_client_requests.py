@@ -132,7 +132,7 @@ class Service:
 @pytest.mark.parametrize("operation", CALLS)
 def test_a_call_asks_for_its_operation_as_declared_and_reads_the_answer(operation: str):
     service = Service()
-    with Client("http://tuner.example", carrier=httpx2.MockTransport(service)) as client:
+    with Client("http://tuner.example", transport=httpx2.MockTransport(service)) as client:
         CALLS[operation](client)
     assert service.asked == [operation]
 
@@ -155,7 +155,7 @@ def sent(call: Callable[[Client], Any], *, answer: Any, token: str | None = None
         requests.append(request)
         return httpx2.Response(200, json=answer)
 
-    with Client("http://tuner.example/below", token=token, carrier=httpx2.MockTransport(service)) as client:
+    with Client("http://tuner.example/below", token=token, transport=httpx2.MockTransport(service)) as client:
         call(client)
     return requests
 
@@ -197,6 +197,6 @@ def test_pages_are_asked_for_until_there_is_none():
         seen.append(request.url.params.get("cursor"))
         return httpx2.Response(200, json={**page, "next_cursor": next(cursors)})
 
-    with Client("http://tuner.example", carrier=httpx2.MockTransport(service)) as client:
+    with Client("http://tuner.example", transport=httpx2.MockTransport(service)) as client:
         assert len(list(client.people.audit())) == 2 * len(page["items"])
     assert seen == [None, "2"]

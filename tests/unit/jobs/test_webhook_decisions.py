@@ -10,27 +10,27 @@ from tuner.errors import InvalidValue
 from tuner.jobs.webhooks import (
     DEFAULT_EVENTS,
     MAX_ATTEMPTS,
-    Answer,
+    DeliveryResponse,
     DeliveryState,
     WebhookEvent,
     checked_url,
-    judge,
+    next_attempt,
 )
 from tuner.store import EventKind
 
 CHANCES = st.floats(min_value=0, max_value=1, exclude_max=True)
-REFUSED = Answer(status=None, error="connection refused")
+REFUSED = DeliveryResponse(status=None, error="connection refused")
 
 
 @given(attempt=st.integers(1, MAX_ATTEMPTS), chance=CHANCES)
 def test_what_was_taken_is_never_sent_again(attempt: int, chance: float):
-    outcome = judge(Answer(status=204, error=None), attempt=attempt, chance=chance)
+    outcome = next_attempt(DeliveryResponse(status=204, error=None), attempt=attempt, jitter=chance)
     assert (outcome.state, outcome.wait_seconds, outcome.disable) == (DeliveryState.DELIVERED, None, False)
 
 
 @given(attempt=st.integers(1, MAX_ATTEMPTS - 1), chance=CHANCES, status=st.none() | st.integers(300, 599))
 def test_what_failed_is_sent_again_unless_the_receiver_is_gone(attempt: int, chance: float, status: int | None):
-    outcome = judge(Answer(status=status, error="no"), attempt=attempt, chance=chance)
+    outcome = next_attempt(DeliveryResponse(status=status, error="no"), attempt=attempt, jitter=chance)
     if status == 410:
         assert outcome.disable
         assert outcome.state is DeliveryState.FAILED
@@ -42,14 +42,15 @@ def test_what_failed_is_sent_again_unless_the_receiver_is_gone(attempt: int, cha
 
 @given(chance=CHANCES)
 def test_the_last_attempt_is_the_last(chance: float):
-    outcome = judge(REFUSED, attempt=MAX_ATTEMPTS, chance=chance)
+    outcome = next_attempt(REFUSED, attempt=MAX_ATTEMPTS, jitter=chance)
     assert (outcome.state, outcome.wait_seconds) == (DeliveryState.FAILED, None)
 
 
 @given(chances=st.lists(CHANCES, min_size=MAX_ATTEMPTS - 1, max_size=MAX_ATTEMPTS - 1))
 def test_waits_grow_and_all_attempts_together_take_about_a_day(chances: list[float]):
     waits = [
-        judge(REFUSED, attempt=attempt, chance=chance).wait_seconds or 0.0 for attempt, chance in enumerate(chances, 1)
+        next_attempt(REFUSED, attempt=attempt, jitter=chance).wait_seconds or 0.0
+        for attempt, chance in enumerate(chances, 1)
     ]
     assert waits == sorted(waits)
     assert 7.5 <= waits[0] <= 12.5

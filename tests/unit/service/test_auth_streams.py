@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import StreamingResponse
 from starlette.types import Message
 
-from tuner_service.auth.streams import Watched
+from tuner_service.auth.streams import AuthorizedResponse
 
 SCOPE: dict[str, Any] = {"type": "http", "asgi": {"spec_version": "2.4"}, "method": "GET", "headers": []}
 OLD: dict[str, Any] = {**SCOPE, "asgi": {"spec_version": "2.3"}}
@@ -31,11 +31,13 @@ def answered(*, rights: list[bool], scope: dict[str, Any] = SCOPE, every: float 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    async def still() -> bool:
+    async def is_authorized() -> bool:
         return rights.pop(0)
 
     async def run() -> None:
-        await Watched(send, still=still, every=every).run(StreamingResponse(chunks()), scope, receive)
+        await AuthorizedResponse(send, is_authorized=is_authorized, every=every).run(
+            StreamingResponse(chunks()), scope, receive
+        )
 
     asyncio.run(run())
     bodies = [message for message in sent if message["type"] == "http.response.body"]
@@ -60,14 +62,14 @@ def test_a_reader_that_goes_away_is_told_as_before():
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise OSError("gone")
 
-    async def still() -> bool:
+    async def is_authorized() -> bool:
         return True
 
     async def send(message: Message) -> None:
         return
 
     with pytest.raises(OSError, match="gone"):
-        asyncio.run(Watched(send, still=still).run(app, SCOPE, receive))
+        asyncio.run(AuthorizedResponse(send, is_authorized=is_authorized).run(app, SCOPE, receive))
 
 
 def test_a_cut_that_the_framework_has_wrapped_is_no_mistake():
@@ -79,7 +81,7 @@ def test_a_cut_that_the_framework_has_wrapped_is_no_mistake():
         except OSError as error:
             raise ExceptionGroup("unhandled errors in a task group", [error]) from None
 
-    async def still() -> bool:
+    async def is_authorized() -> bool:
         return False
 
     sent: list[Message] = []
@@ -87,5 +89,5 @@ def test_a_cut_that_the_framework_has_wrapped_is_no_mistake():
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(Watched(send, still=still, every=0.0).run(app, SCOPE, receive))
+    asyncio.run(AuthorizedResponse(send, is_authorized=is_authorized, every=0.0).run(app, SCOPE, receive))
     assert sent == [{"type": "http.response.body", "body": b"", "more_body": False}]

@@ -7,7 +7,7 @@ from tuner.jobs.priority import Priority
 from tuner.jobs.records import QueueEntry, TeamShare
 from tuner.jobs.states import JobState
 from tuner_service.errors import Forbidden
-from tuner_service.jobs.preview import obstacle, queue_ahead
+from tuner_service.jobs.preview import queue_ahead, to_refusal
 
 
 def entry(team: str, priority: Priority = Priority.NORMAL, *, waits: bool = True) -> QueueEntry:
@@ -51,11 +51,11 @@ def test_jobs_that_wait_for_nothing_do_not_count():
     assert ahead(entry("vision", waits=False)) == 0
 
 
-def test_an_obstacle_names_its_limit_or_its_field():
-    limit = obstacle(LimitReached("max_open_jobs", of="team vision", value=5, allowed=4))
-    field = obstacle(InvalidValue("priority", value="high", allowed="at most normal"))
+def test_a_refusal_names_its_limit_or_its_field():
+    limit = to_refusal(LimitReached("max_open_jobs", of="team vision", value=5, allowed=4))
+    field = to_refusal(InvalidValue("priority", value="high", allowed="at most normal"))
     assert (limit.limit, limit.field) == ("max_open_jobs", None)
     assert (field.limit, field.field) == (None, "priority")
     assert "at most normal" in field.message
     for error in (NotFound("team", key="nobody"), Forbidden(needed="more")):
-        assert obstacle(error).field == "team"
+        assert to_refusal(error).field == "team"

@@ -1,9 +1,8 @@
-"""What is sent: Slack's lines, signatures, keys."""
+"""The content of deliveries: Slack's lines, signatures, keys."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import base64
 import json
 from typing import Any
 
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from tuner.jobs.webhooks import WebhookEvent, WebhookFormat
 from tuner_service.webhooks.messages import encode, slack_text
 from tuner_service.webhooks.messages import test_message as message_to_try
-from tuner_service.webhooks.signing import signature, signing_key
+from tuner_service.webhooks.signing import signed_headers, signing_key
 
 JOB = {
     "id": "0f9b",
@@ -67,9 +66,13 @@ def test_nothing_that_people_write_calls_a_channel_or_becomes_a_link(name: str, 
     assert len(text) < 4_000
 
 
-def test_the_signature_is_the_hmac_of_timestamp_and_body():
-    expected = hmac.new(b"stwh_key", b'1700000000.{"a":1}', hashlib.sha256).hexdigest()
-    assert signature("stwh_key", timestamp=1_700_000_000, body=b'{"a":1}') == f"v1={expected}"
+def test_the_signature_is_that_of_the_specifications_example():
+    key, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
+    assert signed_headers(key, message_id="msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp=1_614_265_330, body=body) == {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
 
 
 def test_keys_differ_by_secret_webhook_and_version_and_are_the_same_again():
@@ -80,5 +83,5 @@ def test_keys_differ_by_secret_webhook_and_version_and_are_the_same_again():
         for version in (1, 2, 11)
     ]
     assert len(set(keys)) == len(keys)
-    assert all(key.startswith("stwh_") and len(key) == 69 for key in keys)
+    assert all(key.startswith("whsec_") and len(base64.b64decode(key[6:], validate=True)) == 32 for key in keys)
     assert signing_key(b"a" * 32, webhook_id="w1", version=1) == keys[0]

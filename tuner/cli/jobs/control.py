@@ -16,9 +16,8 @@ from tuner.errors import InvalidValue
 from tuner.jobs.priority import Priority
 
 if TYPE_CHECKING:
+    from tuner.api.jobs import JobDetail, JobView
     from tuner.client import Client
-    from tuner.jobs.progress import JobDetail
-    from tuner.jobs.records import JobRecord
 
 Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A name for the job; free text.")]
 Notes = Annotated[str | None, typer.Option("--notes", metavar="TEXT", help="Anything worth remembering; Markdown.")]
@@ -91,7 +90,7 @@ def clone(job: Job, name: Name = None, as_json: AsJson = False, url: Url = CURRE
     )
 
 
-def show_submitted(job: JobRecord) -> None:
+def show_submitted(job: JobView) -> None:
     """Print the id of a new job on standard output, and how to follow it on standard error."""
     show(job.id)
     say(f"Submitted. `tuner watch {job.id[:8]}` follows it.")

@@ -14,8 +14,8 @@ from tuner.errors import TunerError
 from tuner.jobs.states import is_terminal
 
 if TYPE_CHECKING:
+    from tuner.api.jobs import JobDetail
     from tuner.client import Client
-    from tuner.jobs.progress import JobDetail
     from tuner.jobs.records import EventRecord
 
 _TICK_SECONDS = 0.25

@@ -15,12 +15,14 @@ from tuner.cli.request import Table, request_and_print
 from tuner.jobs.states import RunState
 
 if TYPE_CHECKING:
-    from tuner.jobs.records import EventRecord, RunRecord, TrialRecord
+    from tuner.api.jobs import TrialView
+    from tuner.api.runs import RunView
+    from tuner.jobs.records import EventRecord
 
 _QUIET_SECONDS = 2.0  # without --follow, the list ends when no event has come for this long
 
 
-_TRIALS: Table[TrialRecord] = Table(
+_TRIALS: Table[TrialView] = Table(
     columns={
         "TRIAL": lambda trial: str(trial.number),
         "STATE": lambda trial: trial.state.value,
@@ -30,7 +32,7 @@ _TRIALS: Table[TrialRecord] = Table(
     },
     empty="No trials yet.",
 )
-_RUNS: Table[RunRecord] = Table(
+_RUNS: Table[RunView] = Table(
     columns={
         "RUN": lambda run: run.id,
         "TRIAL": lambda run: str(run.trial_number),

@@ -21,12 +21,13 @@ from tuner.report.pages.formats import ReportFormat, rendered
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tuner.api.jobs import JobDetail, JobView, TrialView
+    from tuner.api.runs import RunView
     from tuner.client import Client
-    from tuner.jobs.progress import JobDetail
-    from tuner.jobs.records import JobRecord, QueueEntry, RunRecord, TrialRecord
+    from tuner.jobs.records import QueueEntry
     from tuner.report.report import Report
 
-_JOBS: Table[JobRecord] = Table(
+_JOBS: Table[JobView] = Table(
     columns={
         "ID": lambda job: job.id,
         "STATE": lambda job: job.state.value,
@@ -77,8 +78,8 @@ class _JobOverview:
     """Everything that ``tuner show`` prints."""
 
     job: JobDetail
-    trials: Sequence[TrialRecord]
-    runs: Sequence[RunRecord]
+    trials: Sequence[TrialView]
+    runs: Sequence[RunView]
     queue_entry: QueueEntry | None
     """``None`` once the job has finished."""
     lacks_worker: bool
@@ -196,7 +197,7 @@ def describe_job(job: JobDetail, *, queue_entry: QueueEntry | None, address: str
     return "\n".join(lines)
 
 
-def _trial_rows(trials: Sequence[TrialRecord], *, runs: Sequence[RunRecord]) -> list[tuple[str, ...]]:
+def _trial_rows(trials: Sequence[TrialView], *, runs: Sequence[RunView]) -> list[tuple[str, ...]]:
     from tuner.jobs.records import RunKind
     from tuner.jobs.states import RunState
 

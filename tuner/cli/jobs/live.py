@@ -13,7 +13,8 @@ from rich.text import Text
 from tuner.jobs.states import JobState, is_terminal
 
 if TYPE_CHECKING:
-    from tuner.jobs.progress import JobDetail, Progress, RunCounts
+    from tuner.api.jobs import JobDetail
+    from tuner.jobs.progress import Progress, RunCounts
 
 _BAR_WIDTH = 48
 _STATE_STYLE = {JobState.COMPLETED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow"}

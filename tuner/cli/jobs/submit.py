@@ -28,8 +28,8 @@ from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
 
 if TYPE_CHECKING:
+    from tuner.api.jobs import JobDetail
     from tuner.client import Client
-    from tuner.jobs.progress import JobDetail
 
 
 def submit(

@@ -10,7 +10,7 @@ from tuner.jobs.options import batch_rule, batch_size
 from tuner.schedules.scaling import ScalingRule, scaled_to_batch
 
 if TYPE_CHECKING:
-    from tuner.jobs.records import JobRecord
+    from tuner.api.jobs import JobView
     from tuner.report.report import Report
     from tuner.schedules import Schedule
 
@@ -28,7 +28,7 @@ class FollowUp:
     """Which parts of the former result carry over."""
 
 
-def follow_up(job: JobRecord, *, report: Report, options: Mapping[str, Any], total_steps: int | None) -> FollowUp:
+def follow_up(job: JobView, *, report: Report, options: Mapping[str, Any], total_steps: int | None) -> FollowUp:
     """The follow-up of a completed job.
 
     It has the job's workload and space, the options of its recommendation, and starts with its best schedules. Where

@@ -20,8 +20,8 @@ from tuner.jobs.states import JobState, is_terminal
 if TYPE_CHECKING:
     from rich.live import Live
 
+    from tuner.api.jobs import JobDetail
     from tuner.cli.jobs.follow import Display
-    from tuner.jobs.progress import JobDetail
     from tuner.jobs.records import EventRecord
 
 _EVENT_LINES = 5

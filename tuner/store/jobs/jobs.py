@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from tuner.errors import IdempotencyConflict, InvalidValue, LimitReached, NotFound, TunerError
 from tuner.jobs.admission.change import JobChange
-from tuner.jobs.progress import JobDetail
+from tuner.jobs.progress import JobStatus
 from tuner.jobs.records import JobRecord
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
@@ -26,8 +26,8 @@ from tuner.store.db.upsert import insert_if_absent
 from tuner.store.jobs import workers
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.job_changes import change_job, delete_job, pause_job, resume_job, retry_job
-from tuner.store.jobs.job_detail import read_detail
 from tuner.store.jobs.job_filter import matches_filter
+from tuner.store.jobs.job_status import read_status
 from tuner.store.jobs.lifecycle import end_job, find_job, lock_job, read_team
 from tuner.store.jobs.visibility import visible_jobs
 
@@ -148,13 +148,13 @@ class Jobs(Repository):
         return job_record(find_job(session, job_id))
 
     @reads
-    def detail(self, session: Session, job_id: str) -> JobDetail:
-        """One job, with its progress and its price.
+    def status(self, session: Session, job_id: str) -> JobStatus:
+        """One job, with its progress.
 
         Raises:
             NotFound: There is no such job.
         """
-        return read_detail(session, find_job(session, job_id))
+        return read_status(session, find_job(session, job_id))
 
     @reads
     def list(

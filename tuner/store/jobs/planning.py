@@ -100,7 +100,7 @@ class Planning(Repository):
         )
         tx.session.add(trial)
         _flush_unique(tx, field="number", value=number, allowed="new to the job")
-        tx.emit(EventKind.TRIAL_STARTED, job_id=job.id, trial=number, cohort=cohort, control=control, reason=reason)
+        tx.emit(EventKind.TRIAL_STARTED, job_id=job.id, trial=number, control=control, reason=reason)
         _add_run(tx, trial, run)
         return trial_record(trial)
 

@@ -11,14 +11,13 @@ from sqlalchemy.orm import Session
 from tuner.errors import DatabaseUnavailable, InvalidValue, NotFound
 from tuner.people.permissions import LOCAL_ACTOR, Actor, Principal, Role, least
 from tuner.people.records import TokenRecord
-from tuner.people.tokens import digest, new_token
+from tuner.people.tokens import MAX_LIFETIME_SECONDS, digest, new_token
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Membership, Token, User
 from tuner.store.db.upsert import insert_if_absent
 from tuner.store.people.accounts import lock_user, role_in, share_lock_team, token_record, valid_tokens
 
 FIRST_ADMIN = "admin"
-MAX_LIFETIME_SECONDS = 10 * 365 * 86_400.0
 _USE_RECORDED_EVERY_SECONDS = 60.0
 
 

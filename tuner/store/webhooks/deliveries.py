@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from tuner.jobs.priority import Priority
-from tuner.jobs.webhooks import Answer, DeliveryState, DueDelivery, Outcome, WebhookFormat
+from tuner.jobs.webhooks import DeliveryResponse, DeliveryState, DueDelivery, Outcome, WebhookFormat
 from tuner.people.permissions import Actor
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Delivery, Event, Job, Webhook
@@ -56,7 +56,7 @@ class Deliveries(Repository):
         return self._claim(hold_seconds=hold_seconds) if self._is_due() else None
 
     @writes
-    def record(self, tx: Tx, due: DueDelivery, *, answer: Answer, outcome: Outcome) -> bool:
+    def record(self, tx: Tx, due: DueDelivery, *, response: DeliveryResponse, outcome: Outcome) -> bool:
         """Record the outcome of an attempt.
 
         Returns:
@@ -71,14 +71,14 @@ class Deliveries(Repository):
         if webhook is None or delivery is None:
             return False
         delivery.state = outcome.state.value
-        delivery.last_status = answer.status
-        delivery.last_error = None if answer.error is None else clipped_text(answer.error)
+        delivery.last_status = response.status
+        delivery.last_error = None if response.error is None else clipped_text(response.error)
         delivery.due_at = tx.now + (outcome.wait_seconds or 0.0)
         delivery.finished_at = tx.now if outcome.wait_seconds is None else None
         if outcome.disable:
             tx.session.flush()
             disable(tx, webhook, reason="the receiver answered 410: it is gone, and the webhook was disabled")
-            tx.audit(_SERVICE, "webhook.disable", target=webhook.id, team=webhook.team, status=answer.status)
+            tx.audit(_SERVICE, "webhook.disable", target=webhook.id, team=webhook.team, status=response.status)
         return True
 
     @writes

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tuner.people.permissions import LOCAL, Principal, Role
-from tuner_service.auth.guard import REMEMBERED_SECONDS, Caller, Guard
+from tuner_service.auth.authenticator import CACHE_SECONDS, Authenticator, Caller
 from tuner_service.errors import TooManyRequests, Unauthenticated
 from tuner_service.settings import Settings
 
@@ -46,119 +46,119 @@ def request(*, cookie: str = "", **headers: str) -> Request:
     return Request({"type": "http", "method": "GET", "path": "/", "headers": given, "client": ("192.0.2.1", 1)})
 
 
-def guard(tokens: Tokens, clock: Clock | None = None, *, login_rate_limit: str = "3/minute") -> Guard:
+def authenticator(tokens: Tokens, clock: Clock | None = None, *, login_rate_limit: str = "3/minute") -> Authenticator:
     settings = Settings(auth="on", login_rate_limit=login_rate_limit)
-    return Guard(settings, accounts=tokens, secret=SECRET, clock=clock or Clock())
+    return Authenticator(settings, accounts=tokens, secret=SECRET, clock=clock or Clock())
 
 
-def identify(asked: Guard, made: Request) -> Caller | None:
-    return asyncio.run(asked.identify(made))
+def identify(service: Authenticator, made: Request) -> Caller | None:
+    return asyncio.run(service.identify(made))
 
 
 def test_a_bearer_token_tells_who_asks():
     for scheme in ("Bearer", "bearer", "BEARER"):
-        caller = identify(guard(Tokens()), request(authorization=f"{scheme} stt_ada"))
+        caller = identify(authenticator(Tokens()), request(authorization=f"{scheme} stt_ada"))
         assert caller == Caller(principal=ADA)
 
 
 def test_nobody_is_behind_a_request_that_brings_nothing():
-    assert identify(guard(Tokens()), request()) is None
+    assert identify(authenticator(Tokens()), request()) is None
 
 
 @pytest.mark.parametrize("given", ["Bearer stt_guess", "Bearer ", "Bearer", "", "Basic YTpi", "stt_ada", "Bearer é"])
 def test_a_token_that_is_refused_is_not_told_back(given: str):
     with pytest.raises(Unauthenticated) as caught:
-        identify(guard(Tokens()), request(authorization=given))
+        identify(authenticator(Tokens()), request(authorization=given))
     assert "stt_" not in str(caught.value)
 
 
 def test_a_refused_token_does_not_fall_back_to_the_session():
-    asked, response = guard(Tokens()), Response()
-    asked.sessions.begin(response, token_id="t1")
+    service, response = authenticator(Tokens()), Response()
+    service.sessions.begin(response, token_id="t1")
     cookie = response.headers["set-cookie"].split(";")[0]
     with pytest.raises(Unauthenticated):
-        identify(asked, request(cookie=cookie, authorization="Bearer stt_guess"))
+        identify(service, request(cookie=cookie, authorization="Bearer stt_guess"))
 
 
 def test_a_session_is_as_good_as_its_token():
     tokens, clock = Tokens(), Clock()
-    asked, response = guard(tokens, clock), Response()
-    asked.sessions.begin(response, token_id="t1")
+    service, response = authenticator(tokens, clock), Response()
+    service.sessions.begin(response, token_id="t1")
     made = request(cookie=response.headers["set-cookie"].split(";")[0])
-    caller = identify(asked, made)
+    caller = identify(service, made)
     assert caller is not None
     assert caller.principal == ADA
     assert caller.session is not None
     tokens.good = False
-    clock.now += REMEMBERED_SECONDS
-    assert identify(asked, made) is None
+    clock.now += CACHE_SECONDS
+    assert identify(service, made) is None
 
 
 def test_who_was_just_there_is_remembered_for_seconds():
     tokens, clock = Tokens(), Clock()
-    asked, made = guard(tokens, clock), request(authorization="Bearer stt_ada")
+    service, made = authenticator(tokens, clock), request(authorization="Bearer stt_ada")
     for _ in range(3):
-        identify(asked, made)
+        identify(service, made)
     assert tokens.asked == ["stt_ada"]
-    clock.now += REMEMBERED_SECONDS
-    identify(asked, made)
+    clock.now += CACHE_SECONDS
+    identify(service, made)
     assert len(tokens.asked) == 2
 
 
 def test_who_was_refused_is_not_remembered():
     tokens = Tokens(good=False)
-    asked, made = guard(tokens), request(authorization="Bearer stt_ada")
+    service, made = authenticator(tokens), request(authorization="Bearer stt_ada")
     with pytest.raises(Unauthenticated):
-        identify(asked, made)
+        identify(service, made)
     tokens.good = True
-    assert identify(asked, made) is not None
+    assert identify(service, made) is not None
 
 
 def test_what_is_forgotten_is_looked_up_again():
     tokens = Tokens()
-    asked, made = guard(tokens), request(authorization="Bearer stt_ada")
-    identify(asked, made)
+    service, made = authenticator(tokens), request(authorization="Bearer stt_ada")
+    identify(service, made)
     tokens.good = False
-    asked.forget()
+    service.forget()
     with pytest.raises(Unauthenticated):
-        identify(asked, made)
+        identify(service, made)
 
 
 def test_what_was_found_before_it_was_forgotten_is_not_remembered_after():
     tokens = Tokens()
-    asked, made = guard(tokens), request(authorization="Bearer stt_ada")
+    service, made = authenticator(tokens), request(authorization="Bearer stt_ada")
     find = tokens.authenticate
 
     def revoked_meanwhile(secret: str) -> Principal | None:
         found = find(secret)
         tokens.good = False
-        asked.forget()
+        service.forget()
         return found
 
     tokens.authenticate = revoked_meanwhile  # type: ignore[method-assign]
-    assert identify(asked, made) is not None
+    assert identify(service, made) is not None
     with pytest.raises(Unauthenticated):
-        identify(asked, made)
+        identify(service, made)
 
 
 def test_guessing_is_slowed_down_and_good_tokens_are_not():
-    asked = guard(Tokens())
+    service = authenticator(Tokens())
     for _ in range(3):
         with pytest.raises(Unauthenticated):
-            identify(asked, request(authorization="Bearer stt_guess"))
+            identify(service, request(authorization="Bearer stt_guess"))
     with pytest.raises(TooManyRequests) as caught:
-        identify(asked, request(authorization="Bearer stt_guess"))
+        identify(service, request(authorization="Bearer stt_guess"))
     assert 1 <= caught.value.seconds <= 60
-    assert identify(asked, request(authorization="Bearer stt_ada"))
+    assert identify(service, request(authorization="Bearer stt_ada"))
 
 
 def test_an_empty_rate_is_no_limit():
-    asked = guard(Tokens(), login_rate_limit="")
+    service = authenticator(Tokens(), login_rate_limit="")
     for _ in range(50):
         with pytest.raises(Unauthenticated):
-            identify(asked, request(authorization="Bearer stt_guess"))
+            identify(service, request(authorization="Bearer stt_guess"))
 
 
 def test_without_a_login_everybody_is_local():
-    asked = Guard(Settings(auth="off"), accounts=Tokens(), secret=SECRET)
-    assert identify(asked, request(authorization="Bearer stt_guess")) == Caller(principal=LOCAL)
+    service = Authenticator(Settings(auth="off"), accounts=Tokens(), secret=SECRET)
+    assert identify(service, request(authorization="Bearer stt_guess")) == Caller(principal=LOCAL)

@@ -16,4 +16,4 @@ def test_it_is_what_all_trials_and_runs_add_up_to(bench: Bench, store: Store) ->
     bench.claim()
     record = store.planning.load(job.id)
     tally = tally_of(trials=record.trials, runs=record.runs, devices=1)
-    assert store.jobs.detail(job.id).progress == progress(record.job, tally=tally)
+    assert store.jobs.status(job.id).progress == progress(record.job, tally=tally)

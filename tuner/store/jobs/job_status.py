@@ -5,12 +5,11 @@ from __future__ import annotations
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from tuner.jobs.progress import BestSoFar, JobDetail, RunTally, Tally, links, progress
+from tuner.jobs.progress import BestSoFar, JobStatus, RunTally, Tally, progress
 from tuner.jobs.records import RunKind
 from tuner.jobs.states import RunState
 from tuner.schedules import Schedule
 from tuner.search.configuration import label_of
-from tuner.search.decision.rungs import price
 from tuner.store.db.models import Job, Run, Trial, Worker
 from tuner.store.db.rows import job_record
 
@@ -45,15 +44,10 @@ _DEVICES = (
 )
 
 
-def read_detail(session: Session, job: Job) -> JobDetail:
-    """A job with its progress, price and links."""
+def read_status(session: Session, job: Job) -> JobStatus:
+    """A job with its progress."""
     record = job_record(job)
-    return JobDetail(
-        **vars(record),
-        progress=progress(record, tally=_tally(session, job.id)),
-        price=price(record.spec.search),
-        links=links(job.id),
-    )
+    return JobStatus(job=record, progress=progress(record, tally=_tally(session, job.id)))
 
 
 def _tally(session: Session, job_id: str) -> Tally:

@@ -1,0 +1,105 @@
+"""Wire types of runs, their curves and their logs: what ``/v1/runs`` returns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from tuner.api.views import view_of
+from tuner.jobs.records import CurvePoint, LogChunk, RunKind, RunRecord
+from tuner.jobs.states import RunState
+from tuner.schedules import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunView:
+    """A run: one training of one configuration."""
+
+    id: str
+    job_id: str
+    trial_id: str
+    trial_number: int
+    kind: RunKind
+    rung: int
+    """Index of the rung for kind `RUNG`; the top rung's index for `CONFIRM` and `AUDIT`."""
+    seed: int
+    total_steps: int
+    schedule: Schedule
+    """The schedule that it trains with, compressed to ``total_steps``."""
+    state: RunState
+    reason: str
+    """Why the plan created it."""
+    attempts: int
+    worker: str | None
+    step: int
+    """Updates from the start of its schedule, as last reported."""
+    updates: int
+    """Updates executed for it, as reported: those that a lost attempt made and a later one repeated count twice."""
+    shared_updates: int
+    """Updates of its schedule that it did not execute, because it continued from a snapshot of another run; 0 until it
+    has finished."""
+    device_seconds: float
+    """Device time of all attempts: seconds under a lease times devices."""
+    loss: float | None
+    """Validation loss at the end; ``None`` until then and for a diverged or failed run."""
+    error: str | None
+    created_at: float
+    queued_at: float
+    """When it last entered the queue."""
+    started_at: float | None
+    finished_at: float | None
+
+    @classmethod
+    def of(cls, run: RunRecord) -> Self:
+        """The public part of a stored run."""
+        return view_of(cls, run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPage:
+    """One page of a job's runs, in the order in which they were planned."""
+
+    items: tuple[RunView, ...]
+    next_cursor: str | None
+    """Pass it as ``cursor`` to get the next page; ``None`` on the last page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveSample:
+    """One evaluation during a run, as JSON: a `CurvePoint` may hold NaN and infinity, which JSON does not have."""
+
+    step: int
+    """Updates done at the evaluation."""
+    lr: float
+    """Learning rate of the last update done."""
+    train_loss: float | None
+    """Mean since the previous sample; ``None`` at step 0, and when it is not finite."""
+    val_loss: float | None
+    """``None`` when it is not finite."""
+
+    @classmethod
+    def of(cls, point: CurvePoint) -> Self:
+        """A point, with ``None`` for values that are not finite."""
+        return cls(step=point.step, lr=point.lr, train_loss=_finite(point.train_loss), val_loss=_finite(point.val_loss))
+
+    def point(self) -> CurvePoint:
+        """The point, with NaN for a validation loss that was not finite."""
+        val_loss = math.nan if self.val_loss is None else self.val_loss
+        return CurvePoint(step=self.step, lr=self.lr, train_loss=self.train_loss, val_loss=val_loss)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLog:
+    """A part of a run's log: what its code printed."""
+
+    chunks: tuple[LogChunk, ...]
+    """In the order of printing, over all attempts."""
+    next: int
+    """Pass it as ``after`` to get what follows."""
+    complete: bool
+    """Whether no more will follow, unless the job is retried."""
+
+
+def _finite(loss: float | None) -> float | None:
+    return loss if loss is not None and math.isfinite(loss) else None

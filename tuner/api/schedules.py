@@ -1,0 +1,91 @@
+"""Wire types of schedules: what ``/v1/schedules`` accepts and returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tuner.exports import EXPORTERS, ExportFormat
+from tuner.schedules import MIN_WARMUP, Schedule
+from tuner.schedules.scaling import MAX_BATCH, ScaledFor, ScalingRule
+
+MAX_STEPS: Final = 10_000_000
+"""Longest run that the API previews or exports update by update."""
+MAX_HORIZON: Final = 100_000_000
+"""Longest run that a schedule is fitted to, as for a job."""
+FORMATS: Final = "; ".join(f"`{name}`: {exporter.description}" for name, exporter in EXPORTERS.items())
+"""Description of each format."""
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schedule: Schedule = Field(description="The schedule, as a report or an export contains it.")
+
+
+class PreviewRequest(_Request):
+    """A schedule and the length of a run."""
+
+    total_steps: int = Field(ge=1, le=MAX_STEPS, description="Optimizer updates of the run.")
+    points: int = Field(default=200, ge=2, le=2_000, description="Maximum number of points, evenly spaced.")
+
+
+class ExportRequest(_Request):
+    """A schedule, the run to export it for, and the format."""
+
+    total_steps: int = Field(ge=1, le=MAX_STEPS, description="Optimizer updates of the run.")
+    format: ExportFormat = Field(default=ExportFormat.JSON, description=FORMATS)
+    batch_size: int | None = Field(
+        default=None, ge=1, le=MAX_BATCH, description="Samples of one update; the export states it."
+    )
+    optimizer: str = Field(default="", max_length=64, description="The optimizer; the export states it.")
+
+
+class CompressRequest(_Request):
+    """A schedule, the length of the run that it was made for, and the length of the new run."""
+
+    from_steps: int = Field(ge=1, le=MAX_HORIZON, description="Updates of the old run.")
+    to_steps: int = Field(ge=1, le=MAX_HORIZON, description="Updates of the new run.")
+    min_warmup: int = Field(
+        default=MIN_WARMUP,
+        ge=0,
+        le=MAX_HORIZON,
+        description="Minimum updates of the warm-up, if the old one had as many; at most half of the new run.",
+    )
+
+
+class ScaleRequest(_Request):
+    """A schedule, its batch size, and the new batch size."""
+
+    rule: ScalingRule = Field(
+        description="`sqrt`: the peak times the square root of the ratio, for Adam and its variants; `linear`: times "
+        "the ratio, for SGD."
+    )
+    from_batch: int = Field(
+        ge=1, le=MAX_BATCH, description="Samples of one update in the old run, over all devices and micro-batches."
+    )
+    to_batch: int = Field(ge=1, le=MAX_BATCH, description="Samples of one update in the new run.")
+    optimizer: ScaledFor | None = Field(default=None, description="The optimizer; some caveats depend on it.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewPoint:
+    """The learning rate at one update."""
+
+    update: int
+    lr: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """The learning rates of a schedule over a run."""
+
+    label: str
+    """The schedule in words."""
+    digest: str
+    """SHA-256 of its canonical JSON: equal schedules have equal digests."""
+    total_steps: int
+    points: tuple[PreviewPoint, ...]
+    """By update, including the first and the last update."""

@@ -1,0 +1,49 @@
+"""Workers, and the workloads that they offer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tuner.client.transport import Keep, Transport, path_segment
+from tuner.jobs.records import WorkerRecord, WorkloadInfo
+
+
+class WorkersApi:
+    """Requests about workers and workloads; part of `tuner.client.Client`."""
+
+    _http: Transport
+
+    def workloads(self) -> tuple[WorkloadInfo, ...]:
+        """The workloads that the workers offer."""
+        return self._http.get(tuple[WorkloadInfo, ...], "/v1/workloads")
+
+    def workload(self, name: str) -> WorkloadInfo:
+        """One workload."""
+        return self._http.get(WorkloadInfo, f"/v1/workloads/{path_segment(name)}")
+
+    def workers(self) -> tuple[WorkerRecord, ...]:
+        """The workers."""
+        return self._http.get(tuple[WorkerRecord, ...], "/v1/workers")
+
+    def worker(self, name: str) -> WorkerRecord:
+        """One worker."""
+        return self._http.get(WorkerRecord, f"/v1/workers/{path_segment(name)}")
+
+    def set_worker(
+        self, name: str, *, draining: bool | None = None, reserved_for: str | Keep | None = Keep.KEEP
+    ) -> WorkerRecord:
+        """Change a worker's settings.
+
+        Args:
+            name: The worker.
+            draining: Whether it finishes its current run and claims no further one.
+            reserved_for: The only team whose jobs it runs; ``None`` for every team's.
+        """
+        change: dict[str, Any] = {} if draining is None else {"draining": draining}
+        if reserved_for is not Keep.KEEP:
+            change["reserved_for"] = reserved_for
+        return self._http.send(WorkerRecord, "PATCH", f"/v1/workers/{path_segment(name)}", body=change)
+
+    def forget_worker(self, name: str) -> None:
+        """Remove a worker that has ended from the list."""
+        self._http.request("DELETE", f"/v1/workers/{path_segment(name)}")
