@@ -1,4 +1,4 @@
-"""Frozen values that cross the border of the store: teams, users, members, tokens, and who did what.
+"""Records of teams, users, members, tokens and audit entries: frozen values that the store returns.
 
 Times are seconds since 1970 UTC by the database's clock.
 """
@@ -14,9 +14,9 @@ from tuner.jobs.priority import Priority
 from tuner.people.permissions import Role
 
 TEAM_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$"
-"""What a team may be called."""
+"""Pattern of team names."""
 USER_NAME = r"^[a-z0-9][a-z0-9._@+-]{0,99}$"
-"""What a user may be called; small letters alone, so that nobody passes for somebody else."""
+"""Pattern of user names; lower case alone, so that no user passes for another."""
 
 
 class TeamSettings(BaseModel):
@@ -64,9 +64,9 @@ class UserRecord:
 
     name: str
     admin: bool
-    """May do everything: runs the service."""
+    """Whether the user administers the service."""
     disabled: bool
-    """None of the user's tokens is good."""
+    """Whether all of the user's tokens are refused."""
     memberships: tuple[Member, ...]
     """By team."""
     created_at: float
@@ -79,21 +79,21 @@ class TokenRecord:
     id: str
     user: str
     team: str | None
-    """``None``: for every team; only of users who run the service."""
+    """``None``: for every team; only tokens of admins of the service."""
     role: Role
-    """At most so much; the user's role in the team may be less, and counts then."""
+    """The maximum; a lower role of the user in the team limits it."""
     label: str
     created_by: str
     created_at: float
     expires_at: float | None
     revoked_at: float | None
     last_used_at: float | None
-    """To within a minute."""
+    """Accurate to a minute."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditRecord:
-    """Something that somebody did, in the order of ``id``."""
+    """An action of a user, in ascending ids."""
 
     id: int
     at: float
@@ -104,7 +104,7 @@ class AuditRecord:
     action: str
     """Dotted, as ``"job.cancel"``, ``"token.create"``."""
     target: str
-    """Id or name of what it was done to."""
+    """Id or name of the object of the action."""
     team: str | None
     data: dict[str, Any]
-    """What was changed; never a secret."""
+    """The changed values; never a secret."""

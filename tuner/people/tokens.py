@@ -1,4 +1,4 @@
-"""API tokens: random, shown once, kept as a digest."""
+"""API tokens: random, shown once, stored as a digest."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import secrets
 MAX_LIFETIME_SECONDS = 10 * 365 * 86_400.0
 
 PREFIX = "stt_"
-"""Begins every token, so that people and secret scanners know one when they see it."""
+"""The first characters of every token, for secret scanners."""
 
 
 def new_token() -> str:
-    """A fresh token with 256 bits of chance."""
+    """A new token with 256 random bits."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 def digest(token: str) -> str:
-    """What is stored of a token: its SHA-256, in hexadecimal. Enough for a secret that nobody can guess."""
+    """The stored form of a token: its SHA-256 in hexadecimal. No salt is needed for 256 random bits."""
     return hashlib.sha256(token.encode()).hexdigest()

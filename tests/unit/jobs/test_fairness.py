@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.jobs.scheduling.fairness import Account, Loads, Waiting, by_turn, queue_order
+from tuner.jobs.scheduling.fairness import Account, Loads, WaitingJob, queue_order, serving_order
 
 TEAMS = ("speech", "text", "vision")
 ACCOUNTS = [Account(team=team, owner=owner) for team in TEAMS for owner in ("ada", "ben")]
@@ -22,38 +22,38 @@ LOADS = st.builds(
 
 
 @st.composite
-def waiting_jobs(draw: st.DrawFn, *, expected: st.SearchStrategy[float] = EXPECTED) -> list[Waiting]:
+def waiting_jobs(draw: st.DrawFn, *, expected: st.SearchStrategy[float] = EXPECTED) -> list[WaitingJob]:
     made = draw(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(ACCOUNTS), expected), min_size=1, max_size=30))
     jobs = [
-        Waiting(seq=seq, rank=rank, account=account, expected_seconds=seconds)
+        WaitingJob(seq=seq, rank=rank, account=account, expected_seconds=seconds)
         for seq, (rank, account, seconds) in enumerate(made)
     ]
     return draw(st.permutations(jobs))
 
 
 @given(waiting_jobs(), LOADS)
-def test_the_first_turn_is_by_class_then_team_then_user_then_age(jobs: list[Waiting], loads: Loads) -> None:
-    first = by_turn(jobs, loads=loads)[0]
+def test_the_first_turn_is_by_class_then_team_then_user_then_age(jobs: list[WaitingJob], loads: Loads) -> None:
+    first = serving_order(jobs, loads=loads)[0]
     assert first.rank == max(job.rank for job in jobs)
     rivals = [job for job in jobs if job.rank == first.rank]
-    least = loads.weighed(first.account.team)
-    assert least == min(loads.weighed(job.account.team) for job in rivals)
-    of_team = [job for job in rivals if loads.weighed(job.account.team) == least]
-    assert loads.of(first.account) == min(loads.of(job.account) for job in of_team)
-    of_user = [job for job in of_team if loads.of(job.account) == loads.of(first.account)]
+    least = loads.per_weight(first.account.team)
+    assert least == min(loads.per_weight(job.account.team) for job in rivals)
+    of_team = [job for job in rivals if loads.per_weight(job.account.team) == least]
+    assert loads.of_account(first.account) == min(loads.of_account(job.account) for job in of_team)
+    of_user = [job for job in of_team if loads.of_account(job.account) == loads.of_account(first.account)]
     assert first.seq == min(job.seq for job in of_user)
 
 
 @given(waiting_jobs(), LOADS)
-def test_the_queue_has_every_job_once_and_begins_with_the_next_turn(jobs: list[Waiting], loads: Loads) -> None:
+def test_the_queue_has_every_job_once_and_begins_with_the_next_turn(jobs: list[WaitingJob], loads: Loads) -> None:
     order = queue_order(jobs, loads=loads)
     assert sorted(job.seq for job in order) == sorted(job.seq for job in jobs)
-    assert order[0] == by_turn(jobs, loads=loads)[0]
+    assert order[0] == serving_order(jobs, loads=loads)[0]
     assert [job.rank for job in order] == sorted((job.rank for job in jobs), reverse=True)
 
 
 @given(waiting_jobs(), LOADS)
-def test_an_accounts_jobs_of_a_class_go_by_age(jobs: list[Waiting], loads: Loads) -> None:
+def test_an_accounts_jobs_of_a_class_go_by_age(jobs: list[WaitingJob], loads: Loads) -> None:
     lines: defaultdict[tuple[Account, int], list[int]] = defaultdict(list)
     for job in queue_order(jobs, loads=loads):
         lines[job.account, job.rank].append(job.seq)
@@ -68,13 +68,13 @@ WHOLE = st.builds(  # sums of whole numbers and quotients by powers of two are e
 
 
 @given(waiting_jobs(expected=st.integers(1, 9).map(float)), WHOLE)
-def test_the_queue_is_what_asking_for_one_turn_after_the_other_gives(jobs: list[Waiting], loads: Loads) -> None:
+def test_the_queue_is_what_asking_for_one_turn_after_the_other_gives(jobs: list[WaitingJob], loads: Loads) -> None:
     left, asked, then = list(jobs), [], loads
     while left:
-        job = by_turn(left, loads=then)[0]
+        job = serving_order(left, loads=then)[0]
         left.remove(job)
         asked.append(job)
-        then = then.with_more({job.account: job.expected_seconds})
+        then = then.plus({job.account: job.expected_seconds})
     assert queue_order(jobs, loads=loads) == asked
 
 
@@ -83,7 +83,7 @@ def test_the_queue_is_what_asking_for_one_turn_after_the_other_gives(jobs: list[
 )
 def test_turns_come_to_teams_by_their_weights(weights: dict[str, float]) -> None:
     jobs = [
-        Waiting(seq=seq, rank=1, account=Account(team=team, owner="ada"))
+        WaitingJob(seq=seq, rank=1, account=Account(team=team, owner="ada"))
         for seq, team in enumerate(["speech"] * 700 + ["text"] * 700)
     ]
     first = queue_order(jobs, loads=Loads({}, weights=weights))[:700]
@@ -94,10 +94,10 @@ def test_turns_come_to_teams_by_their_weights(weights: dict[str, float]) -> None
 
 def test_a_team_without_a_weight_counts_one() -> None:
     loads = Loads({ACCOUNTS[0]: 30.0}, weights={"text": 2.0})
-    assert (loads.weight("speech"), loads.weighed("speech"), loads.weighed("text")) == (1.0, 30.0, 0.0)
+    assert (loads.weight("speech"), loads.per_weight("speech"), loads.per_weight("text")) == (1.0, 30.0, 0.0)
 
 
 def test_users_of_one_team_take_turns() -> None:
     ada, ben = ACCOUNTS[:2]
-    jobs = [Waiting(seq=seq, rank=1, account=account) for seq, account in enumerate([ada, ada, ada, ben, ben])]
+    jobs = [WaitingJob(seq=seq, rank=1, account=account) for seq, account in enumerate([ada, ada, ada, ben, ben])]
     assert [job.seq for job in queue_order(jobs, loads=Loads({}, weights={}))] == [0, 3, 1, 4, 2]

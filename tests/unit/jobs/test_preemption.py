@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tuner.devices import DeviceKind
 from tuner.jobs.records import WorkerRecord
 from tuner.jobs.scheduling.fairness import Account, Loads
-from tuner.jobs.scheduling.preemption import Demand, Held, Needs, choose_victims, suits
+from tuner.jobs.scheduling.preemption import Demand, HeldRun, Needs, choose_victims, fits
 
 NO_LOADS = Loads({}, weights={})
 
@@ -50,12 +50,12 @@ def demand(job_id: str = "urgent", *, seq: int = 1, runs: int = 1, **changes: An
     return Demand(job_id=job_id, seq=seq, rank=2, needs=needs(**changes), runs=runs)
 
 
-def held(run_id: str, *, on: str, **changes: Any) -> Held:
+def held(run_id: str, *, on: str, **changes: Any) -> HeldRun:
     values: dict[str, Any] = {"team": "text", "rank": 1, "started_at": 0.0, "stopping": False}
-    return Held(**{"run_id": run_id, "worker": on} | values | changes)
+    return HeldRun(**{"run_id": run_id, "worker": on} | values | changes)
 
 
-def chosen(*demands: Demand, workers: list[WorkerRecord], runs: list[Held], loads: Loads = NO_LOADS) -> list[str]:
+def chosen(*demands: Demand, workers: list[WorkerRecord], runs: list[HeldRun], loads: Loads = NO_LOADS) -> list[str]:
     return [victim.run_id for victim in choose_victims(demands, workers=workers, held=runs, loads=loads)]
 
 
@@ -99,15 +99,15 @@ def test_idle_workers_that_can_do_more_are_left_for_who_needs_it() -> None:
 
 
 def test_memory_that_is_unknown_is_not_enough() -> None:
-    assert not suits(needs(memory_bytes=1), worker("w", memory_bytes=None))
-    assert suits(needs(memory_bytes=2**30), worker("w", memory_bytes=2**30))
+    assert not fits(needs(memory_bytes=1), worker("w", memory_bytes=None))
+    assert fits(needs(memory_bytes=2**30), worker("w", memory_bytes=2**30))
 
 
 NAMES = [f"w{number}" for number in range(6)]
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[list[Demand], list[WorkerRecord], list[Held]]:
+def situations(draw: st.DrawFn) -> tuple[list[Demand], list[WorkerRecord], list[HeldRun]]:
     workers = [
         worker(
             name,
@@ -137,7 +137,7 @@ def situations(draw: st.DrawFn) -> tuple[list[Demand], list[WorkerRecord], list[
 
 @given(situations())
 def test_no_more_stop_than_wait_and_only_lower_runs_on_workers_that_suit(
-    situation: tuple[list[Demand], list[WorkerRecord], list[Held]],
+    situation: tuple[list[Demand], list[WorkerRecord], list[HeldRun]],
 ) -> None:
     demands, workers, runs = situation
     by_run = {run.run_id: run for run in runs}
@@ -150,13 +150,13 @@ def test_no_more_stop_than_wait_and_only_lower_runs_on_workers_that_suit(
         (asking,) = (demand for demand in demands if demand.job_id == victim.for_job)
         assert run.rank < asking.rank
         assert not run.stopping
-        assert suits(asking.needs, by_name[run.worker])
+        assert fits(asking.needs, by_name[run.worker])
         assert sum(other.for_job == victim.for_job for other in victims) <= asking.runs
 
 
 @given(situations())
 def test_once_they_are_asked_nobody_else_has_to_stop(
-    situation: tuple[list[Demand], list[WorkerRecord], list[Held]],
+    situation: tuple[list[Demand], list[WorkerRecord], list[HeldRun]],
 ) -> None:
     demands, workers, runs = situation
     asked = {victim.run_id for victim in choose_victims(demands, workers=workers, held=runs, loads=NO_LOADS)}

@@ -1,7 +1,7 @@
-"""Whose turn it is: the order in which the teams' jobs get devices. Pure.
+"""Weighted fair share: the order in which the jobs of the teams are served. Pure.
 
-A class of urgency goes before every lower one. Within a class the team goes first that has had the least device time
-for its weight, within the team the user who has had the least, then the oldest job.
+A priority class is served before every lower one. Within a class, the team with the least device time for its weight
+comes first; within the team, the user with the least; then the oldest job.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 UNMEASURED_SECONDS = 60.0
-"""Time that a run is expected to take on each device while nobody knows better."""
+"""Expected time of a run on each device while its pace is not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """A user who submits for a team: what device time is counted for."""
+    """A user who submits for a team: device time is counted per account."""
 
     team: str
     owner: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Waiting:
-    """A job of which something waits for a device."""
+class WaitingJob:
+    """A job with a run or its planning waiting for a device."""
 
     seq: int
-    """Its place in the order of arrival, and what it is known by."""
+    """Its number in the order of creation; identifies it."""
     rank: int
-    """Of its class; greater goes first."""
+    """Of its priority class; the greatest is served first."""
     account: Account
     expected_seconds: float = UNMEASURED_SECONDS
-    """Device time that its next run is expected to take."""
+    """Expected device time of its next run."""
 
 
 class Loads:
-    """Device time that accounts have had, with what their running runs are expected to take.
+    """Device time of accounts: used, and expected of their leased runs.
 
     Args:
-        seconds: By account; those not in it have had none.
+        seconds: By account; 0 for those not in it.
         weights: By team, above 0; 1 for those not in it.
     """
 
@@ -48,83 +48,89 @@ class Loads:
         self._by_account = dict(seconds)
         self._weights = weights
         self._by_team: defaultdict[str, float] = defaultdict(float)
-        for account, had in seconds.items():
-            self._by_team[account.team] += had
+        for account, used in seconds.items():
+            self._by_team[account.team] += used
 
     def of_team(self, team: str) -> float:
-        """Device seconds."""
+        """Device seconds of a team."""
         return self._by_team.get(team, 0.0)
 
-    def weighed(self, team: str) -> float:
-        """Device seconds for each unit of the team's weight: the least goes first."""
+    def per_weight(self, team: str) -> float:
+        """Device seconds of a team divided by its weight: the least is served first."""
         return self.of_team(team) / self.weight(team)
 
-    def of(self, account: Account) -> float:
-        """Device seconds."""
+    def of_account(self, account: Account) -> float:
+        """Device seconds of an account."""
         return self._by_account.get(account, 0.0)
 
     def weight(self, team: str) -> float:
         """A team's weight."""
         return self._weights.get(team, 1.0)
 
-    def with_more(self, more: Mapping[Account, float]) -> Loads:
-        """The loads once these accounts have had so many seconds more."""
+    def plus(self, more: Mapping[Account, float]) -> Loads:
+        """The loads after these accounts have used so many more seconds."""
         accounts = self._by_account.keys() | more.keys()
         return Loads(
-            {account: self.of(account) + more.get(account, 0.0) for account in accounts}, weights=self._weights
+            {account: self.of_account(account) + more.get(account, 0.0) for account in accounts}, weights=self._weights
         )
 
 
-def by_turn(waiting: Iterable[Waiting], *, loads: Loads) -> list[Waiting]:
-    """Jobs in the order in which the next free device is offered to them, as the loads are now."""
-    return sorted(waiting, key=lambda job: (-job.rank, loads.weighed(job.account.team), loads.of(job.account), job.seq))
+def serving_order(waiting: Iterable[WaitingJob], *, loads: Loads) -> list[WaitingJob]:
+    """Jobs in the order in which the next free device is offered to them, under the present loads."""
+    return sorted(
+        waiting, key=lambda job: (-job.rank, loads.per_weight(job.account.team), loads.of_account(job.account), job.seq)
+    )
 
 
-def queue_order(waiting: Iterable[Waiting], *, loads: Loads) -> list[Waiting]:
-    """Jobs in the order in which free devices will come to them, one run for each.
+def queue_order(waiting: Iterable[WaitingJob], *, loads: Loads) -> list[WaitingJob]:
+    """Jobs in the order in which free devices will serve them, one run for each.
 
-    Every turn adds to the load of its account, so that teams take turns. The first is the first of `by_turn`.
+    Every served job adds to the load of its account, so that teams alternate. The first is the first of
+    `serving_order`.
     """
-    classes: defaultdict[int, list[Waiting]] = defaultdict(list)
+    classes: defaultdict[int, list[WaitingJob]] = defaultdict(list)
     for job in waiting:
         classes[job.rank].append(job)
-    order: list[Waiting] = []
+    order: list[WaitingJob] = []
     for rank in sorted(classes, reverse=True):
         served = _class_order(classes[rank], loads=loads)
         order.extend(served)
         more: defaultdict[Account, float] = defaultdict(float)
         for job in served:
             more[job.account] += job.expected_seconds
-        loads = loads.with_more(more)
+        loads = loads.plus(more)
     return order
 
 
-def _class_order(jobs: Iterable[Waiting], *, loads: Loads) -> list[Waiting]:
+def _class_order(jobs: Iterable[WaitingJob], *, loads: Loads) -> list[WaitingJob]:
     """The order of `queue_order` within one class."""
-    queues: defaultdict[str, dict[str, deque[Waiting]]] = defaultdict(dict)
+    queues: defaultdict[str, dict[str, deque[WaitingJob]]] = defaultdict(dict)
     for job in sorted(jobs, key=lambda job: job.seq):
         queues[job.account.team].setdefault(job.account.owner, deque()).append(job)
-    # Of each team: its users, who has had least first. Of all: the teams, by what the take compares.
+    # Two levels of heaps: the users of each team by their load, and the teams by their load per weight.
     users = {
-        team: [(loads.of(Account(team=team, owner=owner)), queue[0].seq, owner) for owner, queue in by_owner.items()]
+        team: [
+            (loads.of_account(Account(team=team, owner=owner)), queue[0].seq, owner)
+            for owner, queue in by_owner.items()
+        ]
         for team, by_owner in queues.items()
     }
-    had = {team: loads.of_team(team) for team in queues}
+    used = {team: loads.of_team(team) for team in queues}
     teams = []
     for team, line in users.items():
         heapq.heapify(line)
-        teams.append((loads.weighed(team), *line[0][:2], team))
+        teams.append((loads.per_weight(team), *line[0][:2], team))
     heapq.heapify(teams)
-    order: list[Waiting] = []
+    order: list[WaitingJob] = []
     while teams:
         *_, team = heapq.heappop(teams)
         load, _, owner = heapq.heappop(users[team])
         queue = queues[team][owner]
         job = queue.popleft()
         order.append(job)
-        had[team] += job.expected_seconds
+        used[team] += job.expected_seconds
         if queue:
             heapq.heappush(users[team], (load + job.expected_seconds, queue[0].seq, owner))
         if users[team]:
-            heapq.heappush(teams, (had[team] / loads.weight(team), *users[team][0][:2], team))
+            heapq.heappush(teams, (used[team] / loads.weight(team), *users[team][0][:2], team))
     return order

@@ -1,4 +1,4 @@
-"""Which runs have to stop so that more urgent jobs get devices. Pure."""
+"""Preemption: which runs must stop so that more urgent jobs get devices. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tuner.jobs.scheduling.fairness import Loads
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a job asks of a worker."""
+    """The requirements of a job on a worker."""
 
     team: str
     workload: str
@@ -25,20 +25,20 @@ class Needs:
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """An urgent job of which something waits for a device."""
+    """An urgent job with runs waiting for devices."""
 
     job_id: str
     seq: int
-    """Its place in the order of arrival."""
+    """Its number in the order of creation."""
     rank: int
     needs: Needs
     runs: int
-    """How many workers it could use now."""
+    """How many workers it can use now."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """A run that a live worker holds."""
+class HeldRun:
+    """A run that a live worker has leased."""
 
     run_id: str
     team: str
@@ -47,19 +47,19 @@ class Held:
     started_at: float
     worker: str
     stopping: bool
-    """It has been told to stop already, or is about to be."""
+    """Whether its stop is requested already, or about to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Victim:
-    """A run that has to stop, and for which job."""
+    """A run that must stop, and the job that needs its device."""
 
     run_id: str
     for_job: str
 
 
-def suits(needs: Needs, worker: WorkerRecord) -> bool:
-    """Whether a worker takes runs of such a job, once it is free."""
+def fits(needs: Needs, worker: WorkerRecord) -> bool:
+    """Whether a worker meets the requirements, once it is free."""
     return (
         worker.alive
         and not worker.draining
@@ -72,32 +72,32 @@ def suits(needs: Needs, worker: WorkerRecord) -> bool:
 
 
 def choose_victims(
-    demands: Iterable[Demand], *, workers: Sequence[WorkerRecord], held: Sequence[Held], loads: Loads
+    demands: Iterable[Demand], *, workers: Sequence[WorkerRecord], held: Sequence[HeldRun], loads: Loads
 ) -> tuple[Victim, ...]:
-    """The runs to stop: no more than there is urgent work that no idle or soon idle worker can take.
+    """The runs to stop: no more than there is urgent work that no idle or soon idle worker can run.
 
-    Of the runs on workers that suit, one of the lowest class goes first; of those, one of the team that has had most
-    for its weight; of those, the youngest.
+    Of the runs on fitting workers, those of the lowest class stop first; of those, runs of the team with the most
+    device time for its weight; of those, the latest started.
 
     Args:
-        demands: What waits.
-        workers: All that there are.
-        held: What they hold.
-        loads: What the teams have had.
+        demands: The waiting urgent jobs.
+        workers: All workers.
+        held: Their leased runs.
+        loads: The device time of the teams.
     """
     by_name = {worker.name: worker for worker in workers}
     busy = {run.worker for run in held}
-    # The least that will do first: what can do more is left for who needs it.
-    idle = sorted((worker for worker in workers if worker.name not in busy), key=_what_it_can_do)
+    # The least capable worker first, so that the more capable ones stay free for greater demands.
+    idle = sorted((worker for worker in workers if worker.name not in busy), key=_capability)
     ending = [run for run in held if run.stopping]
     others = sorted(
         (run for run in held if not run.stopping),
-        key=lambda run: (run.rank, -loads.weighed(run.team), -run.started_at, run.run_id),
+        key=lambda run: (run.rank, -loads.per_weight(run.team), -run.started_at, run.run_id),
     )
     victims: list[Victim] = []
     for demand in sorted(demands, key=lambda demand: (-demand.rank, demand.seq)):
         for _ in range(demand.runs):
-            free = next((worker for worker in idle if suits(demand.needs, worker)), None)
+            free = next((worker for worker in idle if fits(demand.needs, worker)), None)
             if free is not None:
                 idle.remove(free)
                 continue
@@ -115,10 +115,10 @@ def choose_victims(
     return tuple(victims)
 
 
-def _on_suitable(run: Held, demand: Demand, workers: dict[str, WorkerRecord]) -> bool:
-    return run.worker in workers and suits(demand.needs, workers[run.worker])
+def _on_suitable(run: HeldRun, demand: Demand, workers: dict[str, WorkerRecord]) -> bool:
+    return run.worker in workers and fits(demand.needs, workers[run.worker])
 
 
-def _what_it_can_do(worker: WorkerRecord) -> tuple[bool, int, float, str]:
+def _capability(worker: WorkerRecord) -> tuple[bool, int, float, str]:
     memory = -math.inf if worker.memory_bytes is None else worker.memory_bytes
     return (worker.reserved_for is None, worker.devices, memory, worker.name)

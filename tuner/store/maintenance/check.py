@@ -176,7 +176,7 @@ def _invariants() -> Iterator[tuple[str, str, Select[Any]]]:
     )
     yield (
         "stuck-job",
-        "running jobs have neither work nor planning due, so that nobody will go on with them: pause and resume them",
+        "running jobs have neither work nor planning due, so that no worker will continue them: pause and resume them",
         _jobs(Job.state == JobState.RUNNING, not_(Job.plan_due), Job.lock_token.is_(None), not_(open_run)),
     )
     yield (

@@ -14,7 +14,7 @@ from tuner.people.records import TEAM_NAME, USER_NAME, Member, TeamRecord, TeamS
 from tuner.store.db.database import Tx, reads, writes
 from tuner.store.db.models import Job, Membership, Team, Token, User, Webhook
 from tuner.store.db.upsert import insert_if_absent, upsert
-from tuner.store.people.accounts import (
+from tuner.store.people.people_rows import (
     find_team,
     lock_team,
     lock_user,

@@ -15,7 +15,7 @@ from tuner.people.tokens import MAX_LIFETIME_SECONDS, digest, new_token
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Membership, Token, User
 from tuner.store.db.upsert import insert_if_absent
-from tuner.store.people.accounts import lock_user, role_in, share_lock_team, token_record, valid_tokens
+from tuner.store.people.people_rows import lock_user, role_in, share_lock_team, token_record, valid_tokens
 
 FIRST_ADMIN = "admin"
 _USE_RECORDED_EVERY_SECONDS = 60.0

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import WorkerOffer
-from tuner.jobs.scheduling.fairness import Account, Waiting, by_turn
+from tuner.jobs.scheduling.fairness import Account, WaitingJob, serving_order
 from tuner.jobs.states import JobState, RunState
 from tuner.store.db import models
 from tuner.store.db.clock import expired
@@ -66,7 +66,7 @@ def candidate_jobs(session: Session, request: ClaimRequest, *, skipped: Collecti
         if not first:
             continue
         blocked: set[Account] = set()
-        for job in by_turn(first, loads=fair_share.loads):
+        for job in serving_order(first, loads=fair_share.loads):
             if fair_share.blocking_limit(job.account) is None:
                 yield CandidateJob(seq=job.seq, may_train=True)
             else:
@@ -74,7 +74,7 @@ def candidate_jobs(session: Session, request: ClaimRequest, *, skipped: Collecti
         if blocked:
             # A limit blocks training, not planning: jobs with nothing left to train can still be ended.
             trained = query.first_jobs(priority, all_trained=True)
-            for job in by_turn((job for job in trained if job.account in blocked), loads=fair_share.loads):
+            for job in serving_order((job for job in trained if job.account in blocked), loads=fair_share.loads):
                 yield CandidateJob(seq=job.seq, may_train=False)
 
 
@@ -138,7 +138,7 @@ class _JobQuery:
         present = {name: value for name, value in values.items() if value is not None}
         return cls(session, _QueryShape(parameters=frozenset(present), all_trained=False), present)
 
-    def first_jobs(self, priority: Priority, *, all_trained: bool = False) -> list[Waiting]:
+    def first_jobs(self, priority: Priority, *, all_trained: bool = False) -> list[WaitingJob]:
         """The oldest job with work of every account in a class.
 
         Args:
@@ -148,7 +148,7 @@ class _JobQuery:
         statement = _first_jobs(replace(self.shape, all_trained=all_trained))
         rows = self.session.execute(statement, {**self.values, "rank": priority.rank})
         return [
-            Waiting(seq=min(seqs), rank=priority.rank, account=Account(team=team, owner=owner))
+            WaitingJob(seq=min(seqs), rank=priority.rank, account=Account(team=team, owner=owner))
             for team, owner, *firsts in rows
             if (seqs := [seq for seq in firsts if seq is not None])
         ]

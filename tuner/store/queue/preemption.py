@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from tuner.jobs.priority import Priority
 from tuner.jobs.scheduling.fairness import Account
-from tuner.jobs.scheduling.preemption import Demand, Held, Needs, Victim, choose_victims
+from tuner.jobs.scheduling.preemption import Demand, HeldRun, Needs, Victim, choose_victims
 from tuner.jobs.states import JobState, RunState
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run
@@ -26,7 +26,7 @@ def find_victims(session: Session, *, now: float) -> tuple[Victim, ...]:
     if not demands:
         return ()
     held = [
-        Held(
+        HeldRun(
             run_id=row.id,
             team=row.team,
             rank=row.priority,

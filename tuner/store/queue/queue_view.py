@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import Pace, QueueEntry, TeamShare, WorkerRecord
-from tuner.jobs.scheduling.fairness import UNMEASURED_SECONDS, Account, Waiting, queue_order
-from tuner.jobs.scheduling.preemption import Needs, suits
+from tuner.jobs.scheduling.fairness import UNMEASURED_SECONDS, Account, WaitingJob, queue_order
+from tuner.jobs.scheduling.preemption import Needs, fits
 from tuner.jobs.states import JobState, RunState, is_terminal
 from tuner.people.permissions import Visibility
 from tuner.store.db import models
@@ -56,7 +56,7 @@ def read_queue_view(session: Session, *, visibility: Visibility) -> tuple[QueueE
     open_jobs = _read_open_jobs(session, fair_share=fair_share, now=now)
     paces = _mean_paces(session)
     waiting = {
-        job.row.seq: Waiting(
+        job.row.seq: WaitingJob(
             seq=job.row.seq,
             rank=job.row.priority,
             account=Account(team=job.row.team, owner=job.row.owner),
@@ -202,7 +202,7 @@ def _missing_worker(needs: Needs, *, workers: Iterable[WorkerRecord]) -> str | N
     offering = [worker for worker in workers if worker.workloads.get(needs.workload) == needs.version]
     if not offering:
         return f"no live worker offers {needs.workload} in version {needs.version}"
-    if any(suits(needs, worker) for worker in offering):
+    if any(fits(needs, worker) for worker in offering):
         return None
     if all(worker.reserved_for not in (None, needs.team) for worker in offering):
         return f"every worker that offers {needs.workload} is reserved for another team"

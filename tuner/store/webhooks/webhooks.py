@@ -24,7 +24,7 @@ from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Delivery, Webhook
 from tuner.store.db.pages import Page, check_limit, make_page, parse_cursor
 from tuner.store.jobs.events import latest_event_id
-from tuner.store.people.accounts import lock_team
+from tuner.store.people.people_rows import lock_team
 from tuner.store.webhooks.deliveries import ENDED_STATES, disable
 
 MAX_WEBHOOKS = 50
