@@ -15,6 +15,7 @@ import tuner
 from tuner.errors import InvalidValue
 from tuner.filelock import FileHeld, file_lock
 from tuner.jobs.records import RunKind
+from tuner.jobs.states import is_terminal
 from tuner.search.decision.decisions import TrialStatus
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
@@ -226,6 +227,53 @@ def test_a_workload_that_an_installed_package_offers_is_tuned_by_its_name(tmp_pa
     monkeypatch.setitem(sys.modules, "lab_bowl", SimpleNamespace(offered=lambda: [NoisyQuadratic()]))
     search = SEARCH | {"trials": 2, "cohort": 2, "rungs": 1, "finalists": 1, "confirm_seeds": 2}
     assert tuner.tune("noisy-quadratic", search=search, device="cpu").workload == "noisy-quadratic"
+
+
+class Hungry(NoisyQuadratic):
+    name: ClassVar[str] = "hungry"
+
+    def declare(self, options, *, seed, device):
+        raise MemoryError
+
+
+def test_a_run_that_takes_longer_than_the_limit_fails():
+    with pytest.raises(tuner.StudyFailed, match=r"it took longer than 1e-09 s \(run_limit of tune\(\)\)"):
+        tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", run_limit=1e-9)
+
+
+def test_a_run_that_uses_more_memory_than_the_limit_fails_and_says_what_helps():
+    with pytest.raises(tuner.StudyFailed, match="out of memory: this process and what it started") as failure:
+        tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", memory_limit_mb=1)
+    assert "the limit is 1 MiB (memory_limit_mb of tune()). What usually helps: " in str(failure.value)
+
+
+def test_a_run_without_enough_memory_says_what_helps():
+    with pytest.raises(tuner.StudyFailed, match="out of memory: MemoryError") as failure:
+        tuner.tune(Hungry(), search=SEARCH, device="cpu")
+    assert "What usually helps: smaller batches" in str(failure.value)
+
+
+@pytest.mark.parametrize("limit", [{"run_limit": 0}, {"memory_limit_mb": -1}])
+def test_a_limit_that_leaves_nothing_is_refused(limit):
+    ((field, value),) = limit.items()
+    with pytest.raises(InvalidValue, match=f"{field} must be above 0, got {value}"):
+        tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", **limit)
+
+
+def test_a_study_that_is_cancelled_from_outside_ends(tmp_path):
+    file = tmp_path / "study.db"
+
+    def cancel(progress):
+        store = Store.open(f"sqlite:///{file}")
+        try:
+            (job,) = store.jobs.list().items
+            if not is_terminal(job.state):
+                store.jobs.cancel(job.id, reason="it was the wrong one")
+        finally:
+            store.close()
+
+    with pytest.raises(tuner.StudyFailed, match="the study is cancelled: it was the wrong one"):
+        tuner.tune(NoisyQuadratic(), search=SEARCH, device="cpu", database=file, on_progress=cancel)
 
 
 def test_an_unknown_workload_is_refused_with_those_that_exist():
