@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 from pydantic import BaseModel, TypeAdapter
 
+from tuner.backoff import Backoff
 from tuner.client.errors import (
     TOO_MANY_REQUESTS,
     UNAUTHENTICATED,
@@ -142,11 +143,13 @@ class Transport:
             ServiceUnreachable: No service responded for so long.
             ApiProblem: The service responds with an error.
         """
-        seen, silent_since, wait = after, time.monotonic(), _BACKOFF_SECONDS[0]
+        seen, silent_since = after, time.monotonic()
+        backoff = Backoff(first=_BACKOFF_SECONDS[0], longest=_BACKOFF_SECONDS[1])
         while True:
             try:
                 for message in self._stream(path, after=seen, silence=_SILENCE_SECONDS if quiet is None else quiet):
-                    silent_since, wait = time.monotonic(), _BACKOFF_SECONDS[0]
+                    silent_since = time.monotonic()
+                    backoff.reset()
                     if message.event == _END:
                         return
                     event = adapter(EventRecord).validate_json(message.data)
@@ -162,8 +165,7 @@ class Transport:
                 is_transient = problem.status in {UNAVAILABLE, TOO_MANY_REQUESTS}
                 if not is_transient or time.monotonic() - silent_since > patience:
                     raise
-            time.sleep(wait)
-            wait = min(wait * 2, _BACKOFF_SECONDS[1])
+            time.sleep(backoff.pause())
 
     def _stream(self, path: str, *, after: int | None, silence: float) -> Iterator[httpx2.ServerSentEvent]:
         """The messages of one connection, until none arrives for so many seconds."""

@@ -69,7 +69,7 @@ class ListenedRun(TrainingRun):
             total_steps=request.total_steps,
             seed=request.seed,
             device=device,
-            snapshot_dir=taken_over(Path(request.snapshot_dir)),
+            snapshot_dir=prepare_folder(Path(request.snapshot_dir)),
         )
         self.ended: Result | None = None
         """How the run ended, once it is over before its last update."""
@@ -149,7 +149,7 @@ class ListenedRun(TrainingRun):
         raise RunStopped
 
 
-def taken_over(folder: Path) -> Path:
+def prepare_folder(folder: Path) -> Path:
     """Make the folder of this attempt, with what the last attempt left in its own: ``.../<run>/<attempt>``.
 
     The files are moved and not shared: code of an attempt that has lost its lease, but does not know yet, then finds

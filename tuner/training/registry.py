@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Offered:
+class LoadedWorkloads:
     """Workloads, and what kept others from being among them."""
 
     workloads: dict[str, Workload] = field(default_factory=dict)
@@ -60,7 +60,7 @@ def load_provider(provider: str) -> dict[str, Workload]:
     return _made(made, origin=provider)
 
 
-def installed_workloads() -> Offered:
+def installed_workloads() -> LoadedWorkloads:
     """The workloads that installed packages name as entry points. One that cannot be used is logged and left out."""
     found: dict[str, Workload] = {}
     refused: list[str] = []
@@ -76,10 +76,10 @@ def installed_workloads() -> Offered:
         except BaseException as error:  # a package that does not even import must not keep the others away
             refused.append(f"{_where(point)}: {type(error).__name__}: {error}")
             _log.warning("no workload from the entry point %s", refused[-1], exc_info=True)
-    return Offered(workloads=found, refused=tuple(refused))
+    return LoadedWorkloads(workloads=found, refused=tuple(refused))
 
 
-def load_workloads(providers: Sequence[str], *, builtin: str) -> Offered:
+def load_workloads(providers: Sequence[str], *, builtin: str) -> LoadedWorkloads:
     """Everything that a worker offers: what is built in, what packages bring, and what its operator names.
 
     Where an installed package offers a name that is built in or named by the operator, it is left out.
@@ -100,7 +100,7 @@ def load_workloads(providers: Sequence[str], *, builtin: str) -> Offered:
             raise WorkloadError(f"{provider} offers {', '.join(sorted(twice))}, which another provider offers already")
         workloads |= offered
     installed = installed_workloads()
-    return Offered(workloads={**installed.workloads, **workloads}, refused=installed.refused)
+    return LoadedWorkloads(workloads={**installed.workloads, **workloads}, refused=installed.refused)
 
 
 def _made(made: Workload | type[Workload] | Callable[[], Any], *, origin: str) -> dict[str, Workload]:

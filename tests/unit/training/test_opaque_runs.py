@@ -11,7 +11,7 @@ import torch
 from tuner.errors import InvalidValue
 from tuner.search.space import OptimizerKind
 from tuner.training.evaluation_steps import evaluation_steps
-from tuner.training.opaque import taken_over
+from tuner.training.opaque import prepare_folder
 from tuner.training.protocol import Outcome, Verdict
 from tuner.training.run import RunStopped
 from tuner.training.workload import OpaqueWorkload, describe
@@ -245,9 +245,9 @@ def test_a_checkpoint_of_another_schedule_is_refused(train, tmp_path):
 def test_folders_that_are_no_attempts_are_left_alone(tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "7").mkdir()
-    assert taken_over(tmp_path / "5").is_dir()
+    assert prepare_folder(tmp_path / "5").is_dir()
     assert {path.name for path in tmp_path.iterdir()} == {"notes", "5", "7"}
-    assert taken_over(tmp_path / "by-hand").is_dir()
+    assert prepare_folder(tmp_path / "by-hand").is_dir()
 
 
 def test_it_describes_itself_as_opaque():

@@ -3,7 +3,7 @@
 A child runs in a process group of its own, so that a Ctrl-C in the terminal reaches the parent alone, which then stops
 the children one after the other, the last started first. A child that dies is restarted after a delay that doubles
 up to a limit; after too many deaths it is given up. When the parent is killed, the children die with it
-(`tuner.cli.stack.die_with_parent`; Linux).
+(`tuner.die_with_parent`; Linux).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from tuner.cli.stack import die_with_parent
+from tuner import die_with_parent
 from tuner.errors import TunerError
 
 _POLL_SECONDS = 0.05

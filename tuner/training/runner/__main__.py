@@ -11,7 +11,6 @@ SIGTERM ends it; SIGINT is ignored, for Ctrl-C reaches the whole terminal and th
 from __future__ import annotations
 
 import argparse
-import ctypes
 import faulthandler
 import os
 import signal
@@ -19,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from tuner.die_with_parent import die_with_parent
 from tuner.training.branches import BranchCache, branch_memory
 from tuner.training.devices import resolve_device
 from tuner.training.protocol import (
@@ -32,13 +32,12 @@ from tuner.training.protocol import (
     Verdict,
     to_runner,
 )
-from tuner.training.registry import Offered, load_workloads
+from tuner.training.registry import LoadedWorkloads, load_workloads
 from tuner.training.runner.execute import execute
 from tuner.training.runner.process_state import ProcessState
 from tuner.training.workload import describe
 
 BUILTIN = "tuner.workloads:builtin_workloads"
-_PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
 class WorkerGone(Exception):
@@ -114,7 +113,7 @@ class Channel:
             raise Forked
 
 
-def serve(channel: Channel, *, device: str, offered: Offered) -> None:
+def serve(channel: Channel, *, device: str, offered: LoadedWorkloads) -> None:
     """Say hello, then train what comes until the worker closes the pipe.
 
     Raises:
@@ -157,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="a workload class, a function that gives workloads, or a .toml file that describes a command",
     )
     given = parser.parse_args(arguments)
-    _die_with_the_worker()
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()  # a segmentation fault in training code leaves its traceback in the log
     channel = Channel(read_fd=given.read_fd, write_fd=given.write_fd)
@@ -172,11 +171,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except PipeLost as error:
         os.write(2, f"{error}: training code must close no file descriptor that it did not open\n".encode())
         os._exit(1)
-
-
-def _die_with_the_worker() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":
