@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from tuner.exports.formula import FUNCTIONS, Formula, Piece
@@ -22,6 +23,15 @@ class ArrayLibrary:
     """Module prefix of the functions: ``"jnp"``."""
     number: str
     """Expression that casts an update, ``{}``, to the library's default float type."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One of several native schedules that follow each other."""
+
+    call: str
+    """The call that constructs it."""
+    updates: int
 
 
 JAX: Final = ArrayLibrary(prefix="jnp", number="jnp.asarray({}, dtype=float)")
@@ -75,9 +85,9 @@ def array_function(formula: Formula, *, library: ArrayLibrary, name: str = "lr_f
     return _function(f"def {name}(update):", [_qualified(line, spelling) for line in [*body, "return factor"]])
 
 
-def indented(text: str, *, by: int = 4) -> str:
-    """The text, indented by so many spaces."""
-    return "".join(f"{' ' * by}{line}" if line.strip() else line for line in text.splitlines(keepends=True))
+def stage_ends(stages: Sequence[Stage]) -> list[int]:
+    """The update at which each stage but the last ends."""
+    return list(accumulate(stage.updates for stage in stages[:-1]))
 
 
 def _returned(piece: Piece) -> list[str]:

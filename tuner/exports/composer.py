@@ -83,8 +83,6 @@ EXPORTERS: Final = (
         description="Composer (mosaicml): its schedulers, or a LambdaLR.",
         native="constant, with a constant warm-up or none; step and multi_step without one.",
         requires="mosaicml",
-        media_type="text/x-python",
-        extension="py",
         write=_write,
     ),
 )

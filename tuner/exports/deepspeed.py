@@ -61,8 +61,6 @@ EXPORTERS: Final = (
         description="DeepSpeed: JSON, or a client scheduler for deepspeed.initialize.",
         native="constant without a warm-up.",
         requires="deepspeed",
-        media_type="text/x-python",
-        extension="py",
         write=_write,
     ),
 )

@@ -72,10 +72,10 @@ class Exporter:
     """What the library's native schedules express exactly; everything else becomes a function."""
     requires: str
     """Packages that the export needs: ``"torch"``; empty when it needs none."""
-    media_type: str
-    extension: str
-    """Of a file name, without the dot."""
     write: Callable[[Schedule, TargetRun], Export]
+    media_type: str = "text/x-python"
+    extension: str = "py"
+    """Of a file name, without the dot."""
 
 
 def code(

@@ -138,8 +138,6 @@ EXPORTERS: Final = (
         native="constant, linear, cosine, polynomial, wsd (linear, cosine, 1-sqrt) and most sgdr, without a "
         "warm-up; with a linear one constant, and what comes down to where the warm-up begins.",
         requires="transformers",
-        media_type="text/x-python",
-        extension="py",
         write=_write,
     ),
 )

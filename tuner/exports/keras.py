@@ -108,8 +108,6 @@ EXPORTERS: Final = (
         description="Keras 3, with any backend: a LearningRateSchedule.",
         native="constant, linear, cosine, polynomial, exponential, step and multi_step, without a warm-up.",
         requires="keras",
-        media_type="text/x-python",
-        extension="py",
         write=_write,
     ),
 )

@@ -34,8 +34,6 @@ EXPORTERS: Final = (
         description="Lightning: what configure_optimizers returns, with a LambdaLR stepped per update.",
         native="Every schedule: it takes any scheduler of PyTorch.",
         requires="lightning or pytorch-lightning",
-        media_type="text/x-python",
-        extension="py",
         write=_write,
     ),
 )

@@ -109,8 +109,6 @@ EXPORTERS: Final = (
         native="constant, linear, cosine and wsd (linear, cosine, 1-sqrt) over whole updates, with a linear warm-up or "
         "none.",
         requires="megatron-core",
-        media_type="text/x-python",
-        extension="py",
         write=_write,
     ),
 )

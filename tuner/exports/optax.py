@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from tuner.exports.analysis import NotExpressible, final_decay, linear_pieces, step_levels, warmup_ramp
-from tuner.exports.codegen import JAX, array_function
+from tuner.exports.codegen import JAX, Stage, array_function, stage_ends
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.formula import MAX_LEVELS, schedule_formula
 from tuner.exports.pytorch import constants
@@ -24,12 +23,6 @@ _USAGE: Final = (
 _HOLD: Final = "constant_schedule(PEAK_LR)"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Stage:
-    call: str
-    updates: int
-
-
 def optax_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     """The expression, over the module ``optax``, that equals the schedule; else why there is none."""
     rise = _warmup_stages(schedule, total_steps=total_steps)
@@ -41,33 +34,33 @@ def optax_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpres
     stages = [*rise, *rest]
     if len(stages) == 1:
         return f"optax.{stages[0].call}"
-    ends = [sum(stage.updates for stage in stages[: i + 1]) for i in range(len(stages) - 1)]
+    ends = stage_ends(stages)
     calls = "".join(f"        optax.{stage.call},\n" for stage in stages)
     return f"optax.join_schedules(\n    [\n{calls}    ],\n    boundaries={ends},\n)"
 
 
-def _warmup_stages(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
+def _warmup_stages(schedule: Schedule, *, total_steps: int) -> list[Stage] | NotExpressible:
     ramp = warmup_ramp(schedule, total_steps=total_steps)
     start = repr(ramp.start * schedule.peak_lr)
     match ramp.kind:
         case "none":
             return []
         case "constant":
-            return [_Stage(call=f"constant_schedule({start})", updates=ramp.updates)]
+            return [Stage(call=f"constant_schedule({start})", updates=ramp.updates)]
         case "linear":
             call = f"linear_schedule({start}, PEAK_LR, transition_steps={ramp.updates - 1})"
-            return [_Stage(call=call if ramp.updates > 1 else _HOLD, updates=ramp.updates)]
+            return [Stage(call=call if ramp.updates > 1 else _HOLD, updates=ramp.updates)]
     return NotExpressible(reason=f"It has no {schedule.warmup.shape} warm-up.")
 
 
-def _main_stages(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | NotExpressible:
+def _main_stages(schedule: Schedule, *, total_steps: int, n: int) -> list[Stage] | NotExpressible:
     end = repr(schedule.floor * schedule.peak_lr)
     match schedule.family:
         case Constant() | Step() | MultiStep():
             return _in_steps(schedule, total_steps=total_steps, n=n)
         case Polynomial(power=power):
             return [
-                _Stage(call=f"polynomial_schedule(PEAK_LR, {end}, power={power!r}, transition_steps={n})", updates=n)
+                Stage(call=f"polynomial_schedule(PEAK_LR, {end}, power={power!r}, transition_steps={n})", updates=n)
             ]
         case Exponential():
             return [_exponential(schedule.family, n=n, end=end)]
@@ -81,42 +74,42 @@ def _main_stages(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage
             if descent.shape == "linear"
             else f"cosine_decay_schedule(PEAK_LR, decay_steps={d}, alpha={schedule.floor!r})"
         )
-        hold = [_Stage(call=_HOLD, updates=n - d)] if d < n else []
-        return [*hold, _Stage(call=call, updates=d)]
+        hold = [Stage(call=_HOLD, updates=n - d)] if d < n else []
+        return [*hold, Stage(call=call, updates=d)]
     return _linear_stages(schedule, total_steps=total_steps)
 
 
-def _in_steps(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | NotExpressible:
+def _in_steps(schedule: Schedule, *, total_steps: int, n: int) -> list[Stage] | NotExpressible:
     levels = step_levels(schedule, total_steps=total_steps)
     if levels is None:
         return NotExpressible(reason="At most 100 levels of a piecewise_constant_schedule are written out.")
     if len(levels) == 1:
-        return [_Stage(call=_HOLD, updates=n)]
+        return [Stage(call=_HOLD, updates=n)]
     if any(factor == 0 for _, factor in levels):
         return NotExpressible(reason="A rate of 0 has no scale to the level before it that could be written out.")
     scales = {first: after / before for (_, before), (first, after) in pairwise(levels)}
-    return [_Stage(call=f"piecewise_constant_schedule(PEAK_LR, {scales})", updates=n)]
+    return [Stage(call=f"piecewise_constant_schedule(PEAK_LR, {scales})", updates=n)]
 
 
-def _exponential(family: Exponential, *, n: int, end: str) -> _Stage:
+def _exponential(family: Exponential, *, n: int, end: str) -> Stage:
     if family.gamma is None or family.every is None:
         steps, rate = repr(n), math.exp(-(family.rate or 0.0))
     else:
         steps, rate = repr(in_updates(family.every, of=n)), family.gamma
     call = f"exponential_decay(PEAK_LR, transition_steps={steps}, decay_rate={rate!r}, end_value={end})"
-    return _Stage(call=call, updates=n)
+    return Stage(call=call, updates=n)
 
 
-def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> list[_Stage] | NotExpressible:
+def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> list[Stage] | NotExpressible:
     edges = cycle_edges(family, n=n).tolist()
     if family.cycles > MAX_LEVELS or any(edge != round(edge) for edge in edges):
         return NotExpressible(reason="It restarts after whole updates only, and at most 100 cycles are written out.")
     lengths = [round(end - start) for start, end in pairwise(edges)]
     call = "cosine_decay_schedule(PEAK_LR, decay_steps={}, alpha={!r})"
-    return [_Stage(call=call.format(length, schedule.floor), updates=length) for length in lengths]
+    return [Stage(call=call.format(length, schedule.floor), updates=length) for length in lengths]
 
 
-def _linear_stages(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
+def _linear_stages(schedule: Schedule, *, total_steps: int) -> list[Stage] | NotExpressible:
     lines = linear_pieces(schedule, total_steps=total_steps)
     if lines is None:
         floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
@@ -126,7 +119,7 @@ def _linear_stages(schedule: Schedule, *, total_steps: int) -> list[_Stage] | No
         start, end = line.start * schedule.peak_lr, line.end * schedule.peak_lr
         level = line.updates == 1 or start == end
         call = f"linear_schedule({start!r}, {end!r}, transition_steps={line.updates - 1})"
-        stages.append(_Stage(call=f"constant_schedule({start!r})" if level else call, updates=line.updates))
+        stages.append(Stage(call=f"constant_schedule({start!r})" if level else call, updates=line.updates))
     return stages
 
 
@@ -168,8 +161,6 @@ EXPORTERS: Final = (
         native="constant, linear, cosine, polynomial, exponential, step, multi_step, wsd (linear, cosine), sgdr in "
         "whole updates and piecewise linear ones; with a linear or a constant warm-up or none.",
         requires="optax",
-        media_type="text/x-python",
-        extension="py",
         write=_write,
     ),
 )

@@ -125,8 +125,6 @@ EXPORTERS: Final = (
         description="PyTorch: a LambdaLR of a class that can be pickled; does not need this project.",
         native="Every schedule.",
         requires="torch",
-        media_type="text/x-python",
-        extension="py",
         write=_torch,
     ),
     Exporter(
@@ -134,8 +132,6 @@ EXPORTERS: Final = (
         description="PyTorch: this project's ScheduleLR, whose checkpoints refuse another schedule.",
         native="Every schedule.",
         requires="torch, schedule-tuner",
-        media_type="text/x-python",
-        extension="py",
         write=_schedule_lr,
     ),
 )

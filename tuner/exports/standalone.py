@@ -119,8 +119,6 @@ EXPORTERS: Final = (
         description="A function of the update, in plain Python.",
         native="Every schedule.",
         requires="",
-        media_type="text/x-python",
-        extension="py",
         write=_python,
     ),
 )

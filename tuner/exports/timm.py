@@ -152,8 +152,6 @@ EXPORTERS: Final = (
         native="constant, linear, cosine, wsd, step and multi_step, with a linear warm-up or none; polynomial, "
         "inverse_sqrt and sgdr with cycles of whole updates, without one.",
         requires="timm",
-        media_type="text/x-python",
-        extension="py",
         write=_write,
     ),
 )

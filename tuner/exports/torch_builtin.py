@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from tuner.exports.analysis import (
@@ -16,6 +15,7 @@ from tuner.exports.analysis import (
     step_levels,
     warmup_ramp,
 )
+from tuner.exports.codegen import Stage, stage_ends
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.pytorch import STEPPING, checked, lambda_code
 from tuner.schedules import Cyclic, Exponential, MultiStep, OneCycle, Polynomial, Schedule, Sgdr, Step
@@ -27,12 +27,6 @@ _LIMITS: Final = (
     "TOTAL_UPDATES: from there on some of PyTorch's schedulers rise again, and OneCycleLR raises."
 )
 _HOLD: Final = "ConstantLR(optimizer, factor=1.0, total_iters=1)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Stage:
-    call: str
-    updates: int
 
 
 def builtin_code(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
@@ -50,19 +44,19 @@ def builtin_code(schedule: Schedule, *, total_steps: int) -> str | NotExpressibl
     return checked(schedule, total_steps=total_steps, imports=imports, body=body)
 
 
-def _sequential(stages: list[_Stage]) -> set[str]:
+def _sequential(stages: list[Stage]) -> set[str]:
     return {"SequentialLR"} if len(stages) > 1 else set()
 
 
-def _chained(stages: list[_Stage]) -> str:
+def _chained(stages: list[Stage]) -> str:
     if len(stages) == 1:
         return f"    return {stages[0].call}\n"
-    ends = [sum(stage.updates for stage in stages[: i + 1]) for i in range(len(stages) - 1)]
+    ends = stage_ends(stages)
     calls = "".join(f"        {stage.call},\n" for stage in stages)
     return f"    stages = [\n{calls}    ]\n    return SequentialLR(optimizer, stages, milestones={ends})\n"
 
 
-def _warmup_stages(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
+def _warmup_stages(schedule: Schedule, *, total_steps: int) -> list[Stage] | NotExpressible:
     ramp = warmup_ramp(schedule, total_steps=total_steps)
     match ramp.kind:
         case "none":
@@ -75,10 +69,10 @@ def _warmup_stages(schedule: Schedule, *, total_steps: int) -> list[_Stage] | No
             call = f"LinearLR(optimizer, start_factor={ramp.start!r}, end_factor=1.0, total_iters={ramp.updates - 1})"
         case _:
             return NotExpressible(reason=f"PyTorch has no {schedule.warmup.shape} warm-up.")
-    return [_Stage(call=call, updates=ramp.updates)]
+    return [Stage(call=call, updates=ramp.updates)]
 
 
-def _main_stages(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotExpressible:
+def _main_stages(schedule: Schedule, *, total_steps: int) -> list[Stage] | NotExpressible:
     n = total_steps - schedule.warmup.length(total_steps)
     call: str | NotExpressible
     match schedule.family:
@@ -96,10 +90,10 @@ def _main_stages(schedule: Schedule, *, total_steps: int) -> list[_Stage] | NotE
             call = _cyclic(schedule.family, schedule, n=n)
         case _:
             return _descent(schedule, total_steps=total_steps, n=n)
-    return call if isinstance(call, NotExpressible) else [_Stage(call=call, updates=n)]
+    return call if isinstance(call, NotExpressible) else [Stage(call=call, updates=n)]
 
 
-def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | NotExpressible:
+def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[Stage] | NotExpressible:
     descent = final_decay(schedule, total_steps=total_steps)
     if descent is not None and descent.shape in ("linear", "cosine"):
         d = descent.updates
@@ -108,8 +102,8 @@ def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | 
             if descent.shape == "linear"
             else f"CosineAnnealingLR(optimizer, T_max={d}, eta_min={schedule.floor * schedule.peak_lr!r})"
         )
-        stable = [_Stage(call=_HOLD, updates=n - d)] if d < n else []
-        return [*stable, _Stage(call=call, updates=d)]
+        stable = [Stage(call=_HOLD, updates=n - d)] if d < n else []
+        return [*stable, Stage(call=call, updates=d)]
     lines = linear_pieces(schedule, total_steps=total_steps)
     if lines is None:
         return NotExpressible(reason=f"PyTorch has no scheduler for {schedule.family.label}{_floored(schedule)}.")
@@ -120,7 +114,7 @@ def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[_Stage] | 
         last = line.updates - 1
         straight = f"LinearLR(optimizer, start_factor={line.start!r}, end_factor={line.end!r}, total_iters={last})"
         constant = f"ConstantLR(optimizer, factor={line.start!r}, total_iters={line.updates})"
-        stages.append(_Stage(call=straight if last and line.start != line.end else constant, updates=line.updates))
+        stages.append(Stage(call=straight if last and line.start != line.end else constant, updates=line.updates))
     return stages
 
 
@@ -203,8 +197,6 @@ EXPORTERS: Final = (
         native="constant, linear, cosine, step, multi_step, exponential, polynomial, wsd (linear, cosine), sgdr, "
         "one_cycle, cyclic and piecewise linear ones; with a linear or a constant warm-up.",
         requires="torch",
-        media_type="text/x-python",
-        extension="py",
         write=_write,
     ),
 )
