@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 
-class NotGiven:
-    """The type of `NOT_GIVEN`."""
+class Missing:
+    """The type of `MISSING`."""
 
 
-NOT_GIVEN: Final = NotGiven()
+MISSING: Final = Missing()
 """Stands for the value of a field that was left out."""
 
 
@@ -21,12 +21,12 @@ def refusal_text(
 
     Args:
         field: Where the value stands.
-        value: The refused value, or `NOT_GIVEN`.
+        value: The refused value, or `MISSING`.
         allowed: What would have been accepted, in words that continue "must be".
         hint: What to do about it.
         write: Writes the value.
     """
-    if value is NOT_GIVEN:
+    if value is MISSING:
         got = ""
     else:
         got = ", but it is empty" if isinstance(value, str) and not value else f", got {write(value)}"
@@ -53,7 +53,7 @@ class InvalidValue(TunerError, ValueError):
 
     Args:
         field: Where the value stands, dotted from the outermost object: ``"family.cooldown"``.
-        value: The refused value; `NOT_GIVEN` for a field that was left out.
+        value: The refused value; `MISSING` for a field that was left out.
         allowed: What would have been accepted, in words that continue "must be": ``"in (0, 1]"``.
         hint: What to do about it; empty when ``allowed`` says it all.
 
@@ -67,7 +67,7 @@ class InvalidValue(TunerError, ValueError):
         total_steps must be a whole number of at least 1, got 0
     """
 
-    def __init__(self, field: str, *, allowed: str, value: object = NOT_GIVEN, hint: str = "") -> None:
+    def __init__(self, field: str, *, allowed: str, value: object = MISSING, hint: str = "") -> None:
         self.field = field
         self.value = value
         self.allowed = allowed

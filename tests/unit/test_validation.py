@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from tests.integration.service.world import DIGITS
-from tuner.errors import NOT_GIVEN, InvalidValue
+from tuner.errors import MISSING, InvalidValue
 from tuner.jobs.admission.admit import complete_options
 from tuner.jobs.admission.strict_json import read_strictly, refusals
 from tuner.search.space import Choice, FamilySpace, FloatRange, IntRange, SearchSpace
@@ -174,4 +174,4 @@ class TestTheSentence:
 
     def test_what_was_left_out_has_no_value(self):
         assert str(InvalidValue("--job", allowed="given with --trial")) == "--job must be given with --trial"
-        assert InvalidValue("--job", allowed="given").value is NOT_GIVEN
+        assert InvalidValue("--job", allowed="given").value is MISSING

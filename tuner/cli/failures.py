@@ -41,11 +41,11 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
     Args:
         error: The error that a command raised.
     """
-    from tuner.cli.stack.supervisor import ChildGivenUp
+    from tuner.cli.stack.supervisor import ChildFailed
 
     if isinstance(error, ModuleNotFoundError) and (missing := extra_missing(error, user="this command")) is not None:
         error = missing
-    if isinstance(error, ChildGivenUp):
+    if isinstance(error, ChildFailed):
         return str(error), ExitCode.GIVEN_UP
     if isinstance(error, TunerError):
         return in_commands(str(error)), ExitCode.UNREACHABLE if _is_outage(error) else ExitCode.REFUSED

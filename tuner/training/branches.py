@@ -72,7 +72,7 @@ class BranchCache:
         return self._limit > 0
 
     @property
-    def bytes_kept(self) -> int:
+    def stored_bytes(self) -> int:
         """Of all states together, at most the limit."""
         return self._bytes
 

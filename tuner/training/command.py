@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from tuner.errors import NOT_GIVEN, InvalidValue
+from tuner.errors import MISSING, InvalidValue
 from tuner.search.space import OptimizerKind
 from tuner.training.command_process import PLACEHOLDER, run_command
 from tuner.training.options import WorkloadOptions
@@ -135,7 +135,7 @@ def _options_class(file: CommandFile, *, path: Path) -> type[WorkloadOptions]:
 def _refused(error: ValidationError, *, path: Path, within: tuple[str, ...] = ()) -> InvalidValue:
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, (*within, *first["loc"])))
-    value = NOT_GIVEN if first["type"] == "missing" else first["input"]
+    value = MISSING if first["type"] == "missing" else first["input"]
     return InvalidValue(f"{path}: {where}", value=value, allowed=allowed_by(first))
 
 

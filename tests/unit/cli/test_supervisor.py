@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.cli.stack.supervisor import Child, ChildGivenUp, RestartPolicy, Supervisor
+from tuner.cli.stack.supervisor import Child, ChildFailed, RestartPolicy, Supervisor
 
 SLEEP = "import time; time.sleep(600)"
 FAST = RestartPolicy(first_delay=0.01, longest_delay=0.02, deaths_in_a_row=3)
@@ -47,7 +47,7 @@ class TestSupervisor:
         with Supervisor(say=lines.append, policy=FAST) as supervisor:
             supervisor.add(child("broken", "print('no database'); raise SystemExit(7)", log=log))
             until(lambda: _given_up(supervisor))
-            with pytest.raises(ChildGivenUp, match=r"the broken keeps failing: ended with exit code 7\n +no data"):
+            with pytest.raises(ChildFailed, match=r"the broken keeps failing: ended with exit code 7\n +no data"):
                 supervisor.check()
         assert len(lines) == FAST.deaths_in_a_row - 1
         assert lines[0].endswith(" s. Its last line: no database")
@@ -71,7 +71,7 @@ class TestSupervisor:
         with Supervisor(say=lines.append, policy=FAST) as supervisor:
             supervisor.add(child("logless", SLEEP, log=tmp_path / "file" / "child.log"))
             until(lambda: _given_up(supervisor))
-            with pytest.raises(ChildGivenUp, match="cannot be started"):
+            with pytest.raises(ChildFailed, match="cannot be started"):
                 supervisor.check()
 
     def test_children_stop_in_the_reverse_order_of_their_start(self, lines, until):
@@ -154,6 +154,6 @@ class TestRestartPolicy:
 def _given_up(supervisor: Supervisor) -> bool:
     try:
         supervisor.check()
-    except ChildGivenUp:
+    except ChildFailed:
         return True
     return False

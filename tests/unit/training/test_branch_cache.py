@@ -25,7 +25,7 @@ class TestCache:
             cache.put(self.LRS, step=step, content=self.content())
         assert cache.deepest(self.LRS[:1], beyond=0).step == 1  # used just now
         cache.put(self.LRS, step=4, content=self.content())
-        assert cache.bytes_kept <= 3 * 1024 + 100
+        assert cache.stored_bytes <= 3 * 1024 + 100
         assert [cache.deepest(self.LRS[:length], beyond=0).step for length in (1, 2, 3, 4)] == [1, 1, 3, 4]
 
     def test_a_state_that_is_too_big_is_not_kept_and_drives_nothing_out(self):

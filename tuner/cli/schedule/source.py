@@ -12,7 +12,7 @@ from tuner.cli.job_ids import find_job
 from tuner.cli.parsing import parse_assignments, read_document
 from tuner.cli.request import request
 from tuner.cli.schedule.options import Family, Floor, FromJob, Parameters, PeakLr, Spec, Trial, Warmup
-from tuner.errors import NOT_GIVEN, InvalidValue
+from tuner.errors import MISSING, InvalidValue
 
 if TYPE_CHECKING:
     from tuner.client import Client
@@ -55,7 +55,7 @@ class ScheduleSource:
         given = [option for option, text in named.items() if text]
         if len(given) != 1:
             allowed = "named by exactly one of --family, --spec and --job"
-            raise InvalidValue("the schedule", value=" ".join(given) or NOT_GIVEN, allowed=allowed, hint=_DOCUMENTED)
+            raise InvalidValue("the schedule", value=" ".join(given) or MISSING, allowed=allowed, hint=_DOCUMENTED)
         if self._flags() and not self.family:
             raise InvalidValue("--family", allowed=f"given with {', '.join(self._flags())}")
         if self.trial is not None and not self.job:

@@ -155,7 +155,7 @@ def running(stack: Stack, *, say: Callable[[str], None], policy: RestartPolicy |
 
     Raises:
         FolderInUse: Another process runs a service over the same data folder.
-        ChildGivenUp: The service dies again and again.
+        ChildFailed: The service dies again and again.
         ServiceUnreachable: The service runs but does not respond within a minute.
     """
     lock = file_lock(stack.data_dir / "up.lock", error=lambda holder: FolderInUse(stack.data_dir, holder=holder))

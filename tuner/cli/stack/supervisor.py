@@ -64,7 +64,7 @@ class RestartPolicy:
         return min(self.longest_delay, self.first_delay * 2.0 ** (deaths - 1))
 
 
-class ChildGivenUp(TunerError):
+class ChildFailed(TunerError):
     """A child died too often, or cannot run at all.
 
     Args:
@@ -155,7 +155,7 @@ class Supervisor:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._hurry = threading.Event()
-        self._given_up: ChildGivenUp | None = None
+        self._given_up: ChildFailed | None = None
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
 
     def __enter__(self) -> Self:
@@ -181,7 +181,7 @@ class Supervisor:
         """Check that no child was given up.
 
         Raises:
-            ChildGivenUp: A child is not restarted any more.
+            ChildFailed: A child is not restarted any more.
         """
         if self._given_up is not None:
             raise self._given_up
@@ -218,14 +218,14 @@ class Supervisor:
         try:
             one.start()
         except OSError as error:
-            self._given_up = ChildGivenUp(one.child.name, reason=f"it cannot be started ({error})")
+            self._given_up = ChildFailed(one.child.name, reason=f"it cannot be started ({error})")
 
     def _reap(self, one: _ManagedChild, *, code: int) -> None:
         now = time.monotonic()
         one.deaths = 1 if now - one.started_at >= self._policy.steady_seconds else one.deaths + 1
         ending = _describe_exit(code)
         if code in self._policy.refusals or one.deaths >= self._policy.deaths_in_a_row:
-            self._given_up = ChildGivenUp(one.child.name, reason=ending + one.log_tail())
+            self._given_up = ChildFailed(one.child.name, reason=ending + one.log_tail())
             return
         delay = self._policy.delay(one.deaths)
         one.start_at = now + delay

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
-from tuner.errors import NOT_GIVEN, InvalidValue, refusal_text
+from tuner.errors import MISSING, InvalidValue, refusal_text
 from tuner.validation import allowed_by, one_of_names
 
 MAX_DEPTH = 32
@@ -191,10 +191,10 @@ def _refusal(error: Mapping[str, Any], *, schema: Mapping[str, Any]) -> Refusal:
 
 
 def _refused(path: Loc, *, loc: Loc, value: Any, allowed: str, hint: str = "") -> Refusal:
-    field, cut = dotted(path), value if value is NOT_GIVEN else shown(value)
+    field, cut = dotted(path), value if value is MISSING else shown(value)
     message = refusal_text(field, value=cut, allowed=allowed, hint=hint, write=_json_text)
     return Refusal(
-        loc=loc, field=field, message=message, value=None if cut is NOT_GIVEN else cut, allowed=allowed, hint=hint
+        loc=loc, field=field, message=message, value=None if cut is MISSING else cut, allowed=allowed, hint=hint
     )
 
 

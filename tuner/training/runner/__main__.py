@@ -22,13 +22,10 @@ from tuner.die_with_parent import die_with_parent
 from tuner.training.branches import BranchCache, branch_memory
 from tuner.training.devices import resolve_device
 from tuner.training.protocol import (
-    Branched,
     Evaluated,
     FromRunner,
     Hello,
-    SnapshotSaved,
     Train,
-    Updated,
     Verdict,
     to_runner,
 )
@@ -124,9 +121,6 @@ def serve(channel: Channel, *, device: str, offered: LoadedWorkloads) -> None:
     branches = BranchCache(limit_bytes=branch_memory())
     channel.send(Hello(pid=os.getpid(), device=device, workloads=infos, refused=offered.refused))
 
-    def tell(message: Branched | Updated | SnapshotSaved) -> None:
-        channel.send(message)
-
     while isinstance(request := channel.receive(), Train):
         before = ProcessState()
         ended = execute(
@@ -134,9 +128,9 @@ def serve(channel: Channel, *, device: str, offered: LoadedWorkloads) -> None:
             workloads=workloads,
             device=device,
             on_evaluation=channel.ask,
-            on_snapshot=tell,
-            on_branch=tell,
-            on_update=tell,
+            on_snapshot=channel.send,
+            on_branch=channel.send,
+            on_update=channel.send,
             branches=branches,
         )
         channel.send(ended.model_copy(update={"leftovers": before.restore()}))
