@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from tuner.errors import InvalidValue
-from tuner.schedules.values import Finite, Value
+from tuner.schedules.values import Finite, NormalizedZero, Value
 
 TOLERANCE: Final = 1e-9
 """Relative tolerance for rounding errors, so that 0.7 of 10 updates is 7, and ten lengths of 0.1 fill a run."""
@@ -26,14 +26,14 @@ _MAX_LENGTH: Final = 1e12
 class Updates(Value):
     """A length or position in optimizer updates."""
 
-    updates: Annotated[Finite, Field(ge=0, le=_MAX_LENGTH)]
+    updates: Annotated[Finite, Field(ge=0, le=_MAX_LENGTH), NormalizedZero]
     """In [0, 1e12]. Need not be whole: lengths of a compressed schedule rarely are."""
 
 
 class Epochs(Value):
     """A length or position in epochs, with the number of updates in one."""
 
-    epochs: Annotated[Finite, Field(ge=0, le=_MAX_LENGTH)]
+    epochs: Annotated[Finite, Field(ge=0, le=_MAX_LENGTH), NormalizedZero]
     updates_per_epoch: int = Field(ge=1, le=int(_MAX_LENGTH), strict=True)
 
 
@@ -61,7 +61,9 @@ def _not_empty(span: Span) -> Span:
     return span
 
 
-Fraction = Annotated[Finite, AfterValidator(_fraction), Field(json_schema_extra={"minimum": 0, "maximum": 1})]
+Fraction = Annotated[
+    Finite, NormalizedZero, AfterValidator(_fraction), Field(json_schema_extra={"minimum": 0, "maximum": 1})
+]
 Span = Annotated[
     Annotated[Fraction, Tag("fraction")] | Annotated[Updates, Tag("updates")] | Annotated[Epochs, Tag("epochs")],
     Discriminator(_tag),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tuner.errors import InvalidValue
-from tuner.schedules.values import Finite, Positive, Value
+from tuner.schedules.values import Finite, NormalizedZero, Positive, ProperFraction, Value
 
 
 class ReduceOnPlateauSettings(Value):
@@ -24,11 +24,11 @@ class ReduceOnPlateauSettings(Value):
     """Consecutive evaluations without improvement that do not reduce the rate; the next one does."""
     cooldown: int = Field(default=0, ge=0, strict=True)
     """Evaluations after a reduction that do not count as evaluations without improvement."""
-    threshold: Annotated[Finite, Field(ge=0)] = 1e-4
+    threshold: Annotated[Finite, Field(ge=0), NormalizedZero] = 1e-4
     """Smallest decrease of the loss that counts as an improvement, exclusive."""
     threshold_mode: Literal["relative", "absolute"] = "relative"
     """Whether the threshold is a fraction of the absolute value of the best loss, or a difference."""
-    floor: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
+    floor: ProperFraction = 0.0
     """Fraction of the peak in [0, 1) that bounds the rate from below."""
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Final, Literal, Self
+from typing import Final, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tuner.errors import InvalidValue
 from tuner.schedules.families import Family
 from tuner.schedules.lengths import percent
-from tuner.schedules.values import Array, Finite, Positive, Value
+from tuner.schedules.values import Array, Positive, ProperFraction, Value
 from tuner.schedules.warmup import Warmup
 
 MIN_WARMUP: Final = 10
@@ -49,7 +49,7 @@ class Schedule(Value):
     """The highest learning rate, above 0; the warm-up ends at it."""
     family: Family
     warmup: Warmup = Warmup()
-    floor: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
+    floor: ProperFraction = 0.0
     """Fraction of the peak in [0, 1) that bounds the rate from below after the warm-up, and where an annealing ends."""
 
     @model_validator(mode="after")

@@ -15,10 +15,14 @@ def _normalize_zero(value: float) -> float:
     return value + 0.0
 
 
-Finite = Annotated[float, Field(strict=True, allow_inf_nan=False), AfterValidator(_normalize_zero)]
-"""A finite number; text and booleans are refused. -0.0 becomes 0.0, so that equal values have equal JSON."""
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""A finite number; text and booleans are refused."""
+NormalizedZero = AfterValidator(_normalize_zero)
+"""Turns -0.0 into 0.0, so that equal values have equal JSON. It stands after the bounds: JSON schema shows no bounds
+that follow a validator."""
 Positive = Annotated[Finite, Field(gt=0)]
-Factor = Annotated[Finite, Field(ge=0, le=1)]
+ProperFraction = Annotated[Finite, Field(ge=0, lt=1), NormalizedZero]
+Factor = Annotated[Finite, Field(ge=0, le=1), NormalizedZero]
 """A learning rate as a fraction of the peak."""
 
 

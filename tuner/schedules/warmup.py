@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from tuner.errors import InvalidValue
 from tuner.schedules.lengths import percent
-from tuner.schedules.values import Array, Finite, Value
+from tuner.schedules.values import Array, ProperFraction, Value
 
 WarmupShape = Literal["none", "linear", "cosine", "exponential", "constant"]
 
@@ -37,11 +37,11 @@ class Warmup(Value):
     """
 
     shape: WarmupShape = "none"
-    fraction: Annotated[Finite, Field(ge=0, lt=1)] | None = None
+    fraction: ProperFraction | None = None
     """Fraction of the whole run: ``W = round(fraction * T)``, half to even, at least 1 unless the fraction is 0."""
     updates: int | None = Field(default=None, ge=0, strict=True)
     """W itself, in updates."""
-    start_factor: Annotated[Finite, Field(ge=0, lt=1)] = 0.0
+    start_factor: ProperFraction = 0.0
     """s, the fraction of the peak that the ramp starts from; above 0 for ``exponential`` and ``constant``."""
 
     @model_validator(mode="after")

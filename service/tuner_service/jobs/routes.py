@@ -27,9 +27,7 @@ Name = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x
 def list_jobs(
     store: StoreDep,
     principal: PrincipalDep,
-    state: Annotated[
-        list[JobState] | None, Query(max_length=100, description="Only jobs in these states. Repeatable.")
-    ] = None,
+    state: Annotated[list[JobState] | None, Query(description="Only jobs in these states. Repeatable.")] = None,
     team: Annotated[Name, Query(description="Only jobs of this team.")] = None,
     workload: Annotated[Name, Query(description="Only jobs of this workload.")] = None,
     owner: Annotated[Name, Query(description="Only jobs that this user submitted.")] = None,

@@ -18,7 +18,7 @@ from tuner.store import Store
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A service that asks for a login, with a worker that offers something."""
+    """A service that requires a login, with a worker that offers something."""
     stack = Stack(data_dir=tmp_path_factory.mktemp("data"), host=HOST, port=free_port(HOST), auth="on")
     with Supervisor(say=lambda _: None) as supervisor:
         supervisor.add(stack.service())
@@ -77,8 +77,8 @@ class TestLogin:
         done = stranger("jobs")
         assert done.returncode == 2
         assert done.stderr == (
-            f"Error: {stranger.url} asks for a login. `tuner login {stranger.url}` stores a token for it; "
-            "TUNER_TOKEN gives one, too\n"
+            f"Error: {stranger.url} requires a login. `tuner login {stranger.url}` stores a token for it; "
+            "TUNER_TOKEN sets one, too\n"
         )
 
     def test_a_token_that_is_none_is_refused_and_not_stored(self, stranger):

@@ -1,0 +1,64 @@
+"""Every bound that a request body enforces is a word of its JSON schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+HUGE = 10**30
+LOWER = {"minimum", "exclusiveMinimum", "enum", "const"}
+UPPER = {"maximum", "exclusiveMaximum", "enum", "const"}
+REFUSALS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "value_error"}
+
+
+def models_in(kind: Any, *, seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
+    """The models that an annotation mentions, and those of their fields."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in seen:
+        seen.add(kind)
+        yield kind
+        for field in kind.model_fields.values():
+            for part in (field.annotation, *field.metadata):
+                yield from models_in(part, seen=seen)
+    for argument in get_args(kind):
+        yield from models_in(argument, seen=seen)
+
+
+def numbers_in(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schemas of plain numbers that a value may have."""
+    if schema.get("type") in {"number", "integer"}:
+        yield schema
+    for alternative in schema.get("anyOf", ()):
+        yield from numbers_in(alternative)
+
+
+def refused(field: FieldInfo, value: float) -> bool:
+    try:
+        TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+    except ValidationError as error:
+        return any(one["type"] in REFUSALS for one in error.errors())
+    return False
+
+
+def test_every_enforced_bound_of_a_number_is_declared(app: FastAPI) -> None:
+    routes = [context.original_route for context in iter_route_contexts(app.routes)]
+    bodies = [
+        route.body_field.field_info.annotation for route in routes if isinstance(route, APIRoute) and route.body_field
+    ]
+    seen: set[type[BaseModel]] = set()
+    checked, lost = 0, []
+    for model in (found for body in bodies for found in models_in(body, seen=seen)):
+        for name, field in model.model_fields.items():
+            for schema in numbers_in(TypeAdapter(Annotated[field.annotation, field]).json_schema()):
+                checked += 1
+                huge = float(HUGE) if schema["type"] == "number" else HUGE
+                lost += (
+                    [f"{model.__name__}.{name} lower"] if not LOWER & schema.keys() and refused(field, -huge) else []
+                )
+                lost += [f"{model.__name__}.{name} upper"] if not UPPER & schema.keys() and refused(field, huge) else []
+    assert checked > 60
+    assert lost == []
