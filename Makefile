@@ -4,6 +4,8 @@ PY := .venv/bin/python
 ALL := .venv-all/bin/python
 PYTEST := -m pytest -n 2 --dist worksteal
 .DEFAULT_GOAL := help
+# Where it is set, each of the hundreds of processes that the tests start compiles the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help bootstrap demo test test-quick test-all examples test-exports libraries coverage check lint format bench bench-search constraints wheel
 help: ## Say what can be made

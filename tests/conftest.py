@@ -18,7 +18,7 @@ import typer.testing
 from hypothesis import HealthCheck, settings
 
 # Typer's runner builds the tree of commands at every call, which takes twenty times as long as most commands.
-typer.testing._get_command = functools.cache(typer.main.get_command)
+typer.testing._get_command = functools.cache(typer.main.get_command)  # type: ignore[attr-defined]
 
 settings.register_profile(
     "suite", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]

@@ -29,6 +29,8 @@ from tuner.training.protocol import Ended, Train, Verdict
 from tuner.training.runner.execute import execute
 
 PATIENCE_SECONDS = 60.0
+_PF_EXITING = 0x4
+"""In the flags of a process that runs no code of its own any more (the kernel's sched.h)."""
 SCHEDULE = Schedule(peak_lr=0.05, family=Constant())
 WORKLOADS = ("tests.faults.fault_workloads:Gated", "tests.faults.fault_workloads:Hostile")
 
@@ -44,11 +46,12 @@ def wait_until(condition: Callable[[], Any], *, what: str, seconds: float = PATI
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; a dead one that nobody has buried yet does not."""
+    """Whether a process runs; one that the kernel is ending, or that nobody has reaped yet, does not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+        state, *_, flags = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[:7]
     except (FileNotFoundError, ProcessLookupError):
         return False
+    return state not in "ZX" and not int(flags) & _PF_EXITING
 
 
 @dataclass

@@ -9,6 +9,7 @@ import signal
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,7 +94,7 @@ class Session:
             if how not in FINAL:  # two attempts went wrong already; the third is the last
                 site.sql("UPDATE tuner_runs SET attempts = 2 WHERE id = ?", self.runs[how])
             self.runs[f"after {how}"] = self.enqueue("look_around", folder=site.folder)
-        silence = {"silence_limit": 2} if STUCK.keys() & self.runs.keys() else {}
+        silence: dict[str, Any] = {"silence_limit": 2} if STUCK.keys() & self.runs.keys() else {}
         self.worker = site.worker(**silence, runner_memory_mb=1024)
 
     def enqueue(self, how: str, *, folder: Path) -> str:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_the_notebook_lines_of_the_readme_run():
 def test_the_training_lines_of_the_readme_run():
     import torch
 
-    names: dict[str, object] = {"optimizer": torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)}
+    names: dict[str, Any] = {"optimizer": torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)}
     exec(block_with("ScheduleLR(", language="python"), names)
     assert names["scheduler"].get_last_lr() == [pytest.approx(3e-3 / 500)]
 

@@ -44,10 +44,10 @@ class Smoothed(DeclaredWorkload):
         def batch(step: int) -> torch.Tensor:
             return torch.randn(20, generator=torch.Generator().manual_seed(1_000_003 * seed + step))
 
-        def loss(model: nn.Linear, noise: torch.Tensor) -> torch.Tensor:
+        def loss(model, noise: torch.Tensor) -> torch.Tensor:
             return 0.5 * ((model.weight + options.noise * noise) ** 2).sum()
 
-        def evaluate(model: nn.Linear) -> float:
+        def evaluate(model) -> float:
             return 0.5 * float((model.weight**2).sum())
 
         optimizer = torch.optim.SGD(model.parameters(), lr=1.0)

@@ -23,7 +23,7 @@ from tuner.search.decision.decisions import TrialStatus
 from tuner.store import Store
 
 Train = Callable[[LeasedRun], float | None]
-ONE_RUNG = {"rungs": 1, "cohort": 2, "finalists": 1, "confirm_seeds": 2}
+ONE_RUNG: dict[str, Any] = {"rungs": 1, "cohort": 2, "finalists": 1, "confirm_seeds": 2}
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.integration.store.builders import claim_run, offer
@@ -80,7 +82,7 @@ class Bench:
         assert lease is not None
         self.log = RunnerLog(folder)
         self.keeper = LeaseKeeper(
-            self.store,
+            self.store,  # type: ignore[arg-type]
             lease=lease,
             heartbeat=Heartbeat(site.store, worker="w1", clock=self.clock),
             shipper=LogShipper(self.log.fresh, hide=Redaction(site.url).hide, clock=self.clock),
@@ -184,12 +186,12 @@ def test_an_outage_at_any_moment_of_the_end_loses_no_update_and_counts_none_twic
     bench.keeper.snapshot_saved(SnapshotRef(step=15, path="/snapshots/15"), updates=5)
     bench.store.go_away(after=answered, calls=2)
 
-    arguments = {
+    arguments: dict[str, Any] = {
         "finish": {"loss": 0.5, "step": 18, "updates": 3, "reason": ""},
         "fail": {"reason": "x", "retry": True, "updates": 3},
         "release": {"updates": 3},
-    }[end]
-    assert getattr(bench.keeper, end)(**arguments)
+    }
+    assert getattr(bench.keeper, end)(**arguments[end])
 
     assert bench.updates_spent == 18
     assert bench.curve == [10]
@@ -235,7 +237,7 @@ def test_nothing_is_written_once_the_lease_is_lost(bench, end):
     bench.evaluate(10)
     assert bench.keeper.lost
     bench.evaluate(20)
-    arguments = {
+    arguments: dict[str, Any] = {
         "finish": {"loss": 0.5, "step": 60, "updates": 0, "reason": ""},
         "fail": {"reason": "x", "retry": False},
         "release": {},
@@ -289,7 +291,7 @@ def test_a_pause_is_heard_with_the_next_evaluation_and_so_is_its_end(bench):
     assert bench.keeper.stop_reason is None
     bench.site.store.jobs.pause(job_id)
     bench.evaluate(20)
-    assert "paused" in bench.keeper.stop_reason
+    assert "paused" in str(bench.keeper.stop_reason)
     bench.site.store.jobs.resume(job_id)
     bench.evaluate(30)
     assert bench.keeper.stop_reason is None

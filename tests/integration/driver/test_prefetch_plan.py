@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,14 @@ class Bench:
     def __init__(self, site) -> None:
         self.site, self.store = site, site.store
         self.executor = ThreadPoolExecutor(max_workers=1)
-        search = {"total_steps": 40, "trials": 4, "cohort": 2, "rungs": 1, "finalists": 1, "confirm_seeds": 2}
+        search: dict[str, Any] = {
+            "total_steps": 40,
+            "trials": 4,
+            "cohort": 2,
+            "rungs": 1,
+            "finalists": 1,
+            "confirm_seeds": 2,
+        }
         search["start"] = [Schedule(peak_lr=peak, family=Constant()) for peak in (0.1, 0.2)]
         spec = admit({"workload": "gated", "search": search}, workloads=[self.store.workers.workload("gated")])
         self.job_id = self.store.jobs.submit(spec).id

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -53,7 +54,8 @@ def training(run):
     accelerator = Accelerator(gradient_accumulation_steps=3, cpu=True)
     torch.manual_seed(run.seed)
     model = torch.nn.Linear(2, 1)
-    optimizer = torch.optim.SGD([{"params": [model.weight]}, {"params": [model.bias], "lr": 0.5}], lr=1.0)
+    groups: list[dict[str, Any]] = [{"params": [model.weight]}, {"params": [model.bias], "lr": 0.5}]
+    optimizer = torch.optim.SGD(groups, lr=1.0)
     scheduler = update_scheduler(run, optimizer, accelerator=accelerator)
     model, optimizer, scheduler = accelerator.prepare(model, optimizer, scheduler)  # by mistake: nothing comes of it
     updates = 0

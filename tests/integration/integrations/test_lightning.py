@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ with warnings.catch_warnings():
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-class Module(lightning.LightningModule):
+class Module(lightning.LightningModule):  # type: ignore[name-defined]
     def __init__(self, run):
         super().__init__()
         self.run = run
@@ -38,7 +39,8 @@ class Module(lightning.LightningModule):
 
 def training(run, **changes):
     torch.manual_seed(run.seed)
-    rows = torch.utils.data.DataLoader(torch.randn(20, 2), batch_size=4)  # 5 batches an epoch, 2 per update
+    data: Any = torch.randn(20, 2)
+    rows = torch.utils.data.DataLoader(data, batch_size=4)  # 5 batches an epoch, 2 per update
     quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
     trainer = lightning.Trainer(
         **trainer_arguments(run, accumulate_grad_batches=2) | quiet | changes,

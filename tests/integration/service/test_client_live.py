@@ -84,9 +84,11 @@ def test_a_log_is_followed_while_the_run_prints_and_ends_with_it(
 
     follower = threading.Thread(target=follow)
     follower.start()
+    printed: list[str] = []
     for number in range(3):
-        store.leases.append_log(lease, f"line {number}\n")
-        wait_until(lambda number=number: len(seen) == number + 1, what="the line to be seen")
+        printed.append(f"line {number}\n")
+        store.leases.append_log(lease, printed[-1])
+        wait_until(lambda: seen == printed, what="the line to be seen")
         assert follower.is_alive()
     assert [chunk.text for chunk in client.log_chunks(lease.run_id, after=1)] == ["line 2\n"]
     store.leases.finish(lease, loss=0.5, step=lease.total_steps, updates=lease.total_steps)

@@ -168,7 +168,7 @@ class TestAnswer:
 
     def test_code_for_another_length_says_what_it_was_fitted_from_and_what_trains(self, api: TestClient, world: World):
         job = world.completed()
-        query = {"trial": 2, "format": "python", "total_steps": 900}
+        query: dict[str, Any] = {"trial": 2, "format": "python", "total_steps": 900}
         code = api.get(f"/v1/jobs/{job.id}/export", params=query).text
         names: dict[str, Any] = {}
         exec(code, names)

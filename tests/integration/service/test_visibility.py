@@ -257,7 +257,7 @@ def operations(app: FastAPI) -> Iterator[str]:
     for route in app.routes:
         parts = route.effective_route_contexts() if hasattr(route, "effective_route_contexts") else [route]
         for part in parts:
-            known = part if isinstance(part, Route) else (getattr(part, "starlette_route", None) or part)
+            known: Any = part if isinstance(part, Route) else (getattr(part, "starlette_route", None) or part)
             for method in sorted((known.methods or {"ANY"}) - {"HEAD"}):
                 yield f"{method} {known.path_format}"
 

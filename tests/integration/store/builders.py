@@ -110,7 +110,7 @@ def schedule(peak_lr: float = 0.1) -> Schedule:
 
 
 def new_run(**changes: Any) -> NewRun:
-    values = {
+    values: dict[str, Any] = {
         "kind": RunKind.RUNG,
         "rung": 0,
         "seed": 7,
@@ -138,7 +138,7 @@ class Bench:
         return lock
 
     def add_trial(self, lock: StudyLock, number: int, /, **changes: Any) -> None:
-        values = {
+        values: dict[str, Any] = {
             "number": number,
             "cohort": 0,
             "control": None,

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from sqlalchemy import URL, make_url
@@ -81,17 +82,28 @@ class PrivateServer:
 
     def __init__(self, folder: Path, *, settings: Sequence[str]) -> None:
         self._folder = folder
-        self._as_whom = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        self._as_whom: dict[str, Any] = (
+            {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        )
         self._process: subprocess.Popen[bytes] | None = None
         binaries = _binaries(folder)
         if self._as_whom:
             os.chown(folder, NOBODY, NOBODY)
         data = folder / "data"
         kind = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        initdb = [binaries / "initdb", "-D", data, *kind]
+        initdb: list[str | Path] = [binaries / "initdb", "-D", data, *kind]
         subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **self._as_whom)
         options = [part for setting in settings for part in ("-c", setting)]
-        self._command = [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", *options]
+        self._command: list[str | Path] = [
+            binaries / "postgres",
+            "-D",
+            data,
+            "-k",
+            folder,
+            "-c",
+            "listen_addresses=",
+            *options,
+        ]
 
     @property
     def admin(self) -> URL:

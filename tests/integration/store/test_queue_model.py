@@ -206,6 +206,6 @@ class Machine(RuleBasedStateMachine):
 def test_the_queue_behaves_as_its_model(sqlite_template: Path, tmp_path: Path) -> None:
     numbers = itertools.count()
     run_state_machine_as_test(
-        lambda: Machine(template=sqlite_template, file=tmp_path / f"{next(numbers)}.db"),
+        lambda: Machine(template=sqlite_template, file=tmp_path / f"{next(numbers)}.db"),  # type: ignore[arg-type]
         settings=settings(max_examples=15, stateful_step_count=40, deadline=None),
     )

@@ -77,7 +77,8 @@ class TestOpenJobs:
 
     @pytest.mark.parametrize("limit", ["max_open_jobs", "user_max_open_jobs"])
     def test_sent_at_once_exactly_as_many_get_in_as_there_is_room_for(self, store: Store, limit: str) -> None:
-        put_team(store, **{limit: 3})
+        limits: dict[str, Any] = {limit: 3}
+        put_team(store, **limits)
 
         def submit(_: int) -> bool:
             try:

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -14,7 +15,7 @@ from tuner.cli.main import app
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
 
 
-def commands() -> dict[str, object]:
+def commands() -> dict[str, Any]:
     """Every command of the application by its full name, the root included."""
     found = {}
 

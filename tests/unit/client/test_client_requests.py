@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -179,12 +180,13 @@ def test_names_are_escaped_in_paths():
 
 def test_what_is_not_given_is_not_sent():
     worker = DOCUMENT["paths"]["/v1/workers/{name}"]["patch"]["responses"]["200"]["content"]["application/json"]
-    for arguments, body in (
+    cases: tuple[Any, ...] = (
         ({"draining": False}, {"draining": False}),
         ({"reserved_for": None}, {"reserved_for": None}),
         ({"reserved_for": Keep.KEEP}, {}),
-    ):
-        (request,) = sent(lambda client, a=arguments: client.set_worker("w", **a), answer=worker["example"])
+    )
+    for arguments, body in cases:
+        (request,) = sent(functools.partial(Client.set_worker, name="w", **arguments), answer=worker["example"])
         assert json.loads(request.content) == body
 
 

@@ -12,6 +12,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ HELD = Warmup(shape="constant", updates=20, start_factor=0.1)
 IN_STEPS = MultiStep(gamma=0.3, milestones=(0.4, Updates(updates=100)))
 IN_UPDATES = Wsd(cooldown=Updates(updates=60), shape="cosine")
 ONE_MINUS_SQRT = Wsd(cooldown=Updates(updates=60))
-SAID = {
+SAID: dict[str, Any] = {
     "torch-builtin": [
         (Constant(), LINEAR, 0.0),
         (Cosine(), LINEAR, 0.1),
@@ -140,7 +141,7 @@ SAID = {
     "deepspeed": [(Constant(), Warmup(), 0.0)],
     "megatron": [(Constant(), LINEAR, 0.0), (Cosine(), LINEAR, 0.1), (ONE_MINUS_SQRT, LINEAR, 0.1)],
 }
-UNSAID = {
+UNSAID: dict[str, Any] = {
     "torch-builtin": [(Rex(), LINEAR, 0.0), (Cosine(), CURVED, 0.0), (ONE_MINUS_SQRT, LINEAR, 0.0)],
     "huggingface": [(Cosine(), LINEAR, 0.0), (Linear(), LINEAR, 0.0), (Rex(), Warmup(), 0.0), (Constant(), HELD, 0.0)],
     "timm": [(Polynomial(), LINEAR, 0.0), (Cosine(), CURVED, 0.0), (IN_STEPS, LINEAR, 0.2)],

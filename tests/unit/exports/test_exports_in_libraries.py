@@ -37,7 +37,7 @@ _HOW = "`make test-exports` installs what can be beside this torch; docs/exports
 
 def needed(module: str) -> None:
     try:
-        found = module in sys.modules or find_spec(module)
+        found = module in sys.modules or find_spec(module) is not None
     except ModuleNotFoundError:
         found = False
     if not found:
@@ -140,7 +140,7 @@ def test_the_trainer_of_transformers_trains_and_resumes_with_it(schedule: Schedu
             disable_tqdm=True,
         )
         model = Regression()
-        optimizers = (None, None)
+        optimizers: Any = (None, None)
         if "make_scheduler" in names:
             optimizer = torch.optim.SGD(model.parameters(), lr=schedule.peak_lr)
             optimizers = (optimizer, names["make_scheduler"](optimizer))

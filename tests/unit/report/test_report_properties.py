@@ -165,8 +165,9 @@ def test_every_report_fits_its_terminal(result, width, ascii_only):
 
 
 def test_colour_changes_no_character_of_the_answer(report):
-    coloured = Console(file=io.StringIO(), width=80, color_system="truecolor", force_terminal=True, record=True)
+    screen = io.StringIO()
+    coloured = Console(file=screen, width=80, color_system="truecolor", force_terminal=True, record=True)
     coloured.print(render(report))
-    assert "\x1b[" in coloured.file.getvalue()
+    assert "\x1b[" in screen.getvalue()
     stripped = "".join(f"{line.rstrip()}\n" for line in coloured.export_text().splitlines())
     assert stripped == render_text(report, width=80)

@@ -7,6 +7,7 @@ W on both number alike. Its ``warmup_stable_decay`` also starts its warm-up at i
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tuner.schedules import Constant, Cosine, InverseSqrt, Linear, Polynomial, S
 
 _T, _W, _PEAK = 150, 30, 0.5
 _DECAY = {"num_decay_steps": 40, "min_lr_ratio": 0.1}
-_SAME = {
+_SAME: dict[str, Any] = {
     "constant_with_warmup": ({}, Constant(), 0.0),
     "linear": ({}, Linear(), 0.0),
     "cosine": ({}, Cosine(), 0.0),

@@ -35,7 +35,7 @@ def test_it_reduces_when_torchs_does(settings: ReduceOnPlateauSettings, losses: 
         patience=settings.patience,
         cooldown=settings.cooldown,
         threshold=settings.threshold,
-        threshold_mode={"relative": "rel", "absolute": "abs"}[settings.threshold_mode],
+        threshold_mode="rel" if settings.threshold_mode == "relative" else "abs",
         min_lr=settings.floor,
         eps=0.0,
     )
@@ -89,4 +89,4 @@ def test_what_is_not_a_state_is_refused():
 )
 def test_bad_settings_are_refused_with_field_and_range(field: str, value: float, allowed: str):
     with pytest.raises(ValidationError, match=rf"{field}\n.*{allowed}"):
-        ReduceOnPlateauSettings(**{"peak_lr": 1.0, field: value})
+        ReduceOnPlateauSettings.model_validate({"peak_lr": 1.0, field: value})

@@ -67,7 +67,7 @@ def test_every_family_stands_in_the_golden_file():
 def test_a_schedule_cannot_be_changed():
     schedule = example("cosine")
     with pytest.raises(ValidationError, match="frozen"):
-        schedule.peak_lr = 1.0
+        schedule.peak_lr = 1.0  # type: ignore[misc]
 
 
 def test_families_are_known_by_the_name_in_their_json():

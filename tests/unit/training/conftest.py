@@ -143,7 +143,7 @@ class Trainer:
     @property
     def updates_told(self) -> int:
         """What evaluations and snapshots of the last run told; its end tells the rest."""
-        return sum(message.updates for message in (*self.evaluated, *self.saved))
+        return sum(one.updates for one in self.evaluated) + sum(one.updates for one in self.saved)
 
     @property
     def newest(self) -> SnapshotRef:

@@ -46,7 +46,7 @@ class TestCache:
         cache = BranchCache(limit_bytes=2**20)
         state = torch.nn.BatchNorm1d(2).state_dict()
         cache.put(self.LRS, step=1, content={"model": state})
-        assert cache.deepest(self.LRS, beyond=0).content["model"]._metadata == state._metadata
+        assert cache.deepest(self.LRS, beyond=0).content["model"]._metadata == state._metadata  # type: ignore[attr-defined]
 
     def test_only_the_very_same_rates_find_a_state(self):
         cache = BranchCache(limit_bytes=2**20)

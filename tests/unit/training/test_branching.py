@@ -19,7 +19,7 @@ from tuner.search.stage_tree import branch_points, shared_prefix, tree_size
 from tuner.training.branches import BranchCache
 from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, Train, Verdict
 from tuner.training.runner.execute import execute
-from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload
+from tuner.training.workload import OpaqueWorkload, StepwiseWorkload
 from tuner.workloads import builtin_workloads
 
 WARMUP = Warmup(shape="linear", updates=5)
@@ -31,7 +31,7 @@ LINEAR = Schedule(peak_lr=0.02, family=Linear(), warmup=WARMUP)
 class Told:
     """Trains in this process, and remembers what was told, and the state that the training was in at its end."""
 
-    def __init__(self, folder: Path, workload: Workload, *, branches: BranchCache | None) -> None:
+    def __init__(self, folder: Path, workload: Any, *, branches: BranchCache | None) -> None:
         self.folder, self.workload, self.branches = folder, workload, branches
         self.branched: list[Branched] = []
         self.evaluated: list[Evaluated] = []

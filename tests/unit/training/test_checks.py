@@ -55,7 +55,7 @@ class Training:
     def validate(self):
         self.model.eval()
         if self.flaw == "weights":
-            self.model.calls += 1
+            self.model.calls += 1  # type: ignore[operator,assignment]
         if self.flaw != "mode":
             self.model.train()
         return float((self.model.weight.detach() ** 2).sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,7 +43,8 @@ class Fit:
 
     def __call__(self, run):
         weight = torch.nn.Parameter(torch.full((4,), 2.0))
-        optimizer = torch.optim.SGD([{"params": [weight]}, {"params": [], "lr": 0.05}], lr=0.1, momentum=0.9)
+        groups: list[dict[str, Any]] = [{"params": [weight]}, {"params": [], "lr": 0.05}]
+        optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
         scheduler = run.scheduler(optimizer)
         self.folder, first = run.snapshot_dir, 0
         checkpoint = run.snapshot_dir / "last.pt"

@@ -113,9 +113,9 @@ def test_a_command_file_is_a_workload_with_its_schema(command_file):
 
 def test_a_value_at_the_start_of_an_argument_cannot_be_an_option_of_the_command(command_file):
     (workload,) = load_provider(str(command_file())).values()
-    assert workload.Options(name="a -b").name == "a -b"
+    assert workload.Options.model_validate({"name": "a -b"}).model_dump()["name"] == "a -b"
     with pytest.raises(ValueError, match="String should match pattern"):
-        workload.Options(name="--output=/etc/passwd")
+        workload.Options.model_validate({"name": "--output=/etc/passwd"})
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import logging
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,7 +194,10 @@ class TestWriting:
         assert list(tmp_path.iterdir()) == []
 
     def test_what_is_written_is_what_is_read(self, tmp_path):
-        content = {"a": torch.arange(3), "b": [1, 2.5, None, True, "text", (torch.Size([2]), torch.float32)]}
+        content: dict[str, Any] = {
+            "a": torch.arange(3),
+            "b": [1, 2.5, None, True, "text", (torch.Size([2]), torch.float32)],
+        }
         written = write_snapshot(tmp_path, step=4, run="run", content=content)
         step, read = read_snapshot(Path(written.path), run="run")
         assert step == written.step == 4

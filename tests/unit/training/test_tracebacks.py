@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tuner.training.options import parse_options
+from tuner.training.options import WorkloadOptions, parse_options
 from tuner.training.runner.tracebacks import MAX_CHARACTERS, first_line, shown
 from tuner.workloads import builtin_workloads
 
@@ -47,9 +47,9 @@ def test_frames_of_ours_are_counted_and_the_standard_librarys_are_pythons():
     assert "  [1 frame of Python left out]\nValueError: Invalid literal" in text
 
 
-class Broken:
+class Broken(WorkloadOptions):
     @classmethod
-    def model_validate(cls, values):
+    def model_validate(cls, *args, **kwargs):
         raise LookupError("broken options")
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from pydantic import Field
@@ -63,7 +64,7 @@ class TestDescription:
 
     @pytest.mark.parametrize("attribute", ["name", "version", "description", "default_steps", "optimizer"])
     def test_a_missing_attribute_is_named(self, counting, attribute):
-        class Incomplete(counting.__base__):
+        class Incomplete(counting.__base__):  # type: ignore[name-defined]
             start = counting.start
 
         for other in {"name", "version", "description", "default_steps", "optimizer"} - {attribute}:
@@ -112,7 +113,8 @@ class TestDataOrder:
     def batches(self, **changes):
         import torch
 
-        return ShuffledBatches(**{"rows": 10, "batch_size": 3, "seed": 1, "device": torch.device("cpu")} | changes)
+        values: dict[str, Any] = {"rows": 10, "batch_size": 3, "seed": 1, "device": torch.device("cpu")}
+        return ShuffledBatches(**values | changes)
 
     def test_it_is_a_function_of_seed_and_step(self):
         forward, backward = self.batches(), self.batches()

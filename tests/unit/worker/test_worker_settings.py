@@ -72,7 +72,7 @@ def test_the_command_line_comes_before_the_environment(monkeypatch):
 
 def test_settings_cannot_change():
     with pytest.raises(ValidationError):
-        WorkerSettings().device = "cpu"
+        WorkerSettings().device = "cpu"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from tuner.training.runner.execute import execute
 from tuner.training.workload import describe
 from tuner.workloads import builtin_workloads
 
-WORKLOADS = builtin_workloads()
+WORKLOADS: dict[str, Any] = dict(builtin_workloads())
 STEPS = 40
 CPU = torch.device("cpu")
 SCHEDULE = Schedule.model_validate(
@@ -99,4 +100,4 @@ def _tensors(batch):
 def test_heads_that_do_not_divide_the_width_are_refused(tmp_path):
     workload = WORKLOADS["pydoc-charlm"]
     with pytest.raises(ValueError, match=r"options\.heads must be a divisor of the width, 32, got 5"):
-        workload.declare(workload.Options(width=32, heads=5), seed=0, device=CPU)
+        workload.declare(workload.Options.model_validate({"width": 32, "heads": 5}), seed=0, device=CPU)

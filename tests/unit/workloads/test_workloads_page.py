@@ -4,6 +4,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +27,7 @@ def block_with(text: str) -> str:
 
 
 def test_the_script_of_the_page_reports_and_becomes_a_workload(monkeypatch):
-    train = ModuleType("train")
+    train: Any = ModuleType("train")
     train.model = nn.Linear(1, 1)
     train.optimizer = torch.optim.SGD(train.model.parameters(), lr=1.0)
     train.validate = lambda model: 0.5
@@ -43,7 +44,7 @@ def test_the_script_of_the_page_reports_and_becomes_a_workload(monkeypatch):
 def test_the_example_of_the_page_trains(tmp_path):
     code = block_with("class MyWorkload(")
     x = torch.linspace(-1, 1, 256)[:, None]
-    names = {
+    names: dict[str, Any] = {
         "load_my_data": lambda device: (x, x**2, x[::3], x[::3] ** 2),
         "make_my_model": lambda width: nn.Sequential(nn.Linear(1, width), nn.Tanh(), nn.Linear(width, 1)),
     }

@@ -109,16 +109,16 @@ class TestUnsettled:
 
 
 class TestAudits:
-    PRUNED = tuple(trial(number, 0.5 + number / 100, status=PRUNED) for number in range(2, 12))
+    LOST = tuple(trial(number, 0.5 + number / 100, status=PRUNED) for number in range(2, 12))
     DIVERGED = trial(12, None, status=PRUNED)
-    SEARCHED = (trial(0, 0.1, 0.1), trial(1, 0.2, 0.2), *PRUNED, DIVERGED)
+    SEARCHED = (trial(0, 0.1, 0.1), trial(1, 0.2, 0.2), *LOST, DIVERGED)
 
     @pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.1, 1), (0.11, 2), (0.5, 5), (1.0, 10)])
     def test_a_share_of_the_pruned_rounded_up_is_audited_and_none_that_diverged(self, share: float, count: int) -> None:
         found = [one.trial for one in missing_audits(Standings(state(*self.SEARCHED, audit=share)))]
 
         assert len(set(found)) == count
-        assert set(found) <= {one.number for one in self.PRUNED}
+        assert set(found) <= {one.number for one in self.LOST}
 
     def test_they_are_drawn_by_the_seed_of_the_search(self) -> None:
         draws = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.unit.search.decision.study_states import (
     COMPLETED,
     DONE,
@@ -65,7 +67,7 @@ def test_what_the_limit_leaves_when_it_opens_no_trial_promotes_the_next_best() -
     ]
 
     def decided(left: int) -> Decision:
-        search = {"trials": 7, "keep": 0.5, "max_updates": 5_000 + 3 * 900 + left}
+        search: dict[str, Any] = {"trials": 7, "keep": 0.5, "max_updates": 5_000 + 3 * 900 + left}
         return plan(state(*waiting, committed=5_000, **search), capacity=1)[0]
 
     assert decided(300) == Promote(

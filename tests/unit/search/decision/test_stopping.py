@@ -227,8 +227,8 @@ def finished(before: StudyState, decision: Decision, *, rng: random.Random) -> S
             *others, one_run = now.confirmations
             return replace(now, confirmations=(*others, replace(one_run, finished=True, loss=loss)))
         case Audit():
-            *others, one_audit = now.audits
-            return replace(now, audits=(*others, replace(one_audit, finished=True, loss=loss)))
+            *earlier, one_audit = now.audits
+            return replace(now, audits=(*earlier, replace(one_audit, finished=True, loss=loss)))
         case _:
             return now
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from tuner.schedules import Constant, Schedule
+from tuner.schedules import Constant, Schedule, Wsd
 from tuner.search.configuration import Configuration
 from tuner.search.optuna.importances import MIN_FAMILY_TRIALS, MIN_TRIALS, parameter_importances
 from tuner.search.settings import SearchSettings
@@ -52,6 +52,8 @@ def by_family(schedule: Schedule) -> float:
 
 
 def by_cooldown(schedule: Schedule) -> float:
+    assert isinstance(schedule.family, Wsd)
+    assert isinstance(schedule.family.cooldown, float)
     return 20.0 * (schedule.family.cooldown - 0.5) ** 2
 
 
