@@ -101,7 +101,7 @@ def study_result(record: StudyRecord, *, why_ended: str, curves: Sequence[RunCur
         why_ended: In words.
         curves: Of its confirmation runs; without them, no advice is taken from any.
     """
-    runs = RunsByTrial.of(record.runs)
+    runs = RunsByTrial.from_runs(record.runs)
     settings = record.job.spec.search
     trials = tuple(
         TrialResult(
@@ -219,7 +219,7 @@ def _keep_optuna_in_step(store: Store, *, lock: StudyLock, record: StudyRecord) 
     }
     if asked:
         store.planning.set_optuna_numbers(lock, numbers=asked)
-    numbers, steps, runs = known | asked, rung_steps(settings), RunsByTrial.of(record.runs)
+    numbers, steps, runs = known | asked, rung_steps(settings), RunsByTrial.from_runs(record.runs)
     study.sync(
         [
             StudyTrial(
@@ -236,7 +236,7 @@ def _keep_optuna_in_step(store: Store, *, lock: StudyLock, record: StudyRecord) 
 
 def _close_failed_trials(store: Store, *, lock: StudyLock, record: StudyRecord) -> StudyRecord:
     """End the trials whose workload failed; return the record as it is then."""
-    runs = RunsByTrial.of(record.runs)
+    runs = RunsByTrial.from_runs(record.runs)
     failed = [
         (trial, run)
         for trial in record.trials

@@ -1,4 +1,4 @@
-"""Fewer points for the same picture of a run."""
+"""Reduces a curve to its most important points."""
 
 from __future__ import annotations
 
@@ -9,39 +9,38 @@ from tuner.errors import InvalidValue
 from tuner.jobs.records import CurvePoint
 
 MIN_POINTS = 4
-"""The least that a curve can be downsample to: its first and last point, its minimum, and where it diverged."""
+"""The first and the last point, the minimum, and the point of divergence."""
 
 
-def downsample(points: Sequence[CurvePoint], *, most: int) -> tuple[CurvePoint, ...]:
-    """The points of a curve that matter most, in their order.
+def downsample(points: Sequence[CurvePoint], *, max_points: int) -> tuple[CurvePoint, ...]:
+    """The most important points of a curve, in their order.
 
     The first, the last, the lowest finite validation loss, and the points at which the validation loss stops being
-    finite are kept before all others, the earliest of these where they are too many. What room is left is spread evenly
-    over the rest.
+    finite have precedence, the earliest of these where they are too many. The others are selected at even distances.
 
     Args:
-        points: By step.
-        most: How many to keep, at least `MIN_POINTS`.
+        points: Ordered by step.
+        max_points: The maximum number of points, at least `MIN_POINTS`.
 
     Returns:
-        At most ``most`` of the points; all of them when there are no more.
+        At most ``max_points`` points.
 
     Raises:
-        InvalidValue: ``most`` is too small.
+        InvalidValue: ``max_points`` is too small.
     """
-    if most < MIN_POINTS:
-        raise InvalidValue("points", value=most, allowed=f"at least {MIN_POINTS}")
-    if len(points) <= most:
+    if max_points < MIN_POINTS:
+        raise InvalidValue("points", value=max_points, allowed=f"at least {MIN_POINTS}")
+    if len(points) <= max_points:
         return tuple(points)
     finite = [math.isfinite(point.val_loss) for point in points]
     lowest = min((i for i, is_finite in enumerate(finite) if is_finite), key=lambda i: points[i].val_loss, default=0)
-    kept = {0, len(points) - 1, lowest}
+    selected = {0, len(points) - 1, lowest}
     onsets = (i for i in range(len(points)) if not finite[i] and (i == 0 or finite[i - 1]))
     for onset in onsets:
-        if len(kept) == most:
+        if len(selected) == max_points:
             break
-        kept.add(onset)
-    others = [i for i in range(len(points)) if i not in kept]
-    room = most - len(kept)
-    kept.update(others[(2 * place + 1) * len(others) // (2 * room)] for place in range(room))
-    return tuple(points[i] for i in sorted(kept))
+        selected.add(onset)
+    others = [i for i in range(len(points)) if i not in selected]
+    room = max_points - len(selected)
+    selected.update(others[(2 * place + 1) * len(others) // (2 * room)] for place in range(room))
+    return tuple(points[i] for i in sorted(selected))

@@ -1,4 +1,4 @@
-"""What an export of a job's schedule says of the run that it is for."""
+"""The run that an export of a job's schedule is for."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def export_context(spec: JobSpec, *, options: Mapping[str, Any], total_steps: in
 
     Args:
         spec: The job.
-        options: Those that were searched along with the schedule, with the values that it was trained with.
+        options: The searched options, with the values that the schedule was trained with.
         total_steps: Updates of the run; the job's horizon when ``None``.
 
     Returns:
-        The run, with what the workload's options tell about batch size and optimizer.
+        The run, with the batch size and the optimizer of the workload's options.
     """
     horizon = spec.search.total_steps
     steps = horizon if total_steps is None else total_steps
@@ -35,4 +35,4 @@ def export_context(spec: JobSpec, *, options: Mapping[str, Any], total_steps: in
     try:
         return replace(run, optimizer=str(trained_with.get(OPTIMIZER) or ""))
     except InvalidValue:
-        return run  # a workload's own option of that name, and no name of an optimizer
+        return run  # an option of that name that does not name an optimizer

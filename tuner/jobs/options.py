@@ -1,4 +1,4 @@
-"""What a job's options say: which the search begins with, and what is known of batch size and optimizer. Pure."""
+"""Reads a job's options: where its search starts, the batch size, the optimizer. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tuner.search.configuration import OptionValues, option_values
 from tuner.search.sampler.options import BATCH_SIZE, SearchedOptions
 
 OPTIMIZER: Final = "optimizer"
-"""Name of the option that workloads choose their optimizer by."""
+"""Name of the option that selects a workload's optimizer."""
 
 
 def usual_options(spec: JobSpec) -> OptionValues:
-    """What a job gives the options that its search varies, or the next to it that the search has."""
+    """The job's values of the searched options, or the nearest ones in the search's ranges."""
     ranges = spec.search.options
     if not ranges:
         return ()
@@ -24,15 +24,15 @@ def usual_options(spec: JobSpec) -> OptionValues:
 
 
 def batch_rule(options: Mapping[str, Any]) -> ScalingRule:
-    """How the best peak is expected to follow the batch size: in proportion for SGD, by the square root for all else.
+    """How the best peak scales with the batch size: linearly for SGD, by the square root otherwise.
 
     Args:
-        options: The workload's.
+        options: The workload's options.
     """
     return ScalingRule.LINEAR if options.get(OPTIMIZER) == "sgd" else ScalingRule.SQRT
 
 
 def batch_size(options: Mapping[str, Any]) -> int | None:
-    """Samples of one update, where the options tell."""
+    """Samples of one update; ``None`` where the options have no batch size."""
     size = options.get(BATCH_SIZE)
     return size if isinstance(size, int) and not isinstance(size, bool) and size > 0 else None

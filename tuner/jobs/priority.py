@@ -1,4 +1,4 @@
-"""How urgent a job is."""
+"""The priority classes of jobs."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from enum import StrEnum
 
 
 class Priority(StrEnum):
-    """Classes of urgency. A higher class goes before every lower one, whatever the teams' shares."""
+    """Priority classes. A higher class is scheduled before every lower one, regardless of the teams' shares."""
 
     LOW = "low"
-    """When nothing else wants the devices."""
+    """Scheduled when no job of a higher class waits."""
     NORMAL = "normal"
     HIGH = "high"
-    """Before everything else; stops runs of lower classes at their next evaluation when no device is free."""
+    """Scheduled first; pre-empts runs of lower classes at their next evaluation when no device is free."""
 
     @property
     def rank(self) -> int:
-        """Greater goes first."""
+        """Its rank; a greater one is scheduled first."""
         return tuple(Priority).index(self)
 
     @classmethod

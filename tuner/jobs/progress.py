@@ -1,4 +1,4 @@
-"""How far a job is: worked out from sums over its trials and runs, without a clock or a database."""
+"""The progress of a job, from sums over its trials and runs. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tuner.jobs.records import JobRecord, RunKind
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.decision.rungs import price, rung_steps
 
-_RUNS_FOR_A_PACE = 3  # the first one warms caches and devices up
+_MIN_RUNS_FOR_PACE = 3  # the first run warms up caches and devices
 _ENDED = frozenset({RunState.SUCCEEDED, RunState.DIVERGED, RunState.FAILED})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialCounts:
-    """Trials of a job by what became of them."""
+    """Numbers of trials by state."""
 
     planned: int
-    """How many the whole search will open."""
+    """The number that the whole search will open."""
     opened: int
     pruned: int
     completed: int
@@ -33,20 +33,20 @@ class RunCounts:
     updates: int
     """Optimizer updates of each run."""
     done: int
-    """Ended with a result or without: succeeded, diverged or failed."""
+    """Succeeded, diverged or failed."""
     running: int
     queued: int
     total: int
-    """At most so many in the whole search."""
+    """The maximum of the whole search."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BestSoFar:
-    """The trial with the lowest loss at the highest rung that has any; losses of different rungs do not compare."""
+    """The trial with the lowest loss at the highest rung that has any; losses of different rungs are not comparable."""
 
     trial: int
     label: str
-    """Its schedule in words."""
+    """A description of its schedule."""
     loss: float
     rung: int
     updates: int
@@ -55,7 +55,7 @@ class BestSoFar:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a job is.
+    """The progress of a job.
 
     Example:
         >>> from tuner import Progress, tune
@@ -68,21 +68,21 @@ class Progress:
 
     trials: TrialCounts
     rungs: tuple[RunCounts, ...]
-    """From the shortest up; the last one is the full horizon."""
+    """In ascending order of length; the last one is the full horizon."""
     audits: RunCounts
     """Of pruned trials, at the full horizon."""
     confirmations: RunCounts
     best: BestSoFar | None
     """``None`` until a run has succeeded."""
     updates_spent: int
-    """Executed so far, repeated ones included."""
+    """Executed so far, including repeated ones."""
     updates_expected: int
-    """At most so many in the whole search."""
+    """The maximum of the whole search."""
     fraction: float
     """Share of the expected updates that are settled, in [0, 1]; exactly 1 for a completed job."""
     seconds_left: float | None
-    """Of the devices that train now, at the pace of the runs that have succeeded; as of one when none does. ``None``
-    until a few have, while the job is paused, and once it has ended."""
+    """At the pace of the succeeded runs, on the devices that train now (on one when none does). ``None`` until a few
+    runs have succeeded, while the job is paused, and once it has finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,36 +95,36 @@ class JobStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class RunTally:
-    """The runs of one kind, rung and state, summed up."""
+    """Sums over the runs of one kind, rung and state."""
 
     kind: RunKind
     rung: int
     state: RunState
     runs: int
     total_steps: int
-    """Updates that they take."""
+    """Updates of their schedules."""
     steps: int
-    """Updates from the start of their schedules that they have come to."""
+    """Updates of their schedules that they have reached."""
     updates: int
-    """Updates executed for them, repeated ones included."""
+    """Updates executed for them, including repeated ones."""
     device_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """A job's trials and runs, summed up: all that its progress is worked out from."""
+    """Sums over a job's trials and runs, from which its progress follows."""
 
     trials: Mapping[TrialState, int]
-    """How many are in each state; those in which none is may be absent."""
+    """Their number by state; states without trials may be absent."""
     runs: tuple[RunTally, ...]
-    """One for each kind, rung and state of which there are any."""
+    """One for each kind, rung and state that occurs."""
     best: BestSoFar | None
     devices: int
-    """How many devices train its runs just now."""
+    """The number of devices that train its runs now."""
 
 
 def progress(job: JobRecord, *, tally: Tally) -> Progress:
-    """Work out how far a job is.
+    """The progress of a job.
 
     Args:
         job: The job.
@@ -137,7 +137,7 @@ def progress(job: JobRecord, *, tally: Tally) -> Progress:
     cost = price(settings)
     steps = rung_steps(settings)
     expected = max(1, cost.updates)
-    settled = sum(map(_settled, tally.runs))
+    settled = sum(map(_settled_updates, tally.runs))
     rungs = [
         [runs for runs in tally.runs if runs.kind is RunKind.RUNG and runs.rung == rung] for rung in range(len(steps))
     ]
@@ -178,8 +178,8 @@ def _counts(tallies: Sequence[RunTally], *, updates: int, total: int) -> RunCoun
     )
 
 
-def _settled(runs: RunTally) -> int:
-    """Updates that need not be waited for any more: all of an ended run's, however early it ended."""
+def _settled_updates(runs: RunTally) -> int:
+    """Updates that are no longer pending: all those of an ended run, even when it ended early."""
     return runs.total_steps if runs.state in _ENDED else runs.steps
 
 
@@ -188,6 +188,6 @@ def _seconds_left(job: JobRecord, *, tally: Tally, updates_left: int) -> float |
         return None
     done = [runs for runs in tally.runs if runs.state is RunState.SUCCEEDED]
     updates, device_seconds = sum(runs.updates for runs in done), sum(runs.device_seconds for runs in done)
-    if sum(runs.runs for runs in done) < _RUNS_FOR_A_PACE or not (updates and device_seconds):
+    if sum(runs.runs for runs in done) < _MIN_RUNS_FOR_PACE or not (updates and device_seconds):
         return None
     return updates_left * device_seconds / updates / (tally.devices or job.spec.resources.devices)

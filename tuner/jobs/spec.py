@@ -1,4 +1,4 @@
-"""What a user asks for: a job, as it is sent, stored and frozen."""
+"""The request of a job, as it is sent and stored."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tuner.jobs.priority import Priority
 from tuner.search.settings import SearchSettings
 
 DEFAULT_TEAM = "default"
-"""The team of jobs that name none, where nobody logs in."""
+"""The team of jobs without a team, where no login is required."""
 DEFAULT_LONGER = 3.0
-"""Times the horizon, of the longer run that a report is asked about."""
+"""Length of the longer run that a report predicts for, in multiples of the horizon."""
 
 
 class Resources(BaseModel):
-    """What each run of a job needs of a worker."""
+    """The requirements of a job's runs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +27,7 @@ class Resources(BaseModel):
         default=None,
         gt=0,
         le=100_000,
-        description="Memory that each device must have, in GiB; any when absent. Of a CPU worker, the machine's.",
+        description="Memory that each device must have, in GiB; for a CPU worker, the machine's.",
     )
 
     @property
@@ -37,23 +37,23 @@ class Resources(BaseModel):
 
 
 class Limits(BaseModel):
-    """Where a job stops by itself, enforced while its runs go on.
+    """The limits of a job, enforced while its runs train.
 
-    At ``device_hours`` or ``wall_hours`` everything stops at once and the report is made from what is there. At
-    ``target_loss`` or ``patience`` the search ends and its best are confirmed as usual. How many trials and updates a
-    job may take is said in its search: ``trials`` and ``max_updates``.
+    At ``device_hours`` or ``wall_hours`` all runs stop, and the report is built from the results so far. At
+    ``target_loss`` or ``patience`` the search ends and its best trials are confirmed as usual. The search's settings
+    limit the trials and updates: ``trials`` and ``max_updates``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device_hours: float | None = Field(
-        default=None, gt=0, le=1e7, description="Device time of all runs together, in hours; none when absent."
+        default=None, gt=0, le=1e7, description="Device time summed over all runs, in hours; no limit when absent."
     )
     wall_hours: float | None = Field(
         default=None,
         gt=0,
         le=1e5,
-        description="Time since the job was first planned, in hours; none when absent.",
+        description="Time since the job was first planned, in hours; no limit when absent.",
     )
     target_loss: float | None = Field(
         default=None,
@@ -64,31 +64,31 @@ class Limits(BaseModel):
         default=None,
         ge=1,
         le=10_000,
-        description="The search ends once so many trials in a row have ended without a new best at the full horizon.",
+        description="The search ends after this many trials in a row without a new best at the full horizon.",
     )
 
 
 class JobSpec(BaseModel):
-    """A request to find the schedule for one workload. Complete: every default is filled in when it is stored."""
+    """A request to find the schedule for one workload, with every default filled in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workload: str = Field(min_length=1, max_length=200, description="Name of a workload that a worker offers.")
     options: dict[str, Any] = Field(
-        default_factory=dict, description="The workload's own options; those left out take its defaults."
+        default_factory=dict, description="The workload's options; absent ones take its defaults."
     )
-    name: str = Field(default="", max_length=200, description="What people call this job; free text.")
+    name: str = Field(default="", max_length=200, description="A name for the job; free text.")
     notes: str = Field(default="", max_length=10_000, description="Anything worth remembering; Markdown.")
-    team: str = Field(default=DEFAULT_TEAM, min_length=1, max_length=100, description="The team that it belongs to.")
-    shared: bool = Field(default=False, description="Whether every team may look at it.")
-    priority: Priority = Field(default=Priority.NORMAL, description="A higher class goes first.")
-    resources: Resources = Field(default=Resources(), description="What each run needs of a worker.")
-    limits: Limits = Field(default=Limits(), description="Where the job stops by itself.")
+    team: str = Field(default=DEFAULT_TEAM, min_length=1, max_length=100, description="The team of the job.")
+    shared: bool = Field(default=False, description="Whether all teams may see the job.")
+    priority: Priority = Field(default=Priority.NORMAL, description="A higher class is scheduled first.")
+    resources: Resources = Field(default=Resources(), description="The requirements of each run.")
+    limits: Limits = Field(default=Limits(), description="Limits at which the job stops.")
     longer: float = Field(
         default=DEFAULT_LONGER,
         gt=1.0,
         le=100.0,
         allow_inf_nan=False,
-        description="The report also tells what of the answer holds for a run so many times as long as the horizon.",
+        description="The report also predicts for a run this many times as long as the horizon.",
     )
     search: SearchSettings = Field(description="Horizon, budget, rungs and space of the search.")

@@ -1,4 +1,4 @@
-"""The state machines of a job, a trial and a run: one table each. `docs/states.md` draws them, a test compares."""
+"""The state machines of a job, a trial and a run: one table each. A test compares them with `docs/states.md`."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from tuner.errors import IllegalTransition
 
 
 class JobState(StrEnum):
-    """Where a job stands. Members are stored: they may be added, never removed."""
+    """The state of a job. Members are stored: they may be added, never removed."""
 
     QUEUED = "queued"
     """Accepted; no run of it has been planned yet."""
     RUNNING = "running"
-    """Its study is open: runs are planned, trained and judged."""
+    """Its study is open: runs are planned and trained."""
     PAUSED = "paused"
-    """Set aside by a person: nothing of it is planned or begun, and what was being trained stops with a snapshot."""
+    """Paused by a user: no run is planned or started, and its active runs stop with a snapshot."""
     COMPLETED = "completed"
     """Its report is stored."""
     CANCELLED = "cancelled"
-    """Stopped by a person; results so far are kept."""
+    """Cancelled by a user; results so far stay."""
     FAILED = "failed"
-    """It cannot reach an answer; the reason is stored."""
+    """It cannot reach a report; the reason is stored."""
 
 
 class TrialState(StrEnum):
-    """Where a trial (one schedule) stands."""
+    """The state of a trial (one configuration)."""
 
     ACTIVE = "active"
     """A run of it is queued or leased, or it waits for its peers at a rung."""
     COMPLETED = "completed"
     """It was trained to the full horizon."""
     PRUNED = "pruned"
-    """It lost at a rung, or diverged: told to the sampler with its (bad) value."""
+    """It was pruned at a rung, or diverged; the sampler gets its (bad) value."""
     FAILED = "failed"
     """The workload failed; the sampler learns nothing from it."""
     CANCELLED = "cancelled"
@@ -42,7 +42,7 @@ class TrialState(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run (one training of one schedule) stands."""
+    """The state of a run (one training of one configuration)."""
 
     QUEUED = "queued"
     """Ready to be claimed."""
@@ -84,27 +84,27 @@ RUN_TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
     RunState.CANCELLED: frozenset({RunState.QUEUED}),
 }
 
-OVER: frozenset[JobState | TrialState | RunState] = frozenset(
+TERMINAL_STATES: frozenset[JobState | TrialState | RunState] = frozenset(
     {
         *(JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED),
         *(TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.CANCELLED),
         *(RunState.SUCCEEDED, RunState.DIVERGED, RunState.FAILED, RunState.CANCELLED),
     }
 )
-"""States in which nothing happens any more, unless a person has a failed or cancelled job tried again."""
+"""States that change no more, unless a user retries a failed or cancelled job."""
 
 State = TypeVar("State", JobState, TrialState, RunState)
 
 
 def check_transition(table: Mapping[State, frozenset[State]], *, kind: str, key: str, state: State, to: State) -> None:
-    """Refuse a step that the table does not allow.
+    """Refuse a transition that the table does not allow.
 
     Args:
         table: One of the three tables of this module.
         kind: ``"job"``, ``"trial"`` or ``"run"``, for the message.
         key: The object's id, for the message.
-        state: The state it is in.
-        to: The state it should take.
+        state: The current state.
+        to: The new state.
 
     Raises:
         IllegalTransition: ``to`` cannot be reached from ``state`` in one step.
@@ -114,5 +114,5 @@ def check_transition(table: Mapping[State, frozenset[State]], *, kind: str, key:
 
 
 def is_terminal(state: JobState | TrialState | RunState) -> bool:
-    """Whether nothing happens any more by itself."""
-    return state in OVER
+    """Whether the state is terminal."""
+    return state in TERMINAL_STATES

@@ -1,4 +1,4 @@
-"""What the plan may know of a stored study."""
+"""The plan's view of a stored study."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _LIVE: Final = frozenset({RunState.QUEUED, RunState.LEASED})
 
 @dataclass(frozen=True, kw_only=True)
 class RunsByTrial:
-    """The runs of a study by what they are for."""
+    """The runs of a study by trial and kind."""
 
     rungs: Mapping[int, Sequence[RunRecord]]
-    """By trial number, from rung 0 up."""
+    """By trial number, in ascending order of rungs."""
     confirmations: Mapping[int, Sequence[RunRecord]]
-    """By trial number, by seed."""
+    """By trial number, in ascending order of seeds."""
     audits: Sequence[RunRecord]
 
     @classmethod
-    def of(cls, runs: Sequence[RunRecord]) -> Self:
-        """Sort the runs of a study."""
+    def from_runs(cls, runs: Sequence[RunRecord]) -> Self:
+        """Group the runs of a study."""
         rungs: defaultdict[int, list[RunRecord]] = defaultdict(list)
         confirmations: defaultdict[int, list[RunRecord]] = defaultdict(list)
         for run in sorted(runs, key=lambda run: (run.rung, run.seed)):
@@ -64,8 +64,8 @@ class RunsByTrial:
 
 
 def study_state(record: StudyRecord) -> StudyState:
-    """What the plan may know of a stored study."""
-    runs = RunsByTrial.of(record.runs)
+    """The plan's view of a stored study."""
+    runs = RunsByTrial.from_runs(record.runs)
     state = StudyState(
         settings=record.job.spec.search,
         trials=tuple(_trial_view(trial, runs=runs) for trial in record.trials),
@@ -87,7 +87,7 @@ def study_state(record: StudyRecord) -> StudyState:
 
 
 def _stop(job: JobRecord, *, state: StudyState) -> Stop | None:
-    """Whether one of the job's limits ends its study."""
+    """The stop that one of the job's limits demands; ``None`` below all limits."""
     if job.limit_reached is not None:
         return Stop.now(job.limit_reached)
     limits = job.spec.limits

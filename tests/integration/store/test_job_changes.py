@@ -42,7 +42,7 @@ class TestChange:
 
     def test_a_refused_change_changes_nothing(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=3)
-        with pytest.raises(InvalidValue, match="trials must be at least 3: so many were opened already"):
+        with pytest.raises(InvalidValue, match="trials must be at least 3: this many have been opened"):
             store.jobs.change(job.id, JobChange(name="new", trials=2))
         assert store.jobs.get(job.id) == job
 

@@ -141,7 +141,7 @@ class TestCurvesAndLogs:
         points = tuple(point(step, val_loss=1.0 / (1 + step)) for step in range(0, 61, 2))
         store.leases.heartbeat(lease, points=points, lease_seconds=60.0)
         assert store.runs.curve(lease.run_id) == points
-        assert store.runs.curve(lease.run_id, points=7) == downsample(points, most=7)
+        assert store.runs.curve(lease.run_id, points=7) == downsample(points, max_points=7)
         with pytest.raises(InvalidValue, match="points must be at least 4"):
             store.runs.curve(lease.run_id, points=3)
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.integration.store.builders import STEPS, Bench, new_run, offer, schedule
 from tuner.errors import InvalidValue
+from tuner.jobs.branch_points import branch_points_of
 from tuner.jobs.records import LeasedRun, RunKind, StudyLock
-from tuner.jobs.sharing import branch_points_of
 from tuner.jobs.states import RunState, TrialState
 from tuner.jobs.study_state import study_state
 from tuner.orchestrator import study_result

@@ -158,7 +158,7 @@ class TestJobLimits:
         assert store.reaper.enforce_limits() == 0
         sql("UPDATE tuner_jobs SET started_at = started_at - 7200")
         assert store.reaper.enforce_limits() == 1
-        assert store.jobs.get(job.id).limit_reached == "it has been at work for 2 of 2 hours"
+        assert store.jobs.get(job.id).limit_reached == "it has run for 2 of 2 hours"
         assert store.reaper.enforce_limits() == 0
 
     def test_a_paused_job_is_left_alone(self, bench: Bench, store: Store, sql: Sql) -> None:

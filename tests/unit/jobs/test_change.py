@@ -18,25 +18,25 @@ from tuner.search.decision.rungs import price, reserved_trials, rung_steps
 SPEC = admit(
     {"workload": "digits-mlp", "name": "old", "limits": {"patience": 24, "wall_hours": 2.0}}, workloads=[DIGITS]
 )
-FRESH = SearchProgress(opened=0, asked=0, answered=False)
+FRESH = SearchProgress(trials=0, committed_updates=0, reached_horizon=False)
 LEAST = price(SPEC.search).least
 WAY = reserved_trials(SPEC.search) * sum(rung_steps(SPEC.search))
 
 
-def after(course: SearchProgress = FRESH, **fields: Any) -> JobSpec:
-    return changed(SPEC, read_strictly(JobChange, fields), course=course)
+def after(progress: SearchProgress = FRESH, **fields: Any) -> JobSpec:
+    return changed(SPEC, read_strictly(JobChange, fields), progress=progress)
 
 
-def refused(course: SearchProgress, **fields: Any) -> str:
+def refused(progress: SearchProgress, **fields: Any) -> str:
     with pytest.raises(InvalidValue) as caught:
-        after(course, **fields)
+        after(progress, **fields)
     return str(caught.value)
 
 
 class TestWhatIsGiven:
     def test_nothing_given_changes_nothing(self):
         assert after() == SPEC
-        assert JobChange().given == {}
+        assert JobChange().given_fields == {}
 
     def test_it_alone_changes(self):
         found = after(name="new", notes="why", shared=True, priority="low")
@@ -53,8 +53,8 @@ class TestWhatIsGiven:
 
     def test_it_is_told_as_it_was_given(self):
         change = JobChange(max_updates=None, limits=Limits(patience=None), priority=Priority.LOW)
-        assert change.given == {"max_updates": None, "limits": {"patience": None}, "priority": "low"}
-        assert change.of_the_training == {"max_updates", "limits", "priority"}
+        assert change.given_fields == {"max_updates": None, "limits": {"patience": None}, "priority": "low"}
+        assert change.training_fields == {"max_updates", "limits", "priority"}
 
     @pytest.mark.parametrize("fields", [{"name": None}, {"trials": None}, {"workload": "x"}, {"trials": 0}])
     def test_what_cannot_be_is_refused(self, fields: dict[str, Any]):
@@ -64,23 +64,23 @@ class TestWhatIsGiven:
 
 class TestTheBudget:
     def test_trials_stay_above_those_opened(self):
-        course = SearchProgress(opened=7, asked=700, answered=False)
-        assert after(course, trials=7).search.trials == 7
-        assert "trials must be at least 7: so many were opened already, got 6" in refused(course, trials=6)
+        progress = SearchProgress(trials=7, committed_updates=700, reached_horizon=False)
+        assert after(progress, trials=7).search.trials == 7
+        assert "trials must be at least 7: this many have been opened, got 6" in refused(progress, trials=6)
 
     def test_updates_pay_for_an_answer_from_the_start(self):
         assert after(max_updates=LEAST).search.max_updates == LEAST
         assert f"max_updates must be at least {LEAST}" in refused(FRESH, max_updates=LEAST - 1)
 
     def test_updates_pay_for_what_was_asked_for_and_the_way_to_an_answer(self):
-        course = SearchProgress(opened=20, asked=5_000, answered=False)
-        assert after(course, max_updates=5_000 + WAY).search.max_updates == 5_000 + WAY
-        assert f"at least {5_000 + WAY}" in refused(course, max_updates=5_000 + WAY - 1)
+        progress = SearchProgress(trials=20, committed_updates=5_000, reached_horizon=False)
+        assert after(progress, max_updates=5_000 + WAY).search.max_updates == 5_000 + WAY
+        assert f"at least {5_000 + WAY}" in refused(progress, max_updates=5_000 + WAY - 1)
 
     def test_once_there_is_an_answer_what_was_asked_for_is_enough(self):
-        course = SearchProgress(opened=20, asked=5_000, answered=True)
-        assert after(course, max_updates=5_000).search.max_updates == 5_000
-        assert "at least 5000" in refused(course, max_updates=4_999)
+        progress = SearchProgress(trials=20, committed_updates=5_000, reached_horizon=True)
+        assert after(progress, max_updates=5_000).search.max_updates == 5_000
+        assert "at least 5000" in refused(progress, max_updates=4_999)
 
 
 CHANGES = st.fixed_dictionaries(
@@ -99,8 +99,8 @@ CHANGES = st.fixed_dictionaries(
 @given(fields=CHANGES)
 def test_a_change_can_be_made_twice_and_leaves_a_job_that_can_be_stored(fields: dict[str, Any]):
     change = JobChange.model_validate(fields)
-    once = changed(SPEC, change, course=FRESH)
-    assert changed(once, change, course=FRESH) == once
+    once = changed(SPEC, change, progress=FRESH)
+    assert changed(once, change, progress=FRESH) == once
     assert JobSpec.model_validate_json(once.model_dump_json()) == once
     for name in {"name", "shared", "priority"} - fields.keys():
         assert getattr(once, name) == getattr(SPEC, name)

@@ -23,7 +23,7 @@ def test_what_is_kept_are_points_of_the_curve_in_their_order_and_as_many_as_ther
     losses: list[float], most: int
 ):
     points = curve(losses)
-    kept = downsample(points, most=most)
+    kept = downsample(points, max_points=most)
     steps = [point.step for point in kept]
     assert steps == sorted(set(steps))
     assert all(points[point.step] is point for point in kept)
@@ -32,7 +32,7 @@ def test_what_is_kept_are_points_of_the_curve_in_their_order_and_as_many_as_ther
 
 @given(losses=LOSSES.filter(bool), most=st.integers(MIN_POINTS, 400))
 def test_both_ends_and_the_minimum_are_kept(losses: list[float], most: int):
-    kept = downsample(curve(losses), most=most)
+    kept = downsample(curve(losses), max_points=most)
     assert (kept[0].step, kept[-1].step) == (0, len(losses) - 1)
     finite = [loss for loss in losses if math.isfinite(loss)]
     if finite:
@@ -46,17 +46,17 @@ def test_where_it_stops_being_finite_is_kept_the_earliest_first(losses: list[flo
         for step, loss in enumerate(losses)
         if not math.isfinite(loss) and (step == 0 or math.isfinite(losses[step - 1]))
     ]
-    kept = {point.step for point in downsample(curve(losses), most=most)}
+    kept = {point.step for point in downsample(curve(losses), max_points=most)}
     assert kept >= set(onsets[: most - 3])
 
 
 @given(count=st.integers(50, 2_000), most=st.integers(10, 50))
 def test_no_long_stretch_is_left_out(count: int, most: int):
-    kept = [point.step for point in downsample(curve([1.0] * count), most=most)]
+    kept = [point.step for point in downsample(curve([1.0] * count), max_points=most)]
     gaps = [after - before for before, after in pairwise(kept)]
     assert max(gaps) <= 2 * math.ceil(count / (most - 3))
 
 
 def test_too_few_points_are_refused():
     with pytest.raises(InvalidValue, match="points must be at least 4, got 3"):
-        downsample([], most=3)
+        downsample([], max_points=3)

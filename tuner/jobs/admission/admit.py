@@ -1,4 +1,4 @@
-"""Turns a request into a complete job, or refuses it. Pure: it sees what the workers announced, and nothing else."""
+"""Turns a request into a complete job, or refuses it. Pure: the caller passes the announced workloads."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from tuner.validation import phrase
 
 
 class SearchRequest(SearchSettings):
-    """Search settings in which the horizon, too, may be left to the workload."""
+    """Search settings whose horizon is optional, too."""
 
-    # Wider than the parent's field on purpose: admission is the one reader, and what it returns is a `SearchSettings`.
+    # Wider than the parent's field on purpose: admission alone reads it, and returns a `SearchSettings`.
     total_steps: int | None = Field(  # type: ignore[assignment]
         default=None,
         ge=10,
@@ -35,14 +35,14 @@ class SearchRequest(SearchSettings):
 
 
 class JobRequest(JobSpec):
-    """A request to find the schedule for one workload: only the workload must be given."""
+    """A request to find the schedule for one workload; only the workload is required."""
 
     # Wider than the parent's, like the horizon above.
     team: str | None = Field(  # type: ignore[assignment]
         default=None,
         min_length=1,
         max_length=100,
-        description="The team that it belongs to; that of whoever submits it when absent.",
+        description="The team of the job; the submitter's when absent.",
     )
     search: SearchRequest = Field(
         default_factory=SearchRequest, description="Horizon, budget, rungs and space of the search."
@@ -52,36 +52,36 @@ class JobRequest(JobSpec):
 def admit(
     request: JobRequest | Mapping[str, Any], *, workloads: Sequence[WorkloadInfo], team: str | None = None
 ) -> JobSpec:
-    """Check a request against what the workers offer, and fill in every default.
+    """Check a request against the workers' workloads, and fill in every default.
 
     Args:
-        request: What is asked for; a mapping is read as strictly as a request over HTTP.
-        workloads: What the workers have announced.
+        request: The request; a mapping is read as strictly as one over HTTP.
+        workloads: The announced workloads.
         team: The team of a request that names none; `DEFAULT_TEAM` when absent.
 
     Returns:
-        A job that leaves nothing open: all options, the horizon and the search space are given.
+        A complete job, with all options, the horizon and the search space.
 
     Raises:
         InvalidValue: The workload is not offered, an option is unknown or out of its range, or the search settings
-            contradict each other. It names field, value and what is allowed.
+            contradict each other. The error names field, value and what is allowed.
     """
-    asked = request if isinstance(request, JobRequest) else read_request(request)
-    info = _offered(asked.workload, workloads=workloads)
-    options = complete_options(asked.options, info=info)
-    check_searched_options(asked.search.options, options=options, info=info)
+    job = request if isinstance(request, JobRequest) else read_request(request)
+    info = _find_workload(job.workload, workloads=workloads)
+    options = complete_options(job.options, info=info)
+    check_searched_options(job.search.options, options=options, info=info)
     return JobSpec(
         workload=info.name,
         options=options,
-        name=asked.name,
-        notes=asked.notes,
-        team=asked.team or team or DEFAULT_TEAM,
-        shared=asked.shared,
-        longer=asked.longer,
-        priority=asked.priority,
-        resources=asked.resources,
-        limits=asked.limits,
-        search=_complete_search(asked.search, info=info, optimizer=_optimizer(info, options=options)),
+        name=job.name,
+        notes=job.notes,
+        team=job.team or team or DEFAULT_TEAM,
+        shared=job.shared,
+        longer=job.longer,
+        priority=job.priority,
+        resources=job.resources,
+        limits=job.limits,
+        search=_complete_search(job.search, info=info, optimizer=_optimizer(info, options=options)),
     )
 
 
@@ -89,7 +89,7 @@ def read_request(payload: Mapping[str, Any]) -> JobRequest:
     """Read a request from plain values, as strictly as one over HTTP.
 
     Raises:
-        InvalidValue: For the first thing that is wrong.
+        InvalidValue: The first refused value.
     """
     try:
         return read_strictly(JobRequest, payload)
@@ -98,7 +98,7 @@ def read_request(payload: Mapping[str, Any]) -> JobRequest:
 
 
 def complete_options(options: Mapping[str, Any], *, info: WorkloadInfo) -> dict[str, Any]:
-    """Check a workload's options against the schema that it announced, and add the defaults of those left out.
+    """Check options against the workload's schema, and add the defaults of absent ones.
 
     Raises:
         InvalidValue: An option is unknown, of another type, or out of its range.
@@ -119,15 +119,15 @@ def complete_options(options: Mapping[str, Any], *, info: WorkloadInfo) -> dict[
 
 
 def check_searched_options(ranges: Mapping[str, Parameter], *, options: Mapping[str, Any], info: WorkloadInfo) -> None:
-    """Check that a workload takes every value of the options that are to be searched.
+    """Check that a workload accepts every value of the searched options.
 
     Args:
-        ranges: By name.
-        options: All of the workload's, complete.
+        ranges: The searched options, by name.
+        options: All of the workload's options, complete.
         info: The workload.
 
     Raises:
-        InvalidValue: An option is unknown, decides where peaks are searched, or does not take a value of its range.
+        InvalidValue: An option is unknown, selects the optimizer, or does not accept a value of its range.
     """
     properties: Mapping[str, Any] = info.options_schema.get("properties", {})
     for name, parameter in ranges.items():
@@ -141,22 +141,22 @@ def check_searched_options(ranges: Mapping[str, Parameter], *, options: Mapping[
                 dotted(path),
                 value=name,
                 allowed="another option",
-                hint="Where peaks are searched depends on the optimizer: submit a job for each.",
+                hint="The range of the peak depends on the optimizer: submit a job for each.",
             )
-        for value in _telling_values(parameter):
+        for value in _probe_values(parameter):
             violation = best_match(Draft202012Validator(info.options_schema).iter_errors({**options, name: value}))
             if violation is not None:
                 raise _refused_option(violation, properties=properties, within=("search", "options"))
 
 
-def _telling_values(parameter: Parameter) -> Iterator[Value]:
-    """Those to check a range by: its ends, and one inside that is not whole."""
+def _probe_values(parameter: Parameter) -> Iterator[Value]:
+    """The values that a range is checked with: its ends, and a fractional one inside."""
     yield from parameter.corners
     if isinstance(parameter, FloatRange) and parameter.low < parameter.high:
         yield parameter.low + (parameter.high - parameter.low) / math.e
 
 
-def _offered(name: str, *, workloads: Sequence[WorkloadInfo]) -> WorkloadInfo:
+def _find_workload(name: str, *, workloads: Sequence[WorkloadInfo]) -> WorkloadInfo:
     for info in workloads:
         if info.name == name:
             return info
@@ -188,33 +188,33 @@ def _optimizer(info: WorkloadInfo, *, options: Mapping[str, Any]) -> OptimizerKi
     return OptimizerKind(options[info.optimizer_option])
 
 
-def _complete_search(asked: SearchRequest, *, info: WorkloadInfo, optimizer: OptimizerKind) -> SearchSettings:
-    given = dict(asked)
-    if asked.total_steps is None:
+def _complete_search(search: SearchRequest, *, info: WorkloadInfo, optimizer: OptimizerKind) -> SearchSettings:
+    given = dict(search)
+    if search.total_steps is None:
         given["total_steps"] = info.default_steps
-    if asked.space is None:
+    if search.space is None:
         given["space"] = default_space(optimizer, peak_lr=info.peak_lr.get(optimizer.value))
     settings = SearchSettings(**given)
     check_max_updates(settings, field="search.max_updates")
     return settings
 
 
-def check_max_updates(settings: SearchSettings, *, field: str, least: int = 0) -> None:
-    """Refuse a limit of updates that does not pay for an answer.
+def check_max_updates(settings: SearchSettings, *, field: str, minimum: int = 0) -> None:
+    """Refuse a limit of updates that cannot pay for a report.
 
     Args:
         settings: The search with the limit.
-        field: What the limit is called where it was given.
-        least: What an answer takes from where the search stands.
+        field: The name of the limit in the request.
+        minimum: The updates that a report takes from the search's current state.
 
     Raises:
-        InvalidValue: The limit is below that, or below what the search takes in any case.
+        InvalidValue: The limit is below that, or below the minimum of the search.
     """
-    least = max(least, price(settings).least)
-    if settings.max_updates is not None and settings.max_updates < least:
+    minimum = max(minimum, price(settings).least)
+    if settings.max_updates is not None and settings.max_updates < minimum:
         raise InvalidValue(
             field,
             value=settings.max_updates,
-            allowed=f"at least {least} with these settings",
-            hint="With less, not even the controls and one rival reach the horizon. Give more, or a lower total_steps.",
+            allowed=f"at least {minimum} with these settings",
+            hint="With less, the controls and one other trial cannot finish. Raise it, or lower total_steps.",
         )

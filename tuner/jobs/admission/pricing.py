@@ -1,4 +1,4 @@
-"""What a job costs at most, before it is submitted. Pure: how fast the devices are is told."""
+"""The maximum cost of a job, before it is submitted. Pure: the caller passes the measured paces."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ class RunsPrice:
     """The runs of one rung, of the audit, or of the confirmation."""
 
     runs: int
-    """At most so many."""
+    """The maximum number."""
     updates: int
-    """Optimizer updates of each."""
+    """Optimizer updates of each run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a job costs at most."""
+    """The maximum cost of a job."""
 
     rungs: tuple[RunsPrice, ...]
-    """From the shortest up; the last one is the full horizon."""
+    """In ascending order of length; the last one is the full horizon."""
     audits: RunsPrice
     """Of pruned trials, at the full horizon."""
     confirmations: RunsPrice
     updates: int
     """Of all runs together; never above ``max_updates`` where that is set."""
     device_seconds: dict[str, float] | None
-    """Device time by the model of the device, as measured with earlier runs of the workload in this version; never
-    above the job's own limit. ``None`` when nothing was measured."""
+    """Device time by device model, as measured with earlier runs of the workload in this version; never above the
+    job's own limit. ``None`` without measurements."""
 
 
 def estimate(spec: JobSpec, *, paces: Sequence[Pace]) -> Estimate:
-    """Bound what a job costs.
+    """The upper bound of a job's cost.
 
     Args:
         spec: The job, complete.
-        paces: What was measured of its workload, in the version that the job will be trained with.
+        paces: The measured paces of its workload, in the version that the job will be trained with.
 
     Returns:
         The bound. Schedules that diverge early, and limits such as a target loss, make a job cheaper.

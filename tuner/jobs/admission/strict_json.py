@@ -1,7 +1,7 @@
-"""Reads what came from outside, strictly, and says in plain words what was wrong with it.
+"""Reads JSON from outside strictly, and explains each refusal.
 
-Strictly: ``true`` is not a number, ``"3"`` is not a number, 3.5 is not a whole number, and an unknown field is refused
-rather than dropped. The service and `tuner.tune` refuse with the same words, because both come through here.
+Strictly: ``true`` and ``"3"`` are not numbers, 3.5 is not a whole number, and an unknown field is refused, not dropped.
+The service and `tuner.tune` both use it, so they refuse in the same words.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tuner.errors import MISSING, InvalidValue, refusal_text
 from tuner.validation import allowed_by, one_of_names
 
 MAX_DEPTH = 32
-"""Objects and arrays within one another; far more than any request needs."""
+"""Nested objects and arrays; far more than any request needs."""
 _SHOWN_CHARACTERS = 200
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -30,25 +30,25 @@ Loc = tuple[str | int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """One thing that is wrong with a payload."""
+    """One refused value of a payload."""
 
     loc: Loc
-    """Where, part by part, from the outermost object."""
+    """Its location, part by part, from the outermost object."""
     field: str
-    """The same, dotted: ``"search.space.families"``."""
+    """The location, dotted: ``"search.space.families"``."""
     message: str
     value: Any
-    """What was given, as JSON; cut when long, ``None`` when nothing was given."""
+    """The value as JSON; cut when long, ``None`` when absent."""
     allowed: str
     """What would have been accepted, in words that continue "must be"."""
     hint: str
 
 
 class RefusedPayload(InvalidValue):
-    """A refusal as an error, in the refusal's own words.
+    """A refusal as an error.
 
     Args:
-        refusal: What is wrong.
+        refusal: The refusal.
     """
 
     def __init__(self, refusal: Refusal) -> None:
@@ -58,15 +58,15 @@ class RefusedPayload(InvalidValue):
 
 
 def read_strictly(model: type[Model], payload: Any) -> Model:
-    """Build a model from what `json.loads` gave, or from plain Python values that JSON can express.
+    """Build a model from the result of `json.loads`, or from plain Python values that JSON can express.
 
     Args:
         model: The pydantic model to build.
-        payload: Nested dicts, lists and scalars; models within are taken as the JSON they write.
+        payload: Nested dicts, lists and scalars; models inside count as their JSON.
 
     Raises:
         InvalidValue: Text that no database can store, a number that is not finite, or nesting deeper than `MAX_DEPTH`.
-        pydantic.ValidationError: Anything else; `refusals` puts it into words.
+        pydantic.ValidationError: Anything else; `refusals` describes it.
     """
     _check_storable(payload, loc=())
     try:
@@ -77,10 +77,10 @@ def read_strictly(model: type[Model], payload: Any) -> Model:
 
 
 def request_digest(payload: Mapping[str, Any]) -> str:
-    """What is remembered of a request for its idempotency key: equal for equal JSON, in whatever order its fields come.
+    """The digest of a request, stored with its idempotency key: equal for equal JSON in any order of fields.
 
     Args:
-        payload: The request as it came, before anything was filled in.
+        payload: The request, before defaults are filled in.
 
     Returns:
         SHA-256 of its canonical JSON, in hexadecimal.
@@ -90,18 +90,18 @@ def request_digest(payload: Mapping[str, Any]) -> str:
 
 
 def refusals(errors: Iterable[Mapping[str, Any]], *, model: type[BaseModel] | None = None) -> tuple[Refusal, ...]:
-    """Put pydantic's errors into the project's words.
+    """The refusals that pydantic's errors describe.
 
     Args:
-        errors: What ``ValidationError.errors()`` lists.
-        model: The model that refused; with it, unknown fields are answered by the known ones.
+        errors: From ``ValidationError.errors()``.
+        model: The model that refused; with it, the refusal of an unknown field lists the known ones.
     """
     schema = {} if model is None else model.model_json_schema()
     return tuple(_refusal(error, schema=schema) for error in errors)
 
 
 def refusal_of(error: InvalidValue) -> Refusal:
-    """One of the library's own refusals, told like those of a payload."""
+    """The refusal that an error of the library describes."""
     if isinstance(error, RefusedPayload):
         return error.refusal
     path = tuple(error.field.split("."))
@@ -109,14 +109,14 @@ def refusal_of(error: InvalidValue) -> Refusal:
 
 
 def unknown_field(path: Loc, *, loc: Loc, known: Iterable[str], value: Any, kind: str = "known fields") -> Refusal:
-    """The refusal of a field that there is not, with those there are and the one that was probably meant.
+    """The refusal of an unknown field, with the known ones and the closest match.
 
     Args:
-        path: Where it stands, without the tags of unions.
-        loc: The same with them.
-        known: The names of the fields that stand there; empty when unknown.
-        value: What it was given.
-        kind: What those fields are called, in the plural.
+        path: Its location, without the tags of unions.
+        loc: Its location with them.
+        known: The names of the known fields; empty when they are not known.
+        value: Its value.
+        kind: The word for the known fields, in the plural.
     """
     names = tuple(known)
     close = get_close_matches(str(path[-1]), names, n=1)
@@ -166,7 +166,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def dotted(loc: Iterable[str | int]) -> str:
-    """A location as people write it: ``("a", 0, "b")`` is ``"a.0.b"``."""
+    """A location in dotted form: ``("a", 0, "b")`` is ``"a.0.b"``."""
     return ".".join(str(part) for part in loc) or "request"
 
 
@@ -203,10 +203,10 @@ def _json_text(value: object) -> str:
 
 
 def _joined(path: Loc, *, field: str) -> Loc:
-    """Append a validator's field, which may repeat the end of the path: a validator often names its own field."""
+    """Append a validator's field, which may repeat the end of the path."""
     parts = tuple(field.split("."))
     if not all(part.isidentifier() or part.isdecimal() for part in parts):
-        return path  # a validator of many fields, which calls its value by what it is ("a fraction of the run")
+        return path  # a validator that describes its value in words ("a fraction of the run")
     for overlap in range(min(len(path), len(parts)), 0, -1):
         if path[-overlap:] == parts[:overlap]:
             return path + parts[overlap:]
@@ -217,12 +217,12 @@ def _place(schema: Mapping[str, Any], *, loc: Loc, last_is_field: bool) -> tuple
     """Follow a location through a JSON schema.
 
     Args:
-        schema: Of the outermost object; empty when unknown.
+        schema: The schema of the outermost object; empty when unknown.
         loc: Pydantic's location, in which the tags of unions stand between the fields.
-        last_is_field: Whether the last part is a field although the schema does not know it.
+        last_is_field: Whether the last part is a field that the schema lacks.
 
     Returns:
-        The location without tags, and the names of the fields beside its last part.
+        The location without tags, and the names of the fields next to its last part.
     """
     definitions = schema.get("$defs", {})
     node, path, known = schema, list[str | int](), tuple[str, ...]()
@@ -244,7 +244,7 @@ def _place(schema: Mapping[str, Any], *, loc: Loc, last_is_field: bool) -> tuple
 
 
 def _branches(node: Mapping[str, Any], *, definitions: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    """The node, or what it refers to, and each of its alternatives."""
+    """The node or its reference, and each of its alternatives."""
     if "$ref" in node:
         node = definitions.get(node["$ref"].rsplit("/", 1)[-1], {})
     yield node

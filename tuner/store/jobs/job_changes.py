@@ -35,14 +35,14 @@ def change_job(tx: Tx, job: Job, *, change: JobChange, settings: TeamSettings | 
         IllegalTransition: The job has completed, and the change concerns its training.
         InvalidValue: The change is refused.
     """
-    trains = change.of_the_training
+    trains = change.training_fields
     if trains and job.state is JobState.COMPLETED:
         raise IllegalTransition(
             "job", key=job.id, state=job.state.value, wanted=f"changed in {', '.join(sorted(trains))}"
         )
     if "priority" in trains:
         check_priority(settings, change.priority)
-    spec = changed(JobSpec.model_validate(job.spec), change, course=_search_progress(tx, job))
+    spec = changed(JobSpec.model_validate(job.spec), change, progress=_search_progress(tx, job))
     job.spec = spec.model_dump(mode="json")
     job.name, job.shared, job.priority = spec.name, spec.shared, spec.priority.rank
     if "limits" in trains:
@@ -151,9 +151,9 @@ def _search_progress(tx: Tx, job: Job) -> SearchProgress:
     trials = select(func.count()).select_from(Trial).where(Trial.job_id == job.id)
     # Cancelled runs count: runs are cancelled only with their job, and a retry of the job trains them again.
     asked = select(func.sum(Run.total_steps - Run.shared_updates)).where(Run.job_id == job.id)
-    answered = select(Trial.id).where(Trial.job_id == job.id, Trial.state == TrialState.COMPLETED).limit(1)
+    completed = select(Trial.id).where(Trial.job_id == job.id, Trial.state == TrialState.COMPLETED).limit(1)
     return SearchProgress(
-        opened=tx.session.scalar(trials) or 0,
-        asked=int(tx.session.scalar(asked) or 0),
-        answered=tx.session.scalar(answered) is not None,
+        trials=tx.session.scalar(trials) or 0,
+        committed_updates=int(tx.session.scalar(asked) or 0),
+        reached_horizon=tx.session.scalar(completed) is not None,
     )

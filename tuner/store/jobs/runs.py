@@ -82,7 +82,7 @@ class Runs(Repository):
         _find_run(session, run_id)
         stored = session.scalars(select(Point).where(Point.run_id == run_id).order_by(Point.step))
         curve = tuple(map(curve_point, stored))
-        return curve if points is None else downsample(curve, most=points)
+        return curve if points is None else downsample(curve, max_points=points)
 
     @reads
     def log(self, session: Session, run_id: str, *, after: int = -1, limit: int = 100) -> tuple[LogChunk, ...]:
