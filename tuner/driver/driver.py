@@ -20,8 +20,8 @@ from tuner.driver.snapshot_folders import SnapshotFolders
 from tuner.driver.supervisor import RunSupervisor
 from tuner.driver.watchdog import Patience, Watchdog
 from tuner.errors import DatabaseUnavailable, NotFound
+from tuner.jobs.branch_points import branch_points_of
 from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer
-from tuner.jobs.sharing import branch_points_of
 from tuner.jobs.states import is_terminal
 from tuner.logs import event_logger, log_context
 from tuner.orchestrator import LOCK_SECONDS
