@@ -37,21 +37,6 @@ class Store:
     Every method is one short transaction and may raise `DatabaseUnavailable`.
     """
 
-    jobs: Jobs
-    trials: Trials
-    runs: Runs
-    queue: Queue
-    leases: Leases
-    reaper: Reaper
-    planning: Planning
-    workers: Workers
-    events: Events
-    webhooks: Webhooks
-    deliveries: Deliveries
-    metrics: QueueMetrics
-    people: People
-    audit: AuditLog
-
     def __init__(self, url: str) -> None:
         """Use a database whose tables are current; `open` ensures that."""
         self._url = url

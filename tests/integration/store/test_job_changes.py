@@ -198,11 +198,11 @@ class TestRetry:
 
     def test_only_what_failed_or_was_cancelled_is_tried_again(self, bench: Bench, store: Store) -> None:
         job = bench.running_job()
-        with pytest.raises(IllegalTransition, match="is running and cannot be tried again"):
+        with pytest.raises(IllegalTransition, match="is running and cannot be retried"):
             store.jobs.retry(job.id)
         store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS)
         store.planning.complete_job(bench.lock(), report={})
-        with pytest.raises(IllegalTransition, match="is completed and cannot be tried again"):
+        with pytest.raises(IllegalTransition, match="is completed and cannot be retried"):
             store.jobs.retry(job.id)
 
 
@@ -245,7 +245,7 @@ def counts(sql: Sql) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     "call",
-    ["jobs.pause", "jobs.resume", "jobs.retry", "jobs.delete", "jobs.detail", "trials.list", "runs.list"],
+    ["jobs.pause", "jobs.resume", "jobs.retry", "jobs.delete", "jobs.status", "trials.list", "runs.list"],
 )
 def test_a_job_that_does_not_exist_is_named(store: Store, call: str) -> None:
     with pytest.raises(NotFound, match="there is no job 'nobody'"):

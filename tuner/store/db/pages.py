@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from sqlalchemy import Select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from tuner.errors import InvalidValue
 
@@ -23,20 +26,39 @@ class Page(Generic[Item]):
     """Cursor of the next page; ``None`` on the last one."""
 
 
-def make_page(
-    rows: Sequence[Row], *, limit: int, record: Callable[[Row], Item], key: Callable[[Row], int]
+def read_page(
+    session: Session,
+    query: Select[Row],
+    *,
+    key: InstrumentedAttribute[int],
+    record: Callable[[Row], Item],
+    cursor: str | None,
+    limit: int,
+    newest_first: bool = False,
 ) -> Page[Item]:
-    """Build a page from rows; the query selects one more than the page holds.
+    """One page of a query's rows, in the order of a unique key.
 
     Args:
-        rows: In order, at most ``limit + 1``.
-        limit: Items on the page.
+        session: Of the transaction.
+        query: Selects entities; sorted and limited here.
+        key: The sort key; the cursor holds its value.
         record: Builds an item from a row.
-        key: The row's sort key, for the cursor.
+        cursor: ``next_cursor`` of the previous page; the first page when absent.
+        limit: Items on the page, 1 to `MAX_PAGE`.
+        newest_first: Whether the greatest key comes first.
+
+    Raises:
+        InvalidValue: The limit is out of range, or the cursor is invalid.
     """
-    more = len(rows) > limit
+    check_limit(limit)
+    if cursor is not None:
+        last = _parse_cursor(cursor)
+        query = query.where(key < last if newest_first else key > last)
+    # One row more than the page holds tells whether there is a next page.
+    rows = session.scalars(query.order_by(key.desc() if newest_first else key).limit(limit + 1)).all()
     shown = rows[:limit]
-    return Page(items=tuple(map(record, shown)), next_cursor=str(key(shown[-1])) if more else None)
+    more = len(rows) > limit
+    return Page(items=tuple(map(record, shown)), next_cursor=str(getattr(shown[-1], key.key)) if more else None)
 
 
 def check_limit(limit: int) -> None:
@@ -49,7 +71,7 @@ def check_limit(limit: int) -> None:
         raise InvalidValue("limit", value=limit, allowed=f"in [1, {MAX_PAGE}]")
 
 
-def parse_cursor(cursor: str) -> int:
+def _parse_cursor(cursor: str) -> int:
     """The sort key in a cursor.
 
     Raises:

@@ -1,6 +1,5 @@
 """The events of jobs, in order, for clients that follow a job."""
 
-# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 from enum import StrEnum

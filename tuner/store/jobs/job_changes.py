@@ -91,7 +91,7 @@ def retry_job(tx: Tx, job: Job, *, check_limits: Callable[[], None]) -> None:
         IllegalTransition: The job has neither failed nor been cancelled.
     """
     if job.state not in (JobState.FAILED, JobState.CANCELLED):
-        raise IllegalTransition("job", key=job.id, state=job.state.value, wanted="tried again")
+        raise IllegalTransition("job", key=job.id, state=job.state.value, wanted="retried")
     check_limits()
     _transition(job, to=_resumed_state(job))
     job.started_at = None if job.started_at is None else tx.now

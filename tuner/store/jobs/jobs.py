@@ -1,6 +1,5 @@
 """Job operations: submit, read, change, pause, resume, cancel, retry, delete."""
 
-# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 import uuid
@@ -20,7 +19,7 @@ from tuner.people.permissions import EVERYTHING, LOCAL_ACTOR, Actor, Visibility
 from tuner.store.accounting.team_quotas import check_open_job, check_priority, lock_team_settings
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Account, Job, Report
-from tuner.store.db.pages import Page, check_limit, make_page, parse_cursor
+from tuner.store.db.pages import Page, read_page
 from tuner.store.db.rows import as_json, job_record
 from tuner.store.db.upsert import insert_if_absent
 from tuner.store.jobs import workers
@@ -185,12 +184,9 @@ class Jobs(Repository):
         Raises:
             InvalidValue: The limit is out of range, or the cursor is invalid.
         """
-        check_limit(limit)
-        wanted = matches_filter(states=states, team=team, workload=workload, owner=owner, text=text)
-        query = select(Job).where(visible_jobs(visibility), wanted).order_by(Job.seq.desc()).limit(limit + 1)
-        if cursor is not None:
-            query = query.where(Job.seq < parse_cursor(cursor))
-        return make_page(session.scalars(query).all(), limit=limit, record=job_record, key=lambda job: job.seq)
+        matching = matches_filter(states=states, team=team, workload=workload, owner=owner, text=text)
+        query = select(Job).where(visible_jobs(visibility), matching)
+        return read_page(session, query, key=Job.seq, record=job_record, cursor=cursor, limit=limit, newest_first=True)
 
     @writes
     def change(self, tx: Tx, job_id: str, change: JobChange, *, by: Actor = LOCAL_ACTOR) -> JobRecord:

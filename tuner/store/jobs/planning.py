@@ -7,7 +7,6 @@ connection; it holds the study lock: a token with an expiry, like a lease. Every
 change of the job's runs sets it. So the next plan considers what happens during this one.
 """
 
-# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 import uuid

@@ -6,10 +6,8 @@ import re
 
 from sqlalchemy import delete, func, select, update
 
-from tuner.errors import LeaseLost
-from tuner.jobs.records import LeasedRun
 from tuner.store.db.database import Tx
-from tuner.store.db.models import LogChunk, Run
+from tuner.store.db.models import LogChunk
 from tuner.store.db.rows import escaped_text
 
 MAX_LOG_CHARACTERS = 256 * 1024
@@ -20,28 +18,20 @@ _NOTICE_ATTEMPT = 0
 """Attempt number of the chunk that holds the omission notice; attempts count from 1."""
 
 
-def append(tx: Tx, lease: LeasedRun, *, text: str) -> None:
-    """Append a chunk to a run's log. Past the maximum, the oldest chunks after the first part give way to a notice.
-
-    Raises:
-        LeaseLost: The lease is void.
-    """
-    held = select(Run.attempts).where(Run.id == lease.run_id, Run.lease_token == lease.token)
-    attempt = tx.session.scalar(held.with_for_update(key_share=True))
-    if attempt is None:
-        raise LeaseLost(lease.run_id)
+def append_chunk(tx: Tx, run_id: str, *, attempt: int, text: str) -> None:
+    """Append a chunk to a run's log. Past the maximum, the oldest chunks after the first part give way to a notice."""
     clean = _clipped(escaped_text(text))
     if not clean:
         return
     last, size = tx.session.execute(
         select(func.coalesce(func.max(LogChunk.seq), -1), func.coalesce(func.sum(func.length(LogChunk.text)), 0)).where(
-            LogChunk.run_id == lease.run_id
+            LogChunk.run_id == run_id
         )
     ).one()
-    tx.session.add(LogChunk(run_id=lease.run_id, seq=last + 1, attempt=attempt, text=clean, at=tx.now))
+    tx.session.add(LogChunk(run_id=run_id, seq=last + 1, attempt=attempt, text=clean, at=tx.now))
     if size + len(clean) > MAX_LOG_CHARACTERS:
         tx.session.flush()
-        _drop_middle(tx, lease.run_id, excess=size + len(clean) - MAX_LOG_CHARACTERS)
+        _drop_middle(tx, run_id, excess=size + len(clean) - MAX_LOG_CHARACTERS)
 
 
 def omission_notice(characters: int) -> str:

@@ -1,6 +1,5 @@
 """Reads of a job's runs: their records, curves and logs."""
 
-# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 from sqlalchemy import select
@@ -13,7 +12,7 @@ from tuner.jobs.states import RunState
 from tuner.store.db import models
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Point, Run
-from tuner.store.db.pages import Page, check_limit, make_page, parse_cursor
+from tuner.store.db.pages import Page, check_limit, read_page
 from tuner.store.db.rows import curve_point, log_chunk, run_record
 from tuner.store.jobs.lifecycle import find_job
 
@@ -47,16 +46,13 @@ class Runs(Repository):
             NotFound: There is no such job.
             InvalidValue: The limit is out of range, or the cursor is invalid.
         """
-        check_limit(limit)
         find_job(session, job_id)
-        query = select(Run).where(Run.job_id == job_id).order_by(Run.seq).limit(limit + 1)
+        query = select(Run).where(Run.job_id == job_id)
         if trial is not None:
             query = query.where(Run.trial_number == trial)
         if state is not None:
             query = query.where(Run.state == state)
-        if cursor is not None:
-            query = query.where(Run.seq > parse_cursor(cursor))
-        return make_page(session.scalars(query).all(), limit=limit, record=run_record, key=lambda run: run.seq)
+        return read_page(session, query, key=Run.seq, record=run_record, cursor=cursor, limit=limit)
 
     @reads
     def get(self, session: Session, run_id: str) -> RunRecord:

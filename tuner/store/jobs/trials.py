@@ -1,6 +1,5 @@
 """Reads of a job's trials."""
 
-# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 from sqlalchemy import select
@@ -10,7 +9,7 @@ from tuner.errors import NotFound
 from tuner.jobs.records import TrialRecord
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Trial
-from tuner.store.db.pages import Page, check_limit, make_page, parse_cursor
+from tuner.store.db.pages import Page, read_page
 from tuner.store.db.rows import trial_record
 from tuner.store.jobs.lifecycle import find_job
 
@@ -31,12 +30,9 @@ class Trials(Repository):
             NotFound: There is no such job.
             InvalidValue: The limit is out of range, or the cursor is invalid.
         """
-        check_limit(limit)
         find_job(session, job_id)
-        query = select(Trial).where(Trial.job_id == job_id).order_by(Trial.number).limit(limit + 1)
-        if cursor is not None:
-            query = query.where(Trial.number > parse_cursor(cursor))
-        return make_page(session.scalars(query).all(), limit=limit, record=trial_record, key=lambda trial: trial.number)
+        query = select(Trial).where(Trial.job_id == job_id)
+        return read_page(session, query, key=Trial.number, record=trial_record, cursor=cursor, limit=limit)
 
     @reads
     def get(self, session: Session, job_id: str, *, number: int) -> TrialRecord:

@@ -1,7 +1,5 @@
 """Workers and the workloads that they announce."""
 
-# ruff: noqa: D417 - callers do not pass the transaction
-
 from __future__ import annotations
 
 import dataclasses

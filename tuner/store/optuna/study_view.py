@@ -6,10 +6,9 @@ and stores them nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from typing import Any, NoReturn
 
-from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
@@ -101,46 +100,16 @@ class StudyView(BaseStorage):
         """As Optuna's."""
         return self._inner.get_all_trials(study_id, deepcopy=deepcopy, states=states)
 
-    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> NoReturn:
-        """Refused."""
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise ReadOnlyStudies
 
-    def delete_study(self, study_id: int) -> NoReturn:
-        """Refused."""
-        raise ReadOnlyStudies
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> NoReturn:
-        """Refused."""
-        raise ReadOnlyStudies
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> NoReturn:
-        """Refused."""
-        raise ReadOnlyStudies
-
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> NoReturn:
-        """Refused."""
-        raise ReadOnlyStudies
-
-    def set_trial_param(
-        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
-    ) -> NoReturn:
-        """Refused."""
-        raise ReadOnlyStudies
-
-    def set_trial_state_values(
-        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
-    ) -> NoReturn:
-        """Refused."""
-        raise ReadOnlyStudies
-
-    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> NoReturn:
-        """Refused."""
-        raise ReadOnlyStudies
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> NoReturn:
-        """Refused."""
-        raise ReadOnlyStudies
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> NoReturn:
-        """Refused."""
-        raise ReadOnlyStudies
+    create_new_study = _refuse
+    delete_study = _refuse
+    set_study_user_attr = _refuse
+    set_study_system_attr = _refuse
+    create_new_trial = _refuse
+    set_trial_param = _refuse
+    set_trial_state_values = _refuse
+    set_trial_intermediate_value = _refuse
+    set_trial_user_attr = _refuse
+    set_trial_system_attr = _refuse

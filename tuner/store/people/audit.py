@@ -1,6 +1,5 @@
 """The audit log: the actions of users. `Tx.audit` writes an entry in the transaction of the action."""
 
-# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 from sqlalchemy import select
@@ -9,7 +8,7 @@ from sqlalchemy.orm import Session
 from tuner.people.records import AuditRecord
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Audit
-from tuner.store.db.pages import Page, check_limit, make_page, parse_cursor
+from tuner.store.db.pages import Page, read_page
 
 
 class AuditLog(Repository):
@@ -38,18 +37,14 @@ class AuditLog(Repository):
         Raises:
             InvalidValue: The cursor is invalid, or the limit is out of range.
         """
-        check_limit(limit)
-        query = select(Audit).order_by(Audit.id.desc()).limit(limit + 1)
+        query = select(Audit)
         if team is not None:
             query = query.where(Audit.team == team)
         if actor is not None:
             query = query.where(Audit.actor == actor)
         if action is not None:
             query = query.where((Audit.action == action) | Audit.action.startswith(f"{action}.", autoescape=True))
-        if cursor is not None:
-            query = query.where(Audit.id < parse_cursor(cursor))
-        rows = session.scalars(query).all()
-        return make_page(rows, limit=limit, record=_record, key=lambda row: row.id)
+        return read_page(session, query, key=Audit.id, record=_record, cursor=cursor, limit=limit, newest_first=True)
 
 
 def _record(row: Audit) -> AuditRecord:

@@ -1,6 +1,5 @@
 """Teams, users and memberships."""
 
-# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 import re
@@ -19,7 +18,6 @@ from tuner.store.people.people_rows import (
     lock_team,
     lock_user,
     member_record,
-    share_lock_team,
     team_record,
     user_records,
     valid_tokens,
@@ -107,7 +105,7 @@ class People(Tokens):
             NotFound: There is no such team, or no such user.
         """
         lock_user(tx.session, user)
-        share_lock_team(tx.session, team)
+        lock_team(tx.session, team, shared=True)
         upsert(tx.session, Membership, rows=[{"team": team, "user": user, "role": role}])
         tx.audit(by, "member.put", target=user, team=team, role=role.value)
         return Member(team=team, user=user, role=role)

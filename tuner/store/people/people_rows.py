@@ -26,25 +26,18 @@ def find_team(session: Session, name: str) -> Team:
     return team
 
 
-def share_lock_team(session: Session, name: str) -> Team:
-    """A team's row, locked against deletion until the transaction ends.
-
-    Raises:
-        NotFound: There is none of this name.
-    """
-    team = session.scalar(select(Team).where(Team.name == name).with_for_update(read=True, key_share=True))
-    if team is None:
-        raise NotFound("team", key=name)
-    return team
-
-
-def lock_team(session: Session, name: str) -> Team:
+def lock_team(session: Session, name: str, *, shared: bool = False) -> Team:
     """A team's row, locked until the transaction ends.
 
+    Args:
+        session: Of the transaction.
+        name: The team's name.
+        shared: Lock against deletion alone.
+
     Raises:
         NotFound: There is none of this name.
     """
-    team = session.scalar(select(Team).where(Team.name == name).with_for_update())
+    team = session.scalar(select(Team).where(Team.name == name).with_for_update(read=shared, key_share=shared))
     if team is None:
         raise NotFound("team", key=name)
     return team

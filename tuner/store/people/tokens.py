@@ -1,6 +1,5 @@
 """API tokens: creation, revocation, authentication."""
 
-# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 import uuid
@@ -15,7 +14,7 @@ from tuner.people.tokens import MAX_LIFETIME_SECONDS, digest, new_token
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Membership, Token, User
 from tuner.store.db.upsert import insert_if_absent
-from tuner.store.people.people_rows import lock_user, role_in, share_lock_team, token_record, valid_tokens
+from tuner.store.people.people_rows import lock_team, lock_user, role_in, token_record, valid_tokens
 
 FIRST_ADMIN = "admin"
 _USE_RECORDED_EVERY_SECONDS = 60.0
@@ -63,7 +62,7 @@ class Tokens(Repository):
         if lifetime is not None and not 0 < lifetime <= MAX_LIFETIME_SECONDS:
             raise InvalidValue("lifetime", value=lifetime, allowed=f"in (0, {MAX_LIFETIME_SECONDS:.0f}] seconds")
         if team is not None:
-            share_lock_team(tx.session, team)
+            lock_team(tx.session, team, shared=True)
         _check_role(tx.session, owner=owner, team=team, role=role)
         return _add_token(tx, owner.name, team=team, role=role, label=label, lifetime=lifetime, by=by)
 

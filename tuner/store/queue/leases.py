@@ -6,13 +6,13 @@ reaper, was leased again or was cancelled; the write is then refused with `Lease
 lease: until the reaper frees the run, its worker may still write. So a result is recorded once or not at all.
 """
 
-# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVarTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue, LeaseLost
@@ -26,13 +26,10 @@ from tuner.store.db.upsert import upsert
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.job_limits import mark_limit, reason_to_stop
 from tuner.store.jobs.lifecycle import emit_run_event, end_run, requeue_run
-from tuner.store.jobs.run_logs import append
+from tuner.store.jobs.run_logs import append_chunk
 
-_LEASED = (
-    select(Job, Run)
-    .join(Run, Run.job_id == Job.id)
-    .where(Run.id == bindparam("run_id"), Run.lease_token == bindparam("token"))
-)
+Columns = TypeVarTuple("Columns")
+
 MAX_ATTEMPTS = 3
 """How often a run is started before it counts as failed."""
 
@@ -95,7 +92,7 @@ class Leases(Repository):
         Raises:
             LeaseLost: The lease is void.
         """
-        rows = session.execute(_LEASED, {"run_id": lease.run_id, "token": lease.token}).one_or_none()
+        rows = session.execute(_of_lease(select(Job, Run).join(Run, Run.job_id == Job.id), lease)).one_or_none()
         if rows is None:
             raise LeaseLost(lease.run_id)
         return reason_to_stop(*rows)
@@ -129,7 +126,11 @@ class Leases(Repository):
         Raises:
             LeaseLost: The lease is void; nothing was stored.
         """
-        append(tx, lease, text=text)
+        # Locks the run alone: its log does not wait for other writes to the job.
+        attempt = tx.session.scalar(_of_lease(select(Run.attempts), lease).with_for_update(key_share=True))
+        if attempt is None:
+            raise LeaseLost(lease.run_id)
+        append_chunk(tx, lease.run_id, attempt=attempt, text=text)
 
     @writes
     def finish(
@@ -212,11 +213,15 @@ def lock_lease(tx: Tx, lease: LeasedRun) -> tuple[Job, Run]:
         LeaseLost: The lease is void: its token is not the run's. An expired lease that the reaper has not freed holds.
     """
     job = tx.session.scalar(select(Job).where(Job.id == lease.job_id).with_for_update(key_share=True))
-    leased = select(Run).where(Run.id == lease.run_id, Run.lease_token == lease.token)
-    run = tx.session.scalar(leased.with_for_update(key_share=True))
+    run = tx.session.scalar(_of_lease(select(Run), lease).with_for_update(key_share=True))
     if job is None or run is None:
         raise LeaseLost(lease.run_id)
     return job, run
+
+
+def _of_lease(query: Select[*Columns], lease: LeasedRun) -> Select[*Columns]:
+    """The rule: a lease holds while its run's row has its token."""
+    return query.where(Run.id == lease.run_id, Run.lease_token == lease.token)
 
 
 def _record_progress(tx: Tx, job: Job, run: Run, *, updates: int) -> None:

@@ -1,6 +1,5 @@
 """The queue: what workers claim from it, and what people see of it."""
 
-# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 from sqlalchemy.orm import Session

@@ -1,6 +1,5 @@
 """Webhooks: the receivers of job events, and their deliveries."""
 
-# ruff: noqa: D417 - callers do not pass the transaction
 from __future__ import annotations
 
 import uuid
@@ -22,7 +21,7 @@ from tuner.jobs.webhooks import (
 from tuner.people.permissions import EVERYTHING, LOCAL_ACTOR, Actor, Visibility
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Delivery, Webhook
-from tuner.store.db.pages import Page, check_limit, make_page, parse_cursor
+from tuner.store.db.pages import Page, read_page
 from tuner.store.jobs.events import latest_event_id
 from tuner.store.people.people_rows import lock_team
 from tuner.store.webhooks.deliveries import ENDED_STATES, disable
@@ -160,14 +159,13 @@ class Webhooks(Repository):
         Raises:
             InvalidValue: The limit is out of range, or the cursor is invalid.
         """
-        check_limit(limit)
-        query = select(Delivery).where(Delivery.webhook_id == webhook_id).order_by(Delivery.event_id.desc())
+        query = select(Delivery).where(Delivery.webhook_id == webhook_id)
         if state is not None:
             query = query.where(Delivery.state == state.value)
-        if cursor is not None:
-            query = query.where(Delivery.event_id < parse_cursor(cursor))
-        found = session.scalars(query.limit(limit + 1)).all()
-        return make_page(found, limit=limit, record=_delivery_record, key=lambda delivery: delivery.event_id)
+        key = Delivery.event_id
+        return read_page(
+            session, query, key=key, record=_delivery_record, cursor=cursor, limit=limit, newest_first=True
+        )
 
 
 def _lock(tx: Tx, webhook_id: str) -> Webhook:
