@@ -26,7 +26,7 @@ from tuner.store import Store
 from tuner_service.webhooks.dispatcher import Dispatcher
 from tuner_service.webhooks.sender import TIMEOUT_SECONDS, WebhookSender
 
-PAGE = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs" / "webhooks.md").read_text(encoding="utf-8")
 SECRET = b"a secret of the service, 32 bytes"
 
 
