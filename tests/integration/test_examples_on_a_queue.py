@@ -1,4 +1,4 @@
-"""What docs/workloads.md says to type in the folder of a training script, typed in those of the examples."""
+"""The commands of docs/workloads.md, run in the folders of the examples."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class Terminal:
 def tuner_up(terminal: Terminal, *arguments: str, workload: str, log: Path) -> Iterator[None]:
     """`tuner up` in the terminal's folder, from when it offers the workload until an interrupt ends it."""
     port = terminal.url.rpartition(":")[2]
-    with log.open("w") as said:
+    with log.open("w") as output:
         up = subprocess.Popen(
             [TUNER, "up", "--port", port, "--device", "cpu", *arguments],
             cwd=terminal.folder,
             env=terminal.environment,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
         )
 
     def offers() -> bool:
@@ -116,8 +116,8 @@ def test_a_job_goes_from_the_folder_of_a_training_script_to_its_exported_schedul
         terminal("db", "upgrade", *database)
         database += ["--auth", "off"]
 
-    given = ("--data-dir", str(tmp_path), *database, "--workload", provider)
-    with tuner_up(terminal, *given, workload=workload, log=tmp_path / "up.log"):
+    arguments = ("--data-dir", str(tmp_path), *database, "--workload", provider)
+    with tuner_up(terminal, *arguments, workload=workload, log=tmp_path / "up.log"):
         submit = ("submit", workload, "--total-steps", str(STEPS), "--spec", "-", "--watch")
         assert "job completed" in terminal(*submit, stdin=json.dumps(SMALL))
         report = json.loads(terminal("report", "latest", "--json"))

@@ -1,4 +1,4 @@
-"""What the README tells a newcomer to type works as it stands there."""
+"""The commands and the code of the README work unchanged."""
 
 from __future__ import annotations
 

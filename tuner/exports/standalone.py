@@ -68,8 +68,8 @@ def _record(schedule: Schedule, run: TargetRun) -> Export:
         "optimizer": run.optimizer or None,
         "fitted_from_updates": run.fitted_from,
         "options": dict(run.found_with),
-        "another_total": length_note(schedule, run),
-        "another_batch_size": BATCH_SIZE_RULES,
+        "total_updates_note": length_note(schedule, run),
+        "batch_size_note": BATCH_SIZE_RULES,
     }
     return Export(chunks=[json.dumps(record, indent=2) + "\n"])
 

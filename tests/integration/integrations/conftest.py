@@ -18,10 +18,10 @@ SCHEDULE = Schedule.model_validate(
 )
 
 
-class Given(OpaqueWorkload):
-    """A training given as a function."""
+class FunctionWorkload(OpaqueWorkload):
+    """A training from a function."""
 
-    name, version, description, default_steps = "given", "1", "For tests.", 20
+    name, version, description, default_steps = "function", "1", "For tests.", 20
     optimizer = OptimizerKind.ADAM
 
     def __init__(self, body: Callable[[TrainingRun], None]) -> None:
@@ -50,7 +50,7 @@ class Executed:
 
         request = Train(
             run_id="run",
-            workload="given",
+            workload="function",
             options={},
             schedule=SCHEDULE,
             total_steps=20,
@@ -60,7 +60,7 @@ class Executed:
         )
         return execute(
             request,
-            workloads={"given": Given(body)},
+            workloads={"function": FunctionWorkload(body)},
             device="cpu",
             on_evaluation=heard,
             on_snapshot=lambda _: None,

@@ -43,9 +43,9 @@ for _ in range(12):
         scheduler.step()
         optimizer.zero_grad()
 report(run, 6, val_loss=1.0 + 2 * accelerator.process_index, accelerator=accelerator)
-said = {"lrs": lrs, "wanted": run.lrs.tolist(), "losses": [one.val_loss for one in run.reports],
+result = {"lrs": lrs, "expected": run.lrs.tolist(), "losses": [one.val_loss for one in run.reports],
         "processes": accelerator.num_processes}
-open(sys.argv[1] + str(accelerator.process_index), "w").write(json.dumps(said))
+open(sys.argv[1] + str(accelerator.process_index), "w").write(json.dumps(result))
 accelerator.end_training()
 """
 
@@ -89,7 +89,7 @@ def test_two_processes_follow_the_schedule_as_one_and_the_first_reports_their_me
     together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
     processes = [
         subprocess.Popen(
-            [sys.executable, str(program), str(tmp_path / "said-")],
+            [sys.executable, str(program), str(tmp_path / "result-")],
             env={**os.environ, **together, "RANK": str(rank), "LOCAL_RANK": str(rank), "ACCELERATE_USE_CPU": "1"},
             stderr=subprocess.PIPE,
             text=True,
@@ -102,7 +102,7 @@ def test_two_processes_follow_the_schedule_as_one_and_the_first_reports_their_me
         for process in processes:
             process.kill()
     assert [process.returncode for process in processes] == [0, 0], errors
-    first, second = (json.loads((tmp_path / f"said-{index}").read_text()) for index in range(2))
+    first, second = (json.loads((tmp_path / f"result-{index}").read_text()) for index in range(2))
     assert first["processes"] == 2
-    assert first["lrs"] == second["lrs"] == first["wanted"]
+    assert first["lrs"] == second["lrs"] == first["expected"]
     assert (first["losses"], second["losses"]) == ([2.0], [])

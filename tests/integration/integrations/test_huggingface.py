@@ -20,7 +20,7 @@ for row in ROWS:
 def trainer(run, **changes):
     torch.manual_seed(run.seed)
     config = GPT2Config(vocab_size=16, n_positions=8, n_embd=8, n_layer=1, n_head=1, bos_token_id=0, eos_token_id=0)
-    given = {
+    defaults = {
         **training_arguments(run),
         "per_device_train_batch_size": 4,
         "gradient_accumulation_steps": 3,  # 16 batches per epoch: the last update of an epoch has one batch alone
@@ -33,7 +33,7 @@ def trainer(run, **changes):
         "use_cpu": True,
         "dataloader_pin_memory": False,
     }
-    arguments = TrainingArguments(**given | changes)
+    arguments = TrainingArguments(**defaults | changes)
     return Trainer(model=GPT2LMHeadModel(config), args=arguments, train_dataset=ROWS, eval_dataset=ROWS[:8])
 
 

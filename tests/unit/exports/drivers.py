@@ -1,7 +1,7 @@
-"""Runs exported code in the library that it is for, update for update, with a stop in between where one is asked for.
+"""Runs exported code in its library, update for update, with an optional stop in between.
 
-Each driver takes the code, the peak and the number of updates, and gives the learning rate that every update was or
-would be trained with. With ``stop`` it saves at that update, builds everything anew from the code, loads, and goes on.
+Each driver takes the code, the peak and the number of updates, and returns the learning rate of every update. With
+``stop`` it saves at that update, rebuilds everything from the code, loads, and continues.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def sgd(peak: float) -> torch.optim.Optimizer:
 
 
 def through_bytes(state: Any) -> Any:
-    """What a checkpoint gives back."""
+    """The state after a round trip through a checkpoint."""
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)
@@ -40,7 +40,7 @@ def through_bytes(state: Any) -> Any:
 
 
 def stepped(make: Callable[[torch.optim.Optimizer], Any], *, peak: float, updates: int, stop: int | None) -> np.ndarray:
-    """What schedulers with the interface of PyTorch do in a training loop."""
+    """The rates of a training loop with a scheduler of PyTorch's interface."""
     optimizer = sgd(peak)
     scheduler = make(optimizer)
     lrs = []
@@ -101,10 +101,10 @@ def lightning(code: str, *, peak: float, updates: int, stop: int | None = None) 
     with_schedule = executed(code)["with_schedule"]
 
     def make(optimizer: torch.optim.Optimizer) -> Any:
-        told = with_schedule(optimizer)
-        assert told["optimizer"] is optimizer
-        assert (told["lr_scheduler"]["interval"], told["lr_scheduler"]["frequency"]) == ("step", 1)
-        return told["lr_scheduler"]["scheduler"]
+        configured = with_schedule(optimizer)
+        assert configured["optimizer"] is optimizer
+        assert (configured["lr_scheduler"]["interval"], configured["lr_scheduler"]["frequency"]) == ("step", 1)
+        return configured["lr_scheduler"]["scheduler"]
 
     return stepped(make, peak=peak, updates=updates, stop=stop)
 
@@ -148,27 +148,27 @@ def megatron(code: str, *, peak: float, updates: int, stop: int | None = None) -
     batch = 32
     names = executed(code.replace("GLOBAL_BATCH_SIZE = None", f"GLOBAL_BATCH_SIZE = {batch}"))
     # As get_optimizer_param_scheduler of Megatron's training.py does it: iterations become samples.
-    given = {"max_lr": peak, "min_lr": 0.0, "init_lr": 0.0, "lr_decay_style": "linear"}
-    given |= {"lr_warmup_steps": 0, "lr_decay_steps": updates * batch}
+    arguments = {"max_lr": peak, "min_lr": 0.0, "init_lr": 0.0, "lr_decay_style": "linear"}
+    arguments |= {"lr_warmup_steps": 0, "lr_decay_steps": updates * batch}
     flags = dict(line.removeprefix("--").split() for line in names.get("FLAGS", "").split("\n") if line)
-    given |= {_MEGATRON[name]: _number(flags[name]) for name in _MEGATRON if name in flags}
+    arguments |= {_MEGATRON[name]: _number(flags[name]) for name in _MEGATRON if name in flags}
     if flags:
-        given["lr_warmup_steps"] = int(flags["lr-warmup-iters"]) * batch
-        given["lr_decay_steps"] = int(flags["lr-decay-iters"]) * batch
+        arguments["lr_warmup_steps"] = int(flags["lr-warmup-iters"]) * batch
+        arguments["lr_decay_steps"] = int(flags["lr-decay-iters"]) * batch
     if "lr-wsd-decay-iters" in flags:
-        given["wsd_decay_steps"] = int(flags["lr-wsd-decay-iters"]) * batch
-        given["lr_wsd_decay_style"] = flags["lr-wsd-decay-style"]
+        arguments["wsd_decay_steps"] = int(flags["lr-wsd-decay-iters"]) * batch
+        arguments["lr_wsd_decay_style"] = flags["lr-wsd-decay-style"]
     weight_decay = {"start_wd": 0.0, "end_wd": 0.0, "wd_incr_steps": updates * batch, "wd_incr_style": "constant"}
     kind = OptimizerParamScheduler if flags else names["TunedParamScheduler"]
 
     optimizer = sgd(peak)
-    scheduler = kind(optimizer, **given, **weight_decay)
+    scheduler = kind(optimizer, **arguments, **weight_decay)
     lrs = []
     for update in range(updates):
         if update == stop:
             saved = pickle.dumps(scheduler.state_dict())
             optimizer = sgd(peak)
-            scheduler = kind(optimizer, **given, **weight_decay)
+            scheduler = kind(optimizer, **arguments, **weight_decay)
             scheduler.load_state_dict(pickle.loads(saved))
         lrs.append(optimizer.param_groups[0]["lr"])
         scheduler.step(batch)
@@ -183,7 +183,7 @@ def _number(text: str) -> float | str:
 
 
 def keras(code: str, *, peak: float, updates: int, stop: int | None = None) -> np.ndarray:
-    """The schedule, and from the stop on the one that its configuration gives back; in float32, as Keras computes."""
+    """The schedule, and from the stop on the one restored from its configuration; in float32, as Keras computes."""
     from keras import ops
 
     first = executed(code)["LEARNING_RATE"]

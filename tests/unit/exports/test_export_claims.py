@@ -1,4 +1,4 @@
-"""Every export gives the schedule's rates, update for update, resumed or not; and says truly what its target can say.
+"""Every export reproduces the schedule's rates, resumed or not, and is native exactly where the library allows it.
 
 What the libraries of `make test-exports` run is in test_exports_in_libraries.py.
 """
@@ -96,15 +96,15 @@ def test_a_function_is_level_after_the_last_update(case: Case):
 LINEAR = Warmup(shape="linear", updates=20)
 TO_ITS_START = Warmup(shape="linear", updates=20, start_factor=0.1)
 CURVED = Warmup(shape="cosine", updates=20)
-HELD = Warmup(shape="constant", updates=20, start_factor=0.1)
+FLAT = Warmup(shape="constant", updates=20, start_factor=0.1)
 IN_STEPS = MultiStep(gamma=0.3, milestones=(0.4, Updates(updates=100)))
 IN_UPDATES = Wsd(cooldown=Updates(updates=60), shape="cosine")
 ONE_MINUS_SQRT = Wsd(cooldown=Updates(updates=60))
-SAID: dict[str, Any] = {
+NATIVE: dict[str, Any] = {
     "torch-builtin": [
         (Constant(), LINEAR, 0.0),
         (Cosine(), LINEAR, 0.1),
-        (Linear(), HELD, 0.1),
+        (Linear(), FLAT, 0.1),
         (IN_STEPS, LINEAR, 0.0),
         (IN_UPDATES, LINEAR, 0.1),
         (Polynomial(), LINEAR, 0.0),
@@ -129,26 +129,26 @@ SAID: dict[str, Any] = {
         (Sgdr(cycles=4), Warmup(), 0.1),
         (Polynomial(), Warmup(), 0.1),
     ],
-    "composer": [(IN_STEPS, Warmup(), 0.0), (Step(), Warmup(), 0.0), (Constant(), HELD, 0.0)],
+    "composer": [(IN_STEPS, Warmup(), 0.0), (Step(), Warmup(), 0.0), (Constant(), FLAT, 0.0)],
     "keras": [(Cosine(), Warmup(), 0.1), (Linear(), Warmup(), 0.1), (IN_STEPS, Warmup(), 0.2)],
     "optax": [
         (Cosine(), LINEAR, 0.1),
         (IN_STEPS, LINEAR, 0.2),
-        (IN_UPDATES, HELD, 0.1),
+        (IN_UPDATES, FLAT, 0.1),
         (Exponential(rate=3.0), LINEAR, 0.1),
         (Polynomial(), LINEAR, 0.1),
     ],
     "deepspeed": [(Constant(), Warmup(), 0.0)],
     "megatron": [(Constant(), LINEAR, 0.0), (Cosine(), LINEAR, 0.1), (ONE_MINUS_SQRT, LINEAR, 0.1)],
 }
-UNSAID: dict[str, Any] = {
+NOT_NATIVE: dict[str, Any] = {
     "torch-builtin": [(Rex(), LINEAR, 0.0), (Cosine(), CURVED, 0.0), (ONE_MINUS_SQRT, LINEAR, 0.0)],
-    "huggingface": [(Cosine(), LINEAR, 0.0), (Linear(), LINEAR, 0.0), (Rex(), Warmup(), 0.0), (Constant(), HELD, 0.0)],
+    "huggingface": [(Cosine(), LINEAR, 0.0), (Linear(), LINEAR, 0.0), (Rex(), Warmup(), 0.0), (Constant(), FLAT, 0.0)],
     "timm": [(Polynomial(), LINEAR, 0.0), (Cosine(), CURVED, 0.0), (IN_STEPS, LINEAR, 0.2)],
     "composer": [
         (Cosine(), Warmup(), 0.0),
         (Constant(), LINEAR, 0.0),
-        (Step(), HELD, 0.0),
+        (Step(), FLAT, 0.0),
         (IN_STEPS, Warmup(), 0.2),
         (Constant(), Warmup(shape="constant", updates=1, start_factor=0.5), 0.0),
     ],
@@ -159,9 +159,9 @@ UNSAID: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", SAID)
-def test_a_target_says_in_its_own_terms_what_it_can(name: str):
-    for family, warmup, floor in SAID[name]:
+@pytest.mark.parametrize("name", NATIVE)
+def test_an_export_is_native_where_the_library_can_express_the_schedule(name: str):
+    for family, warmup, floor in NATIVE[name]:
         schedule = Schedule(peak_lr=0.02, family=family, warmup=warmup, floor=floor)
         written = export(schedule, format=ExportFormat(name), run=RUN)
         assert written.fallback_reason == "", schedule.label
@@ -172,9 +172,9 @@ def test_a_target_says_in_its_own_terms_what_it_can(name: str):
             assert_equal(name, schedule, RUN.total_steps, stop=77)
 
 
-@pytest.mark.parametrize("name", UNSAID)
-def test_what_a_target_cannot_say_is_a_function_with_the_reason(name: str):
-    for family, warmup, floor in UNSAID[name]:
+@pytest.mark.parametrize("name", NOT_NATIVE)
+def test_an_export_is_a_function_with_the_reason_where_the_library_cannot(name: str):
+    for family, warmup, floor in NOT_NATIVE[name]:
         schedule = Schedule(peak_lr=0.02, family=family, warmup=warmup, floor=floor)
         written = export(schedule, format=ExportFormat(name), run=RUN)
         code = "".join(written.chunks)
@@ -183,20 +183,20 @@ def test_what_a_target_cannot_say_is_a_function_with_the_reason(name: str):
         assert "def lr_factor" in code
 
 
-def test_the_nearest_that_a_target_can_say_comes_with_how_far_off_it_is():
+def test_the_reason_includes_the_error_of_the_nearest_native_schedule():
     cosine = Schedule(peak_lr=0.02, family=Cosine(), warmup=LINEAR)
-    told = export(cosine, format=ExportFormat.HUGGINGFACE, run=RUN).fallback_reason
-    assert 'lr_scheduler_type="cosine" with warmup_steps=20, are off by up to 0.05 of the peak' in told
-    theirs = 0.02 * np.arange(20) / 20
-    assert np.abs(cosine.lrs(200)[:20] - theirs).max() / 0.02 == pytest.approx(0.05)
+    reason = export(cosine, format=ExportFormat.HUGGINGFACE, run=RUN).fallback_reason
+    assert 'lr_scheduler_type="cosine" with warmup_steps=20, are off by up to 0.05 of the peak' in reason
+    nearest_lrs = 0.02 * np.arange(20) / 20
+    assert np.abs(cosine.lrs(200)[:20] - nearest_lrs).max() / 0.02 == pytest.approx(0.05)
 
     rex = Schedule(peak_lr=0.02, family=Rex())
-    told = export(rex, format=ExportFormat.MEGATRON, run=RUN).fallback_reason
+    reason = export(rex, format=ExportFormat.MEGATRON, run=RUN).fallback_reason
     nearest = Schedule(peak_lr=0.02, family=Wsd(cooldown=0.8, shape="linear"))
-    apart = np.abs(rex.lrs(200) - nearest.lrs(200)) / 0.02
-    off = f"would be off by up to {apart.max():.3g} of the peak, at update {apart.argmax()}"
-    assert f"The nearest of its styles, {nearest.family.label}, {off}" in told
-    assert apart.max() < np.abs(rex.lrs(200) - Schedule(peak_lr=0.02, family=Linear()).lrs(200)).max() / 0.02
+    error = np.abs(rex.lrs(200) - nearest.lrs(200)) / 0.02
+    off = f"would be off by up to {error.max():.3g} of the peak, at update {error.argmax()}"
+    assert f"The nearest of its styles, {nearest.family.label}, {off}" in reason
+    assert error.max() < np.abs(rex.lrs(200) - Schedule(peak_lr=0.02, family=Linear()).lrs(200)).max() / 0.02
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -205,7 +205,7 @@ def test_code_states_unit_length_batch_optimizer_and_how_to_scale(name: str, fam
     schedule = example(family, floor=0.1)
     code = text(schedule, name, TargetRun(total_steps=100, batch_size=256, optimizer="AdamW", fitted_from=300))
     ast.parse(code)
-    said = " ".join(line.removeprefix("# ") for line in code.splitlines() if line.startswith("# "))
+    comments = " ".join(line.removeprefix("# ") for line in code.splitlines() if line.startswith("# "))
     for fact in (
         schedule.label,
         schedule.digest,
@@ -215,20 +215,20 @@ def test_code_states_unit_length_batch_optimizer_and_how_to_scale(name: str, fam
         "Another total: export again with it",
         "peak * sqrt(new / old) with Adam and its variants, and peak * new / old with SGD. Neither happens by itself",
     ):
-        assert fact in said
+        assert fact in comments
 
 
 @pytest.mark.parametrize(
-    ("warmup", "family", "told"),
+    ("warmup", "family", "note"),
     [
         (Warmup(), Cosine(), "it has no warm-up; all other lengths are fractions and scale with it"),
         (Warmup(shape="linear", fraction=0.1), Cosine(), "the warm-up is a fraction of the run, 20 updates here"),
         (LINEAR, ONE_MINUS_SQRT, "the warm-up is 20 updates and stays; lengths given in updates or epochs stay"),
     ],
 )
-def test_what_becomes_of_the_lengths_is_told_by_how_they_are_given(warmup: Warmup, family: Cosine | Wsd, told: str):
+def test_a_record_states_how_its_lengths_scale(warmup: Warmup, family: Cosine | Wsd, note: str):
     record = json.loads(text(Schedule(peak_lr=0.1, family=family, warmup=warmup), "record"))
-    assert told in record["another_total"]
+    assert note in record["total_updates_note"]
     assert record["total_updates"] == 200
 
 
@@ -256,7 +256,7 @@ def test_an_optimizer_is_a_name_and_cannot_be_code(optimizer: str):
         TargetRun(total_steps=10, optimizer=optimizer)
 
 
-def test_groups_follow_at_their_part_of_the_peak_and_another_peak_is_refused():
+def test_groups_follow_at_their_fraction_of_the_peak_and_another_peak_is_refused():
     schedule = Schedule(peak_lr=0.02, family=Cosine(), warmup=LINEAR)
     make = executed(text(schedule, "torch"))["make_scheduler"]
     groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.02, 0.005)]

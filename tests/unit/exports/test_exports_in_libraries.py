@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.exports.drivers import DRIVERS, executed
-from tests.unit.exports.test_export_claims import HORIZONS, LINEAR, SAID, UNSAID, text
+from tests.unit.exports.test_export_claims import HORIZONS, LINEAR, NATIVE, NOT_NATIVE, text
 from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
 from tuner.exports import TargetRun
 from tuner.schedules import Constant, Cosine, Schedule, Step, Updates, Warmup, Wsd
@@ -32,7 +32,7 @@ SINGLE = 1e-5
 """Of the peak: what float32 leaves of a rate in runs of up to 5,000 updates, where a curve is steepest."""
 
 
-_HOW = "`make test-exports` installs what can be beside this torch; docs/exports.md tells of Composer"
+_HOW = "`make test-exports` installs what works with this torch; docs/exports.md describes the check of Composer"
 
 
 def needed(module: str) -> None:
@@ -84,7 +84,7 @@ def test_every_family_and_every_claim_holds(library: str):
         for floor in (0.0, 0.1):
             for warmup in (True, False):
                 assert_equal(library, example(family, floor=floor, warmup=warmup), 120, stop=37)
-    for family, warmup, floor in (*SAID[library], *UNSAID[library]):
+    for family, warmup, floor in (*NATIVE[library], *NOT_NATIVE[library]):
         assert_equal(library, Schedule(peak_lr=0.02, family=family, warmup=warmup, floor=floor), 200, stop=77)
 
 
@@ -209,7 +209,7 @@ def test_the_trainer_of_lightning_trains_and_resumes_with_it(tmp_path):
     np.testing.assert_allclose(list(seen.values()), SCHEDULE.lrs(total), rtol=1e-9)
 
 
-def test_optax_as_it_comes_steps_by_it_in_float32():
+def test_optax_by_default_follows_it_in_float32():
     needed("optax")
     import jax
     import optax
@@ -234,7 +234,7 @@ def test_keras_trains_with_it_and_loads_a_model_that_goes_on(micro_batches: int 
     import keras
 
     class PerUpdate(keras.optimizers.schedules.LearningRateSchedule):
-        """What the export tells to do where Keras counts micro-batches."""
+        """The wrapper that the export describes for Keras with micro-batches."""
 
         def __init__(self, inner: Any, micro_batches: int) -> None:
             self.inner = keras.saving.deserialize_keras_object(inner) if isinstance(inner, dict) else inner
@@ -301,7 +301,7 @@ def test_the_trainer_of_composer_trains_and_resumes_with_it(schedule: Schedule, 
         def batch_start(self, state: Any, logger: Any) -> None:
             seen[state.timestamp.batch.value] = state.optimizers[0].param_groups[0]["lr"]
 
-    def trainer(**given: Any) -> Any:
+    def trainer(**arguments: Any) -> Any:
         model = Module()
         optimizer = torch.optim.SGD(model.parameters(), lr=schedule.peak_lr)
         by_function = "make_scheduler" in names
@@ -318,7 +318,7 @@ def test_the_trainer_of_composer_trains_and_resumes_with_it(schedule: Schedule, 
             device="cpu",
             device_train_microbatch_size=2,
             progress_bar=False,
-            **given,
+            **arguments,
         )
 
     trainer(save_folder=str(tmp_path), save_interval="23ba", save_filename="at-{batch}.pt").fit(duration="23ba")
@@ -369,7 +369,7 @@ open("lrs", "w").write(" ".join(map(repr, lrs)))
 """
 
 
-def test_why_deepspeeds_own_schedulers_cannot_say_it():
+def test_deepspeeds_own_schedulers_train_the_first_two_updates_alike():
     needed("deepspeed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -17,7 +17,7 @@ def _reference(case: Case) -> list[float]:
 
 @given(case=cases())
 @settings(max_examples=300)
-def test_every_schedule_equals_its_slow_twin_at_every_update_and_past_the_end(case: Case):
+def test_every_schedule_equals_its_slow_reference_at_every_update_and_past_the_end(case: Case):
     lrs = case.schedule.lrs(case.total_steps)
     end = [case.schedule.lr(case.total_steps + k, total_steps=case.total_steps) for k in (0, 1)]
     np.testing.assert_allclose([*lrs, *end], _reference(case), rtol=1e-9, atol=1e-11 * case.schedule.peak_lr)
@@ -26,7 +26,7 @@ def test_every_schedule_equals_its_slow_twin_at_every_update_and_past_the_end(ca
 @pytest.mark.parametrize("total_steps", [80, 97, 1000])
 @pytest.mark.parametrize("floor", [0.0, 0.1])
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_family_equals_its_slow_twin(name: str, floor: float, total_steps: int):
+def test_every_family_equals_its_slow_reference(name: str, floor: float, total_steps: int):
     case = Case(schedule=example(name, floor=floor), total_steps=total_steps, warmup=0)
     lrs = case.schedule.lrs(total_steps)
     np.testing.assert_allclose(lrs, _reference(case)[:total_steps], rtol=1e-11, atol=1e-15)

@@ -57,7 +57,7 @@ def test_a_warm_ups_floor_takes_no_more_than_half_of_the_run():
     assert schedule.compressed(30, from_steps=900, min_warmup=50).warmup.length(30) == 15
 
 
-def test_when_the_warm_up_is_held_up_the_rest_still_fits():
+def test_when_the_warm_up_keeps_its_minimum_the_rest_still_fits():
     schedule = Schedule(
         peak_lr=0.1, family=Wsd(cooldown=Updates(updates=900)), warmup=Warmup(shape="linear", updates=100)
     )
@@ -95,7 +95,7 @@ def test_a_longer_run_stretches_the_schedule():
         ("min_warmup", {"to_steps": 10, "from_steps": 20, "min_warmup": -1}),
     ],
 )
-def test_lengths_that_are_none_are_refused(field, arguments):
+def test_invalid_lengths_are_refused(field, arguments):
     with pytest.raises(InvalidValue, match=f"{field} must be a whole number of at least"):
         Schedule(peak_lr=0.1, family=Linear()).compressed(**arguments)
 
@@ -106,6 +106,6 @@ def test_what_does_not_fit_into_its_own_run_is_not_compressed():
         schedule.compressed(10, from_steps=50)
 
 
-def test_only_the_plateau_kind_cannot_be_compressed():
+def test_only_reduce_on_plateau_cannot_be_compressed():
     assert Schedule(peak_lr=0.1, family=Linear()).is_compressible
     assert not ReduceOnPlateau.is_compressible

@@ -46,7 +46,7 @@ def test_it_reduces_when_torchs_does(settings: ReduceOnPlateauSettings, losses: 
 
 
 @given(settings=_SETTINGS, losses=_LOSSES, cut=st.integers(0, 60))
-def test_a_resumed_plateau_goes_on_as_if_uninterrupted(
+def test_a_resumed_schedule_continues_as_if_uninterrupted(
     settings: ReduceOnPlateauSettings, losses: list[float], cut: int
 ):
     whole = ReduceOnPlateau(settings)

@@ -125,7 +125,7 @@ def test_the_same_is_refused_in_json(wrong: dict[str, Any]):
         (lambda: Segment(kind="constant", start=1, end=0), "end must be the start, 1.0, when the kind is 'constant'"),
     ],
 )
-def test_pieces_that_do_not_fit_together_are_refused(build, message: str):
+def test_fields_that_contradict_each_other_are_refused(build, message: str):
     with pytest.raises(ValidationError, match=re.escape(message)):
         build()
 

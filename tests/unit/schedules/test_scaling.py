@@ -1,4 +1,4 @@
-"""Batch sizes: what follows them, what stays, and what is said about it."""
+"""Scaling to another batch size: the new peak, the lengths, and the caveats."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_family_can_be_scaled(name: str):
 
 
 @given(cases(), st.sampled_from(ScalingRule), BATCHES, BATCHES)
-def test_there_and_back_is_the_same_schedule(case: Case, rule: ScalingRule, one: int, other: int):
+def test_scaling_there_and_back_restores_the_schedule(case: Case, rule: ScalingRule, one: int, other: int):
     there = scaled_to_batch(case.schedule, rule=rule, from_batch=one, to_batch=other)
     back = scaled_to_batch(there.schedule, rule=rule, from_batch=other, to_batch=one)
     assert there.factor * back.factor == pytest.approx(1, rel=1e-12)
@@ -64,7 +64,7 @@ def test_the_first_caveat_says_whether_the_rule_suits(rule: ScalingRule, optimiz
     assert words in scaled.caveats[0]
 
 
-def test_caveats_tell_what_the_case_asks_for():
+def test_caveats_fit_the_case():
     bare = Schedule(peak_lr=0.1, family=Cosine())
     far = " ".join(scaled_to_batch(bare, rule=ScalingRule.LINEAR, from_batch=64, to_batch=6400).caveats)
     assert "0.01 times as many updates" in far
@@ -77,12 +77,12 @@ def test_caveats_tell_what_the_case_asks_for():
     assert "times apart" not in down
 
 
-def test_betas_are_spoken_of_unless_sgd_trains():
-    def told(optimizer: ScaledFor | None) -> bool:
+def test_caveats_mention_betas_unless_sgd_trains():
+    def mentions_betas(optimizer: ScaledFor | None) -> bool:
         scaled = scaled_to_batch(SCHEDULE, rule=ScalingRule.SQRT, from_batch=1, to_batch=2, optimizer=optimizer)
         return any("beta" in caveat for caveat in scaled.caveats)
 
-    assert (told("adam"), told(None), told("sgd")) == (True, True, False)
+    assert (mentions_betas("adam"), mentions_betas(None), mentions_betas("sgd")) == (True, True, False)
 
 
 @pytest.mark.parametrize("batch", [0, -1, MAX_BATCH + 1, 1.5, True])

@@ -12,7 +12,7 @@ _PAGES = Path(__file__).parents[3] / "docs"
 _DOCS = (_PAGES / "schedules.md").read_text()
 
 
-def test_the_table_of_families_tells_every_family_and_every_parameter():
+def test_the_table_of_families_lists_every_family_and_every_parameter():
     table = _DOCS.split("## Families")[1].split("##")[0]
     rows = {match[1]: match[0] for match in re.finditer(r"^\| `(\w+)` \|.*$", table, flags=re.MULTILINE)}
     assert rows.keys() == FAMILIES.keys()

@@ -14,7 +14,7 @@ _GOLDEN = Path(__file__).with_name("digests_v1.json")
 
 
 @given(case=cases())
-def test_json_brings_back_an_equal_schedule_with_the_same_hash_and_digest(case: Case):
+def test_json_restores_an_equal_schedule_with_the_same_hash_and_digest(case: Case):
     again = Schedule.from_json(case.schedule.to_json())
     assert again == case.schedule
     assert hash(again) == hash(case.schedule)
@@ -22,7 +22,7 @@ def test_json_brings_back_an_equal_schedule_with_the_same_hash_and_digest(case: 
 
 
 @given(case=cases())
-def test_the_plain_model_dump_brings_back_an_equal_schedule_too(case: Case):
+def test_the_plain_model_dump_restores_an_equal_schedule_too(case: Case):
     assert Schedule.model_validate(case.schedule.model_dump(mode="json")) == case.schedule
 
 
@@ -59,7 +59,7 @@ def test_the_digests_of_version_1_never_change(name: str):
     assert Schedule.from_json(golden[name]["json"]) == schedule
 
 
-def test_every_family_stands_in_the_golden_file():
+def test_every_family_is_in_the_golden_file():
     golden = json.loads(_GOLDEN.read_text())
     assert {json.loads(entry["json"])["family"]["name"] for entry in golden.values()} == set(FAMILIES)
 
@@ -100,7 +100,7 @@ def test_the_schema_of_a_schedule_can_be_published():
         ),
     ],
 )
-def test_the_label_says_what_matters(schedule: Schedule, label: str):
+def test_the_label_describes_the_schedule(schedule: Schedule, label: str):
     assert schedule.label == label
 
 

@@ -75,14 +75,14 @@ def test_a_fraction_of_warm_up_is_rounded_and_is_at_least_one_update(fraction, t
 
 
 @given(case=cases())
-def test_after_the_run_the_value_at_progress_one_is_held(case: Case):
+def test_after_the_run_the_rate_stays_at_progress_one(case: Case):
     end = case.schedule.lr(case.total_steps, total_steps=case.total_steps)
     for beyond in (1, 2, 1_000, 10**9):
         assert case.schedule.lr(case.total_steps + beyond, total_steps=case.total_steps) == end
 
 
 @given(case=cases())
-def test_a_descent_never_rises_after_its_warm_up_nor_at_the_end_of_the_run(case: Case):
+def test_a_decay_never_rises_after_its_warm_up_nor_at_the_end_of_the_run(case: Case):
     assume(case.schedule.family.name not in _MAY_RISE)
     lrs = np.append(
         case.schedule.lrs(case.total_steps), case.schedule.lr(case.total_steps, total_steps=case.total_steps)
@@ -100,7 +100,7 @@ def test_no_rate_is_above_the_peak_and_none_after_the_warm_up_is_below_the_floor
 
 
 @given(case=cases(most=60))
-def test_any_update_alone_is_what_the_whole_run_says(case: Case):
+def test_the_rate_of_one_update_is_that_of_the_whole_run(case: Case):
     alone = [case.schedule.lr(step, total_steps=case.total_steps) for step in range(case.total_steps)]
     np.testing.assert_allclose(alone, case.schedule.lrs(case.total_steps), rtol=1e-13)
 

@@ -41,7 +41,7 @@ def test_every_update_is_trained_at_the_schedules_rate_and_the_end_is_held(name:
     assert scheduler.get_last_lr() == [end]
 
 
-def test_groups_keep_the_ratios_of_the_rates_they_were_given():
+def test_groups_keep_the_ratios_of_their_initial_rates():
     optimizer = _optimizer(0.01, 0.002, 0.0)
     rates = _train(optimizer, ScheduleLR(optimizer, _SCHEDULE, total_steps=_T), updates=_T)
     for step, (first, second, frozen) in enumerate(rates):
@@ -117,7 +117,7 @@ def test_a_schedule_that_does_not_fit_is_refused():
         ScheduleLR(_optimizer(1.0), _SCHEDULE, total_steps=8)
 
 
-def test_stepping_in_the_wrong_order_is_told_by_torch():
+def test_torch_warns_of_steps_in_the_wrong_order():
     scheduler = ScheduleLR(_optimizer(1.0), _SCHEDULE, total_steps=_T)
     with pytest.warns(UserWarning, match=r"lr_scheduler\.step\(\)` before `optimizer\.step"):
         scheduler.step()
