@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tuner.driver.runner import RunnerDied, train_by_messages
@@ -58,9 +60,13 @@ class Both:
         return Overdue(reason="too long", stuck=True, final=True) if overdue else None
 
 
+def driven(both: Any) -> Any:
+    return train_by_messages(both, TRAIN, supervisor=both)
+
+
 def test_a_verdict_is_sent_before_the_evaluation_is_stored():
     both = Both(EVALUATED, None, Updated(run_id="r", step=31), ENDED)
-    assert train_by_messages(both, TRAIN, supervisor=both) == ENDED
+    assert driven(both) == ENDED
     assert both.happened == [
         TRAIN,
         Verdict(branch_points=(40,)),
@@ -82,11 +88,11 @@ def test_a_verdict_is_sent_before_the_evaluation_is_stored():
 def test_a_runner_that_breaks_the_protocol_is_killed(message, reason):
     both = Both(message)
     with pytest.raises(RunnerDied, match=f"killed: it broke the protocol: {reason}"):
-        train_by_messages(both, TRAIN, supervisor=both)
+        driven(both)
 
 
 def test_a_runner_that_exceeds_a_limit_is_killed():
     both = Both(None, None, overdue_at=2)
     with pytest.raises(RunnerDied, match="killed: too long, True") as death:
-        train_by_messages(both, TRAIN, supervisor=both)
+        driven(both)
     assert death.value.final

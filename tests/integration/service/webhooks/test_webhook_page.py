@@ -53,7 +53,12 @@ def sender(clock: Callable[[], float] = time.time) -> WebhookSender:
 def deliver(receiver: Receiver, **changes: Any) -> Got:
     """Send an event with letters that take several bytes, and give what came."""
     event = {"id": "7", "type": "job.failed", "at": 1.5, "job": {"name": "größer"}, "data": {"reason": "✗"}}
-    values = {"webhook_id": "w", "url": receiver.url, "webhook_format": WebhookFormat.JSON, "key_version": 1}
+    values: dict[str, Any] = {
+        "webhook_id": "w",
+        "url": receiver.url,
+        "webhook_format": WebhookFormat.JSON,
+        "key_version": 1,
+    }
     assert sender(changes.pop("clock", time.time)).deliver(event, **values | changes).error is None
     return receiver.got[-1]
 

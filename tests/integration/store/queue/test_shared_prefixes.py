@@ -140,7 +140,7 @@ class TestAccount:
             store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=STEPS - 30, shared_updates=30)
         run = store.runs.list(job.id).items[0]
         assert (run.updates, run.shared_updates) == (STEPS - 30, 30)
-        found = store.jobs.status(job.id)
+        found = store.jobs.get(job.id)
         assert (found.updates_spent, found.updates_saved) == (2 * (STEPS - 30), 60)
         study = store.planning.load(job.id)
         assert study_state(study).updates_committed == 2 * (STEPS - 30)

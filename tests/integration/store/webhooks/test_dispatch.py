@@ -35,12 +35,12 @@ def sender(*, allow_private: bool = True) -> WebhookSender:
 
 
 def dispatcher(store: Store, **changes: Any) -> Dispatcher:
-    values = {"sender": sender(), "interval": timedelta(milliseconds=5), "jitter": lambda: 0.5}
+    values: dict[str, Any] = {"sender": sender(), "interval": timedelta(milliseconds=5), "jitter": lambda: 0.5}
     return Dispatcher(store, **values | changes)
 
 
 def webhook(store: Store, receiver: Receiver, **changes: Any) -> WebhookRecord:
-    values = {"url": receiver.url, "events": [WebhookEvent.JOB_SUBMITTED]}
+    values: dict[str, Any] = {"url": receiver.url, "events": [WebhookEvent.JOB_SUBMITTED]}
     return store.webhooks.create(NewWebhook.model_validate(values | changes))
 
 
