@@ -1,4 +1,4 @@
-"""The errors that Schedule Tuner raises on purpose. None of them knows HTTP; the service maps them to problems."""
+"""The errors of Schedule Tuner. They are independent of HTTP: the service maps them to problems."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def refusal_text(
 
 
 class TunerError(Exception):
-    """Something went wrong that Schedule Tuner can name.
+    """Base of the errors that Schedule Tuner raises on purpose.
 
     Example:
         >>> import tuner
@@ -47,7 +47,7 @@ class TunerError(Exception):
 
 
 class InvalidValue(TunerError, ValueError):
-    """A value was refused where it entered.
+    """A value from outside was refused.
 
     It is a ``ValueError`` too, so that a pydantic validator may raise it.
 
@@ -55,7 +55,7 @@ class InvalidValue(TunerError, ValueError):
         field: Where the value stands, dotted from the outermost object: ``"family.cooldown"``.
         value: The refused value; `MISSING` for a field that was left out.
         allowed: What would have been accepted, in words that continue "must be": ``"in (0, 1]"``.
-        hint: What to do about it; empty when ``allowed`` says it all.
+        hint: What to do about it; empty when ``allowed`` suffices.
 
     Example:
         >>> from tuner import InvalidValue, Schedule
@@ -79,8 +79,8 @@ class NotFound(TunerError):
     """No object of this kind has this name or id.
 
     Args:
-        kind: The word for it, as in the design: ``"job"``, ``"run"``, ``"workload"``.
-        key: What was looked for.
+        kind: The word for it: ``"job"``, ``"run"``, ``"workload"``.
+        key: The name or id.
         hint: What exists instead, or how to list it.
     """
 
@@ -92,13 +92,13 @@ class NotFound(TunerError):
 
 
 class IllegalTransition(TunerError):
-    """An object is in a state from which the wanted state cannot be reached.
+    """The state of an object does not allow the requested transition.
 
     Args:
         kind: ``"job"``, ``"trial"`` or ``"run"``.
         key: Its id.
-        state: The state it is in.
-        wanted: The state that was asked for.
+        state: Its state.
+        wanted: The requested state.
     """
 
     def __init__(self, kind: str, *, key: str, state: str, wanted: str) -> None:
@@ -110,7 +110,7 @@ class IllegalTransition(TunerError):
 
 
 class LeaseLost(TunerError):
-    """The lease under which this was written is no longer held: drop the work, another worker has it.
+    """The lease of a write is void: drop the work, another worker has the run.
 
     Args:
         run_id: The run whose lease was lost.
@@ -122,7 +122,7 @@ class LeaseLost(TunerError):
 
 
 class StudyLockLost(TunerError):
-    """The study lock expired while planning, and another worker may be planning now: drop what was not yet written.
+    """The study lock expired during planning, and another worker may plan now: drop everything unwritten.
 
     Args:
         job_id: The job whose study was locked.
@@ -134,23 +134,23 @@ class StudyLockLost(TunerError):
 
 
 class WorkloadError(TunerError):
-    """The user's training code broke its contract: the message says which part, and what was expected."""
+    """The user's training code broke its contract; the message names the rule and the expectation."""
 
 
 class DatabaseUnavailable(TunerError):
-    """The database cannot be reached or cannot answer just now; the same call may succeed later.
+    """The database is unavailable; the same call may succeed later.
 
-    Raised by the store in place of its driver's errors (connection refused or cut, server shutting down, SQLite file
-    locked for too long). Never raised for a mistake in the call.
+    The store raises it in place of its driver's errors (connection refused or cut, server shutting down, SQLite file
+    locked for too long), never for a mistake in the call.
     """
 
 
 class IdempotencyConflict(TunerError):
-    """An idempotency key came with another request than the one it was first used for: nothing was stored.
+    """An idempotency key was used with another request before; nothing was stored.
 
     Args:
         key: The idempotency key.
-        job_id: The job that it was first used for.
+        job_id: The job of the first request.
     """
 
     def __init__(self, key: str, *, job_id: str) -> None:
@@ -163,17 +163,17 @@ class IdempotencyConflict(TunerError):
 
 
 class SchemaMismatch(TunerError):
-    """The database's tables are not those that this version works with; the message says which command mends it."""
+    """The database's schema is of another version; the message names the command that upgrades it."""
 
 
 class LimitReached(TunerError):
-    """A limit of a team or a user stands in the way: nothing was stored.
+    """A limit of a team or a user is reached; nothing was stored.
 
     Args:
         limit: The limit's name, as in the team's settings: ``"max_open_jobs"``.
-        of: Whose it is, in words: ``"team vision"``, ``"user ada in team vision"``.
-        value: What there is already, or what was asked for.
-        allowed: What the limit allows.
+        of: Its owner in words: ``"team vision"``, ``"user ada in team vision"``.
+        value: The value that the request would lead to.
+        allowed: The value of the limit.
     """
 
     def __init__(self, limit: str, *, of: str, value: object, allowed: object) -> None:

@@ -8,7 +8,6 @@ from tuner.api.webhooks import WebhookTest, WebhookWithKey
 from tuner.client.client import Client
 from tuner.client.errors import ApiProblem, NotLoggedIn, ServiceUnreachable
 from tuner.client.profiles import DEFAULT_URL, Profiles, canonical
-from tuner.client.transport import Keep
 
 __all__ = [
     "DEFAULT_URL",
@@ -17,7 +16,6 @@ __all__ = [
     "JobDetail",
     "JobPreview",
     "JobView",
-    "Keep",
     "Me",
     "NewToken",
     "NotLoggedIn",

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tuner.api.people import AuditPage, Me, NewToken
-from tuner.client.transport import Keep, Transport, path_segment, without_none
+from tuner.client.transport import Transport, path_segment, without_none
+from tuner.errors import MISSING, Missing
 from tuner.people.permissions import Role
 from tuner.people.records import AuditRecord, Member, TeamRecord, TeamSettings, TokenRecord, UserRecord
 
@@ -98,7 +99,7 @@ class PeopleApi:
         team: str | None = None,
         role: Role | None = None,
         label: str | None = None,
-        lifetime_days: float | Keep | None = Keep.KEEP,
+        lifetime_days: float | Missing | None = MISSING,
     ) -> NewToken:
         """Create a token. Only this result contains its secret.
 
@@ -110,7 +111,7 @@ class PeopleApi:
             lifetime_days: Days until it expires; the service's default when absent, never when ``None``.
         """
         body = without_none({"user": user, "team": team, "role": role, "label": label})
-        if lifetime_days is not Keep.KEEP:
+        if not isinstance(lifetime_days, Missing):
             body["lifetime_days"] = lifetime_days
         return self._http.send(NewToken, "POST", "/v1/tokens", body=body)
 

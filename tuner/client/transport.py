@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from enum import Enum
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -35,12 +34,6 @@ _SHORTEST_WAIT_SECONDS = 0.1
 
 T = TypeVar("T")
 Item = TypeVar("Item", covariant=True)
-
-
-class Keep(Enum):
-    """Default of parameters for which ``None`` is a value of its own."""
-
-    KEEP = "keep"
 
 
 class Page(Protocol[Item]):

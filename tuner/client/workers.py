@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tuner.client.transport import Keep, Transport, path_segment
+from tuner.client.transport import Transport, path_segment
+from tuner.errors import MISSING, Missing
 from tuner.jobs.records import WorkerRecord, WorkloadInfo
 
 
@@ -30,7 +31,7 @@ class WorkersApi:
         return self._http.get(WorkerRecord, f"/v1/workers/{path_segment(name)}")
 
     def set_worker(
-        self, name: str, *, draining: bool | None = None, reserved_for: str | Keep | None = Keep.KEEP
+        self, name: str, *, draining: bool | None = None, reserved_for: str | Missing | None = MISSING
     ) -> WorkerRecord:
         """Change a worker's settings.
 
@@ -40,7 +41,7 @@ class WorkersApi:
             reserved_for: The only team whose jobs it runs; ``None`` for every team's.
         """
         change: dict[str, Any] = {} if draining is None else {"draining": draining}
-        if reserved_for is not Keep.KEEP:
+        if not isinstance(reserved_for, Missing):
             change["reserved_for"] = reserved_for
         return self._http.send(WorkerRecord, "PATCH", f"/v1/workers/{path_segment(name)}", body=change)
 

@@ -13,7 +13,8 @@ import httpx2
 import pytest
 from jsonschema import Draft202012Validator
 
-from tuner.client import Client, Keep
+from tuner.client import Client
+from tuner.errors import MISSING
 from tuner.jobs.admission.change import JobChange
 from tuner.jobs.spec import Limits
 from tuner.jobs.states import JobState, RunState
@@ -183,7 +184,7 @@ def test_what_is_not_given_is_not_sent():
     cases: tuple[Any, ...] = (
         ({"draining": False}, {"draining": False}),
         ({"reserved_for": None}, {"reserved_for": None}),
-        ({"reserved_for": Keep.KEEP}, {}),
+        ({"reserved_for": MISSING}, {}),
     )
     for arguments, body in cases:
         (request,) = sent(functools.partial(Client.set_worker, name="w", **arguments), answer=worker["example"])

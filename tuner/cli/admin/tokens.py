@@ -11,6 +11,7 @@ from tuner.cli.options import CURRENT_URL, AsJson, RoleName, Url
 from tuner.cli.output import format_span, format_time, say, show
 from tuner.cli.parsing import parse_limits
 from tuner.cli.request import Table, request, request_and_print
+from tuner.errors import MISSING
 
 if TYPE_CHECKING:
     from tuner.client import NewToken
@@ -74,7 +75,6 @@ def create_token(
     url: Url = CURRENT_URL,
 ) -> None:
     """Create a token; prints its secret on standard output, this once."""
-    from tuner.client import Keep
     from tuner.people.permissions import Role
 
     lifetime = parse_limits({"days": days})
@@ -84,7 +84,7 @@ def create_token(
             team=team,
             role=None if role is None else Role(role),
             label=label,
-            lifetime_days=lifetime.get("days", Keep.KEEP),
+            lifetime_days=lifetime.get("days", MISSING),
         ),
         show=_show_secret,
         as_json=as_json,
