@@ -24,13 +24,13 @@ from tuner_service.server import Server
 from tuner_service.settings import Settings
 
 REFUSED = 2
-"""Exit code when a setting or the database's tables are refused: starting again changes nothing."""
+"""Exit code when a setting or the schema of the database is refused: a restart does not help."""
 FAILED = 1
-"""Exit code when the database or the port cannot be had: starting again may help."""
+"""Exit code when the database or the port is not available: a restart may help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop by SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT.
 
     Args:
         arguments: Of the command line; the process's own when absent.
@@ -39,11 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)
+        signal.signal(number, _exit)
     try:
-        given = _given(arguments)
-        new_token = given.pop("new_admin_token", False)
-        settings = Settings(**given)
+        options = _options(arguments)
+        new_token = options.pop("new_admin_token", False)
+        settings = Settings(**options)
     except ValidationError as error:
         for refusal in refusals(error.errors(), model=Settings):
             sys.stderr.write(f"{refusal.message}\n")
@@ -71,8 +71,8 @@ def _serve(settings: Settings, *, store: Store) -> int:
     return 0 if server.started else FAILED
 
 
-def _given(arguments: Sequence[str] | None) -> dict[str, Any]:
-    """The settings that the command line gives; they go over the environment's."""
+def _options(arguments: Sequence[str] | None) -> dict[str, Any]:
+    """The settings from the command line, which override those of the environment."""
     parser = argparse.ArgumentParser(prog="python -m tuner_service", description="The service of Schedule Tuner.")
     parser.add_argument("--host", help="address to listen on; off loopback a login is needed (TUNER_HOST; 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (TUNER_PORT; 8642)")
@@ -82,13 +82,13 @@ def _given(arguments: Sequence[str] | None) -> dict[str, Any]:
         "--new-admin-token",
         action="store_true",
         default=None,
-        help="make a token for the user admin, who may do everything, write it out, and end",
+        help="create a token for the user admin, who may do everything, print it, and exit",
     )
     return {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    """End in order. uvicorn takes the signals over while it serves, and hands them back here afterwards."""
+def _exit(number: int, frame: FrameType | None) -> None:
+    """Exit and close the database. While uvicorn serves, it handles the signals, and raises them again afterwards."""
     raise SystemExit(0)
 
 

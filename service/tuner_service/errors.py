@@ -1,4 +1,4 @@
-"""Refusals that only the service makes. They know no HTTP; `tuner_service.problems` maps them."""
+"""Errors of the service. They do not depend on HTTP; `tuner_service.problems` maps them to responses."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ class ReportNotReady(TunerError):
 
 
 class NotReady(TunerError):
-    """The service runs, but cannot do its work.
+    """The service runs, but cannot serve requests.
 
     Args:
-        checks: What was looked at, and what was found: ``"ok"`` or what is wrong.
+        checks: Result of each check: ``"ok"`` or what is wrong.
     """
 
     def __init__(self, checks: Mapping[str, str]) -> None:
         self.checks = dict(checks)
-        wrong = ", ".join(f"{name}: {found}" for name, found in checks.items() if found != "ok")
+        wrong = ", ".join(f"{name}: {result}" for name, result in checks.items() if result != "ok")
         super().__init__(f"the service is not ready: {wrong}")
 
 
 class Forbidden(TunerError):
-    """Whoever asks may not do this.
+    """The caller may not do this.
 
     Args:
-        needed: What it takes, in words that continue "this takes".
+        needed: The missing right, in words that continue "this takes".
     """
 
     def __init__(self, *, needed: str) -> None:
@@ -56,10 +56,10 @@ class Forbidden(TunerError):
 
 
 class Unauthenticated(TunerError):
-    """Nobody knows who asks.
+    """The request has no valid credentials.
 
     Args:
-        why: What is missing or wrong; never the secret that was given.
+        why: What is missing or wrong; never the secret itself.
     """
 
     def __init__(self, why: str) -> None:
@@ -67,18 +67,18 @@ class Unauthenticated(TunerError):
 
 
 class ForgedRequest(TunerError):
-    """A change that a browser sends with its cookie, without what only a page of ours can know."""
+    """A change with a session's cookie and without its CSRF token."""
 
     def __init__(self) -> None:
-        super().__init__("a change with a session needs the header X-CSRF-Token, as GET /v1/me tells it")
+        super().__init__("a change with a session needs the header X-CSRF-Token, from csrf_token of GET /v1/me")
 
 
 class TooManyRequests(TunerError):
-    """Somebody asks more often than is allowed.
+    """A rate or concurrency limit is reached.
 
     Args:
-        rate: What is allowed, in words.
-        seconds: When asking again may help.
+        rate: The limit in words.
+        seconds: Seconds after which a retry may succeed.
     """
 
     def __init__(self, rate: str, *, seconds: int) -> None:

@@ -24,7 +24,7 @@ def logging_of(scope: Scope, *, request_id: str) -> Iterator[None]:
     """Mark all lines that are logged within, in the thread pool too, as caused by a request.
 
     Args:
-        scope: Of the request (ASGI). The ids in its path are known once it is routed, and told from then on.
+        scope: Of the request (ASGI). The ids in its path are known once it is routed, and logged from then on.
         request_id: Its id.
     """
     token = _request.set(scope)
@@ -36,10 +36,10 @@ def logging_of(scope: Scope, *, request_id: str) -> Iterator[None]:
 
 
 def add_path_ids(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
-    """Add the ids that the request's path names to a line, unless it says them itself (a structlog processor)."""
+    """Add the ids in the request's path to a line that does not have them (a structlog processor)."""
     scope = _request.get()
-    named = {} if scope is None else scope.get("path_params", {})
-    for name, value in named.items():
+    parameters = {} if scope is None else scope.get("path_params", {})
+    for name, value in parameters.items():
         if name.endswith("_id"):
             line.setdefault(name, str(value)[:_MAX_ID])
     return line

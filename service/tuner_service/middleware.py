@@ -1,4 +1,4 @@
-"""What every request passes: an id, a log line, a last resort for mistakes; and a guard against foreign web pages."""
+"""Middleware: request ids and logs, the response to unexpected errors, host and origin checks, the body limit."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tuner_service.problems.rendering import problem_response
 from tuner_service.settings import Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""These change nothing."""
+"""Methods without side effects."""
 
 log = structlog.get_logger(__name__)
 
 
 class RequestContext:
-    """Gives each request an id, binds it to every log line, logs how it ended, and answers for our mistakes.
+    """Assigns an id to each request, adds it to every log line, logs the result, and responds to unexpected errors.
 
     Args:
         app: The application within.
@@ -58,7 +58,7 @@ class RequestContext:
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:
-                # The last resort, so it catches everything: nobody above could still answer.
+                # The outermost handler: no other one could still respond.
                 log.exception("request.failed", method=scope["method"], path=scope["path"])
                 if not status:
                     await _internal_error(request_id)(scope, receive, send_with_id)
@@ -73,15 +73,15 @@ class RequestContext:
 
 
 class OwnHost:
-    """Refuses what a web page of another site can make a browser send to this service.
+    """Refuses requests that a web page of another site makes a browser send to this service.
 
-    A page may point its own name at this machine (DNS rebinding): then the Host header gives it away. Or it may post to
-    this service across origins: then the Origin header does. Off loopback an address is as good as a name: no page can
-    make one its own.
+    A page may point its own name at this machine (DNS rebinding): the Host header reveals that. Or it may post to this
+    service across origins: the Origin header reveals that. Off loopback, addresses are accepted as hosts: no page can
+    own one.
 
     Args:
         app: The application within.
-        settings: The names that the service goes by.
+        settings: Contain the names of the service.
     """
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
@@ -101,7 +101,7 @@ class OwnHost:
         if not self._is_own(_name(host)):
             refusal = problem_response(
                 catalog.UNKNOWN_HOST,
-                detail=f"The Host header must name this service ({self._told}), got {host!r}.",
+                detail=f"The Host header must name this service ({self._expected}), got {host!r}.",
                 request_id=request_id,
                 members={"host": host},
             )
@@ -124,17 +124,17 @@ class OwnHost:
         return _authority(origin) == host or (self._public_url != "" and origin == self._public_url)
 
     @property
-    def _told(self) -> str:
-        # Not the configured names: whoever has to be told does not need to learn them.
+    def _expected(self) -> str:
+        # The configured names stay private: the caller may be unauthenticated.
         return "127.0.0.1, localhost or [::1]" if self._on_loopback else "its address or a name in TUNER_ALLOWED_HOSTS"
 
 
 class BodyLimit:
-    """Refuses request bodies that are larger than any request needs, before they are held in memory.
+    """Refuses request bodies above a limit before they are stored in memory.
 
     Args:
         app: The application within.
-        limit: Bytes at most.
+        limit: Maximum bytes.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int) -> None:
@@ -157,7 +157,7 @@ class BodyLimit:
 
 
 def _public_host(settings: Settings) -> str:
-    """The host of the URL where people reach the service; empty when there is none."""
+    """The host of the public URL; empty without one."""
     return urlsplit(settings.public_url).hostname or ""
 
 
@@ -187,6 +187,6 @@ def _authority(origin: str) -> str | None:
 def _internal_error(request_id: str) -> ASGIApp:
     return problem_response(
         catalog.INTERNAL_ERROR,
-        detail=f"The service's log tells more, under request_id={request_id}.",
+        detail=f"The service's log has the details, under request_id={request_id}.",
         request_id=request_id,
     )

@@ -1,5 +1,5 @@
-"""Keeps the queue in order: it takes back the leases of workers that went silent, ends jobs at their limits, makes room
-for urgent ones and deletes old events. It runs in the service, so that it runs when no worker does.
+"""Maintains the queue: it requeues runs whose lease expired, ends jobs at their limits, pre-empts runs for urgent jobs
+and deletes old events. It runs in the service, so that it also runs without workers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import structlog
 
 from tuner.store import Reaped, Store
 
-_STOP_SECONDS = 5.0  # a look that hangs longer, on a database that is away, ends with the process
+_STOP_SECONDS = 5.0  # a pass that hangs longer, without a database, ends with the process
 
 EVENT_RETENTION = timedelta(days=30)
 
@@ -22,12 +22,12 @@ log = structlog.get_logger(__name__)
 
 
 class Reaper:
-    """A thread that reaps every few seconds, whatever happens to the database; a context manager that runs it.
+    """A thread that reaps every few seconds and survives database errors; a context manager that runs it.
 
     Args:
         store: The database.
-        interval: Time between two looks.
-        event_retention: For how long events are kept.
+        interval: Time between two passes.
+        event_retention: How long events are stored.
     """
 
     def __init__(self, store: Store, *, interval: timedelta, event_retention: timedelta = EVENT_RETENTION) -> None:
@@ -56,7 +56,7 @@ class Reaper:
         return self._thread is not None and self._thread.is_alive()
 
     def reap_once(self) -> None:
-        """Take one look at everything. What fails is logged and borne, and keeps nothing else: the next look may do."""
+        """Do one pass. A step that fails is logged and does not prevent the others; the next pass repeats it."""
         reaper, events = self._store.reaper, self._store.events
         self._try("reaper.reaped", lambda: _counts(reaper.reap()))
         self._try("reaper.limits_enforced", lambda: {"jobs": reaper.enforce_limits()})
@@ -64,11 +64,11 @@ class Reaper:
         self._try("reaper.events_pruned", lambda: {"events": events.prune(self._event_retention)})
 
     def _try(self, what: str, act: Callable[[], Mapping[str, int]]) -> None:
-        """Do one thing; tell what was done where anything was."""
+        """Run one step, and log its counts if any is not zero."""
         try:
             counts = act()
         except Exception:
-            # Whatever it is, a dead reaper would leave runs leased for ever, and nobody would notice.
+            # A dead reaper would leave expired leases in place, unnoticed.
             log.exception("reaper.failed", at=what)
             return
         if any(counts.values()):

@@ -1,4 +1,4 @@
-"""Runs the application under uvicorn, says where it listens, and stops it without waiting for open event streams."""
+"""Runs the application under uvicorn, prints its address, and stops it without waiting for open event streams."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Server(uvicorn.Server):
 
     Args:
         app: The application.
-        settings: Where to listen, and how long to wait at the end.
-        closing: Set as soon as the server has been told to stop.
+        settings: Contain the address, and the grace period of the shutdown.
+        closing: Set when the server begins to stop.
     """
 
     def __init__(self, app: FastAPI, *, settings: Settings, closing: threading.Event) -> None:
@@ -40,14 +40,14 @@ class Server(uvicorn.Server):
 
     @property
     def address(self) -> str:
-        """Where it listens, as a URL; known once it has started."""
+        """The URL of the server; known once it has started."""
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to listen, and say where."""
+        """Start to listen, and print the address."""
         await super().startup(sockets=sockets)
-        # What is loaded by now stays: looking through it again would hold every request up for a tenth of a second.
+        # Loaded modules stay: without the freeze, each full collection would delay requests by a tenth of a second.
         gc.collect()
         gc.freeze()
         if self.started:
@@ -55,6 +55,6 @@ class Server(uvicorn.Server):
             sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the open event streams, then everything else."""
+        """End the open event streams, then the server."""
         self._closing.set()
         await super().shutdown(sockets=sockets)

@@ -1,4 +1,4 @@
-"""What the service can be told: built once where the process starts, and passed down."""
+"""Settings of the service, created once when the process starts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tuner.loopback import is_loopback
 MIN_SECRET_CHARACTERS = 32
 
 Names = Annotated[tuple[str, ...], NoDecode]
-"""In the environment a list with commas."""
+"""A comma-separated list in the environment."""
 
 
 class Settings(BaseSettings):

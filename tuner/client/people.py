@@ -80,16 +80,16 @@ class PeopleApi:
         return self._http.send(UserRecord, "PUT", f"/v1/users/{path_segment(name)}", body=body)
 
     def tokens(
-        self, *, team: str | None = None, user: str | None = None, good: bool = False
+        self, *, team: str | None = None, user: str | None = None, valid: bool = False
     ) -> tuple[TokenRecord, ...]:
         """The tokens that the caller may see: the own ones, and for admins those of the team.
 
         Args:
             team: Only tokens for this team.
             user: Only tokens of this user.
-            good: Only tokens that are neither revoked nor expired.
+            valid: Only tokens that are neither revoked nor expired.
         """
-        params = {"team": team, "user": user, "good": good or None}
+        params = {"team": team, "user": user, "valid": valid or None}
         return self._http.get(tuple[TokenRecord, ...], "/v1/tokens", params=params)
 
     def create_token(

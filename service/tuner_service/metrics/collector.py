@@ -1,4 +1,4 @@
-"""The queue's figures as Prometheus wants them, read from the database when somebody asks."""
+"""Collects the queue's metrics for Prometheus from the database, when they are scraped."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tuner.store import Store
 from tuner.store.queue.metrics import WAIT_BUCKETS, QueueCounters, QueueGauges, WaitHistogram
 
 MAX_AGE = timedelta(seconds=5)
-"""Figures are counted at most so often, however many ask."""
+"""Metrics are read from the database at most this often, for any number of scrapers."""
 
 log = structlog.get_logger(__name__)
 
 
 class Tally:
-    """What has happened since the first look, summed up over the looks."""
+    """Counters since the first collection."""
 
     def __init__(self) -> None:
         self.lease_expiries: Counter[str] = Counter()
@@ -32,29 +32,29 @@ class Tally:
         empty = WaitHistogram(cumulative=(0,) * len(WAIT_BUCKETS), count=0, seconds=0.0)
         self.waits: dict[str, WaitHistogram] = defaultdict(lambda: empty)
 
-    def add(self, happened: QueueCounters) -> None:
-        """Add what happened since the look before."""
-        self.lease_expiries.update(happened.lease_expiries)
-        self.prunes.update(happened.prunes)
-        for team, more in happened.waits.items():
-            sofar = self.waits[team]
+    def add(self, delta: QueueCounters) -> None:
+        """Add the counts since the previous collection."""
+        self.lease_expiries.update(delta.lease_expiries)
+        self.prunes.update(delta.prunes)
+        for team, more in delta.waits.items():
+            total = self.waits[team]
             self.waits[team] = WaitHistogram(
-                cumulative=tuple(a + b for a, b in zip(sofar.cumulative, more.cumulative, strict=True)),
-                count=sofar.count + more.count,
-                seconds=sofar.seconds + more.seconds,
+                cumulative=tuple(a + b for a, b in zip(total.cumulative, more.cumulative, strict=True)),
+                count=total.count + more.count,
+                seconds=total.seconds + more.seconds,
             )
 
 
 class QueueCollector(Collector):
-    """Reads the figures, at most once in a while.
+    """Reads the metrics, with a cache.
 
-    What there is, and what teams have used since the beginning, every service over one database tells alike. What
-    happened is counted from the first look of this process on.
+    Gauges and total usage are the same for every service over one database. Counters of events start at the first
+    collection of this process.
 
     Args:
         store: The database.
-        max_age: How old figures may be that are told again.
-        clock: Seconds that only rise.
+        max_age: Maximum age of cached metrics.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class QueueCollector(Collector):
         self._lock = threading.Lock()
         self._tally = Tally()
         self._seen: int | None = None
-        self._told: tuple[Metric, ...] = ()
+        self._cached: tuple[Metric, ...] = ()
         self._fresh_until = clock()
 
     def describe(self) -> Iterable[Metric]:
@@ -74,66 +74,66 @@ class QueueCollector(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """The metrics. While the database is away, only that it is."""
+        """The metrics; while the database is away, only `tuner_database_up`."""
         with self._lock:
             now = self._clock()
-            if not self._told or now >= self._fresh_until:
-                self._told = self._look()
+            if not self._cached or now >= self._fresh_until:
+                self._cached = self._read()
                 self._fresh_until = now + self._max_age
-            return self._told
+            return self._cached
 
-    def _look(self) -> tuple[Metric, ...]:
-        up = GaugeMetricFamily("tuner_database_up", "Whether the database answers.")
+    def _read(self) -> tuple[Metric, ...]:
+        up = GaugeMetricFamily("tuner_database_up", "Whether the database responds.")
         try:
             if self._seen is None:
                 self._seen = self._store.metrics.last_event()
-            happened = self._store.metrics.counters(after=self._seen)
-            figures = self._store.metrics.gauges()
+            counters = self._store.metrics.counters(after=self._seen)
+            gauges = self._store.metrics.gauges()
         except DatabaseUnavailable as outage:
             log.warning("metrics.waiting", reason=str(outage))
             up.add_metric([], 0)
             return (up,)
-        self._seen = happened.last_event
-        self._tally.add(happened)
+        self._seen = counters.last_event
+        self._tally.add(counters)
         up.add_metric([], 1)
-        return (up, *_present(figures), *_past(self._tally))
+        return (up, *_gauges(gauges), *_counters(self._tally))
 
 
-def _present(figures: QueueGauges) -> Iterator[Metric]:
+def _gauges(gauges: QueueGauges) -> Iterator[Metric]:
     jobs = GaugeMetricFamily("tuner_jobs", "Jobs.", labels=["team", "state"])
-    for (team, state), count in figures.jobs.items():
+    for (team, state), count in gauges.jobs.items():
         jobs.add_metric([team, state], count)
     yield jobs
     runs = GaugeMetricFamily("tuner_runs", "Runs.", labels=["team", "state"])
-    for (team, state), count in figures.runs.items():
+    for (team, state), count in gauges.runs.items():
         runs.add_metric([team, state], count)
     yield runs
     oldest = GaugeMetricFamily(
         "tuner_queue_oldest_waiting_seconds", "How long the oldest run or job has waited.", labels=["team"]
     )
-    for team, seconds in figures.oldest_waiting_seconds.items():
+    for team, seconds in gauges.oldest_waiting_seconds.items():
         oldest.add_metric([team], seconds)
     yield oldest
     workers = GaugeMetricFamily("tuner_workers", "Workers that have not left.", labels=["state"])
-    for state, count in figures.workers.items():
+    for state, count in gauges.workers.items():
         workers.add_metric([state], count)
     yield workers
     deliveries = GaugeMetricFamily("tuner_webhook_deliveries", "Deliveries to webhooks.", labels=["state"])
-    for state, count in figures.deliveries.items():
+    for state, count in gauges.deliveries.items():
         deliveries.add_metric([state], count)
     yield deliveries
     updates = CounterMetricFamily("tuner_updates", "Updates that runs have executed.", labels=["team"])
     seconds_used = CounterMetricFamily(
         "tuner_device_seconds", "Device time that runs have taken: seconds times devices.", labels=["team"]
     )
-    for team, used in figures.used.items():
+    for team, used in gauges.used.items():
         updates.add_metric([team], used.updates)
         seconds_used.add_metric([team], used.device_seconds)
     yield updates
     yield seconds_used
 
 
-def _past(tally: Tally) -> Iterator[Metric]:
+def _counters(tally: Tally) -> Iterator[Metric]:
     expiries = CounterMetricFamily("tuner_lease_expiries", "Leases that expired.", labels=["team"])
     for team, count in tally.lease_expiries.items():
         expiries.add_metric([team], count)
@@ -145,7 +145,7 @@ def _past(tally: Tally) -> Iterator[Metric]:
     waits = HistogramMetricFamily(
         "tuner_queue_wait_seconds", "How long runs were in the queue before a worker took them.", labels=["team"]
     )
-    for team, some in tally.waits.items():
-        bounds = [(str(bound), float(n)) for bound, n in zip(WAIT_BUCKETS, some.cumulative, strict=True)]
-        waits.add_metric([team], buckets=[*bounds, ("+Inf", float(some.count))], sum_value=some.seconds)
+    for team, wait in tally.waits.items():
+        bounds = [(str(bound), float(n)) for bound, n in zip(WAIT_BUCKETS, wait.cumulative, strict=True)]
+        waits.add_metric([team], buckets=[*bounds, ("+Inf", float(wait.count))], sum_value=wait.seconds)
     yield waits

@@ -1,4 +1,4 @@
-"""How long requests take, by route."""
+"""Measures the latency of requests by route."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UNMATCHED = "(none)"
-"""Route of requests for which there is none."""
+"""Route label of requests that match no route."""
 _BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -18,7 +18,7 @@ def latency_histogram(registry: CollectorRegistry) -> Histogram:
     """The histogram that `RequestLatency` fills."""
     return Histogram(
         "tuner_http_request_seconds",
-        "Time until the answer to a request began.",
+        "Time until the response to a request began.",
         labelnames=["method", "route", "status"],
         buckets=_BUCKETS,
         registry=registry,
@@ -26,12 +26,12 @@ def latency_histogram(registry: CollectorRegistry) -> Histogram:
 
 
 class RequestLatency:
-    """Measures each request until its answer begins: an event stream then goes on for as long as somebody listens.
+    """Measures the time to the start of each response: an event stream stays open for as long as its client.
 
     Args:
         app: The application within.
-        histogram: Where to; see `latency_histogram`.
-        clock: Seconds that only rise.
+        histogram: From `latency_histogram`.
+        clock: Monotonic seconds.
     """
 
     def __init__(self, app: ASGIApp, *, histogram: Histogram, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -56,13 +56,13 @@ class RequestLatency:
 
 
 def route_of(scope: Scope) -> str:
-    """The template of the route that a request took, as ``/v1/jobs/{job_id}``: never what a client made up."""
+    """The template of a request's route, as ``/v1/jobs/{job_id}``, so that clients cannot create labels."""
     template: str = getattr(scope.get("route"), "path", "")
     if not template:
         return UNMATCHED
-    # A route knows its path within its router. What stands before that is where the router was included, and fixed.
-    before, found, _ = scope["path"].partition(template.partition("{")[0])
-    return f"{before}{template}" if found else template
+    # A route knows its path within its router; the prefix of the router precedes it in the request's path.
+    prefix, found, _ = scope["path"].partition(template.partition("{")[0])
+    return f"{prefix}{template}" if found else template
 
 
 def _method(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""All metrics of one service."""
+"""The registry of the service's metrics."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tuner_service.metrics.collector import QueueCollector
 
 
 def new_registry(store: Store) -> CollectorRegistry:
-    """A registry of its own for each application: the library's global one would mix those of one process.
+    """A registry for one application. The library's global registry would mix the applications of one process.
 
     Args:
-        store: The database that the queue's figures come from.
+        store: The database of the queue.
     """
     registry = CollectorRegistry()
     registry.register(QueueCollector(store))
     ProcessCollector(registry=registry)
-    Info("tuner_service", "The service that answers.", registry=registry).info({"version": __version__})
+    Info("tuner_service", "Version of the service.", registry=registry).info({"version": __version__})
     return registry

@@ -32,13 +32,13 @@ def list_tokens(
     user: Annotated[
         str | None, Query(pattern=USER_NAME, max_length=100, description="Only tokens of this user.")
     ] = None,
-    good: Annotated[bool, Query(description="Only tokens that are neither revoked nor expired.")] = False,
+    valid: Annotated[bool, Query(description="Only tokens that are neither revoked nor expired.")] = False,
 ) -> tuple[TokenRecord, ...]:
     """Your own tokens for your team; all of the team for its admins, and all of the service for the service's admins.
 
     The latest come first. Their secrets are not stored and therefore not listed.
     """
-    tokens = store.people.tokens(team=team, user=user, valid=good)
+    tokens = store.people.tokens(team=team, user=user, valid=valid)
     return tuple(token for token in tokens if _may_see(principal, token))
 
 

@@ -1,4 +1,4 @@
-"""Every kind of problem that the service answers with. The slugs are stable: clients may rely on them."""
+"""All problem types of the service. The slugs are stable: clients may rely on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class ProblemType:
-    """One kind of problem (RFC 9457)."""
+    """One problem type (RFC 9457)."""
 
     slug: str
     status: int
@@ -18,18 +18,18 @@ class ProblemType:
     remedy: str
     """What to do about it."""
     members: Mapping[str, str] = field(default_factory=dict)
-    """Extension members beside the standard ones, and what they hold."""
+    """Extension members, and their meaning."""
 
     @property
     def uri(self) -> str:
-        """The problem's ``type``; the service answers a page for people under it."""
+        """The problem's ``type``; the service serves a page for people at this path."""
         return f"/problems/{self.slug}"
 
 
 _FIELD_MEMBERS = {
-    "field": "Where the first refused value stands, dotted from the outermost object.",
-    "value": "What was given.",
-    "allowed": "What would have been accepted.",
+    "field": "Dotted path of the first refused value.",
+    "value": "The refused value.",
+    "allowed": "The accepted values.",
     "hint": "What to do about it.",
 }
 
@@ -42,7 +42,7 @@ INVALID_REQUEST = ProblemType(
     remedy="Change the named field to what is allowed and send the request again.",
     members={
         **_FIELD_MEMBERS,
-        "errors": "The refusals found at once, the first 50, each with loc, field, msg, input, allowed and hint.",
+        "errors": "All refusals, at most 50, each with loc, field, msg, input, allowed and hint.",
     },
 )
 BAD_REQUEST = ProblemType(
@@ -56,10 +56,10 @@ UNAUTHENTICATED = ProblemType(
     slug="unauthenticated",
     status=401,
     title="You must log in",
-    meaning="The request brings no token and no session, or one that is unknown, expired or revoked, or whose user may "
-    "do nothing any more.",
-    remedy="Send the header Authorization: Bearer <token>, or log in with a browser at /login; `tuner login` keeps a "
-    "token for the command line. An admin of your team makes tokens.",
+    meaning="The request has no token and no session, or one that is unknown, expired or revoked, or whose user is "
+    "disabled.",
+    remedy="Send the header Authorization: Bearer <token>, or log in with a browser at /login; `tuner login` stores a "
+    "token for the command line. An admin of your team creates tokens.",
 )
 FOREIGN_ORIGIN = ProblemType(
     slug="foreign-origin",
@@ -74,29 +74,29 @@ CSRF = ProblemType(
     slug="csrf",
     status=403,
     title="The change may not be yours",
-    meaning="A browser sent a change with its session's cookie, without what only a page of this service can know: a "
-    "page of another site could have sent it in your name.",
-    remedy="Send the header X-CSRF-Token with the csrf_token that GET /v1/me tells, or use a token instead of a "
+    meaning="A browser sent a change with its session's cookie, but without the CSRF token that only pages of this "
+    "service know: a page of another site could have sent it in your name.",
+    remedy="Send the header X-CSRF-Token with the csrf_token of GET /v1/me, or use a token instead of a "
     "session. On the login page: load it again.",
 )
 FORBIDDEN = ProblemType(
     slug="forbidden",
     status=403,
     title="You may not do this",
-    meaning="You are known to the service, but your role does not include this, or it belongs to somebody else.",
+    meaning="You are logged in, but your role does not include this, or the object belongs to another user.",
     remedy="Ask an admin of the team, or of the service, to do it or to change your role.",
-    members={"needed": "What it takes."},
+    members={"needed": "The right that you need."},
 )
 NOT_FOUND = ProblemType(
     slug="not-found",
     status=404,
-    title="There is no such thing",
+    title="Not found",
     meaning="No object of this kind has this id or name, or the path is not one of the API's.",
     remedy="List the objects of that kind to see which exist; /openapi.json describes the paths.",
     members={
-        "kind": "What was looked for: job, run, trial, workload, worker, team, user, token, path.",
+        "kind": "Kind of the object: job, run, trial, workload, worker, team, user, token, path.",
         "key": "Its id or name.",
-        "hint": "What exists instead, or how to list it.",
+        "hint": "Which objects exist, or how to list them.",
     },
 )
 METHOD_NOT_ALLOWED = ProblemType(
@@ -118,7 +118,7 @@ STATE_CONFLICT = ProblemType(
         "kind": "job, trial or run.",
         "key": "Its id.",
         "state": "The state it is in.",
-        "wanted": "The state that was asked for.",
+        "wanted": "The requested state.",
     },
 )
 IDEMPOTENCY_CONFLICT = ProblemType(
@@ -137,17 +137,17 @@ LIMIT_REACHED = ProblemType(
     remedy="Wait until jobs have ended or the month is over, or ask an admin of the service to raise the limit.",
     members={
         "limit": "The limit's name, as in the team's settings.",
-        "of": "Whose limit it is.",
-        "value": "What there is already, or what was asked for.",
-        "allowed": "What the limit allows.",
+        "of": "The team or user of the limit.",
+        "value": "The current or the requested value.",
+        "allowed": "The value of the limit.",
     },
 )
 REPORT_NOT_READY = ProblemType(
     slug="report-not-ready",
     status=409,
     title="The job has no report",
-    meaning="A report is made when a job completes. A job that is queued or running does not have it yet; a failed or "
-    "cancelled one never will.",
+    meaning="The report is created when a job completes. A queued or running job has none yet; a failed or cancelled "
+    "job never gets one.",
     remedy="Watch the job's events until it completes. Any trial's schedule can be exported at any time by its number.",
     members={"job_id": "The job.", "state": "The state it is in.", "hint": "What to do instead."},
 )
@@ -169,44 +169,43 @@ UNKNOWN_HOST = ProblemType(
     slug="unknown-host",
     status=421,
     title="The request names another host",
-    meaning="The Host header is not a name that this service goes by. A page elsewhere may have pointed its own name "
-    "at this machine to get through (DNS rebinding).",
-    remedy="On the same machine use http://127.0.0.1 or http://localhost with the service's port. Whoever runs the "
-    "service adds other names with TUNER_ALLOWED_HOSTS or TUNER_PUBLIC_URL.",
+    meaning="The Host header is not a name of this service. A page of another site may have pointed its own name at "
+    "this machine (DNS rebinding).",
+    remedy="On the same machine use http://127.0.0.1 or http://localhost with the service's port. The operator of "
+    "the service adds other names with TUNER_ALLOWED_HOSTS or TUNER_PUBLIC_URL.",
     members={"host": "The Host header that was sent."},
 )
 TOO_MANY_REQUESTS = ProblemType(
     slug="too-many-requests",
     status=429,
     title="Too many requests",
-    meaning="One token, or one address without a login, asks more often than the service allows; or too many refused "
-    "tokens came from one address; or too much of what takes long is under way: open event streams of one token, "
-    "tries of webhooks.",
-    remedy="Wait the seconds that the Retry-After header names. To follow a job, read its events instead of asking "
-    "again and again.",
-    members={"rate": "What is allowed."},
+    meaning="One token, or one address without a login, sends more requests than the service allows; or one address "
+    "sent too many refused tokens; or too many long operations run at a time: open event streams of one token, "
+    "webhook tests.",
+    remedy="Wait the seconds that the Retry-After header names. To follow a job, stream its events instead of polling.",
+    members={"rate": "The limit."},
 )
 INTERNAL_ERROR = ProblemType(
     slug="internal-error",
     status=500,
-    title="The service made a mistake",
-    meaning="Something happened that the service was not written for. Its log has the details, under the request's id.",
-    remedy="Try again; if it stays, report it with the request id in `instance` and the log lines that carry it.",
+    title="Internal error",
+    meaning="An unexpected error occurred in the service. Its log has the details, under the request's id.",
+    remedy="Try again; if it persists, report it with the request id in `instance` and the log lines with that id.",
 )
 DATABASE_UNAVAILABLE = ProblemType(
     slug="database-unavailable",
     status=503,
-    title="The database is away",
-    meaning="The database cannot be reached or does not answer. Nothing was changed by this request.",
+    title="The database is unavailable",
+    meaning="The database cannot be reached or does not respond. This request changed nothing.",
     remedy="Wait the seconds that the Retry-After header names, and send the request again.",
 )
 NOT_READY = ProblemType(
     slug="not-ready",
     status=503,
-    title="The service cannot do its work",
-    meaning="The service runs, but its database is away or of another version, or its reaper has died.",
+    title="The service is not ready",
+    meaning="The service runs, but its database is unavailable or of another version, or its reaper has died.",
     remedy="See `checks` for what is wrong. For a schema of another version run `tuner db upgrade`.",
-    members={"checks": "What was looked at, and what was found."},
+    members={"checks": "Result of each check."},
 )
 
 CATALOG: Mapping[str, ProblemType] = {

@@ -78,7 +78,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "GET /v1/teams/{team}/members": lambda client: client.people.members("vision"),
     "PUT /v1/teams/{team}/members/{user}": lambda client: client.people.put_member("vision", "ada", role=Role.VIEWER),
     "DELETE /v1/teams/{team}/members/{user}": lambda client: client.people.remove_member("vision", "ada"),
-    "GET /v1/tokens": lambda client: client.people.tokens(team="vision", user="ada", good=True),
+    "GET /v1/tokens": lambda client: client.people.tokens(team="vision", user="ada", valid=True),
     "POST /v1/tokens": lambda client: client.people.create_token(role=Role.VIEWER, label="l", lifetime_days=None),
     "DELETE /v1/tokens/{token_id}": lambda client: client.people.revoke_token(ID),
     "GET /v1/audit": lambda client: list(client.people.audit(team="vision", actor="ada", action="job.cancel")),

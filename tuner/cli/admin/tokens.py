@@ -38,13 +38,13 @@ _TOKENS: Table[TokenRecord] = Table(
 def list_tokens(
     team: Annotated[str | None, typer.Option("--team", show_default=False, help="Only those for this team.")] = None,
     user: Annotated[str | None, typer.Option("--user", show_default=False, help="Only this user's.")] = None,
-    good: Annotated[bool, typer.Option("--good", help="Only those neither revoked nor expired.")] = False,
+    valid: Annotated[bool, typer.Option("--valid", help="Only those neither revoked nor expired.")] = False,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
     """List tokens: your own, and as an admin those of your team. The service does not store their secrets."""
     request_and_print(
-        lambda client: client.people.tokens(team=team, user=user, good=good),
+        lambda client: client.people.tokens(team=team, user=user, valid=valid),
         show=_TOKENS.print,
         as_json=as_json,
         url=url,
@@ -112,7 +112,7 @@ def _show_secret(new: NewToken) -> None:
 def _state(token: TokenRecord) -> str:
     if token.revoked_at is not None:
         return "revoked"
-    return "expired" if token.expires_at is not None and token.expires_at <= time.time() else "good"
+    return "expired" if token.expires_at is not None and token.expires_at <= time.time() else "valid"
 
 
 def _last_use(token: TokenRecord) -> str:

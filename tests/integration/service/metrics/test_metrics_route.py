@@ -112,7 +112,7 @@ def test_while_the_database_is_away_it_says_so_and_tells_the_rest(
         raise DatabaseUnavailable("connection refused")
 
     api.get("/healthz")
-    monkeypatch.setattr(store.metrics, "now", away)
+    monkeypatch.setattr(store.metrics, "gauges", away)
     assert api.get("/metrics").status_code == 200
     assert scrape("tuner_database_up") == 0
     assert scrape("tuner_http_request_seconds_count", method="GET", route="/healthz", status="200") == 1

@@ -194,7 +194,7 @@ def test_who_sees_a_token_may_revoke_it(ask: Ask, team: Team):
     ids = {token["user"]: token["id"] for token in ask(team.ada, "GET", "/tokens")[1]}
     assert len(ids) == 5
     assert {token["user"] for token in ask(team.ben, "GET", "/tokens")[1]} == {"ben", "cleo", "dan"}
-    assert {token["user"] for token in ask(team.ben, "GET", "/tokens?user=dan&good=true")[1]} == {"dan"}
+    assert {token["user"] for token in ask(team.ben, "GET", "/tokens?user=dan&valid=true")[1]} == {"dan"}
     assert ask(team.ben, "GET", "/tokens?team=speech")[1] == []
     assert {token["user"] for token in ask(team.dan, "GET", "/tokens")[1]} == {"dan"}
     for secret, user, expected in (
