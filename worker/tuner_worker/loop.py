@@ -123,7 +123,7 @@ class WorkerLoop:
             self._runner.close()
             self._leave()
 
-    def turn(self) -> bool:
+    def step(self) -> bool:
         """Train a run or take a planning step. False when there was nothing to do.
 
         Raises:
@@ -153,7 +153,7 @@ class WorkerLoop:
         away = Backoff()
         while not self._stop.requested:
             try:
-                busy = self.turn()
+                busy = self.step()
             except DatabaseUnavailable as error:
                 _log.warning("database.away", error=str(error))
                 self._stop.wait(away.pause())

@@ -36,7 +36,7 @@ def refused(progress: SearchProgress, **fields: Any) -> str:
 class TestWhatIsGiven:
     def test_nothing_given_changes_nothing(self):
         assert after() == SPEC
-        assert JobChange().given_fields == {}
+        assert JobChange().set_fields == {}
 
     def test_it_alone_changes(self):
         found = after(name="new", notes="why", shared=True, priority="low")
@@ -53,7 +53,7 @@ class TestWhatIsGiven:
 
     def test_it_is_told_as_it_was_given(self):
         change = JobChange(max_updates=None, limits=Limits(patience=None), priority=Priority.LOW)
-        assert change.given_fields == {"max_updates": None, "limits": {"patience": None}, "priority": "low"}
+        assert change.set_fields == {"max_updates": None, "limits": {"patience": None}, "priority": "low"}
         assert change.training_fields == {"max_updates", "limits", "priority"}
 
     @pytest.mark.parametrize("fields", [{"name": None}, {"trials": None}, {"workload": "x"}, {"trials": 0}])

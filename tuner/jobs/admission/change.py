@@ -50,7 +50,7 @@ class JobChange(BaseModel):
     )
 
     @property
-    def given_fields(self) -> dict[str, Any]:
+    def set_fields(self) -> dict[str, Any]:
         """The fields that are present, as JSON."""
         return self.model_dump(mode="json", exclude_unset=True)
 

@@ -207,7 +207,7 @@ class Jobs(Repository):
         )
         job = lock_job(tx, job_id)
         change_job(tx, job, change=change, settings=settings)
-        tx.audit(by, "job.change", target=job.id, team=job.team, **change.given_fields)
+        tx.audit(by, "job.change", target=job.id, team=job.team, **change.set_fields)
         return job_record(job)
 
     @writes
