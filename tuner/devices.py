@@ -1,4 +1,4 @@
-"""What this machine can train on, found without loading torch: CUDA devices, as their driver tells, and the CPU."""
+"""What this machine can train on, detected without torch: CUDA devices, as their driver reports them, and the CPU."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DeviceKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """One device, or several of a kind that one runner gets together, and how a child process is kept to it."""
+    """One device, or several of a kind that one runner gets together, and how a child process is restricted to it."""
 
     name: str
     """What people and the database call it: ``"cpu"``, ``"cuda:1"`` for the second CUDA device this worker may see,
@@ -47,27 +47,27 @@ class Memory:
 
     total_bytes: int
     used_bytes: int
-    """By whatever process."""
+    """By any process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a driver tells about one device."""
+    """What a driver reports about one device."""
 
     model: str
     memory: Memory | None
-    """``None`` where the driver does not tell."""
+    """``None`` where the driver does not report it."""
 
 
 class Driver(Protocol):
     """Knows the CUDA devices of this machine."""
 
     def count(self) -> int:
-        """How many there are, whatever this process may see."""
+        """How many there are, also those that this process cannot see."""
         ...
 
     def card(self, identifier: str) -> Card | None:
-        """One of them, as `CUDA_VISIBLE_DEVICES` calls it (an index or a UUID, of which the beginning is enough).
+        """One of them, as `CUDA_VISIBLE_DEVICES` calls it (an index or a UUID, of which a prefix is enough).
 
         ``None`` when there is none.
         """
@@ -78,7 +78,7 @@ class NvidiaDriver:
     """NVIDIA's driver. Without one there are no devices."""
 
     def count(self) -> int:
-        """How many devices there are, whatever this process may see; 0 without a driver."""
+        """How many devices there are, also those that this process cannot see; 0 without a driver."""
         with _nvml() as nvml:
             return 0 if nvml is None else int(nvml.nvmlDeviceGetCount())
 
@@ -108,7 +108,7 @@ def find_devices(environment: Mapping[str, str], *, driver: Driver = NVIDIA) -> 
     Args:
         environment: The worker's own; ``CUDA_VISIBLE_DEVICES`` is read as CUDA reads it (indices or UUIDs, up to the
             first that names no device).
-        driver: Tells what the machine has.
+        driver: Reports what the machine has.
     """
     visible = _visible(environment.get(_VISIBLE), count=driver.count())
     chosen = _VISIBLE in environment
@@ -125,20 +125,20 @@ def training_devices(environment: Mapping[str, str], *, driver: Driver = NVIDIA)
 
     Args:
         environment: As for `find_devices`.
-        driver: Tells what the machine has.
+        driver: Reports what the machine has.
     """
     names = tuple(device.name for device in find_devices(environment, driver=driver))
     return names[:-1] or names
 
 
 def choose_device(wanted: str, *, environment: Mapping[str, str], driver: Driver = NVIDIA) -> Device:
-    """The device, or the devices, that a worker was told to use.
+    """The device, or the devices, that a worker is set to use.
 
     Args:
         wanted: ``"auto"`` (the first CUDA device, else the CPU), ``"cpu"``, ``"cuda"`` (the first), ``"cuda:<n>"``, or
             several CUDA devices for one worker: ``"cuda:0,cuda:1"``.
         environment: The worker's own.
-        driver: Tells what the machine has.
+        driver: Reports what the machine has.
 
     Raises:
         InvalidValue: There is no such device, one is named twice, or the CPU is named among several; the message lists
@@ -167,7 +167,7 @@ def memory_of(device: Device, *, driver: Driver = NVIDIA) -> tuple[Memory | None
 
     Args:
         device: The device.
-        driver: Tells what the machine has.
+        driver: Reports what the machine has.
     """
     if device.kind is DeviceKind.CPU:
         return (_machine_memory(),)
@@ -177,7 +177,7 @@ def memory_of(device: Device, *, driver: Driver = NVIDIA) -> tuple[Memory | None
 
 def _cuda_device(position: int, *, identifier: str, driver: Driver, chosen_by_operator: bool) -> Device:
     card = driver.card(identifier) or Card(model="cuda", memory=None)
-    # The driver counts devices in the order of the bus, CUDA by speed unless told: without this, cuda:1 could be
+    # The driver counts devices in the order of the bus, CUDA by speed unless set: without this, cuda:1 could be
     # another card than the one counted. Indices that the operator chose mean what they meant to the operator.
     order = {} if chosen_by_operator else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     return Device(
@@ -223,7 +223,7 @@ def _visible(setting: str | None, *, count: int) -> tuple[str, ...]:
 def _machine_memory() -> Memory:
     page = os.sysconf("SC_PAGE_SIZE")
     total = page * os.sysconf("SC_PHYS_PAGES")
-    # macOS does not tell what is free
+    # macOS does not report what is free
     free = page * os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else 0
     return Memory(total_bytes=total, used_bytes=total - free)
 

@@ -1,9 +1,9 @@
-"""One planning step of one job: read its state, ask the plan, choose, write what follows, tell Optuna's study.
+"""One planning step of one job: read its state, make the plan, choose schedules, write new runs, update Optuna's study.
 
 This is the effectful ring around the pure plan. It runs under the study lock, in the worker that asked for it, and
 never inside a transaction: Optuna writes on a connection of its own. Our tables are the truth and Optuna follows them,
 when no device waits for it: so a crash between any two lines here is mended by a later step. What Optuna lacks is
-written then, and a trial that Optuna has and we do not is given up.
+written then, and a trial that Optuna has and we do not is marked as failed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def advance(store: Store, *, lock: StudyLock, ahead: bool = False) -> None:
         opening = []
     over = any(isinstance(decision, Finish | GiveUp) for decision in opening)
     if ahead or over or not opening:
-        # Else a device waits for what is opened here: Optuna, which decides nothing, is told beside its training.
+        # Else a device waits for what is opened here: Optuna, which decides nothing, is updated during its training.
         _keep_optuna_in_step(store, lock=lock, record=record)
     for decision in opening:
         _carry_out(store, lock=lock, record=record, decision=decision)

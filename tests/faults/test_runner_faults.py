@@ -203,7 +203,7 @@ def test_a_run_whose_snapshots_were_deleted_begins_again_and_its_log_says_why(si
     assert re.search(
         r"snapshot refused: \S+step-0+25\.pt is not there: it was deleted, or is on another machine", printed
     )
-    assert f"run {run_id} starts from the beginning: no snapshot is usable" in printed
+    assert f"run {run_id} starts from update 0: no snapshot is usable" in printed
     assert site.wait_over(site.enqueue("gated", options={})).state is RunState.SUCCEEDED
     assert worker.alive
 

@@ -1,7 +1,7 @@
-"""States of trainings at the updates where other runs branch off, kept in memory by whoever trains run after run.
+"""States of trainings at the updates where other runs branch off, in the memory of a process that trains run after run.
 
 A run that begins like an earlier one goes on from the earlier one's state instead of training the stretch again. What
-is kept here is an aid and no more: any run can be trained from its start, so a lost state costs updates only.
+is stored here is an optimization: any run can be trained from its start, so a lost state costs updates only.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _log = logging.getLogger(__name__)
 
 
 def branch_memory(environment: Mapping[str, str] = os.environ) -> int:
-    """How many bytes of states may be kept, as the environment says.
+    """How many bytes of states may be stored, from the environment.
 
     Raises:
         InvalidValue: It says something else than a number of MiB, at least 0.
     """
-    given = environment.get(MEMORY_VARIABLE) or str(DEFAULT_MEMORY_MB)
-    if not given.isdecimal():
-        raise InvalidValue(MEMORY_VARIABLE, value=given, allowed="a whole number of MiB, at least 0")
-    return int(given) * _MIB
+    value = environment.get(MEMORY_VARIABLE) or str(DEFAULT_MEMORY_MB)
+    if not value.isdecimal():
+        raise InvalidValue(MEMORY_VARIABLE, value=value, allowed="a whole number of MiB, at least 0")
+    return int(value) * _MIB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +47,11 @@ class Branch:
     step: int
     """Updates done."""
     content: dict[str, Any]
-    """As in a snapshot, on the CPU. A copy: whoever gets it may change it."""
+    """As in a snapshot, on the CPU. A copy, which the caller may change."""
 
 
 class BranchCache:
-    """The states of the runs of one context, the least recently used ones given up first.
+    """The states of the runs of one context, the least recently used ones dropped first.
 
     Args:
         limit_bytes: Of all states together; 0 keeps none.
@@ -68,7 +68,7 @@ class BranchCache:
 
     @property
     def is_open(self) -> bool:
-        """Whether anything at all may be kept."""
+        """Whether any state may be stored."""
         return self._limit > 0
 
     @property
@@ -121,8 +121,8 @@ class BranchCache:
             if size <= self._limit:
                 self._states[key] = (size, _copied(content))
                 self._bytes += size
-        except (WorkloadError, MemoryError, RuntimeError) as error:  # torch tells of lacking memory with the last
-            _log.warning("a state is not kept for other runs: %s", error)
+        except (WorkloadError, MemoryError, RuntimeError) as error:  # torch reports lacking memory with the last
+            _log.warning("a state is not stored for other runs: %s", error)
             self.clear()
 
     def clear(self) -> None:
@@ -137,7 +137,7 @@ class BranchCache:
 
 
 def _digests(lrs: Array, *, steps: list[int]) -> dict[int, str]:
-    """What tells beginnings of runs apart: of the first so many learning rates, for each of the ascending ``steps``."""
+    """Identifies prefixes of runs: a digest of the first learning rates, for each of the ascending ``steps``."""
     digest, done, found = hashlib.sha256(), 0, {}
     for step in steps:
         digest.update(lrs[done:step].tobytes())

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tuner.errors import WorkloadError
 
 Batch = Any
-"""What ``Declaration.batch`` hands to ``Declaration.loss``; nothing else looks inside."""
+"""What ``Declaration.batch`` passes to ``Declaration.loss``; nothing else reads it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Declaration:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    """The schedule sets its learning rates. Those it was built with only tell the ratios between its parameter groups:
+    """The schedule sets its learning rates. Those it was built with only set the ratios between its parameter groups:
     the group with the largest one follows the schedule, a group with half of that follows at half the rate (as
     `tuner.schedules.torch_adapter.ScheduleLR` has it)."""
     batch: Callable[[int], Batch]
@@ -59,7 +59,7 @@ class DeclaredTraining:
 
     Args:
         declaration: The parts, built on ``device``.
-        device: Decides about mixed precision, and whether a loss can be looked at without waiting for it.
+        device: Decides about mixed precision, and whether a loss can be read without waiting for it.
 
     Raises:
         WorkloadError: No parameter group of the optimizer has a learning rate above 0.
@@ -117,7 +117,7 @@ class DeclaredTraining:
 
 def _shares(optimizer: torch.optim.Optimizer) -> list[float]:
     """The learning rate of each parameter group, as a fraction of the largest."""
-    given = [float(group["lr"]) for group in optimizer.param_groups]
-    if max(given) <= 0:
-        raise WorkloadError(f"one parameter group must have a learning rate above 0, got {given}")
-    return [lr / max(given) for lr in given]
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
+    if max(rates) <= 0:
+        raise WorkloadError(f"one parameter group must have a learning rate above 0, got {rates}")
+    return [lr / max(rates) for lr in rates]

@@ -1,6 +1,6 @@
-"""The training loop: one learning rate per update, evaluations, the divergence guard.
+"""The training loop: one learning rate per update, evaluations, the divergence check.
 
-The engine knows nothing about models, files or messages: it drives a `StepwiseTraining` and tells a `Listener`.
+The engine knows nothing about models, files or messages: it drives a `StepwiseTraining` and reports to a `Listener`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tuner.training.randomness import preserve_random_state
 from tuner.training.stepwise import StepwiseTraining
 
 GUARD_WINDOW = 32
-"""Updates between two looks at the training losses on CUDA, where a look waits for the device."""
+"""Updates between two reads of the training losses on CUDA, where a read waits for the device."""
 
 
 @dataclass(kw_only=True)
@@ -43,7 +43,7 @@ class Progress:
     shared: int = 0
     """Updates done by another run, and never executed for this one."""
     unreported: int = 0
-    """Updates executed since the listener was last told."""
+    """Updates executed since the last report to the listener."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +58,10 @@ class Result:
 
 
 class Evaluations(Protocol):
-    """Hears how a run does, and decides whether it goes on."""
+    """Receives the reports of a run, and decides whether it goes on."""
 
     def evaluated(self, point: CurvePoint, *, updates: int) -> Verdict:
-        """An evaluation, and the updates not told before; training waits for the verdict."""
+        """An evaluation, and the updates not reported before; training waits for the verdict."""
 
 
 class Listener(Evaluations, Protocol):
@@ -71,7 +71,7 @@ class Listener(Evaluations, Protocol):
         """Whether a snapshot should be written after this update."""
 
     def save_snapshot(self, training: StepwiseTraining, *, progress: Progress) -> None:
-        """Write a snapshot; once it is told, ``progress.unreported`` is 0."""
+        """Write a snapshot; once it is reported, ``progress.unreported`` is 0."""
 
     def branch_reached(self, training: StepwiseTraining, *, progress: Progress) -> None:
         """The run stands at one of its branch points."""
@@ -89,12 +89,12 @@ class Engine:
     Args:
         training: Built, and loaded with a state when the run is taken up again or goes on from another one.
         lrs: Learning rate of every update, from the first one of the schedule.
-        progress: Where to start; kept up to date while training, also when an error ends it.
+        progress: Where to start; updated while training, also when an error ends it.
         device: Where the training lives.
-        listener: Told about evaluations and branch points, asked for snapshots.
-        branch_points: After how many updates the listener is told that they are reached, each in [1, total_steps]. An
+        listener: Receives evaluations and branch points, writes snapshots.
+        branch_points: After how many updates the listener is notified, each in [1, total_steps]. An
             evaluation that falls there comes before it.
-        on_update: Told after each update how many are done.
+        on_update: Called after each update with the number done.
     """
 
     def __init__(
@@ -117,14 +117,14 @@ class Engine:
         self._on_update = on_update
         self._evaluations = frozenset(evaluation_steps(len(lrs)))
         self._guard_window = GUARD_WINDOW if device.type == "cuda" else 1
-        self._unsettled: list[float | Tensor] = []  # losses not looked at yet, oldest first
+        self._unsettled: list[float | Tensor] = []  # losses not read yet, oldest first
 
     def run(self) -> Result:
         """Train to the end, to divergence, or until a verdict says stop.
 
         Raises:
             WorkloadError: A loss is no number, or the untrained model's validation loss is not finite.
-            BaseException: Whatever the training raises.
+            BaseException: Any error of the training.
         """
         try:
             return self._run()
@@ -156,7 +156,7 @@ class Engine:
         return Result(outcome=Outcome.SUCCEEDED, step=total, loss=progress.points[-1].val_loss)
 
     def _stopped_at_evaluation(self) -> bool:
-        """Evaluate, where the run is due for it; whether it is told to stop. At its end that comes too late."""
+        """Evaluate, where the run is due for it; whether it must stop. At its end that comes too late."""
         if self._progress.step not in self._evaluations:
             return False
         self._settle()
@@ -167,7 +167,7 @@ class Engine:
         return bool(points) and points[-1].step == self._progress.step
 
     def _settle(self) -> None:
-        """Look at the losses not looked at yet: add them to the running mean, end the run at one that is not finite."""
+        """Read the losses not read yet: add them to the running mean, end the run at one that is not finite."""
         first = self._progress.step - len(self._unsettled)
         for step, raw in enumerate(self._unsettled, start=first):
             loss = _number(raw, what="train_step")
@@ -189,8 +189,8 @@ class Engine:
             raise _Diverged(f"the validation loss after {step} updates is {loss}", step=step)
         start_loss = self._progress.start_loss
         if start_loss is not None and loss > (limit := divergence_limit(start_loss)):
-            story = f"it started at {start_loss:.4g}, and {limit:.4g} is the limit"
-            raise _Diverged(f"the validation loss after {step} updates is {loss:.4g}; {story}", step=step)
+            limits = f"it started at {start_loss:.4g}, and {limit:.4g} is the limit"
+            raise _Diverged(f"the validation loss after {step} updates is {loss:.4g}; {limits}", step=step)
         return loss
 
     def _validate(self) -> float:
@@ -199,7 +199,7 @@ class Engine:
             return _number(self._training.validate(), what="validate")
 
     def _told_to_stop(self, val_loss: float) -> bool:
-        """Tell the listener about an evaluation, start the next mean, write the snapshot that the verdict asks for."""
+        """Report an evaluation to the listener, start the next mean, write the snapshot that the verdict asks for."""
         progress = self._progress
         point = CurvePoint(
             step=progress.step,

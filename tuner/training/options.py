@@ -46,14 +46,14 @@ def options_schema(options: type[WorkloadOptions]) -> dict[str, Any]:
     return schema
 
 
-def parse_options(options: type[OptionsT], given: dict[str, Any]) -> OptionsT:
+def parse_options(options: type[OptionsT], values: dict[str, Any]) -> OptionsT:
     """The checked options; those left out take their defaults.
 
     Raises:
         InvalidValue: There is no such option, or its value is out of range; the message says what is allowed.
     """
     try:
-        return options.model_validate(given)
+        return options.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""

@@ -1,7 +1,7 @@
 """Runs one command in a process group of its own: ``python guard.py STATUS_FD GRACE_SECONDS COMMAND [ARGUMENT...]``.
 
 It leads the group (it was started in a session of its own). When the command ends, its exit code is written to
-STATUS_FD. When standard input is closed, as it is when whoever started this dies, however that happens, the group is
+STATUS_FD. When standard input is closed, as it is when the process that started this one dies, the group is
 asked to end (SIGTERM) and has GRACE_SECONDS for it. Either way nothing of the group is left. It imports next to
 nothing: it runs before every command.
 """

@@ -48,7 +48,7 @@ def restore_random_state(state: dict[str, Any], *, device: torch.device) -> None
 
 @contextmanager
 def preserve_random_state(device: torch.device) -> Iterator[None]:
-    """Whatever is drawn inside leaves the generators as they were."""
+    """Restore the generators after the block."""
     state = random_state(device)
     try:
         yield

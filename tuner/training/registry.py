@@ -1,4 +1,4 @@
-"""Which workloads there are: built in, installed with packages of the users', or named by whoever runs the worker."""
+"""Finds workloads: built-in ones, those of installed packages, and those that the operator of a worker names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedWorkloads:
-    """Workloads, and what kept others from being among them."""
+    """Workloads, and why others could not be loaded."""
 
     workloads: dict[str, Workload] = field(default_factory=dict)
     """By name."""
@@ -41,7 +41,7 @@ def load_provider(provider: str) -> dict[str, Workload]:
         InvalidValue: It is not written so, or there is no such name in the module.
         WorkloadError: What it names gives something else than workloads, or one that breaks the contract.
         OSError: There is no such file.
-        BaseException: Whatever importing the module raises.
+        BaseException: Any error of importing the module.
     """
     if provider.endswith(".toml"):
         return _by_name(read_command_file(Path(provider)), origin=provider)
@@ -107,13 +107,13 @@ def _made(made: Workload | type[Workload] | Callable[[], Any], *, origin: str) -
     return _by_name(made if isinstance(made, Workload) else made(), origin=origin)
 
 
-def _by_name(given: Any, *, origin: str) -> dict[str, Workload]:
+def _by_name(provided: Any, *, origin: str) -> dict[str, Workload]:
     """Workloads by name, each of them checked.
 
     Raises:
         WorkloadError: Something else is among them, or one breaks the contract.
     """
-    workloads = [given] if isinstance(given, Workload) else list(getattr(given, "values", lambda: given)())
+    workloads = [provided] if isinstance(provided, Workload) else list(getattr(provided, "values", lambda: provided)())
     for workload in workloads:
         if not isinstance(workload, Workload):
             raise WorkloadError(f"{origin} must give workloads, got a {type(workload).__name__}")

@@ -23,7 +23,7 @@ from tuner.errors import TunerError, WorkloadError
 from tuner.jobs.records import SnapshotRef
 
 FORMAT = 2
-KEPT = 2
+RETAINED = 2
 """Newest snapshots that stay in a folder: the second is there should the first prove unreadable."""
 
 _log = logging.getLogger(__name__)
@@ -31,16 +31,16 @@ _PLAIN = {torch.Size, torch.dtype, torch.device, str, bytes, int, float, bool, t
 
 
 class SnapshotUnusable(TunerError):
-    """The file is torn, of another format, or belongs to another run: the run starts from the beginning."""
+    """The file is torn, of another format, or belongs to another run: the run starts from update 0."""
 
 
 def fingerprint(**identity: Any) -> str:
-    """What tells runs apart whose snapshots must not be mixed: a digest of plain values."""
+    """Identifies runs whose snapshots are compatible: a digest of plain values."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def write_snapshot(folder: Path, *, step: int, run: str, content: dict[str, Any]) -> SnapshotRef:
-    """Write a snapshot and remove all but the newest `KEPT` of the folder.
+    """Write a snapshot and remove all but the newest `RETAINED` of the folder.
 
     Args:
         folder: Made when needed.
@@ -67,7 +67,7 @@ def write_snapshot(folder: Path, *, step: int, run: str, content: dict[str, Any]
             unfinished.unlink(missing_ok=True)
         raise OSError(f"cannot write the snapshot {path}: {error}") from error
     _sync_folder(folder)
-    for old in snapshots_in(folder)[KEPT:]:
+    for old in snapshots_in(folder)[RETAINED:]:
         old.unlink(missing_ok=True)
     return SnapshotRef(step=step, path=str(path))
 

@@ -2,13 +2,13 @@
 
 A *declared* workload names its parts (model, optimizer, data, loss, validation) and leaves the loop to the engine. A
 *stepwise* workload makes its own updates. The engine knows the stepwise form alone; a declared one is put into it. An
-*opaque* workload owns its loop: it is told the schedule and reports its losses (`tuner.training.opaque`).
+*opaque* workload owns its loop: it gets the schedule and reports its losses (`tuner.training.opaque`).
 
 Three rules hold for all of them, and the runner relies on them:
 
 - The data of an update is a function of the seed and the update's index alone (`tuner.training.data` helps), so that a
   resumed run sees the batches that it would have seen.
-- Everything lives on the given device, and nothing is written to a disk or a place that other runs share.
+- Everything lives on the device of the call, and nothing is written to a disk or a place that other runs share.
 - Other randomness (dropout) comes from the global generators of torch, numpy or Python: they are seeded from the run's
   seed before the workload is built, and a snapshot holds their state (what an opaque workload saves is its own affair).
 """
@@ -45,7 +45,7 @@ __all__ = [
 
 
 class Workload(ABC):
-    """What all levels tell about themselves. Derive from `DeclaredWorkload`, `StepwiseWorkload` or `OpaqueWorkload`."""
+    """What all levels declare. Derive from `DeclaredWorkload`, `StepwiseWorkload` or `OpaqueWorkload`."""
 
     level: ClassVar[Level]
     """Set by the three levels."""
@@ -58,7 +58,7 @@ class Workload(ABC):
     default_steps: ClassVar[int]
     """A horizon that trains it to a sensible result, in updates; at least 10, the least that a search takes."""
     optimizer: ClassVar[OptimizerKind]
-    """The optimizer when no option chooses one; must equal the default of ``optimizer_option`` where that is given."""
+    """The optimizer when no option chooses one; must equal the default of ``optimizer_option`` where that is set."""
     optimizer_option: ClassVar[str | None] = None
     """Name of the option whose value is an `OptimizerKind`."""
     peak_lr: ClassVar[Mapping[OptimizerKind, tuple[float, float]]] = {}

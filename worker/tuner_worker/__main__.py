@@ -1,7 +1,7 @@
 """``python -m tuner_worker``: one worker for one device.
 
 Exit codes: 0 after an orderly stop, 1 when it cannot work (the reason is the last thing it logs), 2 for settings that
-are wrong (a runner that dies in its very first start says so, too), 130 when it was told twice to stop.
+are wrong (also when the runner dies in its first start), 130 after two signals to stop.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def read_settings(arguments: Sequence[str]) -> WorkerSettings:
             action="append" if field == "workloads" else "store",
             help=WorkerSettings.model_fields[field].description,
         )
-    given: dict[str, Any] = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value}
-    return WorkerSettings(**given)
+    arguments_set: dict[str, Any] = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value}
+    return WorkerSettings(**arguments_set)
 
 
 def _all_settings() -> str:
@@ -77,7 +77,7 @@ def _all_settings() -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a worker until it is told to stop; return the exit code."""
+    """Run a worker until it is asked to stop; return the exit code."""
     try:
         settings = read_settings(arguments)
         device = choose_device(settings.device, environment=os.environ)
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     except TunerError as error:
         _log.error("worker.cannot_work", reason=str(error))
         return 2 if _is_of_settings(error) else 1
-    except Exception:  # a bug: told through the log, which hides the password
+    except Exception:  # a bug: reported through the log, which hides the password
         _log.exception("worker.crashed")
         return 1
 
@@ -112,7 +112,7 @@ def work(settings: WorkerSettings, *, device: Device) -> int:
 
     Raises:
         TunerError: It cannot work; the message says why.
-        KeyboardInterrupt: It was told twice to stop.
+        KeyboardInterrupt: It was asked twice to stop.
     """
     name = settings.name_on(device.name)
     stop = StopRequest().on_signals()
@@ -152,7 +152,7 @@ def work(settings: WorkerSettings, *, device: Device) -> int:
 
 
 def _open_store(url: str, *, stop: StopRequest) -> Store | None:
-    """Open the database, waiting for it where it is away; ``None`` when told to stop first."""
+    """Open the database, waiting for it where it is away; ``None`` when asked to stop first."""
     away = Backoff()
     while not stop.requested:
         try:

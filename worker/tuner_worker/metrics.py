@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus about itself."""
+"""The metrics that a worker exposes to Prometheus."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ReadMemory(Protocol):
 
 
 class WorkerMetrics(Observer):
-    """The figures of one worker, in a registry of its own. They are kept whether or not somebody asks for them.
+    """The metrics of one worker, in a registry of its own. They are counted whether or not they are served.
 
     Args:
         device: What it trains on.
@@ -87,7 +87,7 @@ class WorkerMetrics(Observer):
 
     @contextmanager
     def served(self, *, host: str, port: int) -> Iterator[None]:
-        """Answer at ``http://host:port/metrics`` within the block, in a thread; nothing at all when the port is 0.
+        """Serve ``http://host:port/metrics`` within the block, in a thread; serve nothing when the port is 0.
 
         Raises:
             InvalidValue: The port cannot be had.

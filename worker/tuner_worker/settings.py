@@ -29,7 +29,7 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0)
 class WorkerSettings(BaseSettings):
     """The settings of one worker, which serves one device, or several that each run gets together.
 
-    Each can be given as an environment variable ``TUNER_<NAME>``. Durations are seconds, or ISO 8601 (``PT10M``).
+    Each is read from an environment variable ``TUNER_<NAME>``. Durations are seconds, or ISO 8601 (``PT10M``).
     """
 
     model_config = SettingsConfigDict(env_prefix="TUNER_", frozen=True, extra="ignore", env_ignore_empty=True)
@@ -58,7 +58,7 @@ class WorkerSettings(BaseSettings):
         default=timedelta(seconds=30), description="A worker unheard of for this long loses its run to another."
     )
     poll_interval: Duration = Field(
-        default=timedelta(seconds=1), description="Pause between two looks into an empty queue, give or take a fifth."
+        default=timedelta(seconds=1), description="Pause between two reads of an empty queue, give or take a fifth."
     )
     start_limit: Duration = Field(
         default=timedelta(minutes=30),
@@ -79,17 +79,17 @@ class WorkerSettings(BaseSettings):
     )
     outage_patience: Duration = Field(
         default=timedelta(minutes=10),
-        description="A run is trained on for this long while the database is away; then its lease is given up.",
+        description="A run is trained on for this long while the database is away; then its lease is lost.",
     )
     runner_memory_mb: int | None = Field(
         default=None,
         ge=256,
-        description="Memory in MiB that the runner may have with all that it starts; no limit when absent. Linux.",
+        description="Memory in MiB that the runner may use with all that it starts; no limit when absent.",
     )
     branch_memory_mb: int = Field(
         default=1024,
         ge=0,
-        description="Memory in MiB for states that runs with a common beginning go on from; 0: each trains it itself.",
+        description="Memory in MiB for the states of shared prefixes; 0: each run trains its prefix itself.",
     )
 
     metrics_port: int = Field(

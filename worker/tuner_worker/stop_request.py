@@ -1,4 +1,4 @@
-"""The wish to stop: set by a signal, seen by whoever waits."""
+"""A stop request, set by SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class StopRequest:
-    """Whether the worker was asked to stop. Asked twice, it stops at once: ``KeyboardInterrupt`` in the main thread."""
+    """Whether the worker must stop. A second signal stops it at once: ``KeyboardInterrupt`` in the main thread."""
 
     def __init__(self) -> None:
         self._requested = False
@@ -18,28 +18,28 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether it was asked to stop."""
+        """Whether the stop was requested."""
         return self._requested
 
     @property
     def fd(self) -> int:
-        """A file descriptor that is readable once it was asked, to wait on."""
+        """A file descriptor that becomes readable with the request."""
         return self._read_fd
 
     def request(self) -> None:
-        """Ask to stop. ClaimRequest again changes nothing."""
+        """Request the stop. A second call changes nothing."""
         if not self._requested:
             self._requested = True
             os.write(self._write_fd, b"x")
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until asked to stop."""
+        """Wait so long, or until the stop is requested."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._read_fd, selectors.EVENT_READ)
             selector.select(seconds)
 
     def on_signals(self) -> Self:
-        """Let SIGTERM and SIGINT ask, from now on; call it in the main thread."""
+        """Let SIGTERM and SIGINT request the stop from now on. To be called in the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
         return self

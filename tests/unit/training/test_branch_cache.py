@@ -67,7 +67,7 @@ class TestCache:
         cache = BranchCache(limit_bytes=2**20)
         cache.put(self.LRS, step=1, content={"training": {"odd": object()}})
         assert len(cache) == 0
-        assert "a state is not kept" in caplog.text
+        assert "a state is not stored" in caplog.text
 
 
 @pytest.mark.parametrize(

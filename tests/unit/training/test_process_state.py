@@ -85,4 +85,4 @@ def test_a_process_that_cannot_be_put_right_is_told(tmp_path, monkeypatch):
     state = ProcessState()
     monkeypatch.chdir(tmp_path)
     gone.rmdir()
-    assert state.restore().startswith("a process that cannot be put right (FileNotFoundError")
+    assert state.restore().startswith("a process that cannot be restored (FileNotFoundError")

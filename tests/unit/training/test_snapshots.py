@@ -13,7 +13,7 @@ import torch
 
 from tuner.errors import WorkloadError
 from tuner.training.protocol import Outcome, Verdict
-from tuner.training.snapshots import KEPT, SnapshotUnusable, read_snapshot, snapshots_in, write_snapshot
+from tuner.training.snapshots import RETAINED, SnapshotUnusable, read_snapshot, snapshots_in, write_snapshot
 
 
 def points(train):
@@ -147,7 +147,7 @@ class TestRefusal:
         assert ended.outcome is Outcome.SUCCEEDED
         assert train.evaluated[0].point.step == 0
         assert "belongs to another run" in caplog.text
-        assert "starts from the beginning" in caplog.text
+        assert "starts from update 0" in caplog.text
 
     def test_a_snapshot_that_is_gone_means_the_beginning(self, train, counting):
         train(counting(), verdict=stop_with_snapshot(20))
@@ -185,7 +185,7 @@ class TestWriting:
         for step in (5, 20, 100, 3000):
             write_snapshot(tmp_path, step=step, run="run", content={})
         assert [path.name for path in snapshots_in(tmp_path)] == ["step-000000003000.pt", "step-000000000100.pt"]
-        assert len(list(tmp_path.iterdir())) == KEPT
+        assert len(list(tmp_path.iterdir())) == RETAINED
 
     @pytest.mark.parametrize("value", [np.float64(1.0), {1, 2}, collections.deque(), object(), torch.nn.Linear(1, 1)])
     def test_a_state_that_could_not_be_read_again_is_refused_with_its_place(self, tmp_path, value):

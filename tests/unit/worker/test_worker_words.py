@@ -9,7 +9,7 @@ import structlog
 
 from tuner.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
 from tuner_worker.logs import Redact, configure_logs
-from tuner_worker.runner.exit_report import before_the_dump, how_it_ended, where_it_stood
+from tuner_worker.runner.exit_report import describe_exit, output_before_dump, stack_of_dump
 from tuner_worker.runner.process import RunnerCommand
 from tuner_worker.runner.redaction import Redaction
 
@@ -31,13 +31,13 @@ URL = "postgresql://tuner:s3cret@db/tuner"
     ],
 )
 def test_an_exit_code_is_told_in_words(code, words):
-    assert how_it_ended(code) == words
+    assert describe_exit(code) == words
 
 
 def test_what_a_process_left_running_is_named_where_it_ended_by_itself():
-    told = how_it_ended(0, left_running=["python", "sleep"])
+    told = describe_exit(0, left_running=["python", "sleep"])
     assert told.endswith("no result, while what it had started ran on ('python', 'sleep'): " + BACKGROUND)
-    assert how_it_ended(-11, left_running=["python"]) == how_it_ended(-11)
+    assert describe_exit(-11, left_running=["python"]) == describe_exit(-11)
 
 
 DUMP = """it goes on
@@ -59,13 +59,13 @@ Extension modules: numpy
 
 def test_where_a_stuck_runner_stood_is_told_down_to_the_users_first_frame():
     frames = DUMP.splitlines()[7:10]
-    assert where_it_stood(DUMP) == "\n".join(["", "Where it stood (most recent call first):", *frames])
-    assert before_the_dump(DUMP) == "it goes on"
+    assert stack_of_dump(DUMP) == "\n".join(["", "Where it stood (most recent call first):", *frames])
+    assert output_before_dump(DUMP) == "it goes on"
 
 
 def test_where_nothing_was_dumped_nothing_is_told():
-    assert where_it_stood("it goes on\n") == ""
-    assert before_the_dump("it goes on\n") == "it goes on"
+    assert stack_of_dump("it goes on\n") == ""
+    assert output_before_dump("it goes on\n") == "it goes on"
 
 
 def test_the_password_is_blotted_out_of_every_text():

@@ -34,12 +34,12 @@ def check(workload: Workload, *, options: Mapping[str, Any], device: str, steps:
 
     Args:
         workload: To be tried.
-        options: Those that are not given take their defaults.
+        options: Missing ones take their defaults.
         device: As torch names it.
         steps: Updates of one try, at least 10.
 
     Returns:
-        What came of every rule; whatever the workload raises is a broken rule.
+        The result of every rule; an error of the workload is a broken rule.
 
     Raises:
         WorkloadError: It does not describe itself as it must.
@@ -50,8 +50,8 @@ def check(workload: Workload, *, options: Mapping[str, Any], device: str, steps:
     where = resolve_device(device)
     schedule = _schedule(workload, options=chosen)
     findings = Findings()
-    given = len(info.options_schema.get("properties", {}))
-    findings.add("description", Mark.OK, f"{info.name} version {info.version}, {given} option(s)")
+    declared = len(info.options_schema.get("properties", {}))
+    findings.add("description", Mark.OK, f"{info.name} version {info.version}, {declared} option(s)")
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     seconds: float | None = None

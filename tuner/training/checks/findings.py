@@ -38,9 +38,9 @@ class Findings:
         """Note what came of a rule."""
         self.found.append(Finding(rule=rule, mark=mark, detail=detail))
 
-    def require(self, rule: str, kept: bool, *, ok: str, broken: str) -> None:
-        """Note whether a rule is kept."""
-        self.add(rule, Mark.OK if kept else Mark.BROKEN, ok if kept else broken)
+    def require(self, rule: str, holds: bool, *, ok: str, broken: str) -> None:
+        """Note whether a rule holds."""
+        self.add(rule, Mark.OK if holds else Mark.BROKEN, ok if holds else broken)
 
 
 @dataclass(frozen=True, kw_only=True)

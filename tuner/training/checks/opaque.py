@@ -47,7 +47,7 @@ def check_opaque(
         Seconds that one update took, the median; ``None`` when no torch optimizer was seen.
 
     Raises:
-        BaseException: Whatever the workload raises.
+        BaseException: Any error of the workload.
     """
     with tempfile.TemporaryDirectory(prefix="tuner-check-") as folder:
         tries = _Tries(
@@ -57,8 +57,8 @@ def check_opaque(
         if whole.result.outcome is not Outcome.SUCCEEDED:
             findings.add("a whole run", Mark.BROKEN, f"it {whole.result.outcome.value}: {whole.result.reason}")
             return None
-        story = f"{steps} updates, {len(whole.reports)} report(s); the validation loss ended at {whole.loss:.4g}"
-        findings.add("a whole run", Mark.OK, story)
+        finding = f"{steps} updates, {len(whole.reports)} report(s); the validation loss ended at {whole.loss:.4g}"
+        findings.add("a whole run", Mark.OK, finding)
         check_learning_rates(whole.record, lrs=schedule.lrs(steps), findings=findings)
         _check_reports(whole, steps=steps, findings=findings)
         _check_seeds(tries, whole=whole, findings=findings)
@@ -132,8 +132,8 @@ def _check_reports(whole: _Run, *, steps: int, findings: Findings) -> None:
     reported = {step for step, _ in whole.reports}
     missing = [step for step in evaluation_steps(steps) if step not in reported]
     if missing:
-        story = f"no report after {', '.join(map(str, missing))} updates: a bad run is found out late"
-        findings.add("evaluations", Mark.NOTE, f"{story}; run.evaluate_at says where one is wanted")
+        finding = f"no report after {', '.join(map(str, missing))} updates: a bad run is found out late"
+        findings.add("evaluations", Mark.NOTE, f"{finding}; run.evaluate_at says where one is wanted")
     else:
         findings.add("evaluations", Mark.OK, "a report at every update where one is wanted")
 
@@ -164,8 +164,8 @@ def _check_stop(tries: _Tries, *, whole: _Run, findings: Findings) -> None:
     stopped = tries.run("stopped", seed=1, stop_at=early[0])
     seen = bool(stopped.record.lrs)
     if seen and stopped.record.updates >= tries.steps:
-        story = "it trained to the end although it was stopped: let RunStopped through"
-        findings.add("stop", Mark.BROKEN, story)
+        finding = "it trained to the end although it was stopped: let RunStopped through"
+        findings.add("stop", Mark.BROKEN, finding)
         return
     findings.add("stop", Mark.OK, f"stopped after {early[0]} updates, it ended")
     resumed = tries.run("stopped", seed=1, attempt=2)
@@ -178,11 +178,11 @@ def _judge_resumed(
     rule = "interruption"
     went_on = bool(resumed.record.lrs) and resumed.record.updates < steps
     if resumed.result.outcome is not Outcome.SUCCEEDED or not same(resumed.loss, whole.loss):
-        story = f"uninterrupted the validation loss is {whole.loss!r}, taken up again {resumed.loss!r}"
-        findings.add(rule, Mark.BROKEN, f"{story}: the checkpoint in run.snapshot_dir leaves something out")
+        finding = f"uninterrupted the validation loss is {whole.loss!r}, taken up again {resumed.loss!r}"
+        findings.add(rule, Mark.BROKEN, f"{finding}: the checkpoint in run.snapshot_dir leaves something out")
     elif went_on:
         made = resumed.record.updates
         findings.add(rule, Mark.OK, f"it went on from its own checkpoint ({made} of {steps} updates), to the same loss")
     else:
-        story = "taken up again, it starts from the beginning (or its updates could not be seen)"
-        findings.add(rule, Mark.NOTE, f"{story}; a checkpoint in run.snapshot_dir would save that")
+        finding = "resumed, it starts from update 0 (or its updates could not be seen)"
+        findings.add(rule, Mark.NOTE, f"{finding}; a checkpoint in run.snapshot_dir would save that")

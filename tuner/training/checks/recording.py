@@ -30,7 +30,7 @@ class OptimizerRecord:
     def __init__(self) -> None:
         self.lrs: list[list[tuple[float, ...]]] = []
         self.times: list[float] = []
-        self._seen: list[Optimizer] = []  # kept alive, so that no two share an id
+        self._seen: list[Optimizer] = []  # references, so that no two share an id
 
     @property
     def updates(self) -> int:
@@ -83,19 +83,19 @@ def check_learning_rates(record: OptimizerRecord, *, lrs: NDArray[np.float64], f
         return
     for made in record.lrs:
         if len(made) != len(lrs):
-            story = f"{len(made)} optimizer updates were made for {len(lrs)} of the schedule"
-            findings.add(RULE, Mark.BROKEN, f"{story}: follow it once per optimizer update")
+            finding = f"{len(made)} optimizer updates were made for {len(lrs)} of the schedule"
+            findings.add(RULE, Mark.BROKEN, f"{finding}: follow it once per optimizer update")
             return
     shares = [share for made in record.lrs for share in _shares(made, lrs=lrs)]
     wrong = next((index for index, share in enumerate(shares) if share is None), None)
     if wrong is not None:
         findings.add(RULE, Mark.BROKEN, f"parameter group {wrong} does not follow the schedule")
     elif not any(share is not None and abs(share - 1.0) <= _RELATIVE for share in shares):
-        given = ", ".join(f"{share:.4g}" for share in shares if share is not None)
-        findings.add(RULE, Mark.BROKEN, f"no parameter group has the schedule's own rates; the shares are {given}")
+        shown = ", ".join(f"{share:.4g}" for share in shares if share is not None)
+        findings.add(RULE, Mark.BROKEN, f"no parameter group has the schedule's own rates; the shares are {shown}")
     else:
-        given = ", ".join(f"{share:.4g}" for share in shares if share is not None)
-        findings.add(RULE, Mark.OK, f"{len(shares)} parameter group(s) follow the schedule at a share of {given}")
+        shown = ", ".join(f"{share:.4g}" for share in shares if share is not None)
+        findings.add(RULE, Mark.OK, f"{len(shares)} parameter group(s) follow the schedule at a share of {shown}")
 
 
 def _shares(made: Sequence[tuple[float, ...]], *, lrs: NDArray[np.float64]) -> list[float | None]:

@@ -53,7 +53,7 @@ def check_stepwise(
         Seconds that one update took, the median.
 
     Raises:
-        BaseException: Whatever the workload raises.
+        BaseException: Any error of the workload.
     """
     tries = _Tries(workload=workload, options=options, lrs=schedule.lrs(steps), device=device)
     with recorded_optimizers() as record:
@@ -117,16 +117,16 @@ class _Tries:
         with preserve_random_state(self.device):
             return float(training.validate())
 
-    def same(self, given: _Trained, expected: _Trained, *, last: int | None = None) -> bool:
+    def same(self, actual: _Trained, expected: _Trained, *, last: int | None = None) -> bool:
         """Whether a stretch gave the same numbers as the end of another one."""
         wanted = expected.losses if last is None else expected.losses[-last:]
-        return _equal((*given.losses, given.val_loss), (*wanted, expected.val_loss), exact=self.device.type == "cpu")
+        return _equal((*actual.losses, actual.val_loss), (*wanted, expected.val_loss), exact=self.device.type == "cpu")
 
 
-def _equal(given: Sequence[float], expected: Sequence[float], *, exact: bool) -> bool:
+def _equal(actual: Sequence[float], expected: Sequence[float], *, exact: bool) -> bool:
     if exact:
-        return tuple(given) == tuple(expected)
-    return all(math.isclose(one, two, rel_tol=_CUDA_RELATIVE) for one, two in zip(given, expected, strict=True))
+        return tuple(actual) == tuple(expected)
+    return all(math.isclose(one, two, rel_tol=_CUDA_RELATIVE) for one, two in zip(actual, expected, strict=True))
 
 
 def _check_seeds(tries: _Tries, *, whole: _Trained, findings: Findings) -> None:
@@ -143,8 +143,8 @@ def _check_seeds(tries: _Tries, *, whole: _Trained, findings: Findings) -> None:
         return
     shuffled = tries.trained(tries.built(1, data_seed=2), first=0, last=tries.half)
     if shuffled.losses == whole.losses[: tries.half]:
-        story = "the data order does not depend on the seed; fine where every update sees all the data"
-        findings.add("other seed, other losses", Mark.NOTE, story)
+        finding = "the data order does not depend on the seed; fine where every update sees all the data"
+        findings.add("other seed, other losses", Mark.NOTE, finding)
     else:
         findings.add("other seed, other losses", Mark.OK, "another seed gives other weights or another data order")
 
@@ -182,10 +182,10 @@ def _check_branch(tries: _Tries, *, whole: _Trained, findings: Findings) -> None
     for training in (second, first):
         restore_random_state(random, device=tries.device)
         ends.append(tries.trained(training, first=tries.half, last=len(tries.lrs)))
-    kept = all(tries.same(end, whole, last=len(end.losses)) for end in ends)
+    equal = all(tries.same(end, whole, last=len(end.losses)) for end in ends)
     findings.require(
         "branching",
-        kept,
+        equal,
         ok="two trainings go on from one state, and neither disturbs the other",
         broken=f"alone the validation loss is {whole.val_loss!r}, in the branch {ends[0].val_loss!r}, and in "
         f"the trunk after it {ends[1].val_loss!r}: the trainings share something, or state_dict() leaves something out",

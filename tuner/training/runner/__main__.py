@@ -38,7 +38,7 @@ BUILTIN = "tuner.workloads:builtin_workloads"
 
 
 class WorkerGone(Exception):
-    """The worker closed its end of the pipe while it owed an answer, or does not listen any more."""
+    """The worker closed its end of the pipe."""
 
 
 class PipeLost(Exception):
@@ -56,7 +56,7 @@ class Forked(Exception):
 
 
 class Channel:
-    """Messages to and from the worker. A copy of the process is refused: two would take each other's answers."""
+    """Messages to and from the worker. A copy of the process is refused: two would read each other's messages."""
 
     def __init__(self, *, read_fd: int, write_fd: int) -> None:
         for descriptor in (read_fd, write_fd):
@@ -66,11 +66,11 @@ class Channel:
         self._pid = os.getpid()
 
     def send(self, message: FromRunner) -> None:
-        """Send a message. What was printed before it is in the log before the worker hears it.
+        """Send a message. What was printed before it is in the log before the worker reads it.
 
         Raises:
             Forked: This is a copy of the process.
-            WorkerGone: Nobody listens.
+            WorkerGone: The worker does not read any more.
         """
         self._refuse_a_copy()
         for stream in (sys.stdout, sys.stderr):
@@ -100,10 +100,10 @@ class Channel:
             WorkerGone: The worker closed the pipe.
         """
         self.send(evaluation)
-        answer = self.receive()
-        if not isinstance(answer, Verdict):
+        reply = self.receive()
+        if not isinstance(reply, Verdict):
             raise WorkerGone
-        return answer
+        return reply
 
     def _refuse_a_copy(self) -> None:
         if os.getpid() != self._pid:
@@ -149,14 +149,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="MODULE:NAME",
         help="a workload class, a function that gives workloads, or a .toml file that describes a command",
     )
-    given = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()  # a segmentation fault in training code leaves its traceback in the log
-    channel = Channel(read_fd=given.read_fd, write_fd=given.write_fd)
-    device = str(resolve_device(given.device))
+    channel = Channel(read_fd=parsed.read_fd, write_fd=parsed.write_fd)
+    device = str(resolve_device(parsed.device))
     try:
-        serve(channel, device=device, offered=load_workloads(given.workloads, builtin=BUILTIN))
+        serve(channel, device=device, offered=load_workloads(parsed.workloads, builtin=BUILTIN))
     except WorkerGone:
         os._exit(1)  # at once, whatever threads the training code has started
     except Forked as error:

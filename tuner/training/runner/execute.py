@@ -28,8 +28,8 @@ from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
 from tuner.training.stepwise import StepwiseTraining
 from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload
 
-SIGN_SECONDS = 1.0
-"""Least time between two signs that updates are being made."""
+UPDATE_REPORT_SECONDS = 1.0
+"""Least time between two reports that updates are being made."""
 
 _EXIT_HINT = "The training code ended the process (sys.exit) before its run was over; let it return, or raise an error."
 
@@ -50,9 +50,9 @@ def execute(
 ) -> Ended:
     """Train one run in this process.
 
-    Whatever the workload raises, ``SystemExit`` and running out of memory included, ends the run as failed. The global
+    Any error of the workload, ``SystemExit`` and lack of memory included, ends the run as failed. The global
     random generators and torch's settings are as before when this returns, and nothing of the training is left on the
-    device. A snapshot that cannot be used is logged, and the run then starts from the beginning.
+    device. A snapshot that cannot be used is logged, and the run then starts from update 0.
 
     With ``branches`` the run goes on from the furthest state there that it would come to itself, unless its snapshot is
     further, and leaves its own states there for others. On CPU it then ends as if trained from its start, bit for bit.
@@ -63,17 +63,17 @@ def execute(
         request: What to train.
         workloads: By name.
         device: As torch names it.
-        on_evaluation: Told about each evaluation; training waits for what it returns. Called on this thread.
-        on_snapshot: Told about each snapshot once it is on the disk.
-        on_branch: Told when the run goes on from another one's state.
-        on_update: Told after updates, `SIGN_SECONDS` apart at least. Of code that owns its loop, nothing is told here.
-        branches: The states of earlier runs; none are taken or kept when absent. One for all runs of a process.
+        on_evaluation: Called with each evaluation, on this thread; training waits for the verdict that it returns.
+        on_snapshot: Called with each snapshot once it is on the disk.
+        on_branch: Called when the run continues from another run's state.
+        on_update: Called after updates, `UPDATE_REPORT_SECONDS` apart at least; not for code that owns its loop.
+        branches: The states of earlier runs; none are used or stored when absent. One for all runs of a process.
         threads: Threads of one operation on CPU; ``TUNER_THREADS``, else 1, when absent.
 
     Raises:
         InvalidValue: There is no such device.
         KeyboardInterrupt: From the terminal.
-        BaseException: Whatever the callbacks raise.
+        BaseException: Any error of the callbacks.
     """
     where = resolve_device(device)
     run = _Run(
@@ -101,7 +101,7 @@ def execute(
 
 
 class _CallbackFailed(BaseException):
-    """Carries an error of a callback past everything that takes errors for the workload's."""
+    """Carries an error of a callback through the code that treats errors as the workload's."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -133,7 +133,7 @@ class _Run:
         self._progress = Progress()
         self._fingerprint = ""
         self._last_snapshot = time.monotonic()
-        self._next_sign = 0.0
+        self._next_update_report = 0.0
         self._workload: Workload | None = None
 
     def train(self, workloads: Mapping[str, Workload]) -> Result:
@@ -188,9 +188,9 @@ class _Run:
 
     def _updated(self, step: int) -> None:
         now = time.monotonic()
-        if now < self._next_sign:
+        if now < self._next_update_report:
             return
-        self._next_sign = now + SIGN_SECONDS
+        self._next_update_report = now + UPDATE_REPORT_SECONDS
         try:
             self._on_update(Updated(run_id=self._request.run_id, step=step))
         except BaseException as error:
@@ -248,21 +248,21 @@ class _Run:
         )
 
     def _take_up(self, training: StepwiseTraining) -> None:
-        """Put a newly built training where the request's snapshot left it, if there is a usable one."""
+        """Load the request's snapshot into a newly built training, if there is a usable one."""
         if self._request.resume is None:
             return
         found = newest_usable(self._request.resume, run=self._fingerprint)
         if found is None:
-            _log.warning("run %s starts from the beginning: no snapshot is usable", self._request.run_id)
+            _log.warning("run %s starts from update 0: no snapshot is usable", self._request.run_id)
             return
         step, content = found
         self._load(training, step=step, content=content)
         self._progress.shared = content["shared"]
-        # A snapshot past the requested one was written, but nobody may have heard of it.
+        # A snapshot past the requested one was written, but may not have been reported.
         self._progress.unreported = max(0, step - self._request.resume.step)
 
     def _branch_off(self, training: StepwiseTraining) -> None:
-        """Put the training where another run left it, if one came further on the same learning rates."""
+        """Load the state of another run, if one came further on the same learning rates."""
         progress = self._progress
         branch = self._branches.deepest(self._lrs, beyond=progress.step)
         if branch is None:

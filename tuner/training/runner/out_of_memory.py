@@ -1,4 +1,4 @@
-"""What to say when a run had not enough memory. Free of torch."""
+"""The message about a run that lacked memory. Imports no torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class MemoryUse:
 def _remedies(options: Mapping[str, Any]) -> str:
     numbers = {name: value for name, value in options.items() if isinstance(value, int) and not isinstance(value, bool)}
     by_name = sorted((name for name in numbers if _GROWS_WITH.search(name)), key=lambda name: "batch" not in name)
-    told = [f"a smaller {name} (it is {numbers[name]:,})" for name in by_name]
+    advice = [f"a smaller {name} (it is {numbers[name]:,})" for name in by_name]
     return (
-        ", ".join(told or ["smaller batches, shorter sequences or a smaller model"]) + ", or a worker with more memory"
+        ", ".join(advice or ["smaller batches, shorter sequences or a smaller model"])
+        + ", or a worker with more memory"
     )

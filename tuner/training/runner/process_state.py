@@ -1,4 +1,4 @@
-"""What a run may change of the process that it trains in, so that the next run in it finds nothing of that."""
+"""Saves the state of the process before a run, and restores it afterwards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 _MODULES: tuple[ModuleType, ...] = (builtins, json, os, pickle, random, signal, threading, time)
-"""Whose functions are looked after: those that everybody's code and ours rely on, and that are patched most often."""
+"""Modules whose functions are restored: those that all code relies on, and that are patched most often."""
 _JOIN_SECONDS = 0.2
 """For threads that are just ending."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGABRT)
@@ -36,7 +36,7 @@ class ProcessState:
         self._functions = {(module, name): value for module in _MODULES for name, value in _functions(module).items()}
 
     def restore(self) -> str:
-        """Put back what can be put back.
+        """Restore what can be restored.
 
         Returns:
             What cannot, or might live on elsewhere, in words: threads that go on, functions of the standard library
@@ -52,7 +52,7 @@ class ProcessState:
                 if signal.getsignal(number) is not handler:
                     signal.signal(number, handler)
         except Exception as error:
-            return f"a process that cannot be put right ({type(error).__name__}: {error})"
+            return f"a process that cannot be restored ({type(error).__name__}: {error})"
         return ", ".join(left)
 
     def _restore_functions(self) -> list[str]:

@@ -33,7 +33,7 @@ def shown(error: BaseException, *, workload: type) -> str:
     """The traceback of an error, as Python prints it, with the user's own frames alone.
 
     Of each stretch of other frames (ours, the libraries') one line says how many were left out. An error that never
-    passed through the user's code is shown whole. Causes, contexts, groups and notes are kept, and messages are whole.
+    passed through the user's code is shown whole. Causes, contexts, groups and notes are included; messages are whole.
 
     Args:
         error: What was raised.

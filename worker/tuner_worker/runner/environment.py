@@ -1,4 +1,4 @@
-"""The environment that the user's code sees: the worker's own, without anything that opens the database."""
+"""The environment of the runner: the worker's own, without credentials of the database."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def runner_environment(
 
     Args:
         environment: The worker's own.
-        database_url: What must not come through.
+        database_url: Must not be passed on.
         extra: Set on top, for the device.
     """
     password = database_password(database_url)
     within = [database_url] if password is None else [database_url, f":{password}@", f"password={password}"]
     equal = () if password is None else (password, unquote(password))
-    kept = {
+    inherited = {
         name: value
         for name, value in environment.items()
         if (name in _FOR_THE_RUNNER or not name.upper().startswith(_OURS))
@@ -43,4 +43,4 @@ def runner_environment(
         and value not in equal
         and not any(secret in value for secret in within)
     }
-    return {**kept, **(extra or {})}
+    return {**inherited, **(extra or {})}

@@ -1,4 +1,4 @@
-"""How a runner ended, and where it stood, in words."""
+"""How a runner ended, and its stack, in words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+
+import psutil
 
 _DUMP = "Fatal Python error: Aborted"
 """What `faulthandler` writes before the stacks."""
@@ -16,11 +17,11 @@ _MOST_FRAMES = 12
 _TAIL_LINES = 20
 
 
-def how_it_ended(code: int, *, left_running: Sequence[str] = ()) -> str:
+def describe_exit(code: int, *, left_running: Sequence[str] = ()) -> str:
     """An exit code in words.
 
     Args:
-        code: As `subprocess` tells it: negative for a signal.
+        code: As `subprocess` reports it: negative for a signal.
         left_running: Names of processes that it had started and that went on.
     """
     if code >= 0:
@@ -38,17 +39,17 @@ def how_it_ended(code: int, *, left_running: Sequence[str] = ()) -> str:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process was stopped by a signal and may go on. Linux; elsewhere it is not known to be."""
-    with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+    """Whether a process was stopped by a signal and may go on."""
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
     return False
 
 
-def where_it_stood(output: str) -> str:
+def stack_of_dump(output: str) -> str:
     """The user's frames of the thread that was aborted, from a runner's error output; empty when there are none.
 
     Returns:
-        A heading and a line for each frame, the innermost first, as they are to follow a reason.
+        A heading and a line for each frame, the innermost first, to be appended to a reason.
     """
     frames: list[str] = []
     for line in output.rpartition(_DUMP)[2].partition("Current thread")[2].splitlines()[1:]:
@@ -59,7 +60,7 @@ def where_it_stood(output: str) -> str:
     return "\nWhere it stood (most recent call first):\n" + "\n".join(frames[:_MOST_FRAMES]) if frames else ""
 
 
-def before_the_dump(output: str) -> str:
+def output_before_dump(output: str) -> str:
     """The last lines that a runner printed before its stacks."""
     printed, dump, rest = output.rpartition(_DUMP)
     return "\n".join((printed if dump else rest).strip().splitlines()[-_TAIL_LINES:])

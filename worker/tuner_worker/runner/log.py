@@ -1,4 +1,4 @@
-"""What the user's code prints: two files per worker that never grow past a limit."""
+"""The output of the training code: two files per worker with a limited size."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class RunnerLog:
     def fresh(self, *, to_the_end: bool) -> str:
         """What was printed since the last call or the mark: the output, then the error output; may be empty.
 
-        Of much output the last `FRESH_BYTES` of each file, with a word on what is left out. Lines that were written
-        over, as progress bars are, come as they were last.
+        Of much output the last `FRESH_BYTES` of each file, with a note on what is left out. Of lines that were
+        overwritten, as progress bars are, the last state is returned.
 
         Args:
             to_the_end: Include a last line that has not ended; else it is left to the next call.
@@ -85,7 +85,7 @@ class _Stream:
         self._read_to = _size(path)
 
     def mark(self, what: str) -> None:
-        with suppress(OSError), self.path.open("ab") as file:  # on a full disk a run is worth more than its log
+        with suppress(OSError), self.path.open("ab") as file:  # a full disk must not end the run
             file.write(f"=== {what}\n".encode())
         self._marked_at = self._read_to = _size(self.path)
 
@@ -95,10 +95,10 @@ class _Stream:
             return
         with suppress(OSError), self.path.open("r+b") as file:
             file.seek(size - keep)
-            kept = file.read(keep)
+            rest = file.read(keep)
             file.truncate(0)
             file.seek(0)
-            file.write(kept)
+            file.write(rest)
         self._marked_at = max(0, self._marked_at - (size - keep))
         self._read_to = max(0, self._read_to - (size - keep))
 

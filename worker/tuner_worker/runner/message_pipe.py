@@ -13,7 +13,7 @@ from tuner.errors import TunerError
 from tuner.training.protocol import FromRunner, ToRunner, from_runner, to_runner
 
 LONGEST_MESSAGE = 16 * 1024 * 1024
-"""Bytes without a line break after which the other side is not a runner of ours."""
+"""Bytes without a line break after which the other side cannot be a runner."""
 _CHUNK = 64 * 1024
 
 
@@ -26,7 +26,7 @@ class BadMessage(TunerError):
 
 
 class MessagePipe:
-    """Sends and receives whole messages without ever waiting longer than told.
+    """Sends and receives whole messages, each within a time limit.
 
     It owns four descriptors: two for the worker, and two for the runner, which the worker closes once the runner has
     its copies (`hand_over`).

@@ -1,8 +1,8 @@
-"""A runner as its worker sees it: a child process that trains, answers on a pipe, and may die at any moment.
+"""A runner as a child process: it trains, sends messages over a pipe, and may die at any moment.
 
 The process stays warm: one start (seconds, for importing torch) serves many runs. It leads a session of its own, so
-that a Ctrl-C in the terminal does not reach it and what it starts can be ended with it
-(`tuner_worker.runner.process_tree`); and it dies with the worker (`tuner.training.runner` says how).
+that a Ctrl-C in the terminal does not reach it, and all that it starts can be ended with it
+(`tuner_worker.runner.process_tree`). It dies with the worker (`tuner.training.runner`).
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from tuner.driver.runner import RunnerDied, train_by_messages
 from tuner.driver.supervisor import RunSupervisor
 from tuner.training.protocol import PROTOCOL_VERSION, Ended, FromRunner, Hello, ToRunner, Train
 from tuner.training.runner.out_of_memory import MemoryUse
-from tuner_worker.runner.exit_report import before_the_dump, how_it_ended, is_stopped, where_it_stood
+from tuner_worker.runner.exit_report import describe_exit, is_stopped, output_before_dump, stack_of_dump
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.message_pipe import BadMessage, MessagePipe, PipeClosed
 from tuner_worker.runner.process_tree import ProcessTree, is_helper, name_of
 from tuner_worker.stop_request import StopRequest
 
-_LOOK_SECONDS = 0.25
-"""How often to look at the process: its memory, its output, and whether it still lives, for a child that it forked may
-hold the pipe open after its death."""
+_INSPECT_SECONDS = 0.25
+"""How often the process is inspected: its memory, the size of its log, and whether it lives, because a child that it
+forked may hold the pipe open after its death."""
 _SEND_SECONDS = 10.0
 _AFTER_CLOSE_SECONDS = 5.0
-"""How long the process may live on after it closed its pipe, or was asked to end."""
+"""How long the process may live after it closed its pipe, or was asked to end."""
 _TERM_SECONDS = 2.0
 """Time between SIGTERM and SIGKILL."""
 _DUMP_SECONDS = 2.0
-"""How long a stuck process may take to say where it stands."""
+"""How long a stuck process may take to write its stack."""
 _DUMP_BYTES = 64 * 1024
-_DEAF = "; it did not end at SIGTERM, which its code ignores or handles, so that SIGKILL had to end it"
-_NOT_ITS_OWN = " (training code must not write to, or close, a file descriptor that it did not open)"
+_SIGTERM_IGNORED = "; it did not end at SIGTERM, which its code ignores or handles, so that SIGKILL had to end it"
+_FOREIGN_DESCRIPTOR = " (training code must not write to, or close, a file descriptor that it did not open)"
 _MIB = 1024 * 1024
-_FIRST_TO_GO = 500
-"""What the kernel's memory killer adds to the size of a runner, and of what that starts: thousandths of all memory."""
+_OOM_SCORE = 500
+"""What the kernel's OOM killer adds to the size of a runner and its children, in thousandths of all memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class RunnerProcess:
         self._memory = ProcessMemory(limit_mib=command.memory_limit_mib)
         self._oom_killer = OomKiller()
         self._kills_before = self._oom_killer.kills()
-        self._next_look = 0.0
+        self._next_inspection = 0.0
         self._log = log
         self._stop = stop
         self._process: subprocess.Popen[bytes] | None = None
@@ -103,13 +103,13 @@ class RunnerProcess:
         return None if self._process is None else self._process.pid
 
     def start(self, *, timeout: float) -> Hello | None:
-        """Start the process and wait until it says what it offers; end first what an earlier one has left.
+        """Start the process and wait until it reports what it offers; end first what an earlier one has left.
 
         Args:
             timeout: Seconds that this may take.
 
         Returns:
-            Its greeting; ``None`` when the worker was asked to stop first (the process is killed then).
+            Its first message; ``None`` when the worker was asked to stop first (the process is killed then).
 
         Raises:
             RunnerDied: It ended before it was ready, took too long, or speaks another version of the protocol.
@@ -140,14 +140,14 @@ class RunnerProcess:
         try:
             pipe.send(message, timeout=_SEND_SECONDS)
         except PipeClosed:
-            raise self._found_dead() from None
+            raise self._reap() from None
         except TimeoutError:
             raise self.killed(f"it read no message for {_SEND_SECONDS:g} s") from None
 
     def receive(self, *, timeout: float, until_stop: bool) -> FromRunner | None:
         """The next message; ``None`` when there is none in time.
 
-        A message that was sent before a death is returned before the death is told.
+        A message that was sent before a death is returned before the death is raised.
 
         Args:
             timeout: Seconds to wait.
@@ -162,36 +162,36 @@ class RunnerProcess:
         while True:
             ended = self._process is None or self._process.poll() is not None
             if not ended:
-                self._look()
-            wait = 0.0 if ended else min(deadline - time.monotonic(), _LOOK_SECONDS)
+                self._inspect()
+            wait = 0.0 if ended else min(deadline - time.monotonic(), _INSPECT_SECONDS)
             try:
                 message = pipe.receive(timeout=wait, wake_fd=wake_fd)
             except PipeClosed:
-                raise self._found_dead() from None
+                raise self._reap() from None
             except BadMessage as error:
-                raise self.killed(f"it broke the protocol: {error}{_NOT_ITS_OWN}") from None
+                raise self.killed(f"it broke the protocol: {error}{_FOREIGN_DESCRIPTOR}") from None
             if message is not None:
                 return message
             if ended:
-                raise self._found_dead()
+                raise self._reap()
             if time.monotonic() >= deadline or (until_stop and self._stop.requested):
                 return None
 
     def killed(
         self, reason: str, *, stuck: bool = False, final: bool = False, shortage: MemoryUse | None = None
     ) -> RunnerDied:
-        """Kill the process, and return an error that says why, with its last words, for the caller to raise.
+        """Kill the process, and return an error that says why, with its last output, for the caller to raise.
 
         Args:
             reason: Why.
-            stuck: Have it say first where it stands.
+            stuck: Have it write its stack first.
             final: See `RunnerDied`.
             shortage: See `RunnerDied`.
         """
-        stood = self._where_it_stands() if stuck else ""
-        deaf = "" if self.kill() else _DEAF
-        told = self._with_last_words(f"the runner was killed: {reason}{deaf}{stood}", dumped=stuck)
-        return RunnerDied(told, final=final, shortage=shortage)
+        stack = self._stack() if stuck else ""
+        ignored = "" if self.kill() else _SIGTERM_IGNORED
+        message = self._with_output(f"the runner was killed: {reason}{ignored}{stack}", dumped=stuck)
+        return RunnerDied(message, final=final, shortage=shortage)
 
     def train(self, request: Train, *, supervisor: RunSupervisor) -> Ended:
         """See `tuner.driver.runner.Runner.train`."""
@@ -236,19 +236,19 @@ class RunnerProcess:
         Returns:
             Whether the process had ended, or ended when it was asked to.
         """
-        heard = True
+        obeyed = True
         if self._process is not None:
             lives = self._process.poll() is None
             self._signal_group(signal.SIGTERM)
-            self._signal_group(signal.SIGCONT)  # or one that is stopped would not hear of it
+            self._signal_group(signal.SIGCONT)  # a stopped process would not receive it
             self._tree.end(session=self._process.pid, grace=_TERM_SECONDS)
             self._signal_group(signal.SIGKILL)
-            heard = self._process.wait() != -signal.SIGKILL or not lives
+            obeyed = self._process.wait() != -signal.SIGKILL or not lives
             self._process = None
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
-        return heard
+        return obeyed
 
     def _spawn(self) -> None:
         self._pipe = pipe = MessagePipe()
@@ -276,27 +276,27 @@ class RunnerProcess:
         if sys.platform != "linux":
             return
         limit = self._command.memory_limit_mib
-        with suppress(ProcessLookupError):  # dead already: the first receive tells
+        with suppress(ProcessLookupError):  # dead already: the first receive raises
             resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
             # Of many small processes that together have too much, the kernel might take the worker for the largest.
             with suppress(OSError):
                 ours = int(Path("/proc/self/oom_score_adj").read_text())
-                Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(1000, ours + _FIRST_TO_GO)))
+                Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(1000, ours + _OOM_SCORE)))
             # Where one allocation is too large, an error with its traceback says more than a kill. CUDA's own
-            # bookkeeping counts as data, so that there the memory in use alone is looked at.
+            # bookkeeping counts as data, so that there the memory in use alone is limited.
             if limit is not None and self._command.device == "cpu":
                 resource.prlimit(pid, resource.RLIMIT_DATA, (limit * _MIB, limit * _MIB))
 
-    def _look(self) -> None:
-        """See to the output and the memory of the process, unless that was done a moment ago.
+    def _inspect(self) -> None:
+        """Trim the log and measure the memory of the process, unless that was done a moment ago.
 
         Raises:
-            RunnerDied: It had more memory than it may.
+            RunnerDied: It uses more memory than it may.
         """
         now = time.monotonic()
-        if self._process is None or now < self._next_look:
+        if self._process is None or now < self._next_inspection:
             return
-        self._next_look = now + _LOOK_SECONDS
+        self._next_inspection = now + _INSPECT_SECONDS
         self._log.trim()
         limit = self._memory.limit_mib
         if self._memory.is_over_limit(self._process.pid):
@@ -310,7 +310,7 @@ class RunnerProcess:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
 
-    def _where_it_stands(self) -> str:
+    def _stack(self) -> str:
         """The stack of a stuck process, which it writes when it is aborted (`faulthandler`), or why there is none."""
         if self._process is None:
             return ""
@@ -322,27 +322,27 @@ class RunnerProcess:
             self._process.wait(_DUMP_SECONDS)
         except subprocess.TimeoutExpired:
             return " (where it stood is not known: it did not react to SIGABRT)"
-        return where_it_stood(self._log.tail(last_bytes=_DUMP_BYTES, lines=None))
+        return stack_of_dump(self._log.tail(last_bytes=_DUMP_BYTES, lines=None))
 
     def _open_pipe(self) -> MessagePipe:
         if self._pipe is None:
             raise RunnerDied("there is no runner")
         return self._pipe
 
-    def _found_dead(self) -> RunnerDied:
-        """Bury the process and say how it ended."""
+    def _reap(self) -> RunnerDied:
+        """Reap the process and return how it ended."""
         if self._process is None:
             return RunnerDied("there is no runner")
         try:
             code = self._process.wait(_AFTER_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
-            return self.killed(f"it closed its pipe but did not end{_NOT_ITS_OWN}")
+            return self.killed(f"it closed its pipe but did not end{_FOREIGN_DESCRIPTOR}")
         shortage = self.shortage() if code == -signal.SIGKILL else None
-        ended = how_it_ended(code, left_running=self.left_running())
+        ended = describe_exit(code, left_running=self.left_running())
         self.kill()
         reason = ended if shortage is None else "out of memory: the kernel killed the runner"
-        return RunnerDied(self._with_last_words(reason), shortage=shortage)
+        return RunnerDied(self._with_output(reason), shortage=shortage)
 
-    def _with_last_words(self, reason: str, *, dumped: bool = False) -> str:
-        words = before_the_dump(self._log.tail(last_bytes=_DUMP_BYTES, lines=None)) if dumped else self._log.tail()
+    def _with_output(self, reason: str, *, dumped: bool = False) -> str:
+        words = output_before_dump(self._log.tail(last_bytes=_DUMP_BYTES, lines=None)) if dumped else self._log.tail()
         return f"{reason}\nLast lines of its error output:\n{words}" if words else reason

@@ -1,4 +1,4 @@
-"""Takes the database's password out of whatever leaves the worker as text: its log, and what a run printed."""
+"""Removes the database's password from all text that leaves the worker: its log, and what runs print."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from tuner_worker.runner.environment import database_password
 
 HIDDEN = "***"
 LEAST_CHARACTERS = 8
-"""A shorter password is hidden inside URLs alone: by itself it would blot out common words."""
+"""A shorter password is hidden inside URLs alone: by itself it would match common words."""
 
 
 class Redaction:
-    """Blots a database's password out of text.
+    """Replaces a database's password in text.
 
     Args:
         database_url: Holds the password, or none.
@@ -28,7 +28,7 @@ class Redaction:
             self._replacements.update(dict.fromkeys(sorted(plain), HIDDEN))
 
     def hide(self, text: str) -> str:
-        """The text without the password, as it is written in the URL and as it is meant."""
+        """The text without the password, percent-encoded as in the URL or decoded."""
         for secret, instead in self._replacements.items():
             text = text.replace(secret, instead)
         return text
