@@ -118,6 +118,7 @@ def study_result(record: StudyRecord, *, why_ended: str, curves: Sequence[RunCur
         job_id=record.job.id,
         job_name=record.job.spec.name,
         workload=record.job.spec.workload,
+        metric=record.job.metric,
         options=record.job.spec.options,
         total_steps=settings.total_steps,
         rung_steps=rung_steps(settings),
@@ -203,7 +204,7 @@ def _rung_run(schedule: Schedule, *, settings: SearchSettings, rung: int, reason
 def _keep_optuna_in_step(store: Store, *, lock: StudyLock, record: StudyRecord) -> None:
     """Bring the Optuna study to what our tables say."""
     settings = record.job.spec.search
-    study = Study.open(store.optuna_storage(), name=record.job.id, settings=settings)
+    study = Study.open(store.optuna_storage(), name=record.job.id, settings=settings, metric=record.job.metric)
     # A planner that slept past its lock would take the trials of its successor for orphans.
     store.planning.extend(lock, seconds=LOCK_SECONDS)
     known = {trial.number: trial.optuna_number for trial in record.trials if trial.optuna_number is not None}

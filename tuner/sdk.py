@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, SupportsFloat
 
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.training.run import Report, Reports, RunStopped, TrainingRun
 
@@ -42,19 +43,20 @@ class ScriptRun(TrainingRun):
         self._file = reports_file
         self._reports = Reports(total_steps=self.total_steps)
 
-    def report(self, step: int, *, val_loss: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
+    def report(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
         """See `TrainingRun.report`. Of several processes only the one with ``RANK`` 0 in its environment reports.
 
         It never raises `RunStopped`: to stop the run, the tuner ends the script's process group.
         """
-        report = self._reports.check(step, val_loss=val_loss, train_loss=train_loss)
+        report = self._reports.check(step, value=value, train_loss=train_loss)
         if report is None or os.environ.get("RANK", "0") != "0":
             return
         self.reports.append(report)
         if self._file is None:
-            _log.info("update %d of %d: validation loss %g", report.step, self.total_steps, report.val_loss)
+            shown = self.metric.text(report.value)
+            _log.info("update %d of %d: %s %s", report.step, self.total_steps, self.metric.name, shown)
             return
-        line = {"step": report.step, "val_loss": report.val_loss, "train_loss": report.train_loss}
+        line = {"step": report.step, "value": report.value, "train_loss": report.train_loss}
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -67,6 +69,7 @@ def run(
     seed: int = 0,
     device: str = "cpu",
     snapshot_dir: Path | None = None,
+    metric: Metric = DEFAULT_METRIC,
 ) -> ScriptRun:
     """The run of this script.
 
@@ -80,6 +83,7 @@ def run(
         seed: Seed of the data order and of other randomness, at least 0.
         device: Device as torch names it: ``"cpu"``, ``"cuda:0"``.
         snapshot_dir: Folder for checkpoints; by default a temporary one, which is deleted when the script ends.
+        metric: The metric to report; the validation loss by default.
 
     Returns:
         The run, with ``attached`` set when the tuner started this script.
@@ -96,7 +100,7 @@ def run(
         >>> for step in range(this.total_steps):
         ...     lr = this.lr(step)  # of the optimizer update that follows
         ...     if step + 1 in this.evaluate_at:
-        ...         this.report(step + 1, val_loss=1.0 / (step + 1))
+        ...         this.report(step + 1, value=1.0 / (step + 1))
         >>> this.reports[-1].step
         200
     """
@@ -110,6 +114,7 @@ def run(
             snapshot_dir=_temporary_folder() if snapshot_dir is None else snapshot_dir,
             options=options or {},
             reports_file=None,
+            metric=metric,
         )
     return ScriptRun(
         schedule=Schedule.from_json(Path(environment["TUNER_SCHEDULE_FILE"]).read_text(encoding="utf-8")),
@@ -119,6 +124,7 @@ def run(
         snapshot_dir=Path(environment["TUNER_SNAPSHOT_DIR"]),
         options={**(options or {}), **json.loads(environment["TUNER_OPTIONS"])},
         reports_file=Path(environment["TUNER_REPORTS"]),
+        metric=Metric.model_validate_json(environment["TUNER_METRIC"]),
     )
 
 

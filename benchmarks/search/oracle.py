@@ -10,9 +10,11 @@ from types import MappingProxyType
 
 import torch
 
+from tuner.metric import DEFAULT_METRIC
 from tuner.schedules import Schedule
 from tuner.search.space import SearchSpace, Value, default_space
-from tuner.training.evaluation_steps import divergence_limit, evaluation_steps
+from tuner.training.evaluation import divergence_limit
+from tuner.training.evaluation_steps import evaluation_steps
 from tuner.training.randomness import seed_everything
 from tuner.training.workload import StepwiseWorkload, Workload
 from tuner.workloads import builtin_workloads
@@ -60,7 +62,7 @@ def curve(
         raise TypeError(f"{task.workload} cannot be trained update by update")
     seed_everything(seed)
     training = workload.start(workload.Options.model_validate(dict(options)), seed=seed, device=torch.device("cpu"))
-    limit = divergence_limit(float(training.validate()))
+    limit = divergence_limit(float(training.validate()), metric=DEFAULT_METRIC)
     evaluations = frozenset(evaluation_steps(steps))
     for step, lr in enumerate(schedule.lrs(steps).tolist()):
         train_loss = float(training.train_step(step, lr))

@@ -36,7 +36,7 @@ def main(run):
             if updates in run.evaluate_at:
                 with torch.no_grad():
                     val_loss = functional.cross_entropy(model(x_val), y_val)
-                report(run, updates, val_loss=val_loss, accelerator=accelerator)
+                report(run, updates, value=val_loss, accelerator=accelerator)
             if updates == run.total_steps:
                 break
 

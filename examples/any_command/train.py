@@ -43,6 +43,6 @@ for update, lr in enumerate(lrs, start=1):
     gradient[np.arange(batch_size), batch[:, 1]] -= 1.0
     np.add.at(logits, batch[:, 0], -lr * gradient / batch_size)
     if update % 10 == 0 or update == len(lrs):
-        report = {"step": update, "val_loss": float(loss(validation)), "train_loss": float(loss(batch))}
+        report = {"step": update, "value": float(loss(validation)), "train_loss": float(loss(batch))}
         with Path(os.environ["TUNER_REPORTS"]).open("a") as file:
             file.write(json.dumps(report) + "\n")

@@ -97,7 +97,7 @@ def main(run):
         optimizer.step()
         if (it + 1) % eval_interval == 0 or it + 1 == max_iters:
             val_loss = estimate_loss(model, val_data)
-            run.report(it + 1, val_loss=val_loss)
+            run.report(it + 1, value=val_loss)
             print(f"iter {it + 1}: lr {lr:.2e}, train loss {loss.item():.4f}, val loss {val_loss:.4f}")
 
 

@@ -230,11 +230,11 @@ def test_an_end_with_exit_code_0_and_no_report_fails_the_run_with_what_is_due(tm
     assert {(run.state, run.attempts) for run in (quiet, true)} == {(RunState.FAILED, 1)}
     assert quiet.error.splitlines()[0] == (
         "WorkloadError: the training ended without a report; "
-        "run.report(60, val_loss=...) is due after the last update (run.total_steps is 60)"
+        "run.report(60, value=...) is due after the last update (run.total_steps is 60)"
     )
     assert true.error.splitlines()[0] == (
         "WorkloadError: 'true' ended with exit code 0 and without a report; "
-        'a line {"step": 60, "val_loss": ...} is due in the file that TUNER_REPORTS names after the last update'
+        'a line {"step": 60, "value": ...} is due in the file that TUNER_REPORTS names after the last update'
     )
 
 

@@ -46,7 +46,7 @@ def tuned(provider: str, *, total_steps: int):
     report = tuner.tune(workload, total_steps=total_steps, search=SEARCH, device="cpu")
     assert report.workload == workload.name
     assert len(report.trials) == 2
-    assert all(loss.loss is not None for candidate in report.candidates for loss in candidate.losses)
+    assert all(run.value is not None for candidate in report.candidates for run in candidate.values)
     return report
 
 

@@ -87,13 +87,13 @@ def reach(store: Store, job: JobRecord) -> None:
 
 
 class TestLimits:
-    def test_at_the_target_loss_no_more_trials_are_opened_and_the_best_is_confirmed(self, store: Store) -> None:
-        job = submit(store, **ONE_RUNG, trials=30, limits={"target_loss": 1e9})
+    def test_at_the_target_no_more_trials_are_opened_and_the_best_is_confirmed(self, store: Store) -> None:
+        job = submit(store, **ONE_RUNG, trials=30, limits={"target": 1e9})
         drive(store)
         assert trials(store, job) == 1
         found = report(store, job)
         assert found.why_ended.startswith("the target loss 1e+09 is reached: trial 0 has ")
-        assert len(found.best.losses) == 2
+        assert len(found.best.values) == 2
 
     def test_without_patience_left_no_more_trials_are_opened(self, store: Store) -> None:
         job = submit(store, **ONE_RUNG, trials=30, limits={"patience": 2})
@@ -114,7 +114,7 @@ class TestLimits:
         found = report(store, job)
         assert "3 of 4" not in found.why_ended
         assert "4 of 4 trials were tried, and 0 of " in found.why_ended
-        assert (found.best.losses, found.best.median) == ((), None)
+        assert (found.best.values, found.best.median) == ((), None)
         assert [row.status for row in found.trials] == [*[TrialStatus.COMPLETED] * 3, TrialStatus.ACTIVE]
         assert store.runs.get(lease.run_id).state is RunState.CANCELLED
         assert "cannot be said" in found.finding
@@ -151,7 +151,7 @@ class TestBudget:
             store.jobs.change(job.id, JobChange(trials=wanted))
             drive(store)
             assert trials(store, job) == wanted
-        assert report(store, job).best.losses
+        assert report(store, job).best.values
 
     def test_a_limit_of_updates_that_comes_late_is_kept(self, store: Store) -> None:
         job = submit(store, **ONE_RUNG, trials=20)
@@ -211,7 +211,7 @@ class TestRetry:
         failed = trials(store, job)
         store.jobs.retry(job.id)
         drive(store)
-        assert report(store, job).best.losses
+        assert report(store, job).best.values
         assert TrialState.FAILED not in {trial.state for trial in store.trials.list(job.id).items}
         study = optuna.load_study(study_name=job.id, storage=store.optuna_storage())
         states = [trial.state.name for trial in study.get_trials(deepcopy=False)]

@@ -77,7 +77,7 @@ def test_a_study_finds_a_schedule_that_beats_the_best_constant_rate(undisturbed)
     assert undisturbed.schedule_helps
     assert undisturbed.best_constant.verdict == "better"
     assert len(undisturbed.trials) == 6
-    assert {loss.seed for loss in undisturbed.best.losses}.isdisjoint({7})
+    assert {run.seed for run in undisturbed.best.values}.isdisjoint({7})
 
 
 def test_the_same_request_gives_the_same_answer(undisturbed):
@@ -143,7 +143,7 @@ def test_what_pruning_lost_is_measured_and_told(tmp_path):
     audited = SEARCH | {"rungs": 2, "audit": 1.0, "controls": False}
     report = tuner.tune(NoisyQuadratic(), search=audited, device="cpu", database=file)
     pruned = {
-        trial.number for trial in report.trials if trial.status is TrialStatus.PRUNED and None not in trial.losses
+        trial.number for trial in report.trials if trial.status is TrialStatus.PRUNED and None not in trial.values
     }
     store = Store.open(f"sqlite:///{file}")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from typing import Any
 
 import optuna
 import pytest
@@ -14,6 +15,7 @@ from tuner.errors import DatabaseUnavailable
 from tuner.jobs.priority import Priority
 from tuner.jobs.states import JobState
 from tuner.jobs.study_state import study_state
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.people.permissions import LOCAL
 from tuner.report.report import Report
 from tuner.search.decision.decisions import Control
@@ -36,17 +38,39 @@ def job_named(rows: Rows, name: str) -> dict:
 
 
 def as_now(rows: Rows) -> Rows:
-    """Rows of revision 0004 and before under the names of today."""
+    """Rows of revision 0004 and before as the present release stores them."""
     runs = {
         at: {{"trunk": "prefix_key"}.get(name, name): value for name, value in row.items()}
         for at, row in rows["tuner_runs"].items()
     }
-    reports = {
-        at: row
-        | {"report": {{"plateau": "equivalents"}.get(name, name): value for name, value in row["report"].items()}}
-        for at, row in rows["tuner_reports"].items()
+    reports = {at: row | {"report": in_todays_words(row["report"])} for at, row in rows["tuner_reports"].items()}
+    jobs = {at: row | {"metric": DEFAULT_METRIC.model_dump()} for at, row in rows["tuner_jobs"].items()}
+    workloads = {
+        at: row | {"info": row["info"] | {"metric": DEFAULT_METRIC.model_dump()}}
+        for at, row in rows["tuner_workloads"].items()
     }
-    return {**rows, "tuner_runs": runs, "tuner_reports": reports}
+    events = {at: row | {"data": in_todays_words(row["data"])} for at, row in rows["tuner_events"].items()}
+    changed = {"tuner_runs": runs, "tuner_reports": reports, "tuner_jobs": jobs, "tuner_events": events}
+    return {**rows, **changed, "tuner_workloads": workloads}
+
+
+WORDS = {
+    "plateau": "equivalents",
+    "losses": "values",
+    "loss": "value",
+    "val_loss": "value",
+    "search_loss": "search_value",
+    "best_search_loss": "best_search_value",
+    "cannot be told apart": "statistical tie",
+}
+
+
+def in_todays_words(stored: Any) -> Any:
+    if isinstance(stored, list):
+        return [in_todays_words(one) for one in stored]
+    if isinstance(stored, dict):
+        return {WORDS.get(key, key): one if key == "options" else in_todays_words(one) for key, one in stored.items()}
+    return WORDS.get(stored, stored) if isinstance(stored, str) else stored
 
 
 def test_the_fixture_is_what_it_says(released_url: str) -> None:
@@ -290,19 +314,42 @@ def test_going_back_waits_for_open_jobs_whose_trials_optuna_was_not_told_of(rele
     assert {trial["optuna_number"] for trial in trials if trial["number"] == 0} == {-1}
 
 
-def test_the_fourth_revision_goes_up_under_new_names_and_comes_back_unchanged(released_url: str) -> None:
+def test_the_fourth_revision_goes_up_in_todays_words_and_comes_back_unchanged(released_url: str) -> None:
     with engine_of(released_url) as engine:
         run(engine, "upgrade", "0004")
+        seq, spec = next((row["seq"], row["spec"]) for row in all_rows(released_url)["tuner_jobs"].values())
         with engine.begin() as connection:
             connection.execute(text("UPDATE tuner_runs SET trunk = 'abc'"))
+            connection.execute(
+                text("UPDATE tuner_jobs SET spec = :spec WHERE seq = :seq"),
+                {"spec": json.dumps({**spec, "limits": {"target_loss": 0.25, "patience": None}}), "seq": seq},
+            )
         before = all_rows(released_url)
         upgrade(released_url)
         after = all_rows(released_url)
         assert {run["prefix_key"] for run in after["tuner_runs"].values()} == {"abc"}
-        assert without(after, VERSION_TABLE) == without(as_now(before), VERSION_TABLE)
+        limits = next(row["spec"]["limits"] for row in after["tuner_jobs"].values() if row["seq"] == seq)
+        assert limits == {"target": 0.25, "patience": None}
+        assert without(after, "tuner_jobs", VERSION_TABLE) == without(as_now(before), "tuner_jobs", VERSION_TABLE)
+        assert {event["kind"] for event in after["tuner_events"].values() if "value" in event["data"]} >= {
+            "run.evaluated",
+            "run.succeeded",
+        }
         for row in after["tuner_reports"].values():
             assert Report.model_validate(row["report"]).equivalents.members
         run(engine, "downgrade", "0004")
+    assert all_rows(released_url) == before
+
+
+def test_going_back_waits_for_jobs_whose_metric_is_maximized_to_be_deleted(released_url: str) -> None:
+    upgrade(released_url)
+    metric = Metric(name="accuracy", direction="maximize").model_dump_json()
+    with engine_of(released_url) as engine:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE tuner_jobs SET metric = :metric WHERE seq = 1"), {"metric": metric})
+        before = all_rows(released_url)
+        with pytest.raises(RuntimeError, match="delete these jobs, whose metric is maximized, before going back"):
+            run(engine, "downgrade", "0004")
     assert all_rows(released_url) == before
 
 

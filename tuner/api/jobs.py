@@ -14,6 +14,7 @@ from tuner.jobs.progress import JobStatus, Progress
 from tuner.jobs.records import JobRecord, TrialRecord
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState, TrialState
+from tuner.metric import Metric
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values
 from tuner.search.decision.rungs import Price, price
@@ -26,6 +27,8 @@ class JobView:
     id: str
     state: JobState
     spec: JobSpec
+    metric: Metric
+    """The metric of its runs, as the workload declared it at submission."""
     owner: str
     """The user who submitted it."""
     origin: str | None

@@ -9,6 +9,7 @@ from typing import Self
 from tuner.api.views import view_of
 from tuner.jobs.records import CurvePoint, LogChunk, RunKind, RunRecord
 from tuner.jobs.states import RunState
+from tuner.metric import Metric
 from tuner.schedules import Schedule
 
 
@@ -41,8 +42,10 @@ class RunView:
     has finished."""
     device_seconds: float
     """Device time of all attempts: seconds under a lease times devices."""
-    loss: float | None
-    """Validation loss at the end; ``None`` until then and for a diverged or failed run."""
+    metric: Metric
+    """The job's."""
+    value: float | None
+    """Of the metric, at the end; ``None`` until then and for a diverged or failed run."""
     error: str | None
     created_at: float
     queued_at: float
@@ -75,18 +78,14 @@ class CurveSample:
     """Learning rate of the last update done."""
     train_loss: float | None
     """Mean since the previous sample; ``None`` at step 0, and when it is not finite."""
-    val_loss: float | None
-    """``None`` when it is not finite."""
+    value: float | None
+    """Of the job's metric; ``None`` when it is not finite."""
 
     @classmethod
-    def of(cls, point: CurvePoint) -> Self:
+    def of(cls, point: CurvePoint, *, metric: Metric) -> Self:
         """A point, with ``None`` for values that are not finite."""
-        return cls(step=point.step, lr=point.lr, train_loss=_finite(point.train_loss), val_loss=_finite(point.val_loss))
-
-    def point(self) -> CurvePoint:
-        """The point, with NaN for a validation loss that was not finite."""
-        val_loss = math.nan if self.val_loss is None else self.val_loss
-        return CurvePoint(step=self.step, lr=self.lr, train_loss=self.train_loss, val_loss=val_loss)
+        value = _finite(metric.value(point.val_loss))
+        return cls(step=point.step, lr=point.lr, train_loss=_finite(point.train_loss), value=value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,5 +100,5 @@ class RunLog:
     """Whether no more will follow, unless the job is retried."""
 
 
-def _finite(loss: float | None) -> float | None:
-    return loss if loss is not None and math.isfinite(loss) else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

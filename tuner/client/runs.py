@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tuner.api.runs import CurveSample, RunLog, RunView
 from tuner.client.errors import ServiceUnreachable
 from tuner.client.transport import Transport, path_segment, read, without_none
-from tuner.jobs.records import CurvePoint, LogChunk
+from tuner.jobs.records import LogChunk
 
 _FOLLOW_SECONDS = 1.0
 
@@ -22,16 +22,15 @@ class RunsApi:
         """One run."""
         return self._http.get(RunView, f"/v1/runs/{path_segment(run_id)}")
 
-    def curve(self, run_id: str, *, points: int | None = None) -> tuple[CurvePoint, ...]:
-        """A run's evaluations so far, by step. A validation loss that was not finite is NaN.
+    def curve(self, run_id: str, *, points: int | None = None) -> tuple[CurveSample, ...]:
+        """A run's evaluations so far, by step. A value that was not finite is ``None``.
 
         Args:
             run_id: The run.
             points: At most this many; all when absent.
         """
         query = without_none({"points": points})
-        samples = self._http.get(tuple[CurveSample, ...], f"/v1/runs/{path_segment(run_id)}/curve", params=query)
-        return tuple(sample.point() for sample in samples)
+        return self._http.get(tuple[CurveSample, ...], f"/v1/runs/{path_segment(run_id)}/curve", params=query)
 
     def log(self, run_id: str, *, after: int | None = None) -> RunLog:
         """A part of a run's log.

@@ -214,6 +214,7 @@ class Driver:
             schedule=lease.schedule,
             total_steps=lease.total_steps,
             seed=lease.seed,
+            metric=lease.metric,
             snapshot_dir=str(self._snapshots.of(lease.run_id, attempt=lease.attempt)),
             snapshot_seconds=self._settings.snapshot_seconds,
             resume=lease.snapshot,
@@ -247,7 +248,12 @@ class Driver:
     def _record_end(self, keeper: LeaseKeeper, *, ended: Ended, lease: LeasedRun) -> RunEnd:
         match ended.outcome:
             case Outcome.SUCCEEDED | Outcome.DIVERGED:
-                _log.info("run.ended", outcome=ended.outcome.value, loss=ended.loss, step=ended.step)
+                _log.info(
+                    "run.ended",
+                    outcome=ended.outcome.value,
+                    value=lease.metric.value_or_none(ended.loss),
+                    step=ended.step,
+                )
                 stored = keeper.finish(
                     loss=ended.loss,
                     step=ended.step,

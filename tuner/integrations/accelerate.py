@@ -76,16 +76,16 @@ def report(
     run: TrainingRun,
     step: int,
     *,
-    val_loss: SupportsFloat,
+    value: SupportsFloat,
     accelerator: Accelerator,
     train_loss: SupportsFloat | None = None,
 ) -> None:
-    """Report the mean of the processes' losses. Every process must call it; the main process reports.
+    """Report the mean of the processes' values. Every process must call it; the main process reports.
 
     Args:
         run: The run to report to.
         step: Optimizer updates done, in [0, total_steps].
-        val_loss: Validation loss of this process.
+        value: The metric on the data of this process.
         accelerator: The accelerator of the loop.
         train_loss: Training loss of this process.
 
@@ -93,15 +93,15 @@ def report(
         RunStopped: In the main process, when the run must end here.
         InvalidValue: See `TrainingRun.report`.
     """
-    mean = _mean(val_loss, accelerator=accelerator)
+    mean = _mean(value, accelerator=accelerator)
     train = None if train_loss is None else _mean(train_loss, accelerator=accelerator)
     if accelerator.is_main_process:
-        run.report(step, val_loss=mean, train_loss=train)
+        run.report(step, value=mean, train_loss=train)
 
 
-def _mean(loss: SupportsFloat, *, accelerator: Accelerator) -> SupportsFloat:
+def _mean(value: SupportsFloat, *, accelerator: Accelerator) -> SupportsFloat:
     if accelerator.num_processes == 1:
-        return loss
-    local = torch.as_tensor(float(loss), dtype=torch.float32, device=accelerator.device)
+        return value
+    local = torch.as_tensor(float(value), dtype=torch.float32, device=accelerator.device)
     mean: torch.Tensor = accelerator.reduce(local, reduction="mean")
     return mean

@@ -17,6 +17,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_utils import get_last_checkpoint
 
 from tuner.errors import InvalidValue
+from tuner.metric import check_monitored
 from tuner.schedules.torch_adapter import ScheduleLR
 from tuner.training.run import RunStopped, TrainingRun
 
@@ -44,11 +45,16 @@ def attach(trainer: Trainer, run: TrainingRun, *, metric: str = "eval_loss") -> 
     Args:
         trainer: The trainer, before it trains. Its ``max_steps`` and ``seed`` must be those of the run.
         run: The run to follow.
-        metric: Name of the validation loss among the metrics of an evaluation.
+        metric: Name of the workload's metric among the metrics of an evaluation: ``"eval_accuracy"``.
 
     Raises:
-        InvalidValue: ``max_steps`` or ``seed`` differ from the run's, or the trainer already has a scheduler.
+        InvalidValue: ``max_steps`` or ``seed`` differ from the run's, or the trainer already has a scheduler. Or
+            ``metric``, by its name or by ``greater_is_better`` of the arguments, has another direction than the metric
+            that the workload declares.
     """
+    selected = trainer.args.metric_for_best_model in (metric, metric.removeprefix("eval_"))
+    stated = trainer.args.greater_is_better if selected else None
+    check_monitored("metric", name=metric, metric=run.metric, higher_is_better=stated)
     for field, value, expected in (
         ("max_steps", trainer.args.max_steps, run.total_steps),
         ("seed", trainer.args.seed, run.seed),
@@ -81,10 +87,14 @@ class TunerCallback(TrainerCallback):
 
     Args:
         run: The run to report to.
-        metric: Name of the validation loss among the metrics of an evaluation.
+        metric: Name of the workload's metric among the metrics of an evaluation.
+
+    Raises:
+        InvalidValue: By its name it has another direction than the metric that the workload declares.
     """
 
     def __init__(self, run: TrainingRun, *, metric: str = "eval_loss") -> None:
+        check_monitored("metric", name=metric, metric=run.metric)
         self._run = run
         self._metric = metric
         self._train_loss: float | None = None
@@ -118,7 +128,7 @@ class TunerCallback(TrainerCallback):
         if not (self._training and state.is_world_process_zero and metrics and self._metric in metrics):
             return
         try:
-            self._run.report(state.global_step, val_loss=metrics[self._metric], train_loss=self._train_loss)
+            self._run.report(state.global_step, value=metrics[self._metric], train_loss=self._train_loss)
         except RunStopped:
             self._stopped = True
             control.should_training_stop = True

@@ -12,12 +12,13 @@ trainer.fit(MyModule(), train_loader, val_loader)
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
 from tuner.errors import InvalidValue
+from tuner.metric import check_monitored
 from tuner.training.run import RunStopped, TrainingRun
 
 __all__ = ["TunerCallback", "optimizer_and_schedule", "trainer_arguments"]
@@ -59,10 +60,19 @@ class TunerCallback(Callback):
 
     Args:
         run: The run to report to.
-        monitor: Name that the validation loss is logged under.
+        monitor: Name that the workload's metric is logged under.
+        mode: ``"min"`` or ``"max"`` as in Lightning's own callbacks; that of the workload's metric when absent.
+
+    Raises:
+        InvalidValue: ``monitor``, by its name or by ``mode``, has another direction than the metric that the workload
+            declares.
     """
 
-    def __init__(self, run: TrainingRun, *, monitor: str = "val_loss") -> None:
+    def __init__(
+        self, run: TrainingRun, *, monitor: str = "val_loss", mode: Literal["min", "max"] | None = None
+    ) -> None:
+        stated = None if mode is None else mode == "max"
+        check_monitored("monitor", name=monitor, metric=run.metric, higher_is_better=stated)
         self._run = run
         self._monitor = monitor
         self._evaluated = 0
@@ -106,7 +116,7 @@ class TunerCallback(Callback):
             logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
             raise InvalidValue("monitor", value=self._monitor, allowed=f"a metric that is logged: {logged}")
         try:
-            self._run.report(trainer.global_step, val_loss=trainer.callback_metrics[self._monitor])
+            self._run.report(trainer.global_step, value=trainer.callback_metrics[self._monitor])
         except RunStopped:
             self._stopped = True
             trainer.should_stop = True

@@ -11,7 +11,7 @@ def limit_reached(limits: Limits, *, device_seconds: float, wall_seconds: float)
     """A sentence about the limit that a job has reached; ``None`` below all limits.
 
     Args:
-        limits: The job's limits. The plan checks target loss and patience.
+        limits: The job's limits. The plan checks target and patience.
         device_seconds: Device time that its runs have taken.
         wall_seconds: Time since the job was first planned.
     """

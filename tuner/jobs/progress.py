@@ -42,12 +42,13 @@ class RunCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class BestSoFar:
-    """The trial with the lowest loss at the highest rung that has any; losses of different rungs are not comparable."""
+    """The trial with the best result at the highest rung that has any; those of different rungs are not comparable."""
 
     trial: int
     label: str
     """A description of its schedule."""
-    loss: float
+    value: float
+    """Of the job's metric."""
     rung: int
     updates: int
     """Updates of that rung."""

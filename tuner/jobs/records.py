@@ -14,6 +14,7 @@ from tuner.devices import Device, DeviceKind
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState, RunState, TrialState
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values
 from tuner.search.space import OptimizerKind
@@ -56,6 +57,8 @@ class WorkloadInfo:
     """A horizon that trains it to a sensible result, in updates."""
     peak_lr: dict[str, tuple[float, float]]
     """Range to search the peak learning rate in, per `OptimizerKind` value; empty for the general default."""
+    metric: Metric = DEFAULT_METRIC
+    """What its runs are judged by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,8 @@ class JobRecord:
     id: str
     state: JobState
     spec: JobSpec
+    metric: Metric
+    """What its runs are judged by, as the workload declared it when the job was submitted."""
     owner: str
     """The user who submitted it."""
     origin: str | None
@@ -142,8 +147,10 @@ class RunRecord:
     has finished."""
     device_seconds: float
     """Device time that it has taken: seconds under a lease times devices, over all attempts."""
+    metric: Metric
+    """The job's."""
     loss: float | None
-    """Validation loss at the end; ``None`` until then and for a diverged or failed run."""
+    """At the end, lower is better whatever the metric; ``None`` until then and for a diverged or failed run."""
     error: str | None
     stop_reason: str | None
     """Why its worker is told to stop at the next evaluation and give it back (pre-empted); ``None``: train on."""
@@ -152,6 +159,11 @@ class RunRecord:
     """When it last came into the queue."""
     started_at: float | None
     finished_at: float | None
+
+    @property
+    def value(self) -> float | None:
+        """The metric's value at the end, as people read it; ``None`` as for ``loss``."""
+        return self.metric.value_or_none(self.loss)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +201,7 @@ class CurvePoint:
     train_loss: float | None
     """Mean training loss since the previous point; ``None`` at step 0."""
     val_loss: float
+    """Of the metric: lower is better, whatever the metric (`tuner.metric`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +225,8 @@ class LeasedRun:
     expires_at: float
     workload: str
     workload_version: str
+    metric: Metric
+    """The job's."""
     options: dict[str, Any]
     schedule: Schedule
     total_steps: int

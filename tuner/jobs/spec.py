@@ -40,7 +40,7 @@ class Limits(BaseModel):
     """The limits of a job, enforced while its runs train.
 
     At ``device_hours`` or ``wall_hours`` all runs stop, and the report is built from the results so far. At
-    ``target_loss`` or ``patience`` the search ends and its best trials are confirmed as usual. The search's settings
+    ``target`` or ``patience`` the search ends and its best trials are confirmed as usual. The search's settings
     limit the trials and updates: ``trials`` and ``max_updates``.
     """
 
@@ -55,10 +55,11 @@ class Limits(BaseModel):
         le=1e5,
         description="Time since the job was first planned, in hours; no limit when absent.",
     )
-    target_loss: float | None = Field(
+    target: float | None = Field(
         default=None,
         allow_inf_nan=False,
-        description="The search ends once a run at the full horizon reaches this validation loss.",
+        description="The search ends once a run at the full horizon reaches this value of the workload's metric, or a "
+        "better one.",
     )
     patience: int | None = Field(
         default=None,

@@ -68,6 +68,7 @@ def study_state(record: StudyRecord) -> StudyState:
     runs = RunsByTrial.from_runs(record.runs)
     state = StudyState(
         settings=record.job.spec.search,
+        metric=record.job.metric,
         trials=tuple(_trial_view(trial, runs=runs) for trial in record.trials),
         confirmations=tuple(
             ConfirmView(trial=number, seed=run.seed, finished=run.state not in _LIVE, loss=run.loss)
@@ -91,7 +92,8 @@ def _stop(job: JobRecord, *, state: StudyState) -> Stop | None:
     if job.limit_reached is not None:
         return Stop.now(job.limit_reached)
     limits = job.spec.limits
-    return search_over(state, target_loss=limits.target_loss, patience=limits.patience)
+    target_loss = None if limits.target is None else job.metric.loss(limits.target)
+    return search_over(state, target_loss=target_loss, patience=limits.patience)
 
 
 def _trial_view(trial: TrialRecord, *, runs: RunsByTrial) -> TrialView:

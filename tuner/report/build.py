@@ -1,8 +1,9 @@
-"""From the results of a study to its report. Pure: equal results give equal reports, in whatever order they come."""
+"""The report of a study from its results. Pure: equal results give equal reports, in any order."""
 
 from __future__ import annotations
 
 from tuner.errors import InvalidValue
+from tuner.metric import Metric
 from tuner.report.advice.advise import advise
 from tuner.report.audit import audit_pruning
 from tuner.report.candidates import best_in_group, compare, find_equivalent, rank
@@ -24,9 +25,9 @@ from tuner.search.decision.decisions import Control
 
 
 def build_report(result: StudyResult) -> Report:
-    """Work out the answer of a study.
+    """Build the report of a study.
 
-    The best candidate is the one with the lowest *confirmed* median, not the lowest loss of the search: the best of
+    The best candidate is the one with the best *confirmed* median, not the best result of the search: the best of
     many noisy numbers is partly luck, and fresh seeds take the luck out.
 
     Args:
@@ -42,23 +43,25 @@ def build_report(result: StudyResult) -> Report:
     if not candidates:
         raise InvalidValue("trials", value=len(result.trials), allowed="such that at least one reached the horizon")
     best = candidates[0]
-    equivalents = find_equivalent(candidates)
+    metric = result.metric
+    equivalents = find_equivalent(candidates, metric=metric)
     recommended = next(candidate for candidate in candidates if candidate.trial == equivalents.recommended)
-    constant = _against(Control.CONSTANT, candidates=candidates)
-    default = _against(Control.DEFAULT, candidates=candidates)
+    constant = _against(Control.CONSTANT, candidates=candidates, metric=metric)
+    default = _against(Control.DEFAULT, candidates=candidates, metric=metric)
     cost = _cost(result)
-    answer = finding(constant, exploration=explore(result, candidates=candidates))
+    found = finding(constant, exploration=explore(result, candidates=candidates), metric=metric)
     chosen = (best,) if recommended is best else (best, recommended)
     return Report(
         job_id=result.job_id,
         job_name=result.job_name,
         workload=result.workload,
+        metric=metric,
         options=dict(result.options),
         total_steps=result.total_steps,
         rung_steps=result.rung_steps,
         why_ended=result.why_ended,
         schedule_helps=constant is not None and constant.verdict is Verdict.BETTER,
-        finding=answer,
+        finding=found,
         best=best,
         recommended=recommended,
         candidates=candidates,
@@ -66,11 +69,11 @@ def build_report(result: StudyResult) -> Report:
         default=default,
         equivalents=equivalents,
         cost=cost,
-        trials=tuple(_row(trial) for trial in sorted(result.trials, key=lambda trial: trial.number)),
+        trials=tuple(_row(trial, metric=metric) for trial in sorted(result.trials, key=lambda trial: trial.number)),
         summary=(
-            answer,
-            best_sentence(best),
-            default_sentence(default),
+            found,
+            best_sentence(best, metric=metric),
+            default_sentence(default, metric=metric),
             equivalent_sentence(equivalents, recommended=recommended, candidates=candidates),
             cost_sentence(cost, trials=len(result.trials)),
             *options_sentences(best, rival=None if constant is None else _named(constant, candidates=candidates)),
@@ -87,9 +90,9 @@ def _named(comparison: Comparison, *, candidates: tuple[Candidate, ...]) -> Cand
     return next(candidate for candidate in candidates if candidate.trial == comparison.trial)
 
 
-def _against(group: Control, *, candidates: tuple[Candidate, ...]) -> Comparison | None:
+def _against(group: Control, *, candidates: tuple[Candidate, ...], metric: Metric) -> Comparison | None:
     rival = best_in_group(candidates, group=group)
-    return None if rival is None else compare(candidates[0], rival=rival)
+    return None if rival is None else compare(candidates[0], rival=rival, metric=metric)
 
 
 def _cost(result: StudyResult) -> Cost:
@@ -105,13 +108,13 @@ def _cost(result: StudyResult) -> Cost:
     )
 
 
-def _row(trial: TrialResult) -> TrialRow:
+def _row(trial: TrialResult, *, metric: Metric) -> TrialRow:
     return TrialRow(
         number=trial.number,
         label=trial.configuration.label,
         control=trial.control,
         rung=len(trial.losses) - 1 if trial.losses else None,
-        losses=trial.losses,
+        values=tuple(metric.value_or_none(loss) for loss in trial.losses),
         status=trial.status,
         reason=trial.reason,
     )

@@ -1,25 +1,26 @@
-"""Which schedule is best, how the others compare with it, and which of its equals to reuse."""
+"""The ranking of the candidates, their comparison with the best, and its equivalents."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from tuner.report.report import Candidate, Comparison, EquivalentSet, Gain, SeedLoss, Verdict
+from tuner.metric import Metric
+from tuner.report.report import Candidate, Comparison, EquivalentSet, Gain, SeedValue, Verdict
 from tuner.report.stats import Spread, paired_difference, spread
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.schedules import Constant, Linear, Schedule, Wsd
 from tuner.search.decision.decisions import Control
 
 REUSE_RULE = (
-    "Of the configurations that cannot be told from the best, the one that is cheapest to reuse: a constant rate, "
-    "else a wsd schedule, else a linear decay to zero, else the best itself."
+    "Of the configurations that are statistically tied with the best, the one that is cheapest to reuse: a constant "
+    "rate, else a wsd schedule, else a linear decay to zero, else the best itself."
 )
 _REUSE_REASONS = (
     "a constant rate needs no horizon: training can stop or go on at any update",
-    "before its cooldown it is a constant rate: the same trunk can be trained on, and cooled down at any later update",
+    "before its cooldown it is a constant rate: training can go on from there, and cool down at any later update",
     "linear decay to zero has nothing to set but its peak and warm-up, and every framework has it",
-    "it has the lowest confirmed loss, and no simpler schedule is as good",
+    "it has the best confirmed result, and no simpler schedule is as good",
 )
 _MIN_SEEDS = 2  # below, there is no interval
 _NOTHING = Spread(median=math.inf, mean=math.inf, low=math.inf, high=math.inf)
@@ -28,9 +29,9 @@ _NOTHING = Spread(median=math.inf, mean=math.inf, low=math.inf, high=math.inf)
 def rank(result: StudyResult) -> tuple[Candidate, ...]:
     """The confirmed trials, the best first; without any confirmation, those that reached the horizon.
 
-    The order is by median confirmed loss, then the mean, then the search loss, then the trial number. A candidate that
-    diverged on any seed comes after all that did not; among those alike in that, one with results on fewer than half as
-    many seeds as the most confirmed candidate comes after the others: its median may be luck.
+    The order is by the median of the confirmed values, then their mean, then the search's value, then the trial number.
+    A candidate that diverged on any seed comes after all that did not; among those alike in that, one with results on
+    fewer than half as many seeds as the most confirmed candidate comes after the others: its median may be luck.
 
     Args:
         result: The study.
@@ -42,41 +43,42 @@ def rank(result: StudyResult) -> tuple[Candidate, ...]:
     top = len(result.rung_steps)
     complete = [trial for trial in result.trials if len(trial.losses) == top and trial.losses[-1] is not None]
     candidates = confirmed or [_candidate(trial, result=result) for trial in complete]
-    most = max((len(candidate.losses) for candidate in candidates), default=0)
+    most = max((len(candidate.values) for candidate in candidates), default=0)
 
     def order(candidate: Candidate) -> tuple[bool, bool, float, float, float, int]:
         return (
             candidate.diverged > 0,
-            2 * len(candidate.losses) < most,
-            _or_inf(candidate.median),
-            _or_inf(candidate.mean),
-            _or_inf(candidate.search_loss),
+            2 * len(candidate.values) < most,
+            _loss(candidate.median, metric=result.metric),
+            _loss(candidate.mean, metric=result.metric),
+            _loss(candidate.search_value, metric=result.metric),
             candidate.trial,
         )
 
     return tuple(sorted(candidates, key=order))
 
 
-def compare(best: Candidate, *, rival: Candidate) -> Comparison:
-    """Hold a rival against the best candidate, paired over their common seeds.
+def compare(best: Candidate, *, rival: Candidate, metric: Metric) -> Comparison:
+    """Compare a rival with the best candidate, paired over their common seeds.
 
     Args:
         best: The best candidate.
         rival: Any candidate, the best itself included.
+        metric: What their values are of.
 
     Returns:
         The comparison. Where one of the two diverged on any seed and the other did not, that decides the verdict; where
-        both did, the verdict is `Verdict.UNTOLD`.
+        both did, the verdict is `Verdict.TIED`.
     """
     ours, theirs = _by_seed(best), _by_seed(rival)
     common = sorted(ours.keys() & theirs.keys())
-    gain = _gain(ours, theirs, seeds=common)
+    gain = _gain(ours, theirs, seeds=common, metric=metric)
     return Comparison(
         trial=rival.trial,
         label=rival.label,
         verdict=_verdict(best, rival=rival, gain=gain),
         seeds=len(common),
-        wins=sum(_or_inf(ours[seed]) < _or_inf(theirs[seed]) for seed in common),
+        wins=sum(_loss(ours[seed], metric=metric) < _loss(theirs[seed], metric=metric) for seed in common),
         diverged=rival.diverged,
         gain=gain,
     )
@@ -99,14 +101,15 @@ def best_in_group(candidates: Sequence[Candidate], *, group: Control) -> Candida
     return None
 
 
-def find_equivalent(candidates: Sequence[Candidate]) -> EquivalentSet:
-    """The configurations that cannot be told from the best, and the one of them that is cheapest to reuse.
+def find_equivalent(candidates: Sequence[Candidate], *, metric: Metric) -> EquivalentSet:
+    """The statistical ties with the best candidate, and the one of them that is cheapest to reuse.
 
     Args:
         candidates: Ranked; at least one.
+        metric: What their values are of.
     """
     best = candidates[0]
-    comparisons = [compare(best, rival=candidate) for candidate in candidates]
+    comparisons = [compare(best, rival=candidate, metric=metric) for candidate in candidates]
     members = [
         (candidate, comparison)
         for candidate, comparison in zip(candidates, comparisons, strict=True)
@@ -122,31 +125,34 @@ def find_equivalent(candidates: Sequence[Candidate]) -> EquivalentSet:
 
 
 def _candidate(trial: TrialResult, *, result: StudyResult) -> Candidate:
+    metric = result.metric
     losses = sorted(result.confirmations.get(trial.number, {}).items())
-    over_seeds = spread([_or_inf(loss) for _, loss in losses]) if losses else _NOTHING
+    over_seeds = spread([math.inf if loss is None else loss for _, loss in losses]) if losses else _NOTHING
+    low, high = (metric.value(loss) for loss in (over_seeds.low, over_seeds.high))
     return Candidate(
         trial=trial.number,
         label=trial.configuration.label,
         control=trial.control,
         schedule=trial.schedule,
         options=dict(trial.configuration.options),
-        search_loss=trial.losses[-1] if len(trial.losses) == len(result.rung_steps) else None,
-        losses=tuple(SeedLoss(seed=seed, loss=loss) for seed, loss in losses),
-        median=_or_none(over_seeds.median),
-        mean=_or_none(over_seeds.mean),
-        low=_or_none(over_seeds.low),
-        high=_or_none(over_seeds.high),
+        search_value=metric.value_or_none(trial.losses[-1]) if len(trial.losses) == len(result.rung_steps) else None,
+        values=tuple(SeedValue(seed=seed, value=metric.value_or_none(loss)) for seed, loss in losses),
+        median=_finite(metric.value(over_seeds.median)),
+        mean=_finite(metric.value(over_seeds.mean)),
+        low=_finite(min(low, high)),
+        high=_finite(max(low, high)),
         diverged=sum(loss is None for _, loss in losses),
     )
 
 
-def _gain(ours: Mapping[int, float | None], theirs: Mapping[int, float | None], *, seeds: Sequence[int]) -> Gain | None:
+def _gain(
+    ours: Mapping[int, float | None], theirs: Mapping[int, float | None], *, seeds: Sequence[int], metric: Metric
+) -> Gain | None:
     pairs = [(a, b) for seed in seeds if (a := ours[seed]) is not None and (b := theirs[seed]) is not None]
     if not pairs:
         return None
-    rival_losses = [rival for _, rival in pairs]
-    difference = paired_difference(rival_losses, [best for best, _ in pairs])
-    rival_mean = math.fsum(rival_losses) / len(rival_losses)
+    difference = paired_difference([metric.loss(rival) for _, rival in pairs], [metric.loss(best) for best, _ in pairs])
+    rival_mean = math.fsum(rival for _, rival in pairs) / len(pairs)
     return Gain(
         mean=difference.mean,
         low=difference.low,
@@ -161,12 +167,12 @@ def _verdict(best: Candidate, *, rival: Candidate, gain: Gain | None) -> Verdict
     if bool(best.diverged) != bool(rival.diverged):
         return Verdict.BETTER if rival.diverged else Verdict.WORSE
     if best.diverged or gain is None or gain.low is None or gain.high is None or gain.low <= 0.0 <= gain.high:
-        return Verdict.UNTOLD
+        return Verdict.TIED
     return Verdict.BETTER if gain.mean > 0.0 else Verdict.WORSE
 
 
 def _equals_best(candidate: Candidate, *, comparison: Comparison) -> bool:
-    return comparison.verdict is Verdict.UNTOLD and comparison.seeds >= _MIN_SEEDS and not candidate.diverged
+    return comparison.verdict is Verdict.TIED and comparison.seeds >= _MIN_SEEDS and not candidate.diverged
 
 
 def _reuse(schedule: Schedule) -> int:
@@ -182,12 +188,13 @@ def _reuse(schedule: Schedule) -> int:
 
 
 def _by_seed(candidate: Candidate) -> dict[int, float | None]:
-    return {result.seed: result.loss for result in candidate.losses}
+    return {result.seed: result.value for result in candidate.values}
 
 
-def _or_inf(loss: float | None) -> float:
-    return math.inf if loss is None else loss
+def _loss(value: float | None, *, metric: Metric) -> float:
+    """What values are compared by: lower is better, and a diverged run is worse than all."""
+    return math.inf if value is None else metric.loss(value)
 
 
-def _or_none(loss: float) -> float | None:
-    return loss if math.isfinite(loss) else None
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""What decided the loss, in the words of the report."""
+"""Which parameters decided the result, as part of a report."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _sentences(
     trials: int,
 ) -> Iterator[str]:
     if not common:
-        yield f"What decides the loss cannot be told from {trials} trials."
+        yield f"{trials} trials are too few to say what decides the result."
     else:
         yield _sentence(common, where="Over all trials")
     for family, importances in families.items():
@@ -54,10 +54,10 @@ def _sentences(
 
 
 def _sentence(importances: Sequence[ParameterImportance], *, where: str) -> str:
-    told = [_name(one.name) for one in importances if one.above_chance]
-    if not told:
+    named = [_name(one.name) for one in importances if one.above_chance]
+    if not named:
         return f"{where}, no parameter sets the best third apart beyond chance."
-    return f"{where}, what sets the best third apart is {' and '.join(told)}."
+    return f"{where}, what sets the best third apart is {' and '.join(named)}."
 
 
 def _name(parameter: str) -> str:

@@ -17,12 +17,12 @@ class ReportValue(BaseModel):
 
 
 class Tolerance(StrEnum):
-    """What a rise of the loss is measured by."""
+    """What a change of the metric for the worse is measured by."""
 
     NOISE = "noise"
-    """The standard deviation of the candidate's confirmed losses over the seeds."""
+    """The standard deviation of the candidate's confirmed values over the seeds."""
     SHARE = "share"
-    """One percent of the loss."""
+    """One percent of the metric's value."""
 
 
 class PeakPoint(ReportValue):
@@ -30,7 +30,7 @@ class PeakPoint(ReportValue):
 
     trial: int
     peak_lr: float
-    loss: float
+    value: float
 
 
 class PeakLimit(ReportValue):
@@ -39,17 +39,18 @@ class PeakLimit(ReportValue):
     factor: float
     """By which the peak may be divided (below) or multiplied (above), at least 1."""
     reached: bool
-    """Whether the loss has risen by the tolerance there. If not, nothing was tried beyond: it is at least so much."""
+    """Whether the metric has worsened by the tolerance there. If not, nothing was tried beyond: the factor is a lower
+    bound."""
 
 
 class PeakFit(ReportValue):
-    """The loss over x = ln(peak / candidate's peak): ``constant + slope x + curvature x^2``."""
+    """The metric over x = ln(peak / candidate's peak): ``constant + slope x + curvature x^2``."""
 
     constant: float
     slope: float
     curvature: float
     r_squared: float
-    """Share of the variance of the losses that the fit explains."""
+    """Share of the variance of the values that the fit explains."""
 
 
 class Sensitivity(ReportValue):
@@ -60,14 +61,14 @@ class Sensitivity(ReportValue):
     reason: str | None
     """Why it cannot be said; ``None`` when it can. The fields of the answer are then absent."""
     rung: int | None = None
-    """Of the losses, all trained for equally many updates."""
+    """Of the values, all after equally many updates."""
     points: tuple[PeakPoint, ...] = ()
     """By peak."""
     diverged_from: float | None = None
     """The lowest peak at which a schedule of this shape diverged."""
     fit: PeakFit | None = None
     tolerance: float | None = None
-    """The rise of the loss that counts as hurting."""
+    """The change of the metric for the worse that counts as a loss of quality."""
     tolerance_kind: Tolerance | None = None
     below: PeakLimit | None = None
     """``None`` when no lower peak was tried."""
@@ -81,18 +82,18 @@ class ParameterImportance(ReportValue):
     share: float
     """Of all parameters in its group, in [0, 1]."""
     above_chance: bool
-    """Whether at most 5 of 100 random orders of the same losses would make it look as important."""
+    """Whether at most 5 of 100 random orders of the same results would make it look as important."""
 
 
 class ParameterImportances(ReportValue):
-    """Which parameters decided the loss, by PED-ANOVA."""
+    """Which parameters decided the result, by PED-ANOVA."""
 
     rung: int
     updates: int
     """Of each run that was compared."""
     trials: int
     diverged: int
-    """How many of the trials diverged; each counts as worse than all losses."""
+    """How many of the trials diverged; each counts as worse than all others."""
     common: tuple[ParameterImportance, ...]
     """``family`` and ``peak_lr``, over all trials, the most important first; empty when there is too little."""
     families: dict[str, tuple[ParameterImportance, ...]]
@@ -105,7 +106,7 @@ class AuditedTrial(ReportValue):
 
     trial: int
     label: str
-    loss: float | None
+    value: float | None
     """At the horizon, on the search's seed; ``None`` when it diverged."""
     regret: float
 
@@ -115,12 +116,13 @@ class PruningAudit(ReportValue):
 
     trials: tuple[AuditedTrial, ...]
     """By number; empty when nothing was audited."""
-    best_search_loss: float | None
-    """The lowest loss at the horizon on the search's seed, of the trials that were not pruned."""
+    best_search_value: float | None
+    """The best value at the horizon on the search's seed, of the trials that were not pruned."""
     false_prunes: int
-    """Audited trials with a lower loss than that."""
+    """Audited trials with a better value than that."""
     mean_regret: float | None
-    """Of max(0, ``best_search_loss`` - audited loss); ``None`` when nothing was audited."""
+    """Of how much better the audited values are than ``best_search_value``, 0 where they are not; ``None`` when nothing
+    was audited."""
     largest_regret: float | None
     sentence: str
 

@@ -1,4 +1,4 @@
-"""The loss over the peak rate: a parabola through the losses of similar schedules at one rung."""
+"""The metric over the peak rate: a parabola through the results of similar schedules at one rung."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from tuner.metric import Metric
 from tuner.report.insights import PeakFit, PeakPoint
 from tuner.report.report import Candidate
 from tuner.report.shapes import SIMILAR, distance
@@ -22,7 +23,7 @@ MIN_SPAN: Final = 2.0
 WINDOW: Final = 5.0
 """Peaks up to so many times below and above the candidate's take part: a parabola is good near the optimum alone."""
 MIN_R_SQUARED: Final = 0.5
-"""Share of the variance of the losses below which the fit says nothing."""
+"""Share of the variance of the results below which the fit says nothing."""
 
 
 def similar_trials(result: StudyResult, *, candidate: Candidate) -> list[TrialResult]:
@@ -35,13 +36,13 @@ def similar_trials(result: StudyResult, *, candidate: Candidate) -> list[TrialRe
     ]
 
 
-def points_at(similar: Sequence[TrialResult], *, peak_lr: float, rung: int) -> tuple[PeakPoint, ...]:
-    """The losses of trials at a rung, within the `WINDOW` around a peak, by their own."""
+def points_at(similar: Sequence[TrialResult], *, peak_lr: float, rung: int, metric: Metric) -> tuple[PeakPoint, ...]:
+    """The results of trials at a rung, with peaks within the `WINDOW` around a peak, in ascending order of the peak."""
     reach = math.log(WINDOW) + 1e-9
     return tuple(
         sorted(
             (
-                PeakPoint(trial=trial.number, peak_lr=trial.schedule.peak_lr, loss=loss)
+                PeakPoint(trial=trial.number, peak_lr=trial.schedule.peak_lr, value=metric.value(loss))
                 for trial in similar
                 if len(trial.losses) > rung and (loss := trial.losses[rung]) is not None
                 if abs(math.log(trial.schedule.peak_lr / peak_lr)) <= reach
@@ -57,30 +58,32 @@ def are_enough(points: Sequence[PeakPoint]) -> bool:
     return len(points) >= MIN_POINTS and len(peaks) >= MIN_PEAKS and max(peaks) >= MIN_SPAN * min(peaks)
 
 
-def fit_peak(points: Sequence[PeakPoint], *, peak_lr: float) -> PeakFit | None:
+def fit_peak(points: Sequence[PeakPoint], *, peak_lr: float, metric: Metric) -> PeakFit | None:
     """The parabola by least squares over x = ln(peak / ``peak_lr``).
 
     Args:
         points: Enough of them.
         peak_lr: Where x is 0.
+        metric: What the results are of.
 
     Returns:
-        The fit; ``None`` where it does not open upwards, or all losses are equal.
+        The fit; ``None`` where it has no best value (it opens downwards for a minimized metric, upwards for a maximized
+        one), or all results are equal.
     """
     x = np.log([point.peak_lr / peak_lr for point in points])
-    losses = np.array([point.loss for point in points])
-    curvature, slope, constant = (float(value) for value in np.polyfit(x, losses, deg=2))
-    spread = float(np.sum((losses - losses.mean()) ** 2))
-    if curvature <= 0.0 or not spread > 0.0:
+    values = np.array([point.value for point in points])
+    curvature, slope, constant = (float(value) for value in np.polyfit(x, values, deg=2))
+    spread = float(np.sum((values - values.mean()) ** 2))
+    if metric.loss(curvature) <= 0.0 or not spread > 0.0:
         return None
-    rest = float(np.sum((losses - np.polyval((curvature, slope, constant), x)) ** 2))
+    rest = float(np.sum((values - np.polyval((curvature, slope, constant), x)) ** 2))
     return PeakFit(constant=constant, slope=slope, curvature=curvature, r_squared=1.0 - rest / spread)
 
 
-def best_peak(points: Sequence[PeakPoint], *, peak_lr: float) -> float | None:
-    """Where the parabola is lowest; ``None`` where it says nothing, or that lies beyond what was tried."""
-    fit = fit_peak(points, peak_lr=peak_lr) if are_enough(points) else None
+def best_peak(points: Sequence[PeakPoint], *, peak_lr: float, metric: Metric) -> float | None:
+    """The peak at the vertex of the parabola; ``None`` where there is none, or it lies beyond what was tried."""
+    fit = fit_peak(points, peak_lr=peak_lr, metric=metric) if are_enough(points) else None
     if fit is None or fit.r_squared < MIN_R_SQUARED:
         return None
-    lowest = peak_lr * math.exp(min(max(-fit.slope / (2.0 * fit.curvature), -10.0), 10.0))
-    return lowest if points[0].peak_lr <= lowest <= points[-1].peak_lr else None
+    best = peak_lr * math.exp(min(max(-fit.slope / (2.0 * fit.curvature), -10.0), 10.0))
+    return best if points[0].peak_lr <= best <= points[-1].peak_lr else None

@@ -1,7 +1,7 @@
-"""The answer of a job: frozen values, stored and sent as versioned JSON.
+"""The report of a job: frozen values, stored and sent as versioned JSON.
 
-Losses are validation losses at the horizon, lower is better. Where a loss is ``None`` and its comment does not say
-otherwise, the run diverged: it counts as infinitely bad. How each figure is computed: docs/report.md.
+Values are those of the job's metric at the horizon, as people read them. Where a value is ``None`` and its comment does
+not say otherwise, the run diverged: it counts as infinitely bad. How each figure is computed: docs/report.md.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.report.insights import Advice, ParameterImportances, PruningAudit, ReportValue, Sensitivity, Transfer
 from tuner.schedules import Schedule
 from tuner.search.decision.decisions import Control, TrialStatus
@@ -28,23 +29,23 @@ trials like any other."""
 
 
 class Verdict(StrEnum):
-    """How the best candidate stands to a rival."""
+    """How the best candidate compares with a rival."""
 
     SAME = "same"
     """The rival is the best candidate itself."""
     BETTER = "better"
     """The best candidate is better, beyond the noise of the seeds; or the rival diverged and it did not."""
-    UNTOLD = "cannot be told apart"
+    TIED = "statistical tie"
     """Zero lies in the interval of the difference, or there are too few common seeds for an interval."""
     WORSE = "worse"
     """The rival's mean is better beyond noise although its median is not; or the best diverged and it did not."""
 
 
-class SeedLoss(ReportValue):
+class SeedValue(ReportValue):
     """The result of one confirmation run."""
 
     seed: int
-    loss: float | None
+    value: float | None
 
 
 class Candidate(ReportValue):
@@ -56,14 +57,14 @@ class Candidate(ReportValue):
     schedule: Schedule
     options: dict[str, Any] = Field(default_factory=dict)
     """Of the workload's options those that were searched, with the values that it was trained with."""
-    search_loss: float | None
-    """Its loss at the horizon during the search, on the search's one seed. The best of many such numbers is biased
-    downwards (the winner's curse). ``None`` too when the search did not take it to the horizon."""
-    losses: tuple[SeedLoss, ...]
+    search_value: float | None
+    """Its value at the horizon during the search, on the search's one seed. The best of many such numbers is biased
+    towards better ones (the winner's curse). ``None`` too when the search did not train it to the horizon."""
+    values: tuple[SeedValue, ...]
     """By seed; empty when nothing was confirmed."""
     median: float | None
-    """Over the seeds, a diverged one counting as infinity; ``None`` when that is infinite or there is no seed. So too
-    the three that follow."""
+    """Over the seeds, a diverged one counting as infinitely bad; ``None`` when that is not finite or there is no seed.
+    The same holds for the three that follow."""
     mean: float | None
     low: float | None
     high: float | None
@@ -72,14 +73,15 @@ class Candidate(ReportValue):
 
 
 class Gain(ReportValue):
-    """A rival's loss minus the best candidate's, paired by seed: positive where the best candidate is better."""
+    """How much better the best candidate is than a rival, in units of the metric and paired by seed."""
 
     mean: float
+    """Positive where the best candidate is better, whatever the metric's direction."""
     low: float | None
     """Lower end of the 95 % interval (Student's t on the paired differences); ``None`` with a single pair."""
     high: float | None
     percent: float | None
-    """The mean as a percentage of the rival's mean loss on these seeds; ``None`` unless that is positive."""
+    """The mean as a percentage of the rival's mean value on these seeds; ``None`` unless that is positive."""
 
 
 class Comparison(ReportValue):
@@ -92,7 +94,7 @@ class Comparison(ReportValue):
     seeds: int
     """Seeds on which both have a result, divergence included."""
     wins: int
-    """Seeds of these on which the best candidate has the lower loss. Equal losses are no win."""
+    """Seeds of these on which the best candidate has the better value. Equal values are no win."""
     diverged: int
     """Seeds on which the rival diverged."""
     gain: Gain | None
@@ -100,7 +102,7 @@ class Comparison(ReportValue):
 
 
 class EquivalentSet(ReportValue):
-    """The configurations that cannot be told from the best: any of them would do."""
+    """The configurations that are statistically tied with the best: any of them would do."""
 
     members: tuple[Comparison, ...]
     """In the order of the candidates, the best first. A rival needs two common seeds with the best to be a member."""
@@ -111,7 +113,7 @@ class EquivalentSet(ReportValue):
 
 
 class Cost(ReportValue):
-    """Training that the answer took, in optimizer updates."""
+    """Training that the result took, in optimizer updates."""
 
     updates_spent: int
     """By all runs, repeated ones included: search and confirmation."""
@@ -134,7 +136,7 @@ class TrialRow(ReportValue):
     control: Group
     rung: int | None
     """The highest rung that it finished or diverged at, from 0; ``None`` when it has no result."""
-    losses: tuple[float | None, ...]
+    values: tuple[float | None, ...]
     """One per rung, up to ``rung``."""
     status: TrialStatus
     reason: str
@@ -160,6 +162,8 @@ class Report(ReportValue):
     job_id: str
     job_name: str
     workload: str
+    metric: Metric = DEFAULT_METRIC
+    """What all values are of."""
     options: dict[str, Any]
     """The job's. What the candidates have goes over them."""
     total_steps: int
@@ -173,7 +177,7 @@ class Report(ReportValue):
     best: Candidate
     """The first of ``candidates``."""
     recommended: Candidate
-    """The member of the plateau that is cheapest to reuse; often the best itself."""
+    """The equivalent that is cheapest to reuse; often the best itself."""
     candidates: tuple[Candidate, ...]
     """Ranked: every confirmed trial. Without any confirmation, every trial that reached the horizon."""
     best_constant: Comparison | None

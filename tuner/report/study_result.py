@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuner.errors import InvalidValue
 from tuner.jobs.records import CurvePoint
 from tuner.jobs.spec import DEFAULT_LONGER
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration
 from tuner.search.decision.decisions import Control, TrialStatus
@@ -27,7 +28,7 @@ class TrialResult:
     configuration: Configuration
     status: TrialStatus
     losses: tuple[float | None, ...]
-    """Validation loss at the end of each finished rung, from rung 0 up; ``None`` when it diverged there."""
+    """Loss at the end of each finished rung, from rung 0 up; ``None`` when it diverged there."""
     reason: str
     """Why it ended, or why it was born when it has not ended."""
 
@@ -49,7 +50,7 @@ class RunCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """Everything that the report is computed from.
+    """Everything that the report is computed from. Losses: lower is better, whatever the metric.
 
     Raises:
         InvalidValue: The parts contradict each other: rungs that do not ascend to the horizon, a trial number given
@@ -67,7 +68,7 @@ class StudyResult:
     """Updates of each rung, ascending; the last is the horizon."""
     trials: tuple[TrialResult, ...]
     confirmations: Mapping[int, Mapping[int, float | None]]
-    """Trial number -> seed -> validation loss at the horizon; ``None`` when that run diverged. Runs that have not
+    """Trial number -> seed -> loss at the horizon; ``None`` when that run diverged. Runs that have not
     finished, or failed for another reason, are absent."""
     updates_spent: int
     """Updates that all runs of the job have executed, repeated ones included."""
@@ -76,6 +77,8 @@ class StudyResult:
     updates_saved: int
     """Updates that runs did not execute because they branched off a run with the same learning rates until there."""
     why_ended: str
+    metric: Metric = DEFAULT_METRIC
+    """What the losses stand for."""
     audits: Mapping[int, float | None] = field(default_factory=dict)
     """Trial number -> loss at the horizon with the search's seed, of trials that were pruned and trained to the end all
     the same; ``None`` when that run diverged."""

@@ -1,4 +1,4 @@
-"""The answer on a terminal: headline, comparisons, plateau, cost, a drawing, and code. Made for 80 columns and more."""
+"""The report on a terminal: headline, comparisons, equivalents, cost, a drawing, and code. For 80 columns and more."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.exports import paste_in_code
+from tuner.metric import Metric
 from tuner.report.report import Candidate, Comparison, Report, Verdict
 from tuner.report.terminal_chart import draw_schedule
 from tuner.report.wording import (
@@ -20,26 +21,26 @@ from tuner.report.wording import (
     gain_text,
     interval_text,
     label_lines,
-    loss_text,
     percent_text,
+    range_text,
     sensitivity_sentence,
 )
 from tuner.schedules import Schedule
 
 _MAX_WIDTH = 110
 _DRAWING_HEIGHT = 13  # odd, so that the label in the middle is half the peak
-_VERDICT_STYLE = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.UNTOLD: "yellow", Verdict.SAME: "dim"}
+_VERDICT_STYLE = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.TIED: "yellow", Verdict.SAME: "dim"}
 _VERDICT_WORDS = {
     Verdict.BETTER: "better",
     Verdict.WORSE: "worse",
-    Verdict.UNTOLD: "not told apart",
+    Verdict.TIED: "statistical tie",
     Verdict.SAME: "the same",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleDrawing:
-    """A schedule that draws itself as wide as the console is, in ASCII where that has nothing else."""
+    """A schedule that draws itself in the console's width, in ASCII where the console has nothing else."""
 
     schedule: Schedule
     total_steps: int
@@ -64,7 +65,7 @@ class ScheduleDrawing:
 
 @dataclass(frozen=True, kw_only=True)
 class _Label:
-    """A schedule's label; where a column is too narrow for it, it goes on after a comma and nowhere else."""
+    """A schedule's label; in a column that is too narrow it wraps after commas only."""
 
     text: str
     style: str = ""
@@ -78,13 +79,13 @@ class _Label:
 
 
 def render(report: Report) -> Group:
-    """The answer, to be printed with ``rich.console.Console.print``."""
+    """The report, to be printed with ``rich.console.Console.print``."""
     recommended = report.recommended
     return Group(
         _heading(report),
         _section("Best, and recommended" if recommended == report.best else "Best", _best(report)),
         _section("Against what you would have used", _comparisons(report)),
-        _section("The plateau: what cannot be told from the best", _equivalents(report)),
+        _section("The equivalents: statistical ties with the best", _equivalents(report)),
         *_insights(report),
         _section("Cost", Text(cost_sentence(report.cost, trials=len(report.trials)))),
         _section(
@@ -97,7 +98,7 @@ def render(report: Report) -> Group:
 
 
 def render_text(report: Report, *, width: int = 80, ascii_only: bool = False) -> str:
-    """The answer as plain text, without colour.
+    """The report as plain text, without colour.
 
     Args:
         report: The report.
@@ -125,13 +126,14 @@ def _section(title: str, body: RenderableType) -> RenderableType:
 def _best(report: Report) -> RenderableType:
     best = report.best
     lines = [Text.assemble((best.label, "bold cyan"), f"  (trial {best.trial})")]
-    if best.losses:
-        seeds = f"median of {len(best.losses)} fresh seeds, {_range(best)}"
-        lines.append(Text.assemble("validation loss ", (loss_text(best.median), "bold"), f"  ({seeds})"))
+    metric = report.metric
+    if best.values:
+        seeds = f"median of {len(best.values)} fresh seeds, {range_text(best, metric=metric)}"
+        lines.append(Text.assemble(f"{metric.name} ", (metric.text(best.median), "bold"), f"  ({seeds})"))
     if best.diverged:
         lines.append(Text(f"diverged on {best.diverged} of its seeds", style="red"))
-    if best.search_loss is not None:
-        lines.append(Text(f"in the search, on one seed: {loss_text(best.search_loss)}", style="dim"))
+    if best.search_value is not None:
+        lines.append(Text(f"in the search, on one seed: {metric.text(best.search_value)}", style="dim"))
     return Group(*lines)
 
 
@@ -145,15 +147,15 @@ def _comparisons(report: Report) -> RenderableType:
         verdict = Text(_VERDICT_WORDS[comparison.verdict], style=_VERDICT_STYLE[comparison.verdict])
         wins = Text(f"{comparison.wins} of {comparison.seeds} seeds", style="dim")
         label = _Label(text=rival.label, style="dim")
-        table.add_row(Group(name, label), _median(rival), _gain(comparison), Group(verdict, wins))
+        table.add_row(Group(name, label), _median(rival, metric=report.metric), _gain(comparison), Group(verdict, wins))
     return table
 
 
 def _equivalents(report: Report) -> RenderableType:
-    if not report.best.losses:
+    if not report.best.values:
         return Text("Nothing was confirmed, so what is as good as the best cannot be said.")
     if len(report.equivalents.members) == 1:
-        return Text("Nothing else: no other candidate is within noise of the best.")
+        return Text("None: no other candidate is within noise of the best.")
     table = _table("trial", "schedule", "median, range", "gap, 95 % interval", flexible=1)
     for member in report.equivalents.members:
         candidate = report.candidate(member.trial)
@@ -161,20 +163,20 @@ def _equivalents(report: Report) -> RenderableType:
         table.add_row(
             f"{'->' if recommended else '':2} {member.trial}",
             _Label(text=candidate.label, style="cyan" if recommended else ""),
-            _two_lines(_median(candidate), _range(candidate)),
+            _two_lines(_median(candidate, metric=report.metric), range_text(candidate, metric=report.metric)),
             Text("best", style="dim") if member.verdict is Verdict.SAME else _gain(member),
         )
     return Group(table, Text(f"-> recommended, the cheapest to reuse: {report.equivalents.reason}."))
 
 
 def _insights(report: Report) -> list[RenderableType]:
-    """What else was found, briefly; the pages of the report say more."""
+    """The further findings in short; the pages of the report have the details."""
     sections = []
     if report.sensitivities is not None:
-        sentences = [sensitivity_sentence(one) for one in report.sensitivities]
+        sentences = [sensitivity_sentence(one, metric=report.metric) for one in report.sensitivities]
         sections.append(_section("How far the peak may be off", Text("\n".join(sentences))))
     if report.importances is not None:
-        sections.append(_section("What decided the loss", Text(report.importances.sentence)))
+        sections.append(_section("What decided the result", Text(report.importances.sentence)))
     if report.audit is not None:
         sections.append(_section("What pruning lost", Text(report.audit.sentence)))
     if report.advice:
@@ -188,7 +190,7 @@ def _insights(report: Report) -> list[RenderableType]:
 
 
 def _table(*columns: str, flexible: int) -> Table:
-    """A table without lines; the ``flexible`` column gives way and wraps where the console is narrow."""
+    """A table without lines; the ``flexible`` column wraps where the console is narrow."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for index, column in enumerate(columns):
         table.add_column(column, no_wrap=index != flexible)
@@ -199,12 +201,8 @@ def _two_lines(first: str, second: str) -> Text:
     return Text.assemble(first, (f"\n{second}", "dim"))
 
 
-def _median(candidate: Candidate) -> str:
-    return f"diverged {candidate.diverged}x" if candidate.diverged else loss_text(candidate.median)
-
-
-def _range(candidate: Candidate) -> str:
-    return f"{loss_text(candidate.low)} to {loss_text(candidate.high)}"
+def _median(candidate: Candidate, *, metric: Metric) -> str:
+    return f"diverged {candidate.diverged}x" if candidate.diverged else metric.text(candidate.median)
 
 
 def _gain(comparison: Comparison) -> Text:

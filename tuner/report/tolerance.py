@@ -1,4 +1,4 @@
-"""How large a difference of the loss must be to count."""
+"""How large a difference of the metric must be to count."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from tuner.report.insights import Tolerance
 from tuner.report.report import Candidate
 
 MIN_NOISE_SEEDS: Final = 3
-"""Seeds from which the spread of a candidate's losses counts as its noise."""
+"""Seeds from which the spread of a candidate's results counts as its noise."""
 SHARE: Final = 0.01
-"""Share of the loss below which no difference matters."""
+"""Share of the metric's value below which no difference matters."""
 
 
 def seed_noise(candidate: Candidate) -> float | None:
-    """Sample standard deviation of a candidate's confirmed losses; ``None`` on too few seeds, or if one diverged."""
-    losses = [result.loss for result in candidate.losses if result.loss is not None]
-    if candidate.diverged or len(losses) < MIN_NOISE_SEEDS:
+    """Sample standard deviation of a candidate's confirmed values; ``None`` on too few seeds, or if one diverged."""
+    values = [result.value for result in candidate.values if result.value is not None]
+    if candidate.diverged or len(values) < MIN_NOISE_SEEDS:
         return None
-    return statistics.stdev(losses)
+    return statistics.stdev(values)
 
 
-def tolerance(candidate: Candidate, *, loss: float) -> tuple[float, Tolerance]:
-    """The rise above a loss that counts: one that both can be seen and matters.
+def tolerance(candidate: Candidate, *, value: float) -> tuple[float, Tolerance]:
+    """The change of a value for the worse that counts: one that is both visible and relevant.
 
     Args:
-        candidate: Whose noise to take.
-        loss: That it is measured from.
+        candidate: The candidate whose noise counts.
+        value: The value that the change is measured from; its sign does not matter.
 
     Returns:
-        The larger of the candidate's noise over seeds and one percent of the loss, and which of them it is.
+        The larger of the candidate's noise over seeds and one percent of the value, and which of them it is.
     """
-    share, noise = SHARE * abs(loss), seed_noise(candidate)
+    share, noise = SHARE * abs(value), seed_noise(candidate)
     return (share, Tolerance.SHARE) if noise is None or noise <= share else (noise, Tolerance.NOISE)

@@ -1,4 +1,4 @@
-"""And what if one trains longer: which parts of an answer hold for another horizon, and which want a look."""
+"""Transfer to a longer run: which parts of a recommendation hold for another horizon, and which need a check."""
 
 from __future__ import annotations
 
@@ -45,11 +45,12 @@ def transfer(result: StudyResult, *, recommended: Candidate) -> Transfer:
 def _drift(result: StudyResult, *, candidate: Candidate) -> PeakDrift | None:
     """How the best peak of schedules like a candidate moved, from the lowest rung that tells it to the highest."""
     similar, peak_lr = similar_trials(result, candidate=candidate), candidate.schedule.peak_lr
-    best = [
-        (steps, peak)
-        for rung, steps in enumerate(result.rung_steps)
-        if (peak := best_peak(points_at(similar, peak_lr=peak_lr, rung=rung), peak_lr=peak_lr)) is not None
-    ]
+
+    def _best_peak(rung: int) -> float | None:
+        points = points_at(similar, peak_lr=peak_lr, rung=rung, metric=result.metric)
+        return best_peak(points, peak_lr=peak_lr, metric=result.metric)
+
+    best = [(steps, peak) for rung, steps in enumerate(result.rung_steps) if (peak := _best_peak(rung)) is not None]
     if len(best) < 2:
         return None
     (shorter, before), (longer, after) = best[0], best[-1]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from tuner.errors import MISSING, InvalidValue
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.search.space import OptimizerKind
 from tuner.training.command_process import PLACEHOLDER, run_command
 from tuner.training.options import WorkloadOptions
@@ -51,6 +52,7 @@ class CommandFile(BaseModel):
     default_steps: int
     optimizer: OptimizerKind
     peak_lr: tuple[float, float] | None = None
+    metric: Metric = DEFAULT_METRIC
     options: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], CommandOption] = {}
 
 
@@ -92,6 +94,7 @@ def read_command_file(path: Path) -> Workload:
         "default_steps": file.default_steps,
         "optimizer": file.optimizer,
         "peak_lr": {} if file.peak_lr is None else {file.optimizer: file.peak_lr},
+        "metric": file.metric,
         "Options": _options_class(file, path=path),
         "command": file.command,
         "folder": (path.resolve().parent / file.folder).resolve(),
@@ -134,6 +137,9 @@ def _options_class(file: CommandFile, *, path: Path) -> type[WorkloadOptions]:
 
 def _refused(error: ValidationError, *, path: Path, within: tuple[str, ...] = ()) -> InvalidValue:
     first = error.errors(include_url=False)[0]
+    reason = first.get("ctx", {}).get("error")
+    if isinstance(reason, InvalidValue):
+        return InvalidValue(f"{path}: {reason.field}", value=reason.value, allowed=reason.allowed, hint=reason.hint)
     where = ".".join(map(str, (*within, *first["loc"])))
     value = MISSING if first["type"] == "missing" else first["input"]
     return InvalidValue(f"{path}: {where}", value=value, allowed=allowed_by(first))

@@ -66,7 +66,7 @@ def run_command(
             process.check()
     if not reports.any:
         story = f"{arguments[0]!r} ended with exit code 0 and without a report"
-        line = f'{{"step": {run.total_steps}, "val_loss": ...}}'
+        line = f'{{"step": {run.total_steps}, "value": ...}}'
         due = f"a line {line} is due in the file that TUNER_REPORTS names after the last update"
         raise WorkloadError(f"{story}; {due}")
 
@@ -82,7 +82,7 @@ def environment(run: TrainingRun, *, files: Path, options: Mapping[str, Any]) ->
     Returns:
         ``TUNER_SCHEDULE_FILE`` (JSON), ``TUNER_LRS_FILE`` (CSV: ``update,lr``), ``TUNER_REPORTS`` (a file to append
         JSON lines to), ``TUNER_TOTAL_STEPS``, ``TUNER_SEED``, ``TUNER_DEVICE``, ``TUNER_SNAPSHOT_DIR``,
-        ``TUNER_OPTIONS`` (a JSON object) and ``TUNER_OPTION_<NAME>`` for each option.
+        ``TUNER_METRIC`` and ``TUNER_OPTIONS`` (JSON objects) and ``TUNER_OPTION_<NAME>`` for each option.
     """
     return {
         "TUNER_SCHEDULE_FILE": str(files / "schedule.json"),
@@ -92,6 +92,7 @@ def environment(run: TrainingRun, *, files: Path, options: Mapping[str, Any]) ->
         "TUNER_SEED": str(run.seed),
         "TUNER_DEVICE": run.device,
         "TUNER_SNAPSHOT_DIR": str(run.snapshot_dir),
+        "TUNER_METRIC": run.metric.model_dump_json(),
         "TUNER_OPTIONS": json.dumps(dict(options)),
         **{f"TUNER_OPTION_{name.upper()}": as_text(value) for name, value in options.items()},
     }
@@ -155,12 +156,12 @@ class _ReportFile:
     def _report(self, run: TrainingRun, *, line: bytes) -> None:
         try:
             given = json.loads(line)
-            unknown = given.keys() - {"step", "val_loss", "train_loss"}
+            unknown = given.keys() - {"step", "value", "train_loss"}
             if unknown:
                 raise ValueError(f"{min(unknown)!r} is not known")
-            run.report(given["step"], val_loss=given["val_loss"], train_loss=given.get("train_loss"))
+            run.report(given["step"], value=given["value"], train_loss=given.get("train_loss"))
         except (ValueError, KeyError, AttributeError, TypeError) as error:
-            wanted = '{"step": 100, "val_loss": 1.25}, with "train_loss" if you like'
+            wanted = '{"step": 100, "value": 1.25}, with "train_loss" if you like'
             shown = line[:200].decode(errors="replace")
             story = f"line {self._lines} of the reports must be like {wanted}, got {shown!r}"
             raise WorkloadError(f"{story} ({type(error).__name__}: {error})") from None

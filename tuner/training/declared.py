@@ -47,7 +47,8 @@ class Declaration:
     loss: Callable[[nn.Module, Batch], Tensor]
     """The training loss of a batch: a scalar tensor with a gradient."""
     evaluate: Callable[[nn.Module], float]
-    """The validation loss. Called in evaluation mode, without gradients; lower is better."""
+    """The value of the workload's metric, the validation loss by default. Called in evaluation mode, without
+    gradients."""
     clip_norm: float | None = None
     """Gradients are scaled down to this total norm; ``None`` leaves them."""
     mixed_precision: bool = False
@@ -92,7 +93,7 @@ class DeclaredTraining:
         return loss.detach()
 
     def validate(self) -> float:
-        """The validation loss, in evaluation mode; every module gets its own mode back (some may be frozen)."""
+        """The metric's value, in evaluation mode; every module gets its own mode back (some may be frozen)."""
         modes = [(module, module.training) for module in self._parts.model.modules()]
         self._parts.model.eval()
         try:

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from tuner.errors import WorkloadError
 from tuner.jobs.records import CurvePoint
-from tuner.training.evaluation_steps import divergence_limit, evaluation_steps
+from tuner.metric import Metric
+from tuner.training.evaluation import Diverged, judged
+from tuner.training.evaluation_steps import evaluation_steps
 from tuner.training.protocol import Outcome, Verdict
 from tuner.training.randomness import preserve_random_state
 from tuner.training.stepwise import StepwiseTraining
@@ -33,7 +35,7 @@ class Progress:
     step: int = 0
     """Updates done from the start of the schedule."""
     start_loss: float | None = None
-    """Validation loss before the first update; ``None`` until it was taken."""
+    """Loss of the first evaluation (lower is better, whatever the metric); ``None`` until it was taken."""
     loss_sum: float = 0.0
     """Of the training losses since the last evaluation; after a branch, since the last one of the run that was left. So
     the first mean after a branch may cover other updates than that of a run that was trained from its start."""
@@ -53,7 +55,7 @@ class Result:
     outcome: Outcome
     step: int
     loss: float | None = None
-    """Validation loss at the end, for `Outcome.SUCCEEDED`."""
+    """At the end, lower is better whatever the metric; for `Outcome.SUCCEEDED`."""
     reason: str = ""
 
 
@@ -77,12 +79,6 @@ class Listener(Evaluations, Protocol):
         """The run stands at one of its branch points."""
 
 
-class _Diverged(Exception):
-    def __init__(self, reason: str, *, step: int) -> None:
-        self.reason = reason
-        self.step = step
-
-
 class Engine:
     """Trains one run to its end.
 
@@ -90,6 +86,7 @@ class Engine:
         training: Built, and loaded with a state when the run is taken up again or goes on from another one.
         lrs: Learning rate of every update, from the first one of the schedule.
         progress: Where to start; updated while training, also when an error ends it.
+        metric: What ``training.validate`` gives.
         device: Where the training lives.
         listener: Receives evaluations and branch points, writes snapshots.
         branch_points: After how many updates the listener is notified, each in [1, total_steps]. An
@@ -103,6 +100,7 @@ class Engine:
         *,
         lrs: NDArray[np.float64],  # (total_steps,)
         progress: Progress,
+        metric: Metric,
         device: torch.device,
         listener: Listener,
         branch_points: Collection[int] = (),
@@ -111,6 +109,7 @@ class Engine:
         self._training = training
         self._lrs = lrs
         self._progress = progress
+        self._metric = metric
         self._device = device
         self._listener = listener
         self._branch_points = set(branch_points)
@@ -123,19 +122,18 @@ class Engine:
         """Train to the end, to divergence, or until a verdict says stop.
 
         Raises:
-            WorkloadError: A loss is no number, or the untrained model's validation loss is not finite.
+            WorkloadError: A loss is no number, or the metric of the untrained model is not finite.
             BaseException: Any error of the training.
         """
         try:
             return self._run()
-        except _Diverged as diverged:
+        except Diverged as diverged:
             return Result(outcome=Outcome.DIVERGED, step=diverged.step, reason=diverged.reason)
 
     def _run(self) -> Result:
         progress, total = self._progress, len(self._lrs)
         if progress.start_loss is None:
-            progress.start_loss = self._first_validation()
-            if self._told_to_stop(progress.start_loss):
+            if self._stopped_by_evaluation():
                 return Result(outcome=Outcome.STOPPED, step=0)
         elif not self._is_evaluated() and self._stopped_at_evaluation():  # the run that was left had none here
             return Result(outcome=Outcome.STOPPED, step=progress.step)
@@ -160,7 +158,7 @@ class Engine:
         if self._progress.step not in self._evaluations:
             return False
         self._settle()
-        return self._told_to_stop(self._guarded_validation()) and self._progress.step < len(self._lrs)
+        return self._stopped_by_evaluation() and self._progress.step < len(self._lrs)
 
     def _is_evaluated(self) -> bool:
         points = self._progress.points
@@ -172,41 +170,33 @@ class Engine:
         for step, raw in enumerate(self._unsettled, start=first):
             loss = _number(raw, what="train_step")
             if not math.isfinite(loss):
-                raise _Diverged(f"the training loss of update {step} is {loss}", step=step)
+                raise Diverged(f"the training loss of update {step} is {loss}", step=step)
             self._progress.loss_sum += loss
             self._progress.loss_count += 1
         self._unsettled.clear()
 
-    def _first_validation(self) -> float:
-        loss = self._validate()
-        if not math.isfinite(loss):
-            raise WorkloadError(f"the validation loss before the first update is {loss}; it must be a finite number")
-        return loss
-
-    def _guarded_validation(self) -> float:
-        loss, step = self._validate(), self._progress.step
-        if not math.isfinite(loss):
-            raise _Diverged(f"the validation loss after {step} updates is {loss}", step=step)
-        start_loss = self._progress.start_loss
-        if start_loss is not None and loss > (limit := divergence_limit(start_loss)):
-            limits = f"it started at {start_loss:.4g}, and {limit:.4g} is the limit"
-            raise _Diverged(f"the validation loss after {step} updates is {loss:.4g}; {limits}", step=step)
-        return loss
-
     def _validate(self) -> float:
-        """The validation loss; the random numbers it draws are not missing from the training."""
+        """The metric's value; the random numbers it draws are not missing from the training."""
         with preserve_random_state(self._device):
             return _number(self._training.validate(), what="validate")
 
-    def _told_to_stop(self, val_loss: float) -> bool:
-        """Report an evaluation to the listener, start the next mean, write the snapshot that the verdict asks for."""
+    def _stopped_by_evaluation(self) -> bool:
+        """Evaluate, start the next mean, write the snapshot that the verdict asks for; whether the verdict is to stop.
+
+        Raises:
+            Diverged: The run has diverged.
+        """
         progress = self._progress
-        point = CurvePoint(
+        point = judged(
+            self._validate(),
             step=progress.step,
             lr=float(self._lrs[max(progress.step - 1, 0)]),
             train_loss=progress.loss_sum / progress.loss_count if progress.loss_count else None,
-            val_loss=val_loss,
+            metric=self._metric,
+            start_loss=progress.start_loss,
         )
+        if progress.start_loss is None:
+            progress.start_loss = point.val_loss
         progress.points.append(point)
         verdict = self._listener.evaluated(point, updates=progress.unreported)
         progress.loss_sum, progress.loss_count, progress.unreported = 0.0, 0, 0

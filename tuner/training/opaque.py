@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsFloat
 
 from tuner.errors import WorkloadError
-from tuner.jobs.records import CurvePoint
 from tuner.training.engine import Evaluations, Progress, Result
-from tuner.training.evaluation_steps import divergence_limit
+from tuner.training.evaluation import Diverged, judged
 from tuner.training.protocol import Outcome, Train
-from tuner.training.run import Report, Reports, RunStopped, TrainingRun
+from tuner.training.run import Reports, RunStopped, TrainingRun
 
 if TYPE_CHECKING:
     from tuner.training.workload import OpaqueWorkload
@@ -70,6 +69,7 @@ class ListenedRun(TrainingRun):
             seed=request.seed,
             device=device,
             snapshot_dir=prepare_folder(Path(request.snapshot_dir)),
+            metric=request.metric,
         )
         self.ended: Result | None = None
         """How the run ended, once it is over before its last update."""
@@ -78,31 +78,39 @@ class ListenedRun(TrainingRun):
         self._progress = progress
         self._listener = listener
         self._reports = Reports(total_steps=request.total_steps)
+        self._loss: float | None = None  # of the last report
 
     def resumed(self, step: int) -> None:
         """See `TrainingRun.resumed`."""
         super().resumed(step)
         self._progress.step = step
 
-    def report(self, step: int, *, val_loss: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
+    def report(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
         """See `TrainingRun.report`."""
         if self.failure is not None:
             raise self.failure
         if self.ended is not None:
             raise RunStopped
-        report = self._reports.check(step, val_loss=val_loss, train_loss=train_loss)
+        report = self._reports.check(step, value=value, train_loss=train_loss)
         if report is None:
             return
         progress = self._progress
         progress.unreported += max(0, report.step - progress.step)
         progress.step = report.step
-        self._guard(report)
-        point = CurvePoint(
-            step=report.step,
-            lr=float(self.lrs[max(report.step - 1, 0)]),
-            train_loss=report.train_loss,
-            val_loss=report.val_loss,
-        )
+        try:
+            point = judged(
+                report.value,
+                step=report.step,
+                lr=float(self.lrs[max(report.step - 1, 0)]),
+                train_loss=report.train_loss,
+                metric=self.metric,
+                start_loss=progress.start_loss,
+            )
+        except Diverged as diverged:
+            self._end(Result(outcome=Outcome.DIVERGED, step=report.step, reason=diverged.reason))
+        if progress.start_loss is None:
+            progress.start_loss = point.val_loss
+        self._loss = point.val_loss
         try:
             verdict = self._listener.evaluated(point, updates=progress.unreported)
         except BaseException as error:
@@ -124,27 +132,14 @@ class ListenedRun(TrainingRun):
         if self.ended is not None:
             return self.ended
         last, total = self._reports.step, self.total_steps
-        wanted = f"run.report({total}, val_loss=...) is due after the last update (run.total_steps is {total})"
+        wanted = f"run.report({total}, value=...) is due after the last update (run.total_steps is {total})"
         if last is None:
             raise WorkloadError(f"the training ended without a report; {wanted}")
         if last < total:
             raise WorkloadError(f"the last report was after {last} of {total} updates; {wanted}")
-        return Result(outcome=Outcome.SUCCEEDED, step=total, loss=self._reports.loss)
+        return Result(outcome=Outcome.SUCCEEDED, step=total, loss=self._loss)
 
-    def _guard(self, report: Report) -> None:
-        reason = report.not_finite
-        if reason and report.step == 0:
-            raise WorkloadError(f"{reason}; it must be a finite number")
-        start_loss = self._progress.start_loss
-        if not reason and start_loss is None:
-            self._progress.start_loss = report.val_loss
-        elif not reason and start_loss is not None and report.val_loss > (limit := divergence_limit(start_loss)):
-            story = f"the first report was {start_loss:.4g}, and {limit:.4g} is the limit"
-            reason = f"the validation loss after {report.step} updates is {report.val_loss:.4g}; {story}"
-        if reason:
-            self._end(Result(outcome=Outcome.DIVERGED, step=report.step, reason=reason))
-
-    def _end(self, result: Result) -> None:
+    def _end(self, result: Result) -> NoReturn:
         self.ended = result
         raise RunStopped
 

@@ -27,9 +27,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from tuner.jobs.records import CurvePoint, SnapshotRef, WorkloadInfo
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 
 class _Message(BaseModel):
@@ -59,6 +60,8 @@ class Train(_Message):
     schedule: Schedule
     total_steps: int = Field(ge=1)
     seed: int = Field(ge=0)
+    metric: Metric = DEFAULT_METRIC
+    """The metric that the job was submitted for: what the run's losses stand for."""
     snapshot_dir: str
     """A folder that belongs to this attempt alone; made when needed."""
     snapshot_seconds: float = Field(gt=0)
@@ -143,7 +146,7 @@ class Ended(_Message):
     shared_updates: int = Field(default=0, ge=0)
     """Updates of the ``step`` that were never executed for this run, because another one had made them."""
     loss: float | None = None
-    """Validation loss at the end, for `SUCCEEDED` alone."""
+    """At the end, lower is better whatever the metric; for `SUCCEEDED` alone."""
     reason: str = ""
     """For `DIVERGED` and `FAILED`: one line."""
     hint: str = ""

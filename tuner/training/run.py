@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.errors import InvalidValue
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.training.evaluation_steps import evaluation_steps
 
@@ -32,7 +32,7 @@ class RunStopped(BaseException):
         >>> from tuner import RunStopped
         >>> def train(run):
         ...     try:
-        ...         run.report(100, val_loss=0.5)
+        ...         run.report(100, value=0.5)
         ...     except RunStopped:
         ...         ...  # write a last checkpoint
         ...         raise
@@ -50,6 +50,7 @@ class TrainingRun(ABC):
         seed: Of the data order, at least 0.
         device: As torch names it: ``"cpu"``, ``"cuda:0"``.
         snapshot_dir: See the attribute.
+        metric: See the attribute.
 
     Attributes:
         schedule: The learning rates to train with.
@@ -69,15 +70,25 @@ class TrainingRun(ABC):
         (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
         >>> this.lr(4)
         0.001
-        >>> this.report(100, val_loss=0.25)
+        >>> this.report(100, value=0.25)
     """
 
-    def __init__(self, *, schedule: Schedule, total_steps: int, seed: int, device: str, snapshot_dir: Path) -> None:
+    def __init__(
+        self,
+        *,
+        schedule: Schedule,
+        total_steps: int,
+        seed: int,
+        device: str,
+        snapshot_dir: Path,
+        metric: Metric = DEFAULT_METRIC,
+    ) -> None:
         self.schedule = schedule
         self.total_steps = total_steps
         self.seed = seed
         self.device = device
         self.snapshot_dir = snapshot_dir
+        self.metric = metric
 
     @cached_property
     def lrs(self) -> NDArray[np.float64]:
@@ -118,18 +129,20 @@ class TrainingRun(ABC):
         _checked_step(step, total_steps=self.total_steps)
 
     @abstractmethod
-    def report(self, step: int, *, val_loss: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
+    def report(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
         """Report an evaluation. Any number of them, in ascending order; the last one at ``total_steps`` is the result.
 
         Args:
             step: Updates done, in [0, total_steps].
-            val_loss: Validation loss, lower is better: a number, or a tensor of one element.
-            train_loss: Mean training loss since the last report.
+            value: Of the workload's metric, as people read it (an accuracy is not negated): a number, or a tensor of
+                one element.
+            train_loss: Mean training loss since the last report. With a metric that stays finite when the model does
+                not, such as an accuracy, this is how a divergence is found.
 
         Raises:
             RunStopped: The run is to end here: it was told to stop, or it has diverged. Every later report raises too.
             InvalidValue: ``step`` is no whole number in its range, or below that of an earlier report, or has another
-                loss than an earlier report at the same step; or a loss is no number.
+                value than an earlier report at the same step; or a value is no number.
         """
 
 
@@ -158,16 +171,9 @@ class Report:
     """One evaluation in plain numbers."""
 
     step: int
-    val_loss: float
+    value: float
+    """Of the metric, as people read it."""
     train_loss: float | None
-
-    @property
-    def not_finite(self) -> str:
-        """Which loss is not finite, in words; empty when both are."""
-        for name, value in (("validation", self.val_loss), ("training", self.train_loss)):
-            if value is not None and not math.isfinite(value):
-                return f"the {name} loss after {self.step} updates is {value}"
-        return ""
 
 
 class Reports:
@@ -181,10 +187,9 @@ class Reports:
         self._total_steps = total_steps
         self.step: int | None = None
         """Of the last report; ``None`` before the first."""
-        self.loss = math.nan
-        """Validation loss of the last report."""
+        self._value: float | None = None
 
-    def check(self, step: int, *, val_loss: SupportsFloat, train_loss: SupportsFloat | None) -> Report | None:
+    def check(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None) -> Report | None:
         """A new report in plain numbers; ``None`` when the last one said the same.
 
         Raises:
@@ -192,16 +197,16 @@ class Reports:
         """
         report = Report(
             step=_checked_step(step, total_steps=self._total_steps, at_least=self.step or 0),
-            val_loss=_number("val_loss", val_loss),
+            value=_number("value", value),
             train_loss=None if train_loss is None else _number("train_loss", train_loss),
         )
         if report.step != self.step:
-            self.step, self.loss = report.step, report.val_loss
+            self.step, self._value = report.step, report.value
             return report
-        if report.val_loss == self.loss:
+        if report.value == self._value:
             return None
-        allowed = f"reported once per step; step {step} already has {self.loss!r}"
-        raise InvalidValue("val_loss", value=report.val_loss, allowed=allowed)
+        allowed = f"reported once per step; step {step} already has {self._value!r}"
+        raise InvalidValue("value", value=report.value, allowed=allowed)
 
 
 def _number(field: str, value: SupportsFloat) -> float:

@@ -37,7 +37,7 @@ class StepwiseTraining(Protocol):
         """
 
     def validate(self) -> float:
-        """The validation loss, lower is better; leaves model and optimizer as they were."""
+        """The value of the workload's metric, the validation loss by default; leaves model and optimizer unchanged."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next update depends on, in tensors, numbers, strings and containers of those."""

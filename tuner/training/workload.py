@@ -24,6 +24,7 @@ import torch
 
 from tuner.errors import WorkloadError
 from tuner.jobs.records import Level, WorkloadInfo
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.search.settings import MIN_HORIZON
 from tuner.search.space import OptimizerKind
 from tuner.training.declared import Declaration, DeclaredTraining
@@ -54,7 +55,9 @@ class Workload(ABC):
     version: ClassVar[str]
     """Change it when the same options, schedule and seed would give other numbers."""
     description: ClassVar[str]
-    """One sentence: the data, the model, and what the validation loss is."""
+    """One sentence: the data, the model, and what the metric is measured on."""
+    metric: ClassVar[Metric] = DEFAULT_METRIC
+    """What runs are judged by; the validation loss, minimized, by default. Change ``version`` along with it."""
     default_steps: ClassVar[int]
     """A horizon that trains it to a sensible result, in updates; at least 10, the least that a search takes."""
     optimizer: ClassVar[OptimizerKind]
@@ -161,7 +164,7 @@ class OpaqueWorkload(Workload):
         ...         for step in range(run.total_steps):
         ...             x -= run.lr(step) * 2 * x
         ...             if step + 1 in run.evaluate_at:
-        ...                 run.report(step + 1, val_loss=x**2)
+        ...                 run.report(step + 1, value=x**2)
         >>> report = tune(Quadratic(), trials=3, search={"confirm_seeds": 0}, device="cpu")
         >>> report.best.search_loss < 1.0
         True
@@ -171,7 +174,7 @@ class OpaqueWorkload(Workload):
 
     @abstractmethod
     def train(self, run: TrainingRun, options: Any) -> None:
-        """Train once, from the start to ``run.total_steps`` updates, and report the validation loss at the end.
+        """Train once, from the start to ``run.total_steps`` updates, and report the metric at the end.
 
         Args:
             run: The schedule to follow, and where to report. The global random generators are seeded with its seed.
@@ -200,6 +203,7 @@ def describe(workload: Workload) -> WorkloadInfo:
         optimizer=workload.optimizer,
         default_steps=workload.default_steps,
         peak_lr={kind.value: bounds for kind, bounds in workload.peak_lr.items()},
+        metric=workload.metric,
     )
 
 
@@ -207,6 +211,8 @@ def _check_attributes(workload: Workload) -> None:
     for attribute in ("name", "version", "description", "default_steps", "optimizer"):
         if not hasattr(workload, attribute):
             raise WorkloadError(f"{type(workload).__name__} must set the class attribute {attribute!r}")
+    if not isinstance(workload.metric, Metric):
+        raise WorkloadError(f"{workload.name}: metric must be a tuner.Metric, got {workload.metric!r}")
     if not _NAME.fullmatch(workload.name):
         raise WorkloadError(f"the workload's name must be lower-case words joined by hyphens, got {workload.name!r}")
     if workload.default_steps < MIN_HORIZON:

@@ -10,7 +10,7 @@ from typing import Any
 from tuner.jobs.records import JobRecord, RunKind, RunRecord, StudyRecord, TrialRecord
 from tuner.jobs.states import RunState
 from tuner.report.report import Comparison, Report
-from tuner.report.wording import gain_text, interval_text, loss_text
+from tuner.report.wording import gain_text, interval_text
 from tuner_service.dashboard.pictures import schedules_figure
 
 MAX_NOTES = 300
@@ -21,6 +21,7 @@ _KINDS = {RunKind.CONFIRM: "confirmation", RunKind.AUDIT: "audit"}
 # System attributes in which optuna-dashboard stores notes and figures; a test reads them back with its API.
 _NOTE, _NOTE_VERSION = "dashboard:note_str:0", "dashboard:note_ver"
 _FIGURE = "dashboard:plot_data:learning_rates:0"
+_METRIC_NAMES = "study:metric_names"
 
 
 def title(job: JobRecord) -> str:
@@ -39,7 +40,11 @@ def attributes(record: StudyRecord, *, report: Report | None, trial_ids: Mapping
     """
     runs = _runs_by_trial(record.runs)
     ranked = sorted(record.trials, key=lambda trial: _rank(runs[trial.number]))
-    values: dict[str, Any] = {_NOTE_VERSION: 1, _NOTE: study_note(record, report=report)}
+    values: dict[str, Any] = {
+        _METRIC_NAMES: [record.job.metric.name],
+        _NOTE_VERSION: 1,
+        _NOTE: study_note(record, report=report),
+    }
     for trial in ranked[:MAX_NOTES]:
         trial_id = None if trial.optuna_number is None else trial_ids.get(trial.optuna_number)
         if trial_id is not None:
@@ -84,7 +89,7 @@ def trial_note(job: JobRecord, trial: TrialRecord, *, runs: Sequence[RunRecord])
             "",
             f"![learning rate](/v1/jobs/{job.id}/trials/{trial.number}/schedule.svg)",
             "",
-            "| run | updates | seed | validation loss |",
+            f"| run | updates | seed | {plain(job.metric.name)} |",
             "|---|---|---|---|",
             *rows,
             "",
@@ -102,8 +107,9 @@ def _report_lines(report: Report) -> list[str]:
     recommended = report.recommended
     lines = [
         f"**{plain(report.finding)}**",
-        f"Recommended: **{plain(recommended.label)}** (trial {recommended.trial}), validation loss "
-        f"{loss_text(recommended.median if recommended.losses else recommended.search_loss)}.",
+        f"Recommended: **{plain(recommended.label)}** (trial {recommended.trial}), "
+        f"{plain(report.metric.name)} "
+        f"{plain(report.metric.text(recommended.median if recommended.values else recommended.search_value))}.",
     ]
     comparisons = [("best constant rate", report.best_constant), ("the default", report.default)]
     rows = [_comparison_row(name, comparison) for name, comparison in comparisons if comparison is not None]
@@ -128,7 +134,7 @@ def _purpose(run: RunRecord) -> str:
 
 
 def _result(run: RunRecord) -> str:
-    return run.state.value if run.loss is None else loss_text(run.loss)
+    return run.state.value if run.value is None else plain(run.metric.text(run.value))
 
 
 def _rank(runs: Sequence[RunRecord]) -> tuple[int, float]:

@@ -35,13 +35,13 @@ def get_curve(
         Query(
             ge=MIN_POINTS,
             le=10_000,
-            description="Thin the curve to at most this many points; the first, the last, the lowest and the first "
+            description="Thin the curve to at most this many points; the first, the last, the best and the first "
             "that is not finite stay. All points when absent.",
         ),
     ] = None,
 ) -> tuple[CurveSample, ...]:
-    """Learning rate, training loss and validation loss at each evaluation so far, by step."""
-    return tuple(CurveSample.of(point) for point in store.runs.curve(run.id, points=points))
+    """Learning rate, training loss and metric at each evaluation so far, by step."""
+    return tuple(CurveSample.of(point, metric=run.metric) for point in store.runs.curve(run.id, points=points))
 
 
 @router.get("/{run_id}/log", summary="Read a run's log", responses=_MISSING)

@@ -42,8 +42,8 @@ for _ in range(12):
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad()
-report(run, 6, val_loss=1.0 + 2 * accelerator.process_index, accelerator=accelerator)
-result = {"lrs": lrs, "expected": run.lrs.tolist(), "losses": [one.val_loss for one in run.reports],
+report(run, 6, value=1.0 + 2 * accelerator.process_index, accelerator=accelerator)
+result = {"lrs": lrs, "expected": run.lrs.tolist(), "losses": [one.value for one in run.reports],
         "processes": accelerator.num_processes}
 open(sys.argv[1] + str(accelerator.process_index), "w").write(json.dumps(result))
 accelerator.end_training()
@@ -68,7 +68,7 @@ def training(run):
         if accelerator.sync_gradients:
             updates += 1
             if updates in run.evaluate_at:
-                report(run, updates, val_loss=model.weight.detach().pow(2).sum(), accelerator=accelerator)
+                report(run, updates, value=model.weight.detach().pow(2).sum(), accelerator=accelerator)
 
 
 def test_the_schedule_steps_once_per_update_and_not_per_micro_batch(executed):

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 
 from tuner.errors import InvalidValue
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
 from tuner.search.decision.decisions import Control, TrialStatus
@@ -83,14 +84,14 @@ def recorded(storage: BaseStorage, name: str = "job") -> list[optuna.trial.Froze
 
 def opened(storage: BaseStorage, count: int, *, name: str = "job") -> Study:
     """A study with so many trials, none of which has a result."""
-    study = Study.open(storage, name=name, settings=settings())
+    study = Study.open(storage, name=name, settings=settings(), metric=DEFAULT_METRIC)
     for number, configuration in enumerate(INSIDE[:count]):
         assert study.ask(configuration, number=number, control=None) == number
     return study
 
 
 def test_a_trial_has_the_parameters_of_its_schedule_and_its_number_and_control(storage: BaseStorage) -> None:
-    study = Study.open(storage, name="job", settings=settings())
+    study = Study.open(storage, name="job", settings=settings(), metric=DEFAULT_METRIC)
 
     numbers = [study.ask(one, number=7 + place, control=Control.DEFAULT) for place, one in enumerate(INSIDE)]
 
@@ -105,7 +106,7 @@ def test_a_trial_has_the_parameters_of_its_schedule_and_its_number_and_control(s
 
 
 def test_a_schedule_outside_the_space_is_a_trial_without_parameters(storage: BaseStorage) -> None:
-    study = Study.open(storage, name="job", settings=settings(NARROW))
+    study = Study.open(storage, name="job", settings=settings(NARROW), metric=DEFAULT_METRIC)
     outside = Schedule(peak_lr=1e-3, family=Constant(), warmup=WARMUP)
 
     number = study.ask(Configuration(schedule=outside), number=0, control=Control.CONSTANT)
@@ -126,7 +127,7 @@ def test_a_free_trial_belongs_to_no_group(storage: BaseStorage) -> None:
 def test_a_trial_that_our_tables_lack_is_failed(reopen: Reopen) -> None:
     lost = opened(reopen(), 3).ask(INSIDE[3], number=3, control=None)
 
-    study = Study.open(reopen(), name="job", settings=settings())
+    study = Study.open(reopen(), name="job", settings=settings(), metric=DEFAULT_METRIC)
     assert study.abandon_orphans(range(3)) == 1
     again = study.ask(INSIDE[3], number=3, control=None)
 
@@ -176,6 +177,26 @@ def test_a_divergence_is_finite_and_far_above_all(storage: BaseStorage) -> None:
     assert other.intermediate_values == {100: 40.0}
 
 
+def test_a_maximized_metric_is_a_study_of_that_direction_with_values_as_people_read_them(storage: BaseStorage) -> None:
+    metric = Metric(name="accuracy", direction="maximize", unit="%")
+    study = Study.open(storage, name="job", settings=settings(), metric=metric)
+    for number in range(2):
+        study.ask(INSIDE[number], number=number, control=None)
+
+    study.sync(
+        [
+            StudyTrial(optuna_number=0, steps_results=((100, -25.0), (300, None)), status=TrialStatus.PRUNED),
+            StudyTrial(optuna_number=1, steps_results=((100, -40.0), (900, -93.5)), status=TrialStatus.COMPLETED),
+        ]
+    )
+
+    stored = optuna.load_study(study_name="job", storage=storage)
+    assert (stored.direction.name, stored.best_value, stored.user_attrs["metric"]) == ("MAXIMIZE", 93.5, "accuracy")
+    diverged, other = stored.trials
+    assert diverged.intermediate_values == {100: 25.0, 300: -935.0}
+    assert other.intermediate_values == {100: 40.0, 900: 93.5}
+
+
 def test_syncing_again_changes_nothing(reopen: Reopen) -> None:
     storage = reopen()
     study = opened(storage, 3)
@@ -188,7 +209,7 @@ def test_syncing_again_changes_nothing(reopen: Reopen) -> None:
     before = recorded(storage)
 
     study.sync(trials)
-    Study.open(reopen(), name="job", settings=settings()).sync(trials)
+    Study.open(reopen(), name="job", settings=settings(), metric=DEFAULT_METRIC).sync(trials)
 
     assert recorded(reopen()) == before
 
@@ -216,7 +237,7 @@ def test_a_sync_cut_off_anywhere_is_completed_by_the_next(
         patch.setattr(optuna.Study, "tell", crash)
         with pytest.raises(KeyboardInterrupt):
             study.sync([trial])
-    Study.open(reopen(), name="job", settings=settings()).sync([trial])
+    Study.open(reopen(), name="job", settings=settings(), metric=DEFAULT_METRIC).sync([trial])
 
     (frozen,) = recorded(reopen())
     assert frozen.state is TrialState.PRUNED
@@ -224,15 +245,15 @@ def test_a_sync_cut_off_anywhere_is_completed_by_the_next(
 
 
 def test_a_study_refuses_another_space(reopen: Reopen) -> None:
-    Study.open(reopen(), name="job", settings=settings())
+    Study.open(reopen(), name="job", settings=settings(), metric=DEFAULT_METRIC)
 
     with pytest.raises(InvalidValue, match="frozen for the life of its study"):
-        Study.open(reopen(), name="job", settings=settings(NARROW))
+        Study.open(reopen(), name="job", settings=settings(NARROW), metric=DEFAULT_METRIC)
 
 
 def test_a_study_needs_a_space(storage: BaseStorage) -> None:
     with pytest.raises(InvalidValue, match="space must be set"):
-        Study.open(storage, name="job", settings=SearchSettings(total_steps=900))
+        Study.open(storage, name="job", settings=SearchSettings(total_steps=900), metric=DEFAULT_METRIC)
 
 
 def test_optuna_keeps_quiet(

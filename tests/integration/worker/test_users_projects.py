@@ -43,7 +43,7 @@ class Finetune(OpaqueWorkload):
             optimizer.step()
             scheduler.step()
             if step + 1 in run.evaluate_at:
-                run.report(step + 1, val_loss=(weight**2).sum())
+                run.report(step + 1, value=(weight**2).sum())
 """,
     "command.toml": """
 name = "forker"
@@ -69,7 +69,7 @@ pathlib.Path("note").write_text(sys.argv[2])
 if sys.argv[1] == "true":
     time.sleep(600)
 with open(os.environ["TUNER_REPORTS"], "a") as file:
-    print(json.dumps({"step": int(os.environ["TUNER_TOTAL_STEPS"]), "val_loss": 0.5}), file=file)
+    print(json.dumps({"step": int(os.environ["TUNER_TOTAL_STEPS"]), "value": 0.5}), file=file)
 """,
 }
 # What they install beside us. In the project's folder its own `service` and `worker` come before these.

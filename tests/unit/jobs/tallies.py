@@ -51,4 +51,4 @@ def _best(runs: Sequence[RunRecord], *, trials: Sequence[TrialRecord]) -> BestSo
         return None
     rung, loss, number, updates = min(scored)
     label = next(trial.configuration.label for trial in trials if trial.number == number)
-    return BestSoFar(trial=number, label=label, loss=loss, rung=-rung, updates=updates)
+    return BestSoFar(trial=number, label=label, value=loss, rung=-rung, updates=updates)

@@ -14,7 +14,7 @@ from tuner.jobs.spec import Limits
         (Limits(device_hours=2), 7200.0, 0.0, "its runs have taken 2 of 2 device hours"),
         (Limits(wall_hours=0.5), 1e9, 1799.0, None),
         (Limits(wall_hours=0.5), 0.0, 1800.0, "it has run for 0.5 of 0.5 hours"),
-        (Limits(target_loss=0.1, patience=3), 1e9, 1e9, None),
+        (Limits(target=0.1, patience=3), 1e9, 1e9, None),
     ],
 )
 def test_a_job_ends_where_its_hours_do(

@@ -19,6 +19,7 @@ JOB = JobRecord(
     id="j",
     state=JobState.RUNNING,
     spec=admit(REQUEST, workloads=[DIGITS]),
+    metric=DIGITS.metric,
     owner="ann",
     origin=None,
     created_at=0.0,
@@ -74,6 +75,7 @@ def run(number: int, **changes: Any) -> RunRecord:
         "updates": 0,
         "shared_updates": 0,
         "device_seconds": 0.0,
+        "metric": DIGITS.metric,
         "loss": None,
         "error": None,
         "stop_reason": None,
@@ -135,7 +137,7 @@ def test_the_best_is_the_lowest_loss_at_the_highest_rung():
     runs = [ended(0, loss=0.1), ended(1, loss=0.4, rung=1), ended(2, loss=0.3, rung=1), ended(0, loss=None, rung=1)]
     best = progress(JOB, trials=[trial(0), trial(1), trial(2)], runs=runs).best
     assert best is not None
-    assert (best.trial, best.loss, best.rung, best.updates) == (2, 0.3, 1, STEPS[1])
+    assert (best.trial, best.value, best.rung, best.updates) == (2, 0.3, 1, STEPS[1])
     assert best.label == SCHEDULES[2].label
 
 

@@ -83,7 +83,7 @@ class TestEnd:
     def test_a_loss_that_falls_at_a_high_rate_calls_for_decay_to_zero(self, studies):
         raised = Schedule(peak_lr=0.05, family=Cosine(), floor=0.1)
         advice = advice_of(study(studies, raised, losses=FALLING))["decay-to-zero"]
-        assert advice.evidence["fall"] == pytest.approx(0.06)
+        assert advice.evidence["improvement"] == pytest.approx(0.06)
         assert advice.evidence["ends_at"] == pytest.approx(0.1, abs=0.01)
 
     def test_a_loss_that_falls_in_a_short_decay_calls_for_an_earlier_one(self, studies):
@@ -102,7 +102,7 @@ class TestEnd:
     def test_complete_schedules_that_gain_much_from_more_updates_call_for_a_longer_run(self, studies):
         # From 300 to 900 updates: 0.4 to 0.2, log2(3) doublings.
         advice = advice_of(study(studies, LINEAR, rungs=(0.6, 0.4, 0.2)))["train-longer"]
-        assert advice.evidence["fall_per_doubling"] == pytest.approx(1 - 0.5 ** (1 / 1.584963), rel=1e-5)
+        assert advice.evidence["change_per_doubling"] == pytest.approx(1 - 0.5 ** (1 / 1.584963), rel=1e-5)
 
     def test_little_gain_from_more_updates_calls_for_no_longer_run(self, studies):
         assert "train-longer" not in advice_of(study(studies, LINEAR, rungs=(0.6, 0.32, 0.3)))
@@ -110,7 +110,7 @@ class TestEnd:
     def test_a_flat_end_and_no_gain_from_more_updates_mean_that_fewer_would_do(self, studies):
         advice = advice_of(study(studies, LINEAR, rungs=SAME_RUNGS, losses=FLAT))["fewer-updates"]
         assert advice.evidence["updates_before"] == 300
-        assert "300 updates came to 0.301" in advice.sentence
+        assert "reached 0.3010 in 300 updates" in advice.sentence
 
     def test_a_flat_end_alone_or_equal_rungs_alone_do_not(self, studies):
         assert "fewer-updates" not in advice_of(study(studies, LINEAR, rungs=(0.6, 0.4, 0.3), losses=FLAT))

@@ -18,17 +18,17 @@ def test_nothing_audited_is_told_as_such(studies):
     assert "Nothing was audited" in found.sentence
 
 
-def test_regret_is_measured_from_the_best_search_loss_at_the_horizon(studies):
-    # The best search loss of the typical study is trial 3's, 0.279.
+def test_regret_is_measured_from_the_best_search_value_at_the_horizon(studies):
+    # The best search value of the typical study is trial 3's, 0.279.
     found = audit(studies, {5: 0.269, 6: 0.300, 8: None})
-    assert found.best_search_loss == 0.279
+    assert found.best_search_value == 0.279
     assert [trial.regret for trial in found.trials] == pytest.approx([0.010, 0.0, 0.0])
     assert found.false_prunes == 1
     assert found.mean_regret == pytest.approx(0.010 / 3)
     assert found.largest_regret == pytest.approx(0.010)
     assert found.sentence == (
-        "3 trials that had been pruned were trained to the end all the same; 1 beat the best search loss at the "
-        "horizon, 0.2790, wrongly pruned: regret 0.003333 in the mean, 0.01000 at most."
+        "3 trials that had been pruned were trained to the end all the same; 1 beat the best result of the search "
+        "at the horizon, 0.2790, wrongly pruned: regret 0.0033 in the mean, 0.01 at most."
     )
 
 

@@ -23,8 +23,8 @@ class TestTypicalStudy:
         assert (report.best.median, report.best.low, report.best.high) == (0.289, 0.280, 0.301)
         assert report.best.mean == pytest.approx(0.2898)
 
-    def test_both_the_search_loss_and_the_confirmed_loss_are_told(self, report):
-        assert report.best.search_loss == 0.279
+    def test_both_the_search_value_and_the_confirmed_loss_are_told(self, report):
+        assert report.best.search_value == 0.279
 
     def test_the_lift_over_the_best_constant_rate_is_paired_by_seed(self, report):
         # Differences .063 .061 .059 .066 .059: mean .0616, deviation .0029665, t(97.5 %, 4) = 2.776445.
@@ -42,15 +42,15 @@ class TestTypicalStudy:
         assert report.finding.startswith("A schedule helps here")
         assert report.summary[0] == report.finding
 
-    def test_the_plateau_holds_what_cannot_be_told_from_the_best(self, report):
+    def test_the_equivalents_are_the_statistical_ties_with_the_best(self, report):
         assert [(member.trial, member.verdict) for member in report.equivalents.members] == [
             (3, Verdict.SAME),
-            (4, Verdict.UNTOLD),
+            (4, Verdict.TIED),
         ]
 
-    def test_a_wsd_schedule_on_the_plateau_is_recommended_for_its_trunk(self, report):
+    def test_an_equivalent_wsd_schedule_is_recommended_because_its_hold_can_be_continued(self, report):
         assert report.recommended.trial == report.equivalents.recommended == 4
-        assert "trunk" in report.equivalents.reason
+        assert "training can go on from there" in report.equivalents.reason
 
     def test_the_cost_keeps_confirmation_apart(self, report):
         cost = report.cost
@@ -61,7 +61,7 @@ class TestTypicalStudy:
 
     def test_every_trial_has_a_row_with_the_rung_it_reached(self, report):
         assert [row.rung for row in report.trials] == [2, 0, 2, 2, 2, 0, 1, 1, 0]
-        assert report.trials[1].losses == (None,)
+        assert report.trials[1].values == (None,)
 
     def test_it_comes_back_equal_from_its_json(self, report):
         assert Report.model_validate_json(report.model_dump_json()) == report
@@ -123,7 +123,7 @@ class TestNoHelp:
             )
         )
         rival = report.equivalents.members[1]
-        assert (rival.verdict, rival.wins, rival.seeds) == (Verdict.UNTOLD, 0, 3)
+        assert (rival.verdict, rival.wins, rival.seeds) == (Verdict.TIED, 0, 3)
         assert (rival.gain.low, rival.gain.mean, rival.gain.high, rival.gain.percent) == (0.0, 0.0, 0.0, 0.0)
 
 
@@ -181,7 +181,7 @@ class TestCutShort:
         assert "cannot be said" in report.finding
         assert report.best == report.recommended
 
-    def test_without_confirmation_the_search_loss_decides_and_the_report_says_so(self, studies):
+    def test_without_confirmation_the_search_value_decides_and_the_report_says_so(self, studies):
         report = build_report(
             studies.result(
                 [
@@ -194,12 +194,12 @@ class TestCutShort:
             )
         )
         assert [candidate.trial for candidate in report.candidates] == [1, 0]
-        assert (report.best.median, report.best.losses) == (None, ())
-        assert verdicts(report)["constant"] is Verdict.UNTOLD
+        assert (report.best.median, report.best.values) == (None, ())
+        assert verdicts(report)["constant"] is Verdict.TIED
         assert [member.trial for member in report.equivalents.members] == [1]
         assert "nothing was confirmed" in report.summary[1]
 
-    def test_one_common_seed_gives_a_gain_without_an_interval_and_no_place_on_the_plateau(self, studies):
+    def test_one_common_seed_gives_a_gain_without_an_interval_and_no_equivalent(self, studies):
         report = build_report(
             studies.result(
                 [
@@ -213,7 +213,7 @@ class TestCutShort:
         assert comparison is not None
         assert comparison.gain is not None
         assert comparison.gain.mean == pytest.approx(0.11)
-        assert (comparison.gain.low, comparison.verdict) == (None, Verdict.UNTOLD)
+        assert (comparison.gain.low, comparison.verdict) == (None, Verdict.TIED)
         assert [member.trial for member in report.equivalents.members] == [1]
         assert "at least two seeds" in report.finding
 

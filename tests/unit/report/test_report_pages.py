@@ -93,9 +93,9 @@ class TestHtml:
             "Advice",
             "The schedules",
             "Candidates, against the best",
-            "The plateau",
+            "The equivalents: statistical ties with the best",
             "How far the peak may be off",
-            "What decided the loss",
+            "What decided the result",
             "The search, rung by rung",
             "What pruning lost",
             "Cost",
@@ -142,7 +142,13 @@ class TestHtml:
 class TestMarkdown:
     def test_every_part_is_there(self, full):
         text = markdown_page(full)
-        for heading in ("Advice", "How far the peak may be off", "What decided the loss", "What pruning lost", "Cost"):
+        for heading in (
+            "Advice",
+            "How far the peak may be off",
+            "What decided the result",
+            "What pruning lost",
+            "Cost",
+        ):
             assert f"\n## {heading}\n" in text
         assert text.endswith("|\n")
 
@@ -174,7 +180,7 @@ class TestFormats:
     def test_the_terminal_shows_the_parts_within_eighty_columns(self, full):
         text = render_text(full, width=80)
         assert max(map(len, text.splitlines())) <= 80
-        for heading in ("How far the peak may be off", "What decided the loss", "What pruning lost", "Advice"):
+        for heading in ("How far the peak may be off", "What decided the result", "What pruning lost", "Advice"):
             assert f"\n{heading}\n" in text
 
 

@@ -101,13 +101,13 @@ def test_every_report_comes_back_equal_from_its_json(result):
 
 @settings(max_examples=50, deadline=None)
 @given(study_results())
-def test_the_plateau_starts_with_the_best_and_holds_the_recommended(result):
+def test_the_equivalents_start_with_the_best_and_include_the_recommended(result):
     report = build_report(result)
     members = [member.trial for member in report.equivalents.members]
     assert members[0] == report.best.trial == report.candidates[0].trial
     assert report.recommended.trial == report.equivalents.recommended
     assert report.recommended.trial in members
-    assert all(member.verdict is Verdict.UNTOLD and member.seeds >= 2 for member in report.equivalents.members[1:])
+    assert all(member.verdict is Verdict.TIED and member.seeds >= 2 for member in report.equivalents.members[1:])
     assert len(members) == 1 or not any(report.candidate(trial).diverged for trial in members)
 
 

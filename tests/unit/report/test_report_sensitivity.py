@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tuner.metric import DEFAULT_METRIC
 from tuner.report.build import build_report
 from tuner.report.insights import Tolerance
 from tuner.report.wording import sensitivity_basis, sensitivity_sentence
@@ -64,14 +65,14 @@ def test_a_limit_beyond_what_was_tried_is_told_as_at_least(studies):
     found = sensitivity(study(studies, peaks, losses_of(peaks, curvature=0.01)))
     assert found.above.factor == pytest.approx(1.1)
     assert not found.above.reached
-    assert "at least 1.1 times higher" in sensitivity_sentence(found)
+    assert "at least 1.1 times higher" in sensitivity_sentence(found, metric=DEFAULT_METRIC)
 
 
 def test_where_no_lower_peak_was_tried_there_is_no_limit_below(studies):
     peaks = [PEAK, 0.15, 0.2, 0.4]
     found = sensitivity(study(studies, peaks, losses_of(peaks)))
     assert found.below is None
-    assert "no lower one was tried" in sensitivity_sentence(found)
+    assert "no lower one was tried" in sensitivity_sentence(found, metric=DEFAULT_METRIC)
 
 
 def test_no_limit_reaches_beyond_a_peak_at_which_the_shape_diverged(studies):
@@ -101,9 +102,9 @@ def test_schedules_of_another_shape_or_a_far_peak_do_not_take_part(studies):
     [
         ([0.1, 0.05, 0.2], [0.3, 0.4, 0.4], "the most at one rung are 3"),
         ([0.1, 0.11, 0.12, 0.13], [0.3, 0.4, 0.4, 0.5], "at least 2 times the lowest"),
-        ([0.1, 0.05, 0.2, 0.3], [0.4, 0.3, 0.3, 0.2], "does not rise on both sides"),
-        ([0.1, 0.03, 0.05, 0.2, 0.3, 0.4], [0.3, 0.5, 0.2, 0.5, 0.2, 0.5], "the losses scatter"),
-        ([0.1, 0.05, 0.2, 0.3], [0.3, 0.3, 0.3, 0.3], "does not rise on both sides"),
+        ([0.1, 0.05, 0.2, 0.3], [0.4, 0.3, 0.3, 0.2], "does not worsen on both sides"),
+        ([0.1, 0.03, 0.05, 0.2, 0.3, 0.4], [0.3, 0.5, 0.2, 0.5, 0.2, 0.5], "the results scatter"),
+        ([0.1, 0.05, 0.2, 0.3], [0.3, 0.3, 0.3, 0.3], "does not worsen on both sides"),
     ],
 )
 def test_where_there_is_too_little_the_reason_is_told(studies, peaks, losses, reason):
@@ -111,7 +112,7 @@ def test_where_there_is_too_little_the_reason_is_told(studies, peaks, losses, re
     assert found.below is None
     assert found.above is None
     assert reason in found.reason
-    assert reason in sensitivity_sentence(found)
+    assert reason in sensitivity_sentence(found, metric=DEFAULT_METRIC)
 
 
 def test_the_recommended_schedule_has_its_own_when_it_is_not_the_best(report):

@@ -14,7 +14,7 @@ def squeezed(text: str) -> str:
     return " ".join(text.replace("│", " ").split())
 
 
-def test_the_answer_tells_the_best_the_lifts_the_plateau_the_cost_and_the_code(report):
+def test_the_report_has_the_best_the_gains_the_equivalents_the_cost_and_the_code(report):
     text = squeezed(render_text(report, width=110))
     for part in (
         "digits: digits-mlp, 900 updates, 9 trials",
@@ -51,7 +51,7 @@ def test_diverged_confirmations_are_shown_as_such(studies):
     confirmations = {0: studies.confirmed(0.2, None, None), 1: studies.confirmed(0.4, 0.4, 0.4)}
     text = squeezed(render_text(build_report(studies.result(trials, confirmations))))
     assert "diverged 2x" in text
-    assert "Nothing else: no other candidate is within noise of the best." in text
+    assert "None: no other candidate is within noise of the best." in text
 
 
 def test_gains_have_the_decimals_that_their_interval_is_worth(studies):

@@ -324,7 +324,7 @@ def test_an_opaque_workload_never_branches(tmp_path):
 
         def train(self, run, options):
             for step in run.evaluate_at:
-                run.report(step, val_loss=1.0 / step)
+                run.report(step, value=1.0 / step)
 
     cache = BranchCache(limit_bytes=2**20)
     request = Train(

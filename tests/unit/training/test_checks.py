@@ -136,7 +136,7 @@ class Loop(OpaqueWorkload):
             if step + 1 in wanted and self.flaw != "silent":
                 torch.save((step + 1, training.state_dict()), checkpoint)
                 try:
-                    run.report(step + 1, val_loss=training.validate())
+                    run.report(step + 1, value=training.validate())
                 except BaseException:
                     if self.flaw != "swallows":
                         raise

@@ -51,7 +51,7 @@ def test_a_command_is_told_everything_in_its_environment(script, train, schedule
 names = [name for name in os.environ if name.startswith("TUNER_")]
 files = {{name: open(os.environ[name]).read() for name in names if name.endswith("_FILE")}}
 json.dump({{**os.environ, **files, "argv": sys.argv}}, open({str(told)!r}, "w"))
-report(step=40, val_loss=0.25, train_loss=0.5)
+report(step=40, value=0.25, train_loss=0.5)
 """
     ended = train(script(body), options={"width": 8}, seed=3)
     assert (ended.outcome, ended.loss) == (Outcome.SUCCEEDED, 0.25), ended.traceback
@@ -73,8 +73,8 @@ def test_reports_arrive_while_it_runs_and_a_stop_ends_all_that_it_has_started(sc
     body = f"""
 child = subprocess.Popen(["sleep", "600"])
 open({str(pids)!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
-report(step=10, val_loss=1.0)
-report(step=20, val_loss=0.9)
+report(step=10, value=1.0)
+report(step=20, value=0.9)
 time.sleep(600)
 """
     ended = train(script(body), verdict=lambda message: Verdict(stop=message.point.step == 20))
@@ -89,7 +89,7 @@ def test_a_command_that_ignores_the_request_to_end_is_killed(script, train, tmp_
 import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 open({str(pid)!r}, "w").write(str(os.getpid()))
-report(step=10, val_loss=1.0)
+report(step=10, value=1.0)
 time.sleep(600)
 """
     ended = train(script(body), verdict=lambda message: Verdict(stop=True))
@@ -98,7 +98,7 @@ time.sleep(600)
 
 
 def test_a_loss_that_is_not_finite_ends_it(script, train):
-    ended = train(script("report(step=10, val_loss=float('nan'))\ntime.sleep(600)"))
+    ended = train(script("report(step=10, value=float('nan'))\ntime.sleep(600)"))
     assert ended.outcome is Outcome.DIVERGED
 
 
@@ -109,12 +109,12 @@ def test_a_loss_that_is_not_finite_ends_it(script, train):
         ("os.kill(os.getpid(), 9)", "was killed by signal 9"),
         (
             "pass",
-            'ended with exit code 0 and without a report; a line {"step": 40, "val_loss": ...} is due in the file',
+            'ended with exit code 0 and without a report; a line {"step": 40, "value": ...} is due in the file',
         ),
-        ("report(step=30, val_loss=1.0)", "after 30 of 40 updates"),
+        ("report(step=30, value=1.0)", "after 30 of 40 updates"),
         ("report(step=10)\ntime.sleep(600)", "line 1 of the reports must be like"),
-        ("report(step=10, val_loss=1, loss=2)", "'loss' is not known"),
-        ("report(step=99, val_loss=1)", r"must be updates done, a whole number in [0, 40]"),
+        ("report(step=10, value=1, loss=2)", "'loss' is not known"),
+        ("report(step=99, value=1)", r"must be updates done, a whole number in [0, 40]"),
         ("open(os.environ['TUNER_REPORTS'], 'a').write('step 10: 0.5')", "got 'step 10: 0.5'"),
     ],
 )
@@ -138,7 +138,7 @@ from tuner.sdk import run
 run = run(total_steps=30, options={{"width": 1}})
 assert "torch" not in sys.modules
 for step in run.evaluate_at:
-    run.report(step, val_loss=run.lr(step - 1))
+    run.report(step, value=run.lr(step - 1))
 json.dump([run.attached, run.total_steps, run.options["width"], run.seed, len(run.reports), str(run.snapshot_dir)],
           open({str(tmp_path / "said")!r}, "w"))
 """
@@ -157,9 +157,9 @@ json.dump([run.attached, run.total_steps, run.options["width"], run.seed, len(ru
 def test_of_several_processes_the_first_reports(monkeypatch):
     monkeypatch.setenv("RANK", "1")
     second = run(total_steps=10)
-    second.report(10, val_loss=1.0)
+    second.report(10, value=1.0)
     assert not second.reports
     monkeypatch.setenv("RANK", "0")
     first = run(total_steps=10)
-    first.report(10, val_loss=1.0)
+    first.report(10, value=1.0)
     assert [report.step for report in first.reports] == [10]

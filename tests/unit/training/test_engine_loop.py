@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from tuner.training.evaluation_steps import EVALUATIONS, divergence_limit, evaluation_steps
+from tuner.metric import DEFAULT_METRIC, Metric
+from tuner.training.evaluation import divergence_limit
+from tuner.training.evaluation_steps import EVALUATIONS, evaluation_steps
 from tuner.training.protocol import Outcome, Verdict
 
 
@@ -139,11 +141,17 @@ class TestDivergence:
         ended = train(counting(on_validate=lambda done: 2.0 if done == 0 else 6.0 + (done == 30)))
         assert (ended.outcome, ended.step) == (Outcome.DIVERGED, 30)
         assert "7" in ended.reason
-        assert "started at 2" in ended.reason
+        assert "the first evaluation gave 2" in ended.reason
 
-    @pytest.mark.parametrize(("start", "limit"), [(2.0, 6.0), (1.0, 3.0), (0.01, 2.01), (-5.0, 5.0), (0.0, 2.0)])
+    @pytest.mark.parametrize(("start", "limit"), [(2.0, 6.0), (1.0, 3.0), (0.01, 2.01), (0.0, 2.0)])
     def test_the_limit_is_three_times_the_start_and_never_less_than_two_above_it(self, start, limit):
-        assert divergence_limit(start) == pytest.approx(limit)
+        assert divergence_limit(start, metric=DEFAULT_METRIC) == pytest.approx(limit)
+
+    @pytest.mark.parametrize(
+        ("start", "metric"), [(-5.0, DEFAULT_METRIC), (-90.0, Metric(name="accuracy", direction="maximize"))]
+    )
+    def test_there_is_no_limit_for_metrics_that_are_maximized_or_start_below_zero(self, start, metric):
+        assert divergence_limit(start, metric=metric) == math.inf
 
     def test_an_untrained_model_without_a_finite_loss_is_a_failure_of_the_workload(self, train, counting):
         ended = train(counting(on_validate=lambda done: math.nan))

@@ -66,7 +66,7 @@ class Fit:
             if step + 1 in run.evaluate_at:
                 state = {"step": step + 1, "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
                 torch.save({**state, "weight": weight.detach()}, checkpoint)
-                run.report(step + 1, val_loss=(weight**2).sum(), train_loss=1.0)
+                run.report(step + 1, value=(weight**2).sum(), train_loss=1.0)
 
 
 def reports(*losses, upto=40):
@@ -74,7 +74,7 @@ def reports(*losses, upto=40):
 
     def body(run):
         for index, loss in enumerate(losses, start=1):
-            run.report(upto * index // len(losses), val_loss=loss)
+            run.report(upto * index // len(losses), value=loss)
 
     return body
 
@@ -103,7 +103,7 @@ def test_a_stop_passes_except_exception_and_is_no_failure(train):
 
     def body(run):
         try:
-            run.report(10, val_loss=1.0)
+            run.report(10, value=1.0)
         except Exception:
             after.append("swallowed")
         after.append("went on")
@@ -119,7 +119,7 @@ def test_a_stop_that_is_swallowed_is_raised_again_and_stays_a_stop(train, end, c
     def body(run):
         for step in range(10, 41, 10):
             try:
-                run.report(step, val_loss=1.0)
+                run.report(step, value=1.0)
             except BaseException as stop:
                 raised.append((step, type(stop)))
         if end == "raises":
@@ -148,7 +148,7 @@ def test_a_loss_that_is_not_finite_is_divergence(train, loss):
 
 
 def test_a_training_loss_that_is_not_finite_is_divergence_too(train):
-    ended = train(Loop(lambda run: run.report(10, val_loss=1.0, train_loss=math.nan)))
+    ended = train(Loop(lambda run: run.report(10, value=1.0, train_loss=math.nan)))
     assert ended.outcome is Outcome.DIVERGED
     assert "training loss" in ended.reason
 
@@ -157,13 +157,13 @@ def test_a_loss_far_above_the_first_report_is_divergence(train):
     assert train(Loop(reports(1.0, 2.9, 1.0))).outcome is Outcome.SUCCEEDED
     ended = train(Loop(reports(1.0, 3.1, 1.0)))
     assert ended.outcome is Outcome.DIVERGED
-    assert "the first report was 1, and 3 is the limit" in ended.reason
+    assert "the first evaluation gave 1, and 3 is the limit" in ended.reason
 
 
 def test_no_report_at_all_is_a_failure_that_says_what_is_due(train):
     ended = train(Loop(lambda run: None))
     assert ended.outcome is Outcome.FAILED
-    assert "ended without a report; run.report(40, val_loss=...) is due after the last update" in ended.reason
+    assert "ended without a report; run.report(40, value=...) is due after the last update" in ended.reason
 
 
 def test_a_last_report_that_is_early_is_a_failure_with_both_numbers(train):
@@ -180,22 +180,22 @@ def test_an_exception_is_a_failure_with_its_traceback(train):
 
 @pytest.mark.parametrize("step", [-1, 41, 1.5, None, "10"])
 def test_a_step_that_is_none_is_refused(train, step):
-    ended = train(Loop(lambda run: run.report(step, val_loss=1.0)))
+    ended = train(Loop(lambda run: run.report(step, value=1.0)))
     assert ended.outcome is Outcome.FAILED
     assert "step must be updates done, a whole number in [0, 40]" in ended.reason
 
 
 def test_reports_go_forward_and_say_one_thing_about_a_step(train):
     def body(run):
-        run.report(20, val_loss=1.0)
-        run.report(20, val_loss=1.0)
+        run.report(20, value=1.0)
+        run.report(20, value=1.0)
         with pytest.raises(InvalidValue, match=r"in \[20, 40\], got 10"):
-            run.report(10, val_loss=1.0)
+            run.report(10, value=1.0)
         with pytest.raises(InvalidValue, match=r"step 20 already has 1\.0"):
-            run.report(20, val_loss=2.0)
-        with pytest.raises(InvalidValue, match="val_loss must be a number"):
-            run.report(30, val_loss=torch.zeros(2))
-        run.report(40, val_loss=0.5)
+            run.report(20, value=2.0)
+        with pytest.raises(InvalidValue, match="value must be a number"):
+            run.report(30, value=torch.zeros(2))
+        run.report(40, value=0.5)
 
     ended = train(Loop(body))
     assert ended.outcome is Outcome.SUCCEEDED, ended.traceback
@@ -205,7 +205,7 @@ def test_reports_go_forward_and_say_one_thing_about_a_step(train):
 def test_an_error_of_the_listener_is_no_failure_of_the_code_even_when_that_swallows_it(train):
     def body(run):
         try:
-            run.report(10, val_loss=1.0)
+            run.report(10, value=1.0)
         except BaseException:
             return
 

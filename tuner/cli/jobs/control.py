@@ -36,9 +36,9 @@ DeviceHours = Annotated[
     str | None, _limit("--device-hours", unit="HOURS", help="Stop at this device time, summed over all runs.")
 ]
 WallHours = Annotated[str | None, _limit("--wall-hours", unit="HOURS", help="Stop this long after the start.")]
-TargetLoss = Annotated[
+Target = Annotated[
     str | None,
-    _limit("--target-loss", unit="LOSS", help="End the search when a trial reaches this loss at the full horizon."),
+    _limit("--target", unit="VALUE", help="End the search when a trial reaches this value at the full horizon."),
 ]
 Patience = Annotated[
     str | None, _limit("--patience", unit="TRIALS", help="End the search after this many trials without a new best.")
@@ -122,7 +122,7 @@ def set_job(
     max_updates: MaxUpdates = None,
     device_hours: DeviceHours = None,
     wall_hours: WallHours = None,
-    target_loss: TargetLoss = None,
+    target: Target = None,
     patience: Patience = None,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
@@ -133,7 +133,7 @@ def set_job(
     """
     plain = {"name": name, "notes": notes, "shared": shared, "priority": priority, "trials": trials}
     limits = parse_limits(
-        {"device_hours": device_hours, "wall_hours": wall_hours, "target_loss": target_loss, "patience": patience}
+        {"device_hours": device_hours, "wall_hours": wall_hours, "target": target, "patience": patience}
     )
     change: dict[str, Any] = {field: value for field, value in plain.items() if value is not None}
     change |= parse_limits({"max_updates": max_updates}) | ({"limits": limits} if limits else {})

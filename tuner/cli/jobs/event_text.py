@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tuner.jobs.records import EventRecord, RunKind
+from tuner.metric import Metric
 
 _KINDS = {RunKind.CONFIRM.value: " confirmation", RunKind.AUDIT.value: " audit"}
 
@@ -32,7 +33,8 @@ def _run_line(what: str, data: dict[str, Any], *, rungs: Sequence[int]) -> str:
     reason = str(data.get("reason") or "").strip().split("\n", 1)[0]
     match what:
         case "succeeded":
-            return f"{run}: loss {data['loss']:.4f}"
+            metric = Metric.model_validate(data.get("metric", {}))
+            return f"{run}: {metric.name} {metric.text(data['value'])}"
         case "diverged":
             return f"{run} diverged at update {data.get('step')}"
         case "failed":

@@ -39,7 +39,7 @@ _RUNS: Table[RunView] = Table(
         "KIND": lambda run: run.kind.value,
         "STATE": lambda run: run.state.value,
         "UPDATES": lambda run: f"{run.step:,} of {run.total_steps:,}",
-        "LOSS": lambda run: "" if run.loss is None else f"{run.loss:.4f}",
+        "RESULT": lambda run: "" if run.value is None else run.metric.text(run.value),
         "DEVICE TIME": lambda run: f"{run.device_seconds:,.0f} s",
         "WORKER": lambda run: run.worker or "",
     },

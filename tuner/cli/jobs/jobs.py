@@ -105,7 +105,7 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     console.print(text, markup=False, soft_wrap=True)
     if found.trials:
         show("")
-        show_table(("TRIAL", "STATE", "LOSS PER RUNG", "SCHEDULE"), _trial_rows(found.trials, runs=found.runs))
+        show_table(("TRIAL", "STATE", "RESULT PER RUNG", "SCHEDULE"), _trial_rows(found.trials, runs=found.runs))
 
 
 def _overview(client: Client, *, job_id: str) -> _JobOverview:
@@ -201,15 +201,15 @@ def _trial_rows(trials: Sequence[TrialView], *, runs: Sequence[RunView]) -> list
     from tuner.jobs.records import RunKind
     from tuner.jobs.states import RunState
 
-    losses: dict[int, dict[int, str]] = {}
+    results: dict[int, dict[int, str]] = {}
     for run in runs:
         if run.kind is RunKind.RUNG and run.state in {RunState.SUCCEEDED, RunState.DIVERGED}:
-            losses.setdefault(run.trial_number, {})[run.rung] = "diverged" if run.loss is None else f"{run.loss:.4f}"
+            results.setdefault(run.trial_number, {})[run.rung] = run.metric.text(run.value)
     return [
         (
             str(trial.number),
             trial.state.value,
-            "  ".join(loss for _, loss in sorted(losses.get(trial.number, {}).items())),
+            "  ".join(result for _, result in sorted(results.get(trial.number, {}).items())),
             trial.configuration.label + (f" ({trial.control} control)" if trial.control else ""),
         )
         for trial in trials

@@ -55,7 +55,7 @@ def progress_line(job: JobDetail) -> str:
         f"updates {progress.updates_spent:,}",
     ]
     if progress.best is not None:
-        parts.append(f"best {_best_text(progress)}")
+        parts.append(f"best {_best_text(job)}")
     if not has_ended:
         parts.append(_left_text(progress))
     return ", ".join(parts)
@@ -99,7 +99,7 @@ def _counts(job: JobDetail, *, has_ended: bool) -> Table:
     if job.updates_saved:
         table.add_row("Shared", f"{job.updates_saved:,} updates, which runs did not have to repeat")
     none = "none" if has_ended else "none yet"
-    table.add_row("Best" if has_ended else "Best so far", none if progress.best is None else _best_text(progress))
+    table.add_row("Best" if has_ended else "Best so far", none if progress.best is None else _best_text(job))
     return table
 
 
@@ -111,9 +111,12 @@ def _counts_text(counts: RunCounts, *, has_ended: bool) -> str:
     return text + running + (f", {counts.queued} queued" if counts.queued else "")
 
 
-def _best_text(progress: Progress) -> str:
-    best = progress.best
-    return "" if best is None else f"{best.loss:.4f} after {best.updates:,} updates: trial {best.trial}, {best.label}"
+def _best_text(job: JobDetail) -> str:
+    best, metric = job.progress.best, job.metric
+    if best is None:
+        return ""
+    found = f"{metric.name} {metric.text(best.value)}"
+    return f"{found} after {best.updates:,} updates: trial {best.trial}, {best.label}"
 
 
 def _left_text(progress: Progress) -> str:

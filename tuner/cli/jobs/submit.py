@@ -14,7 +14,7 @@ from tuner.cli.jobs.control import (
     Patience,
     PriorityClass,
     Shared,
-    TargetLoss,
+    Target,
     WallHours,
     show_submitted,
 )
@@ -85,7 +85,7 @@ def submit(
     ] = None,
     device_hours: DeviceHours = None,
     wall_hours: WallHours = None,
-    target_loss: TargetLoss = None,
+    target: Target = None,
     patience: Patience = None,
     spec: Annotated[
         str,
@@ -121,7 +121,7 @@ def submit(
     if watch and (as_json or dry_run):
         other = "--json" if as_json else "--dry-run"
         raise InvalidValue(other, value="with --watch", allowed="given without --watch")
-    limits = {"device_hours": device_hours, "wall_hours": wall_hours, "target_loss": target_loss, "patience": patience}
+    limits = {"device_hours": device_hours, "wall_hours": wall_hours, "target": target, "patience": patience}
     top = {"workload": workload or None, "name": name, "notes": notes, "team": team, "shared": shared, "longer": longer}
     given_options = parse_assignments(option or (), option="--option")
     varied = parse_ranges(vary or (), option="--vary")

@@ -39,7 +39,7 @@ class MyWorkload(OpaqueWorkload):
     Options = MyOptions
 
     def train(self, run, options):
-        """Your own loop: follow the schedule, report the validation loss."""
+        """Your own loop: follow the schedule, report the metric."""
         x, y, x_val, y_val = load_data(run.device)
         model = make_model(options).to(run.device)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1.0)  # the schedule sets the rate
@@ -55,4 +55,4 @@ class MyWorkload(OpaqueWorkload):
             if step + 1 in run.evaluate_at:
                 with torch.no_grad():
                     val_loss = torch.nn.functional.cross_entropy(model(x_val), y_val)
-                run.report(step + 1, val_loss=val_loss, train_loss=loss)
+                run.report(step + 1, value=val_loss, train_loss=loss)

@@ -46,7 +46,7 @@ def estimate(spec: JobSpec, *, paces: Sequence[Pace]) -> Estimate:
         paces: The measured paces of its workload, in the version that the job will be trained with.
 
     Returns:
-        The bound. Schedules that diverge early, and limits such as a target loss, make a job cheaper.
+        The bound. Schedules that diverge early, and limits such as a target, make a job cheaper.
     """
     cost = price(spec.search)
     steps = rung_steps(spec.search)

@@ -1,4 +1,4 @@
-"""What to change, in words, with the numbers that speak for it. Where the evidence is thin, nothing is said."""
+"""Advice on what to change, each with its evidence; none where the evidence is thin."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tuner.report.study_result import StudyResult
 
 
 def advise(result: StudyResult, *, recommended: Candidate) -> tuple[Advice, ...]:
-    """Look for what would help beyond the answer.
+    """The changes that would help beyond the recommendation.
 
     Args:
         result: The study, with the curves of its confirmation runs.
-        recommended: The candidate that people will train with.
+        recommended: The recommended candidate.
 
     Returns:
         At most one advice of a kind, in the order of a run: warm-up, peak, decay, length.
@@ -27,7 +27,9 @@ def advise(result: StudyResult, *, recommended: Candidate) -> tuple[Advice, ...]
 
 def _advice(result: StudyResult, *, recommended: Candidate) -> Iterator[Advice]:
     curves = [curve.points for curve in result.curves if curve.trial == recommended.trial]
-    yield from advise_on_warmup(recommended.schedule, curves=curves, total_steps=result.total_steps)
+    yield from advise_on_warmup(
+        recommended.schedule, curves=curves, total_steps=result.total_steps, metric=result.metric
+    )
     yield from advise_on_peak(result)
     yield from advise_on_floor(result, recommended=recommended)
     yield from advise_on_the_end(result, candidate=recommended, curves=curves)

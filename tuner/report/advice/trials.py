@@ -1,4 +1,4 @@
-"""What the trials of the search say about the peak rate and the floor."""
+"""Advice on the peak rate and the floor, from the trials of the search."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tuner.report.report import Candidate
 from tuner.report.shapes import distance
 from tuner.report.study_result import StudyResult, TrialResult
 from tuner.report.tolerance import tolerance
+from tuner.report.wording import difference_text
 from tuner.schedules.lengths import percent
 
 NEAR_PEAK: Final = 1.5
@@ -23,7 +24,7 @@ MIN_PAIRS: Final = 3
 
 
 def advise_on_peak(result: StudyResult) -> Iterator[Advice]:
-    """Tell from which peak on runs diverged: of all schedules, or by family where these differ.
+    """Advise the peak from which runs diverged: for all schedules, or by family where these differ.
 
     Args:
         result: The study.
@@ -57,12 +58,12 @@ def advise_on_peak(result: StudyResult) -> Iterator[Advice]:
 
 def _limits(fine: list[float], diverged: list[float]) -> str:
     count = "1 trial" if len(diverged) == 1 else f"{len(diverged)} trials"
-    held = f"the highest peak that did not was {max(fine):.1e}" if fine else "no lower peak was tried"
-    return f"{count} diverged, the lowest at {min(diverged):.1e}; {held}"
+    limit = f"the highest peak that did not was {max(fine):.1e}" if fine else "no lower peak was tried"
+    return f"{count} diverged, the lowest at {min(diverged):.1e}; {limit}"
 
 
 def advise_on_floor(result: StudyResult, *, recommended: Candidate) -> Iterator[Advice]:
-    """Advise a floor of zero where trials with a floor above it did worse than their like without one.
+    """Advise a floor of zero where trials with a floor above it did worse than similar trials without one.
 
     A pair is two trials of one family, with the same options, at the highest rung that both have a loss at, with peaks
     and shapes (apart from the floor) that are near each other. Every pair must agree, and their median difference must
@@ -70,25 +71,26 @@ def advise_on_floor(result: StudyResult, *, recommended: Candidate) -> Iterator[
 
     Args:
         result: The study.
-        recommended: Whose noise is the measure, and whose floor is in question.
+        recommended: The candidate whose floor is in question; its noise is the measure.
     """
     if recommended.schedule.floor == 0.0 or recommended.median is None:
         return
     costs = [cost for raised in result.trials if raised.schedule.floor > 0.0 for cost in _costs(raised, result=result)]
-    needed = tolerance(recommended, loss=recommended.median)[0]
+    needed = tolerance(recommended, value=recommended.median)[0]
     if len(costs) < MIN_PAIRS or min(costs) <= 0.0 or statistics.median(costs) <= needed:
         return
     cost = statistics.median(costs)
     yield Advice(
         code=AdviceCode.FLOOR_COSTS,
         sentence=f"Decay to zero instead of to {percent(recommended.schedule.floor)}: in all {len(costs)} pairs of "
-        f"trials that differ in their floor, the one with a floor above zero did worse, by {cost:.2g} in the median.",
+        "trials that differ in their floor, the one with a floor above zero did worse, by "
+        f"{difference_text(cost, metric=result.metric)} in the median.",
         evidence={"pairs": len(costs), "median_cost": cost, "needed": needed, "floor": recommended.schedule.floor},
     )
 
 
 def _costs(raised: TrialResult, *, result: StudyResult) -> Iterator[float]:
-    """How much worse a trial with a floor is than each of its like without one."""
+    """How much worse a trial with a floor is than each similar one without."""
     bare = raised.schedule.model_copy(update={"floor": 0.0})
     for other in result.trials:
         schedule = other.schedule

@@ -1,4 +1,4 @@
-"""A loss that jumps up where the warm-up ends."""
+"""Advice on the warm-up, from a metric or training loss that worsens where it ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from tuner.jobs.records import CurvePoint
+from tuner.metric import Metric
 from tuner.report.insights import Advice, AdviceCode
 from tuner.schedules import Schedule
 from tuner.schedules.lengths import percent
@@ -15,7 +16,7 @@ from tuner.schedules.lengths import percent
 SPIKE: Final = 0.1
 """Rise above the lowest loss before it, as a share of the whole descent of the run, from which it is a spike."""
 EARLY: Final = 0.3
-"""Share of the run, from the end of the warm-up on, in which a spike is put down to the warm-up."""
+"""Share of the run, from the end of the warm-up on, in which a spike is attributed to the warm-up."""
 LONGEST: Final = 0.3
 """Share of the run that no advised warm-up exceeds."""
 MIN_CURVES: Final = 2
@@ -23,13 +24,16 @@ MIN_CURVES: Final = 2
 Curve = Sequence[CurvePoint]
 
 
-def advise_on_warmup(schedule: Schedule, *, curves: Sequence[Curve], total_steps: int) -> Iterator[Advice]:
-    """Advise a longer warm-up where the loss jumps up right after it, on at least half of the runs.
+def advise_on_warmup(
+    schedule: Schedule, *, curves: Sequence[Curve], total_steps: int, metric: Metric
+) -> Iterator[Advice]:
+    """Advise a longer warm-up where the run worsens right after it, on at least half of the seeds.
 
     Args:
         schedule: At the full horizon.
         curves: Of its runs on several seeds.
         total_steps: The horizon.
+        metric: What the curves' validation losses stand for.
     """
     if len(curves) < MIN_CURVES or not schedule.family.starts_at_peak:
         return
@@ -46,8 +50,8 @@ def advise_on_warmup(schedule: Schedule, *, curves: Sequence[Curve], total_steps
     yield Advice(
         code=AdviceCode.LENGTHEN_WARMUP,
         sentence=f"Lengthen the warm-up to about {longer:,} updates ({percent(round(longer / total_steps, 3))}): after "
-        f"its {warmup:,} updates the loss jumps up again, by as much as {100 * rise:.0f} % of its whole descent "
-        f"(around update {at:,}; on {len(spikes)} of {len(curves)} seeds).",
+        f"its {warmup:,} updates the {metric.name} or the training loss worsens again, by as much as "
+        f"{100 * rise:.0f} % of its whole improvement (around update {at:,}; on {len(spikes)} of {len(curves)} seeds).",
         evidence={
             "warmup_updates": warmup,
             "advised_updates": longer,

@@ -1,4 +1,4 @@
-"""How a report can be written as one text."""
+"""The text formats of a report."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class ReportFormat(StrEnum):
-    """How a report is written."""
+    """A text format of reports."""
 
     JSON = "json"
-    """Its values, as `tuner.report.report.Report` reads them."""
+    """The values, as `tuner.report.report.Report` reads them."""
     MARKDOWN = "markdown"
     """A page of text and tables."""
     HTML = "html"

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no script, no font and no picture from elsewhere."""
+"""The report as one self-contained HTML file: no script, and no font or picture from elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tuner.report.report import Report
 def html_page(report: Report) -> str:
     """The report as a page.
 
-    Everything that is filled in is escaped, and the page forbids itself scripts and whatever would come from elsewhere.
+    All values are escaped, and the page's policy forbids scripts and external resources.
     Equal reports give equal pages.
     """
     pictures = {name: Markup(svg) for name, svg in _pictures(report).items()}
@@ -29,7 +29,7 @@ def html_page(report: Report) -> str:
 
 
 def _pictures(report: Report) -> dict[str, str]:
-    steps = f"{report.total_steps:,}"
+    steps, metric = f"{report.total_steps:,}", report.metric.name
     pictures = {
         "schedules": as_svg(
             draw_schedules(report),
@@ -39,14 +39,14 @@ def _pictures(report: Report) -> dict[str, str]:
         "ladder": as_svg(
             draw_ladder(report),
             name="ladder",
-            alt="The validation loss of every trial at each rung that it reached; the table of trials has the numbers.",
+            alt=f"The {metric} of every trial at each rung that it reached; the table of trials has the numbers.",
         ),
     }
-    if report.best.losses:
+    if report.best.values:
         pictures["confirmations"] = as_svg(
             draw_confirmations(report),
             name="confirmations",
-            alt="The loss of every candidate on each fresh seed; the table of candidates has medians and ranges.",
+            alt=f"The {metric} of every candidate on each fresh seed; the table of candidates has medians and ranges.",
         )
     return pictures | _pictures_of_insights(report)
 
@@ -56,8 +56,9 @@ def _pictures_of_insights(report: Report) -> dict[str, str]:
     for sensitivity in report.sensitivities or ():
         if sensitivity.points:
             name = f"sensitivity-{sensitivity.trial}"
-            alt = "Validation loss against the peak learning rate; the table below it has the numbers."
-            pictures[name] = as_svg(draw_sensitivity(sensitivity), name=name, alt=alt)
+            alt = f"The {report.metric.name} against the peak learning rate; the table below it has the numbers."
+            figure = draw_sensitivity(sensitivity, metric=report.metric)
+            pictures[name] = as_svg(figure, name=name, alt=alt)
     if report.importances is not None:
         groups = {"common": report.importances.common, **report.importances.families}
         for group, importances in groups.items():

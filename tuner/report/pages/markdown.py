@@ -19,13 +19,13 @@ class _Markdown(str):
 def markdown_page(report: Report) -> str:
     """The report as GitHub's Markdown: tables, no pictures, a newline at its end.
 
-    Everything that is filled in is escaped: no name, option or error can put markup of its own into the page.
+    All values are escaped: no name, option or error can put markup of its own into the page.
     """
     return _template().render(report=report, view=view_of(report))
 
 
 def plain(text: str) -> str:
-    """Text of any origin as Markdown that shows it on one line, and does nothing else."""
+    """Escape text of any origin, on one line."""
     return re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", " ".join(text.split()))
 
 

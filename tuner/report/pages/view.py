@@ -1,4 +1,4 @@
-"""What both pages of a report show, ready to be laid out: every number as people read it."""
+"""The content of the report's pages, ready to be laid out: every number as text."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 from dataclasses import dataclass
 
 from tuner.exports import paste_in_code, schedule_json
+from tuner.metric import Metric
 from tuner.report.candidates import compare
 from tuner.report.report import Candidate, Report, TrialRow, Verdict
 from tuner.report.wording import (
     cost_sentence,
     gain_text,
     interval_text,
-    loss_text,
     percent_text,
+    range_text,
     sensitivity_basis,
     sensitivity_sentence,
 )
@@ -21,7 +22,7 @@ from tuner.report.wording import (
 _VERDICTS = {
     Verdict.SAME: "the best",
     Verdict.BETTER: "worse than the best",
-    Verdict.UNTOLD: "cannot be told from the best",
+    Verdict.TIED: "statistical tie with the best",
     Verdict.WORSE: "better than the best",
 }
 
@@ -33,7 +34,7 @@ class CandidateLine:
     trial: int
     label: str
     roles: str
-    search_loss: str
+    search_value: str
     median: str
     range: str
     gain: str
@@ -49,8 +50,8 @@ class TrialLine:
     number: int
     label: str
     control: str
-    losses: tuple[str, ...]
-    """One per rung; empty where it did not get."""
+    values: tuple[str, ...]
+    """One per rung; empty for rungs that it did not reach."""
     status: str
     reason: str
 
@@ -64,13 +65,13 @@ class SensitivityLine:
     sentence: str
     basis: str
     points: tuple[tuple[str, str, str], ...]
-    """Trial, peak, loss."""
+    """Trial, peak, value."""
     drawn: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A report in the words of its pages."""
+    """A report as the text of its pages."""
 
     title: str
     candidates: tuple[CandidateLine, ...]
@@ -84,23 +85,23 @@ class View:
 
 
 def view_of(report: Report) -> View:
-    """Put a report into words."""
+    """The text of a report's pages."""
     recommended = report.recommended.schedule
-    sensitivities = report.sensitivities
+    sensitivities, metric = report.sensitivities, report.metric
     return View(
         title=report.job_name or report.workload,
         candidates=tuple(_candidate(candidate, report=report) for candidate in report.candidates),
         rungs=tuple(f"{steps:,}" for steps in report.rung_steps),
-        trials=tuple(_trial(trial, rungs=len(report.rung_steps)) for trial in report.trials),
+        trials=tuple(_trial(trial, rungs=len(report.rung_steps), metric=metric) for trial in report.trials),
         sensitivities=None
         if sensitivities is None
         else tuple(
             SensitivityLine(
                 trial=one.trial,
                 label=report.candidate(one.trial).label,
-                sentence=sensitivity_sentence(one),
+                sentence=sensitivity_sentence(one, metric=metric),
                 basis=sensitivity_basis(one, rung_steps=report.rung_steps),
-                points=tuple((str(p.trial), f"{p.peak_lr:.2e}", loss_text(p.loss)) for p in one.points),
+                points=tuple((str(p.trial), f"{p.peak_lr:.2e}", metric.text(p.value)) for p in one.points),
                 drawn=bool(one.points),
             )
             for one in sensitivities
@@ -113,7 +114,8 @@ def view_of(report: Report) -> View:
 
 
 def _candidate(candidate: Candidate, *, report: Report) -> CandidateLine:
-    comparison = compare(report.best, rival=candidate)
+    metric = report.metric
+    comparison = compare(report.best, rival=candidate, metric=metric)
     is_best = comparison.verdict is Verdict.SAME
     gain = None if is_best else comparison.gain
     lift = percent_text(gain) if gain else ""
@@ -121,9 +123,9 @@ def _candidate(candidate: Candidate, *, report: Report) -> CandidateLine:
         trial=candidate.trial,
         label=candidate.label,
         roles=", ".join(_roles(candidate, report=report)),
-        search_loss=loss_text(candidate.search_loss) if candidate.search_loss is not None else "",
-        median=_median(candidate),
-        range=f"{loss_text(candidate.low)} to {loss_text(candidate.high)}" if candidate.losses else "",
+        search_value="" if candidate.search_value is None else metric.text(candidate.search_value),
+        median=_median(candidate, metric=metric),
+        range=range_text(candidate, metric=metric) if candidate.values else "",
         gain=gain_text(gain) + (f" ({lift})" if lift else "") if gain else "",
         interval=interval_text(gain) if gain else "",
         wins="" if is_best else f"{comparison.wins} of {comparison.seeds}",
@@ -131,13 +133,13 @@ def _candidate(candidate: Candidate, *, report: Report) -> CandidateLine:
     )
 
 
-def _median(candidate: Candidate) -> str:
-    if not candidate.losses:
+def _median(candidate: Candidate, *, metric: Metric) -> str:
+    if not candidate.values:
         return "not confirmed"
     return (
-        f"diverged on {candidate.diverged} of {len(candidate.losses)}"
+        f"diverged on {candidate.diverged} of {len(candidate.values)}"
         if candidate.diverged
-        else loss_text(candidate.median)
+        else metric.text(candidate.median)
     )
 
 
@@ -153,13 +155,13 @@ def _roles(candidate: Candidate, *, report: Report) -> list[str]:
     return roles + (["equivalent"] if candidate.trial in equivalents and candidate.trial != report.best.trial else [])
 
 
-def _trial(trial: TrialRow, *, rungs: int) -> TrialLine:
-    losses = ["diverged" if loss is None else loss_text(loss) for loss in trial.losses]
+def _trial(trial: TrialRow, *, rungs: int, metric: Metric) -> TrialLine:
+    values = [metric.text(value) for value in trial.values]
     return TrialLine(
         number=trial.number,
         label=trial.label,
         control=trial.control.value if trial.control else "",
-        losses=(*losses, *[""] * (rungs - len(losses))),
+        values=(*values, *[""] * (rungs - len(values))),
         status=trial.status.value,
         reason=trial.reason,
     )

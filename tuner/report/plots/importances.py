@@ -1,4 +1,4 @@
-"""What decided the loss, as bars."""
+"""What decided the result, as bars."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How the pictures of a report look, and how they become files.
+"""The style of a report's pictures, and their conversion to files.
 
-Matplotlib's object interface: no display, and nothing global but two settings of the SVG writer, which a lock guards.
-The colours are those of Okabe and Ito (jfly.uni-koeln.de/color), which people with any common colour blindness can tell
-apart; line styles and markers say the same once more.
+Matplotlib's object interface: no display, and no global state but two settings of the SVG writer, behind a lock.
+The colours are those of Okabe and Ito (jfly.uni-koeln.de/color), which people with any common colour blindness can
+distinguish; line styles and markers repeat the distinction.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import textwrap
 import threading
 from html import escape
 from typing import TYPE_CHECKING, Final
+
+from tuner.metric import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +38,12 @@ def new_figure(*, height: float) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def axis_label(metric: Metric) -> str:
+    """A metric with its unit, as the label of an axis; a dollar sign is no mathematics there."""
+    unit = f" ({metric.unit})" if metric.unit else ""
+    return f"{metric.name}{unit}".replace("$", r"\$")
 
 
 def dot(colour: str, label: str) -> Line2D:

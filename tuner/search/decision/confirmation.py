@@ -60,7 +60,7 @@ def _finalists(standings: Standings) -> dict[int, str]:
         if len(finalists.keys() - diverged) == standings.settings.finalists:
             break
         if number in confirmed or _peak(standings.trials[number]) < limit:
-            finalists[number] = f"number {place} at the full horizon (loss {loss:.4g})"
+            finalists[number] = f"number {place} at the full horizon ({standings.state.metric.described(loss)})"
     return finalists
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, OptionValues
 from tuner.search.settings import SearchSettings
@@ -40,7 +41,7 @@ class RungResult:
     """The result of a trial at one rung."""
 
     loss: float | None
-    """Validation loss at the rung's end; ``None`` when it diverged."""
+    """At the rung's end; ``None`` when it diverged."""
 
     @property
     def diverged(self) -> bool:
@@ -121,6 +122,8 @@ class StudyState:
     updates_committed: int
     """Updates that the requested runs have cost or will cost (a whole run each, in any state)."""
     audits: tuple[AuditView, ...] = ()
+    metric: Metric = DEFAULT_METRIC
+    """What the losses stand for in the reasons of decisions, which people read."""
     stop: Stop | None = None
     """Whether the study should end early, and why."""
     usual_options: OptionValues = ()

@@ -139,8 +139,8 @@ def _complete(situation: _Situation) -> Iterator[Decision]:
     top = situation.standings.top
     for trial in situation.standings.active:
         if last_rung(trial) == top:
-            loss = f"loss {loss_at(trial, top):.4g}"
-            yield CompleteTrial(trial=trial.number, reason=f"trained to the full horizon ({loss})")
+            result = situation.standings.state.metric.described(loss_at(trial, top))
+            yield CompleteTrial(trial=trial.number, reason=f"trained to the full horizon ({result})")
 
 
 def _prune_losers(situation: _Situation) -> Iterator[Decision]:

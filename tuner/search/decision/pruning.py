@@ -107,5 +107,5 @@ class Pruner:
         standings = self._standings
         return (
             f"rank {standings.rank(trial, rung)} of {len(standings.order(rung))} "
-            f"at {standings.steps[rung]:,} updates (loss {loss_at(trial, rung):.4g})"
+            f"at {standings.steps[rung]:,} updates ({standings.state.metric.described(loss_at(trial, rung))})"
         )

@@ -31,12 +31,11 @@ def search_over(state: StudyState, *, target_loss: float | None, patience: int |
         for trial in state.trials:
             loss = _loss_at_horizon(trial, top=top)
             if loss <= target_loss:
-                return Stop.search_over(
-                    f"the target loss {target_loss:g} is reached: trial {trial.number} has {loss:.6g}"
-                )
+                target, reached = (f"{state.metric.value(one):.6g}" for one in (target_loss, loss))
+                return Stop.search_over(f"the target {target} is reached: trial {trial.number} has {reached}")
     if patience is not None and (best := _best_without_improvement(state, top=top, patience=patience)) is not None:
         return Stop.search_over(
-            f"{patience} trials in a row did not improve on the loss at the full horizon of trial {best.number}"
+            f"{patience} trials in a row did not improve on the result at the full horizon of trial {best.number}"
         )
     return None
 

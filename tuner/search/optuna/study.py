@@ -22,6 +22,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from tuner.errors import DatabaseUnavailable, InvalidValue
+from tuner.metric import Metric
 from tuner.search.configuration import Configuration, option_parameters, search_digest, values_of
 from tuner.search.decision.decisions import Control, TrialStatus
 from tuner.search.settings import SearchSettings
@@ -56,30 +57,35 @@ class Study:
     Every method raises `DatabaseUnavailable` when the database fails under it; it can be called again.
     """
 
-    def __init__(self, study: optuna.Study, *, settings: SearchSettings) -> None:
+    def __init__(self, study: optuna.Study, *, settings: SearchSettings, metric: Metric) -> None:
         self._study = study
         self._settings = settings
+        self._metric = metric
 
     @classmethod
     @_translates_storage_errors()
-    def open(cls, storage: BaseStorage, *, name: str, settings: SearchSettings) -> Self:
+    def open(cls, storage: BaseStorage, *, name: str, settings: SearchSettings, metric: Metric) -> Self:
         """Open the study, or create it where none has this name.
+
+        The study has the metric's direction, and its trials the metric's values: people read both in the dashboard.
 
         Args:
             storage: Optuna's storage.
             name: The job's id.
             settings: The job's search, with its space.
+            metric: The job's.
 
         Raises:
             InvalidValue: The study was created for another space, or the settings have no space.
         """
         digest = search_digest(settings)
         study = optuna.create_study(
-            storage=storage, study_name=name, direction="minimize", pruner=NopPruner(), load_if_exists=True
+            storage=storage, study_name=name, direction=metric.direction, pruner=NopPruner(), load_if_exists=True
         )
         created_for = study.user_attrs.get(_SPACE)
         if created_for is None:
             study.set_user_attr(_SPACE, digest)
+            study.set_user_attr("metric", metric.name)
         elif created_for != digest:
             raise InvalidValue(
                 "space",
@@ -87,7 +93,7 @@ class Study:
                 allowed=f"the one that the study was created with, {created_for}",
                 hint="A space is frozen for the life of its study: submit a new job.",
             )
-        return cls(study, settings=settings)
+        return cls(study, settings=settings, metric=metric)
 
     @_translates_storage_errors()
     def ask(self, configuration: Configuration, *, number: int, control: Control | None) -> int:
@@ -116,8 +122,8 @@ class Study:
     def sync(self, trials: Sequence[StudyTrial]) -> None:
         """Write to Optuna what it lacks. Trials that are finished in Optuna do not change.
 
-        A rung's loss is reported at ``step`` = the updates of the rung, a divergence as a finite value far above all
-        others: Optuna drops trials with NaN, and its pages cannot draw infinity.
+        A rung's loss is reported at ``step`` = the updates of the rung, a divergence as a finite value far worse than
+        all others: Optuna drops trials with NaN, and its pages cannot draw infinity.
 
         Args:
             trials: All trials of the study.
@@ -155,12 +161,12 @@ class Study:
             return
         open_trial = optuna.Trial(self._study, frozen._trial_id)  # reads the trial again
         for step, loss in unreported:
-            open_trial.report(bad if loss is None else loss, step)
+            open_trial.report(self._metric.value(bad if loss is None else loss), step)
 
     def _close(self, trial: StudyTrial) -> None:
         match trial.status:
             case TrialStatus.COMPLETED:
-                self._study.tell(trial.optuna_number, trial.steps_results[-1][1])
+                self._study.tell(trial.optuna_number, self._metric.value_or_none(trial.steps_results[-1][1]))
             case TrialStatus.PRUNED:
                 self._study.tell(trial.optuna_number, state=TrialState.PRUNED)
             case TrialStatus.FAILED:

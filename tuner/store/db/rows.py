@@ -22,6 +22,7 @@ from tuner.jobs.records import (
     WorkloadInfo,
 )
 from tuner.jobs.spec import JobSpec
+from tuner.metric import Metric
 from tuner.schedules import Schedule
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind
@@ -38,6 +39,7 @@ def job_record(job: Job) -> JobRecord:
         id=job.id,
         state=job.state,
         spec=job_spec(job.spec),
+        metric=job_metric(job),
         owner=job.owner,
         origin=job.origin,
         created_at=job.created_at,
@@ -50,6 +52,11 @@ def job_record(job: Job) -> JobRecord:
         limit_reached=job.limit_reached,
         plan_due=job.plan_due,
     )
+
+
+def job_metric(job: Job) -> Metric:
+    """What a job's runs are judged by."""
+    return Metric.model_validate(job.metric)
 
 
 def job_spec(stored: dict[str, Any]) -> JobSpec:
@@ -82,8 +89,8 @@ def trial_record(trial: Trial) -> TrialRecord:
     )
 
 
-def run_record(run: Run) -> RunRecord:
-    """The record of a run."""
+def run_record(run: Run, *, metric: Metric) -> RunRecord:
+    """The record of a run of a job with this metric."""
     return RunRecord(
         id=run.id,
         job_id=run.job_id,
@@ -102,6 +109,7 @@ def run_record(run: Run) -> RunRecord:
         updates=run.updates,
         shared_updates=run.shared_updates,
         device_seconds=run.device_seconds,
+        metric=metric,
         loss=run.loss,
         error=run.error,
         stop_reason=run.stop_reason,
@@ -164,7 +172,7 @@ def worker_record(worker: Worker, *, runs: Sequence[str], alive_since: float) ->
 
 def info_json(info: WorkloadInfo) -> dict[str, Any]:
     """A workload's description as JSON."""
-    return as_json(dataclasses.asdict(info), field=f"workload {info.name!r}")
+    return as_json(dataclasses.asdict(info) | {"metric": info.metric.model_dump()}, field=f"workload {info.name!r}")
 
 
 def workload_info(workload: Workload) -> WorkloadInfo:
@@ -173,7 +181,8 @@ def workload_info(workload: Workload) -> WorkloadInfo:
     level = Level(stored.pop("level"))
     optimizer = OptimizerKind(stored.pop("optimizer"))
     peak_lr = {kind: (low, high) for kind, (low, high) in stored.pop("peak_lr").items()}
-    return WorkloadInfo(level=level, optimizer=optimizer, peak_lr=peak_lr, **stored)
+    metric = Metric.model_validate(stored.pop("metric"))
+    return WorkloadInfo(level=level, optimizer=optimizer, peak_lr=peak_lr, metric=metric, **stored)
 
 
 def as_json(value: dict[str, Any], *, field: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from tuner.jobs.progress import BestSoFar, JobStatus, RunTally, Tally, progress
 from tuner.jobs.records import RunKind
 from tuner.jobs.states import RunState
+from tuner.metric import Metric
 from tuner.schedules import Schedule
 from tuner.search.configuration import label_of
 from tuner.store.db.models import Job, Run, Trial, Worker
@@ -47,15 +48,15 @@ _DEVICES = (
 def read_status(session: Session, job: Job) -> JobStatus:
     """A job with its progress."""
     record = job_record(job)
-    return JobStatus(job=record, progress=progress(record, tally=_tally(session, job.id)))
+    return JobStatus(job=record, progress=progress(record, tally=_tally(session, job.id, metric=record.metric)))
 
 
-def _tally(session: Session, job_id: str) -> Tally:
+def _tally(session: Session, job_id: str, *, metric: Metric) -> Tally:
     runs = _run_tallies(session, job_id)
     return Tally(
         trials=dict(session.execute(_STATES, {"job_id": job_id}).all()),
         runs=runs,
-        best=_best(session, job_id),
+        best=_best(session, job_id, metric=metric),
         devices=_devices(session, job_id) if any(tally.state is RunState.LEASED for tally in runs) else 0,
     )
 
@@ -78,14 +79,14 @@ def _run_tallies(session: Session, job_id: str) -> tuple[RunTally, ...]:
     )
 
 
-def _best(session: Session, job_id: str) -> BestSoFar | None:
+def _best(session: Session, job_id: str, *, metric: Metric) -> BestSoFar | None:
     found = session.execute(_BEST, {"job_id": job_id}).one_or_none()
     if found is None or found.loss is None:
         return None
     return BestSoFar(
         trial=found.trial_number,
         label=label_of(Schedule.model_validate(found.schedule), options=found.options),
-        loss=found.loss,
+        value=metric.value(found.loss),
         rung=found.rung,
         updates=found.total_steps,
     )

@@ -20,7 +20,7 @@ from tuner.store.accounting.team_quotas import check_open_job, check_priority, l
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Account, Job, Report
 from tuner.store.db.pages import Page, read_page
-from tuner.store.db.rows import as_json, job_record
+from tuner.store.db.rows import as_json, job_record, workload_info
 from tuner.store.db.upsert import insert_if_absent
 from tuner.store.jobs import workers
 from tuner.store.jobs.events import EventKind
@@ -301,6 +301,7 @@ class Jobs(Repository):
 
 
 def _new_row(tx: Tx, spec: JobSpec, *, by: Actor) -> dict[str, Any]:
+    workload = workers.find_workload(tx.session, spec.workload)
     return {
         "id": str(uuid.uuid4()),
         "state": JobState.QUEUED,
@@ -310,7 +311,8 @@ def _new_row(tx: Tx, spec: JobSpec, *, by: Actor) -> dict[str, Any]:
         "name": spec.name,
         "priority": spec.priority.rank,
         "workload": spec.workload,
-        "workload_version": workers.find_workload(tx.session, spec.workload).version,
+        "workload_version": workload.version,
+        "metric": workload_info(workload).metric.model_dump(),
         "needs_device": spec.resources.device,
         "needs_devices": spec.resources.devices,
         "needs_memory_bytes": spec.resources.memory_bytes,

@@ -25,7 +25,7 @@ from tuner.jobs.states import (
 from tuner.store.accounting.usage import record_usage
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run, Trial
-from tuner.store.db.rows import clipped_text, finite_or_none
+from tuner.store.db.rows import clipped_text, job_metric
 from tuner.store.jobs.events import EventKind
 
 State = TypeVar("State", JobState, TrialState, RunState)
@@ -105,7 +105,8 @@ def end_run(
     run.finished_at = tx.now
     _end_lease(run)
     job.plan_due = True
-    emit_run_event(tx, _RUN_ENDED[state], run, step=run.step, loss=finite_or_none(loss), reason=run.error)
+    value = job_metric(job).value_or_none(loss)
+    emit_run_event(tx, _RUN_ENDED[state], run, step=run.step, value=value, metric=job.metric, reason=run.error)
 
 
 def requeue_run(tx: Tx, run: Run, *, reason: str) -> None:

@@ -24,7 +24,7 @@ from tuner.search.configuration import Configuration, option_values
 from tuner.search.stage_tree import prefix_key
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Job, Report, Run, Trial
-from tuner.store.db.rows import as_json, clipped_text, job_record, run_record, trial_record
+from tuner.store.db.rows import as_json, clipped_text, job_metric, job_record, run_record, trial_record
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.lifecycle import emit_run_event, end_job, end_trial, find_job, start_job, unlock_study
 from tuner.store.jobs.runs import read_runs
@@ -51,7 +51,7 @@ class Planning(Repository):
             NotFound: There is no such job.
         """
         job = job_record(find_job(session, job_id))
-        return StudyRecord(job=job, trials=read_trials(session, job_id), runs=read_runs(session, job_id))
+        return StudyRecord(job=job, trials=read_trials(session, job_id), runs=read_runs(session, job))
 
     @writes
     def start_job(self, tx: Tx, lock: StudyLock) -> None:
@@ -132,7 +132,8 @@ class Planning(Repository):
             InvalidValue: The trial has a run of this kind, rung and seed.
         """
         job = _lock_running_job(tx, lock)
-        return run_record(_add_run(tx, _trial(tx, job, number=trial_number), run))
+        added = _add_run(tx, _trial(tx, job, number=trial_number), run)
+        return run_record(added, metric=job_metric(job))
 
     @writes
     def close_trial(self, tx: Tx, lock: StudyLock, *, number: int, state: TrialState, reason: str) -> None:

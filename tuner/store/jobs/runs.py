@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tuner.errors import NotFound
 from tuner.jobs.curves import downsample
-from tuner.jobs.records import CurvePoint, LogChunk, RunRecord
+from tuner.jobs.records import CurvePoint, JobRecord, LogChunk, RunRecord
 from tuner.jobs.states import RunState
 from tuner.store.db import models
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Point, Run
 from tuner.store.db.pages import Page, check_limit, read_page
-from tuner.store.db.rows import curve_point, log_chunk, run_record
+from tuner.store.db.rows import curve_point, job_metric, log_chunk, run_record
 from tuner.store.jobs.lifecycle import find_job
 
 MAX_SEQ = 2**31 - 1
@@ -46,13 +48,15 @@ class Runs(Repository):
             NotFound: There is no such job.
             InvalidValue: The limit is out of range, or the cursor is invalid.
         """
-        find_job(session, job_id)
+        metric = job_metric(find_job(session, job_id))
         query = select(Run).where(Run.job_id == job_id)
         if trial is not None:
             query = query.where(Run.trial_number == trial)
         if state is not None:
             query = query.where(Run.state == state)
-        return read_page(session, query, key=Run.seq, record=run_record, cursor=cursor, limit=limit)
+        return read_page(
+            session, query, key=Run.seq, record=partial(run_record, metric=metric), cursor=cursor, limit=limit
+        )
 
     @reads
     def get(self, session: Session, run_id: str) -> RunRecord:
@@ -61,7 +65,8 @@ class Runs(Repository):
         Raises:
             NotFound: There is no such run.
         """
-        return run_record(_find_run(session, run_id))
+        run = _find_run(session, run_id)
+        return run_record(run, metric=job_metric(find_job(session, run.job_id)))
 
     @reads
     def curve(self, session: Session, run_id: str, *, points: int | None = None) -> tuple[CurvePoint, ...]:
@@ -100,10 +105,10 @@ class Runs(Repository):
         return tuple(log_chunk(row) for row in session.scalars(query.limit(limit)))
 
 
-def read_runs(session: Session, job_id: str) -> tuple[RunRecord, ...]:
+def read_runs(session: Session, job: JobRecord) -> tuple[RunRecord, ...]:
     """A job's runs, in the order of creation."""
-    runs = session.scalars(select(Run).where(Run.job_id == job_id).order_by(Run.seq))
-    return tuple(run_record(run) for run in runs)
+    runs = session.scalars(select(Run).where(Run.job_id == job.id).order_by(Run.seq))
+    return tuple(run_record(run, metric=job.metric) for run in runs)
 
 
 def _find_run(session: Session, run_id: str) -> Run:

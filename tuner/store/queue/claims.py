@@ -16,6 +16,7 @@ from tuner.schedules import Schedule
 from tuner.store.accounting.usage import expected_seconds
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run, Snapshot, Trial, Worker
+from tuner.store.db.rows import job_metric
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.lifecycle import emit_run_event
 from tuner.store.queue.leases import lock_lease
@@ -122,6 +123,7 @@ def _lease_run(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float
         expires_at=expires_at,
         workload=job.workload,
         workload_version=job.workload_version,
+        metric=job_metric(job),
         options={**job.spec["options"], **_trial_options(tx, run)},
         schedule=Schedule.model_validate(run.schedule),
         total_steps=run.total_steps,

@@ -21,7 +21,7 @@ from tuner.jobs.states import RunState
 from tuner.store.accounting.usage import record_pace, record_usage
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Job, Point, Run, Snapshot
-from tuner.store.db.rows import finite_or_none, point_row
+from tuner.store.db.rows import finite_or_none, job_metric, point_row
 from tuner.store.db.upsert import upsert
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.job_limits import mark_limit, reason_to_stop
@@ -78,7 +78,7 @@ class Leases(Repository):
                 total_steps=run.total_steps,
                 lr=finite_or_none(point.lr),
                 train_loss=finite_or_none(point.train_loss),
-                val_loss=finite_or_none(point.val_loss),
+                value=finite_or_none(job_metric(job).value(point.val_loss)),
             )
         return LeaseStatus(expires_at=expires_at, stop=reason_to_stop(job, run))
 
@@ -148,7 +148,7 @@ class Leases(Repository):
 
         Args:
             lease: The claim.
-            loss: Validation loss at the end, finite; ``None`` when the run diverged.
+            loss: At the end, lower is better whatever the metric, finite; ``None`` when the run diverged.
             step: Updates from the start of the schedule.
             updates: Updates executed since the last report, at least 0.
             shared_updates: Updates among ``step`` that another run of a shared prefix has executed.

@@ -57,7 +57,8 @@ def check_opaque(
         if whole.result.outcome is not Outcome.SUCCEEDED:
             findings.add("a whole run", Mark.BROKEN, f"it {whole.result.outcome.value}: {whole.result.reason}")
             return None
-        finding = f"{steps} updates, {len(whole.reports)} report(s); the validation loss ended at {whole.loss:.4g}"
+        ended = f"the {workload.metric.name} ended at {workload.metric.text(whole.value)}"
+        finding = f"{steps} updates, {len(whole.reports)} report(s); {ended}"
         findings.add("a whole run", Mark.OK, finding)
         check_learning_rates(whole.record, lrs=schedule.lrs(steps), findings=findings)
         _check_reports(whole, steps=steps, findings=findings)
@@ -74,11 +75,9 @@ class _Run:
     result: Result
     record: OptimizerRecord
     reports: tuple[tuple[int, float], ...]
-    """Step and validation loss."""
-
-    @property
-    def loss(self) -> float:
-        return math.nan if self.result.loss is None else self.result.loss
+    """Step and value of the metric."""
+    value: float
+    """Of the metric at the end; NaN without a result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +94,11 @@ class _Tries:
     def run(self, name: str, *, seed: int, attempt: int = 1, stop_at: int | None = None) -> _Run:
         """Train one run in a folder of its own, to its end, or until it is stopped at a report."""
         reports: list[tuple[int, float]] = []
+        metric = self.workload.metric
 
         class Watch:
             def evaluated(self, point: Any, *, updates: int) -> Verdict:
-                reports.append((point.step, point.val_loss))
+                reports.append((point.step, metric.value(point.val_loss)))
                 return Verdict(stop=stop_at is not None and point.step >= stop_at)
 
         request = Train(
@@ -110,6 +110,7 @@ class _Tries:
             seed=seed,
             snapshot_dir=str(self.folder / name / str(attempt)),
             snapshot_seconds=3600.0,
+            metric=self.workload.metric,
         )
         seed_everything(seed)
         with recorded_optimizers() as record:
@@ -121,7 +122,8 @@ class _Tries:
                 progress=Progress(),
                 listener=Watch(),
             )
-        return _Run(result=result, record=record, reports=tuple(reports))
+        value = math.nan if result.loss is None else metric.value(result.loss)
+        return _Run(result=result, record=record, reports=tuple(reports), value=value)
 
     def same(self, one: float, two: float) -> bool:
         """Whether two losses of equal runs are as equal as the device allows."""
@@ -142,14 +144,14 @@ def _check_seeds(tries: _Tries, *, whole: _Run, findings: Findings) -> None:
     again = tries.run("again", seed=1)
     findings.require(
         "same seed, same losses",
-        tries.same(again.loss, whole.loss),
+        tries.same(again.value, whole.value),
         ok="a second run gave the same loss",
-        broken=f"the validation loss was {whole.loss!r}, then {again.loss!r}: something random is not seeded",
+        broken=f"the metric was {whole.value!r}, then {again.value!r}: something random is not seeded",
     )
     other = tries.run("other", seed=2)
     findings.require(
         "other seed, other losses",
-        other.loss != whole.loss,
+        other.value != whole.value,
         ok="another seed gives another loss",
         broken="another seed gave the same loss: use run.seed",
     )
@@ -177,8 +179,8 @@ def _judge_resumed(
 ) -> None:
     rule = "interruption"
     went_on = bool(resumed.record.lrs) and resumed.record.updates < steps
-    if resumed.result.outcome is not Outcome.SUCCEEDED or not same(resumed.loss, whole.loss):
-        finding = f"uninterrupted the validation loss is {whole.loss!r}, taken up again {resumed.loss!r}"
+    if resumed.result.outcome is not Outcome.SUCCEEDED or not same(resumed.value, whole.value):
+        finding = f"uninterrupted the metric is {whole.value!r}, taken up again {resumed.value!r}"
         findings.add(rule, Mark.BROKEN, f"{finding}: the checkpoint in run.snapshot_dir leaves something out")
     elif went_on:
         made = resumed.record.updates

@@ -113,7 +113,7 @@ class _Tries:
         )
 
     def validated(self, training: StepwiseTraining) -> float:
-        """The validation loss; the random numbers that it draws are put back, as the engine does."""
+        """The metric; the random numbers that it draws are put back, as the engine does."""
         with preserve_random_state(self.device):
             return float(training.validate())
 
@@ -135,7 +135,7 @@ def _check_seeds(tries: _Tries, *, whole: _Trained, findings: Findings) -> None:
         "same seed, same losses",
         tries.same(again, whole),
         ok="a second training gave the same numbers",
-        broken=f"the validation loss was {whole.val_loss!r}, then {again.val_loss!r}: something random is not seeded",
+        broken=f"the metric was {whole.val_loss!r}, then {again.val_loss!r}: something random is not seeded",
     )
     other = tries.trained(tries.built(2), first=0, last=tries.half)
     if other.losses == whole.losses[: tries.half]:
@@ -165,7 +165,7 @@ def _check_resume(tries: _Tries, *, whole: _Trained, findings: Findings) -> None
         "snapshot and resume",
         tries.same(went_on, whole, last=len(went_on.losses)),
         ok="resumed from a snapshot, it goes on as if it had not been interrupted",
-        broken=f"uninterrupted the validation loss is {whole.val_loss!r}, resumed {went_on.val_loss!r}: "
+        broken=f"uninterrupted the metric is {whole.val_loss!r}, resumed {went_on.val_loss!r}: "
         "state_dict() leaves something out, or the data of an update is no function of (seed, step)",
     )
 
@@ -187,7 +187,7 @@ def _check_branch(tries: _Tries, *, whole: _Trained, findings: Findings) -> None
         "branching",
         equal,
         ok="two trainings go on from one state, and neither disturbs the other",
-        broken=f"alone the validation loss is {whole.val_loss!r}, in the branch {ends[0].val_loss!r}, and in "
+        broken=f"alone the metric is {whole.val_loss!r}, in the branch {ends[0].val_loss!r}, and in "
         f"the trunk after it {ends[1].val_loss!r}: the trainings share something, or state_dict() leaves something out",
     )
 

@@ -142,6 +142,11 @@ class _Run:
         if workload is None:
             raise NotFound("workload", key=request.workload, hint=f"There are {', '.join(sorted(workloads))}")
         self._workload = workload
+        if workload.metric != request.metric:
+            raise WorkloadError(
+                f"{workload.name} is judged by {workload.metric.name} ({workload.metric.direction}), the job by "
+                f"{request.metric.name} ({request.metric.direction}): give the workload a new version, and submit again"
+            )
         options = parse_options(workload.Options, request.options)
         if isinstance(workload, OpaqueWorkload):
             seed_everything(request.seed)
@@ -172,6 +177,7 @@ class _Run:
             training,
             lrs=self._lrs,
             progress=self._progress,
+            metric=workload.metric,
             device=self._device,
             listener=self,
             branch_points=request.branch_points,

@@ -105,9 +105,9 @@ class TestProgress:
         assert [trial["number"] for trial in trials] == [0, 1, 2]
         assert Schedule.model_validate(trials[2]["schedule"]) == SCHEDULES[2]
         assert [run["id"] for run in runs if run["state"] == "succeeded"] == [lease.run_id]
-        assert api.get(f"/v1/runs/{lease.run_id}").json()["loss"] == 0.5
+        assert api.get(f"/v1/runs/{lease.run_id}").json()["value"] == 0.5
         assert api.get(f"/v1/runs/{lease.run_id}/curve").json() == [
-            {"step": 10, "lr": 0.1, "train_loss": 1.0, "val_loss": 0.9}
+            {"step": 10, "lr": 0.1, "train_loss": 1.0, "value": 0.9}
         ]
 
 

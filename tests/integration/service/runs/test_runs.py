@@ -45,7 +45,7 @@ def test_a_curve_is_thinned_and_keeps_what_matters(api: TestClient, world: World
     thin = api.get(f"/v1/runs/{lease.run_id}/curve", params={"points": 6}).json()
     assert (len(whole), len(thin)) == (30, 6)
     assert {0, 27, 28, 29} <= {point["step"] for point in thin}
-    assert whole[28]["val_loss"] is None
+    assert whole[28]["value"] is None
     assert all(point in whole for point in thin)
 
 

@@ -113,7 +113,7 @@ class TestHeartbeat:
         assert infinite.val_loss == math.inf
         assert math.isnan(nan.val_loss)
         assert nan.train_loss is None
-        told = [event.data["val_loss"] for event in store.events.after(0, job_id=job.id) if "val_loss" in event.data]
+        told = [event.data["value"] for event in store.events.after(0, job_id=job.id) if "value" in event.data]
         assert told == [None, None]
 
     @pytest.mark.parametrize("step", [-1, STEPS + 1])
@@ -383,8 +383,8 @@ def test_events_tell_the_life_of_a_run_in_order(bench: Bench, store: Store, expi
     told = ["job.submitted", "job.started", "trial.started", "run.queued", "run.started", "run.requeued"]
     assert bench.kinds(job.id) == [*told, "run.started", "run.evaluated", "run.succeeded"]
     events = store.events.after(0, job_id=job.id)
-    assert events[-1].data["loss"] == 0.25
-    assert events[-2].data | {"step": 30, "total_steps": STEPS, "val_loss": 0.5, "trial": 0} == events[-2].data
+    assert events[-1].data["value"] == 0.25
+    assert events[-2].data | {"step": 30, "total_steps": STEPS, "value": 0.5, "trial": 0} == events[-2].data
 
 
 def test_a_job_keeps_the_version_that_was_offered_when_it_was_submitted(bench: Bench, store: Store) -> None:

@@ -4,6 +4,7 @@ from tuner.cli.jobs.event_text import describe_event
 from tuner.jobs.records import EventRecord
 
 RUNGS = (100, 300, 900)
+ACCURACY = {"name": "accuracy", "direction": "maximize", "unit": "%"}
 
 
 def line_of(kind: str, **data) -> str:
@@ -20,13 +21,13 @@ RUN = {"run": "r", "trial": 7, "kind_of_run": "rung", "rung": 1, "step": 120}
         ("job.failed", {"reason": "every schedule diverged\nTraceback"}, "job failed: every schedule diverged"),
         ("job.completed", {"reason": None}, "job completed"),
         ("trial.pruned", {"trial": 3, "reason": "9th of 12"}, "trial 3 pruned: 9th of 12"),
-        ("run.succeeded", {**RUN, "loss": 0.123456}, "trial 7, 300 updates: loss 0.1235"),
+        ("run.succeeded", {**RUN, "value": 0.123456}, "trial 7, 300 updates: validation loss 0.1235"),
         (
             "run.succeeded",
-            {**RUN, "kind_of_run": "confirm", "rung": 2, "loss": 1.0},
-            "trial 7 confirmation, 900 updates: loss 1.0000",
+            {**RUN, "kind_of_run": "confirm", "rung": 2, "value": 93.5, "metric": ACCURACY},
+            "trial 7 confirmation, 900 updates: accuracy 93.50 %",
         ),
-        ("run.diverged", {**RUN, "loss": None}, "trial 7, 300 updates diverged at update 120"),
+        ("run.diverged", {**RUN, "value": None}, "trial 7, 300 updates diverged at update 120"),
         ("run.failed", {**RUN, "reason": "ValueError: no\nTraceback"}, "trial 7, 300 updates failed: ValueError: no"),
         (
             "run.requeued",

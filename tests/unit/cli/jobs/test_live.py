@@ -9,6 +9,7 @@ from tuner.cli.jobs.live import format_clock, progress_line, screen
 from tuner.jobs.progress import BestSoFar, Progress, RunCounts, TrialCounts
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
+from tuner.metric import DEFAULT_METRIC
 from tuner.search.decision.rungs import price
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
@@ -26,7 +27,7 @@ def job(
         ),
         audits=RunCounts(updates=900, done=1, running=1, queued=0, total=3),
         confirmations=RunCounts(updates=900, done=0, running=0, queued=0, total=25),
-        best=BestSoFar(trial=7, label="linear, peak 1.0e-01", loss=0.12345, rung=1, updates=300) if best else None,
+        best=BestSoFar(trial=7, label="linear, peak 1.0e-01", value=0.12345, rung=1, updates=300) if best else None,
         updates_spent=4_200,
         updates_expected=10_000,
         fraction=0.42,
@@ -36,6 +37,7 @@ def job(
         id="3f2a1c9e-0000-4000-8000-000000000000",
         state=state,
         spec=JobSpec(workload="digits-mlp", search=search),
+        metric=DEFAULT_METRIC,
         owner="ada",
         origin=None,
         created_at=0.0,
@@ -69,7 +71,7 @@ class TestScreen:
             "100 updates   12 of 24 done, 1 running, 5 queued",
             "300 updates    4 of 8 done ",
             "900 updates    0 of 25 done",
-            "0.1235 after 300 updates: trial 7, linear, peak 1.0e-01",
+            "validation loss 0.1235 after 300 updates: trial 7, linear, peak 1.0e-01",
         ):
             assert part in text
 
@@ -120,7 +122,7 @@ class TestScreen:
 def test_a_line_of_progress_holds_the_same_in_short():
     assert progress_line(job()) == (
         " 42%, trials 18/24, updates 4,200, "
-        "best 0.1235 after 300 updates: trial 7, linear, peak 1.0e-01, about 1:15 left"
+        "best validation loss 0.1235 after 300 updates: trial 7, linear, peak 1.0e-01, about 1:15 left"
     )
 
 

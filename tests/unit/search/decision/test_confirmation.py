@@ -154,7 +154,10 @@ class TestAudits:
 
         assert list(candidates(Standings(now))) == [0, 1]
         assert list(candidates(Standings(replace(now, audits=audits)))) == [0, 5]
-        assert candidates(Standings(replace(now, audits=audits)))[5] == "number 2 at the full horizon (loss 0.15)"
+        assert (
+            candidates(Standings(replace(now, audits=audits)))[5]
+            == "number 2 at the full horizon (validation loss 0.1500)"
+        )
 
     def test_an_audit_that_diverged_changes_nothing(self) -> None:
         now = state(*self.SEARCHED, finalists=3)

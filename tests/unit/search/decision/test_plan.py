@@ -65,8 +65,8 @@ def test_a_cohort_is_decided_when_its_last_peer_has_its_result() -> None:
 
     assert pruned(decisions) == [2, 3, 4, 5]
     assert promoted(decisions) == [0, 1]
-    assert decisions[0].reason == "rank 3 of 6 at 100 updates (loss 0.3); the best 2 are promoted"
-    assert decisions[-1].reason == "rank 2 of 6 at 100 updates (loss 0.2); the best 2 are promoted"
+    assert decisions[0].reason == "rank 3 of 6 at 100 updates (validation loss 0.3000); the best 2 are promoted"
+    assert decisions[-1].reason == "rank 2 of 6 at 100 updates (validation loss 0.2000); the best 2 are promoted"
 
 
 def test_losers_are_pruned_even_when_no_device_waits() -> None:
@@ -102,7 +102,7 @@ def test_the_best_of_each_measured_group_is_promoted_at_any_rank() -> None:
 
     assert promoted(decisions) == [0, 1, 4]
     assert decisions[-1].reason == (
-        "rank 5 of 6 at 100 updates (loss 0.5); "
+        "rank 5 of 6 at 100 updates (validation loss 0.5000); "
         "the best constant control is promoted, to measure the recommendation against"
     )
 
@@ -114,7 +114,7 @@ def test_a_later_cohort_is_compared_with_all_results_and_may_be_pruned_entirely(
     decisions = plan(state(*early, *late, trials=4, cohort=2, keep=0.5), capacity=0)
 
     assert pruned(decisions) == [2, 3]
-    assert decisions[0].reason == "rank 3 of 4 at 100 updates (loss 0.5); the best 2 are promoted"
+    assert decisions[0].reason == "rank 3 of 4 at 100 updates (validation loss 0.5000); the best 2 are promoted"
 
 
 def test_a_better_cohort_gets_no_more_than_the_quota_left() -> None:
@@ -124,7 +124,10 @@ def test_a_better_cohort_gets_no_more_than_the_quota_left() -> None:
     decisions = plan(state(*early, *late, trials=4, cohort=2, keep=0.5), capacity=9)
 
     assert promoted(decisions) == [2]
-    assert decisions[0].reason == "rank 2 of 4 at 100 updates (loss 0.2); the best 2 are promoted, and as many were"
+    assert (
+        decisions[0].reason
+        == "rank 2 of 4 at 100 updates (validation loss 0.2000); the best 2 are promoted, and as many were"
+    )
 
 
 def test_free_devices_start_the_next_cohort() -> None:
@@ -149,7 +152,10 @@ def test_a_trial_sure_to_be_promoted_does_not_wait_for_its_peers() -> None:
     decisions = plan(state(*waiting, pending), capacity=9)
 
     assert promoted(decisions) == [0]  # the second of five could still be beaten by the sixth
-    assert decisions[0].reason == "rank 1 of 5 at 100 updates (loss 0.1); sure to be promoted (results to come: 1)"
+    assert (
+        decisions[0].reason
+        == "rank 1 of 5 at 100 updates (validation loss 0.1000); sure to be promoted (results to come: 1)"
+    )
 
 
 def test_a_trial_is_not_sure_while_a_pending_peer_could_use_up_the_quota() -> None:
@@ -208,7 +214,7 @@ def test_the_oldest_cohort_goes_first() -> None:
 def test_the_top_rung_completes_a_trial() -> None:
     decisions = plan(state(trial(0, 0.3, 0.2, 0.1), trial(1, running=True), trials=2), capacity=0)
 
-    assert decisions == (CompleteTrial(trial=0, reason="trained to the full horizon (loss 0.1)"),)
+    assert decisions == (CompleteTrial(trial=0, reason="trained to the full horizon (validation loss 0.1000)"),)
 
 
 def test_every_candidate_is_confirmed_on_one_seed_before_any_on_the_next() -> None:
@@ -222,7 +228,7 @@ def test_every_candidate_is_confirmed_on_one_seed_before_any_on_the_next() -> No
         (1, 9),
         (0, 9),
     ]
-    assert decisions[0].reason == "number 1 at the full horizon (loss 0.1): fresh seed 1 of 2"
+    assert decisions[0].reason == "number 1 at the full horizon (validation loss 0.1000): fresh seed 1 of 2"
     assert decisions[1].reason == "the best constant control, to measure the recommendation against: fresh seed 1 of 2"
 
 

@@ -73,8 +73,8 @@ def test_what_the_limit_leaves_when_it_opens_no_trial_promotes_the_next_best() -
     assert decided(300) == Promote(
         trial=3,
         rung=1,
-        reason="rank 4 of 6 at 100 updates (loss 0.6); no new trial can be paid for, and what is left of the updates "
-        "pays for this one",
+        reason="rank 4 of 6 at 100 updates (validation loss 0.6000); no new trial can be paid for, and what is left of "
+        "the updates pays for this one",
     )
     assert isinstance(decided(299), Prune)
 
@@ -94,7 +94,8 @@ def test_a_promotion_that_would_touch_the_reserve_ends_the_trial_and_says_so() -
     assert decisions[0] == Prune(
         trial=3,
         rung=0,
-        reason="rank 2 of 4 at 100 updates (loss 0.2); the rest of the 6,700 updates is reserved for the best",
+        reason="rank 2 of 4 at 100 updates (validation loss 0.2000); the rest of the 6,700 updates is reserved "
+        "for the best",
     )
 
 

@@ -71,7 +71,7 @@ def over(*trials: TrialView, target_loss: float | None = None, patience: int | N
 
 class TestTargetLoss:
     def test_a_trial_at_the_full_horizon_that_reaches_it_ends_the_search(self) -> None:
-        assert over(done(0, 0.5), done(1, 0.4), target_loss=0.4) == ("the target loss 0.4 is reached: trial 1 has 0.4")
+        assert over(done(0, 0.5), done(1, 0.4), target_loss=0.4) == ("the target 0.4 is reached: trial 1 has 0.4")
 
     def test_a_loss_at_a_lower_rung_does_not_count(self) -> None:
         assert over(trial(0, 0.1, 0.1, status=ACTIVE), target_loss=0.4) is None
@@ -84,7 +84,7 @@ class TestPatience:
     def test_so_many_trials_without_a_new_best_end_the_search(self) -> None:
         trials = (done(0, 0.5), done(1, 0.4), done(2, 0.4), trial(3, 0.9, status=PRUNED), trial(4, status=FAILED))
         assert over(*trials, patience=3) == (
-            "3 trials in a row did not improve on the loss at the full horizon of trial 1"
+            "3 trials in a row did not improve on the result at the full horizon of trial 1"
         )
         assert over(*trials, patience=4) is None
 

@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tuner.jobs.states import JobState, TrialState
+from tuner.metric import DEFAULT_METRIC
 from tuner.store.db.models.accounting import Account
 from tuner.store.db.models.base import Base, Id, Name, Sequence, TeamName, enum_type
 
@@ -43,6 +44,8 @@ class Job(Base):
     name: Mapped[str] = mapped_column(Name)
     spec: Mapped[dict[str, Any]]
     """The request. Team, priority, workload, resources, name and shared are copied into columns for queries."""
+    metric: Mapped[dict[str, Any]] = mapped_column(server_default=DEFAULT_METRIC.model_dump_json())
+    """The metric of its runs, as the workload declared it at submission."""
     origin: Mapped[str | None] = mapped_column(Id)
     idempotency_key: Mapped[str | None] = mapped_column(Name)
     request_digest: Mapped[str | None] = mapped_column(String(64))
