@@ -28,7 +28,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
     Returns:
         The files, always these and in this order: ``report.json``; ``best-schedule.json`` and ``best-schedule.csv``
         (the learning rate of every update); ``recommended-schedule.json`` and ``.csv``, the same where the best is
-        recommended; ``report.md`` and ``report.html``; ``schedules.png``, ``confirmations.png`` and ``ladder.png``.
+        recommended; ``report.md`` and ``report.html``; ``schedules.png``, ``confirmations.png`` and ``rungs.png``.
 
     Raises:
         OSError: The folder cannot be made or written to.

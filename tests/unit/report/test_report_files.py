@@ -24,7 +24,7 @@ NAMES = (
     "report.html",
     "schedules.png",
     "confirmations.png",
-    "ladder.png",
+    "rungs.png",
 )
 
 
@@ -80,7 +80,7 @@ def test_pictures_can_be_drawn_of_a_study_without_confirmation(studies):
 def test_pictures_can_be_drawn_where_every_candidate_diverged(studies):
     trials = [studies.trial(0, studies.wsd, 0.5, 0.5, 0.5)]
     report = build_report(studies.result(trials, {0: studies.confirmed(None, None)}))
-    for name in ("confirmations", "ladder"):
+    for name in ("confirmations", "rungs"):
         assert png_size(picture_png(report, name=name))[1] > 200
 
 
@@ -90,7 +90,7 @@ def test_the_ladder_can_be_drawn_on_any_scale_of_losses(studies, scale):
         studies.trial(0, studies.wsd, 9.0 * scale, 4.0 * scale, 0.5 * scale),
         studies.trial(1, studies.linear, 90.0 * scale, status=TrialStatus.PRUNED),
     ]
-    assert png_size(picture_png(build_report(studies.result(trials, {})), name="ladder"))[1] > 200
+    assert png_size(picture_png(build_report(studies.result(trials, {})), name="rungs"))[1] > 200
 
 
 def test_no_text_of_a_picture_is_cut_off_however_long_the_names_are(studies):

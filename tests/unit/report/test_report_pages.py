@@ -103,7 +103,7 @@ class TestHtml:
             "All trials",
         ):
             assert f"<h2>{heading}</h2>" in page
-        assert page.count("<svg ") == 6  # schedules, confirmations, ladder, one sensitivity, importances of two groups
+        assert page.count("<svg ") == 6  # schedules, confirmations, rungs, one sensitivity, importances of two groups
 
     def test_it_is_well_formed_and_no_id_is_given_twice(self, page):
         ids = Page(page).ids
@@ -175,7 +175,7 @@ class TestFormats:
         assert Report.model_validate_json(rendered(full, format=ReportFormat.JSON)) == full
 
     def test_a_name_with_dollars_can_be_written_on_a_picture(self, full):
-        assert picture_png(full, name="ladder").startswith(b"\x89PNG")
+        assert picture_png(full, name="rungs").startswith(b"\x89PNG")
 
     def test_the_terminal_shows_the_parts_within_eighty_columns(self, full):
         text = render_text(full, width=80)

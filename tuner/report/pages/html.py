@@ -11,7 +11,7 @@ from tuner.report.pages.content_security import CONTENT_SECURITY_POLICY
 from tuner.report.pages.view import view_of
 from tuner.report.plots.confirmations import draw_confirmations
 from tuner.report.plots.importances import draw_importances
-from tuner.report.plots.rungs import draw_ladder
+from tuner.report.plots.rungs import draw_rungs
 from tuner.report.plots.schedules import draw_schedules
 from tuner.report.plots.sensitivity import draw_sensitivity
 from tuner.report.plots.style import as_svg
@@ -36,9 +36,9 @@ def _pictures(report: Report) -> dict[str, str]:
             name="schedules",
             alt=f"Learning rate over {steps} updates: {report.recommended.label} is recommended.",
         ),
-        "ladder": as_svg(
-            draw_ladder(report),
-            name="ladder",
+        "rungs": as_svg(
+            draw_rungs(report),
+            name="rungs",
             alt=f"The {metric} of every trial at each rung that it reached; the table of trials has the numbers.",
         ),
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from tuner.report.plots.confirmations import draw_confirmations
-from tuner.report.plots.rungs import draw_ladder
+from tuner.report.plots.rungs import draw_rungs
 from tuner.report.plots.schedules import draw_schedules
 from tuner.report.plots.style import as_png
 from tuner.report.report import Report
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _PICTURES: Final[Mapping[str, tuple[str, Callable[[Report], Figure]]]] = {
     "schedules": ("Learning rate per update", draw_schedules),
     "confirmations": ("Confirmed on fresh seeds", draw_confirmations),
-    "ladder": ("The search, rung by rung", draw_ladder),
+    "rungs": ("The search, rung by rung", draw_rungs),
 }
 PICTURES: Final = tuple(_PICTURES)
 """Their names."""

@@ -21,7 +21,7 @@ _LANE: Final = 0.06  # height of a lane beside the scale, as a share of its rang
 _LOG_FROM: Final = 3.0  # highest over lowest value from which the axis is logarithmic
 
 
-def draw_ladder(report: Report) -> Figure:
+def draw_rungs(report: Report) -> Figure:
     """Every trial's result at every rung that it reached, joined by a line; pruned and diverged ones are marked."""
     figure, axes = new_figure(height=4.8)
     metric = report.metric
