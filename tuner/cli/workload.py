@@ -141,7 +141,7 @@ def _show_report(report: CheckReport) -> None:
     if report.device_memory_bytes is not None:
         show(f"Device memory: {report.device_memory_bytes / 2**20:,.0f} MiB at most")
     show(f"Level {report.info.level.value}: {report.advice}.")
-    show("Every rule is kept." if report.ok else "A rule is broken: see above.")
+    show("All rules hold." if report.ok else "A rule is broken: see above.")
 
 
 @contextmanager

@@ -52,12 +52,12 @@ class TestSubmit:
         assert re.fullmatch(r"[0-9a-f-]{36}\n", done.stdout)
         assert f"tuner watch {done.stdout[:8]}" in done.stderr
 
-    def test_it_says_so_when_no_worker_could_ever_take_it(self, cli):
+    def test_it_says_when_no_worker_can_run_it(self, cli):
         done = cli("submit", "tiny", "--memory-gib", "9999")
         assert done.returncode == 0
         assert "no live worker that offers tiny has 1 device with 9999 GiB" in done.stderr
 
-    def test_what_is_given_is_asked_for_and_the_rest_is_filled_in(self, cli):
+    def test_given_values_are_sent_and_the_service_fills_in_the_rest(self, cli):
         spec = json.dumps({"workload": "tiny", "options": {"width": 4}, "search": {"rungs": 2, "seed": 5}})
         job = cli.json("submit", "--spec", "-", "-o", "optimizer=adam", "--seed", "7", "--priority", "low", stdin=spec)
         assert job["spec"]["options"] == {"width": 4, "optimizer": "adam"}
@@ -138,7 +138,7 @@ class TestReads:
         assert re.search(r"^optimizer +sgd +one of 'sgd', 'adam' +Which one\.$", text, flags=re.MULTILINE)
         assert cli.json("workloads", "tiny")["default_steps"] == 900
 
-    def test_a_workload_that_nobody_offers_is_refused_with_those_offered(self, cli):
+    def test_an_unknown_workload_is_refused_with_those_offered(self, cli):
         done = cli("workloads", "huge")
         assert done.returncode == 2
         assert "there is no workload 'huge'. Offered: tiny" in done.stderr
@@ -185,7 +185,7 @@ class TestWithoutAWorker:
 
 
 class TestWatch:
-    def test_watching_a_cancelled_job_tells_its_story_and_fails(self, cli, job_id):
+    def test_watching_a_cancelled_job_prints_its_events_and_fails(self, cli, job_id):
         cli("cancel", job_id, "--reason", "wrong data")
         done = cli("watch", job_id)
         assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""The command line of a team: everybody logs in, and may do what the role allows."""
+"""The command line of a team, with logins and roles."""
 
 import json
 import re
@@ -73,7 +73,7 @@ def job_id(ada: Cli) -> str:
 
 
 class TestLogin:
-    def test_who_has_not_logged_in_is_told_how(self, stranger):
+    def test_without_a_login_the_error_names_the_command(self, stranger):
         done = stranger("jobs")
         assert done.returncode == 2
         assert done.stderr == (
@@ -87,7 +87,7 @@ class TestLogin:
         assert "does not accept the token" in done.stderr
         assert not list(stranger.logins.iterdir())
 
-    def test_whoami_says_who_and_in_which_role(self, admin, ada):
+    def test_whoami_shows_user_and_role(self, admin, ada):
         assert admin("whoami").stdout == f"admin, admin of the whole service at {admin.url}\n"
         assert ada("whoami").stdout == f"ada, submitter in team vision at {ada.url}\n"
         assert ada.json("whoami")["memberships"] == [{"team": "vision", "user": "ada", "role": "submitter"}]
@@ -129,7 +129,7 @@ class TestActions:
         assert "Owner ada, team vision; priority normal; 0 s of device time" in shown
         assert "Notes: look here" in shown
 
-    def test_deleting_asks_first_and_needs_an_end(self, ada, job_id):
+    def test_delete_asks_first_and_needs_a_finished_job(self, ada, job_id):
         done = ada("delete", job_id)
         assert (done.returncode, "--yes must be given where standard input is no terminal" in done.stderr) == (2, True)
         assert ada("delete", job_id, "--yes").returncode == 2
@@ -156,19 +156,19 @@ class TestLooking:
         assert found("--owner", "ada", "--team", "vision", "--workload", "tiny", "--text", "mine")
         assert not any(found(*words) for words in (("--owner", "ben"), ("--workload", "other"), ("--text", "zzz")))
 
-    def test_the_queue_tells_the_place_and_the_reason(self, ada, job_id):
+    def test_the_queue_shows_the_position_and_the_reason(self, ada, job_id):
         assert ada("queue").stdout.split("\n", 1)[0].split()[:3] == ["PLACE", "JOB", "STATE"]
         (entry,) = (entry for entry in ada.json("queue") if entry["job_id"] == job_id)
         assert entry["reason"]
         assert ada.json("shares")[0]["team"] == "vision"
         assert ada("shares").stdout.splitlines()[0].startswith("TEAM")
 
-    def test_what_has_no_trials_yet_says_so(self, ada, job_id):
+    def test_a_job_without_trials_says_so(self, ada, job_id):
         assert ada("trials", job_id).stderr == "No trials yet.\n"
         assert ada("runs", job_id, "--trial", "0", "--state", "queued").stderr == "No runs.\n"
         assert "there is no run" in ada("logs", "00000000-0000-0000-0000-000000000000").stderr
 
-    def test_events_of_a_job_are_told_to_their_end(self, ada, job_id):
+    def test_events_of_a_job_are_listed_to_their_end(self, ada, job_id):
         ada("cancel", job_id)
         lines = ada("events", "--job", job_id, "--json").stdout.splitlines()
         assert [json.loads(line)["kind"] for line in lines] == ["job.submitted", "job.cancelled"]
@@ -201,7 +201,7 @@ class TestAdministration:
         assert "vision" in tokens
         assert "stt_" not in tokens
 
-    def test_the_audit_log_tells_who_did_what(self, admin, ada, job_id):
+    def test_the_audit_log_shows_who_did_what(self, admin, ada, job_id):
         ada("cancel", job_id)
         (entry,) = (
             one

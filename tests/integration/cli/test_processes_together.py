@@ -17,7 +17,7 @@ PATIENCE = 90.0
 
 
 class TestUp:
-    def test_a_job_goes_all_the_way_and_one_interrupt_stops_everything(self, world, tmp_path):
+    def test_a_job_completes_and_one_interrupt_stops_everything(self, world, tmp_path):
         data = tmp_path / "data"
         up = world.start("up", "--data-dir", str(data), "--port", str(world.port), "--device", "cpu")
         world.until(lambda: "digits-mlp" in world.cli("workloads").stdout, what="the worker's announcement")
@@ -78,7 +78,7 @@ class TestUp:
 
 
 class TestDemo:
-    def test_it_goes_on_after_anything_was_killed_and_ends_with_the_answer(self, world, tmp_path):
+    def test_it_continues_after_any_kill_and_ends_with_the_report(self, world, tmp_path):
         data, output = tmp_path / "data", tmp_path / "answer"
         command = ("demo", "--trials", "4", "--total-steps", "90", "--data-dir", str(data), "--output", str(output))
         first = world.start(*command)
@@ -100,7 +100,7 @@ class TestDemo:
         assert json.loads((output / "report.json").read_text())["total_steps"] == 90
         assert not world.processes_of(data)
 
-    def test_an_interrupt_stops_everything_and_says_how_to_go_on(self, world, tmp_path):
+    def test_an_interrupt_stops_everything_and_says_how_to_continue(self, world, tmp_path):
         demo = world.start("demo", "--output", str(tmp_path))
         world.until(lambda: "Starting the worker" in world.said_by(demo), what="the worker's start")
         (data,) = tmp_path.iterdir()

@@ -1,4 +1,4 @@
-"""`tuner serve`, `tuner worker` and `tuner db upgrade`: what people run who have a supervisor of their own."""
+"""`tuner serve`, `tuner worker` and `tuner db upgrade`: the processes for a supervisor of your own."""
 
 import signal
 

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def nobody_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the person who runs the tests has stored or set is not looked at."""
+    """Hide the logins and variables of the person who runs the tests."""
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
     for name in ("TUNER_URL", "TUNER_TOKEN"):
         monkeypatch.delenv(name, raising=False)

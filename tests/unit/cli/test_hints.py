@@ -99,7 +99,7 @@ def test_a_call_becomes_the_command_that_does_the_same(text, shown):
         (["schedule", "compress", "--to-steps", "5", "--family", "linear"], "--from-steps must be given unless"),
     ],
 )
-def test_what_was_left_out_is_not_quoted(arguments: list[str], words: str, monkeypatch: Any):
+def test_a_missing_value_is_not_quoted(arguments: list[str], words: str, monkeypatch: Any):
     monkeypatch.setenv("TUNER_URL", "http://127.0.0.1:9")
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == ExitCode.REFUSED

@@ -91,7 +91,7 @@ class TestThePage:
 
 
 class TestErrors:
-    def test_a_service_that_is_not_there_is_one_line_and_its_exit_code(self):
+    def test_an_unreachable_service_is_one_line_and_its_exit_code(self):
         result = CliRunner().invoke(app, ["jobs", "--url", "http://127.0.0.1:9"])
         assert result.exit_code == ExitCode.UNREACHABLE
         assert result.stdout == ""
@@ -136,7 +136,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         "url", ["foo", "localhost:8642", "ftp://host", "http://", "http://host:port", "http://[::1"]
     )
-    def test_what_is_no_address_is_a_usage_error(self, url):
+    def test_a_text_that_is_no_address_is_a_usage_error(self, url):
         result = CliRunner().invoke(app, ["jobs", "--url", url])
         assert result.exit_code == ExitCode.REFUSED
         assert result.stderr == f"Error: --url must be an address like http://127.0.0.1:8642, got '{url}'\n"
@@ -152,7 +152,7 @@ class TestErrors:
             ),
         ],
     )
-    def test_what_can_be_refused_at_once_is_refused_before_anything_starts(self, arguments, message, tmp_path):
+    def test_bad_values_are_refused_before_any_process_starts(self, arguments, message, tmp_path):
         result = CliRunner().invoke(app, [*arguments, "--data-dir", str(tmp_path / "data")])
         assert result.exit_code == ExitCode.REFUSED
         assert result.stderr.startswith(f"Error: {message}")

@@ -27,11 +27,11 @@ class TestAssignments:
         assert parse_assignments([text], option="--option") == {"a": value}
 
     @pytest.mark.parametrize("text", ["a", "=3", ""])
-    def test_what_has_no_name_or_no_value_is_refused(self, text):
+    def test_a_text_without_name_or_value_is_refused(self, text):
         with pytest.raises(InvalidValue, match=r"--option must be NAME=VALUE, (got '\S+'|but it is empty)$"):
             parse_assignments([text], option="--option")
 
-    def test_a_name_that_is_given_twice_is_refused(self):
+    def test_a_repeated_name_is_refused(self):
         with pytest.raises(InvalidValue, match="a occurs twice"):
             parse_assignments(["a=1", "a=2"], option="--option")
 
@@ -54,7 +54,7 @@ class TestRanges:
         assert parse_ranges([text], option="--vary") == {"a": parameter}
 
     @pytest.mark.parametrize("text", ["a=3", "a=", "a=1..", "a=..1", "a=1..x", "a=1..2:lin", "a=true..false"])
-    def test_what_is_neither_is_refused_with_examples(self, text):
+    def test_any_other_text_is_refused_with_examples(self, text):
         with pytest.raises(InvalidValue, match=r"--vary must be NAME=LOW\.\.HIGH") as error:
             parse_ranges([text], option="--vary")
         assert "momentum=0.8,0.9,0.95" in error.value.hint

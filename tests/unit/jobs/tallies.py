@@ -1,4 +1,4 @@
-"""The slow, obvious way to sum a job up: from all of its trials and runs. The twin of what the database does."""
+"""The slow, obvious sums over a job's trials and runs, to compare with those of the database."""
 
 from __future__ import annotations
 

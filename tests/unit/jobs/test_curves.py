@@ -19,9 +19,7 @@ def curve(losses: list[float]) -> list[CurvePoint]:
 
 
 @given(losses=LOSSES, most=st.integers(MIN_POINTS, 400))
-def test_what_is_kept_are_points_of_the_curve_in_their_order_and_as_many_as_there_is_room_for(
-    losses: list[float], most: int
-):
+def test_the_selection_is_an_ordered_subset_of_the_requested_size(losses: list[float], most: int):
     points = curve(losses)
     kept = downsample(points, max_points=most)
     steps = [point.step for point in kept]
@@ -31,7 +29,7 @@ def test_what_is_kept_are_points_of_the_curve_in_their_order_and_as_many_as_ther
 
 
 @given(losses=LOSSES.filter(bool), most=st.integers(MIN_POINTS, 400))
-def test_both_ends_and_the_minimum_are_kept(losses: list[float], most: int):
+def test_both_ends_and_the_minimum_are_selected(losses: list[float], most: int):
     kept = downsample(curve(losses), max_points=most)
     assert (kept[0].step, kept[-1].step) == (0, len(losses) - 1)
     finite = [loss for loss in losses if math.isfinite(loss)]
@@ -40,7 +38,7 @@ def test_both_ends_and_the_minimum_are_kept(losses: list[float], most: int):
 
 
 @given(losses=LOSSES, most=st.integers(MIN_POINTS, 400))
-def test_where_it_stops_being_finite_is_kept_the_earliest_first(losses: list[float], most: int):
+def test_the_points_where_the_loss_stops_being_finite_are_selected_the_earliest_first(losses: list[float], most: int):
     onsets = [
         step
         for step, loss in enumerate(losses)

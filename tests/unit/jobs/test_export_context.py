@@ -22,6 +22,6 @@ def test_the_run_is_the_jobs_own_until_another_length_is_asked_for():
 @pytest.mark.parametrize(
     "options", [{}, {"batch_size": True}, {"batch_size": "large"}, {"batch_size": 0}, {"optimizer": "x\nimport os"}]
 )
-def test_options_of_another_meaning_tell_nothing(options: dict[str, Any]):
+def test_options_with_another_meaning_are_ignored(options: dict[str, Any]):
     run = export_context(spec(options=options), options={})
     assert (run.batch_size, run.optimizer) == (None, "")

@@ -16,13 +16,13 @@ def asked(given: dict[str, Any]) -> Any:
     return plain.model_copy(update={"options": given, "search": plain.search.model_copy(update={"options": ranges})})
 
 
-def test_a_search_begins_with_what_the_job_gives() -> None:
+def test_a_search_starts_with_the_jobs_options() -> None:
     assert usual_options(asked({"clip": 1.5, "norm": "batch", "width": 8})) == (("clip", 1.5), ("norm", "batch"))
     assert usual_options(spec(options={"clip": 1.5})) == ()
 
 
 @pytest.mark.parametrize(("clip", "begins"), [(None, 0.1), ("off", 0.1), ([1], 0.1), (99.0, 10.0)])
-def test_what_a_search_does_not_have_gives_way_to_what_it_has(clip: Any, begins: float) -> None:
+def test_a_value_outside_the_range_becomes_the_nearest_one(clip: Any, begins: float) -> None:
     assert usual_options(asked({"clip": clip, "norm": None})) == (("clip", begins), ("norm", "layer"))
 
 

@@ -151,9 +151,7 @@ LEFT = PRICE.updates - 3 * STEPS[0]
 
 
 @pytest.mark.parametrize(("devices", "seconds"), [(0, LEFT / 2), (1, LEFT / 2), (4, LEFT / 8)])
-def test_the_pace_of_the_runs_that_succeeded_and_the_devices_that_train_tell_the_time_left(
-    devices: int, seconds: float
-):
+def test_the_time_left_follows_from_the_pace_of_succeeded_runs_and_the_active_devices(devices: int, seconds: float):
     found = progress(JOB, trials=THREE, runs=[paced(number) for number in range(3)], devices=devices)
     assert found.seconds_left == pytest.approx(seconds)
 
@@ -163,17 +161,17 @@ def test_updates_that_were_repeated_do_not_make_a_run_look_slower():
     assert progress(JOB, trials=THREE, runs=[paced(0), paced(1), repeated]).seconds_left == pytest.approx(LEFT / 2)
 
 
-def test_two_runs_and_those_that_diverged_are_too_few_to_tell_the_time_left():
+def test_two_runs_and_diverged_ones_are_too_few_for_the_time_left():
     runs = [paced(number) for number in range(2)]
     assert progress(JOB, trials=THREE, runs=[*runs, paced(2, loss=None)]).seconds_left is None
 
 
-def test_nobody_knows_when_a_paused_job_ends():
+def test_a_paused_job_has_no_time_left():
     job = replace(JOB, state=JobState.PAUSED)
     assert progress(job, trials=THREE, runs=[paced(number) for number in range(3)]).seconds_left is None
 
 
-def test_a_completed_job_is_done_whatever_was_left_out():
+def test_a_completed_job_is_done_even_with_runs_left_out():
     job = replace(JOB, state=JobState.COMPLETED, finished_at=200.0)
     found = progress(job, trials=[trial(0)], runs=[ended(0)])
     assert (found.fraction, found.seconds_left) == (1.0, None)

@@ -50,7 +50,7 @@ def test_the_drawing_and_the_table_have_the_same_edges(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_what_is_over_stays_so_unless_it_is_tried_again(name: str) -> None:
+def test_terminal_states_stay_unless_a_job_is_retried(name: str) -> None:
     for state, following in TABLES[name].items():
         if is_terminal(state):
             assert following <= {JobState.RUNNING, TrialState.ACTIVE, RunState.QUEUED}

@@ -23,13 +23,13 @@ REFUSED = DeliveryResponse(status=None, error="connection refused")
 
 
 @given(attempt=st.integers(1, MAX_ATTEMPTS), chance=CHANCES)
-def test_what_was_taken_is_never_sent_again(attempt: int, chance: float):
+def test_a_successful_delivery_is_never_retried(attempt: int, chance: float):
     outcome = next_attempt(DeliveryResponse(status=204, error=None), attempt=attempt, jitter=chance)
     assert (outcome.state, outcome.wait_seconds, outcome.disable) == (DeliveryState.DELIVERED, None, False)
 
 
 @given(attempt=st.integers(1, MAX_ATTEMPTS - 1), chance=CHANCES, status=st.none() | st.integers(300, 599))
-def test_what_failed_is_sent_again_unless_the_receiver_is_gone(attempt: int, chance: float, status: int | None):
+def test_a_failed_delivery_is_retried_unless_the_receiver_is_gone(attempt: int, chance: float, status: int | None):
     outcome = next_attempt(DeliveryResponse(status=status, error="no"), attempt=attempt, jitter=chance)
     if status == 410:
         assert outcome.disable
@@ -57,7 +57,7 @@ def test_waits_grow_and_all_attempts_together_take_about_a_day(chances: list[flo
     assert 0.75 * 24 * 3600 <= sum(waits) <= 1.5 * 24 * 3600
 
 
-def test_what_can_be_told_are_kinds_of_events_and_every_one_of_a_job():
+def test_webhook_events_are_event_kinds_and_include_all_of_jobs():
     kinds = {kind.value for kind in EventKind}
     told = {event.value for event in WebhookEvent}
     assert told <= kinds

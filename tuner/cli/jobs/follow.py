@@ -22,7 +22,7 @@ _TICK_SECONDS = 0.25
 _REFRESH_SECONDS = 1.0  # without any event, the job is read this often
 _DRAIN_SECONDS = 3.0  # events may arrive this much later than the state
 _UNAVAILABLE = 503
-_AWAY = "The service does not answer; waiting for it ..."
+_AWAY = "The service does not respond; waiting for it ..."
 
 
 class Display(Protocol):

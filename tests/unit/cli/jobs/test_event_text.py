@@ -39,5 +39,5 @@ RUN = {"run": "r", "trial": 7, "kind_of_run": "rung", "rung": 1, "step": 120}
         ("run.started", RUN, ""),
     ],
 )
-def test_an_event_is_a_line_where_it_is_worth_one(kind, data, line):
+def test_an_event_that_is_shown_is_one_line(kind, data, line):
     assert line_of(kind, **data) == line

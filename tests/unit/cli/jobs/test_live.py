@@ -75,11 +75,11 @@ class TestScreen:
         ):
             assert part in text
 
-    def test_it_shows_what_happened_last_and_that_the_service_is_away(self):
+    def test_it_shows_the_latest_events_and_that_the_service_is_unreachable(self):
         lines = drawn(job(), events=["trial 3 pruned", "trial 4 pruned"], notice="waiting").splitlines()
         assert lines[-3:] == ["  trial 3 pruned", "  trial 4 pruned", "waiting"]
 
-    def test_it_shows_what_sharing_saved_once_it_has(self):
+    def test_it_shows_the_updates_that_sharing_saved_once_there_are_any(self):
         assert "1,234 updates, which runs did not have to repeat" in drawn(job(saved=1_234))
         assert "Shared" not in drawn(job())
 
@@ -104,7 +104,7 @@ class TestScreen:
         assert "cancelled: wrong data\n" in drawn(job(state=JobState.CANCELLED, error="wrong data"))
 
     @pytest.mark.parametrize("state", [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED])
-    def test_an_ended_job_shows_what_it_did_and_not_what_it_might_have_done(self, state):
+    def test_a_finished_job_shows_results_and_no_upper_bounds(self, state):
         text = drawn(job(state=state))
         assert "42% 4,200 updates" in text
         assert "18 opened, 9 pruned" in text
@@ -112,7 +112,7 @@ class TestScreen:
         assert not any(word in text for word in (" of ", "queued", "so far"))
         assert "trials 18," in progress_line(job(state=state))
 
-    def test_it_is_drawn_in_so_few_columns_as_well(self):
+    def test_it_fits_into_few_columns(self):
         console = Console(width=40)
         with console.capture() as capture:
             console.print(screen(job(), events=["x" * 100]))

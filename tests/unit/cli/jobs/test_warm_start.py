@@ -27,7 +27,7 @@ def test_it_has_the_same_workload_and_starts_with_the_best_schedules():
     assert found.notes == ()
 
 
-def test_a_longer_run_is_noted_with_what_carries_over():
+def test_a_longer_run_gets_a_note_on_what_carries_over():
     found = follow_up(JOB, report=REPORT, options={}, total_steps=3 * JOB.spec.search.total_steps)
     assert len(found.notes) == 1
     assert "3 times" in found.notes[0]

@@ -25,11 +25,11 @@ class TestExport:
         assert result.stderr == ""
 
     @pytest.mark.parametrize(("length", "warmup"), [("50", {"updates": 50}), ("0.25", {"fraction": 0.25})])
-    def test_a_warmup_is_given_in_updates_or_as_a_part_of_the_run(self, length, warmup):
+    def test_a_warmup_is_in_updates_or_a_fraction_of_the_run(self, length, warmup):
         exported = Schedule.from_json(invoke("export", "--family", "constant", "--warmup", length).stdout)
         assert exported == Schedule(peak_lr=0.01, family=Constant(), warmup=Warmup(shape="linear", **warmup))
 
-    def test_what_is_exported_is_read_back_from_standard_input(self):
+    def test_an_export_can_be_read_back_from_standard_input(self):
         assert Schedule.from_json(invoke("export", "--spec", "-", stdin=WSD.to_json()).stdout) == WSD
 
     def test_the_csv_has_the_rate_of_every_update(self):
@@ -59,7 +59,7 @@ class TestExport:
         assert result.exit_code == 2
         assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("rates.csv", "former")]
 
-    def test_what_a_link_names_is_replaced_and_a_device_is_written_to(self, tmp_path):
+    def test_the_target_of_a_link_is_replaced_and_a_device_is_written_to(self, tmp_path):
         (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
         for output in (tmp_path / "link.json", "/dev/null"):
             assert invoke("export", *FLAGS, "--output", str(output)).exit_code == 0
@@ -72,7 +72,7 @@ class TestExport:
         assert result.exit_code == 2
         assert f"it must be at most {MAX_STEPS}, got '{10**20}'" in result.stderr
 
-    def test_code_is_written_with_what_is_known_of_the_run(self, tmp_path):
+    def test_exported_code_states_the_run(self, tmp_path):
         file = tmp_path / "schedule.py"
         arguments = ("--format", "torch", "--total-steps", "400", "--batch-size", "64", "--optimizer", "AdamW")
         result = invoke("export", *FLAGS, *arguments, "--output", str(file))
@@ -83,7 +83,7 @@ class TestExport:
         assert "Effective batch size: 64 samples of one update. Optimizer: AdamW." in file.read_text()
         assert result.stderr == f"Wrote {file}.\n"
 
-    def test_what_a_library_cannot_express_is_explained_on_standard_error(self):
+    def test_a_fallback_is_explained_on_standard_error(self):
         result = invoke("export", *FLAGS, "--format", "huggingface", "--total-steps", "400")
         assert result.stderr.startswith("A function, as huggingface cannot express this in its own terms: Its warm-up ")
         assert "def make_scheduler(optimizer):" in result.stdout
@@ -140,7 +140,7 @@ class TestCompress:
 
 class TestScale:
     @pytest.mark.parametrize("rule", ScalingRule)
-    def test_it_is_the_librarys_with_what_to_mind_on_standard_error(self, rule):
+    def test_it_is_the_librarys_with_caveats_on_standard_error(self, rule):
         arguments = ("--rule", rule, "--from-batch", "64", "--to-batch", "256", "--optimizer", "adam")
         result = invoke("scale", "--spec", "-", *arguments, stdin=IN_UPDATES.to_json())
         scaled = scaled_to_batch(IN_UPDATES, rule=rule, from_batch=64, to_batch=256, optimizer="adam")
@@ -171,7 +171,7 @@ class TestPreview:
         assert "2.00e-02" in lines[1]
         assert lines[-1].split()[-1] == "2,000"
 
-    def test_json_gives_the_schedule_and_at_most_200_points_of_it(self):
+    def test_json_holds_the_schedule_and_at_most_200_points(self):
         printed = json.loads(invoke("preview", *FLAGS, "--total-steps", "1001", "--json").stdout)
         assert Schedule.model_validate(printed["schedule"]) == WSD
         assert (printed["label"], printed["digest"], printed["total_steps"]) == (WSD.label, WSD.digest, 1001)

@@ -29,7 +29,7 @@ class TestStack:
     def test_without_a_database_url_it_is_a_file_in_the_data_folder(self, tmp_path):
         assert Stack(data_dir=tmp_path).service().environment["TUNER_DATABASE_URL"] == f"sqlite:///{tmp_path}/tuner.db"
 
-    def test_who_may_use_it_is_for_the_service_to_know_and_for_no_worker(self, tmp_path):
+    def test_access_settings_reach_the_service_and_no_worker(self, tmp_path):
         stack = Stack(
             data_dir=tmp_path, auth="on", public_url="https://tuner.example", allowed_hosts=("tuner.lan", "10.0.0.2")
         )
@@ -74,6 +74,6 @@ class TestFreePort:
             ):
                 free_port("127.0.0.1", wanted=port)
 
-    def test_any_port_is_one_that_can_be_had(self):
+    def test_port_zero_takes_a_free_one(self):
         with socket.create_server(("127.0.0.1", free_port("127.0.0.1"))):
             pass

@@ -42,7 +42,7 @@ class TestSupervisor:
             supervisor.check()
         assert lines[0].startswith("The sleeper was killed by SIGKILL; restarting it in ")
 
-    def test_a_child_that_cannot_stay_up_is_given_up_with_the_end_of_its_log(self, lines, until, tmp_path):
+    def test_a_child_that_keeps_failing_is_given_up_with_the_end_of_its_log(self, lines, until, tmp_path):
         log = tmp_path / "logs" / "broken.log"
         with Supervisor(say=lines.append, policy=FAST) as supervisor:
             supervisor.add(child("broken", "print('no database'); raise SystemExit(7)", log=log))
@@ -96,7 +96,7 @@ class TestSupervisor:
             pid = supervisor.pids()["stubborn"]
         assert not alive(pid)
 
-    def test_what_a_dead_child_left_in_its_group_is_ended_too(self, lines, until, tmp_path):
+    def test_the_rest_of_a_dead_childs_process_group_is_killed(self, lines, until, tmp_path):
         note = tmp_path / "grandchild"
         parent = f"""
             import pathlib, subprocess, sys, time
@@ -110,7 +110,7 @@ class TestSupervisor:
             os.kill(supervisor.pids()["parent"], signal.SIGKILL)
             until(lambda: not alive(int(note.read_text())), what="the end of the grandchild")
 
-    def test_a_child_gets_the_environment_it_was_given(self, lines, until, tmp_path):
+    def test_a_child_gets_its_environment(self, lines, until, tmp_path):
         log = tmp_path / "child.log"
         command = (sys.executable, "-uc", "import os, time; print(os.environ['ANSWER']); time.sleep(600)")
         with Supervisor(say=lines.append) as supervisor:

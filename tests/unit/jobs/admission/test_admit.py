@@ -38,7 +38,7 @@ class TestWhatIsLeftOut:
         info = replace(DIGITS, optimizer_option=None, optimizer=OptimizerKind.ADAM, options_schema={"type": "object"})
         assert admit({"workload": "digits-mlp"}, workloads=[info]).search.space == default_space(OptimizerKind.ADAM)
 
-    def test_what_is_given_stays(self):
+    def test_given_values_stay(self):
         space = default_space(OptimizerKind.ADAM)
         request = JobRequest(
             workload="digits-mlp",
@@ -69,12 +69,12 @@ class TestWhatIsLeftOut:
 
 
 class TestRefusals:
-    def test_an_unknown_workload_is_answered_with_those_there_are(self):
+    def test_the_refusal_of_an_unknown_workload_lists_the_known_ones(self):
         error = refused({"workload": "digit"})
         assert (error.field, error.value, error.allowed) == ("workload", "digit", "one of digits-mlp")
         assert "'digits-mlp'" in error.hint
 
-    def test_no_workload_at_all_is_answered_with_what_to_start(self):
+    def test_without_any_workload_the_refusal_says_what_to_start(self):
         with pytest.raises(InvalidValue, match="tuner worker"):
             admit({"workload": "digits-mlp"}, workloads=[])
 
@@ -90,7 +90,7 @@ class TestRefusals:
             ({"optimizer": "lion"}, "options.optimizer", "one of 'sgd', 'adam'"),
         ],
     )
-    def test_an_option_is_held_to_what_the_workload_announced(self, options: dict[str, Any], field: str, allowed: str):
+    def test_an_option_must_fit_the_announced_schema(self, options: dict[str, Any], field: str, allowed: str):
         error = refused({"workload": "digits-mlp", "options": options})
         assert (error.field, error.allowed) == (field, allowed)
 
@@ -109,13 +109,13 @@ class TestRefusals:
             ({"searhc": {}}, "searhc is not one of the known fields: "),
         ],
     )
-    def test_what_there_is_not_is_named_instead_of_its_value(self, request_: dict[str, Any], message: str):
+    def test_an_unknown_name_is_shown_instead_of_its_value(self, request_: dict[str, Any], message: str):
         assert str(refused({"workload": "digits-mlp"} | request_)).startswith(message)
 
     def test_an_options_description_helps(self):
         assert refused({"workload": "digits-mlp", "options": {"width": 0}}).hint == "Units per layer."
 
-    def test_a_budget_too_small_for_any_answer_is_refused(self):
+    def test_a_budget_too_small_for_a_report_is_refused(self):
         least = price(admit({"workload": "digits-mlp"}, workloads=[DIGITS]).search).least
         error = refused({"workload": "digits-mlp", "search": {"max_updates": least - 1}})
         assert error.field == "search.max_updates"
@@ -141,9 +141,7 @@ class TestTheTeam:
     @pytest.mark.parametrize(
         ("named", "own", "found"), [(None, None, DEFAULT_TEAM), (None, "mine", "mine"), ("theirs", "mine", "theirs")]
     )
-    def test_a_request_that_names_none_is_for_that_of_whoever_sends_it(
-        self, named: str | None, own: str | None, found: str
-    ):
+    def test_a_request_without_a_team_gets_the_submitters(self, named: str | None, own: str | None, found: str):
         request = {"workload": "digits-mlp"} | ({} if named is None else {"team": named})
         assert admit(request, workloads=[DIGITS], team=own).team == found
 
@@ -155,7 +153,7 @@ class TestSearchedOptions:
     def refused(self, **ranges: Any) -> InvalidValue:
         return refused({"workload": "digits-mlp", "search": {"options": ranges}})
 
-    def test_ranges_and_choices_that_the_workload_takes_are_kept(self):
+    def test_ranges_and_choices_that_the_workload_accepts_stay(self):
         spec = self.admitted(
             dropout={"kind": "float", "low": 0.0, "high": 0.5}, width={"kind": "choice", "values": [16, 64]}
         )
@@ -163,7 +161,7 @@ class TestSearchedOptions:
         assert spec.search.options["width"].contains(64)
         assert spec.options["dropout"] == 0.0  # what the job gives stays: the search begins there
 
-    def test_an_unknown_option_is_answered_with_those_there_are(self):
+    def test_the_refusal_of_an_unknown_option_lists_the_known_ones(self):
         error = self.refused(droput={"kind": "float", "low": 0.0, "high": 0.5})
         assert error.field == "search.options.droput"
         assert "dropout" in f"{error.allowed} {error.hint}"

@@ -34,7 +34,7 @@ def refused(progress: SearchProgress, **fields: Any) -> str:
 
 
 class TestWhatIsGiven:
-    def test_nothing_given_changes_nothing(self):
+    def test_an_empty_change_changes_nothing(self):
         assert after() == SPEC
         assert JobChange().set_fields == {}
 
@@ -51,13 +51,13 @@ class TestWhatIsGiven:
         assert after(limits={"patience": None}).limits == Limits(wall_hours=2.0)
         assert after(max_updates=None).search.max_updates is None
 
-    def test_it_is_told_as_it_was_given(self):
+    def test_the_present_fields_are_reported_as_json(self):
         change = JobChange(max_updates=None, limits=Limits(patience=None), priority=Priority.LOW)
         assert change.set_fields == {"max_updates": None, "limits": {"patience": None}, "priority": "low"}
         assert change.training_fields == {"max_updates", "limits", "priority"}
 
     @pytest.mark.parametrize("fields", [{"name": None}, {"trials": None}, {"workload": "x"}, {"trials": 0}])
-    def test_what_cannot_be_is_refused(self, fields: dict[str, Any]):
+    def test_impossible_changes_are_refused(self, fields: dict[str, Any]):
         with pytest.raises(ValueError, match=next(iter(fields))):
             after(**fields)
 
@@ -68,16 +68,16 @@ class TestTheBudget:
         assert after(progress, trials=7).search.trials == 7
         assert "trials must be at least 7: this many have been opened, got 6" in refused(progress, trials=6)
 
-    def test_updates_pay_for_an_answer_from_the_start(self):
+    def test_a_new_budget_pays_for_a_report_from_the_start(self):
         assert after(max_updates=LEAST).search.max_updates == LEAST
         assert f"max_updates must be at least {LEAST}" in refused(FRESH, max_updates=LEAST - 1)
 
-    def test_updates_pay_for_what_was_asked_for_and_the_way_to_an_answer(self):
+    def test_a_new_budget_pays_for_committed_runs_and_the_way_to_a_report(self):
         progress = SearchProgress(trials=20, committed_updates=5_000, reached_horizon=False)
         assert after(progress, max_updates=5_000 + WAY).search.max_updates == 5_000 + WAY
         assert f"at least {5_000 + WAY}" in refused(progress, max_updates=5_000 + WAY - 1)
 
-    def test_once_there_is_an_answer_what_was_asked_for_is_enough(self):
+    def test_once_a_trial_has_completed_the_committed_updates_suffice(self):
         progress = SearchProgress(trials=20, committed_updates=5_000, reached_horizon=True)
         assert after(progress, max_updates=5_000).search.max_updates == 5_000
         assert "at least 5000" in refused(progress, max_updates=4_999)

@@ -26,12 +26,12 @@ def test_runs_and_updates_are_those_of_the_search():
     assert found.updates == PRICE.updates
 
 
-def test_what_was_never_measured_has_no_time():
+def test_an_unmeasured_workload_has_no_time():
     assert estimate(SPEC, paces=[]).device_seconds is None
     assert estimate(SPEC, paces=[replace(PACE, updates=0), replace(PACE, workload="other")]).device_seconds is None
 
 
-def test_the_time_is_told_for_each_kind_of_device():
+def test_the_time_is_listed_by_device_model():
     fast = replace(PACE, device_model="H100", seconds_per_update=0.01)
     assert estimate(SPEC, paces=[PACE, fast]).device_seconds == {
         "cpu": pytest.approx(PRICE.updates * 0.5),

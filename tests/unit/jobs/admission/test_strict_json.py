@@ -91,7 +91,7 @@ def test_a_refusal_names_the_field_as_the_sender_wrote_it(payload: Any, field: s
     assert rest == []
 
 
-def test_an_unknown_field_is_answered_with_the_known_ones():
+def test_the_refusal_of_an_unknown_field_lists_the_known_ones():
     assert refused({"x": 1})[0].allowed == "one of the known fields: fruits, label, named"
 
 
@@ -100,7 +100,7 @@ def test_a_long_value_is_cut():
     assert len(shown(list(range(10_000)))) < 300
 
 
-def test_the_librarys_own_refusal_is_told_alike():
+def test_the_librarys_own_refusal_has_the_same_form():
     refusal = refusal_of(InvalidValue("a.b", value=3, allowed="4", hint="Try 4"))
     assert refusal.message == "a.b must be 4, got 3. Try 4"
     assert refusal.loc == ("a", "b")
@@ -115,7 +115,7 @@ def test_the_librarys_own_refusal_is_told_alike():
         ({"fruits": [{"kind": "pear", "grams": float("inf")}]}, "fruits.0.grams"),
     ],
 )
-def test_what_no_database_stores_is_refused(payload: Any, field: str):
+def test_text_and_numbers_that_no_database_stores_are_refused(payload: Any, field: str):
     with pytest.raises(InvalidValue) as caught:
         read_strictly(Basket, payload)
     assert caught.value.field == field
@@ -135,7 +135,7 @@ def test_nesting_is_bounded():
         lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["fruits", "kind", "seeds", "x"]), inner),
     )
 )
-def test_whatever_comes_is_read_or_refused_with_words(payload: Any):
+def test_any_payload_is_read_or_refused_with_words(payload: Any):
     found: tuple[Refusal, ...] = ()
     try:
         read_strictly(Basket, payload)

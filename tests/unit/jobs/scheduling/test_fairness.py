@@ -1,4 +1,4 @@
-"""Whose turn it is, held to what the words say for any jobs and any loads."""
+"""The fair order of jobs, as stated in words, for any jobs and any loads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def waiting_jobs(draw: st.DrawFn, *, expected: st.SearchStrategy[float] = EXPECT
 
 
 @given(waiting_jobs(), LOADS)
-def test_the_first_turn_is_by_class_then_team_then_user_then_age(jobs: list[WaitingJob], loads: Loads) -> None:
+def test_the_first_job_is_by_class_then_team_then_user_then_age(jobs: list[WaitingJob], loads: Loads) -> None:
     first = serving_order(jobs, loads=loads)[0]
     assert first.rank == max(job.rank for job in jobs)
     rivals = [job for job in jobs if job.rank == first.rank]
@@ -45,7 +45,7 @@ def test_the_first_turn_is_by_class_then_team_then_user_then_age(jobs: list[Wait
 
 
 @given(waiting_jobs(), LOADS)
-def test_the_queue_has_every_job_once_and_begins_with_the_next_turn(jobs: list[WaitingJob], loads: Loads) -> None:
+def test_the_queue_has_every_job_once_and_starts_with_the_next_job(jobs: list[WaitingJob], loads: Loads) -> None:
     order = queue_order(jobs, loads=loads)
     assert sorted(job.seq for job in order) == sorted(job.seq for job in jobs)
     assert order[0] == serving_order(jobs, loads=loads)[0]
@@ -53,7 +53,7 @@ def test_the_queue_has_every_job_once_and_begins_with_the_next_turn(jobs: list[W
 
 
 @given(waiting_jobs(), LOADS)
-def test_an_accounts_jobs_of_a_class_go_by_age(jobs: list[WaitingJob], loads: Loads) -> None:
+def test_an_accounts_jobs_of_a_class_are_in_order_of_age(jobs: list[WaitingJob], loads: Loads) -> None:
     lines: defaultdict[tuple[Account, int], list[int]] = defaultdict(list)
     for job in queue_order(jobs, loads=loads):
         lines[job.account, job.rank].append(job.seq)
@@ -68,7 +68,7 @@ WHOLE = st.builds(  # sums of whole numbers and quotients by powers of two are e
 
 
 @given(waiting_jobs(expected=st.integers(1, 9).map(float)), WHOLE)
-def test_the_queue_is_what_asking_for_one_turn_after_the_other_gives(jobs: list[WaitingJob], loads: Loads) -> None:
+def test_the_queue_is_the_order_of_repeated_next_jobs(jobs: list[WaitingJob], loads: Loads) -> None:
     left, asked, then = list(jobs), [], loads
     while left:
         job = serving_order(left, loads=then)[0]
@@ -81,7 +81,7 @@ def test_the_queue_is_what_asking_for_one_turn_after_the_other_gives(jobs: list[
 @pytest.mark.parametrize(
     "weights", [{"speech": 1.0, "text": 1.0}, {"speech": 1.0, "text": 3.0}, {"speech": 2.0, "text": 5.0}]
 )
-def test_turns_come_to_teams_by_their_weights(weights: dict[str, float]) -> None:
+def test_teams_are_served_in_proportion_to_their_weights(weights: dict[str, float]) -> None:
     jobs = [
         WaitingJob(seq=seq, rank=1, account=Account(team=team, owner="ada"))
         for seq, team in enumerate(["speech"] * 700 + ["text"] * 700)
@@ -97,7 +97,7 @@ def test_a_team_without_a_weight_counts_one() -> None:
     assert (loads.weight("speech"), loads.per_weight("speech"), loads.per_weight("text")) == (1.0, 30.0, 0.0)
 
 
-def test_users_of_one_team_take_turns() -> None:
+def test_users_of_one_team_alternate() -> None:
     ada, ben = ACCOUNTS[:2]
     jobs = [WaitingJob(seq=seq, rank=1, account=account) for seq, account in enumerate([ada, ada, ada, ben, ben])]
     assert [job.seq for job in queue_order(jobs, loads=Loads({}, weights={}))] == [0, 3, 1, 4, 2]

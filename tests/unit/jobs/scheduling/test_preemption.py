@@ -65,7 +65,7 @@ def test_an_idle_worker_is_used_first() -> None:
     assert chosen(demand(runs=2), workers=workers, runs=[held("a", on="w1")]) == ["a"]
 
 
-def test_the_lowest_class_goes_first_then_the_team_most_over_its_share_then_the_youngest() -> None:
+def test_the_lowest_class_stops_first_then_the_team_most_over_its_share_then_the_youngest() -> None:
     workers = [worker(f"w{number}") for number in range(5)]
     runs = [
         held("normal", on="w0"),
@@ -79,7 +79,7 @@ def test_the_lowest_class_goes_first_then_the_team_most_over_its_share_then_the_
     assert chosen(demand(runs=9), workers=workers, runs=runs, loads=loads) == ["young", "old", "lean", "normal"]
 
 
-def test_what_is_stopping_already_counts() -> None:
+def test_runs_that_are_stopping_count() -> None:
     workers = [worker("w1"), worker("w2")]
     runs = [held("a", on="w1", stopping=True), held("b", on="w2")]
     assert chosen(demand(), workers=workers, runs=runs) == []
@@ -92,7 +92,7 @@ def test_a_run_stops_only_where_it_helps() -> None:
     assert chosen(demand(device="cuda", runs=4), workers=workers, runs=runs) == []
 
 
-def test_idle_workers_that_can_do_more_are_left_for_who_needs_it() -> None:
+def test_more_capable_idle_workers_stay_free_for_jobs_that_need_them() -> None:
     workers = [worker("big", devices=8), worker("small"), worker("busy", devices=8)]
     demands = [demand("modest", seq=1), demand("greedy", seq=2, devices=8)]
     assert chosen(*demands, workers=workers, runs=[held("a", on="busy")]) == []
@@ -155,7 +155,7 @@ def test_no_more_stop_than_wait_and_only_lower_runs_on_workers_that_suit(
 
 
 @given(situations())
-def test_once_they_are_asked_nobody_else_has_to_stop(
+def test_once_the_victims_stop_no_other_run_is_chosen(
     situation: tuple[list[Demand], list[WorkerRecord], list[HeldRun]],
 ) -> None:
     demands, workers, runs = situation

@@ -1,4 +1,4 @@
-"""Killing anything in the middle of a demo changes nothing about its answer."""
+"""Killing processes during a demo does not change its report."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def answer(folder: Path):
 
 
 @pytest.mark.timeout(400)
-def test_runner_worker_and_service_killed_in_turn_leave_the_answer_as_it_was(world, tmp_path):
+def test_killing_runner_worker_and_service_does_not_change_the_report(world, tmp_path):
     undisturbed = demo(world, tmp_path / "undisturbed")
     assert undisturbed.wait(timeout=120) == 0, world.said_by(undisturbed)
 
