@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tuner.jobs.progress import Progress as Progress
     from tuner.local import StudyFailed as StudyFailed
     from tuner.local import tune as tune
+    from tuner.metric import Metric as Metric
     from tuner.report.report import Report as Report
     from tuner.schedules import Schedule as Schedule
     from tuner.schedules import ScheduleLR as ScheduleLR
@@ -37,6 +38,7 @@ _MODULES: Final = {
     "tuner.filelock": ("FileHeld",),
     "tuner.jobs.progress": ("Progress",),
     "tuner.local": ("StudyFailed", "tune"),
+    "tuner.metric": ("Metric",),
     "tuner.report.report": ("Report",),
     "tuner.schedules": ("Schedule", "ScheduleLR", "Warmup"),
     "tuner.search.space": ("OptimizerKind",),
