@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tuner.cli.stack.stack import Stack, free_port, running
+from tuner.report.terminal import render_text
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -68,14 +69,22 @@ def test_the_commands_of_the_readme_run(service, tmp_path):
     assert (tmp_path / "lr.csv").read_text().startswith("update,lr\n")
 
 
-def test_the_notebook_lines_of_the_readme_run():
+def titles(screen: str) -> list[str]:
+    """The titles of a report's sections on a terminal: lines before indented ones, up to their first comma or colon."""
+    body = screen.partition("In your training script")[0]
+    return [re.split("[,:]", line)[0] for line in re.findall(r"\n\n(\S.*)\n  ", body)]
+
+
+def test_the_notebook_lines_of_the_readme_run_and_its_screen_has_the_sections_of_a_report():
     code = block_with("tuner.tune(", language="python")
     code = code.replace(
         "trials=20, total_steps=600", "trials=3, total_steps=60, search={'confirm_seeds': 2}, device='cpu'"
     )
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(code, names)
     assert names["schedule"]
+    screen = re.findall(r"```\n(╭.*?)```", README, flags=re.DOTALL)[0]
+    assert titles(screen) == titles(render_text(names["report"]))
 
 
 def test_the_training_lines_of_the_readme_run():
