@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from tests.integration.store.builders import announce, offer
-from tests.integration.test_conductor import INFO, OFFER
+from tests.integration.test_orchestrator import INFO, OFFER
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.admission.change import JobChange
