@@ -216,6 +216,18 @@ def test_response_examples_have_exactly_the_fields_of_their_types(app: FastAPI, 
     assert compared > 40
 
 
+def test_the_examples_of_a_preview_and_of_a_larger_batch_are_what_the_service_responds(
+    service: Service, document: dict[str, Any]
+):
+    client = TestClient(service.app, base_url=BASE_URL, headers=service.headers["submitter"])
+    for path, request in (("/v1/schedules/preview", "cosine"), ("/v1/schedules/scale", "adam")):
+        operation = document["paths"][path]["post"]
+        body = operation["requestBody"]["content"]["application/json"]["examples"][request]["value"]
+        shown = operation["responses"]["200"]["content"]["application/json"]["example"]
+        points = {"points": len(shown["points"])} if "points" in shown else {}
+        assert client.post(path, json=body | points).json() == shown
+
+
 def test_the_examples_of_a_job_and_of_schedules_are_taken(service: Service, document: dict[str, Any]):
     client = TestClient(service.app, base_url=BASE_URL, headers=service.headers["submitter"])
     asked = ("/v1/jobs", "/v1/jobs/preview", "/v1/schedules/preview", "/v1/schedules/export")
