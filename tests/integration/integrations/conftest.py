@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
 from tuner.training.protocol import Ended, Train, Verdict
@@ -24,8 +25,9 @@ class FunctionWorkload(OpaqueWorkload):
     name, version, description, default_steps = "function", "1", "For tests.", 20
     optimizer = OptimizerKind.ADAM
 
-    def __init__(self, body: Callable[[TrainingRun], None]) -> None:
+    def __init__(self, body: Callable[[TrainingRun], None], *, metric: Metric) -> None:
         self._body = body
+        self.metric = metric  # type: ignore[misc]  # of this one alone
 
     def train(self, run: TrainingRun, options: Any) -> None:
         self._body(run)
@@ -40,7 +42,14 @@ class Executed:
         self.updates = 0
         self.lrs = SCHEDULE.lrs(20).tolist()
 
-    def __call__(self, body: Callable[[TrainingRun], None], *, attempt: int = 1, stop_at: int | None = None) -> Ended:
+    def __call__(
+        self,
+        body: Callable[[TrainingRun], None],
+        *,
+        attempt: int = 1,
+        stop_at: int | None = None,
+        metric: Metric = DEFAULT_METRIC,
+    ) -> Ended:
         self.steps, self.updates = [], 0
 
         def heard(message: Any) -> Verdict:
@@ -57,10 +66,11 @@ class Executed:
             seed=3,
             snapshot_dir=str(self._folder / str(attempt)),
             snapshot_seconds=3600,
+            metric=metric,
         )
         return execute(
             request,
-            workloads={"function": FunctionWorkload(body)},
+            workloads={"function": FunctionWorkload(body, metric=metric)},
             device="cpu",
             on_evaluation=heard,
             on_snapshot=lambda _: None,

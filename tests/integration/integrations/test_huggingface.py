@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tuner.integrations.huggingface import attach, last_checkpoint, training_arguments
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.training.checks.recording import recorded_optimizers
 from tuner.training.protocol import Outcome
 
@@ -65,6 +66,37 @@ def test_a_stopped_run_ends_and_the_next_attempt_goes_on_from_its_checkpoint_to_
     assert [lrs[0] for lrs in record.lrs[0]] == executed.lrs[10:]
     assert executed.updates == 10
     assert ended.loss == whole.loss
+
+
+ACCURACY = Metric(name="accuracy", direction="maximize")
+
+
+def test_an_accuracy_is_reported_as_the_trainer_gives_it_and_maximized(executed):
+    def body(run):
+        made = trainer(run)
+        made.compute_metrics = lambda _: {"accuracy": 0.75}
+        attach(made, run, metric="eval_accuracy")
+        made.train()
+
+    ended = executed(body, metric=ACCURACY)
+    assert (ended.outcome, ended.loss) == (Outcome.SUCCEEDED, -0.75), ended.traceback
+
+
+@pytest.mark.parametrize(
+    ("metric", "name", "arguments"),
+    [
+        (ACCURACY, "eval_loss", {}),
+        (DEFAULT_METRIC, "eval_accuracy", {}),
+        (ACCURACY, "eval_quality", {"metric_for_best_model": "quality", "greater_is_better": False}),
+        (DEFAULT_METRIC, "eval_quality", {"metric_for_best_model": "eval_quality", "greater_is_better": True}),
+    ],
+)
+def test_a_metric_of_another_direction_than_the_workloads_is_refused(executed, metric, name, arguments):
+    ended = executed(lambda run: attach(trainer(run, **arguments), run, metric=name), metric=metric)
+    assert ended.outcome is Outcome.FAILED
+    assert (
+        f"metric must be of the direction of the workload's metric ({metric.name}, {metric.direction}d)" in ended.reason
+    )
 
 
 @pytest.mark.parametrize(("field", "value"), [("max_steps", 30), ("seed", 42)])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.training.checks.recording import recorded_optimizers
 from tuner.training.protocol import Outcome
 
@@ -32,19 +34,20 @@ class Module(lightning.LightningModule):  # type: ignore[name-defined]
 
     def validation_step(self, batch, index):
         self.log("val_loss", (self.net(batch) ** 2).mean())
+        self.log("val_acc", 0.75)
 
     def configure_optimizers(self):
         return optimizer_and_schedule(self.run, torch.optim.SGD(self.parameters(), lr=1.0))
 
 
-def training(run, **changes):
+def training(run, *, callback=None, **changes):
     torch.manual_seed(run.seed)
     data: Any = torch.randn(20, 2)
     rows = torch.utils.data.DataLoader(data, batch_size=4)  # 5 batches an epoch, 2 per update
     quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
     trainer = lightning.Trainer(
         **trainer_arguments(run, accumulate_grad_batches=2) | quiet | changes,
-        callbacks=[TunerCallback(run)],
+        callbacks=[TunerCallback(run, **callback or {})],
         accelerator="cpu",
         default_root_dir=run.snapshot_dir,
         enable_checkpointing=False,
@@ -77,3 +80,28 @@ def test_a_fit_of_another_length_is_refused(executed):
     ended = executed(lambda run: training(run, max_steps=30))
     assert ended.outcome is Outcome.FAILED
     assert "Trainer.max_steps must be 20, as the run says" in ended.reason
+
+
+ACCURACY = Metric(name="accuracy", direction="maximize")
+
+
+def test_an_accuracy_is_reported_as_it_is_logged_and_maximized(executed):
+    for mode in (None, "max"):
+        body = partial(training, callback={"monitor": "val_acc", "mode": mode})
+        ended = executed(body, metric=ACCURACY)
+        assert (ended.outcome, ended.loss) == (Outcome.SUCCEEDED, -0.75), ended.traceback
+
+
+@pytest.mark.parametrize(
+    ("metric", "callback"),
+    [
+        (ACCURACY, {}),
+        (ACCURACY, {"monitor": "val_acc", "mode": "min"}),
+        (DEFAULT_METRIC, {"monitor": "val_acc"}),
+        (DEFAULT_METRIC, {"mode": "max"}),
+    ],
+)
+def test_a_monitor_or_mode_of_another_direction_than_the_workloads_is_refused(executed, metric, callback):
+    ended = executed(partial(training, callback=callback), metric=metric)
+    assert ended.outcome is Outcome.FAILED
+    assert "monitor must be of the direction of the workload's metric" in ended.reason

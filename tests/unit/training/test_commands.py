@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import is_alive, wait_until
+from tuner.errors import InvalidValue
+from tuner.metric import Metric
 from tuner.sdk import run
 from tuner.training import command_process
 from tuner.training.protocol import Outcome, Verdict
@@ -163,3 +165,24 @@ def test_of_several_processes_the_first_reports(monkeypatch):
     first = run(total_steps=10)
     first.report(10, value=1.0)
     assert [report.step for report in first.reports] == [10]
+
+
+METRIC = '[metric]\nname = "accuracy"\nunit = "%"\n'
+
+
+def test_a_command_may_declare_a_metric_that_its_reports_are_of(script, train, tmp_path):
+    body = (
+        "metric = json.loads(os.environ['TUNER_METRIC'])\nreport(step=40, value=93.5 if metric['unit'] == '%' else 0)"
+    )
+    script(body)
+    (tmp_path / "script.toml").write_text(FILE + METRIC + 'direction = "maximize"\n')
+    (workload,) = load_provider(str(tmp_path / "script.toml")).values()
+    assert workload.metric == Metric(name="accuracy", direction="maximize", unit="%")
+    ended = train(workload, metric=workload.metric)
+    assert (ended.outcome, ended.loss) == (Outcome.SUCCEEDED, -93.5), ended.traceback
+
+
+def test_a_command_whose_metric_sounds_maximized_and_has_no_direction_is_refused_with_what_to_write(tmp_path):
+    (tmp_path / "script.toml").write_text(FILE + METRIC)
+    with pytest.raises(InvalidValue, match=r'metric.direction must be "maximize" or "minimize".*direction="maximize"'):
+        load_provider(str(tmp_path / "script.toml"))
