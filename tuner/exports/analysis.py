@@ -1,4 +1,4 @@
-"""A schedule in one run as the parts that other libraries have schedules for: ramp, decay, levels, linear pieces."""
+"""A schedule in one run as the parts that other libraries have schedules for: warm-up, decay, levels, linear pieces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAMPLES: Final = 501
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ramp:
+class RunWarmup:
     """The warm-up of W updates."""
 
     kind: Literal["none", "linear", "constant", "curved"]
@@ -48,19 +48,19 @@ class NotExpressible:
     """A sentence about the library: ``"It has no cosine warm-up."``"""
 
 
-def warmup_ramp(schedule: Schedule, *, total_steps: int) -> Ramp:
+def run_warmup(schedule: Schedule, *, total_steps: int) -> RunWarmup:
     """The warm-up of a schedule in a run of ``total_steps`` updates."""
     updates, start = schedule.warmup.length(total_steps), schedule.warmup.start_factor
     if not updates:
-        return Ramp(kind="none", updates=0, start=1.0)
+        return RunWarmup(kind="none", updates=0, start=1.0)
     match schedule.warmup.shape:
         case "constant":
-            return Ramp(kind="constant", updates=updates, start=start)
+            return RunWarmup(kind="constant", updates=updates, start=start)
         case "linear":
-            return Ramp(kind="linear", updates=updates, start=start + (1 - start) / updates)
+            return RunWarmup(kind="linear", updates=updates, start=start + (1 - start) / updates)
     if updates == 1:
-        return Ramp(kind="linear", updates=1, start=1.0)  # any curve is at the peak at its last update
-    return Ramp(kind="curved", updates=updates, start=schedule.lr(0, total_steps=total_steps) / schedule.peak_lr)
+        return RunWarmup(kind="linear", updates=1, start=1.0)  # any curve is at the peak at its last update
+    return RunWarmup(kind="curved", updates=updates, start=schedule.lr(0, total_steps=total_steps) / schedule.peak_lr)
 
 
 def final_decay(schedule: Schedule, *, total_steps: int) -> Decay | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tuner.exports.analysis import NotExpressible, drop_updates, step_levels, warmup_ramp
+from tuner.exports.analysis import NotExpressible, drop_updates, run_warmup, step_levels
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.pytorch import constants, lambda_code
 from tuner.schedules import Constant, MultiStep, Schedule, Step
@@ -36,12 +36,12 @@ def composer_call(schedule: Schedule, *, total_steps: int) -> str | NotExpressib
 
     Several schedulers cannot be combined: each sets the rate by itself, so that the last one counts.
     """
-    ramp = warmup_ramp(schedule, total_steps=total_steps)
-    if isinstance(schedule.family, Constant) and ramp.start == 1:
+    warmup = run_warmup(schedule, total_steps=total_steps)
+    if isinstance(schedule.family, Constant) and warmup.start == 1:
         return "ConstantScheduler()"
-    if isinstance(schedule.family, Constant) and ramp.kind == "constant" and ramp.updates > 1:
-        return f'ConstantScheduler(alpha={ramp.start!r}, t_max="{ramp.updates - 1}ba")'
-    if isinstance(schedule.family, Step | MultiStep) and ramp.kind == "none":
+    if isinstance(schedule.family, Constant) and warmup.kind == "constant" and warmup.updates > 1:
+        return f'ConstantScheduler(alpha={warmup.start!r}, t_max="{warmup.updates - 1}ba")'
+    if isinstance(schedule.family, Step | MultiStep) and warmup.kind == "none":
         return _in_steps(schedule, gamma=schedule.family.gamma, total_steps=total_steps)
     return _ONE_UPDATE_LATE
 

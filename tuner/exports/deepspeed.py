@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tuner.exports.analysis import NotExpressible, warmup_ramp
+from tuner.exports.analysis import NotExpressible, run_warmup
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.pytorch import constants, lambda_code
 from tuner.schedules import Constant, Schedule
@@ -26,8 +26,8 @@ _CLIENT: Final = (
 
 def constant_rate(schedule: Schedule, *, total_steps: int) -> bool | NotExpressible:
     """True when every update trains at the peak, which needs no scheduler; else why DeepSpeed has none."""
-    ramp = warmup_ramp(schedule, total_steps=total_steps)
-    if isinstance(schedule.family, Constant) and (ramp.kind == "none" or ramp.start == 1):
+    warmup = run_warmup(schedule, total_steps=total_steps)
+    if isinstance(schedule.family, Constant) and (warmup.kind == "none" or warmup.start == 1):
         return True
     return NotExpressible(
         reason="Its WarmupLR, WarmupDecayLR, WarmupCosineLR and OneCycle compute the rate of update u from u - 1, so "

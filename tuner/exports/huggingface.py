@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tuner.exports.analysis import Decay, NotExpressible, Ramp, final_decay, warmup_ramp
+from tuner.exports.analysis import Decay, NotExpressible, RunWarmup, final_decay, run_warmup
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.pytorch import constants, lambda_code
 from tuner.schedules import Constant, Cosine, InverseSqrt, Linear, Polynomial, Schedule, Sgdr
@@ -33,8 +33,8 @@ _Scheduler = tuple[str, int, dict[str, Any]]
 
 def training_arguments(schedule: Schedule, *, total_steps: int) -> dict[str, Any] | NotExpressible:
     """The keywords of ``TrainingArguments`` that reproduce the schedule exactly; else why there are none."""
-    ramp = warmup_ramp(schedule, total_steps=total_steps)
-    found = _scheduler(schedule, ramp=ramp, total_steps=total_steps)
+    warmup = run_warmup(schedule, total_steps=total_steps)
+    found = _scheduler(schedule, warmup=warmup, total_steps=total_steps)
     if isinstance(found, NotExpressible):
         return found
     kind, warmup_steps, options = found
@@ -44,23 +44,23 @@ def training_arguments(schedule: Schedule, *, total_steps: int) -> dict[str, Any
     return arguments | {"warmup_steps": warmup_steps, "max_steps": total_steps}
 
 
-def _scheduler(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> _Scheduler | NotExpressible:
+def _scheduler(schedule: Schedule, *, warmup: RunWarmup, total_steps: int) -> _Scheduler | NotExpressible:
     """Name of the scheduler, its warm-up in updates, and its options."""
-    if ramp.kind in ("curved", "constant"):
+    if warmup.kind in ("curved", "constant"):
         return NotExpressible(reason=f"It has no {schedule.warmup.shape} warm-up like this one.")
-    plain = _after_warmup(schedule, n=total_steps - ramp.updates)
-    if ramp.kind == "none" and plain is not None:
+    plain = _after_warmup(schedule, n=total_steps - warmup.updates)
+    if warmup.kind == "none" and plain is not None:
         return plain[0], 0, plain[1]
-    descent = final_decay(schedule, total_steps=total_steps)
+    decay = final_decay(schedule, total_steps=total_steps)
     if isinstance(schedule.family, Constant):
-        descent = Decay(shape="linear", updates=0)
-    if descent is not None and descent.shape in _SHAPES:
-        found = _stable_decay(schedule, ramp=ramp, descent=descent)
+        decay = Decay(shape="linear", updates=0)
+    if decay is not None and decay.shape in _SHAPES:
+        found = _stable_decay(schedule, warmup=warmup, decay=decay)
         if found is not None:
             return found
         plain = plain or ("warmup_stable_decay", {})
     if plain is not None:
-        return _off_by_one(schedule, ramp=ramp, nearest=plain[0])
+        return _off_by_one(schedule, warmup=warmup, nearest=plain[0])
     if isinstance(schedule.family, InverseSqrt):
         return NotExpressible(reason="Its inverse_sqrt takes no time scale before version 5.")
     floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
@@ -93,23 +93,23 @@ def _restarts_equally(family: Sgdr, *, n: int) -> bool:
     return np.allclose(factors, family.factors(t, n=n, floor=0.0), rtol=1e-9, atol=1e-12)
 
 
-def _stable_decay(schedule: Schedule, *, ramp: Ramp, descent: Decay) -> _Scheduler | None:
-    warmup_steps = max(ramp.updates - 1, 0)
-    lowest = schedule.floor if descent.updates else ramp.start
-    if warmup_steps and not math.isclose(lowest, ramp.start, rel_tol=1e-10):
+def _stable_decay(schedule: Schedule, *, warmup: RunWarmup, decay: Decay) -> _Scheduler | None:
+    warmup_steps = max(warmup.updates - 1, 0)
+    lowest = schedule.floor if decay.updates else warmup.start
+    if warmup_steps and not math.isclose(lowest, warmup.start, rel_tol=1e-10):
         return None  # its warm-up starts at its floor
-    options = {"num_decay_steps": descent.updates, "decay_type": descent.shape, "min_lr_ratio": lowest}
+    options = {"num_decay_steps": decay.updates, "decay_type": decay.shape, "min_lr_ratio": lowest}
     return "warmup_stable_decay", warmup_steps, options
 
 
-def _off_by_one(schedule: Schedule, *, ramp: Ramp, nearest: str) -> NotExpressible:
+def _off_by_one(schedule: Schedule, *, warmup: RunWarmup, nearest: str) -> NotExpressible:
     lowest = schedule.floor if nearest == "warmup_stable_decay" else 0.0
-    error = max(abs(ramp.start - lowest), (1 - lowest) / ramp.updates)
+    error = max(abs(warmup.start - lowest), (1 - lowest) / warmup.updates)
     return NotExpressible(
-        reason=f"Its warm-up goes from {lowest:g} at update 0 to the peak at update {ramp.updates}, this one from "
-        f"{ramp.start:.4g} to the peak at update {ramp.updates - 1}. The nearest keywords, "
-        f'lr_scheduler_type="{nearest}" with warmup_steps={ramp.updates}, are off by up to {error:.3g} of the peak in '
-        "the warm-up, and equal after it."
+        reason=f"Its warm-up goes from {lowest:g} at update 0 to the peak at update {warmup.updates}, this one from "
+        f"{warmup.start:.4g} to the peak at update {warmup.updates - 1}. The nearest keywords, "
+        f'lr_scheduler_type="{nearest}" with warmup_steps={warmup.updates}, are off by up to {error:.3g} of the peak '
+        "in the warm-up, and equal after it."
     )
 
 

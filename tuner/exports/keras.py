@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from tuner.exports.analysis import NotExpressible, floor_is_active, step_levels, warmup_ramp
+from tuner.exports.analysis import NotExpressible, floor_is_active, run_warmup, step_levels
 from tuner.exports.codegen import KERAS, array_function
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.formula import schedule_formula
@@ -38,7 +38,7 @@ LEARNING_RATE = TunedSchedule()
 
 def keras_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     """The expression, over the module ``keras``, that equals the schedule; else why there is none."""
-    if warmup_ramp(schedule, total_steps=total_steps).kind != "none":
+    if run_warmup(schedule, total_steps=total_steps).kind != "none":
         return NotExpressible(
             reason="CosineDecay alone has a warm-up, and it begins to decay at the update that ends the warm-up."
         )

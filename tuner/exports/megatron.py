@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tuner.exports.analysis import NotExpressible, Ramp, final_decay, nearest_schedule, warmup_ramp
+from tuner.exports.analysis import NotExpressible, RunWarmup, final_decay, nearest_schedule, run_warmup
 from tuner.exports.codegen import scalar_function
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.formula import schedule_formula
@@ -38,32 +38,32 @@ class TunedParamScheduler(OptimizerParamScheduler):
 
 def megatron_flags(schedule: Schedule, *, total_steps: int) -> dict[str, object] | NotExpressible:
     """The flags that reproduce the schedule exactly, without their dashes; else why there are none."""
-    ramp = warmup_ramp(schedule, total_steps=total_steps)
-    descent = final_decay(schedule, total_steps=total_steps)
-    if ramp.kind in ("curved", "constant"):
-        return _nearest(schedule, ramp=ramp, total_steps=total_steps, lacks=f"a {schedule.warmup.shape} warm-up")
+    warmup = run_warmup(schedule, total_steps=total_steps)
+    decay = final_decay(schedule, total_steps=total_steps)
+    if warmup.kind in ("curved", "constant"):
+        return _nearest(schedule, warmup=warmup, total_steps=total_steps, lacks=f"a {schedule.warmup.shape} warm-up")
     flags: dict[str, object] = {"lr": schedule.peak_lr, "min-lr": schedule.floor * schedule.peak_lr}
     if isinstance(schedule.family, Constant):
         flags["lr-decay-style"] = "constant"
-    elif descent is not None and descent.shape in _STYLES:
-        flags |= {"lr-decay-style": "WSD", "lr-wsd-decay-style": _STYLES[descent.shape]}
-        flags["lr-wsd-decay-iters"] = descent.updates
+    elif decay is not None and decay.shape in _STYLES:
+        flags |= {"lr-decay-style": "WSD", "lr-wsd-decay-style": _STYLES[decay.shape]}
+        flags["lr-wsd-decay-iters"] = decay.updates
     else:
-        return _nearest(schedule, ramp=ramp, total_steps=total_steps, lacks=schedule.family.label)
-    flags |= {"lr-decay-iters": total_steps, "train-iters": total_steps, "lr-warmup-iters": max(ramp.updates - 1, 0)}
-    if ramp.updates > 1:
-        flags["lr-warmup-init"] = ramp.start * schedule.peak_lr
+        return _nearest(schedule, warmup=warmup, total_steps=total_steps, lacks=schedule.family.label)
+    flags |= {"lr-decay-iters": total_steps, "train-iters": total_steps, "lr-warmup-iters": max(warmup.updates - 1, 0)}
+    if warmup.updates > 1:
+        flags["lr-warmup-init"] = warmup.start * schedule.peak_lr
     return flags
 
 
-def _nearest(schedule: Schedule, *, ramp: Ramp, total_steps: int, lacks: str) -> NotExpressible:
+def _nearest(schedule: Schedule, *, warmup: RunWarmup, total_steps: int, lacks: str) -> NotExpressible:
     """Why there are no flags, and the error of the nearest schedule that has flags."""
-    warmup = Warmup(shape="linear", updates=ramp.updates) if ramp.updates else Warmup()
+    linear = Warmup(shape="linear", updates=warmup.updates) if warmup.updates else Warmup()
     if schedule.warmup.shape == "linear":
-        warmup = schedule.warmup
+        linear = schedule.warmup
     cooldowns = [Wsd(cooldown=part, shape=shape) for part in (0.1, 0.2, 0.4, 0.8) for shape in ("linear", "1-sqrt")]
     candidates = [
-        Schedule(peak_lr=schedule.peak_lr, family=family, warmup=warmup, floor=schedule.floor)
+        Schedule(peak_lr=schedule.peak_lr, family=family, warmup=linear, floor=schedule.floor)
         for family in (Constant(), Linear(), Cosine(), *cooldowns)
     ]
     nearest, error, update = nearest_schedule(schedule, candidates, total_steps=total_steps)

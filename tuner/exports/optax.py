@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 from typing import Final
 
-from tuner.exports.analysis import NotExpressible, final_decay, linear_pieces, step_levels, warmup_ramp
+from tuner.exports.analysis import NotExpressible, final_decay, linear_pieces, run_warmup, step_levels
 from tuner.exports.codegen import JAX, Stage, array_function, stage_ends
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.formula import MAX_LEVELS, schedule_formula
@@ -40,16 +40,16 @@ def optax_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpres
 
 
 def _warmup_stages(schedule: Schedule, *, total_steps: int) -> list[Stage] | NotExpressible:
-    ramp = warmup_ramp(schedule, total_steps=total_steps)
-    start = repr(ramp.start * schedule.peak_lr)
-    match ramp.kind:
+    warmup = run_warmup(schedule, total_steps=total_steps)
+    start = repr(warmup.start * schedule.peak_lr)
+    match warmup.kind:
         case "none":
             return []
         case "constant":
-            return [Stage(call=f"constant_schedule({start})", updates=ramp.updates)]
+            return [Stage(call=f"constant_schedule({start})", updates=warmup.updates)]
         case "linear":
-            call = f"linear_schedule({start}, PEAK_LR, transition_steps={ramp.updates - 1})"
-            return [Stage(call=call if ramp.updates > 1 else _HOLD, updates=ramp.updates)]
+            call = f"linear_schedule({start}, PEAK_LR, transition_steps={warmup.updates - 1})"
+            return [Stage(call=call if warmup.updates > 1 else _HOLD, updates=warmup.updates)]
     return NotExpressible(reason=f"It has no {schedule.warmup.shape} warm-up.")
 
 
@@ -66,12 +66,12 @@ def _main_stages(schedule: Schedule, *, total_steps: int, n: int) -> list[Stage]
             return [_exponential(schedule.family, n=n, end=end)]
         case Sgdr():
             return _restarts(schedule.family, schedule, n=n)
-    descent = final_decay(schedule, total_steps=total_steps)
-    if descent is not None and descent.shape in ("linear", "cosine"):
-        d = descent.updates
+    decay = final_decay(schedule, total_steps=total_steps)
+    if decay is not None and decay.shape in ("linear", "cosine"):
+        d = decay.updates
         call = (
             f"linear_schedule(PEAK_LR, {end}, transition_steps={d})"
-            if descent.shape == "linear"
+            if decay.shape == "linear"
             else f"cosine_decay_schedule(PEAK_LR, decay_steps={d}, alpha={schedule.floor!r})"
         )
         hold = [Stage(call=_HOLD, updates=n - d)] if d < n else []

@@ -11,12 +11,12 @@ from typing import Final
 
 from tuner.exports.analysis import (
     NotExpressible,
-    Ramp,
+    RunWarmup,
     drop_updates,
     final_decay,
     floor_is_active,
+    run_warmup,
     step_levels,
-    warmup_ramp,
 )
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.pytorch import checked, scalar_code
@@ -54,39 +54,39 @@ def make_scheduler(optimizer):
 
 def timm_call(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | NotExpressible:
     """Class and further arguments of the timm scheduler that equals the schedule; else why there is none."""
-    ramp = warmup_ramp(schedule, total_steps=total_steps)
-    if ramp.kind in ("curved", "constant"):
+    warmup = run_warmup(schedule, total_steps=total_steps)
+    if warmup.kind in ("curved", "constant"):
         return NotExpressible(reason=f"Its warm-up is linear, this one is {schedule.warmup.shape}.")
     if isinstance(schedule.family, Constant | Step | MultiStep):
-        return _in_steps(schedule, ramp=ramp, total_steps=total_steps)
-    if ramp.kind == "none" and (found := _without_warmup(schedule, total_steps=total_steps)):
+        return _in_steps(schedule, warmup=warmup, total_steps=total_steps)
+    if warmup.kind == "none" and (found := _without_warmup_arguments(schedule, total_steps=total_steps)):
         return found
-    descent = final_decay(schedule, total_steps=total_steps)
-    if descent is None:
-        where = " after a warm-up" if ramp.updates else ""
+    decay = final_decay(schedule, total_steps=total_steps)
+    if decay is None:
+        where = " after a warm-up" if warmup.updates else ""
         floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
         return NotExpressible(reason=f"It has no scheduler for {schedule.family.label}{floor}{where}.")
-    warmup = max(ramp.updates - 1, 0)
-    lengths = f"t_initial={total_steps - warmup}, decay_t={descent.updates}"
-    ends = f"lr_min={schedule.floor * schedule.peak_lr!r}, {_DECAYS[descent.shape]}"
-    return "WSDLRScheduler", f"{lengths}, {ends}{_warmup(schedule, ramp)}"
+    warmup_t = max(warmup.updates - 1, 0)
+    lengths = f"t_initial={total_steps - warmup_t}, decay_t={decay.updates}"
+    ends = f"lr_min={schedule.floor * schedule.peak_lr!r}, {_DECAYS[decay.shape]}"
+    return "WSDLRScheduler", f"{lengths}, {ends}{_warmup_arguments(schedule, warmup)}"
 
 
-def _warmup(schedule: Schedule, ramp: Ramp) -> str:
-    if ramp.updates < 2:
+def _warmup_arguments(schedule: Schedule, warmup: RunWarmup) -> str:
+    if warmup.updates < 2:
         return ""
-    return f", warmup_t={ramp.updates - 1}, warmup_lr_init={ramp.start * schedule.peak_lr!r}"
+    return f", warmup_t={warmup.updates - 1}, warmup_lr_init={warmup.start * schedule.peak_lr!r}"
 
 
-def _in_steps(schedule: Schedule, *, ramp: Ramp, total_steps: int) -> tuple[str, str] | NotExpressible:
+def _in_steps(schedule: Schedule, *, warmup: RunWarmup, total_steps: int) -> tuple[str, str] | NotExpressible:
     gamma = 1.0 if isinstance(schedule.family, Constant) else _gamma(schedule)
     levels = step_levels(schedule, total_steps=total_steps)
     drops = None if levels is None else drop_updates(levels, gamma=gamma) if gamma < 1 else []
     if drops is None:
         return NotExpressible(reason="MultiStepLRScheduler has no floor, and at most 100 drops are written out.")
-    at = [ramp.updates + drop + 1 for drop in drops]  # it drops one update before decay_t
-    warmup = f"{_warmup(schedule, ramp)}, warmup_prefix=False" if ramp.updates else ""
-    return "MultiStepLRScheduler", f"decay_t={at}, decay_rate={gamma!r}{warmup}"
+    at = [warmup.updates + drop + 1 for drop in drops]  # it drops one update before decay_t
+    arguments = f"{_warmup_arguments(schedule, warmup)}, warmup_prefix=False" if warmup.updates else ""
+    return "MultiStepLRScheduler", f"decay_t={at}, decay_rate={gamma!r}{arguments}"
 
 
 def _gamma(schedule: Schedule) -> float:
@@ -94,7 +94,7 @@ def _gamma(schedule: Schedule) -> float:
     return schedule.family.gamma
 
 
-def _without_warmup(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | None:
+def _without_warmup_arguments(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | None:
     low = f"lr_min={schedule.floor * schedule.peak_lr!r}"
     match schedule.family:
         case Cosine():

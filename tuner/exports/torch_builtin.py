@@ -12,8 +12,8 @@ from tuner.exports.analysis import (
     final_decay,
     floor_is_active,
     linear_pieces,
+    run_warmup,
     step_levels,
-    warmup_ramp,
 )
 from tuner.exports.codegen import Stage, stage_ends
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
@@ -57,19 +57,21 @@ def _chained(stages: list[Stage]) -> str:
 
 
 def _warmup_stages(schedule: Schedule, *, total_steps: int) -> list[Stage] | NotExpressible:
-    ramp = warmup_ramp(schedule, total_steps=total_steps)
-    match ramp.kind:
+    warmup = run_warmup(schedule, total_steps=total_steps)
+    match warmup.kind:
         case "none":
             return []
         case "constant":
-            call = f"ConstantLR(optimizer, factor={ramp.start!r}, total_iters={ramp.updates})"
-        case "linear" if ramp.updates == 1:
+            call = f"ConstantLR(optimizer, factor={warmup.start!r}, total_iters={warmup.updates})"
+        case "linear" if warmup.updates == 1:
             call = _HOLD
         case "linear":
-            call = f"LinearLR(optimizer, start_factor={ramp.start!r}, end_factor=1.0, total_iters={ramp.updates - 1})"
+            call = (
+                f"LinearLR(optimizer, start_factor={warmup.start!r}, end_factor=1.0, total_iters={warmup.updates - 1})"
+            )
         case _:
             return NotExpressible(reason=f"PyTorch has no {schedule.warmup.shape} warm-up.")
-    return [Stage(call=call, updates=ramp.updates)]
+    return [Stage(call=call, updates=warmup.updates)]
 
 
 def _main_stages(schedule: Schedule, *, total_steps: int) -> list[Stage] | NotExpressible:
@@ -94,12 +96,12 @@ def _main_stages(schedule: Schedule, *, total_steps: int) -> list[Stage] | NotEx
 
 
 def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[Stage] | NotExpressible:
-    descent = final_decay(schedule, total_steps=total_steps)
-    if descent is not None and descent.shape in ("linear", "cosine"):
-        d = descent.updates
+    decay = final_decay(schedule, total_steps=total_steps)
+    if decay is not None and decay.shape in ("linear", "cosine"):
+        d = decay.updates
         call = (
             f"LinearLR(optimizer, start_factor=1.0, end_factor={schedule.floor!r}, total_iters={d})"
-            if descent.shape == "linear"
+            if decay.shape == "linear"
             else f"CosineAnnealingLR(optimizer, T_max={d}, eta_min={schedule.floor * schedule.peak_lr!r})"
         )
         stable = [Stage(call=_HOLD, updates=n - d)] if d < n else []

@@ -42,7 +42,7 @@ class Warmup(Value):
     updates: int | None = Field(default=None, ge=0, strict=True)
     """W itself, in updates."""
     start_factor: ProperFraction = 0.0
-    """s, the fraction of the peak that the ramp starts from; above 0 for ``exponential`` and ``constant``."""
+    """s, the fraction of the peak that the warm-up starts from; above 0 for ``exponential`` and ``constant``."""
 
     @model_validator(mode="after")
     def _check_length(self) -> Self:
