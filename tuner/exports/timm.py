@@ -59,7 +59,7 @@ def timm_call(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | NotE
         return NotExpressible(reason=f"Its warm-up is linear, this one is {schedule.warmup.shape}.")
     if isinstance(schedule.family, Constant | Step | MultiStep):
         return _in_steps(schedule, warmup=warmup, total_steps=total_steps)
-    if warmup.kind == "none" and (found := _without_warmup_arguments(schedule, total_steps=total_steps)):
+    if warmup.kind == "none" and (found := _without_warmup(schedule, total_steps=total_steps)):
         return found
     decay = final_decay(schedule, total_steps=total_steps)
     if decay is None:
@@ -94,7 +94,7 @@ def _gamma(schedule: Schedule) -> float:
     return schedule.family.gamma
 
 
-def _without_warmup_arguments(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | None:
+def _without_warmup(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | None:
     low = f"lr_min={schedule.floor * schedule.peak_lr!r}"
     match schedule.family:
         case Cosine():

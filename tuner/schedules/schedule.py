@@ -50,7 +50,7 @@ class Schedule(Value):
     family: Family
     warmup: Warmup = Warmup()
     floor: ProperFraction = 0.0
-    """Fraction of the peak in [0, 1) that bounds the rate from below after the warm-up; decays to the floor end at it."""
+    """Fraction of the peak in [0, 1) that bounds the rate from below after the warm-up, and ends a decay to it."""
 
     @model_validator(mode="after")
     def _check_warmup(self) -> Self:

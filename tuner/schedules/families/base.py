@@ -30,7 +30,7 @@ class BaseFamily(ScalableValue):
         Args:
             t: Updates since the end of the warm-up, ascending, each in [0, n]; n is the end of the run. ``[k]``.
             n: Updates after the warm-up, at least 1.
-            floor: Fraction of the peak in [0, 1) that bounds the values from below, and at which a decay to the floor ends.
+            floor: Fraction of the peak in [0, 1) that bounds the values from below; decays to the floor end at it.
 
         Returns:
             float64 ``[k]``, each in [0, 1].
