@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     stream_limit: int = Field(default=100, ge=1, description="Event streams of one token that are open at a time.")
     body_limit: int = Field(default=2**20, ge=1024, description="Bytes of a request's body at most.")
     event_retention: timedelta = Field(
-        default=timedelta(days=30), gt=timedelta(0), description="How long events are kept."
+        default=timedelta(days=30), gt=timedelta(0), description="How long events are stored."
     )
     webhooks_allow_private: bool = Field(
         default=False, description="Whether webhooks may call loopback and private addresses."
@@ -72,17 +72,17 @@ class Settings(BaseSettings):
     event_poll_interval: timedelta = Field(
         default=timedelta(seconds=0.25),
         gt=timedelta(0),
-        description="How often an open event stream looks for new events.",
+        description="Poll interval of an open event stream.",
     )
     reap_interval: timedelta = Field(
         default=timedelta(seconds=2),
         gt=timedelta(0),
-        description="How often leases past their time are taken back.",
+        description="Interval at which expired leases are released.",
     )
     shutdown_grace: timedelta = Field(
         default=timedelta(seconds=3),
         ge=timedelta(seconds=1),
-        description="How long requests under way may take once the service has been told to stop.",
+        description="How long running requests may take after the service was asked to stop.",
     )
 
     @field_validator("allowed_hosts", "trusted_proxies", mode="before")
@@ -129,7 +129,7 @@ class Settings(BaseSettings):
                 value=self.auth,
                 allowed="on or auto where other machines reach the service: it listens on more than loopback, or "
                 "public_url, allowed_hosts or trusted_proxies are set",
-                hint="Without a login whoever reaches the service may do everything: that is for loopback alone. "
+                hint="Without a login everyone who reaches the service may do everything: that is for loopback alone. "
                 "Else bind it to 127.0.0.1 and use an SSH tunnel: ssh -L 8642:127.0.0.1:8642 this-machine",
             )
         return self

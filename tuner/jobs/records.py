@@ -1,4 +1,4 @@
-"""Frozen values that cross the border of the store: what a job, a trial, a run and their traces look like.
+"""Records of the store: frozen values for jobs, trials, runs, workers, events and the queue.
 
 Times are seconds since 1970 UTC by the database's clock. Ids are UUIDs as text. Nothing here knows SQL.
 """
@@ -32,7 +32,7 @@ class RunKind(StrEnum):
 
 
 class Level(StrEnum):
-    """How much a workload tells about itself; the more, the cheaper its tuning."""
+    """How much of its training a workload exposes; the more, the cheaper its tuning."""
 
     DECLARED = "declared"
     STEPWISE = "stepwise"
@@ -41,7 +41,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadInfo:
-    """What a worker tells about a workload it offers. The service checks requests against it without importing code."""
+    """What a worker announces about a workload. The service validates requests against it without importing code."""
 
     name: str
     version: str
@@ -82,13 +82,13 @@ class JobRecord:
     updates_spent: int
     """Updates that runs of this job have executed and reported, repeated ones included."""
     updates_saved: int
-    """Updates that its finished runs did not execute, because they went on from where another run had come."""
+    """Updates that its finished runs did not execute, because they continued from a snapshot of another run."""
     device_seconds: float
-    """Device time that its runs have taken: seconds under a lease times devices."""
+    """Device time of its runs: seconds under a lease times devices."""
     limit_reached: str | None
-    """Which of its limits the job has reached, in words; it is then ended with what is there."""
+    """Which of its limits the job has reached, in words; it then ends with the results so far."""
     plan_due: bool
-    """Whether planning might find something to do; cleared when it found nothing."""
+    """Whether the planner may find work; cleared when it found none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +98,9 @@ class TrialRecord:
     id: str
     job_id: str
     number: int
-    """0-based, without gaps, in the order of birth within the job."""
+    """0-based, without gaps, in the order of creation within the job."""
     optuna_number: int | None
-    """In the Optuna study of the job; ``None`` until it was told of the trial, which is a little later."""
+    """Its number in the job's Optuna study; ``None`` until the trial is added there, shortly after its creation."""
     cohort: int
     control: str | None
     """Group of controls that it belongs to (``"constant"``, ``"default"``, ...); ``None`` for the sampler's own."""
@@ -108,13 +108,13 @@ class TrialRecord:
     schedule: Schedule
     """At the full horizon."""
     options: dict[str, Any]
-    """Of the workload's options those that the job searches, with the trial's values."""
+    """The trial's values of the options that the job searches."""
     reason: str
-    """Why it was born, and, once it ended, why."""
+    """Why it was created, and, once it has ended, why it ended."""
 
     @property
     def configuration(self) -> Configuration:
-        """What it tries."""
+        """The schedule with the searched options."""
         return Configuration(schedule=self.schedule, options=option_values(self.options))
 
 
@@ -132,10 +132,10 @@ class RunRecord:
     seed: int
     total_steps: int
     schedule: Schedule
-    """What is trained: compressed to ``total_steps``."""
+    """The schedule that it trains with, compressed to ``total_steps``."""
     state: RunState
     reason: str
-    """Why the plan wanted it."""
+    """Why the plan created it."""
     attempts: int
     worker: str | None
     step: int
@@ -143,20 +143,20 @@ class RunRecord:
     updates: int
     """Updates executed for it, as reported: those that a lost attempt made and a later one repeated count twice."""
     shared_updates: int
-    """Updates of its schedule that it did not execute, because it went on from where another run had come; 0 until it
+    """Updates of its schedule that it did not execute, because it continued from a snapshot of another run; 0 until it
     has finished."""
     device_seconds: float
-    """Device time that it has taken: seconds under a lease times devices, over all attempts."""
+    """Device time of all attempts: seconds under a lease times devices."""
     metric: Metric
     """The job's."""
     loss: float | None
     """At the end, lower is better whatever the metric; ``None`` until then and for a diverged or failed run."""
     error: str | None
     stop_reason: str | None
-    """Why its worker is told to stop at the next evaluation and give it back (pre-empted); ``None``: train on."""
+    """Why its worker must stop it at the next evaluation and release it (pre-empted); ``None``: continue."""
     created_at: float
     queued_at: float
-    """When it last came into the queue."""
+    """When it last entered the queue."""
     started_at: float | None
     finished_at: float | None
 
@@ -168,7 +168,7 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class NewRun:
-    """A run that the plan wants, not yet stored."""
+    """A planned run that is not stored yet."""
 
     kind: RunKind
     rung: int
@@ -195,7 +195,7 @@ class CurvePoint:
     """One evaluation during a run, or its end."""
 
     step: int
-    """Updates done when it was taken, in [0, total_steps]."""
+    """Updates done at the evaluation, in [0, total_steps]."""
     lr: float
     """Learning rate of the last update done (of the first one at step 0)."""
     train_loss: float | None
@@ -206,7 +206,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotRef:
-    """Where a run can be taken up again."""
+    """A snapshot from which a run can resume."""
 
     step: int
     path: str
@@ -215,7 +215,7 @@ class SnapshotRef:
 
 @dataclass(frozen=True, kw_only=True)
 class LeasedRun:
-    """A run in the hands of a worker: everything that training it needs, and the token that lets results in."""
+    """A run that a worker holds: everything that training it needs, and the lease's token for writing results."""
 
     run_id: str
     job_id: str
@@ -232,8 +232,8 @@ class LeasedRun:
     total_steps: int
     seed: int
     prefix_key: str | None
-    """Key of the runs that are likely to begin alike (`tuner.search.stage_tree.prefix_key`); ``None`` for one that was
-    planned before there were keys."""
+    """Key of the runs that are likely to share a prefix (`tuner.search.stage_tree.prefix_key`); ``None`` for a run that
+    was planned before keys existed."""
     snapshot: SnapshotRef | None
     waited_seconds: float
     """How long it was in the queue."""
@@ -241,7 +241,7 @@ class LeasedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class SiblingRun:
-    """A run that may begin like another one: of the same job and seed, waiting in the queue or likely to come."""
+    """A run that may share a prefix with another: of the same job and seed, queued or likely to be planned."""
 
     schedule: Schedule
     """Compressed to ``total_steps``."""
@@ -259,33 +259,33 @@ class StudyLock:
 
 @dataclass(frozen=True, kw_only=True)
 class LeaseStatus:
-    """What a worker learns when it extends a lease."""
+    """The result of extending a lease."""
 
     expires_at: float
     stop: str | None
-    """Why the run must stop at its next evaluation, with a snapshot, and be given back; ``None``: train on."""
+    """Why the run must stop at its next evaluation, with a snapshot, and be released; ``None``: continue."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOffer:
-    """What a worker can do: what it announces, and what work is matched with."""
+    """The device and workloads of a worker, which the scheduler matches with runs."""
 
     name: str
     device: str
-    """As the worker calls it: ``"cpu"``, ``"cuda:1"``, ``"cuda:0,cuda:1"``."""
+    """The worker's name for it: ``"cpu"``, ``"cuda:1"``, ``"cuda:0,cuda:1"``."""
     device_kind: DeviceKind
     device_model: str
-    """As the driver calls it; ``"cpu"`` for a CPU. Paces are kept apart by it."""
+    """The driver's name for it; ``"cpu"`` for a CPU. Paces are measured per model."""
     devices: int
-    """How many devices it has, at least 1; a run takes them all."""
+    """Number of devices, at least 1; a run uses all of them."""
     memory_bytes: int | None
-    """Memory of each device (of the machine, for a CPU); ``None`` when unknown: no job that asks for some is taken."""
+    """Memory of each device (of the machine, for a CPU); ``None`` when unknown: jobs that require some do not match."""
     workloads: dict[str, str]
     """Version by name."""
 
     @classmethod
     def of(cls, name: str, *, device: Device, workloads: Iterable[WorkloadInfo]) -> WorkerOffer:
-        """What the worker of this name offers on a device."""
+        """The offer of a worker with a device."""
         return cls(
             name=name,
             device=device.name,
@@ -299,23 +299,23 @@ class WorkerOffer:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerRecord(WorkerOffer):
-    """A worker as the database knows it."""
+    """A worker as stored."""
 
     reserved_for: str | None
-    """The only team whose jobs it takes; ``None``: everybody's."""
+    """The only team whose jobs it runs; ``None``: every team's."""
     draining: bool
-    """It ends the run that it has and takes no further one."""
+    """Whether it finishes its current run and claims no further one."""
     runs: tuple[str, ...]
     """Ids of the runs that it holds."""
     started_at: float
     heartbeat_at: float
     alive: bool
-    """It has not left, and its heartbeat is younger than the worker time-out."""
+    """Whether it has not ended and its heartbeat is younger than the worker timeout."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EventRecord:
-    """Something that happened to a job, in the order of ``id``."""
+    """An event of a job, in the order of ``id``."""
 
     id: int
     job_id: str
@@ -338,7 +338,7 @@ class LogChunk:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueEntry:
-    """Where an open job stands in the queue, and why."""
+    """The queue position of an open job, and the reason for it."""
 
     job_id: str
     name: str
@@ -347,22 +347,22 @@ class QueueEntry:
     priority: Priority
     state: JobState
     position: int | None
-    """1 for the job whose turn is next; ``None`` when nothing of it waits for a device."""
+    """1 for the next job; ``None`` when none of its runs waits for a device."""
     running_runs: int
     reason: str
     """In words: ``"behind 3 jobs of team vision; your team runs 4 of its 4"``."""
     waiting_seconds: float
-    """Since it was submitted, or since its oldest ready run came into the queue."""
+    """Since it was submitted, or since its oldest ready run entered the queue."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeamShare:
-    """What a team has had of the devices, against its weight."""
+    """A team's fair share: its device time and its weight."""
 
     team: str
     weight: float
     device_seconds: float
-    """In the window that the shares are counted over, with what its running runs are expected to take."""
+    """Within the window of the fair share, including the expected time of its running runs."""
     share: float
     """Of all teams' device time in the window, in [0, 1]."""
     running_runs: int
@@ -371,7 +371,7 @@ class TeamShare:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How fast a workload trains on a kind of device, from what was measured."""
+    """The measured speed of a workload on a device model."""
 
     workload: str
     version: str
@@ -379,4 +379,4 @@ class Pace:
     seconds_per_update: float
     """Device time of one update, evaluations included."""
     updates: int
-    """How many were measured."""
+    """Number of measured updates."""

@@ -30,7 +30,7 @@ class TeamSettings(BaseModel):
     highest_priority: Priority = Field(default=Priority.NORMAL, description="Highest class that its jobs may have.")
     max_running_runs: int | None = Field(default=None, ge=0, le=1_000_000, description="Runs of the team at a time.")
     max_open_jobs: int | None = Field(
-        default=None, ge=0, le=1_000_000, description="Jobs of the team that are not over."
+        default=None, ge=0, le=1_000_000, description="Jobs of the team that have not ended."
     )
     device_hours_per_month: float | None = Field(
         default=None, ge=0, le=1e9, description="Device time of the team in a calendar month (UTC)."

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 
 MAX_LIFETIME_SECONDS = 10 * 365 * 86_400.0
-
+"""Ten years."""
 PREFIX = "stt_"
 """The first characters of every token, for secret scanners."""
 

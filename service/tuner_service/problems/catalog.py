@@ -133,7 +133,7 @@ LIMIT_REACHED = ProblemType(
     slug="limit-reached",
     status=409,
     title="A limit of the team or the user is reached",
-    meaning="The team or the user may not have more than so many jobs, runs or device hours. Nothing was stored.",
+    meaning="The team or the user has as many jobs, runs or device hours as its limit allows. Nothing was stored.",
     remedy="Wait until jobs have ended or the month is over, or ask an admin of the service to raise the limit.",
     members={
         "limit": "The limit's name, as in the team's settings.",
