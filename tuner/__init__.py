@@ -1,6 +1,13 @@
 """Schedule Tuner: finds the learning-rate schedule that a model should train with.
 
-``import tuner`` is cheap: no torch, no database, no web code is loaded until a name that needs them is used.
+`tune` runs a study in this process and returns a `Report`. Training code becomes a workload by deriving from
+`OpaqueWorkload`, `StepwiseWorkload` or `DeclaredWorkload`. A `Schedule` is a value; `ScheduleLR` trains with it in torch.
+
+Besides these names there are `tuner.schedules` (the families), `tuner.exports` (code for other libraries), `tuner.sdk`
+(for scripts that run as commands), `tuner.client` (a service's API) and `tuner.integrations` (training libraries).
+Everything else is internal and may change.
+
+``import tuner`` is cheap: torch, database and web code are loaded on first use of a name that needs them.
 """
 
 from __future__ import annotations
