@@ -1,7 +1,7 @@
 """Schedule Tuner: finds the learning-rate schedule that a model should train with.
 
 `tune` runs a study in this process and returns a `Report`. Training code becomes a workload by deriving from
-`OpaqueWorkload`, `StepwiseWorkload` or `DeclaredWorkload`. A `Schedule` is a value; `ScheduleLR` trains with it in torch.
+`OpaqueWorkload`, `StepwiseWorkload` or `DeclaredWorkload`. A `Schedule` is a value; `ScheduleLR` follows it in torch.
 
 Besides these names there are `tuner.schedules` (the families), `tuner.exports` (code for other libraries), `tuner.sdk`
 (for scripts that run as commands), `tuner.client` (a service's API) and `tuner.integrations` (training libraries).
