@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show_json, show_table
+from tuner.cli.signatures import parameters_of, set_parameters
 
 if TYPE_CHECKING:
     from tuner.client import Client
@@ -40,7 +43,7 @@ def request(call: Callable[[Client], T], *, url: str) -> T:
 
     Raises:
         ApiProblem: The service refuses.
-        ServiceUnreachable: No service answers.
+        ServiceUnreachable: No service responds.
     """
     from tuner.client import Client
 
@@ -48,17 +51,28 @@ def request(call: Callable[[Client], T], *, url: str) -> T:
         return call(client)
 
 
-def request_and_print(call: Callable[[Client], T], *, show: Callable[[T], None], as_json: bool, url: str) -> None:
-    """Call the service, and print the result: as JSON where that is wanted, else with ``show``.
+def service_command(show: Callable[[T], None]) -> Callable[[Callable[..., T]], Callable[..., None]]:
+    """Make a command of a function that calls the service: it gets ``--json`` and ``--url``, and prints the result.
+
+    The function's first parameter is the client; the others become the command's.
 
     Args:
-        call: Makes the call.
-        show: Prints the result for people.
-        as_json: Whether to print JSON.
-        url: Address of the service.
+        show: Prints the result, where ``--json`` does not.
     """
-    result = request(call, url=url)
-    if as_json:
-        show_json(result)
-    else:
-        show(result)
+
+    def decorate(call: Callable[..., T]) -> Callable[..., None]:
+        @functools.wraps(call)
+        def command(*, as_json: bool, url: str, **options: Any) -> None:
+            result = request(lambda client: call(client, **options), url=url)
+            if as_json:
+                show_json(result)
+            else:
+                show(result)
+
+        _, *own = parameters_of(call)
+        return set_parameters(command, [*own, *parameters_of(_every_command)])
+
+    return decorate
+
+
+def _every_command(as_json: AsJson = False, url: Url = CURRENT_URL) -> None: ...

@@ -93,7 +93,7 @@ class TestReads:
     def test_jobs_can_be_picked_by_state(self, cli, job_id):
         assert job_id in {job["id"] for job in cli.json("jobs", "--state", "queued", "--state", "running")}
         done = cli("jobs", "--state", "failed")
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "No such jobs.\n")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "No such jobs. `tuner submit` adds one.\n")
 
     @pytest.mark.parametrize("name", [lambda job_id: job_id, lambda job_id: job_id[:12], lambda _: "latest"])
     def test_a_job_is_found_by_its_id_the_start_of_it_and_as_the_latest(self, cli, job_id, name):

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.cli.options import CURRENT_URL, AsJson, Limit, Url
+from tuner.cli.options import Limit
 from tuner.cli.output import format_time
-from tuner.cli.request import Table, request_and_print
+from tuner.cli.request import Table, service_command
 
 if TYPE_CHECKING:
+    from tuner.client import Client
     from tuner.people.records import AuditRecord
 
 _ENTRIES: Table[AuditRecord] = Table(
@@ -28,7 +29,9 @@ _ENTRIES: Table[AuditRecord] = Table(
 )
 
 
+@service_command(_ENTRIES.print)
 def audit(
+    client: Client,
     team: Annotated[
         str | None, typer.Option("--team", show_default=False, help="Only what concerns this team.")
     ] = None,
@@ -40,13 +43,6 @@ def audit(
         typer.Option("--action", show_default=False, help="Only this kind of action, as job.cancel or token.create."),
     ] = None,
     limit: Limit = 50,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> list[AuditRecord]:
     """List the audit log, the latest entry first: who did what."""
-    request_and_print(
-        lambda client: list(islice(client.people.audit(team=team, actor=actor, action=action), limit)),
-        show=_ENTRIES.print,
-        as_json=as_json,
-        url=url,
-    )
+    return list(islice(client.people.audit(team=team, actor=actor, action=action), limit))

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.cli.options import CURRENT_URL, AsJson, RoleName, Url
+from tuner.cli.options import CURRENT_URL, RoleName, Url
 from tuner.cli.output import say
-from tuner.cli.request import Table, request, request_and_print
+from tuner.cli.request import Table, request, service_command
 
 if TYPE_CHECKING:
+    from tuner.client import Client
     from tuner.people.records import Member
 
 app = typer.Typer(help="Manage the members of a team.", no_args_is_help=True, rich_markup_mode=None)
@@ -23,29 +24,29 @@ _MEMBERS: Table[Member] = Table(
 )
 
 
+def _say_role(member: Member) -> None:
+    say(f"{member.user} is {member.role.value} in team {member.team}.")
+
+
 @app.command("list")
-def list_members(team: Team, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
+@service_command(_MEMBERS.print)
+def list_members(client: Client, team: Team) -> tuple[Member, ...]:
     """List a team's members."""
-    request_and_print(lambda client: client.people.members(team), show=_MEMBERS.print, as_json=as_json, url=url)
+    return client.people.members(team)
 
 
 @app.command("set")
+@service_command(_say_role)
 def set_member(
+    client: Client,
     team: Team,
     user: User,
     role: Annotated[RoleName, typer.Option("--role", help="What the user may do in the team.")] = "submitter",
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> Member:
     """Add a user to a team, or change the user's role in it."""
     from tuner.people.permissions import Role
 
-    request_and_print(
-        lambda client: client.people.put_member(team, user, role=Role(role)),
-        show=lambda member: say(f"{member.user} is {member.role.value} in team {member.team}."),
-        as_json=as_json,
-        url=url,
-    )
+    return client.people.put_member(team, user, role=Role(role))
 
 
 @app.command("remove")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuner.cli.options import CURRENT_URL, AsJson, Url, Yes
+from tuner.cli.options import CURRENT_URL, Url, Yes
 from tuner.cli.output import confirm_action, format_time, say, show
 from tuner.cli.parsing import parse_limits
-from tuner.cli.request import Table, request, request_and_print
+from tuner.cli.request import Table, request, service_command
 from tuner.jobs.priority import Priority
 
 if TYPE_CHECKING:
@@ -41,20 +41,30 @@ def _limit(option: str, *, unit: str, help: str) -> Any:
     return typer.Option(option, metavar=f"{unit}|none", show_default=False, help=help)
 
 
+def _show_settings(team: TeamRecord) -> None:
+    show(f"Team {team.name}, created {format_time(team.created_at)}")
+    for name, value in team.settings.model_dump(mode="json").items():
+        show(f"  {name.replace('_', ' '):<28} {_limit_text(value)}")
+
+
 @app.command("list")
-def list_teams(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
+@service_command(_TEAMS.print)
+def list_teams(client: Client) -> tuple[TeamRecord, ...]:
     """List the teams."""
-    request_and_print(lambda client: client.people.teams(), show=_TEAMS.print, as_json=as_json, url=url)
+    return client.people.teams()
 
 
 @app.command("show")
-def show_team(team: Team, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
+@service_command(_show_settings)
+def show_team(client: Client, team: Team) -> TeamRecord:
     """Show a team's settings."""
-    request_and_print(lambda client: client.people.team(team), show=_show_settings, as_json=as_json, url=url)
+    return client.people.team(team)
 
 
 @app.command("set")
+@service_command(_show_settings)
 def set_team(
+    client: Client,
     team: Team,
     weight: Annotated[
         float | None,
@@ -84,9 +94,7 @@ def set_team(
         str | None,
         _limit("--user-device-hours-per-month", unit="HOURS", help="Device time of each user in a calendar month."),
     ] = None,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> TeamRecord:
     """Add a team, or change one; options that are left out change nothing. `none` lifts a limit."""
     change: dict[str, Any] = {"weight": weight, "highest_priority": highest_priority}
     change = {field: value for field, value in change.items() if value is not None}
@@ -100,12 +108,7 @@ def set_team(
             "user_device_hours_per_month": user_device_hours_per_month,
         }
     )
-    request_and_print(
-        lambda client: client.people.put_team(team, _current_settings(client, team=team) | change),
-        show=_show_settings,
-        as_json=as_json,
-        url=url,
-    )
+    return client.people.put_team(team, _current_settings(client, team=team) | change)
 
 
 @app.command("delete")
@@ -126,12 +129,6 @@ def _current_settings(client: Client, *, team: str) -> dict[str, Any]:
         if problem.status != _NOT_FOUND:
             raise
         return {}
-
-
-def _show_settings(team: TeamRecord) -> None:
-    show(f"Team {team.name}, created {format_time(team.created_at)}")
-    for name, value in team.settings.model_dump(mode="json").items():
-        show(f"  {name.replace('_', ' '):<28} {_limit_text(value)}")
 
 
 def _limit_text(value: float | str | None) -> str:

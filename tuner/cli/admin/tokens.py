@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.cli.options import CURRENT_URL, AsJson, RoleName, Url
+from tuner.cli.options import CURRENT_URL, RoleName, Url
 from tuner.cli.output import format_span, format_time, say, show
 from tuner.cli.parsing import parse_limits
-from tuner.cli.request import Table, request, request_and_print
+from tuner.cli.request import Table, request, service_command
 from tuner.errors import MISSING
 
 if TYPE_CHECKING:
-    from tuner.client import NewToken
+    from tuner.client import Client, NewToken
     from tuner.people.records import TokenRecord
 
 app = typer.Typer(help="Manage API tokens.", no_args_is_help=True, rich_markup_mode=None)
@@ -34,25 +34,29 @@ _TOKENS: Table[TokenRecord] = Table(
 )
 
 
+def _show_secret(new: NewToken) -> None:
+    token = new.token
+    scope = "the whole service" if token.team is None else f"team {token.team}"
+    say(f"Token {token.id} of {token.user}: {token.role.value} in {scope}. Its secret is not shown again:")
+    show(new.secret)
+
+
 @app.command("list")
+@service_command(_TOKENS.print)
 def list_tokens(
+    client: Client,
     team: Annotated[str | None, typer.Option("--team", show_default=False, help="Only those for this team.")] = None,
     user: Annotated[str | None, typer.Option("--user", show_default=False, help="Only this user's.")] = None,
     valid: Annotated[bool, typer.Option("--valid", help="Only those neither revoked nor expired.")] = False,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> tuple[TokenRecord, ...]:
     """List tokens: your own, and as an admin those of your team. The service does not store their secrets."""
-    request_and_print(
-        lambda client: client.people.tokens(team=team, user=user, valid=valid),
-        show=_TOKENS.print,
-        as_json=as_json,
-        url=url,
-    )
+    return client.people.tokens(team=team, user=user, valid=valid)
 
 
 @app.command("create")
+@service_command(_show_secret)
 def create_token(
+    client: Client,
     user: Annotated[str | None, typer.Option("--user", show_default=False, help="Its owner; you when absent.")] = None,
     team: Annotated[
         str | None, typer.Option("--team", show_default=False, help="The team it is for; yours when absent.")
@@ -71,24 +75,17 @@ def create_token(
             help="Days until it expires; 90 when absent. none, for never, is for admins.",
         ),
     ] = None,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> NewToken:
     """Create a token; prints its secret on standard output, this once."""
     from tuner.people.permissions import Role
 
     lifetime = parse_limits({"days": days})
-    request_and_print(
-        lambda client: client.people.create_token(
-            user=user,
-            team=team,
-            role=None if role is None else Role(role),
-            label=label,
-            lifetime_days=lifetime.get("days", MISSING),
-        ),
-        show=_show_secret,
-        as_json=as_json,
-        url=url,
+    return client.people.create_token(
+        user=user,
+        team=team,
+        role=None if role is None else Role(role),
+        label=label,
+        lifetime_days=lifetime.get("days", MISSING),
     )
 
 
@@ -100,13 +97,6 @@ def revoke_token(
     """Revoke a token: the service refuses it from now on."""
     request(lambda client: client.people.revoke_token(token), url=url)
     say(f"Token {token} is revoked.")
-
-
-def _show_secret(new: NewToken) -> None:
-    token = new.token
-    scope = "the whole service" if token.team is None else f"team {token.team}"
-    say(f"Token {token.id} of {token.user}: {token.role.value} in {scope}. Its secret is not shown again:")
-    show(new.secret)
 
 
 def _state(token: TokenRecord) -> str:

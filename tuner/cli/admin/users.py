@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import format_time, say
-from tuner.cli.request import Table, request_and_print
+from tuner.cli.request import Table, service_command
 
 if TYPE_CHECKING:
+    from tuner.client import Client
     from tuner.people.records import UserRecord
 
 app = typer.Typer(help="Manage users.", no_args_is_help=True, rich_markup_mode=None)
@@ -26,14 +26,21 @@ _USERS: Table[UserRecord] = Table(
 )
 
 
+def _say_state(user: UserRecord) -> None:
+    say(f"{user.name}: {_state(user)}.")
+
+
 @app.command("list")
-def list_users(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
+@service_command(_USERS.print)
+def list_users(client: Client) -> tuple[UserRecord, ...]:
     """List the users with their teams."""
-    request_and_print(lambda client: client.people.users(), show=_USERS.print, as_json=as_json, url=url)
+    return client.people.users()
 
 
 @app.command("set")
+@service_command(_say_state)
 def set_user(
+    client: Client,
     user: Annotated[str, typer.Argument(metavar="USER", help="The user's name.")],
     admin: Annotated[
         bool | None,
@@ -43,16 +50,9 @@ def set_user(
         bool | None,
         typer.Option("--disabled/--enabled", show_default=False, help="Whether the service refuses the user's tokens."),
     ] = None,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> UserRecord:
     """Add a user, or change one; options that are left out change nothing."""
-    request_and_print(
-        lambda client: client.people.put_user(user, admin=admin, disabled=disabled),
-        show=lambda record: say(f"{record.name}: {_state(record)}."),
-        as_json=as_json,
-        url=url,
-    )
+    return client.people.put_user(user, admin=admin, disabled=disabled)
 
 
 def _state(user: UserRecord) -> str:

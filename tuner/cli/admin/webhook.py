@@ -10,11 +10,11 @@ import typer
 from tuner.cli.failures import ExitCode
 from tuner.cli.options import CURRENT_URL, AsJson, Limit, Url, Yes
 from tuner.cli.output import confirm_action, format_time, say, show, show_json
-from tuner.cli.request import Table, request, request_and_print
+from tuner.cli.request import Table, request, service_command
 from tuner.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from tuner.client import WebhookWithKey
+    from tuner.client import Client, WebhookWithKey
     from tuner.jobs.webhooks import DeliveryRecord, WebhookRecord
 
 app = typer.Typer(
@@ -59,14 +59,26 @@ _DELIVERIES: Table[DeliveryRecord] = Table(
 )
 
 
+def _show_key(made: WebhookWithKey) -> None:
+    say(f"Webhook {made.webhook.id} signs with this key, which is not shown again (docs/webhooks.md):")
+    show(made.key)
+
+
+def _say_changed(webhook: WebhookRecord) -> None:
+    say(f"Changed webhook {webhook.id}.")
+
+
 @app.command("list")
-def list_webhooks(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
+@service_command(_WEBHOOKS.print)
+def list_webhooks(client: Client) -> tuple[WebhookRecord, ...]:
     """List your team's webhooks."""
-    request_and_print(lambda client: client.webhooks.list(), show=_WEBHOOKS.print, as_json=as_json, url=url)
+    return client.webhooks.list()
 
 
 @app.command()
+@service_command(_show_key)
 def add(
+    client: Client,
     target: Annotated[str, typer.Argument(metavar="TARGET", help="URL that events are sent to, by POST.")],
     event: Events = None,
     form: Annotated[FormatName, typer.Option("--format", help="What the body of a delivery looks like.")] = "json",
@@ -74,17 +86,17 @@ def add(
         str | None,
         typer.Option("--team", show_default=False, help="The team whose events are sent; yours when absent."),
     ] = None,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> WebhookWithKey:
     """Add a webhook: events are sent to the URL from now on. Prints the signing key, this once."""
     body: dict[str, Any] = {"url": target, "format": form}
     body |= ({"events": event} if event else {}) | ({"team": team} if team else {})
-    request_and_print(lambda client: client.webhooks.create(body), show=_show_key, as_json=as_json, url=url)
+    return client.webhooks.create(body)
 
 
 @app.command("set")
+@service_command(_say_changed)
 def set_webhook(
+    client: Client,
     webhook: Webhook,
     target: Annotated[
         str | None, typer.Option("--target", metavar="TARGET", show_default=False, help="Send to this URL instead.")
@@ -98,20 +110,13 @@ def set_webhook(
         bool | None,
         typer.Option("--enabled/--disabled", show_default=False, help="Whether anything is sent there."),
     ] = None,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> WebhookRecord:
     """Change a webhook; options that are left out change nothing."""
     wanted = {"url": target, "events": event or None, "format": form, "enabled": enabled}
     change = {field: value for field, value in wanted.items() if value is not None}
     if not change:
         raise InvalidValue("the change", allowed="given by at least one option")
-    request_and_print(
-        lambda client: client.webhooks.change(webhook, change),
-        show=lambda _: say(f"Changed webhook {webhook}."),
-        as_json=as_json,
-        url=url,
-    )
+    return client.webhooks.change(webhook, change)
 
 
 @app.command()
@@ -137,33 +142,24 @@ def send_test(webhook: Webhook, as_json: AsJson = False, url: Url = CURRENT_URL)
 
 
 @app.command("rotate-key")
-def rotate_key(webhook: Webhook, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
+@service_command(_show_key)
+def rotate_key(client: Client, webhook: Webhook) -> WebhookWithKey:
     """Replace the signing key; prints the new one on standard output, this once."""
-    request_and_print(lambda client: client.webhooks.rotate_key(webhook), show=_show_key, as_json=as_json, url=url)
+    return client.webhooks.rotate_key(webhook)
 
 
 @app.command()
+@service_command(_DELIVERIES.print)
 def deliveries(
+    client: Client,
     webhook: Webhook,
     state: Annotated[
         StateName | None, typer.Option("--state", show_default=False, help="Only those in this state.")
     ] = None,
     limit: Limit = 20,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> list[DeliveryRecord]:
     """List the deliveries of a webhook, the newest first."""
     from tuner.jobs.webhooks import DeliveryState
 
     wanted = None if state is None else DeliveryState(state)
-    request_and_print(
-        lambda client: list(islice(client.webhooks.deliveries(webhook, state=wanted), limit)),
-        show=_DELIVERIES.print,
-        as_json=as_json,
-        url=url,
-    )
-
-
-def _show_key(made: WebhookWithKey) -> None:
-    say(f"Webhook {made.webhook.id} signs with this key, which is not shown again (docs/webhooks.md):")
-    show(made.key)
+    return list(islice(client.webhooks.deliveries(webhook, state=wanted), limit))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, Url
-from tuner.cli.output import format_span, say
-from tuner.cli.request import Table, request, request_and_print
+from tuner.cli.output import format_span, say, show_json
+from tuner.cli.request import Table, request
 from tuner.cli.workloads import NO_WORKER
 
 if TYPE_CHECKING:
@@ -43,8 +42,15 @@ _WORKERS: Table[WorkerRecord] = Table(
 @app.callback()
 def workers(context: typer.Context, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     """List the workers, including those that stopped without leaving."""
-    if context.invoked_subcommand is None:
-        request_and_print(lambda client: client.workers(), show=_show_workers, as_json=as_json, url=url)
+    if context.invoked_subcommand is not None:
+        return
+    known = request(lambda client: client.workers(), url=url)
+    if as_json:
+        show_json(known)
+        return
+    _WORKERS.print(known)
+    if not any(worker.alive for worker in known):
+        say(NO_WORKER)
 
 
 @app.command()
@@ -82,9 +88,3 @@ def forget(worker: Worker, url: Url = CURRENT_URL) -> None:
 def _change(worker: str, *, url: str, change: dict[str, Any], done: str) -> None:
     request(lambda client: client.set_worker(worker, **change), url=url)
     say(f"Worker {worker} {done}.")
-
-
-def _show_workers(known: Sequence[WorkerRecord]) -> None:
-    _WORKERS.print(known)
-    if not any(worker.alive for worker in known):
-        say(NO_WORKER)

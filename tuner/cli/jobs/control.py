@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuner.cli.job_ids import find_job
-from tuner.cli.options import CURRENT_URL, AsJson, Job, Url, Yes
+from tuner.cli.options import CURRENT_URL, Job, Url, Yes
 from tuner.cli.output import confirm_action, say, show
 from tuner.cli.parsing import parse_limits
-from tuner.cli.request import request, request_and_print
+from tuner.cli.request import request, service_command
 from tuner.errors import InvalidValue
 from tuner.jobs.priority import Priority
 
@@ -48,52 +48,49 @@ MaxUpdates = Annotated[
 ]
 
 
-def pause(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Pause a job: its runs stop at their next evaluation and continue from there after `tuner resume`."""
-    _run_action(job, url=url, as_json=as_json, action=lambda client, job_id: client.pause(job_id), done="Paused")
-
-
-def resume(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Resume a paused job."""
-    _run_action(job, url=url, as_json=as_json, action=lambda client, job_id: client.resume(job_id), done="Resumed")
-
-
-def cancel(
-    job: Job,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Stored with the job.")] = "",
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
-    """Cancel a job; its results so far stay."""
-    _run_action(
-        job,
-        url=url,
-        as_json=as_json,
-        action=lambda client, job_id: client.cancel(job_id, reason=reason),
-        done="Cancelled",
-    )
-
-
-def retry(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Retry a failed or cancelled job from where it stopped."""
-    _run_action(job, url=url, as_json=as_json, action=lambda client, job_id: client.retry(job_id), done="Retried")
-
-
-def clone(job: Job, name: Name = None, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Submit a copy of a job; prints the new job's id on standard output."""
-    change = {} if name is None else {"name": name}
-    request_and_print(
-        lambda client: client.clone(find_job(client, text=job), change=change),
-        show=show_submitted,
-        as_json=as_json,
-        url=url,
-    )
-
-
 def show_submitted(job: JobView) -> None:
     """Print the id of a new job on standard output, and how to follow it on standard error."""
     show(job.id)
     say(f"Submitted. `tuner watch {job.id[:8]}` follows it.")
+
+
+def _say_done(done: str) -> Callable[[JobDetail], None]:
+    return lambda job: say(f"{done} job {job.id}.")
+
+
+@service_command(_say_done("Paused"))
+def pause(client: Client, job: Job) -> JobDetail:
+    """Pause a job: its runs stop at their next evaluation and continue from there after `tuner resume`."""
+    return client.pause(find_job(client, text=job))
+
+
+@service_command(_say_done("Resumed"))
+def resume(client: Client, job: Job) -> JobDetail:
+    """Resume a paused job."""
+    return client.resume(find_job(client, text=job))
+
+
+@service_command(_say_done("Cancelled"))
+def cancel(
+    client: Client,
+    job: Job,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Stored with the job.")] = "",
+) -> JobDetail:
+    """Cancel a job; its results so far stay."""
+    return client.cancel(find_job(client, text=job), reason=reason)
+
+
+@service_command(_say_done("Retried"))
+def retry(client: Client, job: Job) -> JobDetail:
+    """Retry a failed or cancelled job from where it stopped."""
+    return client.retry(find_job(client, text=job))
+
+
+@service_command(show_submitted)
+def clone(client: Client, job: Job, name: Name = None) -> JobView:
+    """Submit a copy of a job; prints the new job's id on standard output."""
+    change = {} if name is None else {"name": name}
+    return client.clone(find_job(client, text=job), change=change)
 
 
 def delete(job: Job, yes: Yes = False, url: Url = CURRENT_URL) -> None:
@@ -110,7 +107,9 @@ def delete(job: Job, yes: Yes = False, url: Url = CURRENT_URL) -> None:
     say(f"Deleted job {request(confirm_and_delete, url=url)}.")
 
 
+@service_command(_say_done("Changed"))
 def set_job(
+    client: Client,
     job: Job,
     name: Name = None,
     notes: Notes = None,
@@ -124,9 +123,7 @@ def set_job(
     wall_hours: WallHours = None,
     target: Target = None,
     patience: Patience = None,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> JobDetail:
     """Change a job: its name and notes at any time; its priority, budget and limits until it has finished.
 
     `none` lifts a limit.
@@ -139,15 +136,4 @@ def set_job(
     change |= parse_limits({"max_updates": max_updates}) | ({"limits": limits} if limits else {})
     if not change:
         raise InvalidValue("the change", allowed="given by at least one option", hint="`tuner set --help`")
-    _run_action(
-        job, url=url, as_json=as_json, action=lambda client, job_id: client.change(job_id, change), done="Changed"
-    )
-
-
-def _run_action(job: str, *, url: str, as_json: bool, action: Callable[[Client, str], JobDetail], done: str) -> None:
-    request_and_print(
-        lambda client: action(client, find_job(client, text=job)),
-        show=lambda after: say(f"{done} job {after.id}."),
-        as_json=as_json,
-        url=url,
-    )
+    return client.change(find_job(client, text=job), change)

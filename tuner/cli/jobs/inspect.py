@@ -11,12 +11,13 @@ from tuner.cli.failures import ExitCode
 from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url
 from tuner.cli.output import format_time, say, show
-from tuner.cli.request import Table, request_and_print
+from tuner.cli.request import Table, service_command
 from tuner.jobs.states import RunState
 
 if TYPE_CHECKING:
     from tuner.api.jobs import TrialView
     from tuner.api.runs import RunView
+    from tuner.client import Client
     from tuner.jobs.records import EventRecord
 
 _QUIET_SECONDS = 2.0  # without --follow, the list ends when no event has come for this long
@@ -47,14 +48,15 @@ _RUNS: Table[RunView] = Table(
 )
 
 
-def trials(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
+@service_command(_TRIALS.print)
+def trials(client: Client, job: Job) -> tuple[TrialView, ...]:
     """List a job's trials: one schedule each, its state and the reason."""
-    request_and_print(
-        lambda client: client.trials(find_job(client, text=job)), show=_TRIALS.print, as_json=as_json, url=url
-    )
+    return client.trials(find_job(client, text=job))
 
 
+@service_command(_RUNS.print)
 def runs(
+    client: Client,
     job: Job,
     trial: Annotated[
         int | None, typer.Option("--trial", metavar="NUMBER", min=0, show_default=False, help="Only this trial's.")
@@ -62,16 +64,9 @@ def runs(
     state: Annotated[
         RunState | None, typer.Option("--state", show_default=False, help="Only those in this state.")
     ] = None,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> tuple[RunView, ...]:
     """List a job's runs: one training each."""
-    request_and_print(
-        lambda client: client.runs(find_job(client, text=job), trial=trial, state=state),
-        show=_RUNS.print,
-        as_json=as_json,
-        url=url,
-    )
+    return client.runs(find_job(client, text=job), trial=trial, state=state)
 
 
 def logs(

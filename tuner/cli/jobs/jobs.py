@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ import typer
 from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Limit, Url
 from tuner.cli.output import format_device_time, say, show, show_json, show_table
-from tuner.cli.request import Table, request, request_and_print
+from tuner.cli.request import Table, request, service_command
 from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
 from tuner.jobs.states import JobState, is_terminal
@@ -37,11 +36,14 @@ _JOBS: Table[JobView] = Table(
         "TRIALS": lambda job: str(job.spec.search.trials),
         "UPDATES": lambda job: f"{job.updates_spent:,}",
         "NAME": lambda job: job.spec.name,
-    }
+    },
+    empty="No such jobs. `tuner submit` adds one.",
 )
 
 
+@service_command(_JOBS.print)
 def jobs(
+    client: Client,
     state: Annotated[
         list[JobState] | None,
         typer.Option("--state", show_default=False, help="Only jobs in this state. Repeatable."),
@@ -58,67 +60,37 @@ def jobs(
         typer.Option("--text", show_default=False, help="Only those with this in their name, notes, workload or id."),
     ] = None,
     limit: Limit = 20,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
+) -> list[JobView]:
     """List jobs, the latest first."""
-    filters = {"team": team, "owner": owner, "workload": workload, "text": text}
-    is_filtered = bool(state) or any(filters.values())
-    table = replace(_JOBS, empty="No such jobs." if is_filtered else "No jobs. `tuner submit` adds one.")
-    request_and_print(
-        lambda client: list(islice(client.jobs(states=state or (), **filters), limit)),
-        show=table.print,
-        as_json=as_json,
-        url=url,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _JobOverview:
-    """Everything that ``tuner show`` prints."""
-
-    job: JobDetail
-    trials: Sequence[TrialView]
-    runs: Sequence[RunView]
-    queue_entry: QueueEntry | None
-    """``None`` once the job has finished."""
-    lacks_worker: bool
-    address: str
-    """Of the service."""
+    found = client.jobs(states=state or (), team=team, owner=owner, workload=workload, text=text)
+    return list(islice(found, limit))
 
 
 def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     """Show one job: its progress, its place in the queue, and its trials."""
-    found = request(lambda client: _overview(client, job_id=find_job(client, text=job)), url=url)
-    if found.lacks_worker:
+    from tuner.client import Client
+
+    with Client.from_profile(url) as client:
+        job_id = find_job(client, text=job)
+        detail, trials, runs = client.job(job_id), client.trials(job_id), client.runs(job_id)
+        is_open = not is_terminal(detail.state)
+        entry = queue_entry(client, job_id=job_id) if is_open else None
+        lacks_worker = is_open and not has_worker(client)
+    if lacks_worker:
         say(NO_WORKER)
     if as_json:
-        show_json({"job": found.job, "trials": found.trials, "runs": found.runs})
+        show_json({"job": detail, "trials": trials, "runs": runs})
         return
     from rich.console import Console
 
     from tuner.cli.jobs.live import screen
 
     console = Console(highlight=False)
-    console.print(screen(found.job))
-    text = describe_job(found.job, queue_entry=found.queue_entry, address=found.address)
-    console.print(text, markup=False, soft_wrap=True)
-    if found.trials:
+    console.print(screen(detail))
+    console.print(describe_job(detail, queue_entry=entry, address=client.url), markup=False, soft_wrap=True)
+    if trials:
         show("")
-        show_table(("TRIAL", "STATE", "RESULT PER RUNG", "SCHEDULE"), _trial_rows(found.trials, runs=found.runs))
-
-
-def _overview(client: Client, *, job_id: str) -> _JobOverview:
-    job = client.job(job_id)
-    is_open = not is_terminal(job.state)
-    return _JobOverview(
-        job=job,
-        trials=client.trials(job_id),
-        runs=client.runs(job_id),
-        queue_entry=queue_entry(client, job_id=job_id) if is_open else None,
-        lacks_worker=is_open and not has_worker(client),
-        address=client.url,
-    )
+        show_table(("TRIAL", "STATE", "RESULT PER RUNG", "SCHEDULE"), _trial_rows(trials, runs=runs))
 
 
 def queue_entry(client: Client, *, job_id: str) -> QueueEntry | None:

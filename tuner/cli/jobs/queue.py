@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import format_device_time, format_span
-from tuner.cli.request import Table, request_and_print
+from tuner.cli.request import Table, service_command
 
 if TYPE_CHECKING:
+    from tuner.client import Client
     from tuner.jobs.records import QueueEntry, TeamShare
 
 _QUEUE: Table[QueueEntry] = Table(
@@ -39,11 +39,13 @@ _SHARES: Table[TeamShare] = Table(
 )
 
 
-def queue(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
+@service_command(_QUEUE.print)
+def queue(client: Client) -> tuple[QueueEntry, ...]:
     """Show the queue: each job's position, and why it waits."""
-    request_and_print(lambda client: client.queue(), show=_QUEUE.print, as_json=as_json, url=url)
+    return client.queue()
 
 
-def shares(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
+@service_command(_SHARES.print)
+def shares(client: Client) -> tuple[TeamShare, ...]:
     """Show each team's recent share of the devices, against its weight."""
-    request_and_print(lambda client: client.shares(), show=_SHARES.print, as_json=as_json, url=url)
+    return client.shares()

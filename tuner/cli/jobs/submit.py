@@ -28,7 +28,6 @@ from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from tuner.api.jobs import JobDetail
     from tuner.client import Client
 
 
@@ -144,7 +143,11 @@ def submit(
     if dry_run:
         print_price(body, url=url, as_json=as_json)
         return
-    job, notice = request(lambda client: _submit(client, body), url=url)
+    from tuner.client import Client
+
+    with Client.from_profile(url) as client:
+        job = client.submit(body)
+        notice = "" if watch else _waiting_reason(client, job_id=job.id)
     if watch:
         from tuner.cli.jobs.watch import follow_to_the_end
 
@@ -159,13 +162,11 @@ def submit(
         say(notice)
 
 
-def _submit(client: Client, body: Mapping[str, Any]) -> tuple[JobDetail, str]:
-    """The submitted job, and why it waits."""
-    job = client.submit(body)
+def _waiting_reason(client: Client, *, job_id: str) -> str:
     if not has_worker(client):
-        return job, NO_WORKER
-    entry = queue_entry(client, job_id=job.id)
-    return job, "" if entry is None else f"Queue: {entry.reason}."
+        return NO_WORKER
+    entry = queue_entry(client, job_id=job_id)
+    return "" if entry is None else f"Queue: {entry.reason}."
 
 
 def _warm_start(origin: str, *, url: str, options: Mapping[str, Any], total_steps: int | None) -> dict[str, Any]:

@@ -6,12 +6,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tuner.cli.job_ids import find_job
 from tuner.cli.parsing import parse_assignments, read_document
 from tuner.cli.request import request
 from tuner.cli.schedule.options import Family, Floor, FromJob, Parameters, PeakLr, Spec, Trial, Warmup
+from tuner.cli.signatures import parameters_of, set_parameters
 from tuner.errors import MISSING, InvalidValue
 
 if TYPE_CHECKING:
@@ -108,7 +110,6 @@ class ScheduleSource:
 
 def takes_schedule(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of `ScheduleSource` to a command, in the place of its parameter ``source``."""
-    own = inspect.signature(command, eval_str=True)
     added = inspect.signature(ScheduleSource, eval_str=True).parameters
 
     @functools.wraps(command)
@@ -116,14 +117,8 @@ def takes_schedule(command: Callable[..., None]) -> Callable[..., None]:
         source = ScheduleSource(**{name: options.pop(name) for name in added})
         command(source=source, **options)
 
-    parameters = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for each in own.parameters.values()
-        for parameter in (added.values() if each.name == "source" else (each,))
-    ]
-    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # typer reads these two
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+    own = parameters_of(command)
+    return set_parameters(run, chain.from_iterable(added.values() if each.name == "source" else [each] for each in own))
 
 
 def _length(text: str) -> dict[str, float | int]:
