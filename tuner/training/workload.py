@@ -166,7 +166,7 @@ class OpaqueWorkload(Workload):
         ...             if step + 1 in run.evaluate_at:
         ...                 run.report(step + 1, value=x**2)
         >>> report = tune(Quadratic(), trials=3, search={"confirm_seeds": 0}, device="cpu")
-        >>> report.best.search_loss < 1.0
+        >>> report.best.search_value < 1.0
         True
     """
 
