@@ -154,7 +154,7 @@ def test_what_pruning_lost_is_measured_and_told(tmp_path):
     assert {run.trial_number for run in runs} == pruned
     assert {(run.total_steps, run.seed, run.rung) for run in runs} == {(90, 7, 1)}
     assert report.audit is not None
-    assert {trial.trial: trial.loss for trial in report.audit.trials} == {run.trial_number: run.loss for run in runs}
+    assert {trial.trial: trial.value for trial in report.audit.trials} == {run.trial_number: run.loss for run in runs}
 
 
 def test_progress_rises_to_the_end():

@@ -100,7 +100,7 @@ class TestDemo:
         command = ("demo", "--trials", "4", "--total-steps", "90", "--data-dir", str(data), "--output", str(output))
         first = world.start(*command)
         world.until(lambda: "Submitted job " in world.said_by(first), what="the submission")
-        world.until(lambda: ": loss " in world.said_by(first), what="the first result")
+        world.until(lambda: ": validation loss " in world.said_by(first), what="the first result")
         pids = world.processes_of(data)
         first.kill()
         world.until(lambda: not any(map(world.alive, pids.values())), what="the end of the orphans")

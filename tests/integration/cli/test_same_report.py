@@ -33,7 +33,9 @@ def test_killing_runner_worker_and_service_does_not_change_the_report(world, tmp
     folder = tmp_path / "disturbed"
     disturbed = demo(world, folder)
     for results, victim in KILLS:
-        world.until(lambda n=results: world.said_by(disturbed).count(": loss ") >= n, what=f"{results} results")
+        world.until(
+            lambda n=results: world.said_by(disturbed).count(": validation loss ") >= n, what=f"{results} results"
+        )
         pid = world.until(lambda name=victim: world.processes_of(folder / "data").get(name), what=f"the {victim}")
         os.kill(pid, signal.SIGKILL)
     assert disturbed.wait(timeout=120) == 0, world.said_by(disturbed)

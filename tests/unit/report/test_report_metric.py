@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tuner.metric import DEFAULT_METRIC, Metric
@@ -88,7 +89,7 @@ def test_the_ladder_has_its_lanes_below_and_is_not_logarithmic(pair) -> None:
     assert axes.get_ylabel() == "score (%) at the rung's end"
     markers: dict[Any, list[float]] = {}
     for line in axes.lines:
-        markers.setdefault(line.get_marker(), []).extend(float(y) for y in line.get_ydata())
+        markers.setdefault(line.get_marker(), []).extend(np.asarray(line.get_ydata(), dtype=float).tolist())
     assert max(markers["X"]) < min(markers["o"])
 
 

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tuner.devices import Device, DeviceKind, Memory
 from tuner.errors import InvalidValue
 from tuner.jobs.records import LeasedRun
+from tuner.metric import DEFAULT_METRIC
 from tuner.schedules import Constant, Schedule
 from tuner_worker.metrics import WorkerMetrics
 
@@ -23,6 +24,7 @@ LEASE = LeasedRun(
     expires_at=0.0,
     workload="digits",
     workload_version="1",
+    metric=DEFAULT_METRIC,
     options={},
     schedule=Schedule(peak_lr=0.1, family=Constant()),
     total_steps=60,
