@@ -10,7 +10,7 @@ from tuner.schedules.families.annealing import Cosine, Linear, Polynomial, Rex, 
 from tuner.schedules.families.base import BaseFamily
 from tuner.schedules.families.cycles import Cyclic, OneCycle, Sgdr
 from tuner.schedules.families.decays import Constant, Exponential, InverseSqrt, MultiStep, Power, Step
-from tuner.schedules.families.piecewise import Knot, PiecewiseLinear, Segment, Segments
+from tuner.schedules.families.piecewise import PiecewiseLinear, Segments
 
 AnyFamily = (
     Constant
@@ -37,27 +37,3 @@ FAMILIES: Final[dict[str, type[BaseFamily]]] = {
     family.model_fields["name"].default: family for family in get_args(AnyFamily)
 }
 """Every family class by its name."""
-
-__all__ = [
-    "FAMILIES",
-    "BaseFamily",
-    "Constant",
-    "Cosine",
-    "Cyclic",
-    "Exponential",
-    "Family",
-    "InverseSqrt",
-    "Knot",
-    "Linear",
-    "MultiStep",
-    "OneCycle",
-    "PiecewiseLinear",
-    "Polynomial",
-    "Power",
-    "Rex",
-    "Segment",
-    "Segments",
-    "Sgdr",
-    "Step",
-    "Wsd",
-]
