@@ -1,4 +1,4 @@
-"""One service, in which a login is needed, over a database with the jobs of two teams; and whoever asks it."""
+"""A service with authentication, over a database with the jobs of two teams, and callers of several roles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published document: complete, and kept by every operation against whatever anybody may send."""
+"""The published document: it is complete, and every operation keeps to it for any request."""
 
 from __future__ import annotations
 
@@ -170,8 +170,8 @@ def examples_of(content: dict[str, Any]) -> Iterator[Any]:
 def test_every_operation_has_examples_that_its_schemas_allow(document: dict[str, Any]):
     for path, method, operation in operations_of(document):
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
-        answers = [said for status, said in operation["responses"].items() if int(status) < 300 and status != "204"]
-        for said in bodies + answers:
+        successes = [said for status, said in operation["responses"].items() if int(status) < 300 and status != "204"]
+        for said in bodies + successes:
             found = 0
             for kind, content in said["content"].items():
                 schema = {"$ref": "#/schema", "schema": content.get("schema", {}), "components": document["components"]}
@@ -228,7 +228,7 @@ def test_the_examples_of_a_preview_and_of_a_larger_batch_are_what_the_service_re
         assert client.post(path, json=body | points).json() == shown
 
 
-def test_the_examples_of_a_job_and_of_schedules_are_taken(service: Service, document: dict[str, Any]):
+def test_the_examples_of_a_job_and_of_schedules_are_accepted(service: Service, document: dict[str, Any]):
     client = TestClient(service.app, base_url=BASE_URL, headers=service.headers["submitter"])
     asked = ("/v1/jobs", "/v1/jobs/preview", "/v1/schedules/preview", "/v1/schedules/export")
     for path in (*asked, "/v1/schedules/compress", "/v1/schedules/scale"):
@@ -241,19 +241,19 @@ def test_the_examples_of_a_job_and_of_schedules_are_taken(service: Service, docu
 def hammer(
     service: Service, operation: str, *, caller: str, mode: schemathesis.GenerationMode, real: bool = False
 ) -> None:
-    """Send an operation what its schemas allow, or forbid, and hold the answers to the document.
+    """Send an operation requests that its schemas allow, or forbid, and compare the responses with the document.
 
     Args:
-        service: Who answers.
+        service: The service.
         operation: Method and path.
-        caller: Who asks.
-        mode: Whether what is sent fits the schemas.
-        real: Whether it is about things that there are, which chance would not find.
+        caller: Sends the requests.
+        mode: Whether the requests fit the schemas.
+        real: Whether they are about existing objects, which random data would not name.
     """
     method, path = operation.split()
     promised = schemathesis.openapi.from_dict(service.app.openapi())[path][method]
-    # Whether valid data are accepted depends on what is stored, and on who asks: no schema can tell. That a token is
-    # needed has a test of its own, with fewer requests.
+    # Whether valid data are accepted depends on the stored objects and on the caller, not on a schema. That a token is
+    # required has a test of its own, with fewer requests.
     excluded = [positive_data_acceptance, ignored_auth]
     there = service.real_things(lasting=method != "DELETE") if real else {}
 
@@ -277,17 +277,17 @@ def hammer(
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS - ENDLESS))
 @pytest.mark.parametrize("caller", CALLERS)
-def test_every_answer_is_one_that_the_document_promises(service: Service, caller: str, operation: str):
+def test_every_response_is_one_that_the_document_declares(service: Service, caller: str, operation: str):
     hammer(service, operation, caller=caller, mode=schemathesis.GenerationMode.POSITIVE)
 
 
 @pytest.mark.parametrize("operation", sorted(operation for operation in OPERATIONS - ENDLESS if REAL.search(operation)))
 @pytest.mark.parametrize("caller", ["admin", "submitter"])
-def test_so_is_every_answer_about_what_there_is(service: Service, caller: str, operation: str):
+def test_so_is_every_response_about_existing_objects(service: Service, caller: str, operation: str):
     hammer(service, operation, caller=caller, mode=schemathesis.GenerationMode.POSITIVE, real=True)
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS - ENDLESS - {"GET /healthz", "GET /readyz"}))
 @pytest.mark.parametrize("caller", ["admin", "submitter"])
-def test_what_the_document_forbids_is_refused(service: Service, caller: str, operation: str):
+def test_requests_that_the_document_forbids_are_refused(service: Service, caller: str, operation: str):
     hammer(service, operation, caller=caller, mode=schemathesis.GenerationMode.NEGATIVE)

@@ -1,4 +1,4 @@
-"""A receiver of webhooks that really listens, answers as it is told, and keeps what it got."""
+"""A receiver of webhooks that really listens, responds as configured, and stores its requests."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Got:
 
     @property
     def event(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.body)
-        return told
+        parsed: dict[str, Any] = json.loads(self.body)
+        return parsed
 
     @property
     def event_id(self) -> str:
@@ -32,7 +32,7 @@ class Got:
 
 @dataclass
 class Receiver:
-    """What tests look at."""
+    """The receiver's configuration and its requests."""
 
     url: str = ""
     port: int = 0

@@ -1,4 +1,4 @@
-"""A team that shares one service: who there is, and what each of them logs in with."""
+"""Two teams that share a service, their users and the users' tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ VISION, SPEECH = "vision", "speech"
 
 @dataclass(frozen=True)
 class Team:
-    """Secrets by user. ada runs the service; ben leads vision, cleo submits and dan looks; eve submits for speech."""
+    """Secrets by user: ada administers the service; ben is admin of vision, cleo a submitter, dan a viewer; eve submits
+    for speech."""
 
     ada: str
     ben: str
@@ -41,12 +42,12 @@ def settle(store: Store) -> Team:
 
 
 def as_user(secret: str) -> dict[str, str]:
-    """The headers of somebody's requests."""
+    """The headers of a user's requests."""
     return {"Authorization": f"Bearer {secret}"}
 
 
 def asking(client: TestClient, secret: str, method: str, path: str, **given: Any) -> Any:
-    """A request of somebody's, and its answer."""
+    """Send a request as a user, and return the response."""
     return client.request(method, path, headers=as_user(secret) | given.pop("headers", {}), **given)
 
 

@@ -28,7 +28,7 @@ def client(settings: Settings, store: Store) -> Iterator[Client]:
         yield client
 
 
-def test_it_gives_what_the_store_has(client: Client, world: World, store: Store):
+def test_it_returns_the_records_of_the_store(client: Client, world: World, store: Store):
     job = world.completed()
     run = store.runs.list(job.id).items[0]
     stored = Report.model_validate(store.jobs.report(job.id))
@@ -62,7 +62,7 @@ def test_a_job_is_submitted_found_and_cancelled(client: Client, world: World, mo
     assert [job.id for job in client.jobs(states=[JobState.CANCELLED])] == [third.id]
 
 
-def test_a_loss_that_was_not_finite_comes_as_nan(client: Client, world: World, store: Store):
+def test_a_loss_that_is_not_finite_is_nan(client: Client, world: World, store: Store):
     world.started(world.job())
     lease = world.claim()
     points = [CurvePoint(step=10, lr=0.1, train_loss=1.0, val_loss=math.nan)]

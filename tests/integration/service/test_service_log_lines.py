@@ -1,4 +1,4 @@
-"""Log lines: what a request causes can be found by its id, and by the ids in its path."""
+"""Log lines of a request contain its id and the ids in its path."""
 
 from __future__ import annotations
 

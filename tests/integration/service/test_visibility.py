@@ -140,7 +140,7 @@ QUERIES = ("", f"?team={VISION}", f"?text={SECRET}", "?owner=cleo", "?state=runn
 
 
 class StopsSoon(threading.Event):
-    """Ends every stream at its third look, and never the service."""
+    """Ends every stream at its third poll, and never the service."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ class Scene:
         }
 
     def traces(self) -> set[str]:
-        """What no outsider's answer may hold."""
+        """Texts that no response to an outsider may contain."""
         trials = {trial.id for job in self.private for trial in self.store.planning.load(job.id).trials}
         names = self.names()
         return {SECRET, *names["job_id"], *names["run_id"], *names["webhook_id"], *names["token_id"], *trials}
@@ -253,7 +253,7 @@ def show_signs(store: Store, lease: LeasedRun) -> None:
 
 
 def operations(app: FastAPI) -> Iterator[str]:
-    """Every method and path that the application answers, documented or not."""
+    """Every method and path of the application, documented or not."""
     for route in app.routes:
         parts = route.effective_route_contexts() if hasattr(route, "effective_route_contexts") else [route]
         for part in parts:
@@ -279,7 +279,7 @@ def filled(path: str, **names: str) -> str:
 
 
 def told(answer: Any) -> str:
-    """Everything that an answer says, but for the request that it answers."""
+    """The content of a response without the parts that repeat the request."""
     return f"{answer.headers} {answer.text}"
 
 
@@ -305,7 +305,7 @@ def test_every_route_is_known(scene: Scene):
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("operation", by_kind(Shows.ONE))
-def test_what_is_anothers_is_answered_as_if_it_were_not_there(scene: Scene, operation: str, role: Role):
+def test_objects_of_other_teams_lead_to_the_same_404_as_missing_ones(scene: Scene, operation: str, role: Role):
     method, template = operation.replace("ANY", "GET").split(" ")
     body, secret = BODIES.get(operation, {}), scene.outsiders[role]
     pairs = list(concrete(scene, template))
@@ -330,7 +330,7 @@ def test_studies_of_others_are_not_in_the_dashboard(scene: Scene, path: str, rol
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("operation", by_kind(Shows.MANY, Shows.NOTHING))
-def test_nothing_of_others_is_told_elsewhere(scene: Scene, operation: str, role: Role):
+def test_nothing_of_other_teams_is_in_other_responses(scene: Scene, operation: str, role: Role):
     method, template = operation.split(" ")
     traces = scene.traces()
     for verb in ("GET", "POST", "PUT", "DELETE") if method == "ANY" else (method,):
@@ -370,7 +370,7 @@ def test_whose_it_is_sees_it(scene: Scene, operation: str):
     assert all(scene.ask(scene.team.ben, "GET", nowhere).status_code == 404 for _, nowhere in concrete(scene, template))
 
 
-def test_nobody_outside_submits_for_a_team(scene: Scene):
+def test_users_outside_a_team_cannot_submit_for_it(scene: Scene):
     for secret in scene.outsiders.values():
         answer = scene.ask(secret, "POST", "/v1/jobs", json=REQUEST | {"team": VISION})
         assert answer.status_code in {403, 404}, answer.text

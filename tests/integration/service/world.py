@@ -131,7 +131,7 @@ class World:
         return self.store.jobs.get(job.id)
 
     def worked_off(self, job: JobRecord) -> JobRecord:
-        """The job after a worker that plans and trains nothing: a run's loss tells how far its peak is from 0.1."""
+        """The job after a worker that plans and trains nothing: a run's loss is the distance of its peak from 0.1."""
         while (
             taken := self.store.queue.claim(offer(WORKER), lease_seconds=600, lock_seconds=600, job_id=job.id)
         ) is not None:

@@ -1,4 +1,4 @@
-"""What the client says when things are not as they should be."""
+"""The errors of the client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuner.client import ApiProblem, Client, NotLoggedIn, ServiceUnreachable
 
 @pytest.fixture
 def nobody() -> Iterator[str]:
-    """An address where nobody listens: bound, so that nobody else takes it meanwhile."""
+    """An address without a listener: bound, so that no other process takes it meanwhile."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -24,7 +24,7 @@ def nobody() -> Iterator[str]:
 
 @contextmanager
 def answering(status: int, body: bytes, *, content_type: str) -> Iterator[str]:
-    """A server that gives one answer to everything."""
+    """A server with the same response to every request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -45,7 +45,7 @@ def answering(status: int, body: bytes, *, content_type: str) -> Iterator[str]:
         thread.join()
 
 
-def test_where_nobody_listens_it_says_what_to_start(nobody: str):
+def test_without_a_service_the_error_says_what_to_start(nobody: str):
     with Client(nobody) as client, pytest.raises(ServiceUnreachable) as caught:
         client.workloads()
     assert caught.value.url == nobody
@@ -86,7 +86,7 @@ def test_another_service_is_recognized_as_another(body: bytes):
         client.workers()
 
 
-def test_a_stream_that_is_refused_is_told_as_a_problem():
+def test_a_refused_stream_raises_its_problem():
     body = b'{"type": "/problems/not-found", "title": "T", "status": 404, "detail": "D", "instance": "urn:i"}'
     with (
         answering(404, body, content_type="application/problem+json") as url,
@@ -96,7 +96,7 @@ def test_a_stream_that_is_refused_is_told_as_a_problem():
         next(client.events("j"))
 
 
-def test_a_service_that_stays_unready_is_told_as_its_problem():
+def test_a_service_that_stays_unready_raises_its_problem():
     body = b'{"type": "/problems/not-ready", "title": "T", "status": 503, "detail": "the database", "instance": "i"}'
     with (
         answering(503, body, content_type="application/problem+json") as url,
@@ -112,7 +112,7 @@ LOGIN = {"type": "/problems/unauthenticated", "title": "T", "status": 401, "deta
 @pytest.mark.parametrize(
     ("token", "words"), [(None, "requires a login"), ("stt_x", "does not accept the token: it is wrong, expired")]
 )
-def test_where_a_login_is_needed_it_says_how_to_get_in(token: str | None, words: str):
+def test_where_a_login_is_required_the_error_says_how_to_log_in(token: str | None, words: str):
     transport = httpx2.MockTransport(lambda request: httpx2.Response(401, json=LOGIN))
     with (
         Client("https://tuner.example", token=token, transport=transport) as client,
@@ -126,14 +126,14 @@ def test_where_a_login_is_needed_it_says_how_to_get_in(token: str | None, words:
 BUSY = {"type": "/problems/too-many-requests", "title": "T", "status": 429, "detail": "Slow", "instance": "urn:i"}
 
 
-def test_a_service_that_asks_to_slow_down_is_asked_again_after_the_time_that_it_names():
+def test_a_rate_limited_request_is_retried_after_the_stated_time():
     answers = iter([httpx2.Response(429, json=BUSY, headers={"Retry-After": "0"}), httpx2.Response(200, json=[])])
     with Client("http://t", transport=httpx2.MockTransport(lambda request: next(answers))) as client:
         assert client.shares() == ()
 
 
 @pytest.mark.parametrize("headers", [{"Retry-After": "3600"}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, {}])
-def test_one_that_asks_to_wait_for_long_is_told_as_a_problem(headers: dict[str, str]):
+def test_a_long_retry_after_raises_the_problem(headers: dict[str, str]):
     transport = httpx2.MockTransport(lambda request: httpx2.Response(429, json=BUSY, headers=headers))
     with Client("http://t", transport=transport) as client, pytest.raises(ApiProblem, match="Slow"):
         client.shares()

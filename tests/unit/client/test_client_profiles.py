@@ -1,4 +1,4 @@
-"""Where tokens are kept, and to whom they are sent."""
+"""Where tokens are stored, and to which services they are sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_token_is_stored_by_address_and_makes_it_the_current_one(profiles: Pro
     assert profiles.token("http://other:8643") is None
 
 
-def test_nobody_else_may_read_the_file_and_nothing_is_left_beside_it(profiles: Profiles):
+def test_only_the_owner_may_read_the_file_and_no_temporary_file_remains(profiles: Profiles):
     profiles.store(HERE, token="stt_a")
     profiles.store(HERE, token="stt_b")
     assert stat.S_IMODE(profiles.path.stat().st_mode) == 0o600

@@ -1,4 +1,4 @@
-"""The client against the service's own description of itself: what it asks for exists, and it reads the examples."""
+"""The client against the published document: its operations exist, and it reads their examples."""
 
 from __future__ import annotations
 
@@ -132,14 +132,14 @@ class Service:
 
 
 @pytest.mark.parametrize("operation", CALLS)
-def test_a_call_asks_for_its_operation_as_declared_and_reads_the_answer(operation: str):
+def test_a_call_requests_its_operation_as_declared_and_reads_the_response(operation: str):
     service = Service()
     with Client("http://tuner.example", transport=httpx2.MockTransport(service)) as client:
         CALLS[operation](client)
     assert service.asked == [operation]
 
 
-def test_every_operation_can_be_asked_for():
+def test_every_operation_has_a_method():
     operations = {
         f"{method.upper()} {path}"
         for path, methods in DOCUMENT["paths"].items()
@@ -169,7 +169,7 @@ def test_a_token_goes_along_with_every_request_and_none_does_without():
     assert "Authorization" not in request.headers
 
 
-def test_a_service_below_a_path_is_asked_below_it():
+def test_a_service_below_a_path_gets_requests_below_it():
     (request,) = sent(lambda client: client.queue(), answer={"items": []})
     assert str(request.url) == "http://tuner.example/below/v1/queue"
 
@@ -179,7 +179,7 @@ def test_names_are_escaped_in_paths():
     assert request.url.raw_path == b"/below/v1/workers/gpu%2F..%2F1"
 
 
-def test_what_is_not_given_is_not_sent():
+def test_absent_parameters_are_not_sent():
     worker = DOCUMENT["paths"]["/v1/workers/{name}"]["patch"]["responses"]["200"]["content"]["application/json"]
     cases: tuple[Any, ...] = (
         ({"draining": False}, {"draining": False}),
@@ -191,7 +191,7 @@ def test_what_is_not_given_is_not_sent():
         assert json.loads(request.content) == body
 
 
-def test_pages_are_asked_for_until_there_is_none():
+def test_pages_are_requested_until_the_last_one():
     page = DOCUMENT["paths"]["/v1/audit"]["get"]["responses"]["200"]["content"]["application/json"]["example"]
     cursors = iter(["2", None])
     seen: list[str | None] = []

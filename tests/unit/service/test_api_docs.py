@@ -1,4 +1,4 @@
-"""docs/api.md lists what there is."""
+"""docs/api.md lists all problems and settings."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(secure: bool, nam
     assert cookie["max-age"] == "3600"
 
 
-def test_logging_out_takes_the_cookie_away():
+def test_logging_out_removes_the_cookie():
     made, response = sessions(), Response()
     made.end(response)
     cookie = cookies_of(response)[made.cookie]
@@ -96,7 +96,7 @@ def test_a_csrf_token_is_good_for_its_own_session_alone():
     assert sessions(b"x" * 32).csrf_token(one) != made.csrf_token(one)
 
 
-def test_a_login_form_is_good_for_the_browser_that_asked_for_it_alone():
+def test_a_login_form_is_valid_for_its_own_browser_alone():
     nonce, signed = sessions().new_form()
     other_nonce, other_signed = sessions().new_form()
     assert sessions().is_own_form(signed, cookie=nonce)

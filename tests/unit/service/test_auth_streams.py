@@ -54,11 +54,11 @@ def test_a_stream_ends_once_its_reader_may_not(scope: dict[str, Any]):
     assert answered(rights=[True, True, False], scope=scope) == [b"0", b"1", b""]
 
 
-def test_rights_are_looked_at_now_and_then():
+def test_rights_are_checked_at_intervals():
     assert len(answered(rights=[], every=3600.0)) == CHUNKS + 1
 
 
-def test_a_reader_that_goes_away_is_told_as_before():
+def test_a_disconnected_reader_raises_as_before():
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise OSError("gone")
 

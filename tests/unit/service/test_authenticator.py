@@ -55,18 +55,18 @@ def identify(service: Authenticator, made: Request) -> Caller | None:
     return asyncio.run(service.identify(made))
 
 
-def test_a_bearer_token_tells_who_asks():
+def test_a_bearer_token_identifies_its_user():
     for scheme in ("Bearer", "bearer", "BEARER"):
         caller = identify(authenticator(Tokens()), request(authorization=f"{scheme} stt_ada"))
         assert caller == Caller(principal=ADA)
 
 
-def test_nobody_is_behind_a_request_that_brings_nothing():
+def test_a_request_without_credentials_has_no_caller():
     assert identify(authenticator(Tokens()), request()) is None
 
 
 @pytest.mark.parametrize("given", ["Bearer stt_guess", "Bearer ", "Bearer", "", "Basic YTpi", "stt_ada", "Bearer é"])
-def test_a_token_that_is_refused_is_not_told_back(given: str):
+def test_a_refused_token_is_not_in_the_error(given: str):
     with pytest.raises(Unauthenticated) as caught:
         identify(authenticator(Tokens()), request(authorization=given))
     assert "stt_" not in str(caught.value)
@@ -114,7 +114,7 @@ def test_who_was_refused_is_not_remembered():
     assert identify(service, made) is not None
 
 
-def test_what_is_forgotten_is_looked_up_again():
+def test_a_cleared_cache_is_filled_again():
     tokens = Tokens()
     service, made = authenticator(tokens), request(authorization="Bearer stt_ada")
     identify(service, made)

@@ -1,4 +1,4 @@
-"""How many jobs would go before a new one, and how refusals are told."""
+"""The number of jobs ahead of a new one, and the refusals of a preview."""
 
 from __future__ import annotations
 

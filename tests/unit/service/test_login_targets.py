@@ -10,7 +10,7 @@ from tuner_service.web.targets import HOME, local_target
 
 
 @pytest.mark.parametrize("wanted", ["/", "/dashboard", "/dashboard/studies/3?tab=1&x=%2F", "/v1/jobs#top"])
-def test_a_path_of_the_service_is_kept(wanted: str):
+def test_a_path_of_the_service_is_accepted(wanted: str):
     assert local_target(wanted) == wanted
 
 

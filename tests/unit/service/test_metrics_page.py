@@ -1,4 +1,4 @@
-"""docs/metrics.md lists the metrics that there are, and the Grafana file shows no other."""
+"""docs/metrics.md lists all metrics, and the Grafana file shows no others."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def family_of(sample: str) -> str:
 
 
 @pytest.mark.parametrize("query", queries())
-def test_every_query_asks_for_what_exists(query: str):
+def test_every_query_names_existing_metrics(query: str):
     names = {family_of(name) for name in re.findall(r"\btuner_\w+", query)}
     assert names
     assert names <= LISTED.keys()
@@ -104,7 +104,7 @@ def test_the_dashboard_can_be_imported():
             assert all(target["expr"].count("(") == target["expr"].count(")") for target in panel["targets"])
 
 
-def test_panels_about_the_queue_do_not_add_up_what_several_services_tell_alike():
+def test_panels_about_the_queue_do_not_sum_over_services():
     own = ("tuner_worker_", "tuner_http_", "tuner_service_info", "process_")
     for expression in expressions():
         told_alike = [name for name in re.findall(r"\btuner_\w+", expression) if not name.startswith(own)]

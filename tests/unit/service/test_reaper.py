@@ -87,21 +87,21 @@ def test_what_fails_keeps_nothing_else_from_being_done(failing: str):
     assert sum(line["event"] == "reaper.failed" for line in lines) == 1
 
 
-def test_it_tells_what_it_did_and_nothing_of_what_there_was_not_to_do():
+def test_it_logs_what_it_did_and_nothing_else():
     with quiet() as lines:
         Reaper(a_store(Queue(away=())), interval=timedelta(seconds=1)).reap_once()
     told = [(line["event"], line.get("jobs"), line.get("events")) for line in lines]
     assert told == [("reaper.limits_enforced", 1, None), ("reaper.events_pruned", None, 7)]
 
 
-def test_events_are_kept_for_as_long_as_it_is_told():
+def test_events_are_stored_for_the_configured_time():
     queue = Queue(away=())
     with quiet():
         Reaper(a_store(queue), interval=timedelta(seconds=1), event_retention=timedelta(hours=2)).reap_once()
     assert queue.retention == 7200.0
 
 
-def test_it_does_not_wait_out_its_interval_when_told_to_stop():
+def test_a_stop_does_not_wait_for_the_interval():
     with quiet(), Reaper(a_store(Queue()), interval=timedelta(days=1)) as reaper:
         pass
     assert not reaper.alive

@@ -15,7 +15,7 @@ from tuner_service.settings import Settings
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost", "LOCALHOST"])
-def test_loopback_is_taken(host: str):
+def test_loopback_is_accepted(host: str):
     assert is_loopback(host)
     assert Settings(host=host).host == host
 
@@ -54,7 +54,7 @@ def test_the_process_refuses_with_a_line_and_an_exit_code(capsys: pytest.Capture
     assert capsys.readouterr().err == "host must be text of at least 1 characters, but it is empty\n"
 
 
-def test_a_secret_that_is_refused_is_not_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_a_refused_secret_is_not_in_the_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TUNER_SECRET_KEY", "hunter2")
     assert main([]) == REFUSED
     assert "hunter2" not in capsys.readouterr().err
@@ -88,7 +88,7 @@ def test_a_rate_that_means_nothing_is_refused(rate: str):
         Settings(rate_limit=rate)
 
 
-def test_names_are_given_with_commas(monkeypatch: pytest.MonkeyPatch):
+def test_names_are_comma_separated(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TUNER_ALLOWED_HOSTS", "tuner.example, api")
     assert Settings().allowed_hosts == ("tuner.example", "api")
 

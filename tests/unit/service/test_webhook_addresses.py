@@ -48,7 +48,7 @@ def test_the_open_internet_is_open(address: str):
 
 
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
-def test_whatever_python_calls_private_is_closed(address: ipaddress.IPv4Address | ipaddress.IPv6Address):
+def test_every_address_that_python_calls_private_is_refused(address: ipaddress.IPv4Address | ipaddress.IPv6Address):
     closed = (
         address.is_private
         or address.is_loopback
@@ -67,7 +67,7 @@ def test_no_ipv6_spelling_of_an_ipv4_address_is_open(address: ipaddress.IPv4Addr
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/", "https://[::1]:8443/hook", "http://169.254.169.254/latest"])
-def test_a_url_that_names_a_closed_address_is_refused_when_it_is_given(url: str):
+def test_a_url_with_a_private_address_is_refused_at_once(url: str):
     with pytest.raises(InvalidValue, match="TUNER_WEBHOOKS_ALLOW_PRIVATE"):
         check_written_address(url)
 

@@ -44,7 +44,7 @@ def test_a_reason_is_quoted_and_of_a_traceback_its_last_line():
     assert text.splitlines() == [":x: *first look* failed (team vision, ada, job `0f9b`)", ">ValueError: no data"]
 
 
-def test_a_run_and_a_trial_are_told_with_the_trials_number():
+def test_messages_about_runs_and_trials_contain_the_trials_number():
     assert "*first look* trial 4: run failed" in slack_text(event("run.failed", data={"trial": 4}))
     assert "*first look* trial 0: pruned" in slack_text(event("trial.pruned", data={"trial": 0}))
 

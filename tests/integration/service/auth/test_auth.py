@@ -53,7 +53,7 @@ def log_in(browser: TestClient, secret: str, *, target: str = "/") -> Any:
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/me", "/metrics", "/dashboard", "/api/studies", "/", "/nothing"])
-def test_whoever_brings_nothing_is_told_how_to_log_in(api: TestClient, path: str):
+def test_a_request_without_credentials_gets_how_to_log_in(api: TestClient, path: str):
     answer = api.get(path)
     assert answer.status_code == 401
     assert answer.json()["type"] == "/problems/unauthenticated"
@@ -62,14 +62,14 @@ def test_whoever_brings_nothing_is_told_how_to_log_in(api: TestClient, path: str
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/problems/unauthenticated", "/login"])
-def test_what_tells_nothing_is_open(api: TestClient, path: str):
+def test_paths_without_stored_data_are_public(api: TestClient, path: str):
     assert api.get(path).status_code == 200
 
 
 @pytest.mark.parametrize(
     "path", ["/problems/../v1/jobs", "/healthz/", "/login/x", "//healthz", "/openapi.json/../v1/me"]
 )
-def test_a_path_that_looks_open_is_not(api: TestClient, path: str):
+def test_a_path_similar_to_a_public_one_is_not_public(api: TestClient, path: str):
     assert api.get(path).status_code in {401, 404}
     assert api.get(path).json()["type"] in {"/problems/unauthenticated", "/problems/not-found"}
 
@@ -79,7 +79,7 @@ def test_a_token_opens_the_service(api: TestClient, team: Team):
     assert api.get("/v1/jobs", headers=as_user(team.dan)).status_code == 200
 
 
-def test_answers_are_kept_from_caches(api: TestClient, team: Team):
+def test_responses_forbid_caches_to_store_them(api: TestClient, team: Team):
     assert api.get("/v1/me", headers=as_user(team.cleo)).headers["cache-control"] == "private, no-store"
 
 
@@ -90,7 +90,7 @@ def test_a_revoked_token_is_refused_at_once_where_it_was_revoked(api: TestClient
 
 
 @pytest.mark.parametrize("given", ["Bearer stt_hunter2", "Basic c3R0X2h1bnRlcjI=", "stt_hunter2", "Bearer"])
-def test_a_refused_token_is_told_nowhere(api: TestClient, team: Team, given: str):
+def test_a_refused_token_is_in_no_log_line_or_response(api: TestClient, team: Team, given: str):
     with structlog.testing.capture_logs() as lines:
         answer = api.get("/v1/me", headers={"Authorization": given})
     assert answer.status_code == 401
@@ -120,7 +120,7 @@ def test_a_database_that_is_away_is_not_a_refusal(
     assert answer.headers["retry-after"]
 
 
-def test_too_many_requests_are_told_when_to_come_back(settings: Settings, store: Store, team: Team):
+def test_too_many_requests_get_a_retry_after(settings: Settings, store: Store, team: Team):
     few = settings.model_copy(update={"rate_limit": "3/hour"})
     for api in client_for(few, store, f"http://{HOST}"):
         for _ in range(3):
@@ -163,7 +163,7 @@ def test_off_loopback_the_service_goes_by_its_names(
         assert api.get("/v1/me", headers={"Host": host} | as_user(team.cleo)).status_code == expected
 
 
-def test_the_public_origin_is_ours_whatever_host_the_proxy_names(settings: Settings, store: Store, team: Team):
+def test_the_public_origin_is_accepted_with_any_host_of_the_proxy(settings: Settings, store: Store, team: Team):
     named = {"public_url": "https://tuner.example"}
     for api in client_for(settings.model_copy(update=named), store, f"http://{HOST}"):
         for origin, expected in (("https://tuner.example", 201), ("http://tuner.example", 403), ("null", 403)):
@@ -184,11 +184,11 @@ def test_a_browser_is_led_to_the_login_and_back(browser: TestClient, team: Team)
     assert browser.get("/login", params={"next": "/v1/me"}).status_code == 200
 
 
-def test_the_api_is_never_answered_with_a_redirect(browser: TestClient):
+def test_the_api_never_redirects_to_the_login(browser: TestClient):
     assert browser.get("/v1/jobs").status_code == 401
 
 
-def test_the_session_cookie_is_kept_from_scripts_and_other_sites(browser: TestClient, team: Team):
+def test_the_session_cookie_is_hidden_from_scripts_and_other_sites(browser: TestClient, team: Team):
     cookies = log_in(browser, team.cleo).headers.get_list("set-cookie")
     session = next(cookie for cookie in cookies if cookie.startswith("tuner_session="))
     assert "HttpOnly" in session
@@ -206,7 +206,7 @@ def test_behind_https_the_cookie_travels_by_it_alone(settings: Settings, store: 
         assert api.get("/v1/me").json()["user"] == "cleo"
 
 
-def test_a_refused_login_says_the_same_whatever_is_wrong(browser: TestClient, team: Team, store: Store):
+def test_every_refused_login_has_the_same_message(browser: TestClient, team: Team, store: Store):
     revoked = store.people.tokens(user="dan")[0]
     store.people.revoke_token(revoked.id)
     answers = [log_in(browser, secret) for secret in ("stt_guess", team.dan, "", "é", team.cleo[:-1])]
@@ -249,7 +249,7 @@ def test_a_login_leads_nowhere_else(browser: TestClient, team: Team, target: str
     assert browser.post("/login", data=form).headers["location"] == "/"
 
 
-def test_what_is_asked_for_is_escaped_on_the_page(browser: TestClient):
+def test_the_target_is_escaped_on_the_page(browser: TestClient):
     page = browser.get("/login", params={"next": '/"><script>alert(1)</script>'}).text
     assert "<script" not in page
 
@@ -303,7 +303,7 @@ def test_logging_out_ends_the_session_of_the_browser(browser: TestClient, team: 
     assert browser.get("/v1/me").status_code == 401
 
 
-def test_where_nobody_logs_in_everybody_is_local(settings: Settings, store: Store):
+def test_without_a_login_every_caller_is_local(settings: Settings, store: Store):
     for api in client_for(settings.model_copy(update={"auth": "off"}), store, f"http://{HOST}"):
         me = api.get("/v1/me", headers={"Authorization": "Bearer stt_old"}).json()
         assert (me["user"], me["team"], me["runs_the_service"], me["token_id"]) == ("local", None, True, None)

@@ -63,12 +63,12 @@ def test_where_the_file_cannot_be_written_no_admin_is_made(settings: Settings, s
     assert store.people.users() == ()
 
 
-def test_without_a_login_nobody_is_made(settings: Settings, store: Store):
+def test_without_a_login_no_admin_is_created(settings: Settings, store: Store):
     make_first_admin(settings.model_copy(update={"auth": "off"}), store=store, output=io.StringIO())
     assert store.people.users() == ()
 
 
-def test_a_service_off_loopback_lets_in_whoever_has_its_first_token(tmp_path: Path):
+def test_a_service_off_loopback_accepts_its_first_token(tmp_path: Path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TUNER_")}
     command = [sys.executable, "-m", "tuner_service", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path)]
     with (tmp_path / "log").open("w") as log:
@@ -97,7 +97,7 @@ def test_a_lost_token_is_replaced_on_the_machine(tmp_path: Path, capsys: pytest.
     assert principal.runs_the_service
 
 
-def test_a_key_that_cannot_be_read_is_told_in_a_line(
+def test_an_unreadable_key_is_reported_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("TUNER_SECRET_KEY_FILE", str(tmp_path / "none"))

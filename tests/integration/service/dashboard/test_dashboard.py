@@ -1,4 +1,4 @@
-"""The Optuna dashboard: the real one, behind the gate."""
+"""The real Optuna dashboard, behind the access control of the service."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_the_list_calls_studies_by_the_names_of_their_jobs(page: TestClient, job
     assert study["study_name"] == f"{NAME} ({job.id[:8]})"
 
 
-def test_the_notes_tell_the_answer_and_each_trials_schedule(page: TestClient, job: JobRecord, store: Store) -> None:
+def test_the_notes_contain_the_result_and_each_trials_schedule(page: TestClient, job: JobRecord, store: Store) -> None:
     told = detail(page, job)
     report = store.jobs.report(job.id)
     assert report is not None
@@ -133,7 +133,7 @@ def test_the_learning_rates_of_the_best_trials_are_a_figure(page: TestClient, jo
     assert figure["graph_object"].count('"type": "scatter"') == 3
 
 
-def test_the_notes_are_where_the_dashboards_own_reader_looks(store: Store, job: JobRecord) -> None:
+def test_the_dashboards_own_reader_finds_the_notes(store: Store, job: JobRecord) -> None:
     view = store.study_view()
     record = store.planning.load(job.id)
     study_id = view.id_of(job.id)

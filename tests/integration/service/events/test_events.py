@@ -36,7 +36,7 @@ def messages(api: TestClient, job_id: str, *, after: int | None = None) -> list[
 
 
 class TestTheStreamOfAnEndedJob:
-    def test_it_tells_every_event_in_order_then_ends(self, api: TestClient, world: World, store: Store):
+    def test_it_streams_every_event_in_order_then_ends(self, api: TestClient, world: World, store: Store):
         job = world.completed()
         *told, end = messages(api, job.id)
         stored = store.events.after(0, job_id=job.id, limit=1000)
@@ -52,7 +52,7 @@ class TestTheStreamOfAnEndedJob:
             assert [one.id for one in rest] == [one.id for one in told[position + 1 :]]
             assert end.event == "end"
 
-    def test_more_events_than_one_look_takes_are_all_told(
+    def test_more_events_than_one_batch_are_all_streamed(
         self, api: TestClient, world: World, store: Store, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr("tuner_service.events.routes._BATCH", 3)
@@ -60,7 +60,7 @@ class TestTheStreamOfAnEndedJob:
         *told, _ = messages(api, job.id)
         assert len(told) == len(store.events.after(0, job_id=job.id, limit=1000)) > 3
 
-    def test_only_the_jobs_own_events_are_told(self, api: TestClient, world: World, store: Store):
+    def test_only_the_jobs_own_events_are_streamed(self, api: TestClient, world: World, store: Store):
         world.completed()
         other = world.job()
         store.jobs.cancel(other.id, reason="no")
@@ -147,7 +147,7 @@ def test_a_signal_ends_the_service_in_order_with_a_stream_open(
 
 
 class TestTheStreamOfAllJobs:
-    def test_it_tells_of_every_job_from_now_on_and_ends_with_the_service(
+    def test_it_streams_every_job_from_now_on_and_ends_with_the_service(
         self, settings: Settings, store: Store, world: World
     ):
         world.job()

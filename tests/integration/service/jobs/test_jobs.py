@@ -1,4 +1,4 @@
-"""Jobs over HTTP, against a database as workers leave it."""
+"""Jobs over HTTP, with a database as workers leave it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TestList:
 
 
 class TestCancel:
-    def test_the_reason_is_kept_and_the_body_may_be_absent(self, api: TestClient, world: World):
+    def test_the_reason_is_stored_and_the_body_may_be_absent(self, api: TestClient, world: World):
         with_reason = api.post(f"/v1/jobs/{world.job().id}/cancel", json={"reason": "wrong data"})
         without = api.post(f"/v1/jobs/{world.job().id}/cancel")
         assert (with_reason.status_code, without.status_code) == (200, 200)
@@ -204,7 +204,7 @@ class TestPreview:
         assert [point["update"] for point in preview["points"]] == [0, 100, 200, 300, 400, 500, 599, 699, 799, 899, 999]
         assert all(point["lr"] == lrs[point["update"]] for point in preview["points"])
 
-    def test_a_run_shorter_than_the_points_is_told_whole(self, api: TestClient):
+    def test_a_run_with_fewer_points_has_its_whole_curve(self, api: TestClient):
         body = {"schedule": {"peak_lr": 0.1, "family": {"name": "linear"}}, "total_steps": 3}
         preview = api.post("/v1/schedules/preview", json=body).json()
         assert [point["update"] for point in preview["points"]] == [0, 1, 2]

@@ -1,4 +1,4 @@
-"""Jobs of teams over HTTP: who may submit, steer, clone and delete what, and what a preview says."""
+"""Jobs of teams over HTTP: who may submit, control, clone and delete which job, and the content of a preview."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TestSubmit:
         job = ask("cleo", "POST", "/v1/jobs", json=REQUEST).json()
         assert (job["spec"]["team"], job["owner"]) == (VISION, "cleo")
 
-    def test_whoever_runs_the_service_may_submit_for_any_team(self, ask: Ask):
+    def test_an_admin_of_the_service_may_submit_for_any_team(self, ask: Ask):
         job = ask("ada", "POST", "/v1/jobs", json=REQUEST | {"team": SPEECH}).json()
         assert (job["spec"]["team"], job["owner"]) == (SPEECH, "ada")
 
@@ -66,7 +66,7 @@ class TestSubmit:
         assert problem(answer) == (404, "not-found")
         assert answer.json()["key"] == "nobody"
 
-    def test_a_limit_of_the_team_is_told_with_its_figures(self, ask: Ask, store: Store):
+    def test_a_reached_limit_of_the_team_is_reported_with_its_values(self, ask: Ask, store: Store):
         store.people.put_team(VISION, TeamSettings(max_open_jobs=1))
         assert ask("cleo", "POST", "/v1/jobs", json=REQUEST).status_code == 201
         answer = ask("cleo", "POST", "/v1/jobs", json=REQUEST)
@@ -85,7 +85,7 @@ class TestSubmit:
         assert ours["id"] != theirs["id"]
         assert ask("cleo", "POST", "/v1/jobs", json=REQUEST, headers=headers).json()["id"] == ours["id"]
 
-    def test_a_replay_is_answered_where_the_limit_would_refuse_a_new_job(self, ask: Ask, store: Store):
+    def test_a_repeated_request_succeeds_where_the_limit_would_refuse_a_new_job(self, ask: Ask, store: Store):
         store.people.put_team(VISION, TeamSettings(max_open_jobs=1))
         first, again = (
             ask("cleo", "POST", "/v1/jobs", json=REQUEST, headers={"Idempotency-Key": "k"}) for _ in range(2)
@@ -118,7 +118,7 @@ class TestSteering:
             "job.delete",
         ]
 
-    def test_what_is_given_changes_and_the_rest_stays(self, ask: Ask, world: World):
+    def test_given_fields_change_and_the_others_stay(self, ask: Ask, world: World):
         job = world.job(by=CLEO, team=VISION)
         body = {"name": "other", "notes": "*why*", "shared": True, "trials": 5, "limits": {"device_hours": 2}}
         spec = ask("cleo", "PATCH", f"/v1/jobs/{job.id}", json=body).json()["spec"]
@@ -134,7 +134,7 @@ class TestSteering:
             assert problem(answer) == (422, "invalid-request")
             assert answer.json()["field"] == field
 
-    def test_an_ended_job_takes_words_alone(self, ask: Ask, world: World):
+    def test_an_ended_job_accepts_name_and_notes_alone(self, ask: Ask, world: World):
         job = world.completed(by=CLEO, team=VISION)
         assert ask("cleo", "PATCH", f"/v1/jobs/{job.id}", json={"name": "done"}).json()["spec"]["name"] == "done"
         assert problem(ask("cleo", "PATCH", f"/v1/jobs/{job.id}", json={"trials": 9})) == (409, "state-conflict")

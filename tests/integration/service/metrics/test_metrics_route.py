@@ -60,7 +60,7 @@ def test_prometheus_can_read_it(api: TestClient, world: World):
     assert (jobs.labels, jobs.value) == ({"team": "default", "state": "queued"}, 1)
 
 
-def test_it_tells_the_version(scrape: Callable[..., float | None]):
+def test_it_reports_the_version(scrape: Callable[..., float | None]):
     assert scrape("tuner_service_info", version=__version__) == 1
 
 
@@ -93,7 +93,7 @@ class TestLatency:
         assert api.get("/v1/jobs", headers={"Host": "evil.example"}).status_code == 421
         assert self.count(scrape, method="GET", route="(none)", status="421") == 1
 
-    def test_mistakes_of_ours_count_too(
+    def test_internal_errors_count_too(
         self, api: TestClient, store: Store, scrape: Callable[..., float | None], monkeypatch: pytest.MonkeyPatch
     ):
         def broken(*_: object, **__: object) -> None:
@@ -105,7 +105,7 @@ class TestLatency:
         assert self.count(scrape, method="GET", route="/v1/workloads", status="500") == 1
 
 
-def test_while_the_database_is_away_it_says_so_and_tells_the_rest(
+def test_while_the_database_is_away_the_other_metrics_are_served(
     api: TestClient, store: Store, scrape: Callable[..., float | None], monkeypatch: pytest.MonkeyPatch
 ):
     def away(*_: object, **__: object) -> None:
@@ -120,7 +120,7 @@ def test_while_the_database_is_away_it_says_so_and_tells_the_rest(
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize(("team", "status"), [(None, 200), ("vision", 403)])
-def test_only_who_is_not_bound_to_a_team_may_look(
+def test_only_tokens_for_every_team_may_read_it(
     app: FastAPI, api: TestClient, role: Role, team: str | None, status: int
 ):
     who = Principal(user="prometheus", team=team, role=role, token_id=None)

@@ -41,7 +41,7 @@ def ask(api: TestClient) -> Ask:
     return Ask(api)
 
 
-def test_me_tells_who_asks_and_what_for(ask: Ask, team: Team):
+def test_me_returns_the_callers_identity_and_rights(ask: Ask, team: Team):
     status, me = ask(team.cleo, "GET", "/me")
     assert status == 200
     assert me.pop("token_id")
@@ -140,7 +140,7 @@ def test_the_last_admin_stays(ask: Ask, team: Team):
     assert (status, problem["type"]) == (409, "/problems/state-conflict")
 
 
-def test_a_token_of_ones_own_is_like_the_one_that_asks(ask: Ask, team: Team):
+def test_a_token_for_oneself_is_like_the_calling_one(ask: Ask, team: Team):
     status, made = ask(team.cleo, "POST", "/tokens", json={})
     assert status == 201
     token = made["token"]
@@ -162,7 +162,7 @@ def test_a_token_of_ones_own_is_like_the_one_that_asks(ask: Ask, team: Team):
         {"lifetime_days": None},
     ],
 )
-def test_nobody_makes_a_token_for_more_than_they_have(ask: Ask, team: Team, body: dict[str, Any]):
+def test_no_token_has_more_rights_than_its_creator(ask: Ask, team: Team, body: dict[str, Any]):
     status, problem = ask(team.cleo, "POST", "/tokens", json=body)
     assert (status, problem["type"]) == (403, "/problems/forbidden")
 
@@ -209,7 +209,7 @@ def test_who_sees_a_token_may_revoke_it(ask: Ask, team: Team):
     assert ask(team.ada, "DELETE", "/tokens/none")[0] == 404
 
 
-def test_the_audit_log_tells_a_teams_admin_what_concerns_the_team(ask: Ask, team: Team):
+def test_a_teams_admin_reads_the_teams_entries_of_the_audit_log(ask: Ask, team: Team):
     ask(team.ben, "PUT", "/teams/vision/members/dan", json={"role": "submitter"})
     _, page = ask(team.ben, "GET", "/audit")
     first = page["items"][0]
@@ -231,6 +231,6 @@ def test_the_audit_log_is_read_by_pages(ask: Ask, team: Team):
     assert ask(team.ada, "GET", "/audit?cursor=x")[0] == 422
 
 
-def test_no_answer_holds_a_digest(ask: Ask, team: Team, store: Store):
+def test_no_response_contains_a_digest(ask: Ask, team: Team, store: Store):
     for path in ("/tokens", "/audit", "/users", "/teams", "/me"):
         assert "digest" not in str(ask(team.ada, "GET", path)[1])

@@ -1,4 +1,4 @@
-"""Every refusal names the field, what was given, what is allowed; every error is a problem with a page."""
+"""Every refusal names the field, its value and the allowed values; every error is a problem with a page."""
 
 from __future__ import annotations
 
@@ -168,18 +168,18 @@ def test_a_refused_schedule_names_field_value_and_what_is_allowed(still: TestCli
     assert allowed in told["allowed"]
 
 
-def test_all_refusals_of_a_body_are_told_at_once(still: TestClient):
+def test_all_refusals_of_a_body_are_reported_at_once(still: TestClient):
     told = body_of(still.post("/v1/jobs", json={"workload": 1, "priority": "urgent", "search": {"keep": 0}}))
     assert {error["field"] for error in told["errors"]} == {"workload", "priority", "search.keep"}
     assert "2 more" in told["detail"]
 
 
-def test_no_worker_yet_is_told_with_what_to_start(api: TestClient):
+def test_without_a_worker_the_refusal_says_what_to_start(api: TestClient):
     told = body_of(api.post("/v1/jobs", json={"workload": "digits-mlp"}))
     assert "tuner up" in told["hint"]
 
 
-def test_what_curl_sends_by_default_is_answered_with_the_header_to_add(still: TestClient):
+def test_curls_default_content_type_is_refused_with_the_header_to_add(still: TestClient):
     told = body_of(still.post("/v1/jobs", content=b"{}", headers={"Content-Type": "application/x-www-form-urlencoded"}))
     assert told["status"] == 415
     assert "Content-Type: application/json" in told["detail"]
@@ -217,7 +217,7 @@ def test_refused_queries_name_the_parameter(still: TestClient, path: str, field:
     assert (told["status"], told["field"], told["value"]) == (422, field, value)
 
 
-def test_a_misspelled_parameter_is_answered_with_the_right_ones(still: TestClient):
+def test_a_misspelled_parameter_is_refused_with_the_known_ones(still: TestClient):
     told = body_of(still.get("/v1/jobs?stat=running"))
     assert "state, team, workload, owner, text, cursor, limit" in told["allowed"]
     assert told["hint"] == "Did you mean 'state'?"
@@ -233,19 +233,19 @@ def test_a_misspelled_parameter_is_answered_with_the_right_ones(still: TestClien
         ("/v2", "path"),
     ],
 )
-def test_what_is_not_there_is_named_with_where_to_look(still: TestClient, path: str, kind: str):
+def test_a_missing_object_is_named_with_how_to_list_them(still: TestClient, path: str, kind: str):
     told = body_of(still.get(path))
     assert (told["status"], told["kind"]) == (404, kind)
     assert told["hint"]
 
 
-def test_a_wrong_method_is_answered_with_all_that_are_right(still: TestClient):
+def test_a_wrong_method_is_refused_with_the_allowed_ones(still: TestClient):
     answer = still.put("/v1/jobs")
     assert body_of(answer)["allowed"] == ["GET", "POST"]
     assert answer.headers["Allow"] == "GET, POST"
 
 
-def test_the_document_itself_takes_get_alone(still: TestClient):
+def test_the_document_allows_get_alone(still: TestClient):
     assert "GET" in body_of(still.post("/openapi.json"))["allowed"]
 
 
@@ -255,7 +255,7 @@ def test_another_host_name_is_refused(still: TestClient, host: str):
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:1234", "127.0.0.1:1234", "[::1]:1234"])
-def test_any_name_of_this_machine_is_taken(still: TestClient, host: str):
+def test_any_name_of_this_machine_is_accepted(still: TestClient, host: str):
     assert still.get("/v1/jobs", headers={"Host": host}).status_code == 200
 
 
@@ -285,7 +285,7 @@ def test_a_database_that_is_away_is_a_passing_problem(api: TestClient, store: St
     assert answer.headers["Retry-After"] == ready.headers["Retry-After"] == "5"
 
 
-def test_a_mistake_of_ours_tells_nothing_of_its_insides(api: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_an_internal_error_reveals_no_details(api: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch):
     def broken(**_: object) -> None:
         raise RuntimeError("password=hunter2")
 
@@ -304,7 +304,7 @@ def test_every_problem_has_a_page_for_people(still: TestClient, slug: str):
     assert all(name in answer.text for name in CATALOG[slug].members)
 
 
-def test_a_body_of_thousands_of_mistakes_is_told_the_first_of_them(still: TestClient):
+def test_of_thousands_of_refusals_the_first_are_listed(still: TestClient):
     wrong = {f"field{number}": number for number in range(5_000)}
     problem = still.post("/v1/jobs", json={"workload": "digits-mlp"} | wrong).json()
     assert [one["field"] for one in problem["errors"]] == [f"field{number}" for number in range(50)]

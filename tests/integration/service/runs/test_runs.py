@@ -1,4 +1,4 @@
-"""Runs over HTTP: pages of them, downsample curves, and what they printed."""
+"""Runs over HTTP: pages, downsampled curves, and logs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_pages_hold_every_run_once_in_order(api: TestClient, world: World, store
         assert seen == [one.id for one in everything.items]
 
 
-def test_runs_can_be_asked_for_by_trial_and_state(api: TestClient, world: World):
+def test_runs_can_be_filtered_by_trial_and_state(api: TestClient, world: World):
     job = world.job()
     world.started(job)
     done = world.train(loss=0.5)

@@ -1,4 +1,4 @@
-"""Schedules over HTTP: drawn, written, and fitted to other runs; what is answered is what the library computes."""
+"""Schedules over HTTP: previews, exports and conversions equal what the library computes."""
 
 from __future__ import annotations
 

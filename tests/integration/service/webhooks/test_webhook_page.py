@@ -1,4 +1,4 @@
-"""docs/webhooks.md: its code receives what is really sent, and what it says is so."""
+"""docs/webhooks.md: its code verifies real deliveries, and its statements are true."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def deliver(receiver: Receiver, **changes: Any) -> Got:
     return receiver.got[-1]
 
 
-def test_the_receivers_code_takes_what_is_sent(code: dict[str, Any], receiver: Receiver):
+def test_the_receivers_code_accepts_a_delivery(code: dict[str, Any], receiver: Receiver):
     got = deliver(receiver)
     assert code["is_authentic"](got.headers, got.body, key=sender().key("w", version=1))
 
@@ -82,7 +82,7 @@ def test_the_receivers_code_takes_what_is_sent(code: dict[str, Any], receiver: R
         lambda got: ({}, got.body),
     ],
 )
-def test_it_refuses_what_somebody_has_touched(
+def test_it_refuses_modified_deliveries(
     code: dict[str, Any], receiver: Receiver, spoil: Callable[[Got], tuple[dict[str, str], bytes]]
 ):
     headers, body = spoil(deliver(receiver))
@@ -90,7 +90,7 @@ def test_it_refuses_what_somebody_has_touched(
 
 
 @pytest.mark.parametrize(("webhook_id", "version"), [("w", 2), ("other", 1)])
-def test_it_refuses_what_is_signed_with_another_key(
+def test_it_refuses_deliveries_signed_with_another_key(
     code: dict[str, Any], receiver: Receiver, webhook_id: str, version: int
 ):
     got = deliver(receiver)
@@ -98,12 +98,12 @@ def test_it_refuses_what_is_signed_with_another_key(
 
 
 @pytest.mark.parametrize("seconds", [-400, 400])
-def test_it_refuses_what_was_recorded_long_ago(code: dict[str, Any], receiver: Receiver, seconds: int):
+def test_it_refuses_replayed_deliveries(code: dict[str, Any], receiver: Receiver, seconds: int):
     got = deliver(receiver, clock=lambda: time.time() + seconds)
     assert not code["is_authentic"](got.headers, got.body, key=sender().key("w", version=1))
 
 
-def test_a_receiver_written_as_the_page_says_takes_each_event_once_though_it_comes_twice(
+def test_a_receiver_written_as_the_page_says_processes_repeated_events_once(
     code: dict[str, Any], receiver: Receiver, store: Store, world: World
 ):
     made = store.webhooks.create(NewWebhook.model_validate({"url": receiver.url, "events": ["job.submitted"]}))
@@ -147,7 +147,7 @@ def test_the_example_has_the_fields_of_what_is_sent(receiver: Receiver, store: S
         assert got.headers[name]
 
 
-def test_the_request_on_the_page_is_one_that_is_taken():
+def test_the_request_on_the_page_is_valid():
     first = re.search(r"^```json\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
     assert first is not None
     NewWebhook.model_validate(json.loads(first.group(1)))
@@ -160,7 +160,7 @@ def test_the_page_lists_all_event_types():
     assert set(re.findall(r"`(\w+\.\w+)`", default)) == {event.value for event in DEFAULT_EVENTS}
 
 
-def test_the_waits_on_the_page_are_those_that_are_waited():
+def test_the_waits_on_the_page_are_the_real_ones():
     assert (FIRST_WAIT_SECONDS, WAIT_FACTOR, MAX_ATTEMPTS, TIMEOUT_SECONDS) == (10, 3, 10, 10)
     assert "waits of 10 seconds,\n30 seconds, 90 seconds and so on" in PAGE
     assert "ten attempts in all" in PAGE

@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: who may, what is answered, and what arrives."""
+"""Webhooks over HTTP: permissions, responses, and deliveries."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def teams(store: Store) -> None:
 
 @pytest.fixture
 def acting(app: FastAPI) -> Iterator[Callable[..., None]]:
-    """Have every further request made by somebody."""
+    """Authenticate every further request as this caller."""
 
     def act(*, team: str | None, role: Role = Role.ADMIN) -> None:
         who = Principal(user=f"{role}-of-{team}", team=team, role=role, token_id=None)
@@ -97,9 +97,7 @@ def test_the_key_is_shown_at_creation_and_rotation_and_nowhere_else(api: TestCli
         assert "whsec_" not in api.get(path).text
 
 
-def test_what_happens_to_a_job_arrives_signed_with_the_key_that_was_shown(
-    api: TestClient, world: World, receiver: Receiver
-):
+def test_events_of_a_job_arrive_signed_with_the_shown_key(api: TestClient, world: World, receiver: Receiver):
     made = create(api, receiver.url)
     job = world.job()
     world.store.jobs.cancel(job.id, reason="enough")
@@ -116,7 +114,7 @@ def test_what_happens_to_a_job_arrives_signed_with_the_key_that_was_shown(
     assert api.get(where, params={"state": "failed"}).json()["items"] == []
 
 
-def test_keys_outlive_a_restart(settings: Settings, store: Store, receiver: Receiver):
+def test_keys_survive_a_restart(settings: Settings, store: Store, receiver: Receiver):
     allowing = settings.model_copy(update={"webhooks_allow_private": True})
     with TestClient(create_app(allowing, store=store), base_url=BASE_URL) as api:
         made = create(api, receiver.url)
@@ -126,7 +124,7 @@ def test_keys_outlive_a_restart(settings: Settings, store: Store, receiver: Rece
     assert Webhook(made["key"]).verify(got.body, got.headers) == got.event
 
 
-def test_a_try_is_sent_at_once_and_its_answer_told(api: TestClient, receiver: Receiver):
+def test_a_test_delivery_is_sent_at_once_and_its_result_returned(api: TestClient, receiver: Receiver):
     where = f"/v1/webhooks/{create(api, receiver.url)['webhook']['id']}"
     told = api.post(f"{where}/test").json()
     assert told == {"delivered": True, "status": 204, "error": None, "event_id": receiver.got[0].event_id}
@@ -223,7 +221,7 @@ class TestTeams:
 
     @pytest.mark.parametrize("role", [Role.VIEWER, Role.SUBMITTER])
     @pytest.mark.parametrize("team", ["vision", None])
-    def test_who_is_no_admin_may_not_even_look(
+    def test_only_admins_may_read_webhooks(
         self, api: TestClient, acting: Callable[..., None], receiver: Receiver, role: Role, team: str | None
     ):
         acting(team=None)

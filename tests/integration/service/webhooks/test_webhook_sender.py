@@ -52,7 +52,7 @@ def test_every_2xx_is_delivered(receiver: Receiver, status: int):
 
 
 @pytest.mark.parametrize("status", [400, 404, 410, 429, 500, 503])
-def test_every_other_status_is_told(receiver: Receiver, status: int):
+def test_every_other_status_is_an_error(receiver: Receiver, status: int):
     receiver.answer = lambda _: status
     answer = sender().post(receiver.url, body=BODY, headers={})
     assert (answer.status, answer.error) == (status, f"the receiver answered {status}")
@@ -121,12 +121,12 @@ def test_no_spelling_of_loopback_gets_through(receiver: Receiver, host: str):
     assert not receiver.got
 
 
-def test_where_the_first_address_does_not_answer_the_next_is_tried(receiver: Receiver):
+def test_if_the_first_address_does_not_respond_the_next_is_tried(receiver: Receiver):
     url = f"http://hooks.example.test:{receiver.port}/hook"
     assert sender("127.0.0.2", "127.0.0.1").post(url, body=BODY, headers={}).error is None
 
 
-def test_a_name_without_an_address_is_told():
+def test_a_name_without_an_address_is_an_error():
     def resolve(host: str, port: int) -> Sequence[str]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -136,7 +136,7 @@ def test_a_name_without_an_address_is_told():
     assert answer.error == f"gaierror: [Errno {socket.EAI_NONAME}] Name or service not known"
 
 
-def test_a_closed_port_is_told():
+def test_a_closed_port_is_an_error():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         answer = sender().post(f"http://127.0.0.1:{free.getsockname()[1]}/", body=BODY, headers={})
@@ -173,20 +173,20 @@ def speaking(*said: bytes, slowly: bool = False) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_receiver_that_says_nothing_is_given_up(scheme: str):
+def test_a_silent_receiver_times_out(scheme: str):
     with speaking() as port:
         answer = sender(timeout_seconds=0.2).post(f"{scheme}://127.0.0.1:{port}/", body=BODY, headers={})
     assert answer.error == "no response within 0.2 seconds"
 
 
-def test_a_receiver_that_drips_for_ever_is_given_up():
+def test_a_receiver_that_responds_byte_by_byte_times_out():
     with speaking(b"HTTP/1.1 200 OK\r\nX-Endless: ", slowly=True) as port:
         answer = sender(timeout_seconds=0.3).post(f"http://127.0.0.1:{port}/", body=BODY, headers={})
     assert answer.error == "no response within 0.3 seconds"
 
 
 @pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 999999 OK\r\n\r\n", b"\xff\x00\xff\r\n\r\n"])
-def test_what_is_no_http_is_told_and_not_raised(said: bytes):
+def test_a_response_that_is_not_http_is_returned_and_not_raised(said: bytes):
     with speaking(said) as port:
         answer = sender().post(f"http://127.0.0.1:{port}/", body=BODY, headers={})
     assert answer.status is None
@@ -226,7 +226,7 @@ def test_over_tls_the_certificate_of_the_name_is_checked_though_the_address_is_c
 
 
 @pytest.mark.parametrize("name", ["other.example.test", "hooks.example.test"])
-def test_a_certificate_of_another_name_or_of_nobody_known_is_refused(
+def test_a_certificate_of_another_name_or_an_unknown_authority_is_refused(
     tls_receiver: Receiver, certificate: Path, name: str
 ):
     trusting = ssl.create_default_context(cafile=certificate if name.startswith("other") else None)

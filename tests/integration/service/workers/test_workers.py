@@ -1,4 +1,4 @@
-"""The queue and the workers over HTTP: what is told to whom, and who may change it."""
+"""The queue and the workers over HTTP: what each caller sees and may change."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TestQueue:
 
 
 class TestWorkers:
-    def test_runs_of_private_jobs_are_not_told_to_other_teams(self, ask: Ask, world: World):
+    def test_runs_of_private_jobs_are_hidden_from_other_teams(self, ask: Ask, world: World):
         world.started(world.job(by=CLEO, team=VISION))
         lease = world.claim()
         for path in ("/v1/workers/w1", "/v1/workers"):
@@ -74,7 +74,7 @@ class TestWorkers:
                 worker = answer if isinstance(answer, dict) else answer[0]
                 assert worker["runs"] == runs, (user, path)
 
-    def test_a_draining_worker_takes_nothing_until_it_is_taken_back(self, ask: Ask, world: World, store: Store):
+    def test_a_draining_worker_claims_nothing_until_draining_ends(self, ask: Ask, world: World, store: Store):
         world.started(world.job(by=CLEO, team=VISION))
         assert ask("ada", "PATCH", "/v1/workers/w1", json={"draining": True}).json()["draining"] is True
         announce(store, "w1", workloads=[DIGITS])  # a restart
@@ -82,7 +82,7 @@ class TestWorkers:
         ask("ada", "PATCH", "/v1/workers/w1", json={"draining": False})
         assert claim_run(store, offer("w1")) is not None
 
-    def test_a_reserved_worker_takes_one_teams_jobs(self, ask: Ask, world: World, store: Store):
+    def test_a_reserved_worker_runs_one_teams_jobs(self, ask: Ask, world: World, store: Store):
         world.started(world.job(by=CLEO, team=VISION))
         changed = ask("ada", "PATCH", "/v1/workers/w1", json={"reserved_for": SPEECH}).json()
         assert (changed["reserved_for"], changed["draining"]) == (SPEECH, False)
@@ -98,7 +98,7 @@ class TestWorkers:
         assert ask("ada", "GET", "/v1/workers/w1").status_code == 404
 
     @pytest.mark.parametrize("user", ["ben", "cleo", "dan"])
-    def test_only_whoever_runs_the_service_may_change_a_worker(self, ask: Ask, user: str):
+    def test_only_admins_of_the_service_may_change_a_worker(self, ask: Ask, user: str):
         for method in ("PATCH", "DELETE"):
             given = {"json": {"draining": True}} if method == "PATCH" else {}
             assert ask(user, method, "/v1/workers/w1", **given).status_code == 403
