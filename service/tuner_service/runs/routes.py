@@ -44,8 +44,8 @@ def get_curve(
     return tuple(CurveSample.of(point, metric=run.metric) for point in store.runs.curve(run.id, points=points))
 
 
-@router.get("/{run_id}/log", summary="Read a run's log", responses=_MISSING)
-def read_log(
+@router.get("/{run_id}/log", summary="Get a run's log", responses=_MISSING)
+def get_log(
     run: VisibleRun,
     store: StoreDep,
     after: Annotated[
