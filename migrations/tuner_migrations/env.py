@@ -24,9 +24,9 @@ def migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
-given = context.config.attributes.get("connection")
-if given is not None:
-    migrate(given)
+shared = context.config.attributes.get("connection")
+if shared is not None:
+    migrate(shared)
 else:  # alembic's own command line, for writing a revision: see README.md
     url = context.get_x_argument(as_dictionary=True)["url"]
     engine = connect(parse_url(url), foreign_keys=False).execution_options(**{WRITES: True})

@@ -37,7 +37,7 @@ def build_report(result: StudyResult) -> Report:
         The report.
 
     Raises:
-        InvalidValue: No trial reached the horizon, so there is no answer.
+        InvalidValue: No trial reached the horizon, so there is nothing to recommend.
     """
     candidates = rank(result)
     if not candidates:

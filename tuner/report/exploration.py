@@ -1,4 +1,4 @@
-"""How widely a study explored the peak rates: what any claim about schedules rests on."""
+"""How widely a study explored the peak rates, on which any claim about schedules depends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENOUGH_TRIALS: Final = 15
 
 
 class Edge(StrEnum):
-    """At which end of the peak rates that were tried the best one lies."""
+    """The end of the tried peak rates at which the best one lies."""
 
     LOWEST = "lowest"
     HIGHEST = "highest"
@@ -26,7 +26,7 @@ class Edge(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One side of the question whether a schedule helps: the constant rates, or all other schedules."""
+    """One side of the comparison: the constant rates, or all other schedules."""
 
     peaks: int
     """Distinct peak rates with a result, that of a trial which was pruned or diverged included."""
@@ -43,7 +43,7 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Exploration:
-    """Both sides of the question, and the trials that they took."""
+    """Both sides of the comparison, and the number of trials."""
 
     constant: Side
     others: Side
@@ -51,14 +51,14 @@ class Exploration:
 
 
 def explore(result: StudyResult, *, candidates: Sequence[Candidate]) -> Exploration:
-    """Look at which peak rates were tried, and where the best of them lie.
+    """Determine which peak rates were tried, and where the best of them lie.
 
     Args:
         result: The study.
         candidates: Its candidates, ranked.
 
     Returns:
-        What was explored.
+        Both sides.
     """
     return Exploration(
         constant=_side(result, candidates=candidates, constant=True),

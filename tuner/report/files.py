@@ -18,8 +18,8 @@ from tuner.schedules import Schedule
 def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
     """Write the report, its schedules and its pictures.
 
-    A file that exists is replaced. Each is written beside its place and renamed into it, so that a reader never sees a
-    part of one, and a failure leaves the former file as it was.
+    Existing files are replaced. Each file is written under a temporary name and renamed, so that a reader never sees a
+    part of it, and a failure leaves the existing file unchanged.
 
     Args:
         report: The report.
@@ -54,7 +54,7 @@ def _write_schedule(schedule: Schedule, *, total_steps: int, stem: Path) -> list
 
 
 def write_whole(path: Path, chunks: Iterable[bytes]) -> Path:
-    """Write a file beside its place and rename it there, so that a former one is replaced by a whole one or stays.
+    """Write a file under a temporary name and rename it, so that an existing file is replaced completely or not at all.
 
     Args:
         path: Its place, in a folder that exists.

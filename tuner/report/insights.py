@@ -1,4 +1,4 @@
-"""The parts of a report that say more than the answer: frozen values, as `tuner.report.report` has them.
+"""The analyses of a report beside its recommendation: frozen values, as in `tuner.report.report`.
 
 How each figure is computed: docs/report.md.
 """
@@ -59,7 +59,7 @@ class Sensitivity(ReportValue):
     trial: int
     peak_lr: float
     reason: str | None
-    """Why it cannot be said; ``None`` when it can. The fields of the answer are then absent."""
+    """Why it cannot be determined; ``None`` when it can. The fields of the result are then absent."""
     rung: int | None = None
     """Of the values, all after equally many updates."""
     points: tuple[PeakPoint, ...] = ()
@@ -76,7 +76,7 @@ class Sensitivity(ReportValue):
 
 
 class ParameterImportance(ReportValue):
-    """One parameter's part in what sets the best third of the trials apart from all of them."""
+    """How much one parameter distinguishes the best third of the trials from all of them."""
 
     name: str
     share: float
@@ -102,7 +102,7 @@ class ParameterImportances(ReportValue):
 
 
 class AuditedTrial(ReportValue):
-    """A trial that was pruned, and trained to the end all the same."""
+    """A pruned trial that was trained to the end all the same."""
 
     trial: int
     label: str
@@ -112,7 +112,7 @@ class AuditedTrial(ReportValue):
 
 
 class PruningAudit(ReportValue):
-    """What pruning lost, as measured on trials that were pruned."""
+    """The cost of pruning, measured on pruned trials."""
 
     trials: tuple[AuditedTrial, ...]
     """By number; empty when nothing was audited."""
@@ -137,24 +137,24 @@ class PeakDrift(ReportValue):
 
 
 class Transfer(ReportValue):
-    """What holds of the recommended schedule for a longer run."""
+    """What transfers from the recommended schedule to a longer run."""
 
     ratio: float
     """Its length over the horizon; as the job asked."""
     total_steps: int
     peak_low: float
-    """By which the peak may have to be multiplied, at least: what convex theory expects."""
+    """Smallest factor for the peak, from convex theory."""
     peak_high: float
-    """At most."""
+    """Largest factor for the peak."""
     drift: PeakDrift | None
-    """As measured between two rungs of the search; ``None`` where no two of them tell."""
+    """As measured between two rungs of the search; ``None`` where no two rungs have a fit."""
     expected: float | None
-    """By which the peak is multiplied where ``drift`` goes on as it went."""
+    """Factor for the peak if ``drift`` continues at the same power of the length."""
     sentences: tuple[str, ...]
 
 
 class AdviceCode(StrEnum):
-    """What an advice is about. These names stay."""
+    """The subject of an advice. These names are stable."""
 
     LENGTHEN_WARMUP = "lengthen-warmup"
     DECAY_TO_ZERO = "decay-to-zero"
@@ -166,7 +166,7 @@ class AdviceCode(StrEnum):
 
 
 class Advice(ReportValue):
-    """Something to change, and the numbers that speak for it."""
+    """A recommended change and its evidence."""
 
     code: AdviceCode
     sentence: str

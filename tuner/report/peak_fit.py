@@ -15,19 +15,19 @@ from tuner.report.shapes import SIMILAR, distance
 from tuner.report.study_result import StudyResult, TrialResult
 
 MIN_POINTS: Final = 4
-"""Trials that a fit takes."""
+"""Minimum number of trials for a fit."""
 MIN_PEAKS: Final = 3
-"""Different peaks among them: a parabola has three unknowns."""
+"""Minimum number of different peaks: a parabola has three unknowns."""
 MIN_SPAN: Final = 2.0
-"""Highest over lowest of these peaks: closer ones tell noise."""
+"""Minimum ratio of the highest to the lowest peak: closer ones show noise."""
 WINDOW: Final = 5.0
-"""Peaks up to so many times below and above the candidate's take part: a parabola is good near the optimum alone."""
+"""Maximum ratio to the candidate's peak, in both directions: a parabola is a good fit near the optimum only."""
 MIN_R_SQUARED: Final = 0.5
-"""Share of the variance of the results below which the fit says nothing."""
+"""Share of the variance of the results below which the fit is not used."""
 
 
 def similar_trials(result: StudyResult, *, candidate: Candidate) -> list[TrialResult]:
-    """The trials with a candidate's options whose shape is similar to its own, at whatever peak."""
+    """The trials with a candidate's options whose shape is similar to its own, at any peak."""
     return [
         trial
         for trial in result.trials
@@ -53,7 +53,7 @@ def points_at(similar: Sequence[TrialResult], *, peak_lr: float, rung: int, metr
 
 
 def are_enough(points: Sequence[PeakPoint]) -> bool:
-    """Whether a parabola through these says anything."""
+    """Whether these are enough for a parabola."""
     peaks = {point.peak_lr for point in points}
     return len(points) >= MIN_POINTS and len(peaks) >= MIN_PEAKS and max(peaks) >= MIN_SPAN * min(peaks)
 

@@ -49,7 +49,7 @@ class SeedValue(ReportValue):
 
 
 class Candidate(ReportValue):
-    """A schedule that was trained to the full horizon, as confirmed on fresh seeds."""
+    """A schedule that was trained to the full horizon, and its results on fresh seeds."""
 
     trial: int
     label: str
@@ -143,9 +143,9 @@ class TrialRow(ReportValue):
 
 
 class Report(ReportValue):
-    """Which schedule to train with, what it gains, how sure that is, and what finding it took.
+    """The recommended schedule, its gain with its uncertainty, and the cost of the search.
 
-    Reports of version 1 stay readable: what they do not hold was not looked at, and has the default that says so.
+    Reports of version 1 stay readable: the analyses that they lack are ``None``.
 
     Example:
         >>> from tuner import Report, tune
@@ -189,16 +189,16 @@ class Report(ReportValue):
     trials: tuple[TrialRow, ...]
     """By number."""
     summary: tuple[str, ...]
-    """The answer in sentences, ``finding`` first."""
+    """The report in sentences, ``finding`` first."""
     sensitivities: tuple[Sensitivity, ...] | None = None
     """How far the peak may be off: of the best candidate, then of the recommended one where that is another. ``None``
-    when not looked at, as in what follows."""
+    when absent from the report, as for the fields below."""
     importances: ParameterImportances | None = None
     audit: PruningAudit | None = None
     advice: tuple[Advice, ...] | None = None
-    """What to change; empty when nothing is worth saying."""
+    """What to change; empty when there is no advice."""
     transfer: Transfer | None = None
-    """What holds for a longer run."""
+    """What transfers to a longer run."""
 
     def __str__(self) -> str:
         """The summary, one sentence a line."""

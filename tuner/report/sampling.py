@@ -1,4 +1,4 @@
-"""A schedule at as many updates as a picture of it needs."""
+"""A schedule sampled at as many updates as a plot needs."""
 
 from __future__ import annotations
 

@@ -106,5 +106,5 @@ def _limit(place: float, *, tried: float) -> PeakLimit | None:
 
 
 def _unknown(candidate: Candidate, *, reason: str, **known: Any) -> Sensitivity:
-    given = {"trial": candidate.trial, "peak_lr": candidate.schedule.peak_lr, "reason": reason, **known}
-    return Sensitivity.model_validate(given)
+    fields = {"trial": candidate.trial, "peak_lr": candidate.schedule.peak_lr, "reason": reason, **known}
+    return Sensitivity.model_validate(fields)

@@ -1,4 +1,4 @@
-"""How alike two schedules are, whatever their peak."""
+"""The similarity of two schedules, independent of their peaks."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Where a set of losses lies."""
+    """The location and range of a set of losses."""
 
     median: float
     mean: float
@@ -25,11 +25,11 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class PairedDifference:
-    """The mean of paired differences, and where it lies with 95 % confidence."""
+    """The mean of paired differences and its 95 % confidence interval."""
 
     mean: float
     low: float | None
-    """``None`` with fewer than two pairs: one difference tells nothing about its spread."""
+    """``None`` with fewer than two pairs: one difference has no spread."""
     high: float | None
 
 
@@ -49,7 +49,7 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Paired
     """The mean of ``first - second`` with its 95 % interval by Student's t on the differences.
 
     Two schedules trained with one seed start from the same weights and see the same batches, so much of the noise is
-    common to both and cancels in the difference; two separate intervals would throw that away. With the differences
+    common to both and cancels in the difference; two separate intervals would not use that. With the differences
     ``d_1 .. d_n``, their mean ``m`` and sample standard deviation ``s``, the interval is ``m +- t * s / sqrt(n)``,
     ``t`` being the 97.5 % quantile of Student's t with ``n - 1`` degrees of freedom. An interval without zero is the
     same as a two-sided paired t-test with p < 0.05.

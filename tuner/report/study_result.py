@@ -1,4 +1,4 @@
-"""What a report is made from: the results of one study, as its job left them."""
+"""The input of a report: the results of one study."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
-    """A trial and how far it came."""
+    """A trial and its results."""
 
     number: int
     control: Control | None
@@ -30,17 +30,17 @@ class TrialResult:
     losses: tuple[float | None, ...]
     """Loss at the end of each finished rung, from rung 0 up; ``None`` when it diverged there."""
     reason: str
-    """Why it ended, or why it was born when it has not ended."""
+    """Why it ended, or why it was created when it has not ended."""
 
     @property
     def schedule(self) -> Schedule:
-        """What it trained, at the full horizon."""
+        """Its schedule at the full horizon."""
         return self.configuration.schedule
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunCurve:
-    """How a run of a trial went: one of those at the full horizon on a fresh seed."""
+    """The evaluations of a run at the full horizon on a fresh seed."""
 
     trial: int
     seed: int
@@ -53,15 +53,15 @@ class StudyResult:
     """Everything that the report is computed from. Losses: lower is better, whatever the metric.
 
     Raises:
-        InvalidValue: The parts contradict each other: rungs that do not ascend to the horizon, a trial number given
-            twice, a loss that is not finite (a diverged run has ``None``), results of a trial that does not exist.
+        InvalidValue: The parts contradict each other: rungs that do not ascend to the horizon, a trial number that
+            occurs twice, a loss that is not finite (a diverged run has ``None``), results of an unknown trial.
     """
 
     job_id: str
     job_name: str
     workload: str
     options: Mapping[str, Any]
-    """The workload's options, as the job gave them."""
+    """The workload's options, as in the job's request."""
     total_steps: int
     """The horizon: updates of a full training run."""
     rung_steps: tuple[int, ...]
@@ -83,11 +83,11 @@ class StudyResult:
     """Trial number -> loss at the horizon with the search's seed, of trials that were pruned and trained to the end all
     the same; ``None`` when that run diverged."""
     curves: tuple[RunCurve, ...] = ()
-    """Of confirmation runs: what the advice is taken from."""
+    """Of confirmation runs; the advice is derived from them."""
     importances: Importances | None = None
     """Of the parameters; ``None`` when no trial has a result."""
     longer: float = DEFAULT_LONGER
-    """Length of the run that the answer should be judged for, too, over the horizon."""
+    """Length of the longer run that the report covers as well, in multiples of the horizon."""
 
     def __post_init__(self) -> None:
         ascending = all(low < high for low, high in zip(self.rung_steps, self.rung_steps[1:], strict=False))
@@ -102,8 +102,8 @@ class StudyResult:
             "curves": {curve.trial for curve in self.curves},
         }
         for name, named in of_trials.items():
-            if strangers := sorted(named - set(numbers)):
-                raise InvalidValue(name, value=strangers, allowed="of trials that exist")
+            if unknown := sorted(named - set(numbers)):
+                raise InvalidValue(name, value=unknown, allowed="of trials that exist")
         for trial in self.trials:
             if len(trial.losses) > len(self.rung_steps):
                 raise InvalidValue(

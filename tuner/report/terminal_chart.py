@@ -1,4 +1,4 @@
-"""A schedule drawn with characters: braille dots, or plain ASCII where the terminal has nothing else."""
+"""A schedule drawn with characters: braille dots, or plain ASCII for terminals without them."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _update_axis(total_steps: int, *, columns: int, axes: _Axes) -> tuple[str, s
     places = [round(tick * (columns - 1) / _TICKS) for tick in range(_TICKS + 1)]
     axis = [axes.tick_down if column in places else axes.horizontal for column in range(columns)]
     labels = f"{'updates':>{_LABEL_WIDTH}}".ljust(left + columns)
-    for tick in (_TICKS, 0, *range(1, _TICKS)):  # the ends first: where the line is short, what lies between gives way
+    for tick in (_TICKS, 0, *range(1, _TICKS)):  # the ends first: a short line has no room for those between
         text = f"{round(tick * total_steps / _TICKS):,}"
         start = min(left + places[tick] - len(text) // 2, left + columns - len(text))
         end = start + len(text)

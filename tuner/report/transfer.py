@@ -18,7 +18,7 @@ Trainings follow it less, as far as was seen (docs/benchmarks.md)."""
 
 
 def transfer(result: StudyResult, *, recommended: Candidate) -> Transfer:
-    """What holds of the recommended schedule when training takes `StudyResult.longer` times as many updates.
+    """What transfers from the recommended schedule when training takes `StudyResult.longer` times as many updates.
 
     Args:
         result: The study.
@@ -43,7 +43,7 @@ def transfer(result: StudyResult, *, recommended: Candidate) -> Transfer:
 
 
 def _drift(result: StudyResult, *, candidate: Candidate) -> PeakDrift | None:
-    """How the best peak of schedules like a candidate moved, from the lowest rung that tells it to the highest."""
+    """How the best peak of schedules like a candidate moved, from the lowest rung with a fit to the highest."""
     similar, peak_lr = similar_trials(result, candidate=candidate), candidate.schedule.peak_lr
 
     def _best_peak(rung: int) -> float | None:
@@ -72,7 +72,7 @@ def _sentences(result: StudyResult, *, found: Transfer, recommended: Candidate) 
         )
     low, high = (schedule.peak_lr * factor for factor in (found.peak_low, found.peak_high))
     yield (
-        f"The peak wants a check: longer runs tend to want a lower one, between {low:.1e} (theory: it falls with the "
+        f"The peak needs a check: longer runs tend to need a lower one, between {low:.1e} (theory: it falls with the "
         f"square root of the length) and {high:.1e} (as it is)."
     )
     if found.drift is not None and found.expected is not None:

@@ -29,7 +29,7 @@ def judged(
     """The curve point of an evaluation.
 
     Args:
-        value: The metric's value, as the workload gives it.
+        value: The metric's value, as the workload reports it.
         step: Updates done.
         lr: Learning rate of the last of them.
         train_loss: Mean training loss since the last evaluation.
