@@ -106,7 +106,7 @@ class InProcessRunner:
         Raises:
             RunnerDied: It does.
         """
-        if self._memory.is_over_limit(os.getpid()):
+        if self._memory.limit_mib is not None and self._memory.is_over_limit(os.getpid()):
             use = MemoryUse(
                 peak_mib=self._memory.peak_mib, limit_mib=self._memory.limit_mib, limit=self._memory_limit_name
             )
