@@ -38,7 +38,7 @@ _SNAPSHOT_SECONDS = 10.0
 
 
 class StudyFailed(TunerError):
-    """The study ended without an answer; the message says why.
+    """The study ended without a report; the message says why.
 
     Example:
         >>> from tuner import OpaqueWorkload, OptimizerKind, StudyFailed, tune
@@ -92,7 +92,7 @@ def tune(
     Raises:
         InvalidValue: An argument is refused; the message names the field, the value and what is allowed.
         FileHeld: Another call works on the same ``database``.
-        StudyFailed: The workload failed or every schedule diverged; or somebody paused or cancelled the study in its
+        StudyFailed: The workload failed or every schedule diverged; or the study was paused or cancelled in its
             ``database``.
         KeyboardInterrupt: You stopped it; with a ``database`` the next call resumes.
 
@@ -201,7 +201,7 @@ def _report(store: Store, *, job: JobRecord) -> Report:
 def _unfinished_or_new(store: Store, *, spec: JobSpec, version: str) -> JobRecord:
     """The job of an earlier call with the same request, whether it is still open or completed; else a new one.
 
-    One that failed is not taken up again: what made it fail may have been mended.
+    One that failed is not resumed: its cause may have been corrected.
     """
     request = hashlib.sha256(f"{version} {spec.model_dump_json()}".encode()).hexdigest()
     jobs = (store.jobs.submit(spec, idempotency_key=f"{_WORKER}-{request}-{attempt}") for attempt in count())

@@ -37,7 +37,7 @@ KILLED = {
         "Last lines of its error output:\nFatal Python error: Segmentation",
     ),
     "exit_silently": (
-        r"the runner ended by itself, with exit code 0 and no result \(somebody called os\._exit\)",
+        r"the runner ended by itself, with exit code 0 and no result \(the code called os\._exit\)",
         "",
     ),
     "go_into_the_background": (
@@ -68,7 +68,7 @@ STUCK = {
         "",
     ),
     "stop_itself": (
-        NO_PROGRESS + r" \(it was stopped by a signal, SIGSTOP or SIGTSTP, and nobody let it go on\)",
+        NO_PROGRESS + r" \(it was stopped by a signal, SIGSTOP or SIGTSTP, and not continued\)",
         "",
     ),
 }
@@ -172,7 +172,7 @@ def test_what_a_run_leaves_in_its_process_is_gone_when_the_next_one_begins(sessi
 
     assert session.printed("fork_and_train_on") == (
         "this process is a copy of the run's own (os.fork): it cannot speak for the run. "
-        "Train and report in the process that was given the run\n"
+        "Train and report in the process that was started for the run\n"
     )
 
     printed = session.printed("print_garbage")

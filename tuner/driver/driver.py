@@ -56,7 +56,7 @@ class DriverSettings:
     patience: Patience
     """The limits of each run."""
     branching: bool = True
-    """Whether states are kept for runs that share a prefix."""
+    """Whether runs store states for others that share a prefix."""
 
 
 class Driver:
@@ -226,7 +226,7 @@ class Driver:
             return ()
         try:
             sibling_runs = self._store.queue.sibling_runs(lease)
-        except (DatabaseUnavailable, NotFound):  # a state that is not kept costs other runs updates, and no more
+        except (DatabaseUnavailable, NotFound):  # without its states other runs need more updates
             return ()
         return branch_points_of(lease, sibling_runs=sibling_runs)
 

@@ -32,7 +32,7 @@ class LeaseKeeper:
         heartbeat: The worker's own, sent with those of the lease.
         shipper: Stores what the run prints, with the heartbeats.
         lease_seconds: How long each heartbeat extends the lease.
-        outage_seconds: How long an outage may last before the lease is given up.
+        outage_seconds: How long an outage may last before the lease counts as lost.
         clock: Monotonic seconds.
         pause: Waits for so many seconds.
     """

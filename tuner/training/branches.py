@@ -42,7 +42,7 @@ def branch_memory(environment: Mapping[str, str] = os.environ) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
-    """A training that somebody may go on with."""
+    """A training that another run may continue."""
 
     step: int
     """Updates done."""

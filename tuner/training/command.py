@@ -57,7 +57,7 @@ class CommandFile(BaseModel):
 
 
 class CommandWorkload(OpaqueWorkload):
-    """Starts a command for every run, tells it the schedule in files, and reads its reports."""
+    """Starts a command for every run, passes the schedule in files, and reads its reports."""
 
     command: ClassVar[tuple[str, ...]]
     folder: ClassVar[Path]
@@ -107,7 +107,7 @@ def _check_placeholders(file: CommandFile, *, path: Path) -> None:
     known = {*_GIVEN, *file.options}
     clash = sorted(set(_GIVEN) & file.options.keys())
     if clash:
-        raise InvalidValue(f"{path}: options", value=clash[0], allowed="called otherwise: every command is given that")
+        raise InvalidValue(f"{path}: options", value=clash[0], allowed="another name: every command gets that one")
     for argument in file.command:
         for found in PLACEHOLDER.finditer(argument):
             if found[1] is not None and found[1] not in known:
@@ -123,8 +123,8 @@ def _options_class(file: CommandFile, *, path: Path) -> type[WorkloadOptions]:
         if pattern is None and option.type == "string" and option.choices is None and _leads(file.command, name=name):
             pattern = "^([^-]|$)"  # a value must not turn into an option of the command's
         limits = {"ge": option.minimum, "le": option.maximum, "pattern": pattern}
-        given: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
-        fields[name] = (kind, Field(default=option.default, description=option.description, **given))
+        bounds: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
+        fields[name] = (kind, Field(default=option.default, description=option.description, **bounds))
     try:
         made = create_model("CommandOptions", __base__=WorkloadOptions, **fields)
         made.model_validate({name: option.default for name, option in file.options.items()}, strict=True)

@@ -1,6 +1,6 @@
 """One run of a command: its files, its process group, its reports.
 
-What the command is told is in its environment: the variables that `environment` lists.
+The command gets the run in environment variables, which `environment` lists.
 """
 
 from __future__ import annotations
@@ -50,29 +50,29 @@ def run_command(
     """
     with tempfile.TemporaryDirectory(prefix="tuner-run-") as name:
         files = Path(name)
-        told = environment(run, files=files, options=options)
-        _write_files(run, told)
+        variables = environment(run, files=files, options=options)
+        _write_files(run, variables)
         values = {
             **{name: as_text(value) for name, value in options.items()},
-            **{name.removeprefix("TUNER_").lower(): value for name, value in told.items()},
+            **{name.removeprefix("TUNER_").lower(): value for name, value in variables.items()},
             "python": sys.executable,
         }
         arguments = [filled(argument, values=values) for argument in command]
-        reports = _ReportFile(Path(told["TUNER_REPORTS"]))
-        with _Guarded(arguments, folder=folder, environment={**os.environ, **told}) as process:
+        reports = _ReportFile(Path(variables["TUNER_REPORTS"]))
+        with _Guarded(arguments, folder=folder, environment={**os.environ, **variables}) as process:
             while not process.ended(timeout=_POLL_SECONDS):
                 reports.pass_on(run)
             reports.pass_on(run, complete=True)
             process.check()
     if not reports.any:
-        story = f"{arguments[0]!r} ended with exit code 0 and without a report"
+        message = f"{arguments[0]!r} ended with exit code 0 and without a report"
         line = f'{{"step": {run.total_steps}, "value": ...}}'
         due = f"a line {line} is due in the file that TUNER_REPORTS names after the last update"
-        raise WorkloadError(f"{story}; {due}")
+        raise WorkloadError(f"{message}; {due}")
 
 
 def environment(run: TrainingRun, *, files: Path, options: Mapping[str, Any]) -> dict[str, str]:
-    """What a command is told.
+    """The variables of a command.
 
     Args:
         run: Its run.
@@ -104,7 +104,7 @@ def as_text(value: Any) -> str:
 
 
 def filled(argument: str, *, values: Mapping[str, str]) -> str:
-    """An argument with its placeholders filled in; it stays one argument, whatever the values hold."""
+    """An argument with its placeholders filled in; it stays one argument for any values."""
 
     def value(found: re.Match[str]) -> str:
         return found[0][0] if found[1] is None else values[found[1]]
@@ -112,13 +112,13 @@ def filled(argument: str, *, values: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(value, argument)
 
 
-def _write_files(run: TrainingRun, told: Mapping[str, str]) -> None:
-    Path(told["TUNER_SCHEDULE_FILE"]).write_text(run.schedule.to_json() + "\n", encoding="utf-8")
+def _write_files(run: TrainingRun, variables: Mapping[str, str]) -> None:
+    Path(variables["TUNER_SCHEDULE_FILE"]).write_text(run.schedule.to_json() + "\n", encoding="utf-8")
     lines = (f"{update},{lr!r}\n" for update, lr in enumerate(run.lrs.tolist()))
-    with Path(told["TUNER_LRS_FILE"]).open("w", encoding="utf-8") as file:
+    with Path(variables["TUNER_LRS_FILE"]).open("w", encoding="utf-8") as file:
         file.write("update,lr\n")
         file.writelines(lines)
-    Path(told["TUNER_REPORTS"]).touch()
+    Path(variables["TUNER_REPORTS"]).touch()
 
 
 class _ReportFile:
@@ -136,7 +136,7 @@ class _ReportFile:
 
         Args:
             run: Where to.
-            complete: Nobody writes any more: a last line without its end counts.
+            complete: The command has ended: a last line without its end counts.
 
         Raises:
             WorkloadError: A line is no report.
@@ -155,20 +155,20 @@ class _ReportFile:
 
     def _report(self, run: TrainingRun, *, line: bytes) -> None:
         try:
-            given = json.loads(line)
-            unknown = given.keys() - {"step", "value", "train_loss"}
+            report = json.loads(line)
+            unknown = report.keys() - {"step", "value", "train_loss"}
             if unknown:
                 raise ValueError(f"{min(unknown)!r} is not known")
-            run.report(given["step"], value=given["value"], train_loss=given.get("train_loss"))
+            run.report(report["step"], value=report["value"], train_loss=report.get("train_loss"))
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             wanted = '{"step": 100, "value": 1.25}, with "train_loss" if you like'
             shown = line[:200].decode(errors="replace")
-            story = f"line {self._lines} of the reports must be like {wanted}, got {shown!r}"
-            raise WorkloadError(f"{story} ({type(error).__name__}: {error})") from None
+            message = f"line {self._lines} of the reports must be like {wanted}, got {shown!r}"
+            raise WorkloadError(f"{message} ({type(error).__name__}: {error})") from None
 
 
 class _Guarded:
-    """A command under its guard; a context manager that leaves nothing of it running."""
+    """A command under its guard process; a context manager that leaves nothing of it running."""
 
     def __init__(self, command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> None:
         self._status_fd, theirs = os.pipe()
@@ -207,10 +207,10 @@ class _Guarded:
     def ended(self, *, timeout: float) -> bool:
         """Whether the command is over, after waiting for that for so many seconds at most."""
         while select.select([self._status_fd], [], [], timeout)[0]:
-            told = os.read(self._status_fd, 4096)
-            if not told:
+            chunk = os.read(self._status_fd, 4096)
+            if not chunk:
                 return True
-            self._status += told
+            self._status += chunk
         return False
 
     def check(self) -> None:
@@ -223,7 +223,7 @@ class _Guarded:
         if status == "0":
             return
         if not status.lstrip("-").isdecimal():
-            raise WorkloadError(status or f"{self._name!r} was killed with its guard")
+            raise WorkloadError(status or f"{self._name!r} was killed with its guard process")
         code = int(status)
         how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
         raise WorkloadError(f"{self._name!r} {how}; what it printed is in the log of the run (`tuner logs RUN`)")

@@ -108,7 +108,7 @@ class DeclaredTraining:
         return {"model": self._parts.model.state_dict(), "optimizer": self._parts.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Load what `state_dict` returned."""
         self._parts.model.load_state_dict(state["model"])
         self._parts.optimizer.load_state_dict(state["optimizer"])
 

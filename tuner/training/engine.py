@@ -83,7 +83,7 @@ class Engine:
     """Trains one run to its end.
 
     Args:
-        training: Built, and loaded with a state when the run is taken up again or goes on from another one.
+        training: Built, and loaded with a state when the run is resumed or continues another one.
         lrs: Learning rate of every update, from the first one of the schedule.
         progress: Where to start; updated while training, also when an error ends it.
         metric: What ``training.validate`` gives.

@@ -1,4 +1,4 @@
-"""Runs of code that owns its loop: its reports are told, its divergence and its stop end it, its end is judged."""
+"""Runs of code that owns its loop: passes on its reports, ends it at a stop or a divergence, checks its end."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def train_opaque(
 ) -> Result:
     """Let a workload train one run, and say how it ended.
 
-    Once the run was told to stop, or has diverged, that is how it ended, whatever the code does afterwards.
+    Once the run was stopped, or has diverged, that is how it ended; what the code does afterwards is ignored.
 
     Args:
         workload: The training code.
         options: Checked.
         request: What to train.
         device: As torch names it.
-        progress: Kept up to date with what is reported.
-        listener: Told about reports.
+        progress: Updated with each report.
+        listener: Receives the reports.
 
     Raises:
         WorkloadError: The code returned without a report at the last update.
-        BaseException: Whatever the code raises while the run is not over, and whatever the listener raises.
+        BaseException: Any error of the code while the run is not over, and of the listener.
     """
     run = ListenedRun(request=request, device=device, progress=progress, listener=listener)
     try:
@@ -58,8 +58,8 @@ class ListenedRun(TrainingRun):
     Args:
         request: What to train.
         device: As torch names it.
-        progress: Kept up to date.
-        listener: Told about each report.
+        progress: Updated with each report.
+        listener: Receives the reports.
     """
 
     def __init__(self, *, request: Train, device: str, progress: Progress, listener: Evaluations) -> None:

@@ -14,9 +14,8 @@ another; its standard output and error belong to the user's code. It has no data
       |  <------- Ended           | once per Train; the runner is then ready for the next Train
       |  (closes the pipe)        | the runner exits
 
-Whatever the runner says about a run tells how many updates it executed since it last said something about it, so a run
-that is cut off has reported all updates that led to its last snapshot. Updates that another run has made for it are not
-among them.
+Each message about a run has the number of updates executed since the last one, so a run that is cut off has reported
+all updates that led to its last snapshot. Updates of a shared prefix that another run executed are not among them.
 """
 
 from __future__ import annotations
@@ -98,7 +97,7 @@ class Verdict(_Message):
     type: Literal["verdict"] = "verdict"
     stop: bool = False
     snapshot: bool = False
-    """Write a snapshot before stopping, so that the run can be taken up again."""
+    """Write a snapshot before stopping, so that the run can be resumed."""
     branch_points: tuple[int, ...] = ()
     """Further ones, of runs that were planned since the run began; those that it has passed are passed over."""
 
@@ -150,7 +149,7 @@ class Ended(_Message):
     reason: str = ""
     """For `DIVERGED` and `FAILED`: one line."""
     hint: str = ""
-    """For `FAILED`: what to do about it, where that can be told."""
+    """For `FAILED`: what to do about it, where that is known."""
     traceback: str = ""
     """For `FAILED`: the traceback, as `tuner.training.runner.tracebacks` cuts it."""
     leftovers: str = ""

@@ -42,7 +42,7 @@ class RunStopped(BaseException):
 
 
 class TrainingRun(ABC):
-    """What a training that owns its loop is given.
+    """What a training that owns its loop gets.
 
     Args:
         schedule: The learning rates to train with.
@@ -55,7 +55,7 @@ class TrainingRun(ABC):
     Attributes:
         schedule: The learning rates to train with.
         total_steps: Optimizer updates to make; the last report is due after the last of them.
-        seed: Of the data order, and of whatever else is random.
+        seed: Of the data order, and of all else that is random.
         device: Where to train, as torch names it.
         snapshot_dir: A folder for checkpoints of the code's own. When an attempt at this run is cut off, the next one
             on the same disk finds there what the last one wrote. It is deleted when the run is over.
@@ -140,7 +140,7 @@ class TrainingRun(ABC):
                 not, such as an accuracy, this is how a divergence is found.
 
         Raises:
-            RunStopped: The run is to end here: it was told to stop, or it has diverged. Every later report raises too.
+            RunStopped: The run must end here: it was stopped, or it has diverged. Every later report raises too.
             InvalidValue: ``step`` is no whole number in its range, or below that of an earlier report, or has another
                 value than an earlier report at the same step; or a value is no number.
         """

@@ -1,4 +1,4 @@
-"""Snapshots: where a run can be taken up again, bit for bit on CPU.
+"""Snapshots: states that a run can be resumed from, bit for bit on CPU.
 
 A snapshot is one file, ``step-<updates done>.pt``. It is written beside its final name, forced to the disk and renamed,
 so that a crash at any moment leaves the whole file or none of it. It is read with ``weights_only``, so that a file from

@@ -43,7 +43,7 @@ class StepwiseTraining(Protocol):
         """Everything the next update depends on, in tensors, numbers, strings and containers of those."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the state that `state_dict` gave, in a training newly built with the same options and seed.
+        """Load the state that `state_dict` returned, in a training newly built with the same options and seed.
 
         Its tensors come on the CPU.
         """

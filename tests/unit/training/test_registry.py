@@ -126,7 +126,7 @@ def test_a_value_at_the_start_of_an_argument_cannot_be_an_option_of_the_command(
         ("default = 64", 'default = "many"', r"options\.width must be a whole number, got 'many'"),
         ("default = 64", "default = 0", r"options\.width must be at least 1, got 0"),
         ("default = 64\n", "", r"options\.width\.default must be given$"),
-        ("[options.width]", "[options.seed]", "every command is given that"),
+        ("[options.width]", "[options.seed]", "every command gets that one"),
         ("[options.width]", "[options.Width]", r"must be text that matches \^\[a-z\]"),
         ('"adam"', '"adams"', "optimizer must be one of 'sgd', 'adam', got 'adams'"),
         ('description = "How."', 'description = "How.', "a TOML file"),

@@ -22,11 +22,11 @@ URL = "postgresql://tuner:s3cret@db/tuner"
     [
         (
             0,
-            "the runner ended by itself, with exit code 0 and no result (somebody called os._exit)",
+            "the runner ended by itself, with exit code 0 and no result (the code called os._exit)",
         ),
         (3, "the runner ended by itself, with exit code 3 and no result"),
         (-11, "the runner was killed by SIGSEGV"),
-        (-9, "the runner was killed by SIGKILL (often the system's answer to a lack of memory)"),
+        (-9, "the runner was killed by SIGKILL (often because the system lacks memory)"),
         (-99, "the runner was killed by signal 99"),
     ],
 )

@@ -25,7 +25,7 @@ _ADVICE = {
     Level.DECLARED: "the highest level: its runs are branched from snapshots, and the loop is the engine's",
     Level.STEPWISE: "its runs can be branched from snapshots; 'declared' would leave the loop to the engine as well",
     Level.OPAQUE: "every run is trained whole; 'stepwise' (train_step, validate, state_dict, load_state_dict) would "
-    "let runs share the updates that they have in common, and take up an interrupted run at its last snapshot",
+    "let runs share the updates that they have in common, and resume an interrupted run from its last snapshot",
 }
 
 

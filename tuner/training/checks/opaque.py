@@ -180,7 +180,7 @@ def _judge_resumed(
     rule = "interruption"
     went_on = bool(resumed.record.lrs) and resumed.record.updates < steps
     if resumed.result.outcome is not Outcome.SUCCEEDED or not same(resumed.value, whole.value):
-        finding = f"uninterrupted the metric is {whole.value!r}, taken up again {resumed.value!r}"
+        finding = f"uninterrupted the metric is {whole.value!r}, resumed {resumed.value!r}"
         findings.add(rule, Mark.BROKEN, f"{finding}: the checkpoint in run.snapshot_dir leaves something out")
     elif went_on:
         made = resumed.record.updates

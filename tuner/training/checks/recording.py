@@ -79,7 +79,7 @@ def check_learning_rates(record: OptimizerRecord, *, lrs: NDArray[np.float64], f
         findings: Where to note it.
     """
     if not record.lrs:
-        findings.add(RULE, Mark.NOTE, "no update of a torch optimizer was seen, so this could not be looked at")
+        findings.add(RULE, Mark.NOTE, "no update of a torch optimizer was seen, so this could not be checked")
         return
     for made in record.lrs:
         if len(made) != len(lrs):

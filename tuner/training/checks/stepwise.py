@@ -139,7 +139,7 @@ def _check_seeds(tries: _Tries, *, whole: _Trained, findings: Findings) -> None:
     )
     other = tries.trained(tries.built(2), first=0, last=tries.half)
     if other.losses == whole.losses[: tries.half]:
-        findings.add("other seed, other losses", Mark.BROKEN, "another seed gave the same numbers: use the seed given")
+        findings.add("other seed, other losses", Mark.BROKEN, "another seed gave the same numbers: use the run's seed")
         return
     shuffled = tries.trained(tries.built(1, data_seed=2), first=0, last=tries.half)
     if shuffled.losses == whole.losses[: tries.half]:

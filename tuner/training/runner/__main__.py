@@ -51,7 +51,7 @@ class Forked(Exception):
     def __init__(self) -> None:
         super().__init__(
             "this process is a copy of the run's own (os.fork): it cannot speak for the run. "
-            "Train and report in the process that was given the run"
+            "Train and report in the process that was started for the run"
         )
 
 
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         serve(channel, device=device, offered=load_workloads(parsed.workloads, builtin=BUILTIN))
     except WorkerGone:
-        os._exit(1)  # at once, whatever threads the training code has started
+        os._exit(1)  # at once, also with threads of the training code
     except Forked as error:
         os.write(2, f"{error}\n".encode())
         os._exit(1)

@@ -25,7 +25,7 @@ def describe_exit(code: int, *, left_running: Sequence[str] = ()) -> str:
         left_running: Names of processes that it had started and that went on.
     """
     if code >= 0:
-        hint = " (somebody called os._exit)" if code == 0 else ""
+        hint = " (the code called os._exit)" if code == 0 else ""
         if left_running:
             names = ", ".join(map(repr, left_running))
             hint = f", while what it had started ran on ({names}): has the code gone into the background?"
@@ -34,7 +34,7 @@ def describe_exit(code: int, *, left_running: Sequence[str] = ()) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    hint = " (often the system's answer to a lack of memory)" if name == "SIGKILL" else ""
+    hint = " (often because the system lacks memory)" if name == "SIGKILL" else ""
     return f"the runner was killed by {name}{hint}"
 
 

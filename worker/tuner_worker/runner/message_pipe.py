@@ -55,7 +55,7 @@ class MessagePipe:
         """Write one message.
 
         Raises:
-            PipeClosed: Nobody reads the other end.
+            PipeClosed: The other end is closed.
             TimeoutError: The other side left the pipe full for ``timeout`` seconds.
         """
         data = memoryview(to_runner.dump_json(message) + b"\n")
@@ -67,7 +67,7 @@ class MessagePipe:
                 try:
                     data = data[os.write(self._write_fd, data) :]
                 except BrokenPipeError:
-                    raise PipeClosed("nobody reads the messages") from None
+                    raise PipeClosed("the other end is closed") from None
                 except BlockingIOError:
                     continue
 

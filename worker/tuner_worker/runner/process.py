@@ -315,7 +315,7 @@ class RunnerProcess:
         if self._process is None:
             return ""
         if is_stopped(self._process.pid):
-            return " (it was stopped by a signal, SIGSTOP or SIGTSTP, and nobody let it go on)"
+            return " (it was stopped by a signal, SIGSTOP or SIGTSTP, and not continued)"
         with suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGABRT)
         try:
