@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ from sqlalchemy import text
 from tests.integration.store.builders import OFFER, Bench, announce
 from tests.integration.store.databases import (  # noqa: F401
     postgres,
-    postgres_database,
+    postgresql_database,
+    sqlite_database,
     sqlite_template,
     sqlite_url,
     url,
@@ -18,13 +21,26 @@ from tuner.store import Store
 from tuner.store.db.engine import WRITES, connect, parse_url
 
 
+@pytest.fixture(scope="session")
+def open_store() -> Iterator[Callable[[str], Store]]:
+    """Opens the store over a database once for all tests."""
+    with ExitStack() as stack:
+
+        @cache
+        def open_once(url: str) -> Store:
+            opened = Store(url)
+            stack.callback(opened.close)
+            return opened
+
+        yield open_once
+
+
 @pytest.fixture
-def store(url: str) -> Iterator[Store]:  # noqa: F811
-    """An open store with one workload announced, on either database."""
-    opened = Store(url)
-    announce(opened, "w1", device="cpu", workloads=[OFFER])
-    yield opened
-    opened.close()
+def store(url: str, open_store: Callable[[str], Store]) -> Store:  # noqa: F811
+    """A store with one workload announced, on either database."""
+    store = open_store(url)
+    announce(store, "w1", device="cpu", workloads=[OFFER])
+    return store
 
 
 @pytest.fixture

@@ -97,6 +97,7 @@ def retry_job(tx: Tx, job: Job, *, check_limits: Callable[[], None]) -> None:
     job.started_at = None if job.started_at is None else tx.now
     job.finished_at = job.error = job.limit_reached = None
     job.plan_due = True
+    # Runs without a result start again: what their earlier attempts left would mix with the new curve.
     retried = (Run.job_id == job.id) & Run.state.in_(_RETRIED_RUNS)
     ids = tx.session.scalars(select(Run.id).where(retried)).all()
     for table in (Snapshot, Point):

@@ -96,6 +96,7 @@ class QueueMetrics(Repository):
     @reads
     def counters(self, session: Session, *, after: int) -> QueueCounters:
         """Counts over the events after one. Called again with the returned `last_event`, it counts nothing twice."""
+        # Counted from the events, not from the rows: a row shows only its latest state, and an event is counted once.
         last = latest_event_id(session)
         since = and_(Event.id > after, Event.id <= last)
         expiries = (

@@ -25,6 +25,7 @@ def find_victims(session: Session, *, now: float) -> tuple[Victim, ...]:
     demands = _demands(session, now=now)
     if not demands:
         return ()
+    # Every leased run, not only those of lower classes: also the others keep their workers busy.
     held = [
         HeldRun(
             run_id=row.id,

@@ -154,6 +154,7 @@ def _read_open_jobs(session: Session, *, fair_share: FairShare, now: float) -> M
 
 
 def _live_runs(session: Session) -> dict[str, _LiveRuns]:
+    # One pass over the queued and leased runs, by the index on state; the ended runs, which are many, are not read.
     live = (
         select(
             Run.job_id,

@@ -46,6 +46,7 @@ def _expected_runs(
     if lease.seed != search_seed(settings):
         return
     steps = rung_steps(settings)
+    # The highest rung that each trial has a run at: what may still come are the rungs above it.
     reached = (
         select(Run.trial_id, func.max(Run.rung).label("rung"))
         .where(Run.job_id == lease.job_id, Run.kind == RunKind.RUNG)

@@ -175,8 +175,8 @@ def test_a_server_that_is_not_there_is_told_as_such(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.pg
-def test_a_connection_that_was_cut_while_idle_is_replaced(postgres_database: str) -> None:
-    with closing(Store(postgres_database)) as store, closing(Store(postgres_database)) as other:
+def test_a_connection_that_was_cut_while_idle_is_replaced(postgresql_database: str) -> None:
+    with closing(Store(postgresql_database)) as store, closing(Store(postgresql_database)) as other:
         store.now()
         others = "pid <> pg_backend_pid() AND datname = current_database()"
         other._database.write(

@@ -144,9 +144,9 @@ def test_a_follower_of_the_events_misses_none(bench: Bench, store: Store) -> Non
 
 
 @pytest.mark.pg
-def test_ids_of_events_rise_in_the_order_of_commits(postgres_database: str) -> None:
+def test_ids_of_events_rise_in_the_order_of_commits(postgresql_database: str) -> None:
     """A transaction that has numbered its events keeps the others waiting until it has committed."""
-    with closing(Store(postgres_database)) as store, ThreadPoolExecutor(1) as pool:
+    with closing(Store(postgresql_database)) as store, ThreadPoolExecutor(1) as pool:
         announce(store, "w1", device="cpu", workloads=[OFFER])
         job_id = store.jobs.submit(spec()).id
         write = store._database.write
