@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import typer
@@ -62,6 +62,11 @@ def check_provider(text: str, *, field: str) -> None:
     if not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
         example = "module:Class, as in my_project.training:MyWorkload, or a .toml file that describes a command"
         raise InvalidValue(field, value=text, allowed=example)
+
+
+def limit_option(name: str, *, unit: str, help: str) -> Any:
+    """An option that sets a limit, or lifts it with ``none``; `tuner.cli.parsing.parse_limits` reads it."""
+    return typer.Option(name, metavar=f"{unit}|none", show_default=False, help=help)
 
 
 Url = Annotated[

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuner.cli.options import CURRENT_URL, Url, Yes
+from tuner.cli.options import CURRENT_URL, Url, Yes, limit_option
 from tuner.cli.output import confirm_action, format_time, say, show
 from tuner.cli.parsing import parse_limits
 from tuner.cli.request import Table, request, service_command
@@ -35,10 +35,6 @@ _TEAMS: Table[TeamRecord] = Table(
     },
     empty="No teams. `tuner admin team set NAME` adds one.",
 )
-
-
-def _limit(option: str, *, unit: str, help: str) -> Any:
-    return typer.Option(option, metavar=f"{unit}|none", show_default=False, help=help)
 
 
 def _show_settings(team: TeamRecord) -> None:
@@ -75,24 +71,28 @@ def set_team(
         typer.Option("--highest-priority", show_default=False, help="Highest class that its jobs may have."),
     ] = None,
     max_running_runs: Annotated[
-        str | None, _limit("--max-running-runs", unit="RUNS", help="Runs of the team at a time.")
+        str | None, limit_option("--max-running-runs", unit="RUNS", help="Runs of the team at a time.")
     ] = None,
     max_open_jobs: Annotated[
-        str | None, _limit("--max-open-jobs", unit="JOBS", help="Jobs of the team that are not over.")
+        str | None, limit_option("--max-open-jobs", unit="JOBS", help="Jobs of the team that are not over.")
     ] = None,
     device_hours_per_month: Annotated[
         str | None,
-        _limit("--device-hours-per-month", unit="HOURS", help="Device time of the team in a calendar month (UTC)."),
+        limit_option(
+            "--device-hours-per-month", unit="HOURS", help="Device time of the team in a calendar month (UTC)."
+        ),
     ] = None,
     user_max_running_runs: Annotated[
-        str | None, _limit("--user-max-running-runs", unit="RUNS", help="Runs of each user at a time.")
+        str | None, limit_option("--user-max-running-runs", unit="RUNS", help="Runs of each user at a time.")
     ] = None,
     user_max_open_jobs: Annotated[
-        str | None, _limit("--user-max-open-jobs", unit="JOBS", help="Jobs of each user that are not over.")
+        str | None, limit_option("--user-max-open-jobs", unit="JOBS", help="Jobs of each user that are not over.")
     ] = None,
     user_device_hours_per_month: Annotated[
         str | None,
-        _limit("--user-device-hours-per-month", unit="HOURS", help="Device time of each user in a calendar month."),
+        limit_option(
+            "--user-device-hours-per-month", unit="HOURS", help="Device time of each user in a calendar month."
+        ),
     ] = None,
 ) -> TeamRecord:
     """Add a team, or change one; options that are left out change nothing. `none` lifts a limit."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuner.cli.job_ids import find_job
-from tuner.cli.options import CURRENT_URL, Job, Url, Yes
+from tuner.cli.options import CURRENT_URL, Job, Url, Yes, limit_option
 from tuner.cli.output import confirm_action, say, show
 from tuner.cli.parsing import parse_limits
 from tuner.cli.request import request, service_command
@@ -28,23 +28,21 @@ Shared = Annotated[
 PriorityClass = Annotated[Priority | None, typer.Option("--priority", help="A higher class is scheduled first.")]
 
 
-def _limit(option: str, *, unit: str, help: str) -> Any:
-    return typer.Option(option, metavar=f"{unit}|none", show_default=False, help=help)
-
-
 DeviceHours = Annotated[
-    str | None, _limit("--device-hours", unit="HOURS", help="Stop at this device time, summed over all runs.")
+    str | None, limit_option("--device-hours", unit="HOURS", help="Stop at this device time, summed over all runs.")
 ]
-WallHours = Annotated[str | None, _limit("--wall-hours", unit="HOURS", help="Stop this long after the start.")]
+WallHours = Annotated[str | None, limit_option("--wall-hours", unit="HOURS", help="Stop this long after the start.")]
 Target = Annotated[
     str | None,
-    _limit("--target", unit="VALUE", help="End the search when a trial reaches this value at the full horizon."),
+    limit_option("--target", unit="VALUE", help="End the search when a trial reaches this value at the full horizon."),
 ]
 Patience = Annotated[
-    str | None, _limit("--patience", unit="TRIALS", help="End the search after this many trials without a new best.")
+    str | None,
+    limit_option("--patience", unit="TRIALS", help="End the search after this many trials without a new best."),
 ]
 MaxUpdates = Annotated[
-    str | None, _limit("--max-updates", unit="UPDATES", help="Upper limit of optimizer updates for the whole job.")
+    str | None,
+    limit_option("--max-updates", unit="UPDATES", help="Upper limit of optimizer updates for the whole job."),
 ]
 
 
