@@ -75,7 +75,12 @@ def titles(screen: str) -> list[str]:
     return [re.split("[,:]", line)[0] for line in re.findall(r"\n\n(\S.*)\n  ", body)]
 
 
-def test_the_notebook_lines_of_the_readme_run_and_its_screen_has_the_sections_of_a_report():
+def heads(screen: str) -> set[str]:
+    """The heads of the tables in a report on a terminal."""
+    return {" ".join(line.split()) for line in re.findall(r"^  (?:rival|trial) .*$", screen, flags=re.MULTILINE)}
+
+
+def test_the_notebook_lines_of_the_readme_run_and_its_screen_has_the_sections_and_tables_of_a_report():
     code = block_with("tuner.tune(", language="python")
     code = code.replace(
         "trials=20, total_steps=600", "trials=3, total_steps=60, search={'confirm_seeds': 2}, device='cpu'"
@@ -84,7 +89,9 @@ def test_the_notebook_lines_of_the_readme_run_and_its_screen_has_the_sections_of
     exec(code, names)
     assert names["schedule"]
     screen = re.findall(r"```\n(╭.*?)```", README, flags=re.DOTALL)[0]
-    assert titles(screen) == titles(render_text(names["report"]))
+    shown = render_text(names["report"])
+    assert titles(screen) == titles(shown)
+    assert "rival median gain, 95 % interval verdict" in heads(shown) <= heads(screen)
 
 
 def test_the_training_lines_of_the_readme_run():
