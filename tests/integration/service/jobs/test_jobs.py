@@ -135,7 +135,7 @@ class TestAnswer:
         answer = api.get(f"/v1/jobs/{world.completed().id}/report", params={"format": "pdf"})
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"
-        assert "'json', 'markdown' or 'html'" in answer.text
+        assert "one of 'json', 'markdown', 'html'" in answer.text
 
     def test_before_the_end_the_refusal_says_what_can_be_had(self, api: TestClient, world: World):
         job = world.job()
