@@ -83,12 +83,12 @@ FINAL = {"hoard", *RAISED}
 
 
 class Session:
-    """One worker that meets misdeeds one after the other, and a healthy run after each."""
+    """One worker that trains hostile workloads one after the other, and a healthy run after each."""
 
-    def __init__(self, site: Site, misdeeds: Iterable[str]) -> None:
+    def __init__(self, site: Site, hostile: Iterable[str]) -> None:
         self.site = site
         self.runs: dict[str, str] = {}
-        for how in misdeeds:
+        for how in hostile:
             (site.folder / how).mkdir()
             self.runs[how] = self.enqueue(how, folder=site.folder / how)
             if how not in FINAL:  # two attempts went wrong already; the third is the last
@@ -121,13 +121,13 @@ class Session:
 @pytest.fixture
 def session_of(tmp_path) -> Iterator[Callable[[Iterable[str]], Session]]:
     with site_in(tmp_path, infos=(describe(Gated()), describe(Hostile()))) as site:
-        yield lambda misdeeds: Session(site, misdeeds)
+        yield lambda hostile: Session(site, hostile)
 
 
-@pytest.mark.parametrize("misdeeds", [KILLED, STUCK, RAISED], ids=["killed", "stuck", "raised"])
-def test_each_misdeed_fails_its_run_with_its_own_reason_and_the_next_run_is_well(session_of, misdeeds):
-    session = session_of(misdeeds)
-    for how, (_, then) in misdeeds.items():
+@pytest.mark.parametrize("hostile", [KILLED, STUCK, RAISED], ids=["killed", "stuck", "raised"])
+def test_each_hostile_workload_fails_its_run_with_its_own_reason_and_the_next_run_is_well(session_of, hostile):
+    session = session_of(hostile)
+    for how, (_, then) in hostile.items():
         run = session.end(how)
         assert (run.state, run.attempts) == (RunState.FAILED, 1 if how in FINAL else 3), how
         first, _, rest = run.error.removeprefix("given up after 3 attempts: ").partition("\n")
@@ -138,13 +138,13 @@ def test_each_misdeed_fails_its_run_with_its_own_reason_and_the_next_run_is_well
         if how == "spin":
             assert re.search(r'hostile_workloads\.py", line \d+ in spin\n', rest)
             assert rest.endswith("Last lines of its error output:\nit goes round and round")
-        if misdeeds is RAISED:
+        if hostile is RAISED:
             assert "fault_workloads.py" in rest
             assert "engine.py" not in rest
 
 
 def test_what_a_run_leaves_in_its_process_is_gone_when_the_next_one_begins(session_of):
-    misdeeds = (
+    hostile = (
         "tell_what_it_was_given",
         "change_surroundings",
         "leave_children",
@@ -154,14 +154,14 @@ def test_what_a_run_leaves_in_its_process_is_gone_when_the_next_one_begins(sessi
         "delete_snapshots",
         "print_garbage",
     )
-    session = session_of([*misdeeds, "lose_the_loss"])
-    for how in misdeeds:
+    session = session_of([*hostile, "lose_the_loss"])
+    for how in hostile:
         assert session.end(how).state is RunState.SUCCEEDED, how
     diverged = session.end("lose_the_loss")
     assert (diverged.state, diverged.error) == (RunState.DIVERGED, "the training loss of update 12 is nan")
 
     seen = (session.site.folder / "seen").read_text().splitlines()
-    assert len(seen) == len(misdeeds) + 1
+    assert len(seen) == len(hostile) + 1
     assert set(seen) == {seen[0]}
     left = [entry["what"] for entry in session.worker.logged("run.leftovers")]
     assert len(left) == 3
@@ -247,7 +247,7 @@ def test_a_run_that_takes_longer_than_it_may_fails_for_good(site, gate):
     assert worker.alive
 
 
-def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_answer(site, gate):
+def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_report(site, gate):
     space = {
         "peak_lr": {"kind": "float", "low": 0.01, "high": 0.3, "log": True},
         "warmup": [0.0],

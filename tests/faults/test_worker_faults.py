@@ -56,7 +56,7 @@ def test_a_worker_that_was_stopped_past_its_lease_cannot_write_and_carries_on(si
     assert (after.state, after.worker) == (RunState.SUCCEEDED, "zombie")
 
 
-def test_a_worker_told_to_stop_gives_its_run_back_with_a_snapshot(site, gate, undisturbed_loss):
+def test_a_worker_asked_to_stop_gives_its_run_back_with_a_snapshot(site, gate, undisturbed_loss):
     run_id = site.enqueue("gated", options=gate.options)
     worker = site.worker(kill_grace=60)
     gate.wait_for_runner()
@@ -76,7 +76,7 @@ def test_a_worker_told_to_stop_gives_its_run_back_with_a_snapshot(site, gate, un
     assert list(gate.steps_by_process().values()) == [list(range(30)), list(range(30, 60))]
 
 
-def test_a_worker_told_twice_to_stop_ends_at_once_and_takes_its_runner_along(site, gate):
+def test_a_worker_asked_twice_to_stop_ends_at_once_and_takes_its_runner_along(site, gate):
     run_id = site.enqueue("gated", options=gate.options)
     worker = site.worker()
     runner = gate.wait_for_runner()
@@ -90,7 +90,7 @@ def test_a_worker_told_twice_to_stop_ends_at_once_and_takes_its_runner_along(sit
     assert site.store.reaper.free_worker("w1") == 1
 
 
-def test_a_run_that_does_not_stop_within_the_grace_is_cut_off_and_given_back(site, gate):
+def test_a_run_that_does_not_stop_within_the_grace_is_cut_off_and_released(site, gate):
     run_id = site.enqueue("gated", options=gate.options)
     worker = site.worker(kill_grace=0.2)
     runner = gate.wait_for_runner()
@@ -103,7 +103,7 @@ def test_a_run_that_does_not_stop_within_the_grace_is_cut_off_and_given_back(sit
     assert (run.state, run.attempts) == (RunState.QUEUED, 0)
 
 
-def test_a_worker_told_to_stop_ends_a_run_that_ignores_every_signal(site):
+def test_a_worker_asked_to_stop_ends_a_run_that_ignores_every_signal(site):
     run_id = site.enqueue("hostile", options={"how": "ignore_signals", "folder": str(site.folder)})
     worker = site.worker(kill_grace=0.2)
     pids = site.folder / "pids"

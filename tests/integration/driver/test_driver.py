@@ -149,7 +149,7 @@ def test_a_final_death_fails_the_run_with_what_usually_helps(bench):
     assert second.startswith("Most memory seen: 900 MiB; the limit is 1,000 MiB (of the test). What usually helps:")
 
 
-def test_a_run_that_is_cut_off_while_it_stops_is_given_back(bench):
+def test_a_run_that_is_cut_off_while_it_stops_is_released(bench):
     def play(request: Train, supervisor: RunSupervisor) -> Ended:
         bench.stop = True
         assert supervisor.check() is None

@@ -285,7 +285,7 @@ def test_a_log_that_cannot_be_stored_costs_the_run_nothing(bench, monkeypatch):
     assert bench.run.state is RunState.SUCCEEDED
 
 
-def test_a_pause_is_heard_with_the_next_evaluation_and_so_is_its_end(bench):
+def test_a_pause_is_read_with_the_next_evaluation_and_so_is_its_end(bench):
     job_id = bench.run.job_id
     bench.evaluate(10)
     assert bench.keeper.stop_reason is None

@@ -83,7 +83,7 @@ def test_one_run_is_planned_ahead_and_no_more(bench):
     assert bench.states == [RunState.LEASED, RunState.QUEUED]
 
 
-def test_a_step_is_told_once_and_begun_once_for_a_run(bench):
+def test_a_step_is_reported_once_and_begun_once_for_a_run(bench):
     first = bench.lease()
     assert bench.plan_beside(first)
     bench.ahead.begin(first)

@@ -124,7 +124,7 @@ def test_a_start_ends_when_the_worker_is_asked_to_stop(runner_of, stop):
     assert runner.pid is None
 
 
-def test_a_death_is_told_after_the_last_message_and_a_new_runner_can_start(runner_of):
+def test_a_death_is_reported_after_the_last_message_and_a_new_runner_can_start(runner_of):
     runner = runner_of("hello(); ended(); os.kill(os.getpid(), 11)")
     first = runner.start(timeout=60)
     assert isinstance(receive(runner), Ended)
@@ -197,7 +197,7 @@ def test_a_stuck_runner_says_where_it_stands(runner_of):
     assert words == "before"
 
 
-def test_a_runner_that_was_stopped_is_told_to_be_and_is_ended(runner_of):
+def test_a_runner_that_was_stopped_is_reported_and_is_ended(runner_of):
     runner = runner_of("hello(); os.kill(os.getpid(), 19)")
     pid = runner.start(timeout=60).pid
     wait_until(lambda: is_stopped(pid), what="the stop")
@@ -205,7 +205,7 @@ def test_a_runner_that_was_stopped_is_told_to_be_and_is_ended(runner_of):
     assert not is_alive(pid)
 
 
-def test_a_runner_that_the_kernel_killed_for_lack_of_memory_is_told_from_one_that_somebody_killed(
+def test_a_runner_that_the_kernel_killed_for_lack_of_memory_is_distinguished_from_one_that_was_killed(
     runner_of, tmp_path, monkeypatch
 ):
     kills = tmp_path / "proc" / "vmstat"
@@ -274,7 +274,7 @@ def test_the_kernels_memory_killer_takes_a_runner_or_what_it_started_before_the_
         receive(runner)
 
 
-def test_a_runner_that_closed_its_pipe_and_lives_on_is_killed_and_told_why(runner_of, monkeypatch):
+def test_a_runner_that_closed_its_pipe_and_lives_on_is_killed_with_the_reason(runner_of, monkeypatch):
     monkeypatch.setattr("tuner_worker.runner.process._AFTER_CLOSE_SECONDS", 0.2)
     runner = runner_of("hello(); os.closerange(3, 100); time.sleep(600)")
     runner.start(timeout=60)
@@ -290,7 +290,7 @@ def test_a_runner_that_ended_while_idle_is_not_alive(runner_of):
         receive(runner)
 
 
-def test_a_program_that_cannot_be_run_is_told(runner_of, monkeypatch):
+def test_a_program_that_cannot_be_run_is_reported(runner_of, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(RunnerDied, match=r"could not be started: .*No such file"):
         runner_of("hello()").start(timeout=60)

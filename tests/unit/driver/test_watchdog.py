@@ -23,7 +23,7 @@ def test_a_run_has_longer_for_its_first_update():
     assert stuck(run, 301) == "it is stuck: no first update within 300 s (TUNER_START_LIMIT of the worker)"
 
 
-def test_a_run_that_makes_no_progress_for_the_limit_is_stuck_and_it_is_told_where():
+def test_a_run_that_makes_no_progress_for_the_limit_is_stuck_and_its_last_update_is_reported():
     run = watch()
     run.progressed(5, updates=12)
     assert run.seconds_left(104) == 1

@@ -34,7 +34,7 @@ class TestCache:
         cache.put(self.LRS, step=2, content=self.content(5))
         assert cache.deepest(self.LRS, beyond=0).step == 1
 
-    def test_what_is_kept_and_what_is_given_are_copies(self):
+    def test_what_is_stored_and_what_is_returned_are_copies(self):
         cache = BranchCache(limit_bytes=2**20)
         given = self.content(value=1.0)
         cache.put(self.LRS, step=1, content=given)
@@ -58,7 +58,7 @@ class TestCache:
         assert cache.deepest(self.LRS, beyond=20) is None
         assert cache.deepest(self.LRS, beyond=19).step == 20
 
-    def test_nothing_is_kept_at_a_bound_of_0(self):
+    def test_nothing_is_stored_at_a_bound_of_0(self):
         cache = BranchCache(limit_bytes=0)
         cache.put(self.LRS, step=1, content=self.content())
         assert (len(cache), cache.is_open) == (0, False)
@@ -73,7 +73,7 @@ class TestCache:
 @pytest.mark.parametrize(
     ("given", "size"), [({}, 2**30), ({MEMORY_VARIABLE: "5"}, 5 * 2**20), ({MEMORY_VARIABLE: "0"}, 0)]
 )
-def test_the_environment_says_how_much_is_kept(given, size):
+def test_the_environment_says_how_much_is_stored(given, size):
     assert branch_memory(given) == size
 
 

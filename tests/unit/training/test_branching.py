@@ -350,7 +350,7 @@ def test_an_opaque_workload_never_branches(tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"options": {"slope": 3.0}}])
-def test_another_context_shares_nothing_and_sweeps_what_was_kept(tmp_path, line, change):
+def test_another_context_shares_nothing_and_sweeps_what_was_stored(tmp_path, line, change):
     cache = BranchCache(limit_bytes=2**20)
     sharing = Told(tmp_path, line, branches=cache)
     sharing.train(HOLD, 40, points=(10,))

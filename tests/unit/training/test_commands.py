@@ -47,7 +47,7 @@ def script(tmp_path):
     return offer
 
 
-def test_a_command_is_told_everything_in_its_environment(script, train, schedule, tmp_path):
+def test_a_command_gets_everything_in_its_environment(script, train, schedule, tmp_path):
     told = tmp_path / "told.json"
     body = f"""
 names = [name for name in os.environ if name.startswith("TUNER_")]

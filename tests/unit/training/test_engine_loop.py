@@ -51,7 +51,7 @@ class TestLearningRates:
         train(line)
         assert seen == [[lr, pytest.approx(lr / 10)] for lr in schedule.lrs(40).tolist()]
 
-    def test_an_evaluation_tells_the_rate_of_the_last_update_done(self, train, counting, schedule):
+    def test_an_evaluation_has_the_rate_of_the_last_update_done(self, train, counting, schedule):
         train(counting())
         lrs = schedule.lrs(40)
         assert [m.point.lr for m in train.evaluated] == [lrs[0], lrs[9], lrs[19], lrs[29], lrs[39]]

@@ -33,7 +33,7 @@ class Trouble:
         (GeneratorExit(), "GeneratorExit"),
     ],
 )
-def test_whatever_the_workload_raises_is_a_failed_run(train, counting, error, reason):
+def test_any_error_of_the_workload_is_a_failed_run(train, counting, error, reason):
     ended = train(counting(on_step=Trouble(error)))
     assert (ended.outcome, ended.reason, ended.step, ended.updates) == (Outcome.FAILED, reason, 12, 2)
     assert "in __call__" in ended.traceback
@@ -58,20 +58,20 @@ def test_a_long_traceback_keeps_its_end(train, counting):
     assert ended.traceback.rstrip().endswith("the end")
 
 
-def test_leaving_the_process_is_told_with_what_to_do_instead(train, counting):
+def test_leaving_the_process_is_reported_with_what_to_do_instead(train, counting):
     ended = train(counting(on_step=Trouble(SystemExit(0))))
     assert (ended.outcome, ended.reason) == (Outcome.FAILED, "SystemExit: 0")
     assert "let it return" in ended.hint
 
 
-def test_a_lack_of_memory_is_told_with_the_peak_and_what_helps(train, counting):
+def test_a_lack_of_memory_is_reported_with_the_peak_and_what_helps(train, counting):
     ended = train(counting(on_step=Trouble(MemoryError("no room"))))
     assert ended.reason == "out of memory: MemoryError: no room"
     assert ended.hint.startswith("Most memory seen: ")
     assert "What usually helps: " in ended.hint
 
 
-def test_updates_are_told_at_once_and_then_no_closer_than_a_second(train, counting, monkeypatch):
+def test_updates_are_reported_at_once_and_then_no_closer_than_a_second(train, counting, monkeypatch):
     now = iter(range(10_000))
     monkeypatch.setattr("tuner.training.runner.execute.time.monotonic", lambda: next(now) / 4)
     train(counting())
@@ -130,7 +130,7 @@ def test_the_callers_generators_and_settings_are_as_before(train, line):
     assert draws() == expected
 
 
-def test_one_thread_trains_unless_told_otherwise(train, counting, monkeypatch):
+def test_one_thread_trains_unless_set_otherwise(train, counting, monkeypatch):
     seen = []
     workload = counting(on_step=lambda step: seen.append(torch.get_num_threads()) or 1.0)
     train(workload)

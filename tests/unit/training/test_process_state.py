@@ -46,14 +46,14 @@ def test_folder_mask_environment_streams_and_signals_are_put_back(state, tmp_pat
     assert (tmp_path / "file").stat().st_mode & 0o600 == 0o600
 
 
-def test_replaced_functions_are_put_back_and_told(state):
+def test_replaced_functions_are_restored_and_reported(state):
     dumps, opened = json.dumps, open
     json.dumps = os.write = None
     assert state.restore() == "json.dumps replaced, os.write replaced"
     assert (json.dumps, open) == (dumps, opened)
 
 
-def test_a_thread_that_goes_on_is_told(state):
+def test_a_thread_that_goes_on_is_reported(state):
     done = threading.Event()
     thread = threading.Thread(target=done.wait, name="endless")
     thread.start()
@@ -78,7 +78,7 @@ def test_threads_that_libraries_keep_on_the_side_may_stay_until_they_work(state)
     assert (idle, busy) == ("", "the thread 'pool_0'")
 
 
-def test_a_process_that_cannot_be_put_right_is_told(tmp_path, monkeypatch):
+def test_a_process_that_cannot_be_restored_is_reported(tmp_path, monkeypatch):
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)

@@ -77,7 +77,7 @@ def test_two_providers_of_one_name_are_refused():
         load_workloads(["tuner.workloads.digits:DigitsMlp"], builtin=BUILTIN)
 
 
-def test_an_installed_package_offers_workloads_and_a_broken_one_is_told(tmp_path, monkeypatch, caplog):
+def test_an_installed_package_offers_workloads_and_a_broken_one_is_reported(tmp_path, monkeypatch, caplog):
     info = tmp_path / "lab_models-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-models\nVersion: 1.0\n")

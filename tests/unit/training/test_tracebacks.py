@@ -64,7 +64,7 @@ def test_an_error_that_never_passed_the_users_code_is_shown_whole():
     assert "options.py" in files(text)
 
 
-def test_causes_contexts_groups_and_notes_are_kept():
+def test_causes_contexts_groups_and_notes_are_included():
     def chained() -> None:
         try:
             try:

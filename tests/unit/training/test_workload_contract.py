@@ -58,7 +58,7 @@ class TestDescription:
         assert schema["properties"]["optimizer"]["enum"] == ["sgd", "adam"]
         assert schema["additionalProperties"] is False
 
-    def test_the_level_is_told(self, line, counting):
+    def test_the_level_is_reported(self, line, counting):
         assert describe(line).level is Level.DECLARED
         assert describe(counting()).level is Level.STEPWISE
 

@@ -67,7 +67,7 @@ def test_pieces_are_no_closer_than_the_interval_but_the_last_comes_at_once(desk)
     assert desk.arrived == ["a\n", "b\nc"]
 
 
-def test_an_outage_is_told_and_loses_nothing(desk):
+def test_an_outage_is_reported_and_loses_nothing(desk):
     desk.print("a\n")
     desk.error = DatabaseUnavailable("gone")
     with pytest.raises(DatabaseUnavailable):
@@ -91,14 +91,14 @@ def test_the_end_of_a_log_held_back_by_an_outage_comes_with_what_was_held_back(d
     assert "".join(desk.arrived) == "a\nb"
 
 
-def test_a_lost_lease_is_told(desk):
+def test_a_lost_lease_is_reported(desk):
     desk.print("a\n")
     desk.error = LeaseLost("r")
     with pytest.raises(LeaseLost):
         desk.ship()
 
 
-def test_whatever_else_goes_wrong_ends_the_shipping_of_this_run_alone(desk):
+def test_any_other_failure_ends_the_shipping_of_this_run_alone(desk):
     desk.print("a\n")
     desk.error = RuntimeError("the database refused a statement")
     desk.ship()

@@ -59,7 +59,7 @@ def test_an_evaluation_may_hold_a_nan(pipe):
     assert message.point.val_loss == 1.5
 
 
-def test_what_was_sent_before_the_end_is_read_before_the_end_is_told(pipe):
+def test_what_was_sent_before_the_end_is_read_before_the_end_is_reported(pipe):
     say(pipe, line(ENDED) + line(ENDED)[:20])
     os.close(pipe.runner_write_fd)
     assert pipe.receive(timeout=0) == ENDED
@@ -108,7 +108,7 @@ def test_a_message_reaches_the_runner_as_one_line(pipe):
     assert to_runner.validate_json(received) == Verdict(stop=True)
 
 
-def test_sending_to_nobody_is_told(pipe):
+def test_sending_to_nobody_is_reported(pipe):
     os.close(pipe.runner_read_fd)
     with pytest.raises(PipeClosed):
         pipe.send(Verdict(), timeout=1)

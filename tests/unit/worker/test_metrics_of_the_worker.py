@@ -68,7 +68,7 @@ def test_what_happened_is_counted(metrics):
     assert figure(metrics, "tuner_worker_runs_total", outcome="succeeded") == 1
 
 
-def test_the_memory_of_a_device_is_told_where_the_driver_tells_it(metrics):
+def test_the_memory_of_a_device_is_reported_where_the_driver_reports_it(metrics):
     first = {"device": "cuda:0", "model": "H100"}
     assert figure(metrics, "tuner_worker_device_memory_bytes", **first) == 80
     assert figure(metrics, "tuner_worker_device_memory_used_bytes", **first) == 20

@@ -36,7 +36,7 @@ class TestRunnerLog:
         assert log.tail() == "after"
         assert (tmp_path / "logs" / "stderr.log").read_text() == "before\n=== run 1\nafter\n"
 
-    def test_the_tail_is_the_last_lines_whatever_they_hold(self, tmp_path):
+    def test_the_tail_is_the_last_lines_with_any_content(self, tmp_path):
         log = RunnerLog(tmp_path)
         log.mark("run 1")
         say(log, "".join(f"line {number}\n" for number in range(100)))

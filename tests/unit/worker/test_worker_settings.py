@@ -101,7 +101,7 @@ def test_a_wrong_database_url_ends_with_exit_code_2_and_hides_its_password(tmp_p
     assert "s3cret" not in said
 
 
-def test_the_help_tells_every_setting(capsys):
+def test_the_help_lists_every_setting(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     said = capsys.readouterr().out

@@ -30,7 +30,7 @@ URL = "postgresql://tuner:s3cret@db/tuner"
         (-99, "the runner was killed by signal 99"),
     ],
 )
-def test_an_exit_code_is_told_in_words(code, words):
+def test_an_exit_code_is_reported_in_words(code, words):
     assert describe_exit(code) == words
 
 
@@ -57,13 +57,13 @@ Extension modules: numpy
 """
 
 
-def test_where_a_stuck_runner_stood_is_told_down_to_the_users_first_frame():
+def test_where_a_stuck_runner_stood_is_reported_down_to_the_users_first_frame():
     frames = DUMP.splitlines()[7:10]
     assert stack_of_dump(DUMP) == "\n".join(["", "Where it stood (most recent call first):", *frames])
     assert output_before_dump(DUMP) == "it goes on"
 
 
-def test_where_nothing_was_dumped_nothing_is_told():
+def test_where_nothing_was_dumped_nothing_is_reported():
     assert stack_of_dump("it goes on\n") == ""
     assert output_before_dump("it goes on\n") == "it goes on"
 
@@ -102,7 +102,7 @@ def test_pauses_grow_to_a_limit_and_start_anew():
     assert backoff.pause() <= FIRST_SECONDS
 
 
-def test_a_runner_is_told_its_workloads_and_its_pipes():
+def test_a_runner_gets_its_workloads_and_its_pipes():
     command = RunnerCommand(device="cuda:0", environment={}, workloads=("lab.models:Gpt",))
     arguments = command.arguments(read_fd=5, write_fd=6)
     assert arguments[1:] == [
