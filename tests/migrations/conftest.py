@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import MetaData, Table, delete, func, insert, select, text
 
 from tests.integration.store.databases import empty_url, postgres  # noqa: F401
+from tests.integration.store.postgres_server import PostgresServer
 from tests.migrations.revisions import engine_of, run
 from tuner.store.db.engine import parse_url
 from tuner.store.optuna.storage import upgrade_tables
@@ -14,18 +16,28 @@ from tuner.store.optuna.storage import upgrade_tables
 RELEASED = Path(__file__).parent / "data" / "0001.db.gz"
 
 
+@pytest.fixture(scope="session")
+def released_postgres(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:  # noqa: F811
+    """The rows of the release with revision 0001, brought to PostgreSQL once: a copy is quick."""
+    file = tmp_path_factory.mktemp("released") / "released.db"
+    file.write_bytes(gzip.decompress(RELEASED.read_bytes()))
+    url = postgres.create()
+    with engine_of(url) as engine:
+        run(engine, "upgrade", "0001")
+    upgrade_tables(parse_url(url))
+    _copy_rows(f"sqlite:///{file}", to=url)
+    yield url
+    postgres.drop(url)
+
+
 @pytest.fixture
-def released_url(empty_url: str, tmp_path: Path) -> str:  # noqa: F811
-    """A database as the release with revision 0001 left it: its own file, and its rows brought to PostgreSQL."""
+def released_url(empty_url: str, request: pytest.FixtureRequest) -> str:  # noqa: F811
+    """A database as the release with revision 0001 left it: its own file, or that file's rows on PostgreSQL."""
     if empty_url.startswith("sqlite"):
         Path(parse_url(empty_url).database or "").write_bytes(gzip.decompress(RELEASED.read_bytes()))
-        return empty_url
-    file = tmp_path / "released.db"
-    file.write_bytes(gzip.decompress(RELEASED.read_bytes()))
-    with engine_of(empty_url) as engine:
-        run(engine, "upgrade", "0001")
-    upgrade_tables(parse_url(empty_url))
-    _copy_rows(f"sqlite:///{file}", to=empty_url)
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        server.replace(empty_url, template=request.getfixturevalue("released_postgres"))
     return empty_url
 
 
