@@ -81,7 +81,7 @@ def add(
     client: Client,
     target: Annotated[str, typer.Argument(metavar="TARGET", help="URL that events are sent to, by POST.")],
     event: Events = None,
-    form: Annotated[FormatName, typer.Option("--format", help="What the body of a delivery looks like.")] = "json",
+    form: Annotated[FormatName, typer.Option("--format", help="Format of the body of a delivery.")] = "json",
     team: Annotated[
         str | None,
         typer.Option("--team", show_default=False, help="The team whose events are sent; yours when absent."),
@@ -104,7 +104,7 @@ def set_webhook(
     event: Events = None,
     form: Annotated[
         FormatName | None,
-        typer.Option("--format", show_default=False, help="What the body of a delivery looks like."),
+        typer.Option("--format", show_default=False, help="Format of the body of a delivery."),
     ] = None,
     enabled: Annotated[
         bool | None,
