@@ -92,7 +92,7 @@ class TestLimits:
         drive(store)
         assert trials(store, job) == 1
         found = report(store, job)
-        assert found.why_ended.startswith("the target loss 1e+09 is reached: trial 0 has ")
+        assert found.why_ended.startswith("the target 1e+09 is reached: trial 0 has ")
         assert len(found.best.values) == 2
 
     def test_without_patience_left_no_more_trials_are_opened(self, store: Store) -> None:
