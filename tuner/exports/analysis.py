@@ -12,7 +12,7 @@ import numpy as np
 
 from tuner.exports.formula import MAX_LEVELS, schedule_formula
 from tuner.schedules import Constant, Cosine, Linear, MultiStep, Schedule, Step, Wsd
-from tuner.schedules.families.annealing import CooldownShape
+from tuner.schedules.families.decay_to_zero import CooldownShape
 from tuner.schedules.lengths import TOLERANCE, updates_within
 from tuner.schedules.values import Array
 

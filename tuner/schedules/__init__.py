@@ -7,9 +7,9 @@ torch scheduler, is loaded on first use.
 from typing import TYPE_CHECKING, Any
 
 from tuner.schedules.families import FAMILIES, Family
-from tuner.schedules.families.annealing import Cosine, Linear, Polynomial, Rex, Wsd
+from tuner.schedules.families.classic_decays import Constant, Exponential, InverseSqrt, MultiStep, Power, Step
 from tuner.schedules.families.cycles import Cyclic, OneCycle, Sgdr
-from tuner.schedules.families.decays import Constant, Exponential, InverseSqrt, MultiStep, Power, Step
+from tuner.schedules.families.decay_to_zero import Cosine, Linear, Polynomial, Rex, Wsd
 from tuner.schedules.families.piecewise import Knot, PiecewiseLinear, Segment, Segments
 from tuner.schedules.lengths import Epochs, Updates
 from tuner.schedules.reduce_on_plateau import ReduceOnPlateau, ReduceOnPlateauSettings

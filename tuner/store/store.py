@@ -12,7 +12,7 @@ from tuner.store.db.engine import parse_url
 from tuner.store.jobs.events import Events
 from tuner.store.jobs.jobs import Jobs
 from tuner.store.jobs.planning import Planning
-from tuner.store.jobs.runs import Runs
+from tuner.store.jobs.run_queries import Runs
 from tuner.store.jobs.trials import Trials
 from tuner.store.jobs.workers import Workers
 from tuner.store.maintenance import migrate as migration

@@ -24,11 +24,11 @@ from tuner_worker.logs import configure_logs
 from tuner_worker.loop import RunnerWouldNotStart, WorkerLoop
 from tuner_worker.metrics import WorkerMetrics
 from tuner_worker.name_lock import lock_name
+from tuner_worker.redaction import Redaction
 from tuner_worker.runner.environment import runner_environment
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.process import RunnerCommand, RunnerProcess
 from tuner_worker.runner.process_tree import ProcessTree
-from tuner_worker.runner.redaction import Redaction
 from tuner_worker.settings import WorkerSettings
 from tuner_worker.stop_request import StopRequest
 

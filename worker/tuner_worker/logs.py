@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import tuner.logs
-from tuner_worker.runner.redaction import Redaction
+from tuner_worker.redaction import Redaction
 
 
 class Redact:

@@ -13,8 +13,8 @@ from tuner.driver.log_shipper import LogShipper
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.records import CurvePoint, SnapshotRef
 from tuner.jobs.states import RunState
+from tuner_worker.redaction import Redaction
 from tuner_worker.runner.log import RunnerLog
-from tuner_worker.runner.redaction import Redaction
 
 LEASE_SECONDS = 30.0
 PATIENCE_SECONDS = 600.0

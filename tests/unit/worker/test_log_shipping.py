@@ -8,8 +8,8 @@ import pytest
 
 from tuner.driver.log_shipper import INTERVAL_SECONDS, LogShipper
 from tuner.errors import DatabaseUnavailable, LeaseLost
+from tuner_worker.redaction import Redaction
 from tuner_worker.runner.log import RunnerLog
-from tuner_worker.runner.redaction import Redaction
 
 URL = "postgresql://tuner:s3cret%2Fs3cret@db/tuner"
 

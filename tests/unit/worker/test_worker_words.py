@@ -9,9 +9,9 @@ import structlog
 
 from tuner.backoff import FIRST_SECONDS, LONGEST_SECONDS, Backoff
 from tuner_worker.logs import Redact, configure_logs
+from tuner_worker.redaction import Redaction
 from tuner_worker.runner.exit_report import describe_exit, output_before_dump, stack_of_dump
 from tuner_worker.runner.process import RunnerCommand
-from tuner_worker.runner.redaction import Redaction
 
 BACKGROUND = "has the code gone into the background?"
 URL = "postgresql://tuner:s3cret@db/tuner"

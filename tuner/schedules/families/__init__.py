@@ -6,10 +6,10 @@ from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
-from tuner.schedules.families.annealing import Cosine, Linear, Polynomial, Rex, Wsd
 from tuner.schedules.families.base import BaseFamily
+from tuner.schedules.families.classic_decays import Constant, Exponential, InverseSqrt, MultiStep, Power, Step
 from tuner.schedules.families.cycles import Cyclic, OneCycle, Sgdr
-from tuner.schedules.families.decays import Constant, Exponential, InverseSqrt, MultiStep, Power, Step
+from tuner.schedules.families.decay_to_zero import Cosine, Linear, Polynomial, Rex, Wsd
 from tuner.schedules.families.piecewise import PiecewiseLinear, Segments
 
 AnyFamily = (

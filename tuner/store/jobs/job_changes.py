@@ -16,7 +16,7 @@ from tuner.store.db.database import Tx
 from tuner.store.db.models import Event, Job, LogChunk, Point, Report, Run, Snapshot, Trial
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.job_limits import mark_limit
-from tuner.store.jobs.lifecycle import unlock_study
+from tuner.store.jobs.transitions import unlock_study
 
 _RETRIED_RUNS = (RunState.FAILED, RunState.CANCELLED)
 _RETRIED_TRIALS = (TrialState.FAILED, TrialState.CANCELLED)

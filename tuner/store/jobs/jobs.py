@@ -27,7 +27,7 @@ from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.job_changes import change_job, delete_job, pause_job, resume_job, retry_job
 from tuner.store.jobs.job_filter import matches_filter
 from tuner.store.jobs.job_status import read_status
-from tuner.store.jobs.lifecycle import end_job, find_job, lock_job, read_team
+from tuner.store.jobs.transitions import end_job, find_job, lock_job, read_team
 from tuner.store.jobs.visibility import visible_jobs
 
 MAX_KEY_LENGTH = 200

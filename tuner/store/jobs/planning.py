@@ -26,8 +26,8 @@ from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Job, Report, Run, Trial
 from tuner.store.db.rows import as_json, clipped_text, job_metric, job_record, run_record, trial_record
 from tuner.store.jobs.events import EventKind
-from tuner.store.jobs.lifecycle import emit_run_event, end_job, end_trial, find_job, start_job, unlock_study
-from tuner.store.jobs.runs import read_runs
+from tuner.store.jobs.run_queries import read_runs
+from tuner.store.jobs.transitions import emit_run_event, end_job, end_trial, find_job, start_job, unlock_study
 from tuner.store.jobs.trials import read_trials
 
 

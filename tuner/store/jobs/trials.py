@@ -11,7 +11,7 @@ from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Trial
 from tuner.store.db.pages import Page, read_page
 from tuner.store.db.rows import trial_record
-from tuner.store.jobs.lifecycle import find_job
+from tuner.store.jobs.transitions import find_job
 
 
 class Trials(Repository):

@@ -18,7 +18,7 @@ from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run, Snapshot, Trial, Worker
 from tuner.store.db.rows import job_metric
 from tuner.store.jobs.events import EventKind
-from tuner.store.jobs.lifecycle import emit_run_event
+from tuner.store.jobs.transitions import emit_run_event
 from tuner.store.queue.leases import lock_lease
 from tuner.store.queue.next_job import CandidateJob, ClaimRequest, candidate_jobs, planning_is_due
 

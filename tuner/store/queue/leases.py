@@ -25,8 +25,8 @@ from tuner.store.db.rows import finite_or_none, job_metric, point_row
 from tuner.store.db.upsert import upsert
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.job_limits import mark_limit, reason_to_stop
-from tuner.store.jobs.lifecycle import emit_run_event, end_run, requeue_run
 from tuner.store.jobs.run_logs import append_chunk
+from tuner.store.jobs.transitions import emit_run_event, end_run, requeue_run
 
 Columns = TypeVarTuple("Columns")
 

@@ -14,7 +14,7 @@ from tuner.jobs.states import JobState, RunState
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run
 from tuner.store.jobs.events import EventKind
-from tuner.store.jobs.lifecycle import emit_run_event
+from tuner.store.jobs.transitions import emit_run_event
 from tuner.store.jobs.workers import read_workers
 from tuner.store.queue.fair_share import FairShare
 from tuner.store.queue.next_job import has_ready_run, planning_is_due

@@ -15,7 +15,7 @@ from tuner.store.db.clock import Now, expired
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Job, Run
 from tuner.store.jobs.job_limits import mark_limit, past_limits
-from tuner.store.jobs.lifecycle import lock_job, unlock_study
+from tuner.store.jobs.transitions import lock_job, unlock_study
 from tuner.store.queue.claims import lock_scheduler
 from tuner.store.queue.leases import requeue_or_fail
 from tuner.store.queue.preemption import find_victims, request_stop

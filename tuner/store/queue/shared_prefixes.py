@@ -15,7 +15,7 @@ from tuner.search.decision.rungs import rung_schedule, rung_steps, search_seed
 from tuner.search.settings import SearchSettings
 from tuner.store.db.models import Run, Trial
 from tuner.store.db.rows import job_spec
-from tuner.store.jobs.lifecycle import find_job
+from tuner.store.jobs.transitions import find_job
 
 MAX_SIBLING_RUNS = 64
 """Of each kind, the oldest so many: the worker compares learning rates while its device waits."""

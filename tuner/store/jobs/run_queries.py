@@ -16,7 +16,7 @@ from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Point, Run
 from tuner.store.db.pages import Page, check_limit, read_page
 from tuner.store.db.rows import curve_point, job_metric, log_chunk, run_record
-from tuner.store.jobs.lifecycle import find_job
+from tuner.store.jobs.transitions import find_job
 
 MAX_SEQ = 2**31 - 1
 
