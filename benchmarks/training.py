@@ -19,7 +19,7 @@ import torch
 
 from tuner.schedules import Constant, Schedule
 from tuner.training.evaluation_steps import evaluation_steps
-from tuner.training.protocol import Train, Verdict
+from tuner.training.protocol import Directive, Train
 from tuner.training.runner.execute import execute
 from tuner.training.workload import DeclaredWorkload
 from tuner.workloads import builtin_workloads
@@ -68,7 +68,7 @@ def engine(workload: DeclaredWorkload, *, updates: int) -> float:
             request,
             workloads={workload.name: workload},
             device="cpu",
-            on_evaluation=lambda _: Verdict(),
+            on_evaluation=lambda _: Directive(),
             on_snapshot=lambda _: None,
         )
         seconds = time.process_time() - began

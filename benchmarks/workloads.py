@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from tuner.schedules import Schedule
-from tuner.training.protocol import Train, Verdict
+from tuner.training.protocol import Directive, Train
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "constant": {"name": "constant"},
@@ -70,7 +70,7 @@ def _train(workload: str, optimizer: str, family: str, peak_lr: float, seed: int
             request,
             workloads=_workloads(),
             device="cpu",
-            on_evaluation=lambda _: Verdict(),
+            on_evaluation=lambda _: Directive(),
             on_snapshot=lambda _: None,
         )
     if ended.traceback:

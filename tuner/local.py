@@ -15,7 +15,7 @@ from tuner.devices import choose_device
 from tuner.driver.driver import Driver, DriverSettings
 from tuner.driver.prefetch_plan import PlanPrefetch
 from tuner.driver.snapshot_folders import SnapshotFolders
-from tuner.driver.watchdog import Patience
+from tuner.driver.watchdog import RunTimeouts
 from tuner.errors import InvalidValue, TunerError
 from tuner.filelock import file_lock
 from tuner.jobs.admission.admit import admit
@@ -23,7 +23,7 @@ from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, StudyLock, WorkerOffer
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
-from tuner.orchestrator import advance
+from tuner.orchestrator import run_planning_step
 from tuner.report.report import Report
 from tuner.store import Store
 
@@ -172,10 +172,10 @@ def _resolve(workload: str | Workload) -> Workload:
 
 def _driver(store: Store, *, runner: InProcessRunner, snapshots: Path, run_limit: float | None) -> Driver:
     def plan(lock: StudyLock, *, ahead: bool = False) -> None:
-        advance(store, lock=lock, ahead=ahead)
+        run_planning_step(store, lock=lock, ahead=ahead)
 
     never = float("inf")
-    patience = Patience(start=never, silence=never, run=run_limit, stop=never, run_limit_name="run_limit of tune()")
+    timeouts = RunTimeouts(start=never, silence=never, run=run_limit, stop=never, run_limit_name="run_limit of tune()")
     return Driver(
         store,
         worker=_WORKER,
@@ -186,7 +186,7 @@ def _driver(store: Store, *, runner: InProcessRunner, snapshots: Path, run_limit
             lease_seconds=_LEASE_SECONDS,
             outage_seconds=_OUTAGE_SECONDS,
             snapshot_seconds=_SNAPSHOT_SECONDS,
-            patience=patience,
+            timeouts=timeouts,
         ),
     )
 

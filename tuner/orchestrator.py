@@ -1,9 +1,9 @@
 """One planning step of one job: read its state, make the plan, choose schedules, write new runs, update Optuna's study.
 
-This is the effectful ring around the pure plan. It runs under the study lock, in the worker that asked for it, and
-never inside a transaction: Optuna writes on a connection of its own. Our tables are the truth and Optuna follows them,
-when no device waits for it: so a crash between any two lines here is mended by a later step. What Optuna lacks is
-written then, and a trial that Optuna has and we do not is marked as failed.
+It executes the decisions of the pure plan, under the study lock, in the worker that claimed it, and never inside a
+transaction: Optuna writes on a connection of its own. Our tables are authoritative; Optuna's study is synchronised when
+no device is idle, so a later step repairs what a crash leaves: it writes to Optuna what Optuna lacks, and marks a trial
+that only Optuna has as failed.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ LOCK_SECONDS = 60.0
 _CURVE_POINTS = 200  # of a run, for the report: its loss does not jump between them unseen
 
 
-def advance(store: Store, *, lock: StudyLock, ahead: bool = False) -> None:
-    """Take one planning step for the job whose study is locked, and let go of the lock.
+def run_planning_step(store: Store, *, lock: StudyLock, ahead: bool = False) -> None:
+    """Take one planning step for the job whose study is locked, and release the lock.
 
-    At most one run is asked for: a worker plans when it has nothing to train, or for when it will have.
+    A step requests at most one run: for a worker that is idle, or ahead of time for one that trains.
 
     Args:
         store: The database.
-        lock: The study lock; released on return, also when there was nothing to do.
-        ahead: A run is being trained whose result is not waited for. No schedule is chosen then: what the search learns
-            from one more run is worth more than the moment for which a device waits.
+        lock: The study lock; released on return, even if no decision was made.
+        ahead: The step plans ahead of a run that trains. It chooses no schedule then: the result of that run improves
+            the choice by more than the idle time costs.
 
     Raises:
-        StudyLockLost: The lock expired on the way; what was written until then stands, and another worker goes on.
-        DatabaseUnavailable: The database failed on the way; the next step mends what is half done.
+        StudyLockLost: The lock expired; committed writes remain, and another worker continues.
+        DatabaseUnavailable: The database failed; the next step completes partial writes.
     """
     record = store.planning.load(lock.job_id)
     if record.job.state is JobState.QUEUED:
@@ -67,34 +67,34 @@ def advance(store: Store, *, lock: StudyLock, ahead: bool = False) -> None:
         for ended in closing:
             state = TrialState.PRUNED if isinstance(ended, Prune) else TrialState.COMPLETED
             store.planning.close_trial(lock, number=ended.trial, state=state, reason=ended.reason)
-        # Their ends may be what the search stops for: the rest is planned anew.
+        # Closed trials may satisfy a stop condition: plan again.
         record = store.planning.load(lock.job_id)
         decisions = plan(study_state(record), capacity=1)
-    # Trials that end only because of what is opened here are left to the next step.
+    # Trials that end only because of what is opened here end in the next step.
     opening = [decision for decision in decisions if not isinstance(decision, Prune | CompleteTrial)]
-    if postponed := ahead and any(map(_wants_all_results, opening)):
+    if postponed := ahead and any(map(_chooses_schedule, opening)):
         opening = []
     over = any(isinstance(decision, Finish | GiveUp) for decision in opening)
     if ahead or over or not opening:
-        # Else a device waits for what is opened here: Optuna, which decides nothing, is updated during its training.
-        _keep_optuna_in_step(store, lock=lock, record=record)
+        # Otherwise a device is idle until the run is opened: Optuna, which decides nothing, is updated while it trains.
+        _sync_optuna(store, lock=lock, record=record)
     for decision in opening:
         _carry_out(store, lock=lock, record=record, decision=decision)
     if over:
         return
     if opening:
-        # Planning that is due for nothing would have a run pre-empted for an urgent job that only waits for its own.
+        # A needless flag would let an urgent job pre-empt a run although it has no run to start.
         postponed = bool(plan(study_state(store.planning.load(lock.job_id)), capacity=1))
     store.planning.release(lock, again=postponed)
 
 
-def _wants_all_results(decision: Decision) -> bool:
-    """Whether a decision is the better for the result of the run that is being trained."""
+def _chooses_schedule(decision: Decision) -> bool:
+    """Whether a decision chooses a schedule, and so benefits from the result of the run that trains."""
     return isinstance(decision, NewTrial) and decision.schedule is None
 
 
 def study_result(record: StudyRecord, *, why_ended: str, curves: Sequence[RunCurve] = ()) -> StudyResult:
-    """What the report is made from.
+    """The input of the report.
 
     Args:
         record: The study as stored.
@@ -201,11 +201,11 @@ def _rung_run(schedule: Schedule, *, settings: SearchSettings, rung: int, reason
     )
 
 
-def _keep_optuna_in_step(store: Store, *, lock: StudyLock, record: StudyRecord) -> None:
-    """Bring the Optuna study to what our tables say."""
+def _sync_optuna(store: Store, *, lock: StudyLock, record: StudyRecord) -> None:
+    """Write to the Optuna study what our tables have and it lacks."""
     settings = record.job.spec.search
     study = Study.open(store.optuna_storage(), name=record.job.id, settings=settings, metric=record.job.metric)
-    # A planner that slept past its lock would take the trials of its successor for orphans.
+    # A planner whose lock expired would treat the next planner's trials as orphans.
     store.planning.extend(lock, seconds=LOCK_SECONDS)
     known = {trial.number: trial.optuna_number for trial in record.trials if trial.optuna_number is not None}
     study.abandon_orphans(known.values())

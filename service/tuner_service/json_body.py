@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from tuner.jobs.admission.strict_json import read_strictly
+from tuner.jobs.admission.strict_json import parse_strict
 from tuner_service.errors import NotJson
 from tuner_service.problems.handlers import PayloadRefused
 
@@ -24,7 +24,7 @@ def strict_body(model: type[BaseModel]) -> BeforeValidator:
         if isinstance(value, bytes):  # the framework passes a body that is not declared as JSON on as bytes
             raise NotJson
         try:
-            return read_strictly(model, value)
+            return parse_strict(model, value)
         except ValidationError as error:
             raise PayloadRefused(error.errors(include_url=False), model=model) from None
 

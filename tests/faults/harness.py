@@ -25,7 +25,7 @@ from tuner.search.configuration import Configuration
 from tuner.search.settings import SearchSettings
 from tuner.search.space import default_space
 from tuner.store import Store
-from tuner.training.protocol import Ended, Train, Verdict
+from tuner.training.protocol import Directive, Ended, Train
 from tuner.training.runner.execute import execute
 
 PATIENCE_SECONDS = 60.0
@@ -242,7 +242,7 @@ def undisturbed(
         request,
         workloads={workload.name: workload},
         device="cpu",
-        on_evaluation=lambda _: Verdict(),
+        on_evaluation=lambda _: Directive(),
         on_snapshot=lambda _: None,
     )
 

@@ -61,7 +61,7 @@ def test_a_drained_worker_ends_its_run_and_takes_no_other_until_it_may_again(sit
     waiting = site.enqueue("gated", options={})
     gate.open()
     run = site.wait_over(run_id)
-    told = worker.wait_logged("worker.directives")
+    told = worker.wait_logged("worker.availability")
 
     assert (run.state, run.attempts) == (RunState.SUCCEEDED, 1)
     assert told["draining"]

@@ -13,7 +13,7 @@ from tuner.errors import DatabaseUnavailable, StudyLockLost
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import Level, WorkloadInfo
 from tuner.jobs.states import JobState, RunState
-from tuner.orchestrator import advance
+from tuner.orchestrator import run_planning_step
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
 
@@ -68,12 +68,12 @@ def optuna_numbers(store, job):
 
 
 def open_trial(store):
-    advance(store, lock=lock(store))
+    run_planning_step(store, lock=lock(store))
 
 
 def plan_beside(store):
     """As while a run trains: no schedule is chosen then."""
-    advance(store, lock=lock(store), ahead=True)
+    run_planning_step(store, lock=lock(store), ahead=True)
 
 
 def test_optuna_is_told_of_a_trial_beside_its_training(store, job):
@@ -95,7 +95,7 @@ def test_a_planner_that_slept_past_its_lock_harms_no_trial_of_its_successor(stor
         asleep.setattr(store.planning, "load", lambda job_id: what_it_loaded)
         for ahead in (False, True):
             with pytest.raises(StudyLockLost):
-                advance(store, lock=stale, ahead=ahead)
+                run_planning_step(store, lock=stale, ahead=ahead)
     assert optuna_states(store, job) == ["RUNNING"] * 2
     assert optuna_numbers(store, job) == [0, 1]
 
@@ -106,9 +106,9 @@ def test_a_failure_of_the_studys_tables_is_the_databases_and_passes(store, file,
     sql(file, "ALTER TABLE trials RENAME TO trials_away")
     failing = lock(store)
     with pytest.raises(DatabaseUnavailable, match="study's tables"):
-        advance(store, lock=failing, ahead=True)
+        run_planning_step(store, lock=failing, ahead=True)
     sql(file, "ALTER TABLE trials_away RENAME TO trials")
-    advance(store, lock=failing)
+    run_planning_step(store, lock=failing)
     plan_beside(store)
     assert optuna_numbers(store, job) == [0, 1]
     assert store.jobs.get(job.id).state is JobState.RUNNING
@@ -138,8 +138,8 @@ def test_a_trial_whose_optuna_number_was_lost_on_the_way_is_told_of_anew(store, 
     with monkeypatch.context() as broken:
         broken.setattr(store.planning, "set_optuna_numbers", raise_lost)
         with pytest.raises(ConnectionError):
-            advance(store, lock=dying, ahead=True)
-    advance(store, lock=dying, ahead=True)
+            run_planning_step(store, lock=dying, ahead=True)
+    run_planning_step(store, lock=dying, ahead=True)
     assert optuna_states(store, job) == ["FAIL", "RUNNING"]
     assert optuna_numbers(store, job) == [1]
 
@@ -151,7 +151,7 @@ def raise_lost(*_, **__):
 def test_each_step_asks_for_one_run_and_planning_stays_due_until_nothing_is_left(store, job):
     steps = 0
     while (found := lock(store)) is not None:
-        advance(store, lock=found)
+        run_planning_step(store, lock=found)
         steps += 1
     assert steps == 4  # a trial each, and none that finds nothing to do
     assert [run.state for run in store.runs.list(job.id).items] == [RunState.QUEUED] * 4

@@ -17,7 +17,7 @@ from tuner.jobs.admission.change import JobChange
 from tuner.jobs.records import JobRecord, LeasedRun, RunKind
 from tuner.jobs.spec import Limits
 from tuner.jobs.states import JobState, RunState, TrialState
-from tuner.orchestrator import advance
+from tuner.orchestrator import run_planning_step
 from tuner.report.report import Report
 from tuner.search.decision.decisions import TrialStatus
 from tuner.store import Store
@@ -56,7 +56,7 @@ def drive(store: Store, *, train: Train = by_peak, runs: int = 10_000) -> int:
         if taken is None:
             break
         if not isinstance(taken, LeasedRun):
-            advance(store, lock=taken)
+            run_planning_step(store, lock=taken)
             continue
         ended += 1
         try:
@@ -107,7 +107,7 @@ class TestLimits:
         lease = store.queue.claim(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
         while not isinstance(lease, LeasedRun):
             assert lease is not None
-            advance(store, lock=lease)
+            run_planning_step(store, lock=lease)
             lease = store.queue.claim(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)
         reach(store, job)
         drive(store)
@@ -171,7 +171,7 @@ class TestBudget:
             if isinstance(taken, LeasedRun):
                 leased += 1
             elif taken is not None:
-                advance(store, lock=taken)
+                run_planning_step(store, lock=taken)
         store.jobs.cancel(job.id, reason="a mistake")
         with pytest.raises(InvalidValue, match="max_updates must be at least"):
             store.jobs.change(job.id, JobChange(max_updates=12 * 90))
@@ -225,7 +225,7 @@ def test_an_urgent_job_that_waits_for_its_own_run_has_no_other_stopped(store: St
             if isinstance(taken, LeasedRun):
                 return taken
             assert taken is not None
-            advance(store, lock=taken)
+            run_planning_step(store, lock=taken)
 
     announce(store, "w2", workloads=[INFO])
     submit(store, **ONE_RUNG)

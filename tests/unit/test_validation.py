@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from tests.integration.service.world import DIGITS
 from tuner.errors import MISSING, InvalidValue
 from tuner.jobs.admission.admit import complete_options
-from tuner.jobs.admission.strict_json import read_strictly, refusals
+from tuner.jobs.admission.strict_json import parse_strict, refusals
 from tuner.search.space import Choice, FamilySpace, FloatRange, IntRange, SearchSpace
 from tuner.training.command import read_command_file
 from tuner.training.options import WorkloadOptions, options_schema, parse_options
@@ -32,7 +32,7 @@ class Options(WorkloadOptions):
 
 def by_request(options: Mapping[str, Any]) -> str:
     with pytest.raises(ValidationError) as caught:
-        read_strictly(Options, options)
+        parse_strict(Options, options)
     return refusals(caught.value.errors(), model=Options)[0].allowed
 
 

@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 3
     """No service responds at the address, or it cannot work."""
     GIVEN_UP = 4
-    """The service or a worker died again and again."""
+    """The service or a worker crashed repeatedly."""
     BUG = 70
     """An unexpected error."""
     INTERRUPTED = 130

@@ -18,7 +18,7 @@ from tuner.driver.prefetch_plan import PlanPrefetch
 from tuner.driver.runner import Runner, RunnerDied
 from tuner.driver.snapshot_folders import SnapshotFolders
 from tuner.driver.supervisor import RunSupervisor
-from tuner.driver.watchdog import Patience, Watchdog
+from tuner.driver.watchdog import RunTimeouts, Watchdog
 from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.branch_points import branch_points_of
 from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer
@@ -53,7 +53,7 @@ class DriverSettings:
     """How long a run is trained on while the database is away."""
     snapshot_seconds: float
     """The least time between two snapshots of a run."""
-    patience: Patience
+    timeouts: RunTimeouts
     """The limits of each run."""
     branching: bool = True
     """Whether runs store states for others that share a prefix."""
@@ -198,7 +198,7 @@ class Driver:
         return RunSupervisor(
             lease,
             keeper=keeper,
-            watchdog=Watchdog(self._settings.patience, now=self._clock()),
+            watchdog=Watchdog(self._settings.timeouts, now=self._clock()),
             prefetch=self._prefetch,
             observer=self._observer,
             branch_points=lambda: self._branch_points(lease),
@@ -231,15 +231,18 @@ class Driver:
         return branch_points_of(lease, sibling_runs=sibling_runs)
 
     def _wait_for_plan(self, keeper: LeaseKeeper) -> None:
-        """Let the plan that was begun beside the run end before the run does, and keep the lease meanwhile."""
+        """Wait for the concurrent planning step, and extend the lease meanwhile."""
         while not self._prefetch.is_done(timeout=keeper.seconds_to_beat()):
             keeper.beat_if_due()
 
     def _renew_runner(self, ended: Ended) -> None:
         """End a runner that the run has left in a state that may disturb the next run."""
-        left = [*filter(None, [ended.leftovers]), *(f"the process {name!r}" for name in self._runner.left_running())]
+        left = [
+            *filter(None, [ended.leftovers]),
+            *(f"the process {name!r}" for name in self._runner.leftover_processes()),
+        ]
         if left:
-            _log.warning("run.leftovers", what=", ".join(left), hint="the runner is ended with it, and started anew")
+            _log.warning("run.leftovers", what=", ".join(left), hint="the runner is ended with it, and restarted")
             self._runner.kill()
         elif ended.outcome is Outcome.FAILED:
             # An exception may leave a process behind that fails every later run (a CUDA context does).

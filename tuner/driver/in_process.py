@@ -10,7 +10,7 @@ from tuner.driver.process_memory import ProcessMemory
 from tuner.driver.runner import RunnerDied
 from tuner.driver.supervisor import Report, RunSupervisor
 from tuner.training.branches import BranchCache, branch_memory
-from tuner.training.protocol import Ended, Evaluated, Hello, Train, Verdict
+from tuner.training.protocol import Directive, Ended, Evaluated, Hello, Train
 from tuner.training.runner.execute import execute
 from tuner.training.runner.out_of_memory import MemoryUse
 from tuner.training.workload import Workload, describe
@@ -62,10 +62,10 @@ class InProcessRunner:
             supervisor.record(report)
             self._enforce_limits(supervisor)
 
-        def evaluated(report: Evaluated) -> Verdict:
+        def evaluated(report: Evaluated) -> Directive:
             record(report)
             self._on_evaluation()
-            return supervisor.verdict(refresh=False)
+            return supervisor.directive(refresh=False)
 
         return execute(
             request,
@@ -85,8 +85,8 @@ class InProcessRunner:
         limit = self._oom_killer.limit_mib()
         return MemoryUse(peak_mib=self._memory.peak_mib, limit_mib=limit, limit="of this process's control group")
 
-    def left_running(self) -> list[str]:
-        """See `tuner.driver.runner.Runner.left_running`: what runs in this process belongs to its user."""
+    def leftover_processes(self) -> list[str]:
+        """See `tuner.driver.runner.Runner.leftover_processes`: what runs in this process belongs to its user."""
         return []
 
     def output(self, *, to_the_end: bool) -> str:

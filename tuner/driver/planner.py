@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tuner.errors import DatabaseUnavailable, StudyLockLost
 from tuner.jobs.records import StudyLock
 from tuner.logs import event_logger
-from tuner.orchestrator import advance
+from tuner.orchestrator import run_planning_step
 from tuner.store import Store
 
 _log = event_logger(__name__)
@@ -26,16 +26,16 @@ class Planner:
 
     Args:
         store: The database.
-        step: Takes one planning step and releases the lock: `tuner.orchestrator.advance`.
+        step: Takes one planning step and releases the lock: `tuner.orchestrator.run_planning_step`.
     """
 
-    def __init__(self, store: Store, *, step: Advance = advance) -> None:
+    def __init__(self, store: Store, *, step: Advance = run_planning_step) -> None:
         self._store = store
         self._step = step
         self._failures: Counter[str] = Counter()
 
     def plan(self, lock: StudyLock, *, ahead: bool = False) -> None:
-        """Take one step; ``ahead`` as for `tuner.orchestrator.advance`.
+        """Take one step; ``ahead`` as for `tuner.orchestrator.run_planning_step`.
 
         Raises:
             DatabaseUnavailable: The database is away; what was written is valid, and the next step completes the rest.

@@ -16,7 +16,7 @@ _log = event_logger(__name__)
 
 
 class Plan(Protocol):
-    """Takes one planning step and releases the lock; ``ahead`` as for `tuner.orchestrator.advance`."""
+    """Takes one planning step and releases the lock; ``ahead`` as for `tuner.orchestrator.run_planning_step`."""
 
     def __call__(self, lock: StudyLock, *, ahead: bool = False) -> None: ...  # noqa: D102
 

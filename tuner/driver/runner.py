@@ -11,7 +11,9 @@ from tuner.training.runner.out_of_memory import MemoryUse
 
 
 class RunnerDied(TunerError):
-    """The runner is gone: it ended, crashed, broke the protocol or was killed. The message says which, in full.
+    """The runner is no longer available: it ended, crashed, broke the protocol or was killed.
+
+    The message says which, in full.
 
     Args:
         message: What happened, with the last lines that it printed.
@@ -54,11 +56,11 @@ class Runner(Protocol):
     def train(self, request: Train, *, supervisor: RunSupervisor) -> Ended:
         """Train a run and report to its supervisor until it has ended.
 
-        Before each next update after an evaluation it obtains the supervisor's verdict, and at least as often as
+        Before each next update after an evaluation it obtains the supervisor's directive, and at least as often as
         `RunSupervisor.seconds_to_check` says it has the supervisor check the run.
 
         Raises:
-            RunnerDied: The run has no end of its own.
+            RunnerDied: The runner ended before the run did.
         """
         ...
 
@@ -66,8 +68,8 @@ class Runner(Protocol):
         """The memory in use when the kernel killed a process of the run for lack of memory; ``None`` if it did not."""
         ...
 
-    def left_running(self) -> list[str]:
-        """The names of the processes that the run has started and that go on."""
+    def leftover_processes(self) -> list[str]:
+        """The names of the processes that the run has started and that are still running."""
         ...
 
     def output(self, *, to_the_end: bool) -> str:
@@ -75,7 +77,7 @@ class Runner(Protocol):
         ...
 
     def close(self) -> None:
-        """End the runner in order; the next run needs a new one."""
+        """Shut the runner down gracefully; the next run needs a new one."""
         ...
 
     def kill(self) -> bool:
@@ -125,12 +127,12 @@ def train_by_messages(runner: MessageRunner, request: Train, *, supervisor: RunS
         if isinstance(message, Hello):
             raise runner.killed("it broke the protocol: a second 'hello'")
         if message is not None and message.run_id != request.run_id:
-            raise runner.killed(f"it broke the protocol: it speaks of run {message.run_id}")
+            raise runner.killed(f"it broke the protocol: the message names run {message.run_id}")
         if isinstance(message, Ended):
             return message
         if isinstance(message, Evaluated):
-            # Before the evaluation is stored: the runner waits for the verdict.
-            runner.send(supervisor.verdict(refresh=True))
+            # Before the evaluation is stored: the runner waits for the directive.
+            runner.send(supervisor.directive(refresh=True))
         if message is not None:
             supervisor.record(message)
         if overdue := supervisor.check():

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from tuner.driver.lease_keeper import LeaseKeeper
 from tuner.driver.observer import Observer
 from tuner.driver.prefetch_plan import PlanPrefetch
-from tuner.driver.watchdog import Overdue, Watchdog
+from tuner.driver.watchdog import ExceededTimeout, Watchdog
 from tuner.jobs.records import LeasedRun
 from tuner.logs import event_logger
-from tuner.training.protocol import Branched, Evaluated, SnapshotSaved, Updated, Verdict
+from tuner.training.protocol import Branched, Directive, Evaluated, SnapshotSaved, Updated
 
 _log = event_logger(__name__)
 
@@ -70,14 +70,14 @@ class RunSupervisor:
             case Evaluated(point=point, updates=updates):
                 self._observer.updated(updates, workload=self.lease.workload)
                 self._keeper.evaluated(point, updates=updates)
-                self._prefetch.begin(self.lease)  # not before: the plan would compete with the verdict
+                self._prefetch.begin(self.lease)  # not before: the plan would compete with the directive
             case SnapshotSaved(snapshot=snapshot, updates=updates):
                 self._observer.updated(updates, workload=self.lease.workload)
                 self._keeper.snapshot_saved(snapshot, updates=updates)
             case Updated():
                 pass
 
-    def verdict(self, *, refresh: bool) -> Verdict:
+    def directive(self, *, refresh: bool) -> Directive:
         """Whether the run goes on after an evaluation.
 
         Args:
@@ -86,16 +86,16 @@ class RunSupervisor:
         if refresh:
             self._keeper.refresh_stop_reason()
         if self._keeper.lost:
-            return Verdict(stop=True)
+            return Directive(stop=True)
         if self._stop_requested() or self._keeper.stop_reason is not None:
-            return Verdict(stop=True, snapshot=True)
-        return Verdict(branch_points=self._branch_points() if self._prefetch.has_planned() else ())
+            return Directive(stop=True, snapshot=True)
+        return Directive(branch_points=self._branch_points() if self._prefetch.has_planned() else ())
 
     def seconds_to_check(self) -> float:
         """Seconds until `check` is due."""
         return min(self._watchdog.seconds_left(self._clock()), self._keeper.seconds_to_beat())
 
-    def check(self) -> Overdue | None:
+    def check(self) -> ExceededTimeout | None:
         """Extend the lease when that is due; return the limit that the run has exceeded, if any."""
         if overdue := self._watchdog.overdue(self._clock()):
             return overdue

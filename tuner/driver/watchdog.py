@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class RunTimeouts:
     """The limits of one run, in seconds."""
 
     start: float
     """Until the first update is done: loading, building, the first validation, compiling."""
     silence: float
-    """Between two signs of progress after that: an update, a validation."""
+    """Longest time without progress after that: without an update or a validation."""
     run: float | None
     """From the claim to the end; no limit when ``None``."""
     stop: float
@@ -22,12 +22,12 @@ class Patience:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Overdue:
+class ExceededTimeout:
     """A limit that a run has exceeded."""
 
     reason: str
     stuck: bool = False
-    """It makes no progress: its stack is of interest."""
+    """It makes no progress: its stack is dumped."""
     final: bool = False
     """Another attempt would end the same."""
 
@@ -36,12 +36,12 @@ class Watchdog:
     """Reports the limit that a run has exceeded. It has no clock of its own.
 
     Args:
-        patience: The limits.
+        timeouts: The limits.
         now: Monotonic seconds.
     """
 
-    def __init__(self, patience: Patience, *, now: float) -> None:
-        self._patience = patience
+    def __init__(self, timeouts: RunTimeouts, *, now: float) -> None:
+        self._timeouts = timeouts
         self._began_at = self._progress_at = now
         self._updates: int | None = None
         self._stop_requested_at: float | None = None
@@ -65,31 +65,31 @@ class Watchdog:
         """Seconds until the run is overdue; 0 when it is."""
         return max(0.0, min(self._deadlines()) - now)
 
-    def overdue(self, now: float) -> Overdue | None:
+    def overdue(self, now: float) -> ExceededTimeout | None:
         """The limit that the run has exceeded; ``None`` while it has exceeded none."""
         run, silence, stop = self._deadlines()
         if now >= run:
-            limit = f"it took longer than {self._patience.run:g} s ({self._patience.run_limit_name})"
-            return Overdue(reason=f"{limit}; {self._last_update()}", final=True)
+            limit = f"it took longer than {self._timeouts.run:g} s ({self._timeouts.run_limit_name})"
+            return ExceededTimeout(reason=f"{limit}; {self._last_update()}", final=True)
         if now >= silence:
-            return Overdue(reason=self._stuck(), stuck=True)
+            return ExceededTimeout(reason=self._stuck(), stuck=True)
         if now >= stop:
-            return Overdue(reason=f"it did not stop within {self._patience.stop:g} s")
+            return ExceededTimeout(reason=f"it did not stop within {self._timeouts.stop:g} s")
         return None
 
     def _deadlines(self) -> tuple[float, float, float]:
         """When the run, the time without progress, and the stop exceed their limits."""
-        patience, never = self._patience, float("inf")
+        timeouts, never = self._timeouts, float("inf")
         return (
-            never if patience.run is None else self._began_at + patience.run,
-            self._progress_at + (patience.start if self._updates is None else patience.silence),
-            never if self._stop_requested_at is None else self._stop_requested_at + patience.stop,
+            never if timeouts.run is None else self._began_at + timeouts.run,
+            self._progress_at + (timeouts.start if self._updates is None else timeouts.silence),
+            never if self._stop_requested_at is None else self._stop_requested_at + timeouts.stop,
         )
 
     def _stuck(self) -> str:
         if self._updates is None:
-            return f"it is stuck: no first update within {self._patience.start:g} s (TUNER_START_LIMIT of the worker)"
-        limit = f"{self._patience.silence:g} s (TUNER_SILENCE_LIMIT of the worker)"
+            return f"it is stuck: no first update within {self._timeouts.start:g} s (TUNER_START_LIMIT of the worker)"
+        limit = f"{self._timeouts.silence:g} s (TUNER_SILENCE_LIMIT of the worker)"
         return f"it is stuck: no progress for {limit}; {self._last_update()}"
 
     def _last_update(self) -> str:

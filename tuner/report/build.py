@@ -6,9 +6,10 @@ from tuner.errors import InvalidValue
 from tuner.metric import Metric
 from tuner.report.advice.advise import advise
 from tuner.report.audit import audit_pruning
-from tuner.report.candidates import best_in_group, compare, find_equivalent, rank
+from tuner.report.candidates import best_in_group, compare, rank
 from tuner.report.exploration import explore
 from tuner.report.importances import describe_importances
+from tuner.report.recommendation import recommend
 from tuner.report.report import Candidate, Comparison, Cost, Report, TrialRow, Verdict
 from tuner.report.sensitivity import peak_sensitivity
 from tuner.report.study_result import StudyResult, TrialResult
@@ -44,7 +45,7 @@ def build_report(result: StudyResult) -> Report:
         raise InvalidValue("trials", value=len(result.trials), allowed="such that at least one reached the horizon")
     best = candidates[0]
     metric = result.metric
-    equivalents = find_equivalent(candidates, metric=metric)
+    equivalents = recommend(candidates, metric=metric)
     recommended = next(candidate for candidate in candidates if candidate.trial == equivalents.recommended)
     constant = _against(Control.CONSTANT, candidates=candidates, metric=metric)
     default = _against(Control.DEFAULT, candidates=candidates, metric=metric)

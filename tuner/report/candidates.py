@@ -6,23 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from tuner.metric import Metric
-from tuner.report.report import Candidate, Comparison, EquivalentSet, Gain, SeedValue, Verdict
+from tuner.report.report import Candidate, Comparison, Gain, SeedValue, Verdict
 from tuner.report.stats import Spread, paired_difference, spread
 from tuner.report.study_result import StudyResult, TrialResult
-from tuner.schedules import Constant, Linear, Schedule, Wsd
+from tuner.schedules import Constant
 from tuner.search.decision.decisions import Control
 
-REUSE_RULE = (
-    "Of the configurations that are statistically tied with the best, the one that is cheapest to reuse: a constant "
-    "rate, else a wsd schedule, else a linear decay to zero, else the best itself."
-)
-_REUSE_REASONS = (
-    "a constant rate needs no horizon: training can stop or go on at any update",
-    "before its cooldown it is a constant rate: training can go on from there, and cool down at any later update",
-    "linear decay to zero has nothing to set but its peak and warm-up, and every framework has it",
-    "it has the best confirmed result, and no simpler schedule is as good",
-)
-_MIN_SEEDS = 2  # below, there is no interval
 _NOTHING = Spread(median=math.inf, mean=math.inf, low=math.inf, high=math.inf)
 
 
@@ -101,29 +90,6 @@ def best_in_group(candidates: Sequence[Candidate], *, group: Control) -> Candida
     return None
 
 
-def find_equivalent(candidates: Sequence[Candidate], *, metric: Metric) -> EquivalentSet:
-    """The statistical ties with the best candidate, and the one of them that is cheapest to reuse.
-
-    Args:
-        candidates: Ranked; at least one.
-        metric: What their values are of.
-    """
-    best = candidates[0]
-    comparisons = [compare(best, rival=candidate, metric=metric) for candidate in candidates]
-    members = [
-        (candidate, comparison)
-        for candidate, comparison in zip(candidates, comparisons, strict=True)
-        if candidate is best or _equals_best(candidate, comparison=comparison)
-    ]
-    recommended = min((candidate for candidate, _ in members), key=lambda candidate: _reuse(candidate.schedule))
-    return EquivalentSet(
-        members=tuple(comparison for _, comparison in members),
-        recommended=recommended.trial,
-        rule=REUSE_RULE,
-        reason=_REUSE_REASONS[_reuse(recommended.schedule)],
-    )
-
-
 def _candidate(trial: TrialResult, *, result: StudyResult) -> Candidate:
     metric = result.metric
     losses = sorted(result.confirmations.get(trial.number, {}).items())
@@ -169,22 +135,6 @@ def _verdict(best: Candidate, *, rival: Candidate, gain: Gain | None) -> Verdict
     if best.diverged or gain is None or gain.low is None or gain.high is None or gain.low <= 0.0 <= gain.high:
         return Verdict.TIED
     return Verdict.BETTER if gain.mean > 0.0 else Verdict.WORSE
-
-
-def _equals_best(candidate: Candidate, *, comparison: Comparison) -> bool:
-    return comparison.verdict is Verdict.TIED and comparison.seeds >= _MIN_SEEDS and not candidate.diverged
-
-
-def _reuse(schedule: Schedule) -> int:
-    """Index into the reasons for reusing a schedule; lower is cheaper."""
-    family = schedule.family
-    if isinstance(family, Constant):
-        return 0
-    if isinstance(family, Wsd):
-        return 1
-    if isinstance(family, Linear) and schedule.floor == 0.0:
-        return 2
-    return 3
 
 
 def _by_seed(candidate: Candidate) -> dict[int, float | None]:

@@ -20,7 +20,7 @@ from tuner.jobs.records import CurvePoint
 from tuner.metric import Metric
 from tuner.training.evaluation import Diverged, judged
 from tuner.training.evaluation_steps import evaluation_steps
-from tuner.training.protocol import Outcome, Verdict
+from tuner.training.protocol import Directive, Outcome
 from tuner.training.randomness import preserve_random_state
 from tuner.training.stepwise import StepwiseTraining
 
@@ -62,8 +62,8 @@ class Result:
 class Evaluations(Protocol):
     """Receives the reports of a run, and decides whether it goes on."""
 
-    def evaluated(self, point: CurvePoint, *, updates: int) -> Verdict:
-        """An evaluation, and the updates not reported before; training waits for the verdict."""
+    def evaluated(self, point: CurvePoint, *, updates: int) -> Directive:
+        """An evaluation, and the updates not reported before; training waits for the directive."""
 
 
 class Listener(Evaluations, Protocol):
@@ -119,7 +119,7 @@ class Engine:
         self._unsettled: list[float | Tensor] = []  # losses not read yet, oldest first
 
     def run(self) -> Result:
-        """Train to the end, to divergence, or until a verdict says stop.
+        """Train to the end, to divergence, or until a directive says stop.
 
         Raises:
             WorkloadError: A loss is no number, or the metric of the untrained model is not finite.
@@ -181,7 +181,7 @@ class Engine:
             return _number(self._training.validate(), what="validate")
 
     def _stopped_by_evaluation(self) -> bool:
-        """Evaluate, start the next mean, write the snapshot that the verdict asks for; whether the verdict is to stop.
+        """Evaluate, start the next mean, write the snapshot that the directive requests; return whether it says stop.
 
         Raises:
             Diverged: The run has diverged.
@@ -198,12 +198,12 @@ class Engine:
         if progress.start_loss is None:
             progress.start_loss = point.val_loss
         progress.points.append(point)
-        verdict = self._listener.evaluated(point, updates=progress.unreported)
+        directive = self._listener.evaluated(point, updates=progress.unreported)
         progress.loss_sum, progress.loss_count, progress.unreported = 0.0, 0, 0
-        self._branch_points.update(verdict.branch_points)
-        if verdict.snapshot and progress.step < len(self._lrs):
+        self._branch_points.update(directive.branch_points)
+        if directive.snapshot and progress.step < len(self._lrs):
             self._save()
-        return verdict.stop
+        return directive.stop
 
     def _save(self) -> None:
         self._settle()

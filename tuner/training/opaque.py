@@ -112,12 +112,12 @@ class ListenedRun(TrainingRun):
             progress.start_loss = point.val_loss
         self._loss = point.val_loss
         try:
-            verdict = self._listener.evaluated(point, updates=progress.unreported)
+            directive = self._listener.evaluated(point, updates=progress.unreported)
         except BaseException as error:
             self.failure = error
             raise
         progress.unreported = 0
-        if verdict.stop and report.step < self.total_steps:
+        if directive.stop and report.step < self.total_steps:
             self._end(Result(outcome=Outcome.STOPPED, step=report.step))
 
     def result(self) -> Result:

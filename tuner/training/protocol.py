@@ -7,8 +7,8 @@ another; its standard output and error belong to the user's code. It has no data
       |  <------- Hello           | once, after import: what it offers
       |  Train ------------->     |
       |  <------- Branched        | at most once, before all else; not answered
-      |  <------- Evaluated       | any number; each is answered by a Verdict
-      |  Verdict ----------->     |
+      |  <------- Evaluated       | any number; each is answered by a Directive
+      |  Directive ----------->     |
       |  <------- Updated         | a second apart at least, while updates are made; not answered
       |  <------- SnapshotSaved   | not answered
       |  <------- Ended           | once per Train; the runner is then ready for the next Train
@@ -82,7 +82,7 @@ class Branched(_Message):
 
 
 class Evaluated(_Message):
-    """An evaluation; the runner waits for the verdict before the next update."""
+    """An evaluation; the runner waits for the directive before the next update."""
 
     type: Literal["evaluated"] = "evaluated"
     run_id: str
@@ -91,10 +91,10 @@ class Evaluated(_Message):
     """Updates executed since the last message of this run."""
 
 
-class Verdict(_Message):
+class Directive(_Message):
     """What to do after an evaluation."""
 
-    type: Literal["verdict"] = "verdict"
+    type: Literal["directive"] = "directive"
     stop: bool = False
     snapshot: bool = False
     """Write a snapshot before stopping, so that the run can be resumed."""
@@ -127,7 +127,7 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     DIVERGED = "diverged"
     STOPPED = "stopped"
-    """By a verdict."""
+    """By a directive."""
     FAILED = "failed"
     """By an exception of the user's code."""
 
@@ -157,7 +157,7 @@ class Ended(_Message):
 
 
 FromRunner = Annotated[Hello | Branched | Evaluated | Updated | SnapshotSaved | Ended, Field(discriminator="type")]
-ToRunner = Annotated[Train | Verdict, Field(discriminator="type")]
+ToRunner = Annotated[Train | Directive, Field(discriminator="type")]
 
 from_runner: TypeAdapter[FromRunner] = TypeAdapter(FromRunner)
 to_runner: TypeAdapter[ToRunner] = TypeAdapter(ToRunner)

@@ -21,7 +21,7 @@ from tuner.devices import Device, choose_device
 from tuner.errors import DatabaseUnavailable, InvalidValue, TunerError
 from tuner.store import Store
 from tuner_worker.logs import configure_logs
-from tuner_worker.loop import RunnerWouldNotStart, WorkerLoop
+from tuner_worker.loop import RunnerStartError, WorkerLoop
 from tuner_worker.metrics import WorkerMetrics
 from tuner_worker.name_lock import lock_name
 from tuner_worker.redaction import Redaction
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _is_of_settings(error: TunerError) -> bool:
     """Whether it would end the same when started again with the same settings."""
-    return isinstance(error, InvalidValue) or (isinstance(error, RunnerWouldNotStart) and not error.was_up)
+    return isinstance(error, InvalidValue) or (isinstance(error, RunnerStartError) and not error.was_up)
 
 
 def work(settings: WorkerSettings, *, device: Device) -> int:

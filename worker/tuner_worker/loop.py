@@ -18,7 +18,7 @@ from tuner.driver.planner import Planner
 from tuner.driver.prefetch_plan import PlanPrefetch
 from tuner.driver.runner import Runner, RunnerDied
 from tuner.driver.snapshot_folders import SnapshotFolders
-from tuner.driver.watchdog import Patience
+from tuner.driver.watchdog import RunTimeouts
 from tuner.errors import DatabaseUnavailable, NotFound, TunerError
 from tuner.jobs.records import WorkerOffer, WorkloadInfo
 from tuner.store import Store
@@ -31,10 +31,10 @@ _log = structlog.get_logger(__name__)
 START_SECONDS = 300.0
 """How long a runner may take to be ready: importing torch and the training code from a cold, shared disk."""
 START_ATTEMPTS = 3
-"""Starts in a row that may fail before the worker gives up, once a runner was up; the very first may not fail."""
+"""Starts in a row that may fail before the worker gives up, after one successful start; the very first may not fail."""
 
 
-class RunnerWouldNotStart(TunerError):
+class RunnerStartError(TunerError):
     """The runner died before it was ready, every time.
 
     Args:
@@ -50,7 +50,7 @@ class RunnerWouldNotStart(TunerError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Directives:
+class Availability:
     """What the operators have set for a worker."""
 
     draining: bool = False
@@ -68,7 +68,7 @@ class WorkerLoop:
         name: The worker's name.
         device: What it trains on.
         settings: Of the worker.
-        stop: Ends the loop, in order.
+        stop: Requests a graceful shutdown.
     """
 
     def __init__(
@@ -103,13 +103,13 @@ class WorkerLoop:
         )
         self._workloads: tuple[WorkloadInfo, ...] = ()
         self._announced = False
-        self._directives = Directives()
+        self._availability = Availability()
 
     def run(self) -> None:
         """Work until asked to stop; then end the runner, release the lease and retire the worker.
 
         Raises:
-            RunnerWouldNotStart: There is nothing to work with.
+            RunnerStartError: No runner could be started.
             KeyboardInterrupt: Asked to stop twice; the runner is killed, the lease released by the next start.
         """
         with ExitStack() as stack:
@@ -117,7 +117,7 @@ class WorkerLoop:
             stack.callback(self._runner.kill)
             try:
                 self._serve()
-            except RunnerWouldNotStart:
+            except RunnerStartError:
                 self._leave()
                 raise
             self._runner.close()
@@ -128,26 +128,26 @@ class WorkerLoop:
 
         Raises:
             DatabaseUnavailable: The database is away; nothing is lost.
-            RunnerWouldNotStart: There is nothing to work with.
+            RunnerStartError: No runner could be started.
         """
         if not self._ready() or self._stop.requested:
             return False
         claimed = self._driver.work(self._offer)
         if claimed is None:
-            self._note_directives()
+            self._note_availability()
         return claimed is not None
 
-    def _note_directives(self) -> None:
-        """Log the directives for this worker when they change: they explain why it claims nothing."""
+    def _note_availability(self) -> None:
+        """Log the availability for this worker when they change: they explain why it claims nothing."""
         try:
             known = self._store.workers.worker(self._name)
         except NotFound:  # it was removed as dead
             self._announced = False
             return
-        directives = Directives(draining=known.draining, reserved_for=known.reserved_for)
-        if directives != self._directives:
-            _log.info("worker.directives", draining=directives.draining, reserved_for=directives.reserved_for)
-            self._directives = directives
+        availability = Availability(draining=known.draining, reserved_for=known.reserved_for)
+        if availability != self._availability:
+            _log.info("worker.availability", draining=availability.draining, reserved_for=availability.reserved_for)
+            self._availability = availability
 
     def _serve(self) -> None:
         away = Backoff()
@@ -200,7 +200,7 @@ class WorkerLoop:
                 _log.warning("workload.refused", reason=refused)
             _log.info("runner.ready", pid=hello.pid, workloads=[info.name for info in hello.workloads])
             return hello.workloads
-        raise RunnerWouldNotStart(reason, was_up=bool(self._workloads))
+        raise RunnerStartError(reason, was_up=bool(self._workloads))
 
     def _leave(self) -> None:
         with suppress(DatabaseUnavailable):
@@ -213,7 +213,7 @@ def _driver_settings(settings: WorkerSettings) -> DriverSettings:
         lease_seconds=settings.lease_time.total_seconds(),
         outage_seconds=settings.outage_patience.total_seconds(),
         snapshot_seconds=settings.snapshot_interval.total_seconds(),
-        patience=Patience(
+        timeouts=RunTimeouts(
             start=settings.start_limit.total_seconds(),
             silence=settings.silence_limit.total_seconds(),
             run=None if settings.run_limit is None else settings.run_limit.total_seconds(),

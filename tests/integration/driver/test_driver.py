@@ -12,11 +12,11 @@ from tuner.driver.prefetch_plan import PlanPrefetch
 from tuner.driver.runner import RunnerDied
 from tuner.driver.snapshot_folders import SnapshotFolders
 from tuner.driver.supervisor import RunSupervisor
-from tuner.driver.watchdog import Patience
+from tuner.driver.watchdog import RunTimeouts
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.records import CurvePoint, LeasedRun
 from tuner.jobs.states import RunState
-from tuner.training.protocol import Ended, Evaluated, Outcome, Train, Verdict
+from tuner.training.protocol import Directive, Ended, Evaluated, Outcome, Train
 from tuner.training.runner.out_of_memory import MemoryUse
 
 OFFER = offer("w1", workloads={"gated": "1"})
@@ -45,7 +45,7 @@ class Played:
     def shortage(self) -> MemoryUse | None:
         return self.memory
 
-    def left_running(self) -> list[str]:
+    def leftover_processes(self) -> list[str]:
         return self.left
 
     def output(self, *, to_the_end: bool) -> str:
@@ -76,7 +76,7 @@ class Bench:
                 lease_seconds=60,
                 outage_seconds=60,
                 snapshot_seconds=60,
-                patience=Patience(start=60, silence=60, run=None, stop=60),
+                timeouts=RunTimeouts(start=60, silence=60, run=None, stop=60),
             ),
             hide=lambda text: text.replace("s3cret", "***"),
             stop_requested=lambda: self.stop,
@@ -125,7 +125,7 @@ def die(**how) -> Play:
 def test_what_a_runner_reports_and_how_it_ends_is_stored(bench):
     def play(request: Train, supervisor: RunSupervisor) -> Ended:
         supervisor.record(Evaluated(run_id=request.run_id, point=point(40), updates=40))
-        assert supervisor.verdict(refresh=True) == Verdict()
+        assert supervisor.directive(refresh=True) == Directive()
         return succeed(request, supervisor)
 
     bench.work(play)
@@ -154,7 +154,7 @@ def test_a_run_that_is_cut_off_while_it_stops_is_released(bench):
         bench.stop = True
         assert supervisor.check() is None
         assert supervisor.stopping
-        assert supervisor.verdict(refresh=False) == Verdict(stop=True, snapshot=True)
+        assert supervisor.directive(refresh=False) == Directive(stop=True, snapshot=True)
         raise RunnerDied("it did not stop")
 
     bench.work(play)

@@ -15,7 +15,7 @@ from tuner.errors import DatabaseUnavailable
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import LeasedRun, StudyLock
 from tuner.jobs.states import RunState, TrialState
-from tuner.orchestrator import advance
+from tuner.orchestrator import run_planning_step
 from tuner.schedules import Constant, Schedule
 
 
@@ -43,7 +43,7 @@ class Bench:
     def lease(self) -> LeasedRun:
         """The next run, planned first where it must be."""
         while isinstance(found := self.claim(), StudyLock):
-            advance(self.store, lock=found)
+            run_planning_step(self.store, lock=found)
         assert isinstance(found, LeasedRun)
         return found
 

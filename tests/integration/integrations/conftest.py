@@ -9,7 +9,7 @@ import pytest
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
-from tuner.training.protocol import Ended, Train, Verdict
+from tuner.training.protocol import Directive, Ended, Train
 from tuner.training.run import TrainingRun
 from tuner.training.runner.execute import execute
 from tuner.training.workload import OpaqueWorkload
@@ -52,10 +52,10 @@ class Executed:
     ) -> Ended:
         self.steps, self.updates = [], 0
 
-        def heard(message: Any) -> Verdict:
+        def heard(message: Any) -> Directive:
             self.steps.append(message.point.step)
             self.updates += message.updates
-            return Verdict(stop=message.point.step == stop_at)
+            return Directive(stop=message.point.step == stop_at)
 
         request = Train(
             run_id="run",

@@ -26,7 +26,7 @@ from tests.integration.service.world import DIGITS, REQUEST, World
 from tuner.devices import Device
 from tuner.jobs.records import CurvePoint, JobRecord, LeasedRun, StudyLock, WorkerOffer
 from tuner.jobs.webhooks import NewWebhook
-from tuner.orchestrator import advance
+from tuner.orchestrator import run_planning_step
 from tuner.people.permissions import Actor, Role
 from tuner.store import Store
 from tuner_service.app import create_app
@@ -232,7 +232,7 @@ def work_off(store: Store, job: JobRecord) -> None:
     """Let a worker that trains nothing bring a job to its end."""
     while (taken := store.queue.claim(OFFER, lease_seconds=600, lock_seconds=600, job_id=job.id)) is not None:
         if isinstance(taken, StudyLock):
-            advance(store, lock=taken)
+            run_planning_step(store, lock=taken)
         else:
             show_signs(store, taken)
             store.leases.finish(taken, loss=0.3 + taken.schedule.peak_lr, step=taken.total_steps, updates=1)
@@ -241,7 +241,7 @@ def work_off(store: Store, job: JobRecord) -> None:
 def leave_half_done(store: Store, job: JobRecord) -> None:
     """Let a worker hold a run of a job."""
     while isinstance(taken := store.queue.claim(OFFER, lease_seconds=600, lock_seconds=600, job_id=job.id), StudyLock):
-        advance(store, lock=taken)
+        run_planning_step(store, lock=taken)
     assert taken is not None
     show_signs(store, taken)
 

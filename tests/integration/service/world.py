@@ -17,7 +17,7 @@ from tuner.jobs.records import (
     WorkloadInfo,
 )
 from tuner.jobs.states import TrialState
-from tuner.orchestrator import advance, study_result
+from tuner.orchestrator import run_planning_step, study_result
 from tuner.people.permissions import LOCAL_ACTOR, Actor
 from tuner.report.build import build_report
 from tuner.schedules import Constant, Cosine, Schedule, Warmup, Wsd
@@ -136,7 +136,7 @@ class World:
             taken := self.store.queue.claim(offer(WORKER), lease_seconds=600, lock_seconds=600, job_id=job.id)
         ) is not None:
             if isinstance(taken, StudyLock):
-                advance(self.store, lock=taken)
+                run_planning_step(self.store, lock=taken)
             else:
                 loss = 0.3 + abs(taken.schedule.peak_lr - 0.1) + taken.seed % 7 / 1000
                 self.store.leases.finish(taken, loss=loss, step=taken.total_steps, updates=taken.total_steps)

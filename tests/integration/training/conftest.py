@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tuner.schedules import Schedule
-from tuner.training.protocol import Ended, Evaluated, FromRunner, Hello, SnapshotSaved, Train, Verdict, from_runner
+from tuner.training.protocol import Directive, Ended, Evaluated, FromRunner, Hello, SnapshotSaved, Train, from_runner
 
 HERE = Path(__file__).parent
 DEADLINE = 120.0  # seconds for anything a runner owes; far more than it takes
@@ -59,7 +59,7 @@ class RunnerClient:
         assert isinstance(hello, Hello), output.read_text(errors="replace")
         self.hello = hello
 
-    def send(self, message: Train | Verdict) -> None:
+    def send(self, message: Train | Directive) -> None:
         os.write(self._write_fd, message.model_dump_json().encode() + b"\n")
 
     def receive(self) -> FromRunner | None:
@@ -85,7 +85,7 @@ class RunnerClient:
                 return message, evaluated
             if isinstance(message, Evaluated):
                 evaluated.append(message)
-                self.send(Verdict())
+                self.send(Directive())
             if isinstance(message, SnapshotSaved):
                 on_snapshot(message)
         return None, evaluated

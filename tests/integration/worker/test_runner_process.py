@@ -15,7 +15,7 @@ import pytest
 from tests.faults.harness import is_alive, wait_until
 from tuner.driver.oom_killer import OomKiller
 from tuner.driver.runner import RunnerDied
-from tuner.training.protocol import Ended, FromRunner, Hello, Verdict
+from tuner.training.protocol import Directive, Ended, FromRunner, Hello
 from tuner_worker.runner.exit_report import is_stopped
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.process import RunnerCommand, RunnerProcess
@@ -76,7 +76,7 @@ def test_a_runner_serves_and_ends_by_itself_when_its_pipe_is_closed(runner_of, t
     assert not runner.alive
     assert isinstance(runner.start(timeout=60), Hello)
     assert runner.alive
-    runner.send(Verdict())
+    runner.send(Directive())
     assert isinstance(receive(runner), Ended)
     assert runner.receive(timeout=0.01, until_stop=False) is None
     runner.close()
@@ -132,7 +132,7 @@ def test_a_death_is_reported_after_the_last_message_and_a_new_runner_can_start(r
         receive(runner)
     assert not runner.alive
     with pytest.raises(RunnerDied, match="there is no runner"):
-        runner.send(Verdict())
+        runner.send(Directive())
     assert runner.start(timeout=60).pid != first.pid
 
 
@@ -175,7 +175,7 @@ def test_what_an_earlier_runner_of_this_worker_left_is_ended_before_the_next_sta
     runner = runner_of("hello(); os.read(inn, 1)")
     runner.start(timeout=60)
     assert orphan.wait(60) == -signal.SIGTERM
-    assert runner.left_running() == []
+    assert runner.leftover_processes() == []
 
 
 def test_a_stuck_runner_says_where_it_stands(runner_of):

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from tuner.driver.runner import RunnerDied, train_by_messages
-from tuner.driver.watchdog import Overdue
+from tuner.driver.watchdog import ExceededTimeout
 from tuner.jobs.records import CurvePoint
 from tuner.schedules import Constant, Schedule
-from tuner.training.protocol import Ended, Evaluated, Hello, Outcome, Train, Updated, Verdict
+from tuner.training.protocol import Directive, Ended, Evaluated, Hello, Outcome, Train, Updated
 
 TRAIN = Train(
     run_id="r",
@@ -44,9 +44,9 @@ class Both:
     def killed(self, reason, *, stuck=False, final=False):
         return RunnerDied(f"killed: {reason}, {stuck}", final=final)
 
-    def verdict(self, *, refresh):
+    def directive(self, *, refresh):
         assert refresh
-        return Verdict(branch_points=(40,))
+        return Directive(branch_points=(40,))
 
     def record(self, report):
         self.happened.append(("recorded", report))
@@ -57,7 +57,7 @@ class Both:
     def check(self):
         self.happened.append("checked")
         overdue = self.happened.count("checked") == self.overdue_at
-        return Overdue(reason="too long", stuck=True, final=True) if overdue else None
+        return ExceededTimeout(reason="too long", stuck=True, final=True) if overdue else None
 
 
 def driven(both: Any) -> Any:
@@ -69,7 +69,7 @@ def test_a_verdict_is_sent_before_the_evaluation_is_stored():
     assert driven(both) == ENDED
     assert both.happened == [
         TRAIN,
-        Verdict(branch_points=(40,)),
+        Directive(branch_points=(40,)),
         ("recorded", EVALUATED),
         "checked",
         "checked",
@@ -82,7 +82,7 @@ def test_a_verdict_is_sent_before_the_evaluation_is_stored():
     ("message", "reason"),
     [
         (Hello(pid=1, device="cpu", workloads=()), "a second 'hello'"),
-        (Updated(run_id="another", step=1), "it speaks of run another"),
+        (Updated(run_id="another", step=1), "the message names run another"),
     ],
 )
 def test_a_runner_that_breaks_the_protocol_is_killed(message, reason):

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from tuner.driver.watchdog import Overdue, Patience, Watchdog
+from tuner.driver.watchdog import ExceededTimeout, RunTimeouts, Watchdog
 
 
 def watch(*, run: float | None = None) -> Watchdog:
-    return Watchdog(Patience(start=300, silence=100, run=run, stop=10), now=0)
+    return Watchdog(RunTimeouts(start=300, silence=100, run=run, stop=10), now=0)
 
 
 def stuck(run: Watchdog, now: float) -> str:
@@ -44,7 +44,7 @@ def test_a_run_may_be_limited_whatever_it_says_and_another_attempt_would_not_hel
     run = watch(run=50)
     run.progressed(49, updates=7)
     assert run.seconds_left(49) == 1
-    assert run.overdue(50) == Overdue(
+    assert run.overdue(50) == ExceededTimeout(
         reason="it took longer than 50 s (TUNER_RUN_LIMIT of the worker); the last known is update 7",
         final=True,
     )
@@ -58,7 +58,7 @@ def test_a_run_asked_to_stop_has_the_grace_however_often_it_is_asked_and_whateve
     run.progressed(59, updates=3)
     assert run.stopping
     assert run.seconds_left(59) == 1
-    assert run.overdue(60) == Overdue(reason="it did not stop within 10 s")
+    assert run.overdue(60) == ExceededTimeout(reason="it did not stop within 10 s")
 
 
 def test_silence_counts_while_a_run_should_stop():

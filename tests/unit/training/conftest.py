@@ -12,7 +12,7 @@ from torch import nn
 from tuner.jobs.records import SnapshotRef
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
-from tuner.training.protocol import Ended, Evaluated, SnapshotSaved, Train, Updated, Verdict
+from tuner.training.protocol import Directive, Ended, Evaluated, SnapshotSaved, Train, Updated
 from tuner.training.runner.execute import execute
 from tuner.training.workload import Declaration, DeclaredWorkload, StepwiseWorkload, WorkloadOptions
 
@@ -122,13 +122,13 @@ class Trainer:
         return Train(**(fields | changes))
 
     def __call__(
-        self, offered: Any, *, verdict: Callable[[Evaluated], Verdict] = lambda message: Verdict(), **changes: Any
+        self, offered: Any, *, directive: Callable[[Evaluated], Directive] = lambda message: Directive(), **changes: Any
     ) -> Ended:
         self.evaluated, self.saved, self.signs = [], [], []
 
-        def on_evaluation(message: Evaluated) -> Verdict:
+        def on_evaluation(message: Evaluated) -> Directive:
             self.evaluated.append(message)
-            return verdict(message)
+            return directive(message)
 
         request = self.request(**{"workload": offered.name, **changes})
         return execute(

@@ -17,7 +17,7 @@ from tuner.schedules import Constant, Linear, Schedule, Warmup, Wsd
 from tuner.search.space import OptimizerKind
 from tuner.search.stage_tree import branch_points, shared_prefix, tree_size
 from tuner.training.branches import BranchCache
-from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, Train, Verdict
+from tuner.training.protocol import Branched, Directive, Ended, Evaluated, Outcome, Train
 from tuner.training.runner.execute import execute
 from tuner.training.workload import OpaqueWorkload, StepwiseWorkload
 from tuner.workloads import builtin_workloads
@@ -36,7 +36,7 @@ class Told:
         self.branched: list[Branched] = []
         self.evaluated: list[Evaluated] = []
         self.final_state: dict[str, Any] = {}
-        self.verdicts: dict[int, Verdict] = {}
+        self.directives: dict[int, Directive] = {}
 
     def train(self, schedule: Schedule, total_steps: int, *, points: tuple[int, ...] = (), **changes: Any) -> Ended:
         self.branched, self.evaluated = [], []
@@ -52,9 +52,9 @@ class Told:
             "branch_points": points,
         }
 
-        def evaluated(message: Evaluated) -> Verdict:
+        def evaluated(message: Evaluated) -> Directive:
             self.evaluated.append(message)
-            return self.verdicts.get(message.point.step, Verdict())
+            return self.directives.get(message.point.step, Directive())
 
         started = self.workload.start
 
@@ -163,7 +163,7 @@ def test_a_branch_between_the_evaluations_of_the_run_that_left_it_is_evaluated_w
 def test_branch_points_that_come_with_a_verdict_count_from_there_on(tmp_path, counting):
     cache = BranchCache(limit_bytes=2**20)
     sharing = Told(tmp_path, counting(), branches=cache)
-    sharing.verdicts = {20: Verdict(branch_points=(15, 20, 25, 40))}
+    sharing.directives = {20: Directive(branch_points=(15, 20, 25, 40))}
     sharing.train(HOLD, 40)
     lrs = HOLD.lrs(40)
     kept = [step for step in range(1, 41) if cache.deepest(lrs[:step], beyond=step - 1) is not None]
@@ -239,7 +239,7 @@ def _train(lrs, *, workload, cache, folder, others) -> Ended:
         request,
         workloads={"tally": workload},
         device="cpu",
-        on_evaluation=lambda _: Verdict(),
+        on_evaluation=lambda _: Directive(),
         on_snapshot=lambda _: None,
         branches=cache,
     )
@@ -275,7 +275,7 @@ def test_a_snapshot_that_is_further_than_any_branch_is_taken_up(tmp_path, counti
         ),
         workloads={"counting": workload},
         device="cpu",
-        on_evaluation=lambda m: Verdict(stop=m.point.step == 20, snapshot=m.point.step == 20),
+        on_evaluation=lambda m: Directive(stop=m.point.step == 20, snapshot=m.point.step == 20),
         on_snapshot=snapshots.append,
     )
     assert (stopped.step, stopped.outcome) == (20, Outcome.STOPPED)
@@ -306,7 +306,7 @@ def test_what_was_shared_is_remembered_by_a_snapshot(tmp_path, counting):
         ),
         workloads={"counting": workload},
         device="cpu",
-        on_evaluation=lambda m: Verdict(stop=m.point.step == 20, snapshot=m.point.step == 20),
+        on_evaluation=lambda m: Directive(stop=m.point.step == 20, snapshot=m.point.step == 20),
         on_snapshot=snapshots.append,
         branches=sharing.branches,
     )
@@ -342,7 +342,7 @@ def test_an_opaque_workload_never_branches(tmp_path):
         request,
         workloads={"own": Own()},
         device="cpu",
-        on_evaluation=lambda message: Verdict(),
+        on_evaluation=lambda message: Directive(),
         on_snapshot=lambda message: None,
         branches=cache,
     )

@@ -14,7 +14,7 @@ from tuner.errors import InvalidValue
 from tuner.metric import Metric
 from tuner.sdk import run
 from tuner.training import command_process
-from tuner.training.protocol import Outcome, Verdict
+from tuner.training.protocol import Directive, Outcome
 from tuner.training.registry import load_provider
 
 FILE = """
@@ -79,7 +79,7 @@ report(step=10, value=1.0)
 report(step=20, value=0.9)
 time.sleep(600)
 """
-    ended = train(script(body), verdict=lambda message: Verdict(stop=message.point.step == 20))
+    ended = train(script(body), directive=lambda message: Directive(stop=message.point.step == 20))
     assert (ended.outcome, ended.step) == (Outcome.STOPPED, 20)
     wait_until(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()), what="their end")
 
@@ -94,7 +94,7 @@ open({str(pid)!r}, "w").write(str(os.getpid()))
 report(step=10, value=1.0)
 time.sleep(600)
 """
-    ended = train(script(body), verdict=lambda message: Verdict(stop=True))
+    ended = train(script(body), directive=lambda message: Directive(stop=True))
     assert (ended.outcome, ended.step) == (Outcome.STOPPED, 10)
     wait_until(lambda: not is_alive(int(pid.read_text())), what="its end")
 

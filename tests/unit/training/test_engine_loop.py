@@ -10,7 +10,7 @@ import torch
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.training.evaluation import divergence_limit
 from tuner.training.evaluation_steps import EVALUATIONS, evaluation_steps
-from tuner.training.protocol import Outcome, Verdict
+from tuner.training.protocol import Directive, Outcome
 
 
 class TestEvaluationSteps:
@@ -162,21 +162,21 @@ class TestDivergence:
 class TestVerdicts:
     def test_a_stop_ends_the_run_where_it_stands(self, train, counting):
         workload = counting()
-        ended = train(workload, verdict=lambda message: Verdict(stop=message.point.step == 20))
+        ended = train(workload, directive=lambda message: Directive(stop=message.point.step == 20))
         assert (ended.outcome, ended.step, ended.loss, ended.updates) == (Outcome.STOPPED, 20, None, 0)
         assert workload.training.done == 20
         assert train.saved == []
 
     def test_a_stop_before_the_first_update_is_obeyed(self, train, counting):
         workload = counting()
-        assert train(workload, verdict=lambda message: Verdict(stop=True)).step == 0
+        assert train(workload, directive=lambda message: Directive(stop=True)).step == 0
         assert workload.training.done == 0
 
     def test_a_stop_may_ask_for_a_snapshot(self, train, counting):
-        train(counting(), verdict=lambda m: Verdict(stop=m.point.step == 20, snapshot=m.point.step == 20))
+        train(counting(), directive=lambda m: Directive(stop=m.point.step == 20, snapshot=m.point.step == 20))
         assert [saved.snapshot.step for saved in train.saved] == [20]
 
     def test_a_stop_at_the_end_comes_too_late(self, train, counting):
-        ended = train(counting(), verdict=lambda m: Verdict(stop=m.point.step == 40, snapshot=True))
+        ended = train(counting(), directive=lambda m: Directive(stop=m.point.step == 40, snapshot=True))
         assert (ended.outcome, ended.loss) == (Outcome.SUCCEEDED, 1.0)
         assert 40 not in [saved.snapshot.step for saved in train.saved]

@@ -45,11 +45,11 @@ def test_ctrl_c_is_not_a_failure_of_the_workload(train, counting):
 
 
 def test_an_error_of_the_caller_is_not_a_failure_of_the_workload(train, counting):
-    def verdict(message):
+    def directive(message):
         raise ConnectionError("the worker's own trouble")
 
     with pytest.raises(ConnectionError, match="own trouble"):
-        train(counting(), verdict=verdict)
+        train(counting(), directive=directive)
 
 
 def test_a_long_traceback_keeps_its_end(train, counting):

@@ -13,7 +13,7 @@ from tuner.errors import InvalidValue
 from tuner.search.space import OptimizerKind
 from tuner.training.evaluation_steps import evaluation_steps
 from tuner.training.opaque import prepare_folder
-from tuner.training.protocol import Outcome, Verdict
+from tuner.training.protocol import Directive, Outcome
 from tuner.training.run import RunStopped
 from tuner.training.workload import OpaqueWorkload, describe
 
@@ -108,7 +108,7 @@ def test_a_stop_passes_except_exception_and_is_no_failure(train):
             after.append("swallowed")
         after.append("went on")
 
-    ended = train(Loop(body), verdict=lambda message: Verdict(stop=True, snapshot=True))
+    ended = train(Loop(body), directive=lambda message: Directive(stop=True, snapshot=True))
     assert (ended.outcome, ended.step, after) == (Outcome.STOPPED, 10, [])
 
 
@@ -127,7 +127,7 @@ def test_a_stop_that_is_swallowed_is_raised_again_and_stays_a_stop(train, end, c
         if end == "exits":
             raise SystemExit(3)
 
-    ended = train(Loop(body), verdict=lambda message: Verdict(stop=message.point.step == 20))
+    ended = train(Loop(body), directive=lambda message: Directive(stop=message.point.step == 20))
     assert (ended.outcome, ended.step) == (Outcome.STOPPED, 20)
     assert raised == [(20, RunStopped), (30, RunStopped), (40, RunStopped)]
     assert [message.point.step for message in train.evaluated] == [10, 20]
@@ -135,7 +135,7 @@ def test_a_stop_that_is_swallowed_is_raised_again_and_stays_a_stop(train, end, c
 
 
 def test_a_stop_at_the_last_update_comes_too_late(train):
-    ended = train(Loop(reports(2.0, 1.0)), verdict=lambda message: Verdict(stop=message.point.step == 40))
+    ended = train(Loop(reports(2.0, 1.0)), directive=lambda message: Directive(stop=message.point.step == 40))
     assert (ended.outcome, ended.loss) == (Outcome.SUCCEEDED, 1.0)
 
 
@@ -212,11 +212,11 @@ def test_an_error_of_the_listener_is_no_failure_of_the_code_even_when_that_swall
     class Away(BaseException):
         pass
 
-    def verdict(message):
+    def directive(message):
         raise Away
 
     with pytest.raises(Away):
-        train(Loop(body), verdict=verdict)
+        train(Loop(body), directive=directive)
 
 
 def test_an_interrupted_run_goes_on_from_its_own_files_in_the_next_attempt(train, tmp_path):
@@ -224,7 +224,7 @@ def test_an_interrupted_run_goes_on_from_its_own_files_in_the_next_attempt(train
     stopped = train(
         Loop(Fit()),
         snapshot_dir=str(tmp_path / "cut" / "1"),
-        verdict=lambda message: Verdict(stop=message.point.step == 20),
+        directive=lambda message: Directive(stop=message.point.step == 20),
     )
     assert stopped.outcome is Outcome.STOPPED
     fit = Fit()
@@ -238,7 +238,7 @@ def test_an_interrupted_run_goes_on_from_its_own_files_in_the_next_attempt(train
 
 def test_a_checkpoint_of_another_schedule_is_refused(train, tmp_path):
     folder = str(tmp_path / "run" / "1")
-    train(Loop(Fit()), snapshot_dir=folder, verdict=lambda message: Verdict(stop=True))
+    train(Loop(Fit()), snapshot_dir=folder, directive=lambda message: Directive(stop=True))
     ended = train(Loop(Fit()), snapshot_dir=folder, total_steps=50)
     assert ended.outcome is Outcome.FAILED
     assert "total_steps must be what the run was started with" in ended.reason

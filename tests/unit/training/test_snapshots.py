@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tuner.errors import WorkloadError
-from tuner.training.protocol import Outcome, Verdict
+from tuner.training.protocol import Directive, Outcome
 from tuner.training.snapshots import RETAINED, SnapshotUnusable, read_snapshot, snapshots_in, write_snapshot
 
 
@@ -21,7 +21,7 @@ def points(train):
 
 
 def stop_with_snapshot(at):
-    return lambda message: Verdict(stop=message.point.step == at, snapshot=message.point.step == at)
+    return lambda message: Directive(stop=message.point.step == at, snapshot=message.point.step == at)
 
 
 @pytest.fixture
@@ -40,14 +40,14 @@ class TestResume:
     def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(self, train, line):
         whole = train(line)
         expected = points(train)
-        train(line, verdict=stop_with_snapshot(20))
+        train(line, directive=stop_with_snapshot(20))
         resumed = train(line, resume=train.newest)
         assert resumed.loss == whole.loss
         assert points(train) == {step: point for step, point in expected.items() if step > 20}
 
     def test_no_update_is_repeated_or_skipped(self, train, counting):
         workload = counting()
-        train(workload, verdict=stop_with_snapshot(20))
+        train(workload, directive=stop_with_snapshot(20))
         ended = train(workload, resume=train.newest)
         assert [step for step, _ in workload.training.steps] == list(range(20, 40))
         assert train.updates_told + ended.updates == 20
@@ -108,7 +108,7 @@ class TestResume:
 
     def test_the_divergence_guard_remembers_the_start(self, train, counting):
         workload = counting(on_validate=lambda done: 2.0 if done < 30 else 7.0)
-        train(workload, verdict=stop_with_snapshot(20))
+        train(workload, directive=stop_with_snapshot(20))
         ended = train(workload, resume=train.newest)
         assert (ended.outcome, ended.step) == (Outcome.DIVERGED, 30)
 
@@ -121,14 +121,14 @@ class TestResume:
             return 1.0
 
         train(counting(on_step))
-        train(counting(on_step), verdict=stop_with_snapshot(10))
+        train(counting(on_step), directive=stop_with_snapshot(10))
         assert train(counting(on_step), resume=train.newest).outcome is Outcome.SUCCEEDED
 
 
 class TestRefusal:
     def test_a_torn_snapshot_falls_back_to_the_one_before(self, train, counting, caplog):
         workload = counting()
-        train(workload, verdict=lambda m: Verdict(snapshot=m.point.step in (10, 20), stop=m.point.step == 20))
+        train(workload, directive=lambda m: Directive(snapshot=m.point.step in (10, 20), stop=m.point.step == 20))
         newest = Path(train.newest.path)
         newest.write_bytes(newest.read_bytes()[:-100])
         with caplog.at_level(logging.WARNING):
@@ -140,7 +140,7 @@ class TestRefusal:
     def test_a_snapshot_of_another_run_is_refused_and_the_run_starts_from_the_beginning(
         self, train, line, change, caplog
     ):
-        train(line, verdict=stop_with_snapshot(20))
+        train(line, directive=stop_with_snapshot(20))
         foreign = train.newest
         with caplog.at_level(logging.WARNING):
             ended = train(line, resume=foreign, **change)
@@ -150,7 +150,7 @@ class TestRefusal:
         assert "starts from update 0" in caplog.text
 
     def test_a_snapshot_that_is_gone_means_the_beginning(self, train, counting):
-        train(counting(), verdict=stop_with_snapshot(20))
+        train(counting(), directive=stop_with_snapshot(20))
         Path(train.newest.path).unlink()
         train(counting(), resume=train.newest)
         assert train.evaluated[0].point.step == 0

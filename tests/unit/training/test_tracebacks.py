@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tuner.training.options import WorkloadOptions, parse_options
-from tuner.training.runner.tracebacks import MAX_CHARACTERS, first_line, shown
+from tuner.training.runner.tracebacks import MAX_CHARACTERS, first_line
 from tuner.workloads import builtin_workloads
 
 
@@ -25,7 +25,7 @@ def told(call, *, workload: type = Mine) -> str:
     try:
         call()
     except BaseException as error:
-        return shown(error, workload=workload)
+        return format_user_traceback(error, workload=workload)
     raise AssertionError("nothing was raised")
 
 
@@ -59,7 +59,7 @@ def test_an_error_that_never_passed_the_users_code_is_shown_whole():
         parse_options(ours.Options, {"no-such-option": 1})
     except Exception as error:
         inside = error.with_traceback(error.__traceback__.tb_next)
-        text = shown(inside, workload=Mine)
+        text = format_user_traceback(inside, workload=Mine)
     assert "left out" not in text
     assert "options.py" in files(text)
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tuner.jobs.records import CurvePoint
-from tuner.training.protocol import Ended, Evaluated, Outcome, Verdict, to_runner
+from tuner.training.protocol import Directive, Ended, Evaluated, Outcome, to_runner
 from tuner_worker.runner.message_pipe import LONGEST_MESSAGE, BadMessage, MessagePipe, PipeClosed
 
 EVALUATED = Evaluated(run_id="r", point=CurvePoint(step=10, lr=0.1, train_loss=float("nan"), val_loss=1.5), updates=10)
@@ -36,7 +36,7 @@ def receive_for_ever(pipe: MessagePipe) -> None:
 
 def send_for_ever(pipe: MessagePipe) -> None:
     while True:
-        pipe.send(Verdict(), timeout=0.01)
+        pipe.send(Directive(), timeout=0.01)
 
 
 def line(message: Evaluated | Ended) -> bytes:
@@ -102,16 +102,16 @@ def test_a_line_without_an_end_is_not_read_for_ever(pipe):
 
 
 def test_a_message_reaches_the_runner_as_one_line(pipe):
-    pipe.send(Verdict(stop=True), timeout=1)
+    pipe.send(Directive(stop=True), timeout=1)
     received = os.read(pipe.runner_read_fd, 1000)
     assert received.endswith(b"\n")
-    assert to_runner.validate_json(received) == Verdict(stop=True)
+    assert to_runner.validate_json(received) == Directive(stop=True)
 
 
 def test_sending_to_nobody_is_reported(pipe):
     os.close(pipe.runner_read_fd)
     with pytest.raises(PipeClosed):
-        pipe.send(Verdict(), timeout=1)
+        pipe.send(Directive(), timeout=1)
 
 
 def test_sending_to_one_who_does_not_read_ends(pipe):

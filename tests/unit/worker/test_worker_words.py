@@ -35,9 +35,9 @@ def test_an_exit_code_is_reported_in_words(code, words):
 
 
 def test_what_a_process_left_running_is_named_where_it_ended_by_itself():
-    told = describe_exit(0, left_running=["python", "sleep"])
+    told = describe_exit(0, leftover_processes=["python", "sleep"])
     assert told.endswith("no result, while what it had started ran on ('python', 'sleep'): " + BACKGROUND)
-    assert describe_exit(-11, left_running=["python"]) == describe_exit(-11)
+    assert describe_exit(-11, leftover_processes=["python"]) == describe_exit(-11)
 
 
 DUMP = """it goes on

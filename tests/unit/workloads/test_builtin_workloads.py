@@ -10,7 +10,7 @@ from tuner.jobs.records import SnapshotRef
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
 from tuner.training.data import derived_seed
-from tuner.training.protocol import Outcome, Train, Verdict
+from tuner.training.protocol import Outcome, Train, Directive
 from tuner.training.runner.execute import execute
 from tuner.training.workload import describe
 from tuner.workloads import builtin_workloads
@@ -29,7 +29,7 @@ def run(name, folder, *, stop_at=None, resume=None, optimizer=OptimizerKind.SGD,
     def on_evaluation(message):
         points.append(message.point)
         stop = message.point.step == stop_at
-        return Verdict(stop=stop, snapshot=stop)
+        return Directive(stop=stop, snapshot=stop)
 
     request = Train(
         run_id="run",

@@ -11,7 +11,7 @@ from torch import nn
 
 from tuner.schedules import Schedule
 from tuner.sdk import run as script_run
-from tuner.training.protocol import Outcome, Train, Verdict
+from tuner.training.protocol import Outcome, Train, Directive
 from tuner.training.runner.execute import execute
 from tuner.workloads import builtin_workloads
 
@@ -64,7 +64,7 @@ def test_the_example_of_the_page_trains(tmp_path):
         request,
         workloads={"my-workload": names["MyWorkload"]()},
         device="cpu",
-        on_evaluation=lambda message: points.append(message.point) or Verdict(),
+        on_evaluation=lambda message: points.append(message.point) or Directive(),
         on_snapshot=lambda message: None,
     )
     assert ended.outcome is Outcome.SUCCEEDED, ended.traceback

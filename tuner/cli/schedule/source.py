@@ -133,11 +133,11 @@ def _length(text: str) -> dict[str, float | int]:
 def _schedule(payload: dict[str, Any]) -> Schedule:
     from pydantic import ValidationError
 
-    from tuner.jobs.admission.strict_json import RefusedPayload, read_strictly, refusals
+    from tuner.jobs.admission.strict_json import RefusedPayload, parse_strict, refusals
     from tuner.schedules import Schedule
 
     try:
-        return read_strictly(Schedule, payload)
+        return parse_strict(Schedule, payload)
     except ValidationError as error:
         first = refusals(error.errors(), model=Schedule)[0]
         if not first.hint:

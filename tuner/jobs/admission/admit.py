@@ -13,7 +13,7 @@ from jsonschema.exceptions import best_match
 from pydantic import Field, ValidationError
 
 from tuner.errors import InvalidValue
-from tuner.jobs.admission.strict_json import RefusedPayload, dotted, read_strictly, refusals, unknown_field
+from tuner.jobs.admission.strict_json import RefusedPayload, dotted, parse_strict, refusals, unknown_field
 from tuner.jobs.records import WorkloadInfo
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.search.decision.rungs import price
@@ -92,7 +92,7 @@ def read_request(payload: Mapping[str, Any]) -> JobRequest:
         InvalidValue: The first refused value.
     """
     try:
-        return read_strictly(JobRequest, payload)
+        return parse_strict(JobRequest, payload)
     except ValidationError as error:
         raise RefusedPayload(refusals(error.errors(), model=JobRequest)[0]) from None
 

@@ -57,7 +57,7 @@ class RefusedPayload(InvalidValue):
         self.args = (refusal.message,)
 
 
-def read_strictly(model: type[Model], payload: Any) -> Model:
+def parse_strict(model: type[Model], payload: Any) -> Model:
     """Build a model from the result of `json.loads`, or from plain Python values that JSON can express.
 
     Args:

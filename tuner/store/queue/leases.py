@@ -92,7 +92,9 @@ class Leases(Repository):
         Raises:
             LeaseLost: The lease is void.
         """
-        rows = session.execute(_of_lease(select(Job, Run).join(Run, Run.job_id == Job.id), lease)).one_or_none()
+        rows = session.execute(
+            _where_lease_holds(select(Job, Run).join(Run, Run.job_id == Job.id), lease)
+        ).one_or_none()
         if rows is None:
             raise LeaseLost(lease.run_id)
         return reason_to_stop(*rows)
@@ -127,7 +129,7 @@ class Leases(Repository):
             LeaseLost: The lease is void; nothing was stored.
         """
         # Locks the run alone: its log does not wait for other writes to the job.
-        attempt = tx.session.scalar(_of_lease(select(Run.attempts), lease).with_for_update(key_share=True))
+        attempt = tx.session.scalar(_where_lease_holds(select(Run.attempts), lease).with_for_update(key_share=True))
         if attempt is None:
             raise LeaseLost(lease.run_id)
         append_chunk(tx, lease.run_id, attempt=attempt, text=text)
@@ -213,13 +215,13 @@ def lock_lease(tx: Tx, lease: LeasedRun) -> tuple[Job, Run]:
         LeaseLost: The lease is void: its token is not the run's. An expired lease that the reaper has not freed holds.
     """
     job = tx.session.scalar(select(Job).where(Job.id == lease.job_id).with_for_update(key_share=True))
-    run = tx.session.scalar(_of_lease(select(Run), lease).with_for_update(key_share=True))
+    run = tx.session.scalar(_where_lease_holds(select(Run), lease).with_for_update(key_share=True))
     if job is None or run is None:
         raise LeaseLost(lease.run_id)
     return job, run
 
 
-def _of_lease(query: Select[*Columns], lease: LeasedRun) -> Select[*Columns]:
+def _where_lease_holds(query: Select[*Columns], lease: LeasedRun) -> Select[*Columns]:
     """The rule: a lease holds while its run's row has its token."""
     return query.where(Run.id == lease.run_id, Run.lease_token == lease.token)
 

@@ -17,7 +17,7 @@ from tuner.training.checks.recording import OptimizerRecord, check_learning_rate
 from tuner.training.engine import Progress, Result
 from tuner.training.evaluation_steps import evaluation_steps
 from tuner.training.opaque import train_opaque
-from tuner.training.protocol import Outcome, Train, Verdict
+from tuner.training.protocol import Directive, Outcome, Train
 from tuner.training.randomness import seed_everything
 from tuner.training.workload import OpaqueWorkload
 
@@ -97,9 +97,9 @@ class _Tries:
         metric = self.workload.metric
 
         class Watch:
-            def evaluated(self, point: Any, *, updates: int) -> Verdict:
+            def evaluated(self, point: Any, *, updates: int) -> Directive:
                 reports.append((point.step, metric.value(point.val_loss)))
-                return Verdict(stop=stop_at is not None and point.step >= stop_at)
+                return Directive(stop=stop_at is not None and point.step >= stop_at)
 
         request = Train(
             run_id=name,

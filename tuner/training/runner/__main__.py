@@ -22,11 +22,11 @@ from tuner.die_with_parent import die_with_parent
 from tuner.training.branches import BranchCache, branch_memory
 from tuner.training.devices import resolve_device
 from tuner.training.protocol import (
+    Directive,
     Evaluated,
     FromRunner,
     Hello,
     Train,
-    Verdict,
     to_runner,
 )
 from tuner.training.registry import LoadedWorkloads, load_workloads
@@ -84,7 +84,7 @@ class Channel:
         except OSError as error:
             raise PipeLost(f"the pipe to the worker is closed on this side ({error.strerror})") from None
 
-    def receive(self) -> Train | Verdict | None:
+    def receive(self) -> Train | Directive | None:
         """The next message, or ``None`` when the worker has closed the pipe (a cut line counts as closed)."""
         self._refuse_a_copy()
         try:
@@ -93,15 +93,15 @@ class Channel:
             raise PipeLost(f"the pipe to the worker is closed on this side ({error.strerror})") from None
         return to_runner.validate_json(line) if line.endswith(b"\n") else None
 
-    def ask(self, evaluation: Evaluated) -> Verdict:
-        """Send an evaluation and wait for its verdict.
+    def ask(self, evaluation: Evaluated) -> Directive:
+        """Send an evaluation and wait for its directive.
 
         Raises:
             WorkerGone: The worker closed the pipe.
         """
         self.send(evaluation)
         reply = self.receive()
-        if not isinstance(reply, Verdict):
+        if not isinstance(reply, Directive):
             raise WorkerGone
         return reply
 

@@ -20,10 +20,10 @@ from tuner.training.devices import deterministic_algorithms, free_memory, resolv
 from tuner.training.engine import Engine, Progress, Result
 from tuner.training.opaque import train_opaque
 from tuner.training.options import parse_options
-from tuner.training.protocol import Branched, Ended, Evaluated, Outcome, SnapshotSaved, Train, Updated, Verdict
+from tuner.training.protocol import Branched, Directive, Ended, Evaluated, Outcome, SnapshotSaved, Train, Updated
 from tuner.training.randomness import preserve_random_state, random_state, restore_random_state, seed_everything
 from tuner.training.runner.memory import out_of_memory, peak_memory, reset_peak_memory
-from tuner.training.runner.tracebacks import first_line, shown
+from tuner.training.runner.tracebacks import first_line
 from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
 from tuner.training.stepwise import StepwiseTraining
 from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload
@@ -41,7 +41,7 @@ def execute(
     *,
     workloads: Mapping[str, Workload],
     device: str,
-    on_evaluation: Callable[[Evaluated], Verdict],
+    on_evaluation: Callable[[Evaluated], Directive],
     on_snapshot: Callable[[SnapshotSaved], None],
     on_branch: Callable[[Branched], None] = lambda _: None,
     on_update: Callable[[Updated], None] = lambda _: None,
@@ -63,7 +63,7 @@ def execute(
         request: What to train.
         workloads: By name.
         device: As torch names it.
-        on_evaluation: Called with each evaluation, on this thread; training waits for the verdict that it returns.
+        on_evaluation: Called with each evaluation, on this thread; training waits for the directive that it returns.
         on_snapshot: Called with each snapshot once it is on the disk.
         on_branch: Called when the run continues from another run's state.
         on_update: Called after updates, `UPDATE_REPORT_SECONDS` apart at least; not for code that owns its loop.
@@ -115,7 +115,7 @@ class _Run:
         request: Train,
         *,
         device: torch.device,
-        on_evaluation: Callable[[Evaluated], Verdict],
+        on_evaluation: Callable[[Evaluated], Directive],
         on_snapshot: Callable[[SnapshotSaved], None],
         on_branch: Callable[[Branched], None],
         on_update: Callable[[Updated], None],
@@ -185,7 +185,7 @@ class _Run:
         )
         return engine.run()
 
-    def evaluated(self, point: CurvePoint, *, updates: int) -> Verdict:
+    def evaluated(self, point: CurvePoint, *, updates: int) -> Directive:
         message = Evaluated(run_id=self._request.run_id, point=point, updates=updates)
         try:
             return self._on_evaluation(message)
@@ -250,7 +250,7 @@ class _Run:
             updates=self._progress.unreported,
             reason=f"out of memory: {first_line(error)}" if short else first_line(error),
             hint=hint,
-            traceback=shown(error, workload=type(self._workload)),
+            traceback=format_user_traceback(error, workload=type(self._workload)),
         )
 
     def _take_up(self, training: StepwiseTraining) -> None:

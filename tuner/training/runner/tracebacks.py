@@ -10,9 +10,9 @@ from pathlib import Path
 from traceback import FrameSummary, StackSummary, TracebackException
 
 MAX_CHARACTERS = 16_000
-"""Of a whole traceback; of a longer one the first quarter and the end are shown."""
+"""Longest traceback; of a longer one the first quarter and the end are shown."""
 MAX_FRAMES = 40
-"""Of the user's own in one exception; of more, as many from either end."""
+"""Most frames of the user's code in one exception; of more, half from either end."""
 _OURS = Path(__file__).parents[2]
 _EXAMPLES = _OURS / "workloads"
 _LIBRARIES = tuple(
@@ -29,10 +29,10 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def shown(error: BaseException, *, workload: type) -> str:
+def format_user_traceback(error: BaseException, *, workload: type) -> str:
     """The traceback of an error, as Python prints it, with the user's own frames alone.
 
-    Of each stretch of other frames (ours, the libraries') one line says how many were left out. An error that never
+    Each group of consecutive other frames (ours, the libraries') becomes one line with their number. An error that never
     passed through the user's code is shown whole. Causes, contexts, groups and notes are included; messages are whole.
 
     Args:

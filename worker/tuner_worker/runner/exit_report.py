@@ -17,17 +17,17 @@ _MOST_FRAMES = 12
 _TAIL_LINES = 20
 
 
-def describe_exit(code: int, *, left_running: Sequence[str] = ()) -> str:
+def describe_exit(code: int, *, leftover_processes: Sequence[str] = ()) -> str:
     """An exit code in words.
 
     Args:
         code: As `subprocess` reports it: negative for a signal.
-        left_running: Names of processes that it had started and that went on.
+        leftover_processes: Names of processes that it had started and that went on.
     """
     if code >= 0:
         hint = " (the code called os._exit)" if code == 0 else ""
-        if left_running:
-            names = ", ".join(map(repr, left_running))
+        if leftover_processes:
+            names = ", ".join(map(repr, leftover_processes))
             hint = f", while what it had started ran on ({names}): has the code gone into the background?"
         return f"the runner ended by itself, with exit code {code} and no result{hint}"
     try:

@@ -215,7 +215,7 @@ class RunnerProcess:
         limit = self._oom_killer.limit_mib()
         return MemoryUse(peak_mib=self._memory.peak_mib, limit_mib=limit, limit="of the worker's control group")
 
-    def left_running(self) -> list[str]:
+    def leftover_processes(self) -> list[str]:
         """The names of the processes that a run has started and that go on."""
         others = (one for one in self._tree.processes(session=self.pid) if one.pid != self.pid)
         return [name_of(process) for process in others if not is_helper(process)]
@@ -338,7 +338,7 @@ class RunnerProcess:
         except subprocess.TimeoutExpired:
             return self.killed(f"it closed its pipe but did not end{_FOREIGN_DESCRIPTOR}")
         shortage = self.shortage() if code == -signal.SIGKILL else None
-        ended = describe_exit(code, left_running=self.left_running())
+        ended = describe_exit(code, leftover_processes=self.leftover_processes())
         self.kill()
         reason = ended if shortage is None else "out of memory: the kernel killed the runner"
         return RunnerDied(self._with_output(reason), shortage=shortage)

@@ -17,9 +17,9 @@ import psutil
 MARK = "TUNER_RUNNER_OF"
 """Environment variable of runners, and so of what they start: the worker that they belong to."""
 KILL_SECONDS = 5.0
-"""How long a killed process may take to end; one that hangs in the kernel for longer is left to it."""
+"""How long a killed process may take to end; one that hangs in the kernel for longer is abandoned."""
 _HELPERS = ("multiprocessing.resource_tracker", "torch/_inductor/compile_worker")
-"""In the command lines of processes that libraries start once for all that a process does."""
+"""In the command lines of helper processes, which libraries start once per process."""
 _POLL_SECONDS = 0.02
 _ENDED = frozenset({psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 

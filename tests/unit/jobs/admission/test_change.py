@@ -10,7 +10,7 @@ from tests.integration.service.world import DIGITS
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.admission.change import JobChange, SearchProgress, changed
-from tuner.jobs.admission.strict_json import read_strictly
+from tuner.jobs.admission.strict_json import parse_strict
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec, Limits
 from tuner.search.decision.rungs import price, reserved_trials, rung_steps
@@ -24,7 +24,7 @@ WAY = reserved_trials(SPEC.search) * sum(rung_steps(SPEC.search))
 
 
 def after(progress: SearchProgress = FRESH, **fields: Any) -> JobSpec:
-    return changed(SPEC, read_strictly(JobChange, fields), progress=progress)
+    return changed(SPEC, parse_strict(JobChange, fields), progress=progress)
 
 
 def refused(progress: SearchProgress, **fields: Any) -> str:

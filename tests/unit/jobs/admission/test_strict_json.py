@@ -11,7 +11,7 @@ from tuner.errors import InvalidValue
 from tuner.jobs.admission.strict_json import (
     MAX_DEPTH,
     Refusal,
-    read_strictly,
+    parse_strict,
     refusal_of,
     refusals,
     request_digest,
@@ -49,7 +49,7 @@ class Basket(BaseModel):
 
 def refused(payload: Any) -> tuple[Refusal, ...]:
     with pytest.raises(ValidationError) as caught:
-        read_strictly(Basket, payload)
+        parse_strict(Basket, payload)
     return refusals(caught.value.errors(), model=Basket)
 
 
@@ -117,7 +117,7 @@ def test_the_librarys_own_refusal_has_the_same_form():
 )
 def test_text_and_numbers_that_no_database_stores_are_refused(payload: Any, field: str):
     with pytest.raises(InvalidValue) as caught:
-        read_strictly(Basket, payload)
+        parse_strict(Basket, payload)
     assert caught.value.field == field
 
 
@@ -126,7 +126,7 @@ def test_nesting_is_bounded():
     for _ in range(MAX_DEPTH + 1):
         payload = [payload]
     with pytest.raises(InvalidValue, match="deep"):
-        read_strictly(Basket, payload)
+        parse_strict(Basket, payload)
 
 
 @given(
@@ -138,7 +138,7 @@ def test_nesting_is_bounded():
 def test_any_payload_is_read_or_refused_with_words(payload: Any):
     found: tuple[Refusal, ...] = ()
     try:
-        read_strictly(Basket, payload)
+        parse_strict(Basket, payload)
     except InvalidValue as error:
         found = (refusal_of(error),)
     except ValidationError as error:
