@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tuner.training.options import WorkloadOptions, parse_options
-from tuner.training.runner.tracebacks import MAX_CHARACTERS, first_line
+from tuner.training.runner.tracebacks import MAX_CHARACTERS, first_line, format_user_traceback
 from tuner.workloads import builtin_workloads
 
 

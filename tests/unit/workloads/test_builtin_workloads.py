@@ -10,7 +10,7 @@ from tuner.jobs.records import SnapshotRef
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
 from tuner.training.data import derived_seed
-from tuner.training.protocol import Outcome, Train, Directive
+from tuner.training.protocol import Directive, Outcome, Train
 from tuner.training.runner.execute import execute
 from tuner.training.workload import describe
 from tuner.workloads import builtin_workloads

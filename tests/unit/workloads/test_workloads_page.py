@@ -11,7 +11,7 @@ from torch import nn
 
 from tuner.schedules import Schedule
 from tuner.sdk import run as script_run
-from tuner.training.protocol import Outcome, Train, Directive
+from tuner.training.protocol import Directive, Outcome, Train
 from tuner.training.runner.execute import execute
 from tuner.workloads import builtin_workloads
 

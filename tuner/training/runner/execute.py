@@ -23,7 +23,7 @@ from tuner.training.options import parse_options
 from tuner.training.protocol import Branched, Directive, Ended, Evaluated, Outcome, SnapshotSaved, Train, Updated
 from tuner.training.randomness import preserve_random_state, random_state, restore_random_state, seed_everything
 from tuner.training.runner.memory import out_of_memory, peak_memory, reset_peak_memory
-from tuner.training.runner.tracebacks import first_line
+from tuner.training.runner.tracebacks import first_line, format_user_traceback
 from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
 from tuner.training.stepwise import StepwiseTraining
 from tuner.training.workload import OpaqueWorkload, StepwiseWorkload, Workload
