@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from tuner import Metric, OpaqueWorkload, OptimizerKind, Report, ShuffledBatches, TrainingRun, WorkloadOptions, tune
 from tuner.report.pages.formats import ReportFormat, rendered
-from tuner.report.terminal import render_text
+from tuner.report.terminal.page import render_text
 from tuner.schedules import Constant
 from tuner.search.decision.decisions import TrialStatus
 

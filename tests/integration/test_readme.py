@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tuner.cli.stack.stack import Stack, free_port, running
-from tuner.report.terminal import render_text
+from tuner.report.terminal.page import render_text
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

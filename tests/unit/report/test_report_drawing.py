@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuner.report.terminal_chart import draw_schedule
+from tuner.report.terminal.chart import draw_schedule
 from tuner.schedules import Constant, Cosine, Cyclic, Linear, Schedule, Step, Updates, Warmup, Wsd
 
 SCHEDULES = (

@@ -13,7 +13,7 @@ from tuner.report.build import build_report
 from tuner.report.pages.formats import ReportFormat, rendered
 from tuner.report.plots.rungs import draw_rungs
 from tuner.report.report import Report
-from tuner.report.terminal import render_text
+from tuner.report.terminal.page import render_text
 from tuner.report.wording import sensitivity_sentence
 
 SCORE = Metric(name="score", direction="maximize", unit="%")

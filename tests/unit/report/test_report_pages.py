@@ -14,7 +14,7 @@ from tuner.report.pages.html import html_page
 from tuner.report.pages.markdown import fenced, markdown_page, plain
 from tuner.report.plots.pictures import picture_png
 from tuner.report.report import Report
-from tuner.report.terminal import render_text
+from tuner.report.terminal.page import render_text
 from tuner.search.optuna.importances import Importance, Importances
 
 HOSTILE = '<script>alert("x")</script> & [a](javascript:b) `c` |d| $\\bad{$'

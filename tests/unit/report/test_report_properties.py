@@ -11,7 +11,7 @@ from rich.console import Console
 from tuner.report.build import build_report
 from tuner.report.report import Report, Verdict
 from tuner.report.study_result import StudyResult, TrialResult
-from tuner.report.terminal import render, render_text
+from tuner.report.terminal.page import render, render_text
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
 from tuner.search.decision.decisions import Control, TrialStatus

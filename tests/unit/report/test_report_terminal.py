@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from tuner.report.build import build_report
-from tuner.report.terminal import render_text
+from tuner.report.terminal.page import render_text
 from tuner.schedules import Schedule, Wsd
 from tuner.search.decision.decisions import Control
 
@@ -80,7 +80,7 @@ def test_a_label_goes_on_after_a_comma_alone(report):
 def test_showing_a_report_loads_neither_torch_nor_scipy_nor_matplotlib():
     code = """
 import sys
-import tuner.report.report, tuner.report.terminal, tuner.exports
+import tuner.report.report, tuner.report.terminal.page, tuner.exports
 loaded = {"torch", "scipy", "matplotlib", "optuna", "sqlalchemy"} & set(sys.modules)
 sys.exit(f"loaded {sorted(loaded)}" if loaded else 0)
 """

@@ -9,7 +9,7 @@ import pytest
 
 from tuner.report.build import build_report
 from tuner.report.report import Report
-from tuner.report.terminal import render_text
+from tuner.report.terminal.page import render_text
 from tuner.schedules import Constant
 from tuner.search.configuration import Configuration
 from tuner.search.decision.decisions import Control

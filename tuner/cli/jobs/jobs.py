@@ -130,7 +130,7 @@ def show_report(report: Report) -> None:
     """Print a report on standard output."""
     from rich.console import Console
 
-    from tuner.report.terminal import render
+    from tuner.report.terminal.page import render
 
     Console(highlight=False).print(render(report))
 

@@ -64,7 +64,7 @@ def preview(
         return
     from rich.console import Console
 
-    from tuner.report.terminal import ScheduleDrawing
+    from tuner.report.terminal.page import ScheduleDrawing
 
     console = Console(highlight=False)
     console.print(f"{schedule.label}; {steps:,} updates")

@@ -15,7 +15,7 @@ from rich.text import Text
 from tuner.exports import paste_in_code
 from tuner.metric import Metric
 from tuner.report.report import Candidate, Comparison, Report, Verdict
-from tuner.report.terminal_chart import draw_schedule
+from tuner.report.terminal.chart import draw_schedule
 from tuner.report.wording import (
     cost_sentence,
     gain_text,
