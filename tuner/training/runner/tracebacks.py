@@ -33,7 +33,8 @@ def format_user_traceback(error: BaseException, *, workload: type) -> str:
     """The traceback of an error, as Python prints it, with the user's own frames alone.
 
     Each group of consecutive other frames (ours, the libraries') becomes one line with their number. An error that
-    never passed through the user's code is shown whole. Causes, contexts, groups and notes are included; messages are whole.
+    never passed through the user's code is shown whole. Causes, contexts, groups and notes are included; messages are
+    whole.
 
     Args:
         error: What was raised.
