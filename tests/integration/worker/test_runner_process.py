@@ -15,21 +15,26 @@ import pytest
 from tests.faults.harness import is_alive, wait_until
 from tuner.driver.oom_killer import OomKiller
 from tuner.driver.runner import RunnerDied
-from tuner.training.protocol import Directive, Ended, FromRunner, Hello
+from tuner.training.protocol import PROTOCOL_VERSION, Directive, Ended, FromRunner, Hello
 from tuner_worker.runner.exit_report import is_stopped
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.process import RunnerCommand, RunnerProcess
 from tuner_worker.runner.process_tree import ProcessTree
 from tuner_worker.stop_request import StopRequest
 
-PRELUDE = """
+PRELUDE = (
+    f"""
+PROTOCOL = {PROTOCOL_VERSION}
+"""
+    + """
 import os, sys, time
 out = int(sys.argv[1]); inn = int(sys.argv[2])
 def say(text): os.write(out, text.encode() + b"\\n")
 HELLO = '{"type": "hello", "protocol": %d, "pid": %d, "device": "cpu", "workloads": []}'
-def hello(protocol=3): say(HELLO % (protocol, os.getpid()))
+def hello(protocol=PROTOCOL): say(HELLO % (protocol, os.getpid()))
 def ended(): say('{"type": "ended", "run_id": "r", "outcome": "succeeded", "step": 1, "updates": 1, "loss": 1.0}')
 """
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,7 @@ def test_a_runner_sees_the_given_environment_and_whose_it_is_and_nothing_else(ru
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("hello(protocol=99)", "it speaks version 99 of the protocol, not 3"),
+        ("hello(protocol=99)", f"it speaks version 99 of the protocol, not {PROTOCOL_VERSION}"),
         ("ended()", "its first message was 'ended', not 'hello'"),
         ("say('good morning')", "it broke the protocol: it sent b'good morning', which is no message"),
         ("print('no GPU', file=sys.stderr); sys.exit(4)", "with exit code 4 and no result\nLast .* output:\nno GPU"),
