@@ -88,7 +88,7 @@ def test_an_unknown_workload_is_a_failed_run_that_names_the_known_ones(train, co
     assert "counting" in ended.reason
 
 
-def test_a_refused_option_is_a_failed_run_that_names_field_value_and_range(train, line):
+def test_a_refused_option_is_a_failed_run_that_names_field_value_and_limit(train, line):
     ended = train(line, options={"slope": 11})
     assert ended.outcome is Outcome.FAILED
     assert "options.slope must be at most 10, got 11" in ended.reason
