@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,14 @@ import pytest
 
 from tests.faults.harness import Site, is_alive, wait_until
 from tests.wheels import ROOT, Environment, build
+from tuner import Metric, Report
 from tuner.cli.stack.stack import free_port
 from tuner.client import Client
-from tuner.jobs.states import RunState
+from tuner.jobs.spec import JobSpec
+from tuner.jobs.states import JobState, RunState, is_terminal
+from tuner.report.terminal.page import render_text
+from tuner.search.settings import SearchSettings
+from tuner.search.space import default_space
 
 # Modules with the names of our source folders, all of them imported by the training code.
 PROJECT = {
@@ -26,8 +32,7 @@ PROJECT = {
     "my_project/tuning.py": """
 import migrations, service, service.settings, tests, tuner_tools, worker
 import torch
-from tuner.search.space import OptimizerKind
-from tuner.training.workload import OpaqueWorkload
+from tuner import Metric, OpaqueWorkload, OptimizerKind
 
 class Finetune(OpaqueWorkload):
     name, version, default_steps, optimizer = "finetune", "1", 20, OptimizerKind.SGD
@@ -44,6 +49,15 @@ class Finetune(OpaqueWorkload):
             scheduler.step()
             if step + 1 in run.evaluate_at:
                 run.report(step + 1, value=(weight**2).sum())
+
+class Scored(Finetune):
+    name, description = "scored", "Judged by an accuracy: 100 % where the weights are 0."
+    metric = Metric(name="accuracy", direction="maximize", unit="%")
+
+    def train(self, run, options):
+        report = run.report
+        run.report = lambda step, value: report(step, value=100.0 / (1.0 + float(value)))
+        super().train(run, options)
 """,
     "command.toml": """
 name = "forker"
@@ -130,7 +144,8 @@ def worker(
 ) -> Iterator[tuple[Site, subprocess.Popen[bytes]]]:
     """A worker started in the project as people start it."""
     site = Site(tmp_path_factory.mktemp("site"), infos=())
-    offered = ("--workload", "my_project.tuning:Finetune", "--workload", "command.toml")
+    offered = ("--workload", "my_project.tuning:Finetune", "--workload", "my_project.tuning:Scored")
+    offered += ("--workload", "command.toml")
     with (site.folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(
             [str(environment.bin / "tuner"), "worker", "--name", "w", "--device", "cpu", *offered],
@@ -180,6 +195,25 @@ def test_a_service_started_beside_theirs_is_ours(project, environment, tmp_path)
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_job_judged_by_accuracy_is_maximized_by_a_real_worker_without_a_minus_sign(worker):
+    site, _ = worker
+    info = site.store.workers.workload("scored")
+    space = default_space(info.optimizer, peak_lr=(1e-4, 0.4))
+    search = SearchSettings(total_steps=20, trials=5, confirm_seeds=2, finalists=1, space=space)
+    job = site.store.jobs.submit(JobSpec(workload="scored", search=search))
+    wait_until(lambda: is_terminal(site.store.jobs.get(job.id).state), what="the end of the job")
+    ended = site.store.jobs.get(job.id)
+    assert (ended.state, ended.error) == (JobState.COMPLETED, None)
+    report = Report.model_validate(site.store.jobs.report(job.id))
+    values = [value for trial in report.trials for value in trial.values if value is not None]
+    assert report.metric == Metric(name="accuracy", direction="maximize", unit="%")
+    assert min(values) > 0
+    assert report.best.search_value == max(values)
+    text = render_text(report, width=100)
+    assert "accuracy" in text
+    assert not re.search(r"accuracy -|-\d[\d.]* %", text)
 
 
 def test_a_check_finds_the_modules_that_a_worker_would_find(project, environment):
