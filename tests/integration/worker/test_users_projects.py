@@ -144,8 +144,8 @@ def worker(
 ) -> Iterator[tuple[Site, subprocess.Popen[bytes]]]:
     """A worker started in the project as people start it."""
     site = Site(tmp_path_factory.mktemp("site"), infos=())
-    offered = ("--workload", "my_project.tuning:Finetune", "--workload", "my_project.tuning:Scored")
-    offered += ("--workload", "command.toml")
+    workloads = ("my_project.tuning:Finetune", "my_project.tuning:Scored", "command.toml")
+    offered = [word for workload in workloads for word in ("--workload", workload)]
     with (site.folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(
             [str(environment.bin / "tuner"), "worker", "--name", "w", "--device", "cpu", *offered],
