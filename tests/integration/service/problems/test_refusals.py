@@ -223,6 +223,13 @@ def test_a_misspelled_parameter_is_refused_with_the_known_ones(still: TestClient
     assert told["hint"] == "Did you mean 'state'?"
 
 
+def test_a_parameter_that_is_no_list_is_refused_when_it_is_repeated(still: TestClient):
+    refused = body_of(still.get("/v1/jobs?limit=1&limit=2"))
+    assert (refused["status"], refused["field"], refused["value"]) == (422, "limit", ["1", "2"])
+    assert refused["allowed"] == "given once"
+    assert still.get("/v1/jobs?state=running&state=queued").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
