@@ -38,6 +38,7 @@ def similar_trials(result: StudyResult, *, candidate: Candidate) -> list[TrialRe
 
 def points_at(similar: Sequence[TrialResult], *, peak_lr: float, rung: int, metric: Metric) -> tuple[PeakPoint, ...]:
     """The results of trials at a rung, with peaks within the `WINDOW` around a peak, in ascending order of the peak."""
+    # The margin keeps a peak at the edge of the window, whose logarithm may be rounded up.
     reach = math.log(WINDOW) + 1e-9
     return tuple(
         sorted(
@@ -70,6 +71,7 @@ def fit_peak(points: Sequence[PeakPoint], *, peak_lr: float, metric: Metric) -> 
         The fit; ``None`` where it has no best value (it opens downwards for a minimized metric, upwards for a maximized
         one), or all results are equal.
     """
+    # Rates differ by factors; centered at the peak, the powers of x stay of moderate size in the fit.
     x = np.log([point.peak_lr / peak_lr for point in points])
     values = np.array([point.value for point in points])
     curvature, slope, constant = (float(value) for value in np.polyfit(x, values, deg=2))
@@ -85,5 +87,6 @@ def best_peak(points: Sequence[PeakPoint], *, peak_lr: float, metric: Metric) ->
     fit = fit_peak(points, peak_lr=peak_lr, metric=metric) if are_enough(points) else None
     if fit is None or fit.r_squared < MIN_R_SQUARED:
         return None
+    # A nearly flat parabola may have its vertex so far off that exp would overflow.
     best = peak_lr * math.exp(min(max(-fit.slope / (2.0 * fit.curvature), -10.0), 10.0))
     return best if points[0].peak_lr <= best <= points[-1].peak_lr else None

@@ -94,6 +94,7 @@ def _fitted(
 
 def _places(fit: PeakFit, *, worsening: float, metric: Metric) -> tuple[float, float]:
     """How far below and above x = 0 the fit is worse by ``worsening`` than there; both positive."""
+    # As a loss every fit opens upwards, so the root is real and exceeds the slope.
     slope, curvature = metric.loss(fit.slope), metric.loss(fit.curvature)
     root = math.sqrt(slope**2 + 4.0 * curvature * worsening)
     return (slope + root) / (2.0 * curvature), (root - slope) / (2.0 * curvature)

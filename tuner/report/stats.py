@@ -69,5 +69,6 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Paired
     if n < 2:
         return PairedDifference(mean=mean, low=None, high=None)
     quantile = float(stdtrit(n - 1, (1.0 + CONFIDENCE) / 2.0))
+    # stdev divides by n - 1, which matches the degrees of freedom of the quantile.
     half = quantile * statistics.stdev(differences, xbar=mean) / math.sqrt(n)
     return PairedDifference(mean=mean, low=mean - half, high=mean + half)

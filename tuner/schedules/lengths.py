@@ -104,6 +104,7 @@ def updates_within(span: Span, *, of: int, field: str) -> float:
         raise InvalidValue(
             field, value=span_text(span), allowed=f"at most the {of} updates after the warm-up", hint="Give a fraction."
         )
+    # An excess within the tolerance is a rounding error, and callers rely on positions within the run.
     return min(updates, float(of))
 
 

@@ -153,6 +153,7 @@ class Schedule(Value):
     def _rates(self, steps: Array, *, total_steps: int) -> Array:
         """Learning rates at ascending ``steps``, each in [0, total_steps]."""
         warmup = self.warmup.length(total_steps)
+        # Steps ascend, so one cut separates them, and no formula sees steps for which it is not defined.
         split = int(np.searchsorted(steps, warmup))
         rise = self.warmup.factors(steps[:split], length=warmup)
         rest = self.family.factors(steps[split:] - warmup, n=total_steps - warmup, floor=self.floor)

@@ -87,6 +87,7 @@ class Warmup(Value):
 
     def factors(self, steps: Array, *, length: int) -> Array:
         """Fractions of the peak at ``steps``, each in [0, length)."""
+        # u + 1, since a warm-up from 0 would otherwise spend its first update at a rate of 0.
         x = (steps + 1.0) / max(length, 1)
         match self.shape:
             case "linear":
@@ -97,6 +98,7 @@ class Warmup(Value):
                 return self.start_factor ** (1.0 - x)
             case _:
                 share = np.zeros_like(x)
+        # Exactly 1 at share 1, which s + (1 - s) need not be: the last update is at the peak bit for bit.
         return self.start_factor * (1.0 - share) + share
 
     def compressed(self, to_steps: int, *, from_steps: int, min_warmup: int) -> Warmup:

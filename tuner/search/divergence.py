@@ -43,11 +43,14 @@ def p_stable(
     inside = np.linspace(math.log(peaks[0]), math.log(peaks[1]), _GRID)
     above = math.log(peaks[1]) + _MAX_ABOVE * np.arange(1, _GRID + 1) / _GRID
     limits = np.concatenate((inside, above))
+    # Per point, not normalized: both parts have the same number of points, and the weights are normalized below.
     prior = np.log(np.repeat((1.0 - _P_ABOVE, _P_ABOVE), _GRID))
     # log P(diverged) is log P(stable) with both signs flipped: the normal distribution is symmetric.
     diverged_rates = [1.0 / rate for rate in diverged]
     evidence = prior + _log_p(limits, stable).sum(axis=0) + _log_p(-limits, diverged_rates).sum(axis=0)
+    # Relative to the maximum: evidence of many runs would underflow in exp.
     weights = np.exp(evidence - evidence.max())
+    # Averaged over the limit instead of taken at its best value: few runs leave the limit uncertain.
     probabilities: Array = np.exp(_log_p(limits, peak_lrs)) @ (weights / weights.sum())
     return probabilities
 
@@ -80,5 +83,6 @@ def are_stable(
 def _log_p(limits: Array, rates: Sequence[float]) -> Array:
     """``[rates, limits]``, logarithm of the probability that a run at a rate is stable under a limit."""
     away = (limits[None, :] - np.log(np.asarray(rates, dtype=np.float64))[:, None]) / _LIMIT_STD
+    # Clipped, so that one run cannot exclude a limit whatever the others say, as log 0 would.
     log_p: Array = np.log(np.clip(ndtr(away), 1e-6, 1.0))
     return log_p

@@ -73,6 +73,7 @@ def likely_branch_points(schedule: Schedule, *, total_steps: int) -> tuple[int, 
         for tenths in range(1, 11)
     )
     own = _hold_end(schedule, total_steps=total_steps)
+    # Every family that gets here has at least one update at the peak: that alone is no hold.
     if own <= schedule.warmup.length(total_steps) + 1:
         return ()
     return tuple(sorted({end for end in (*holds, own) if 0 < end <= own and end < total_steps}))
@@ -123,4 +124,5 @@ def prefix_key(schedule: Schedule, *, total_steps: int, seed: int, options: Opti
 
 
 def _bits(lrs: Array) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    # Comparing floats would take 0.0 and -0.0 as equal; as integers they differ.
     return np.ascontiguousarray(lrs).view(np.uint64)

@@ -101,6 +101,7 @@ class Step(BaseFamily):
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
+        # A quotient rounded to just below an integer would delay the drop by one update.
         drops = np.floor(t / in_updates(self.every, of=n) + TOLERANCE)
         return np.maximum(self.gamma**drops, floor)
 
@@ -190,6 +191,7 @@ class Power(BaseFamily):
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
+        # The maximum also keeps t = 0 from the negative power, which is infinite there.
         past = np.maximum(t / in_updates(self.onset, of=n), 1.0)
         return np.maximum(past**-self.exponent, floor)
 

@@ -41,6 +41,7 @@ class Sgdr(BaseFamily):
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
         edges = cycle_edges(self, n=n)
+        # The inner edges alone, so that t = n belongs to the last cycle and does not begin another.
         cycle = np.searchsorted(edges[1:-1], t, side="right")
         x = (t - edges[cycle]) / (edges[cycle + 1] - edges[cycle])
         return interpolate(1.0, floor, curves.cosine(x))
@@ -54,6 +55,7 @@ class Sgdr(BaseFamily):
 
 def cycle_edges(family: Sgdr, *, n: int) -> Array:
     """Start of every cycle, in updates after the warm-up, and the end of the last: float64 ``[cycles + 1]``."""
+    # Exponents up to 0: relative lengths are at most 1 and cannot overflow, whatever the number of cycles.
     lengths = family.multiplier ** np.arange(1.0 - family.cycles, 1.0)
     ends = np.cumsum(lengths / lengths.sum()) * n
     return np.array([0.0, *(snap_to_integer(end) for end in ends[:-1]), n])
@@ -89,6 +91,7 @@ class OneCycle(BaseFamily):
         curve = _CURVES[self.shape]
         peak = int(np.searchsorted(t, rise))
         up = interpolate(max(self.start_factor, floor), 1.0, curve(t[:peak] / rise))
+        # Measured from the end, so that progress at t = n is exactly 1.
         down = interpolate(1.0, floor, curve(1.0 - (n - t[peak:]) / (n - rise)))
         return np.concatenate((up, down))
 
@@ -137,6 +140,7 @@ class Cyclic(BaseFamily):
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
         position = t * self.cycles / n
+        # t = n is the end of the last cycle, x = 1, not the start of another.
         cycle = np.minimum(np.floor(position), self.cycles - 1.0)
         x = position - cycle
         height = np.minimum(x / self.rise, (1.0 - x) / (1.0 - self.rise))

@@ -127,6 +127,7 @@ class Wsd(BaseFamily):
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
         cooldown = updates_within(self.cooldown, of=n, field="family.cooldown")
+        # From the end, so that x is exactly 1 at t = n; before the cooldown x is negative, where sqrt is not defined.
         x = np.maximum(1.0 - (n - t) / cooldown, 0.0)
         return interpolate(1.0, floor, _COOLDOWNS[self.shape](x))
 

@@ -149,10 +149,12 @@ class Segments(BaseFamily):
         """See `BaseFamily.factors`."""
         lengths = segment_lengths(self.segments, n=n)
         ends = [snap_to_integer(end) for end in accumulate(lengths)]
+        # t ascends, so each segment is one slice; the last takes the rest, t = n included.
         bounds = pairwise([0, *np.searchsorted(t, ends[:-1]), t.size])
         factors = np.empty_like(t)
         for segment, length, end, (first, last) in zip(self.segments, lengths, ends, bounds, strict=True):
             if first < last:
+                # Rounded ends may put x just outside [0, 1], where sqrt and powers are not defined.
                 x = np.clip(1.0 - (end - t[first:last]) / length, 0.0, 1.0)
                 factors[first:last] = segment.factors(x)
         return np.maximum(factors, floor)

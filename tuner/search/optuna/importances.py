@@ -94,6 +94,7 @@ def parameter_importances(
         for configuration, losses in finished
         if (values := values_of(configuration, settings=settings)) is not None
     ]
+    # The stride is rounded up, so that no more than the maximum remain; without rows it would be 0.
     rows = rows[:: -(-len(rows) // MAX_TRIALS) or 1]
     by_family: defaultdict[str, list[Row]] = defaultdict(list)
     for values, loss in rows:
@@ -131,6 +132,7 @@ def _evaluate(rows: Sequence[Row], *, parameters: Mapping[str, Parameter]) -> tu
             varied = {name: distributions[name] for name in varying}
             value = _WORST if loss is None else loss
             study.add_trial(create_trial(params=params, distributions=varied, value=value))
+        # Optuna leaves out trials that are not finite; to ranks, the largest float is as good as infinity.
         losses = np.array([_WORST if loss is None else loss for _, loss in rows])
         found = _divergences(study, losses=losses, names=varying)
         rng = np.random.default_rng(0)
@@ -142,6 +144,7 @@ def _evaluate(rows: Sequence[Row], *, parameters: Mapping[str, Parameter]) -> tu
         Importance(
             name=name,
             share=found[name] / total,
+            # The actual order counts as one permutation, so that p is never 0.
             above_chance=(1 + sum(other[name] >= found[name] for other in permuted)) / (1 + _SHUFFLES) <= _SIGNIFICANCE,
         )
         for name in varying

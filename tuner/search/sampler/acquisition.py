@@ -182,6 +182,7 @@ def _initial_shapes(candidates: Sequence[Configuration], *, history: _History) -
     """
     usual = [one for one in candidates if one.options == history.options.usual] or candidates
     rows = history.features(usual)
+    # The curve is relative to a peak of 1, and a held rate is exactly 1: no tolerance is needed.
     hold = np.mean(rows.curve == 1.0, axis=1)
     unusual = np.square(rows.warmup - math.log(_USUAL_WARMUP))
     score = 4.0 * rows.bound + 0.05 * unusual - _HOLD_BONUS * hold
@@ -209,6 +210,7 @@ def _log_ei_per_cost(candidates: Sequence[Configuration], *, history: _History) 
     rivals = {one for one, stable in zip(observed, _are_stable(observed, history=history), strict=True) if stable}
     posterior = surrogate.posterior(candidates, rivals=rivals)
     std = _STD_FACTOR * posterior.std
+    # In logarithms, since EI underflows far from the best, where candidates must still have an order.
     value = np.log(std) + _log_ei(-posterior.mean_diff / std)
     # A diverged run improves nothing, and a recommendation must not diverge on another seed.
     stable = _are_stable(candidates, history=history)
@@ -218,6 +220,7 @@ def _log_ei_per_cost(candidates: Sequence[Configuration], *, history: _History) 
     # Running trials: the more a candidate correlates with one, the more of its information will come from there.
     if history.pending:
         correlation = kernel(history.features(candidates), history.features(history.pending))
+        # Clipped: a candidate equal to a running trial has correlation 1, and log 0 is infinite.
         value += np.sum(np.log1p(-np.minimum(correlation, 1.0 - 1e-9)), axis=1)
     result: Array = value
     return result
@@ -227,8 +230,10 @@ def _log_ei(mean: Array) -> Array:
     """Log of the expected positive part of a normal variable with standard deviation 1 and these means."""
     log_density = -0.5 * np.square(mean) - 0.5 * math.log(2.0 * math.pi)
     tail = mean < _TAIL
+    # np.where computes both branches for every entry: replaced values keep the unused one free of log 0.
     near = np.where(tail, 0.0, mean)
     ei = near * ndtr(near) + np.exp(-0.5 * np.square(near)) / math.sqrt(2.0 * math.pi)
+    # Far below 0 the expectation tends to density / mean^2.
     result: Array = np.where(tail, log_density - 2.0 * np.log(np.maximum(-mean, 1.0)), np.log(ei))
     return result
 
@@ -239,8 +244,10 @@ def _shared_fraction(candidates: Sequence[Configuration], *, history: _History) 
     # Runs can share a prefix only if peak, warm-up and all options are equal; then up to where the curves differ.
     same_start = np.equal.outer(new.rate, old.rate) & np.equal.outer(new.warmup, old.warmup)
     same_start &= np.all(new.options[:, None, :] == old.options[None, :, :], axis=2)
+    # [n, m, 16]: the product is 0 from the first difference on, so its mean is the share of the equal start.
     equal = np.cumprod(new.curve[:, None, :] == old.curve[None, :, :], axis=2).mean(axis=2)
     fraction: Array = np.max(np.where(same_start, equal, 0.0), axis=1)
+    # The caller takes log(1 - fraction), which is infinite at 1.
     return np.minimum(fraction, 0.9)
 
 

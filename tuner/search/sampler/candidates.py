@@ -43,6 +43,7 @@ class Grid:
         """
         names = list(self._points)
         found: dict[Configuration, None] = {}
+        # The family is drawn first: among all points, families with more parameters would dominate.
         for index in rng.integers(len(names), size=count):
             values = {name: points[rng.integers(len(points))] for name, points in self._points[names[index]].items()}
             schedule = self._space.build({"family": names[index], **values})
@@ -74,6 +75,7 @@ class Grid:
             yield Configuration(schedule=one, options=configuration.options)
         for options in self._options.neighbors(configuration.options):
             yield Configuration(schedule=schedule, options=options)
+            # The best peak is a power of the batch size: in logarithms its ratio between two options is a difference.
             shift = float(np.subtract(*self._options.peak_shifts([options, configuration.options])))
             if shift:
                 yield Configuration(schedule=self._with_peak_near(schedule, factor=math.exp(shift)), options=options)
@@ -96,5 +98,6 @@ class Grid:
 
     def _with_peak_near(self, schedule: Schedule, *, factor: float) -> Schedule:
         wanted = schedule.peak_lr * factor
+        # Nearest by ratio, and back on the grid: off it, hardly another run would share the prefix.
         peak = min(self._peaks, key=lambda point: abs(math.log(float(point) / wanted)))
         return schedule.model_copy(update={"peak_lr": float(peak)})

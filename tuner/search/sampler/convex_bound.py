@@ -44,8 +44,10 @@ def shape_bound(shape: ArrayLike) -> ShapeBound:
     if rates.ndim != 1 or not np.all(np.isfinite(rates)) or np.any(rates < 0) or not np.any(rates > 0):
         raise InvalidValue("shape", value=rates.shape, allowed="one row of finite fractions, none negative, not all 0")
     rates = rates[: int(np.flatnonzero(rates)[-1]) + 1]  # steps at rate 0 at the end change nothing, and S_k would be 0
+    # S_k and Q_k for all k in one pass: the sum of a tail is a running sum of the reversed row.
     s = np.cumsum(rates[::-1])[::-1]
     q = np.cumsum(np.square(rates)[::-1])[::-1]
+    # S_k grows with the peak and Q_k with its square, so the first term falls as 1 / peak and the others rise with it.
     a = 1.0 / (2.0 * s[0])
     b = q[0] / (2.0 * s[0]) + 0.5 * float(np.sum(rates[:-1] / s[1:] * q[:-1] / s[:-1]))
     return ShapeBound(best_peak=float(np.sqrt(a / b)), bound=float(2.0 * np.sqrt(a * b)))

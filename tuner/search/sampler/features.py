@@ -56,6 +56,7 @@ class Features:
         schedules = [one.schedule for one in configurations]
         rows = [_shape_row(one.family, one.warmup, one.floor, total_steps) for one in schedules]
         chosen = [one.options for one in configurations]
+        # The explicit shape gives two axes without rows too; bound, warm-up and curve are views of its columns.
         table = np.array(rows, dtype=np.float64).reshape(len(rows), 3 + _CURVE)
         rate = np.log([one.peak_lr for one in schedules])
         return cls(
@@ -81,6 +82,7 @@ class Features:
     def only(self, row: int) -> Self:
         """One of these rows."""
         return type(self)(
+            # A list as index keeps the row axis, so that the result broadcasts like any other.
             peak=self.peak[[row]],
             bound=self.bound[[row]],
             warmup=self.warmup[[row]],
@@ -94,11 +96,13 @@ class Features:
 def _shape_row(family: Family, warmup: Warmup, floor: float, total_steps: int) -> tuple[float, ...]:
     """All features but the peak rate; cached, since most schedules of a search differ in their peak rate alone."""
     shape = Schedule(peak_lr=1.0, family=family, warmup=warmup, floor=floor)
+    # The cost of a row must not grow with the length of the run.
     steps = min(total_steps, _RESOLUTION)
     short = shape.compressed(steps, from_steps=total_steps, min_warmup=0)
     rates = short.lrs(steps)
     bound = shape_bound(rates)
     rise = short.warmup.length(steps)
+    # The middle of 16 equal parts: each sample stands for as many updates.
     samples = rise + ((np.arange(_CURVE) + 0.5) * (steps - rise) / _CURVE).astype(np.int64)
     return (
         # Best peak and bound fall with the square root of the steps: without that factor all horizons compare.

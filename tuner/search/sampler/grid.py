@@ -32,8 +32,10 @@ def grid(parameter: Parameter, *, ratio: float | None = None) -> tuple[Value, ..
             low, high = parameter.low, parameter.high
             if low == high:
                 return (low,)
+            # Rounded up: with one point fewer the ratio of neighbors would exceed the limit.
             count = POINTS if ratio is None else math.ceil(math.log(high / low) / math.log(ratio)) + 1
             points = np.geomspace(low, high, count) if parameter.log else np.linspace(low, high, count)
+            # Rounding may leave a narrow range, and may make neighbors equal.
             inner = (min(max(float(f"{point:.{_DIGITS}g}"), low), high) for point in points[1:-1])
             return tuple(dict.fromkeys((low, *inner, high)))
         case IntRange():
@@ -59,6 +61,7 @@ def sample_value(parameter: Parameter, *, rng: np.random.Generator) -> Value:
         case Choice():
             return parameter.values[rng.integers(len(parameter.values))]
         case FloatRange(low=low, high=high, log=True):
+            # exp(log(low)) may differ from low in the last bit, which would lie outside the range.
             return min(max(math.exp(rng.uniform(math.log(low), math.log(high))), low), high)
         case FloatRange(low=low, high=high):
             return float(rng.uniform(low, high))

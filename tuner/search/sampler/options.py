@@ -88,10 +88,12 @@ class SearchedOptions:
         Returns:
             ``[n, m]``, each in [0, `count`].
         """
+        # [n, m, k]; an option without an order has several of the k columns.
         squared = np.square(some[:, None, :] - others[None, :, :])
         total = np.zeros(squared.shape[:2])
         first = 0
         for axis in self._axes:
+            # A sum of kernels, not one over all columns: each g_i of the GP depends on its own option alone.
             total += np.exp(-0.5 * squared[:, :, first : first + axis.width].sum(axis=2))
             first += axis.width
         return total
@@ -119,6 +121,7 @@ class _Axis:
     def __init__(self, parameter: Parameter, *, points: Sequence[Value]) -> None:
         self._parameter = parameter
         self._points = points
+        # A bool is an int in Python, but as a choice it is a category.
         numbers = all(isinstance(point, int | float) and not isinstance(point, bool) for point in points)
         self.has_order = numbers and list(points) == sorted(points)
         self.width = 1 if self.has_order else len(points)
@@ -136,6 +139,7 @@ class _Axis:
         if isinstance(self._parameter, Choice):  # evenly spaced: the numbers give the order alone
             numbers = [float(point) for point in self._points]
             return float(np.interp(float(value), numbers, np.linspace(0.0, 1.0, len(numbers))))
+        # Equal ratios are equal distances; a value without a logarithm counts as the lower end.
         if self._parameter.log:
             return math.log(float(value) / low) / math.log(high / low) if float(value) > 0 else 0.0
         return (float(value) - low) / (high - low)
