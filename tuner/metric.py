@@ -1,7 +1,8 @@
-"""The metric that a workload is judged by, and its conversion to the loss that the search minimises.
+"""The metric that a workload is judged by, and its conversion to the loss that the search minimizes.
 
 Users report and read *values* of their metric. Everything in between (search, queue, tables) holds *losses*, where
-lower is always better. `Metric.loss` converts where a run reports, `Metric.value` where people read.
+lower is always better. Nothing but `Metric.loss` and `Metric.value` converts: the first where a run reports, the second
+where people read.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Metric(BaseModel):
         >>> metric = Metric(name="accuracy", direction="maximize", unit="%")
         >>> metric.text(93.125)
         '93.12 %'
-        >>> metric.loss(93.125)  # what the search minimises
+        >>> metric.loss(93.125)  # what the search minimizes
         -93.125
 
     Raises:

@@ -18,7 +18,7 @@ from torch import Tensor
 from tuner.errors import WorkloadError
 from tuner.jobs.records import CurvePoint
 from tuner.metric import Metric
-from tuner.training.evaluation import Diverged, judged
+from tuner.training.evaluation import Diverged, to_curve_point
 from tuner.training.evaluation_steps import evaluation_steps
 from tuner.training.protocol import Directive, Outcome
 from tuner.training.randomness import preserve_random_state
@@ -187,7 +187,7 @@ class Engine:
             Diverged: The run has diverged.
         """
         progress = self._progress
-        point = judged(
+        point = to_curve_point(
             self._validate(),
             step=progress.step,
             lr=float(self._lrs[max(progress.step - 1, 0)]),

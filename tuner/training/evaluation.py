@@ -1,4 +1,4 @@
-"""How an evaluation is judged: the one place where a metric's value becomes the loss that the search minimises."""
+"""The check of an evaluation, and the one place where a metric's value becomes the loss that the search minimizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Diverged(Exception):
         self.step = step
 
 
-def judged(
+def to_curve_point(
     value: float, *, step: int, lr: float, train_loss: float | None, metric: Metric, start_loss: float | None
 ) -> CurvePoint:
     """The curve point of an evaluation.

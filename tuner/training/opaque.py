@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsFloat
 
 from tuner.errors import WorkloadError
 from tuner.training.engine import Evaluations, Progress, Result
-from tuner.training.evaluation import Diverged, judged
+from tuner.training.evaluation import Diverged, to_curve_point
 from tuner.training.protocol import Outcome, Train
 from tuner.training.run import Reports, RunStopped, TrainingRun
 
@@ -98,7 +98,7 @@ class ListenedRun(TrainingRun):
         progress.unreported += max(0, report.step - progress.step)
         progress.step = report.step
         try:
-            point = judged(
+            point = to_curve_point(
                 report.value,
                 step=report.step,
                 lr=float(self.lrs[max(report.step - 1, 0)]),

@@ -10,7 +10,7 @@ from tests.unit.training.conftest import Counting
 from tests.unit.training.test_opaque_runs import Loop, reports
 from tuner.errors import WorkloadError
 from tuner.metric import DEFAULT_METRIC, Metric
-from tuner.training.evaluation import Diverged, divergence_limit, judged
+from tuner.training.evaluation import Diverged, divergence_limit, to_curve_point
 from tuner.training.protocol import Outcome
 from tuner.training.workload import describe
 
@@ -43,18 +43,18 @@ def test_an_accuracy_that_collapses_is_a_bad_result_and_no_divergence(train):
 @pytest.mark.parametrize(("value", "train_loss"), [(math.nan, 1.0), (math.inf, 1.0), (90.0, math.nan)])
 def test_an_accuracy_or_a_training_loss_that_is_not_finite_is_divergence(value, train_loss):
     with pytest.raises(Diverged, match=r"the (accuracy|training loss) after 10 updates is (nan|inf)"):
-        judged(value, step=10, lr=0.1, train_loss=train_loss, metric=ACCURACY, start_loss=-10.0)
+        to_curve_point(value, step=10, lr=0.1, train_loss=train_loss, metric=ACCURACY, start_loss=-10.0)
 
 
 def test_before_the_first_update_it_is_an_error_of_the_workload():
     with pytest.raises(WorkloadError, match="the accuracy before the first update is nan"):
-        judged(math.nan, step=0, lr=0.1, train_loss=None, metric=ACCURACY, start_loss=None)
+        to_curve_point(math.nan, step=0, lr=0.1, train_loss=None, metric=ACCURACY, start_loss=None)
 
 
 def test_a_minimized_metric_has_a_limit_where_it_starts_above_zero():
     assert divergence_limit(2.0, metric=DEFAULT_METRIC) == 6.0
     with pytest.raises(Diverged, match="the first evaluation gave 2, and 6 is the limit"):
-        judged(6.5, step=10, lr=0.1, train_loss=None, metric=DEFAULT_METRIC, start_loss=2.0)
+        to_curve_point(6.5, step=10, lr=0.1, train_loss=None, metric=DEFAULT_METRIC, start_loss=2.0)
 
 
 def test_a_workload_that_is_judged_otherwise_than_its_job_fails_with_what_to_do(train):
