@@ -76,7 +76,7 @@ def service_over(site: Site) -> Iterator[httpx2.Client]:
 def restart(server: PrivateServer, *, how: signal.Signals, site: Site) -> None:
     server.stop(how)
     for worker in site.workers:
-        worker.wait_logged("database.away")
+        worker.wait_logged("database.unavailable")
     server.start()
 
 

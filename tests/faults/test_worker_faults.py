@@ -114,7 +114,7 @@ def test_a_worker_asked_to_stop_ends_a_run_that_ignores_every_signal(site):
     assert worker.wait() == 0
     assert not [pid for pid in map(int, pids.read_text().split()) if is_alive(pid)]
     assert (site.run(run_id).state, site.run(run_id).attempts) == (RunState.QUEUED, 0)
-    assert worker.logged("run.cut_off")[0]["reason"] == (
+    assert worker.logged("run.killed")[0]["reason"] == (
         "the runner was killed: it did not stop within 0.2 s; "
         "it did not end at SIGTERM, which its code ignores or handles, so that SIGKILL had to end it"
     )
@@ -149,6 +149,6 @@ def test_a_second_worker_of_the_same_name_is_refused(site):
     second = site.worker("twin")
 
     assert second.wait() == 1
-    reason = second.logged("worker.cannot_work")[0]["reason"]
+    reason = second.logged("worker.failed")[0]["reason"]
     assert f"process {first.process.pid} already works as 'twin'" in reason
     assert first.alive

@@ -285,7 +285,7 @@ class Driver:
             what, *words = reason.split("\n", 1)
             reason = "\n".join([what, death.shortage.advice(options=lease.options), *words])
         if not death.final and (stopping or not death.fault_of_run):
-            _log.warning("run.cut_off", reason=reason)
+            _log.warning("run.killed", reason=reason)
             return self._leave(RunEnd.RETURNED, stored=keeper.release(), outcome="returned")
         _log.error("runner.died", reason=reason)
         end = RunEnd.RECORDED if death.final else RunEnd.RETURNED

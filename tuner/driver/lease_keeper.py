@@ -192,7 +192,7 @@ class LeaseKeeper:
             self._note_outage(error)
             return False
         if self._away_since is not None:
-            _log.info("database.back", seconds_away=round(self._clock() - self._away_since, 1))
+            _log.info("database.available", seconds_unavailable=round(self._clock() - self._away_since, 1))
         self._away_since = None
         self._backoff.reset()
         return True
@@ -201,8 +201,10 @@ class LeaseKeeper:
         now = self._clock()
         if self._away_since is None:
             self._away_since = now
-            _log.warning("database.away", error=str(error), hint="training goes on; its reports are written later")
+            _log.warning(
+                "database.unavailable", error=str(error), hint="training goes on; its reports are written later"
+            )
         if now - self._away_since > self._outage_seconds:
             self._lost = True
-            _log.error("lease.given_up", seconds_away=round(now - self._away_since, 1))
+            _log.error("lease.abandoned", seconds_unavailable=round(now - self._away_since, 1))
         self._next_beat = now + self._backoff.pause()

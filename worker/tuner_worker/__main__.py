@@ -95,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except TunerError as error:
-        _log.error("worker.cannot_work", reason=str(error))
+        _log.error("worker.failed", reason=str(error))
         return 2 if _is_of_settings(error) else 1
     except Exception:  # a bug: reported through the log, which hides the password
         _log.exception("worker.crashed")
@@ -158,7 +158,7 @@ def _open_store(url: str, *, stop: StopRequest) -> Store | None:
         try:
             return Store.open(url)
         except DatabaseUnavailable as error:
-            _log.warning("database.away", error=str(error))
+            _log.warning("database.unavailable", error=str(error))
             stop.wait(away.pause())
     return None
 

@@ -155,7 +155,7 @@ class WorkerLoop:
             try:
                 busy = self.step()
             except DatabaseUnavailable as error:
-                _log.warning("database.away", error=str(error))
+                _log.warning("database.unavailable", error=str(error))
                 self._stop.wait(away.pause())
                 continue
             away.reset()
@@ -166,7 +166,7 @@ class WorkerLoop:
         """Release our old leases, start the runner, announce the worker. False when it was asked to stop."""
         released = self._driver.release_leases()
         if released is not None:
-            event = "database.back" if self._workloads else "worker.started"
+            event = "database.available" if self._workloads else "worker.started"
             _log.info(event, worker=self._name, device=self._device.name, runs_released=released)
         if not self._runner.alive:
             self._announced = False
@@ -205,7 +205,7 @@ class WorkerLoop:
     def _leave(self) -> None:
         with suppress(DatabaseUnavailable):
             self._store.workers.retire(self._name)
-        _log.info("worker.left")
+        _log.info("worker.stopped")
 
 
 def _driver_settings(settings: WorkerSettings) -> DriverSettings:

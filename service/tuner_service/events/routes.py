@@ -119,7 +119,7 @@ async def _messages(
         try:
             batch = await run_in_threadpool(poll, seen)
         except DatabaseUnavailable as outage:
-            log.warning("events.waiting", reason=str(outage))
+            log.warning("events.unavailable", reason=str(outage))
             batch = _Batch(events=())
         except NotFound:  # the job was deleted, or hidden from the caller
             return

@@ -90,7 +90,7 @@ class QueueCollector(Collector):
             counters = self._store.metrics.counters(after=self._seen)
             gauges = self._store.metrics.gauges()
         except DatabaseUnavailable as outage:
-            log.warning("metrics.waiting", reason=str(outage))
+            log.warning("metrics.unavailable", reason=str(outage))
             up.add_metric([], 0)
             return (up,)
         self._seen = counters.last_event

@@ -136,7 +136,7 @@ def _not_found(request: Request, error: NotFound) -> Response:
 def _handler(mapping: _Mapping) -> Callable[[Request, Exception], Response]:
     def handle(request: Request, error: Exception) -> Response:
         if mapping.public_detail is not None:
-            log.warning("request.unanswered", reason=str(error))
+            log.warning("request.unavailable", reason=str(error))
         return problem_response(
             mapping.kind,
             detail=_sentence(mapping.public_detail or str(error)),

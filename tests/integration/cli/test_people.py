@@ -157,7 +157,7 @@ class TestLooking:
         assert not any(found(*words) for words in (("--owner", "ben"), ("--workload", "other"), ("--text", "zzz")))
 
     def test_the_queue_shows_the_position_and_the_reason(self, ada, job_id):
-        assert ada("queue").stdout.split("\n", 1)[0].split()[:3] == ["PLACE", "JOB", "STATE"]
+        assert ada("queue").stdout.split("\n", 1)[0].split()[:3] == ["POSITION", "JOB", "STATE"]
         (entry,) = (entry for entry in ada.json("queue") if entry["job_id"] == job_id)
         assert entry["reason"]
         assert ada.json("shares")[0]["team"] == "vision"

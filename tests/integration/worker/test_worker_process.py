@@ -74,6 +74,6 @@ def test_a_worker_plans_and_trains_a_whole_job(site):
 def test_a_worker_without_its_training_code_ends_with_the_reason(site):
     worker = site.worker(workloads=f"{WORKLOADS[0]},no_such_module:Model")
     assert worker.wait() == 2
-    reason = worker.logged("worker.cannot_work")[0]["reason"]
+    reason = worker.logged("worker.failed")[0]["reason"]
     assert "the runner would not start" in reason
     assert "ModuleNotFoundError: No module named 'no_such_module'" in reason

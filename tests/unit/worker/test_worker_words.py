@@ -70,7 +70,12 @@ def test_where_nothing_was_dumped_nothing_is_reported():
 
 def test_the_password_is_blotted_out_of_every_text():
     redact = Redact(Redaction(URL))
-    event = {"event": "database.away", "error": f"cannot connect to {URL}", "exception": f"...{URL}...", "count": 3}
+    event = {
+        "event": "database.unavailable",
+        "error": f"cannot connect to {URL}",
+        "exception": f"...{URL}...",
+        "count": 3,
+    }
     assert "s3cret" not in json.dumps(redact(None, "error", event))
     assert event["count"] == 3
     assert Redact(Redaction("sqlite:///x.db"))(None, "info", {"path": ":x@"}) == {"path": ":x@"}

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _ENTRIES: Table[AuditRecord] = Table(
     columns={
         "WHEN": lambda entry: format_time(entry.at),
-        "WHO": lambda entry: entry.actor,
-        "WHAT": lambda entry: entry.action,
+        "ACTOR": lambda entry: entry.actor,
+        "ACTION": lambda entry: entry.action,
         "TO": lambda entry: entry.target,
         "TEAM": lambda entry: entry.team or "",
         "DETAILS": lambda entry: json.dumps(entry.data, ensure_ascii=False) if entry.data else "",

@@ -30,7 +30,7 @@ _WORKERS: Table[WorkerRecord] = Table(
         "MEMORY": lambda worker: (
             "" if worker.memory_bytes is None else f"{worker.memory_bytes / _BYTES_PER_GIB:.0f} GiB"
         ),
-        "STATE": lambda worker: "silent" if not worker.alive else "draining" if worker.draining else "alive",
+        "STATE": lambda worker: "lost" if not worker.alive else "draining" if worker.draining else "alive",
         "RUNS": lambda worker: str(len(worker.runs)),
         "FOR TEAM": lambda worker: worker.reserved_for or "",
         "LAST HEARTBEAT": lambda worker: f"{format_span(time.time() - worker.heartbeat_at)} ago",

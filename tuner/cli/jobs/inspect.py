@@ -29,7 +29,7 @@ _TRIALS: Table[TrialView] = Table(
         "STATE": lambda trial: trial.state.value,
         "CONTROL": lambda trial: trial.control or "",
         "SCHEDULE": lambda trial: trial.configuration.label,
-        "WHY": lambda trial: _first_line(trial.reason),
+        "REASON": lambda trial: _first_line(trial.reason),
     },
     empty="No trials yet.",
 )

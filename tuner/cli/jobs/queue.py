@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _QUEUE: Table[QueueEntry] = Table(
     columns={
-        "PLACE": lambda entry: "" if entry.position is None else str(entry.position),
+        "POSITION": lambda entry: "" if entry.position is None else str(entry.position),
         "JOB": lambda entry: entry.job_id,
         "STATE": lambda entry: entry.state.value,
         "TEAM": lambda entry: entry.team,
@@ -22,7 +22,7 @@ _QUEUE: Table[QueueEntry] = Table(
         "RUNS": lambda entry: str(entry.running_runs),
         "WAITING": lambda entry: format_span(entry.waiting_seconds),
         "NAME": lambda entry: entry.name,
-        "WHY": lambda entry: entry.reason,
+        "REASON": lambda entry: entry.reason,
     },
     empty="The queue is empty.",
 )

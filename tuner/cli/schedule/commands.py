@@ -138,7 +138,7 @@ def formats(as_json: AsJson = False) -> None:
         show_json([{field: getattr(each, field) for field in fields} for each in EXPORTERS.values()])
         return
     rows = [(each.name, each.requires or "-", each.description, each.native) for each in EXPORTERS.values()]
-    show_table(("FORMAT", "NEEDS", "WHAT IT IS", "IN ITS OWN TERMS"), rows)
+    show_table(("FORMAT", "REQUIRES", "DESCRIPTION", "NATIVE"), rows)
 
 
 app.command()(compress)
