@@ -76,7 +76,10 @@ if not TYPE_CHECKING:  # else type checkers would accept every name
         elif name in _MODULE_OF:
             from importlib import import_module
 
-            value = getattr(import_module(_MODULE_OF[name]), name)
+            from tuner.extras import explained
+
+            with explained(user=f"tuner.{name}"):
+                value = getattr(import_module(_MODULE_OF[name]), name)
         else:
             raise AttributeError(f"module 'tuner' has no attribute {name!r}")
         globals()[name] = value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Final
 
@@ -29,8 +30,10 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
 _SHOWN = 3
 
 
-class ExtraMissing(TunerError):
+class ExtraMissing(TunerError, ModuleNotFoundError):
     """Packages of an extra are not installed.
+
+    It is a ``ModuleNotFoundError`` too, so that a public name may raise it when it is imported.
 
     Args:
         user: What needs them: ``"tuner up"``.
@@ -72,6 +75,25 @@ def extra_missing(error: ModuleNotFoundError, *, user: str) -> ExtraMissing | No
     module = (error.name or "").partition(".")[0]
     extras = tuple(extra for extra, names in MODULES.items() if module in names)
     return ExtraMissing(user, modules=(module,), extras=extras[:1]) if extras else None
+
+
+@contextmanager
+def explained(*, user: str) -> Iterator[None]:
+    """Imports inside it that lack an extra's module end with the error that names the extra.
+
+    Args:
+        user: What needs the modules, for the message.
+
+    Raises:
+        ExtraMissing: A module of an extra could not be imported.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = extra_missing(error, user=user)
+        if missing is None:
+            raise
+        raise missing from error
 
 
 def _is_installed(module: str) -> bool:

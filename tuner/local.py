@@ -17,6 +17,7 @@ from tuner.driver.prefetch_plan import PlanPrefetch
 from tuner.driver.snapshot_folders import SnapshotFolders
 from tuner.driver.watchdog import RunTimeouts
 from tuner.errors import InvalidValue, TunerError
+from tuner.extras import explained
 from tuner.filelock import file_lock
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.progress import Progress
@@ -91,6 +92,7 @@ def tune(
 
     Raises:
         InvalidValue: An argument is refused; the message names the field, the value and what is allowed.
+        ExtraMissing: PyTorch, or another package of the extra ``worker``, is not installed.
         FileHeld: Another call works on the same ``database``.
         StudyFailed: The workload failed or every schedule diverged; or the study was paused or cancelled in its
             ``database``.
@@ -104,8 +106,9 @@ def tune(
         >>> report.recommended.schedule.lrs(report.total_steps).shape
         (20,)
     """
-    from tuner.driver.in_process import InProcessRunner
-    from tuner.training.workload import describe
+    with explained(user="tuner.tune()"):
+        from tuner.driver.in_process import InProcessRunner
+        from tuner.training.workload import describe
 
     for field, limit in (("run_limit", run_limit), ("memory_limit_mb", memory_limit_mb)):
         if limit is not None and not limit > 0:
@@ -157,8 +160,9 @@ def _resolve(workload: str | Workload) -> Workload:
     Raises:
         InvalidValue: There is none, or it is a class.
     """
-    from tuner.training.registry import installed_workloads
-    from tuner.workloads import builtin_workloads
+    with explained(user="tuner.tune()"):
+        from tuner.training.registry import installed_workloads
+        from tuner.workloads import builtin_workloads
 
     if isinstance(workload, str):
         known = {**installed_workloads().workloads, **builtin_workloads()}

@@ -110,9 +110,15 @@ def test_the_library_the_client_and_the_commands_need_no_extra(extras) -> None:
 def command(arguments: list[str], *, extras: Iterable[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """What a command of an installation with these extras says."""
     then = f"""
-from tuner.cli.main import main
 sys.argv = {["tuner", *arguments]!r}
+from tuner.cli.main import main
 main()
+"""
+    if arguments[:2] == ["python", "-m"]:
+        then = f"""
+import runpy
+sys.argv = {arguments[2:]!r}
+runpy.run_module({arguments[2]!r}, run_name="__main__", alter_sys=True)
 """
     program = PROGRAM.format(absent=absent(tuple(extras)), packages=[], skipped=(), then=then)
     return subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
@@ -137,6 +143,10 @@ POSTGRES = ["--database-url", "postgresql://me@127.0.0.1:9/tuner"]
         (["worker"], (), "worker"),
         (["worker"], ("service",), "worker"),
         (["worker", *POSTGRES], ("worker",), "postgres"),
+        (["python", "-m", "tuner_service"], (), "service"),
+        (["python", "-m", "tuner_service", "--help"], ("worker",), "service"),
+        (["python", "-m", "tuner_worker"], (), "worker"),
+        (["python", "-m", "tuner_worker", "--help"], ("service",), "worker"),
         (["workload", "check", "tuner.workloads.digits:DigitsMlp"], (), "worker"),
         (["workload", "check", "tuner.workloads.digits:DigitsMlp"], ("service",), "worker"),
         (["db", "upgrade", *POSTGRES], (), "postgres"),
@@ -144,7 +154,7 @@ POSTGRES = ["--database-url", "postgresql://me@127.0.0.1:9/tuner"]
         (["db", "backup", "copy", *POSTGRES], (), "postgres"),
         (["db", "restore", __file__, *POSTGRES], (), "postgres"),
     ],
-    ids=lambda value: " ".join(value[:2]) if isinstance(value, list | tuple) else value,
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, list | tuple) else value,
 )
 def test_a_command_that_needs_an_extra_says_which_and_makes_nothing(arguments, extras, wanted, tmp_path) -> None:
     done = command(arguments, extras=extras, folder=tmp_path)
@@ -153,6 +163,37 @@ def test_a_command_that_needs_an_extra_says_which_and_makes_nothing(arguments, e
     assert done.stderr.endswith(f"Install them: pip install 'schedule-tuner[{wanted}]'\n")
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+FACE = """
+import tuner
+from tuner.extras import ExtraMissing
+
+refused = dict()
+for name in tuner.__all__:
+    try:
+        exec(f"from tuner import {name}")
+    except ImportError as error:
+        assert isinstance(error, ExtraMissing) and isinstance(error, tuner.TunerError), repr(error)
+        refused[name] = str(error)
+assert {"StepwiseWorkload", "ShuffledBatches", "ScheduleLR"} <= set(refused), refused
+for call in (lambda: tuner.tune("digits-mlp"), lambda: tuner.tune(object(), trials=0)):
+    try:
+        call()
+    except ExtraMissing as error:
+        refused["tune()"] = str(error)
+    else:
+        raise AssertionError("tune() has trained")
+for name, line in refused.items():
+    assert line.startswith("tuner.") and name + " needs packages that are not installed (" in line, line
+    assert line.endswith("Install them: pip install 'schedule-tuner[worker]'"), line
+assert not hasattr(tuner, "no_such_name")
+"""
+
+
+@pytest.mark.parametrize("extras", [(), ("service", "postgres")], ids=" ".join)
+def test_a_public_name_that_needs_an_extra_says_which(extras) -> None:
+    run(extras, ["tuner"], skipped=("tuner.",), then=FACE)
 
 
 def test_the_modules_of_an_extra_are_those_of_its_distributions() -> None:
@@ -171,7 +212,7 @@ store = Store.open({database!r})
 store.optuna_storage()
 store.close()
 """
-    run(["service", "postgres"], ["tuner_service"], skipped=("tuner_service.__main__",), then=then)
+    run(["service", "postgres"], ["tuner_service"], then=then)
 
 
 def test_a_worker_runs_without_the_web_framework() -> None:

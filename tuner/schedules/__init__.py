@@ -59,6 +59,9 @@ if not TYPE_CHECKING:  # else type checkers would accept every name
     def __getattr__(name: str) -> Any:
         if name != "ScheduleLR":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from tuner.schedules.torch_adapter import ScheduleLR
+        from tuner.extras import explained
+
+        with explained(user=f"{__name__}.{name}"):
+            from tuner.schedules.torch_adapter import ScheduleLR
 
         return ScheduleLR

@@ -23,7 +23,7 @@ def _seconds(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0))]
+Duration = Annotated[timedelta, Field(gt=timedelta(0)), BeforeValidator(_seconds)]
 
 
 class WorkerSettings(BaseSettings):

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from tuner.loopback import is_loopback
-from tuner_service.__main__ import REFUSED, main
+from tuner_service.process import REFUSED, main
 from tuner_service.settings import Settings
 
 
@@ -52,6 +52,19 @@ def test_behind_a_proxy_a_login_is_needed(said: dict[str, Any]):
 def test_the_process_refuses_with_a_line_and_an_exit_code(capsys: pytest.CaptureFixture[str]):
     assert main(["--host", ""]) == REFUSED
     assert capsys.readouterr().err == "host must be text of at least 1 characters, but it is empty\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("PT0S", 'shutdown_grace must be at least 1 second, got "PT0S"'),
+        ("soon", 'shutdown_grace must be a duration, as in PT30S, got "soon"'),
+    ],
+)
+def test_a_refused_duration_is_named_in_words(value: str, line: str, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TUNER_SHUTDOWN_GRACE", value)
+    assert main([]) == REFUSED
+    assert capsys.readouterr().err == f"{line}\n"
 
 
 def test_a_refused_secret_is_not_in_the_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
@@ -117,7 +130,7 @@ HEAVY = ("torch", "optuna", "sklearn", "scipy", "matplotlib")
     ("module", "unwanted"),
     [
         ("tuner_service.app", HEAVY),
-        ("tuner_service.__main__", HEAVY),
+        ("tuner_service.process", HEAVY),
         ("tuner.client", (*HEAVY, "fastapi", "sqlalchemy")),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from pydantic import ValidationError
 
-from tuner_worker.__main__ import main, read_settings
+from tuner_worker.process import main, read_settings
 from tuner_worker.settings import WorkerSettings
 
 URL = "postgresql://tuner:s3cret@db/tuner"
@@ -78,13 +78,29 @@ def test_settings_cannot_change():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--name", "a b"], "worker_name: String should match pattern"),
+        (["--name", "a b"], "worker: worker_name must be text that matches ^$|"),
         (["--device", "cuda:99"], "device must be auto or one of those this worker can see"),
     ],
 )
 def test_a_wrong_command_line_ends_with_exit_code_2_and_says_why(arguments, words, capsys):
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("METRICS_PORT", "99999", "metrics_port must be at most 65535"),
+        ("METRICS_PORT", "x", "metrics_port must be a whole number"),
+        ("RUNNER_MEMORY_MB", "3", "runner_memory_mb must be at least 256"),
+        ("LEASE_TIME", "PT0S", "lease_time must be above 0 seconds"),
+        ("RUN_LIMIT", "soon", "run_limit must be a duration, as in PT30S"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_the_words_of_every_refusal(name, value, said, monkeypatch, capsys):
+    monkeypatch.setenv(f"TUNER_{name}", value)
+    assert main([]) == 2
+    assert capsys.readouterr().err == f'worker: {said}, got "{value}"\n'
 
 
 def test_a_wrong_database_url_ends_with_exit_code_2_and_hides_its_password(tmp_path, capsys):

@@ -13,8 +13,8 @@ import pytest
 
 from tests.integration.service.team import as_user
 from tuner.store import Store
-from tuner_service.__main__ import REFUSED, main
 from tuner_service.auth.bootstrap_admin import make_first_admin
+from tuner_service.process import REFUSED, main
 from tuner_service.settings import Settings
 
 

@@ -1,0 +1,165 @@
+"""The process of a worker, which serves one device.
+
+Exit codes: 0 after an orderly stop, 1 when it cannot work (the reason is the last thing it logs), 2 for settings that
+are wrong (also when a package is missing, or the runner dies in its first start), 130 after two signals to stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from tuner.backoff import Backoff
+from tuner.devices import Device, choose_device
+from tuner.errors import DatabaseUnavailable, InvalidValue, TunerError
+from tuner.extras import ExtraMissing
+from tuner.jobs.admission.strict_json import refusals
+from tuner.store import Store
+from tuner_worker.logs import configure_logs
+from tuner_worker.loop import RunnerStartError, WorkerLoop
+from tuner_worker.metrics import WorkerMetrics
+from tuner_worker.name_lock import lock_name
+from tuner_worker.redaction import Redaction
+from tuner_worker.runner.environment import runner_environment
+from tuner_worker.runner.log import RunnerLog
+from tuner_worker.runner.process import RunnerCommand, RunnerProcess
+from tuner_worker.runner.process_tree import ProcessTree
+from tuner_worker.settings import WorkerSettings
+from tuner_worker.stop_request import StopRequest
+
+_log = structlog.get_logger(__name__)
+
+_OPTIONS = {
+    "--database-url": "database_url",
+    "--data-dir": "data_dir",
+    "--name": "worker_name",
+    "--device": "device",
+    "--workload": "workloads",
+}
+
+
+def read_settings(arguments: Sequence[str]) -> WorkerSettings:
+    """The settings from the command line, the environment for what it leaves out, the defaults for the rest.
+
+    Raises:
+        ValidationError: A value is refused.
+        SystemExit: The command line makes no sense (2), or asked for help (0).
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m tuner_worker",
+        description="Train the runs of a queue on one device.",
+        epilog=_all_settings(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for option, field in _OPTIONS.items():
+        parser.add_argument(
+            option,
+            dest=field,
+            action="append" if field == "workloads" else "store",
+            help=WorkerSettings.model_fields[field].description,
+        )
+    arguments_set: dict[str, Any] = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value}
+    return WorkerSettings(**arguments_set)
+
+
+def _all_settings() -> str:
+    """Every setting with its environment variable and its default, for the help."""
+    lines = ["Environment variables, for what the command line leaves out (durations in seconds or ISO 8601):"]
+    for name, field in WorkerSettings.model_fields.items():
+        default = field.default.total_seconds() if isinstance(field.default, timedelta) else field.default
+        lines += [f"  TUNER_{name.upper()} = {default or ''}", f"      {field.description}"]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a worker until it is asked to stop; return the exit code."""
+    try:
+        settings = read_settings(arguments)
+        device = choose_device(settings.device, environment=os.environ)
+    except ValidationError as error:
+        for refusal in refusals(error.errors(), model=WorkerSettings):
+            sys.stderr.write(f"worker: {refusal.message}\n")
+        return 2
+    except InvalidValue as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return 2
+    configure_logs(database_url=settings.database)
+    try:
+        with structlog.contextvars.bound_contextvars(worker=settings.name_on(device.name)):
+            return work(settings, device=device)
+    except KeyboardInterrupt:
+        return 130
+    except TunerError as error:
+        _log.error("worker.failed", reason=str(error))
+        return 2 if _is_of_settings(error) else 1
+    except Exception:  # a bug: reported through the log, which hides the password
+        _log.exception("worker.crashed")
+        return 1
+
+
+def _is_of_settings(error: TunerError) -> bool:
+    """Whether it would end the same when started again with the same settings."""
+    return isinstance(error, InvalidValue | ExtraMissing) or (isinstance(error, RunnerStartError) and not error.was_up)
+
+
+def work(settings: WorkerSettings, *, device: Device) -> int:
+    """Serve one device until SIGTERM or SIGINT.
+
+    Raises:
+        TunerError: It cannot work; the message says why.
+        KeyboardInterrupt: It was asked twice to stop.
+    """
+    name = settings.name_on(device.name)
+    stop = StopRequest().on_signals()
+    with lock_name(name, folder=settings.data_dir / "workers"):
+        store = _open_store(settings.database, stop=stop)
+        if store is None:
+            return 0
+        try:
+            command = RunnerCommand(
+                device=device.torch_name,
+                environment=runner_environment(
+                    os.environ,
+                    database_url=settings.database,
+                    extra={**device.environment, "TUNER_BRANCH_MEMORY_MB": str(settings.branch_memory_mb)},
+                ),
+                workloads=settings.workloads,
+                memory_limit_mib=settings.runner_memory_mb,
+            )
+            tree = ProcessTree(f"{settings.data_dir.resolve()}/{name}")
+            log = RunnerLog(settings.data_dir / "logs" / name)
+            metrics = WorkerMetrics(device)
+            loop = WorkerLoop(
+                store,
+                runner=RunnerProcess(command, tree=tree, log=log, stop=stop),
+                hide=Redaction(settings.database).hide,
+                metrics=metrics,
+                name=name,
+                device=device,
+                settings=settings,
+                stop=stop,
+            )
+            with metrics.served(host=settings.metrics_host, port=settings.metrics_port):
+                loop.run()
+        finally:
+            store.close()
+    return 0
+
+
+def _open_store(url: str, *, stop: StopRequest) -> Store | None:
+    """Open the database, waiting for it where it is away; ``None`` when asked to stop first."""
+    away = Backoff()
+    while not stop.requested:
+        try:
+            return Store.open(url)
+        except DatabaseUnavailable as error:
+            _log.warning("database.unavailable", error=str(error))
+            stop.wait(away.pause())
+    return None
