@@ -34,7 +34,7 @@ from tuner.search.decision.plan import leading_ends, plan
 from tuner.search.decision.rungs import rung_schedule, rung_steps, search_seed
 from tuner.search.optuna.importances import parameter_importances
 from tuner.search.optuna.study import Study, StudyTrial
-from tuner.search.sampler.acquisition import configuration_for
+from tuner.search.sampler.propose import configuration_for
 from tuner.search.settings import SearchSettings
 from tuner.store import Store
 

@@ -10,7 +10,7 @@ from random import Random
 from benchmarks.search.table import HORIZON, SPACE, Config, recorded
 from tuner.search.configuration import Configuration
 from tuner.search.decision.decisions import NewTrial, StudyState, TrialStatus
-from tuner.search.sampler.acquisition import propose_among
+from tuner.search.sampler.propose import propose_among
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 

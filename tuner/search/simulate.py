@@ -28,7 +28,7 @@ from tuner.search.decision.plan import leading_ends, plan
 from tuner.search.decision.rungs import rung_steps, search_seed
 from tuner.search.decision.standings import after, loss_at
 from tuner.search.decision.stopping import search_over
-from tuner.search.sampler.acquisition import configuration_for
+from tuner.search.sampler.propose import configuration_for
 from tuner.search.settings import SearchSettings
 
 Loss = Callable[[Configuration, int, int], float | None]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tuner.jobs.records import WorkerRecord
-from tuner.jobs.scheduling.fairness import Loads
+from tuner.jobs.scheduling.serving_order import Loads
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The Optuna study of a job: every trial with its parameters, its losses and its state.
 
-Our own sampler (`tuner.search.sampler.acquisition`) decides what is tried; Optuna records it. Our tables are the source
+Our own sampler (`tuner.search.sampler.propose`) decides what is tried; Optuna records it. Our tables are the source
 of truth: every call can be repeated, and completes what a crash left undone. Callers hold the study lock, so that one
 process at a time uses Optuna.
 """

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from tuner.errors import InvalidValue
 from tuner.jobs.limits import HOUR_SECONDS
 from tuner.jobs.records import WorkerOffer
-from tuner.jobs.scheduling.fairness import UNMEASURED_SECONDS
+from tuner.jobs.scheduling.serving_order import UNMEASURED_SECONDS
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Pace, Run, Usage, Worker
 from tuner.store.db.upsert import upsert_sums

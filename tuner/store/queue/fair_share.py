@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from tuner.jobs.limits import HOUR_SECONDS
-from tuner.jobs.scheduling.fairness import Account, Loads
+from tuner.jobs.scheduling.serving_order import Account, Loads
 from tuner.jobs.states import RunState
 from tuner.people.records import TeamSettings
 from tuner.store.accounting.usage import WINDOW_HOURS, first_hour_of_month, hour_of, usage_since

@@ -1,4 +1,4 @@
-"""Which job a worker is served next: the scheduling order of `tuner.jobs.scheduling.fairness`, read from the tables.
+"""Which job a worker is served next: the order of `tuner.jobs.scheduling.serving_order`, read from the tables.
 
 Every claim asks, so the cost must not grow with the number of jobs. For each account and priority class, an index that
 holds its jobs in order yields the first one with work. Open jobs without work are rare there: a job that is open has a
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import WorkerOffer
-from tuner.jobs.scheduling.fairness import Account, WaitingJob, serving_order
+from tuner.jobs.scheduling.serving_order import Account, WaitingJob, serving_order
 from tuner.jobs.states import JobState, RunState
 from tuner.store.db import models
 from tuner.store.db.clock import expired

@@ -8,8 +8,8 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from tuner.jobs.priority import Priority
-from tuner.jobs.scheduling.fairness import Account
 from tuner.jobs.scheduling.preemption import Demand, HeldRun, Needs, Victim, choose_victims
+from tuner.jobs.scheduling.serving_order import Account
 from tuner.jobs.states import JobState, RunState
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run

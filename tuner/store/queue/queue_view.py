@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from tuner.jobs.priority import Priority
 from tuner.jobs.records import Pace, QueueEntry, TeamShare, WorkerRecord
-from tuner.jobs.scheduling.fairness import UNMEASURED_SECONDS, Account, WaitingJob, queue_order
 from tuner.jobs.scheduling.preemption import Needs, fits
+from tuner.jobs.scheduling.serving_order import UNMEASURED_SECONDS, Account, WaitingJob, queue_order
 from tuner.jobs.states import JobState, RunState, is_terminal
 from tuner.people.permissions import Visibility
 from tuner.store.db import models

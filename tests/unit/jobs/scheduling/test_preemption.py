@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tuner.devices import DeviceKind
 from tuner.jobs.records import WorkerRecord
-from tuner.jobs.scheduling.fairness import Account, Loads
 from tuner.jobs.scheduling.preemption import Demand, HeldRun, Needs, choose_victims, fits
+from tuner.jobs.scheduling.serving_order import Account, Loads
 
 NO_LOADS = Loads({}, weights={})
 

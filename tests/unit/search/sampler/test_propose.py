@@ -14,9 +14,9 @@ from tuner.schedules import Constant, Cosine, Linear, Schedule
 from tuner.search.configuration import Configuration
 from tuner.search.decision.controls import CONTROL_WARMUP
 from tuner.search.decision.decisions import Control, Finish, NewTrial, RungResult, StudyState, TrialStatus, TrialView
-from tuner.search.sampler.acquisition import configuration_for, propose
 from tuner.search.sampler.features import Features
 from tuner.search.sampler.gp import kernel
+from tuner.search.sampler.propose import configuration_for, propose
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate
 from tuner.search.space import FamilySpace, FloatRange, OptimizerKind, SearchSpace, default_space

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.jobs.scheduling.fairness import Account, Loads, WaitingJob, queue_order, serving_order
+from tuner.jobs.scheduling.serving_order import Account, Loads, WaitingJob, queue_order, serving_order
 
 TEAMS = ("speech", "text", "vision")
 ACCOUNTS = [Account(team=team, owner=owner) for team in TEAMS for owner in ("ada", "ben")]
