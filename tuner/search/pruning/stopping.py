@@ -1,0 +1,52 @@
+"""Whether a running training is stopped: when it would almost surely not beat the leader."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from scipy.special import ndtr
+
+from tuner.search.pruning.forecast import Curve, Forecast, LossForecaster
+
+MAX_CHANCE: Final = 0.01
+"""A run is stopped when the chance that it beats the leader by the margin is below this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leader:
+    """The expected loss at the horizon of the configuration that leads."""
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastCheck:
+    """A forecast, compared with the leader."""
+
+    forecast: Forecast
+    leader: Leader
+    margin: float
+    chance: float
+    """That the run ends below the leader by more than the margin."""
+    stop: bool
+
+
+def check_forecast(
+    forecaster: LossForecaster, running: Curve, *, leader: Leader, margin: float
+) -> ForecastCheck | None:
+    """Decide whether a running training is stopped; ``None`` where it cannot be forecast yet.
+
+    Args:
+        forecaster: Of the job.
+        running: The run so far.
+        leader: The configuration that leads.
+        margin: Least difference to the leader that matters, in the unit of the loss.
+    """
+    forecast = forecaster.forecast(running)
+    if forecast is None:
+        return None
+    chance = float(ndtr((leader.mean - margin - forecast.mean) / math.hypot(forecast.std, leader.std, 1e-300)))
+    return ForecastCheck(forecast=forecast, leader=leader, margin=margin, chance=chance, stop=chance < MAX_CHANCE)
