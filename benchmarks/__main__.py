@@ -7,11 +7,16 @@ import pkgutil
 import sys
 from pathlib import Path
 
+LIBRARIES = ("lab",)
+"""Packages beside the benchmarks that they use."""
+
 
 def main() -> int:
     """Run the benchmarks one after the other; fail when one fails."""
     names = sorted(
-        module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]) if module.name[0] != "_"
+        module.name
+        for module in pkgutil.iter_modules([str(Path(__file__).parent)])
+        if module.name[0] != "_" and module.name not in LIBRARIES
     )
     options = next((place for place, word in enumerate(sys.argv) if word.startswith("-")), len(sys.argv))
     wanted = sys.argv[1:options] or names
