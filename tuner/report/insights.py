@@ -101,29 +101,34 @@ class ParameterImportances(ReportValue):
     sentence: str
 
 
-class AuditedTrial(ReportValue):
-    """A pruned trial that was trained to the end all the same."""
+class StoppedRun(ReportValue):
+    """A run that was stopped early, or that would have been and was trained to the end to see."""
 
     trial: int
-    label: str
+    seed: int
+    step: int
+    """At which its forecast left it almost no chance."""
+    forecast: float
+    """Of its value at the end."""
+    low: float
+    """Of the 95 % interval of the forecast, as for ``high``."""
+    high: float
+    chance: float
+    """To beat the leader by the margin."""
+    leader: float
+    """Expected value of the leader then."""
     value: float | None
-    """At the horizon, on the search's seed; ``None`` when it diverged."""
-    regret: float
+    """At the horizon, of a run that was trained to the end to see; ``None`` for one that was stopped, or diverged."""
 
 
-class PruningAudit(ReportValue):
-    """The cost of pruning, measured on pruned trials."""
+class EarlyStops(ReportValue):
+    """What stopping early saved, and what it cost as far as was measured."""
 
-    trials: tuple[AuditedTrial, ...]
-    """By number; empty when nothing was audited."""
-    best_search_value: float | None
-    """The best value at the horizon on the search's seed, of the trials that were not pruned."""
-    false_prunes: int
-    """Audited trials with a better value than that."""
-    mean_regret: float | None
-    """Of how much better the audited values are than ``best_search_value``, 0 where they are not; ``None`` when nothing
-    was audited."""
-    largest_regret: float | None
+    stopped: tuple[StoppedRun, ...]
+    audited: tuple[StoppedRun, ...]
+    """Trained to the end although the forecast said stop: a random tenth, which shows what stopping loses."""
+    wrong: int
+    """Of ``audited``: those that beat the leader by the margin after all."""
     sentence: str
 
 

@@ -7,125 +7,158 @@ not say otherwise, the run diverged: it counts as infinitely bad. How each figur
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from tuner.metric import DEFAULT_METRIC, Metric
-from tuner.report.insights import Advice, ParameterImportances, PruningAudit, ReportValue, Sensitivity, Transfer
+from tuner.report.insights import Advice, EarlyStops, ParameterImportances, ReportValue, Sensitivity, Transfer
 from tuner.schedules import Schedule
-from tuner.search.decision.decisions import Control, TrialStatus
-
-_FORMER_GROUPS: Final = frozenset({"linear", "wsd"})
-
-
-def _without_former_groups(control: object) -> object:
-    return None if isinstance(control, str) and control in _FORMER_GROUPS else control
-
-
-Group = Annotated[Control | None, BeforeValidator(_without_former_groups)]
-"""The group of controls that a trial belongs to. Stored reports may name groups that there are no more: those are
-trials like any other."""
+from tuner.search.decision.decisions import Role, RunStatus, TrialStatus
 
 
 class Verdict(StrEnum):
-    """How the best candidate compares with a rival."""
+    """Whether a change from a rival schedule helps."""
 
-    SAME = "same"
-    """The rival is the best candidate itself."""
-    BETTER = "better"
-    """The best candidate is better, beyond the noise of the seeds; or the rival diverged and it did not."""
-    TIED = "statistical tie"
-    """Zero lies in the interval of the difference, or there are too few common seeds for an interval."""
-    WORSE = "worse"
-    """The rival's mean is better beyond noise although its median is not; or the best diverged and it did not."""
+    HELPS = "helps"
+    """The 95 % interval of the gain lies above zero."""
+    DOES_NOT_HELP = "does not help"
+    """The interval lies below the margin: a gain, if there is one, is not worth a change."""
+    NOT_SETTLED = "not settled"
+    """Neither is shown yet."""
+
+
+class Rival(StrEnum):
+    """What the schedule is compared with."""
+
+    INCUMBENT = "incumbent"
+    """The schedule that is used today; where none was named, linear warm-up and cosine to zero."""
+    CONSTANT = "constant"
+    """The best constant rate without warm-up."""
+    NO_WARMUP = "no warm-up"
+    """The best schedule without warm-up."""
 
 
 class SeedValue(ReportValue):
-    """The result of one confirmation run."""
+    """The result of one run at the horizon."""
 
     seed: int
     value: float | None
 
 
 class Candidate(ReportValue):
-    """A schedule that was trained to the full horizon, and its results on fresh seeds."""
+    """A schedule that was trained to the full horizon, and its results."""
 
     trial: int
     label: str
-    control: Group
+    role: Role | None
     schedule: Schedule
     options: dict[str, Any] = Field(default_factory=dict)
     """Of the workload's options those that were searched, with the values that it was trained with."""
-    search_value: float | None
-    """Its value at the horizon during the search, on the search's one seed. The best of many such numbers is biased
-    towards better ones (the winner's curse). ``None`` too when the search did not train it to the horizon."""
     values: tuple[SeedValue, ...]
-    """By seed; empty when nothing was confirmed."""
-    median: float | None
-    """Over the seeds, a diverged one counting as infinitely bad; ``None`` when that is not finite or there is no seed.
-    The same holds for the three that follow."""
+    """By seed, the first run first. The first one chose the schedule: the best of many such numbers is biased towards
+    better ones (the winner's curse), which ``expected`` corrects."""
     mean: float | None
+    """Of ``values``; ``None`` when one diverged."""
+    expected: float | None
+    """The expected value at the horizon by the model of all runs (shrunken: without the selection bias of ``mean``);
+    ``None`` when it diverged. So are the two that follow."""
     low: float | None
+    """Lower end of the 95 % interval of ``expected``."""
     high: float | None
     diverged: int
-    """Seeds on which it diverged."""
+    """Runs that diverged."""
+
+
+class StepsGain(ReportValue):
+    """A gain in training steps: how many times as many the rival would need for the same loss."""
+
+    factor: float
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float | None
+    """``None``: so many that it cannot be said."""
+    basis: str
+    """The data that it rests on."""
 
 
 class Gain(ReportValue):
-    """How much better the best candidate is than a rival, in units of the metric and paired by seed."""
+    """How much better one schedule is than a rival, in units of the metric, by the model of all runs."""
 
     mean: float
-    """Positive where the best candidate is better, whatever the metric's direction."""
-    low: float | None
-    """Lower end of the 95 % interval (Student's t on the paired differences); ``None`` with a single pair."""
-    high: float | None
+    """Positive where it is better than the rival, whatever the metric's direction."""
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float
     percent: float | None
-    """The mean as a percentage of the rival's mean value on these seeds; ``None`` unless that is positive."""
+    """The mean as a percentage of the rival's expected value; ``None`` unless that is positive."""
+    steps: StepsGain | None
+    """``None`` where steps cannot say it."""
 
 
 class Comparison(ReportValue):
-    """A rival against the best candidate."""
+    """The best schedule that is not the rival, against that rival."""
+
+    rival: Rival
+    trial: int | None
+    """The rival's trial; ``None`` when no such schedule was trained to the horizon: nothing is claimed then."""
+    label: str
+    """Of the rival."""
+    best: int
+    """The trial that is compared with it: the one with the best expected value of those that are no such rival."""
+    verdict: Verdict
+    gain: Gain | None
+    """``None`` without a trial of the rival."""
+    worth_it: bool | None
+    """Whether the mean gain reaches the margin; ``None`` without a gain."""
+    cost_to_settle: float | None
+    """Full runs that would probably settle it; ``None`` when it is settled, or when that cannot be said."""
+    sentence: str
+
+
+class Margin(ReportValue):
+    """The smallest gain that is worth a change of schedule."""
+
+    value: float
+    """In units of the metric."""
+    worth: float | None
+    """As a share of more updates that the incumbent would need; ``None`` where it is a tenth of the spread over seeds."""
+    sentence: str
+
+
+class Reusable(ReportValue):
+    """A schedule that is cheaper to reuse than the recommended one and shown not to be worse by the margin."""
 
     trial: int
-    """The rival."""
-    label: str
-    verdict: Verdict
-    seeds: int
-    """Seeds on which both have a result, divergence included."""
-    wins: int
-    """Seeds of these on which the best candidate has the better value. Equal values are no win."""
-    diverged: int
-    """Seeds on which the rival diverged."""
-    gain: Gain | None
-    """Over the common seeds on which neither diverged; ``None`` when there is none."""
-
-
-class EquivalentSet(ReportValue):
-    """The configurations that are statistically tied with the best: any of them would do."""
-
-    members: tuple[Comparison, ...]
-    """In the order of the candidates, the best first. A rival needs two common seeds with the best to be a member."""
-    recommended: int
-    """Trial number of the member that is cheapest to reuse."""
-    rule: str
     reason: str
 
 
 class Cost(ReportValue):
-    """Training that the result took, in optimizer updates."""
+    """Training that the result took."""
 
+    budget: float
+    """In full runs, as asked for."""
+    full_runs: float
+    """Spent, in full runs."""
     updates_spent: int
-    """By all runs, repeated ones included: search and confirmation."""
-    updates_saved: int = 0
-    """What they did not execute, because they went on from where another run had come; in neither of the figures that
-    follow. 0 in reports of releases that shared nothing."""
-    search_updates: int
-    confirm_updates: int
-    updates_all_full: int
-    """What training every trial to the horizon would have taken, without confirmation."""
-    ratio: float
-    """``search_updates / updates_all_full``; confirmation is in neither."""
+    """By all runs, repeated ones included."""
+    updates_saved: int
+    """What runs did not execute, because they went on from where another run had come."""
+    updates_stopped: int
+    """What runs did not execute, because they were stopped early."""
+    device_seconds: float | None
+    """``None`` where nothing was measured."""
+
+
+class RunRow(ReportValue):
+    """One run of a trial."""
+
+    seed: int
+    status: RunStatus
+    steps: int
+    """Updates that it reached."""
+    value: float | None
+    """At its end; of a stopped run the forecast; ``None`` otherwise."""
 
 
 class TrialRow(ReportValue):
@@ -133,32 +166,18 @@ class TrialRow(ReportValue):
 
     number: int
     label: str
-    control: Group
-    rung: int | None
-    """The highest rung that it finished or diverged at, from 0; ``None`` when it has no result."""
-    values: tuple[float | None, ...]
-    """One per rung, up to ``rung``."""
+    role: Role | None
+    schedule: Schedule
     status: TrialStatus
+    runs: tuple[RunRow, ...]
+    """The first one first."""
     reason: str
 
 
 class Report(ReportValue):
-    """The recommended schedule, its gain with its uncertainty, and the cost of the search.
+    """The recommended schedule, its gain with its uncertainty, and the cost of the search."""
 
-    Reports of version 1 stay readable: the analyses that they lack are ``None``.
-
-    Example:
-        >>> from tuner import Report, tune
-        >>> report = tune("digits-mlp", total_steps=10, trials=2, search={"confirm_seeds": 0}, device="cpu")
-        >>> report.workload, len(report.trials), report.rung_steps
-        ('digits-mlp', 2, (10,))
-        >>> len(report.recommended.schedule.lrs(report.total_steps))
-        10
-        >>> Report.model_validate_json(report.model_dump_json()) == report
-        True
-    """
-
-    version: Literal[1, 2] = 2
+    version: Literal[3] = 3
     job_id: str
     job_name: str
     workload: str
@@ -167,45 +186,42 @@ class Report(ReportValue):
     options: dict[str, Any]
     """The job's. What the candidates have goes over them."""
     total_steps: int
-    rung_steps: tuple[int, ...]
-    why_ended: str
-    schedule_helps: bool
-    """Whether the best candidate beats the best constant rate beyond noise."""
+    end_reason: str
+    """Why the study ended."""
     finding: str
-    """The sentence that says so, or that a schedule does not help here, or why it cannot be said. Where too little was
-    tried for a claim, or the best peak rates lie at the edge of what was tried, the next sentences say that."""
-    best: Candidate
-    """The first of ``candidates``."""
+    """The first sentence: the verdict against the incumbent."""
     recommended: Candidate
-    """The equivalent that is cheapest to reuse; often the best itself."""
+    """The schedule to use: the best expected value among those that are no worse than the incumbent as far as the runs
+    show."""
+    incumbent: Candidate | None
+    """``None`` when it was not trained to the horizon."""
     candidates: tuple[Candidate, ...]
-    """Ranked: every confirmed trial. Without any confirmation, every trial that reached the horizon."""
-    best_constant: Comparison | None
-    """The best constant rate; ``None`` when no constant rate is among the candidates."""
-    default: Comparison | None
-    """Linear warm-up and cosine to zero, its best member; ``None`` when none is among the candidates."""
-    equivalents: EquivalentSet
+    """Every trial that reached the horizon, the best expected value first; those that diverged last."""
+    comparisons: tuple[Comparison, ...]
+    """Against the incumbent, a constant rate, and schedules without warm-up, in this order."""
+    margin: Margin
+    reusable: Reusable | None
+    """``None`` when no cheaper schedule is shown to be as good, or the recommended one is the cheapest itself."""
     cost: Cost
+    early_stops: EarlyStops
     trials: tuple[TrialRow, ...]
     """By number."""
     summary: tuple[str, ...]
     """The report in sentences, ``finding`` first."""
-    sensitivities: tuple[Sensitivity, ...] | None = None
-    """How far the peak may be off: of the best candidate, then of the recommended one where that is another. ``None``
-    when absent from the report, as for the fields below."""
-    importances: ParameterImportances | None = None
-    audit: PruningAudit | None = None
-    advice: tuple[Advice, ...] | None = None
-    """What to change; empty when there is no advice."""
-    transfer: Transfer | None = None
-    """What transfers to a longer run."""
+    sensitivity: Sensitivity | None
+    importances: ParameterImportances | None
+    advice: tuple[Advice, ...]
+    transfer: Transfer | None
 
     def __str__(self) -> str:
         """The summary, one sentence a line."""
         return "\n".join(self.summary)
 
     def __repr__(self) -> str:
-        return f"<Report of job {self.job_id}: {self.workload}, {len(self.trials)} trials, best {self.best.label!r}>"
+        return (
+            f"<Report of job {self.job_id}: {self.workload}, {len(self.trials)} trials, "
+            f"recommended {self.recommended.label!r}>"
+        )
 
     def candidate(self, trial: int) -> Candidate:
         """The candidate of this trial number.
@@ -217,3 +233,7 @@ class Report(ReportValue):
             if candidate.trial == trial:
                 return candidate
         raise KeyError(trial)
+
+    def comparison(self, rival: Rival) -> Comparison | None:
+        """The comparison with a rival; ``None`` when the report has none."""
+        return next((one for one in self.comparisons if one.rival is rival), None)

@@ -7,46 +7,41 @@ from enum import StrEnum
 from typing import Self
 
 from tuner.metric import DEFAULT_METRIC, Metric
-from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, OptionValues
 from tuner.search.settings import SearchSettings
 
 
-class Control(StrEnum):
-    """Groups of trials whose schedules are not the search's free choice."""
+class Role(StrEnum):
+    """Why a trial is not the sampler's free choice."""
 
-    CONSTANT = "constant"
-    """A constant rate: whether a schedule is worth it at all."""
-    DEFAULT = "default"
-    """Linear warm-up and cosine to zero: the usual default."""
+    INCUMBENT = "incumbent"
+    """The schedule that is used today, or the usual default in its place."""
     START = "start"
-    """A start schedule of the request, or of an earlier job on the workload."""
-
-
-MEASURED_AGAINST = (Control.CONSTANT, Control.DEFAULT)
-"""The groups whose best member always reaches the full horizon and is confirmed with the finalists."""
+    """A start schedule of the request."""
 
 
 class TrialStatus(StrEnum):
     """The state of a trial, as the plan sees it."""
 
     ACTIVE = "active"
+    """Its first run has not ended."""
     PRUNED = "pruned"
+    """Its first run diverged, or was stopped because of its forecast."""
     COMPLETED = "completed"
+    """It was trained to the horizon; more seeds of it may follow."""
     FAILED = "failed"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RungResult:
-    """The result of a trial at one rung."""
+class RunStatus(StrEnum):
+    """The state of a run, as the plan sees it."""
 
-    loss: float | None
-    """At the rung's end; ``None`` when it diverged."""
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the run ended by divergence."""
-        return self.loss is None
+    RUNNING = "running"
+    """Queued or training."""
+    FINISHED = "finished"
+    DIVERGED = "diverged"
+    STOPPED = "stopped"
+    """Stopped early: its forecast left it almost no chance."""
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,43 +49,25 @@ class TrialView:
     """A trial, as the plan sees it."""
 
     number: int
-    cohort: int
-    control: Control | None
+    role: Role | None
+    """``None``: the sampler chose it."""
     status: TrialStatus
-    schedule: Schedule | None
-    """``None`` before the sampler proposes it: only inside the plan and its simulation."""
-    results: tuple[RungResult, ...]
-    """One per finished rung, from rung 0 up."""
-    running: bool
-    """Whether a run of its next rung is queued or leased."""
-    options: OptionValues = ()
-    """Of the options that are searched."""
-
-    @property
-    def configuration(self) -> Configuration | None:
-        """The configuration; ``None`` before the sampler proposes it."""
-        return None if self.schedule is None else Configuration(schedule=self.schedule, options=self.options)
+    configuration: Configuration
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConfirmView:
-    """A confirmation run, as the plan sees it."""
+class RunView:
+    """A run of a trial at the horizon, as the plan sees it."""
 
     trial: int
     seed: int
-    finished: bool
-    loss: float | None
-    """``None`` while it runs, and when it diverged or failed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditView:
-    """The run of a pruned trial at the full horizon, as the plan sees it."""
-
-    trial: int
-    finished: bool
-    loss: float | None
-    """``None`` while it runs, and when it diverged or failed."""
+    status: RunStatus
+    steps: int
+    """Updates that it has cost or will cost: without those of a shared prefix; until its stop for a stopped one."""
+    loss: float | None = None
+    """At the end, of a finished run; of a stopped run its forecast; ``None`` otherwise."""
+    std: float = 0.0
+    """Standard deviation of the forecast of a stopped run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +79,7 @@ class Stop:
 
     @classmethod
     def search_over(cls, reason: str) -> Self:
-        """No new trials: open ones are decided by the same rules, and the best of all are confirmed."""
+        """No new trials: further seeds of known ones decide which is best."""
         return cls(reason=reason, at_once=False)
 
     @classmethod
@@ -116,12 +93,10 @@ class StudyState:
     """Everything that the plan decides from."""
 
     settings: SearchSettings
-    trials: tuple[TrialView, ...]
+    trials: tuple[TrialView, ...] = ()
     """By number."""
-    confirmations: tuple[ConfirmView, ...]
-    updates_committed: int
-    """Updates that the requested runs have cost or will cost (a whole run each, in any state)."""
-    audits: tuple[AuditView, ...] = ()
+    runs: tuple[RunView, ...] = ()
+    """In the order of their request; cancelled ones are left out."""
     metric: Metric = DEFAULT_METRIC
     """What the losses stand for in the reasons of decisions, which people read."""
     stop: Stop | None = None
@@ -130,62 +105,64 @@ class StudyState:
     """Values of the searched options in the job: the search starts with them."""
     batch_exponent: float = 0.5
     """Expected exponent of the best peak as a power of a searched ``batch_size``."""
+    margin: float | None = None
+    """The gain in loss from which a change of schedule is worth it, where curves or lengths can say it; ``None``: a
+    tenth of the spread over seeds."""
+
+    @property
+    def steps_committed(self) -> int:
+        """Updates that the requested runs have cost or will cost."""
+        return sum(run.steps for run in self.runs)
+
+    def runs_of(self, trial: int) -> tuple[RunView, ...]:
+        """The runs of a trial, the first one first."""
+        return tuple(run for run in self.runs if run.trial == trial)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """An action that the plan considered, with its value."""
+
+    action: str
+    """In words: ``"a new schedule: cosine, peak 1e-3"``, ``"another seed of trial 3"``, ``"stop"``."""
+    value: float
+    """Expected improvement of the recommendation, in units of the loss, per full run that it costs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewTrial:
-    """Open a trial and run its first rung."""
+    """Open a trial and run it on the first seed."""
 
     number: int
-    cohort: int
-    control: Control | None
-    schedule: Schedule | None
-    """A start schedule; ``None``: the sampler proposes one, within the group of controls where there is one."""
+    role: Role | None
+    configuration: Configuration
+    seed: int
     reason: str
-    options: OptionValues = ()
-    """Set along with the schedule."""
+    alternatives: tuple[Alternative, ...] = ()
+    """The best actions by value, the chosen one among them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Promote:
-    """Run a trial's next rung."""
+class Replicate:
+    """Train a known configuration on another seed."""
 
     trial: int
-    rung: int
-    """The rung to run."""
+    seed: int
     reason: str
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prune:
-    """End a trial that lost at a rung, or diverged."""
+    """End a trial whose first run diverged or was stopped."""
 
     trial: int
-    rung: int
-    """The rung whose result decided it."""
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompleteTrial:
-    """Close a trial that has been trained to the full horizon."""
-
-    trial: int
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Confirm:
-    """Train a finalist or a control at the full horizon on a fresh seed."""
-
-    trial: int
-    seed: int
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Audit:
-    """Train a pruned trial at the full horizon, with the search's seed, to measure what pruning lost."""
+    """Close a trial that has been trained to the horizon; more seeds of it may follow."""
 
     trial: int
     reason: str
@@ -205,4 +182,4 @@ class GiveUp:
     reason: str
 
 
-Decision = NewTrial | Promote | Prune | CompleteTrial | Confirm | Audit | Finish | GiveUp
+Decision = NewTrial | Replicate | Prune | CompleteTrial | Finish | GiveUp

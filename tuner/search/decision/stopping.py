@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+import math
 from collections.abc import Iterator
 
-from tuner.search.decision.decisions import Stop, StudyState, TrialStatus, TrialView
-from tuner.search.decision.rungs import rung_steps
+from tuner.search.decision.decisions import RunStatus, Stop, StudyState, TrialStatus, TrialView
 
 
 def search_over(state: StudyState, *, target_loss: float | None, patience: int | None) -> Stop | None:
     """Whether the search should end here, by the results of its trials.
 
-    Trials count in the order of their numbers, up to the first that is still active: it may still be a new best. So
-    whether the search is over depends on results alone, not on the order in which they arrived, and a search that is
-    over stays so.
+    Trials count by their first run, in the order of their numbers, up to the first that is still active: it may still
+    be a new best. So whether the search is over depends on results alone, not on the order in which they arrived, and a
+    search that is over stays so.
 
     Args:
         state: The study.
@@ -26,28 +26,27 @@ def search_over(state: StudyState, *, target_loss: float | None, patience: int |
     Returns:
         Why the search is over; ``None`` while it is not.
     """
-    top = len(rung_steps(state.settings)) - 1
     if target_loss is not None:
         for trial in state.trials:
-            loss = _loss_at_horizon(trial, top=top)
+            loss = _first_loss(state, trial)
             if loss <= target_loss:
                 target, reached = (f"{state.metric.value(one):.6g}" for one in (target_loss, loss))
                 return Stop.search_over(f"the target {target} is reached: trial {trial.number} has {reached}")
-    if patience is not None and (best := _best_without_improvement(state, top=top, patience=patience)) is not None:
+    if patience is not None and (best := _best_without_improvement(state, patience=patience)) is not None:
         return Stop.search_over(
             f"{patience} trials in a row did not improve on the result at the full horizon of trial {best.number}"
         )
     return None
 
 
-def _best_without_improvement(state: StudyState, *, top: int, patience: int) -> TrialView | None:
+def _best_without_improvement(state: StudyState, *, patience: int) -> TrialView | None:
     """The best trial that ``patience`` later trials did not improve on; ``None`` when there is none."""
     best: TrialView | None = None
-    without = 0
+    best_loss, without = math.inf, 0
     for trial in _ended(state):
-        loss = _loss_at_horizon(trial, top=top)
-        if loss < (math.inf if best is None else _loss_at_horizon(best, top=top)):
-            best, without = trial, 0
+        loss = _first_loss(state, trial)
+        if loss < best_loss:
+            best, best_loss, without = trial, loss, 0
         elif best is not None:
             without += 1
             if without == patience:
@@ -63,7 +62,9 @@ def _ended(state: StudyState) -> Iterator[TrialView]:
         yield trial
 
 
-def _loss_at_horizon(trial: TrialView, *, top: int) -> float:
-    """Its loss at the full horizon; infinite where it has none."""
-    loss = trial.results[top].loss if len(trial.results) > top else None
-    return math.inf if loss is None else loss
+def _first_loss(state: StudyState, trial: TrialView) -> float:
+    """The loss of its first run at the full horizon; infinite where it has none."""
+    runs = state.runs_of(trial.number)
+    if not runs or runs[0].status is not RunStatus.FINISHED or runs[0].loss is None:
+        return math.inf
+    return runs[0].loss
