@@ -122,7 +122,7 @@ class Margin(ReportValue):
     value: float
     """In units of the metric."""
     worth: float | None
-    """As a share of more updates that the incumbent would need; ``None`` where it is a tenth of the spread over seeds."""
+    """As a share of more updates that the incumbent would need; ``None``: a tenth of the spread over seeds instead."""
     sentence: str
 
 

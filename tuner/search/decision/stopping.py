@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import math
 from collections.abc import Iterator
 
 from tuner.search.decision.decisions import RunStatus, Stop, StudyState, TrialStatus, TrialView
