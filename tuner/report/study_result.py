@@ -3,49 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tuner.errors import InvalidValue
 from tuner.jobs.records import CurvePoint
 from tuner.jobs.spec import DEFAULT_LONGER
-from tuner.metric import DEFAULT_METRIC, Metric
-from tuner.schedules import Schedule
-from tuner.search.configuration import Configuration
-from tuner.search.decision.decisions import Control, TrialStatus
+from tuner.metric import Metric
+from tuner.search.decision.decisions import RunStatus, RunView, StudyState
+from tuner.search.pruning.forecast import Curve
+from tuner.search.pruning.stopping import ForecastCheck
 
 if TYPE_CHECKING:
     from tuner.search.optuna.importances import Importances
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialResult:
-    """A trial and its results."""
-
-    number: int
-    control: Control | None
-    configuration: Configuration
-    status: TrialStatus
-    losses: tuple[float | None, ...]
-    """Loss at the end of each finished rung, from rung 0 up; ``None`` when it diverged there."""
-    reason: str
-    """Why it ended, or why it was created when it has not ended."""
-
-    @property
-    def schedule(self) -> Schedule:
-        """Its schedule at the full horizon."""
-        return self.configuration.schedule
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunCurve:
-    """The evaluations of a run at the full horizon on a fresh seed."""
+class RunHistory:
+    """How far a run came, and what was seen on the way."""
 
     trial: int
     seed: int
-    points: tuple[CurvePoint, ...]
-    """Its evaluations, by step."""
+    steps: int
+    """Updates of its schedule that it reached, those of a shared prefix included."""
+    points: tuple[CurvePoint, ...] = ()
+    """Its evaluations, by step; losses, lower is better."""
+    check: ForecastCheck | None = None
+    """The forecast that left it almost no chance; ``None`` for a run that none did."""
+    audited: bool = False
+    """Whether it was trained to the end although the forecast left it almost no chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +41,9 @@ class StudyResult:
     """Everything that the report is computed from. Losses: lower is better, whatever the metric.
 
     Raises:
-        InvalidValue: The parts contradict each other: rungs that do not ascend to the horizon, a trial number that
-            occurs twice, a loss that is not finite (a diverged run has ``None``), results of an unknown trial.
+        InvalidValue: The parts contradict each other: trials that are not numbered from 0 on without gaps, a run of an
+            unknown trial, two runs of one trial on one seed, a loss that is absent or not finite, a history of an
+            unknown run, a stop without its forecast.
     """
 
     job_id: str
@@ -62,64 +51,107 @@ class StudyResult:
     workload: str
     options: Mapping[str, Any]
     """The workload's options, as in the job's request."""
-    total_steps: int
-    """The horizon: updates of a full training run."""
-    rung_steps: tuple[int, ...]
-    """Updates of each rung, ascending; the last is the horizon."""
-    trials: tuple[TrialResult, ...]
-    confirmations: Mapping[int, Mapping[int, float | None]]
-    """Trial number -> seed -> loss at the horizon; ``None`` when that run diverged. Runs that have not
-    finished, or failed for another reason, are absent."""
+    state: StudyState
+    """Settings, metric, trials and runs: what the plan decides from, when the study has ended."""
+    reasons: Mapping[int, str]
+    """Trial number -> why it ended, or why it was created when it has not ended."""
+    end_reason: str
     updates_spent: int
     """Updates that all runs of the job have executed, repeated ones included."""
-    confirm_updates: int
-    """How many of them went into confirmation runs."""
     updates_saved: int
     """Updates that runs did not execute because they branched off a run with the same learning rates until there."""
-    why_ended: str
-    metric: Metric = DEFAULT_METRIC
-    """What the losses stand for."""
-    audits: Mapping[int, float | None] = field(default_factory=dict)
-    """Trial number -> loss at the horizon with the search's seed, of trials that were pruned and trained to the end all
-    the same; ``None`` when that run diverged."""
-    curves: tuple[RunCurve, ...] = ()
-    """Of confirmation runs; the advice is derived from them."""
+    device_seconds: float | None = None
+    """Device time of all runs; ``None`` where nothing was measured."""
+    histories: tuple[RunHistory, ...] = ()
+    """Of all runs, stopped and diverged ones included. A run without one has no curve, and counts as having reached its
+    `RunView.steps`."""
     importances: Importances | None = None
     """Of the parameters; ``None`` when no trial has a result."""
     longer: float = DEFAULT_LONGER
     """Length of the longer run that the report covers as well, in multiples of the horizon."""
 
     def __post_init__(self) -> None:
-        ascending = all(low < high for low, high in zip(self.rung_steps, self.rung_steps[1:], strict=False))
-        if not self.rung_steps or not ascending or self.rung_steps[-1] != self.total_steps:
-            raise InvalidValue("rung_steps", value=self.rung_steps, allowed=f"ascending and end at {self.total_steps}")
-        numbers = [trial.number for trial in self.trials]
-        if len(set(numbers)) != len(numbers):
-            raise InvalidValue("trials", value=sorted(numbers), allowed="numbered without repetition")
-        of_trials = {
-            "confirmations": self.confirmations.keys(),
-            "audits": self.audits.keys(),
-            "curves": {curve.trial for curve in self.curves},
-        }
-        for name, named in of_trials.items():
-            if unknown := sorted(named - set(numbers)):
-                raise InvalidValue(name, value=unknown, allowed="of trials that exist")
-        for trial in self.trials:
-            if len(trial.losses) > len(self.rung_steps):
-                raise InvalidValue(
-                    f"trials.{trial.number}.losses", value=trial.losses, allowed=f"at most {len(self.rung_steps)} long"
-                )
-            _check_finite(f"trials.{trial.number}.losses", losses=trial.losses)
-        for number, losses in self.confirmations.items():
-            _check_finite(f"confirmations.{number}", losses=losses.values())
-        _check_finite("audits", losses=self.audits.values())
-        if not 0 <= self.confirm_updates <= self.updates_spent:
-            raise InvalidValue("confirm_updates", value=self.confirm_updates, allowed=f"in [0, {self.updates_spent}]")
-        if self.updates_saved < 0:
-            raise InvalidValue("updates_saved", value=self.updates_saved, allowed="at least 0")
+        numbers = [trial.number for trial in self.state.trials]
+        if numbers != list(range(len(numbers))):
+            raise InvalidValue("state.trials", value=numbers, allowed="numbered from 0 on, in order and without gaps")
+        _check_runs(self.state)
+        runs = {(run.trial, run.seed): run for run in self.state.runs}
+        _check_pairs("histories", pairs=[(one.trial, one.seed) for one in self.histories])
+        for history in self.histories:
+            run = runs.get((history.trial, history.seed))
+            name = f"histories.{history.trial}.{history.seed}"
+            if run is None:
+                raise InvalidValue(name, value=history.steps, allowed="of a run that exists")
+            if not 0 <= history.steps <= self.total_steps:
+                raise InvalidValue(f"{name}.steps", value=history.steps, allowed=f"in [0, {self.total_steps}]")
+            if run.status is RunStatus.STOPPED and history.check is None:
+                raise InvalidValue(f"{name}.check", value=None, allowed="the forecast of a run that was stopped")
+        for name in ("updates_spent", "updates_saved"):
+            if getattr(self, name) < 0:
+                raise InvalidValue(name, value=getattr(self, name), allowed="at least 0")
+
+    @property
+    def total_steps(self) -> int:
+        """The horizon: updates of a full training run."""
+        return self.state.settings.total_steps
+
+    @property
+    def metric(self) -> Metric:
+        """What the losses stand for."""
+        return self.state.metric
+
+    @cached_property
+    def _histories_by_run(self) -> Mapping[tuple[int, int], RunHistory]:
+        return {(one.trial, one.seed): one for one in self.histories}
+
+    def history(self, run: RunView) -> RunHistory | None:
+        """The history of one of the runs; ``None`` when it has none."""
+        return self._histories_by_run.get((run.trial, run.seed))
+
+    def steps_reached(self, run: RunView) -> int:
+        """Updates of its schedule that one of the runs reached."""
+        if run.status is RunStatus.FINISHED:
+            return self.total_steps
+        history = self.history(run)
+        return run.steps if history is None else history.steps
+
+    @cached_property
+    def complete_curves(self) -> tuple[Curve, ...]:
+        """The curves of the finished runs that have one."""
+        finished = ((run, self.history(run)) for run in self.state.runs if run.status is RunStatus.FINISHED)
+        return tuple(
+            Curve(
+                configuration=self.state.trials[run.trial].configuration,
+                seed=run.seed,
+                total_steps=self.total_steps,
+                points=tuple((point.step, point.val_loss) for point in history.points),
+            )
+            for run, history in finished
+            if history is not None and history.points
+        )
 
 
-def _check_finite(field: str, *, losses: Iterable[float | None]) -> None:
-    for loss in losses:
-        if loss is not None and not math.isfinite(loss):
-            raise InvalidValue(field, value=loss, allowed="finite, or None for a run that diverged")
+def _check_runs(state: StudyState) -> None:
+    _check_pairs("state.runs", pairs=[(run.trial, run.seed) for run in state.runs])
+    for run in state.runs:
+        name = f"state.runs.{run.trial}.{run.seed}"
+        if not 0 <= run.trial < len(state.trials):
+            raise InvalidValue(name, value=run.trial, allowed="of a trial that exists")
+        has_loss = run.status in (RunStatus.FINISHED, RunStatus.STOPPED)
+        if has_loss and (run.loss is None or not math.isfinite(run.loss)):
+            raise InvalidValue(f"{name}.loss", value=run.loss, allowed=f"finite for a run that is {run.status.value}")
+        if not has_loss and run.loss is not None:
+            raise InvalidValue(f"{name}.loss", value=run.loss, allowed=f"None for a run that is {run.status.value}")
+
+
+def _check_pairs(name: str, *, pairs: list[tuple[int, int]]) -> None:
+    if repeated := sorted(set(_repeated(pairs))):
+        raise InvalidValue(name, value=repeated, allowed="at most one of each trial and seed")
+
+
+def _repeated(pairs: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    seen: set[tuple[int, int]] = set()
+    for pair in pairs:
+        if pair in seen:
+            yield pair
+        seen.add(pair)
