@@ -5,9 +5,26 @@ The plan, the progress of a job, Optuna and the report read the same estimates: 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from tuner.search.decision.decisions import StudyState
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from tuner.search.decision.decisions import Role, RunStatus, StudyState
+from tuner.search.decision.observations import Observations
+
+Array = NDArray[np.float64]
+
+CERTAINTY: Final = 1.0
+"""Standard deviations of the difference by which a schedule must be better than the incumbent to be recommended."""
+COVERAGE: Final = 0.95
+"""Of every interval."""
+_NOISE_SHARE: Final = 0.1
+"""The margin as a share of the spread over seeds, where training steps cannot tell it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,40 +44,125 @@ class Difference(Normal):
     high: float
 
 
+def cautious(mean: Array, *, cov: Array, var: Array, incumbent: int | None, scale: float = CERTAINTY) -> Array:
+    """How bad each configuration may be, against the incumbent: what a recommendation minimizes.
+
+    Expected z above the incumbent's plus a multiple of the standard deviation of that difference. The incumbent has 0,
+    so nothing replaces it that is not better by more than its uncertainty. Without an incumbent, expected z alone.
+
+    Args:
+        mean: ``[n]``.
+        cov: ``[n]``, covariance with the incumbent.
+        var: ``[n]``.
+        incumbent: Its index; ``None`` without one.
+        scale: Standard deviations that count.
+
+    Returns:
+        ``[n]``.
+    """
+    if incumbent is None:
+        return mean
+    apart = np.sqrt(np.maximum(var + var[incumbent] - 2.0 * cov, 0.0))
+    risk: Array = mean - mean[incumbent] + scale * apart
+    return risk
+
+
 class Estimates:
     """Expected losses at the horizon, from all runs of a study.
 
     Args:
         state: The study, with at least one finished run.
+
+    Raises:
+        InvalidValue: No run has finished.
     """
 
     def __init__(self, state: StudyState) -> None:
-        raise NotImplementedError
+        observations = Observations(state)
+        surrogate = observations.surrogate
+        self._scale = surrogate.scale
+        posterior = surrogate.posterior(())
+        index = {configuration: place for place, configuration in enumerate(surrogate.observed)}
+        finished = {run.trial for run in state.runs if run.status is RunStatus.FINISHED}
+        diverged = {run.trial for run in state.runs if run.status is RunStatus.DIVERGED}
+        shown = [
+            trial
+            for trial in state.trials
+            if trial.number in finished and trial.number not in diverged and trial.configuration in index
+        ] or [trial for trial in state.trials if trial.number in finished and trial.configuration in index]
+        rows = [index[trial.configuration] for trial in shown]
+        mean, cov = posterior.mean[rows], posterior.cov[np.ix_(rows, rows)]
+        order = np.argsort(mean, kind="stable")
+        self._trials = tuple(shown[place].number for place in order)
+        self._mean, self._cov = mean[order], cov[np.ix_(order, order)]
+        self._place = {number: place for place, number in enumerate(self._trials)}
+        self._noise = posterior.noise
+        self._margin = state.margin
+        stable = observations.are_stable([shown[place].configuration for place in order])
+        roles = {trial.number: trial.role for trial in shown}
+        incumbents = [place for place, number in enumerate(self._trials) if roles[number] is Role.INCUMBENT]
+        self._incumbent = incumbents[0] if incumbents else None
+        self._recommended = self._recommend(stable)
+
+    def _recommend(self, stable: Sequence[bool] | NDArray[np.bool_]) -> int:
+        incumbent = self._incumbent
+        cov = np.zeros(len(self._mean)) if incumbent is None else self._cov[:, incumbent]
+        risk = cautious(self._mean, cov=cov, var=np.diag(self._cov), incumbent=incumbent)
+        eligible = np.asarray(stable) if np.any(stable) else np.ones(len(risk), dtype=np.bool_)
+        place = int(np.argmin(np.where(eligible, risk, math.inf)))
+        return self._trials[place]
 
     @property
     def trials(self) -> tuple[int, ...]:
-        """The trials with a finished run at the horizon and none that diverged, the lowest expected loss first."""
-        raise NotImplementedError
+        """The trials with a finished run and none that diverged, the lowest expected loss first."""
+        return self._trials
 
     @property
     def recommended(self) -> int:
         """The trial to recommend: the incumbent, or the one that is better than it with enough certainty."""
-        raise NotImplementedError
+        return self._recommended
+
+    @property
+    def incumbent(self) -> int | None:
+        """The incumbent's trial; ``None`` when it has no loss."""
+        return None if self._incumbent is None else self._trials[self._incumbent]
 
     @property
     def noise_std(self) -> float:
-        """Standard deviation of a run's loss over seeds, pooled over all trials."""
-        raise NotImplementedError
+        """Standard deviation of a run's loss over seeds, near the best, pooled over all trials."""
+        # A run's own noise and its seed's effect, at the slope of the compression near the best.
+        return math.sqrt(2.0 * self._noise) * float(self._scale.slope(self._mean[:1])[0])
 
     @property
     def margin(self) -> float:
         """The smallest gain in loss that is worth a change: the state's, or a tenth of ``noise_std``."""
-        raise NotImplementedError
+        return _NOISE_SHARE * self.noise_std if self._margin is None else self._margin
 
     def expected(self, trial: int) -> Normal:
-        """The expected loss of one of ``trials``."""
-        raise NotImplementedError
+        """The expected loss of one of ``trials``.
+
+        Raises:
+            KeyError: It is none of them.
+        """
+        place = self._place[trial]
+        z = self._mean[[place]]
+        # The posterior variance of z holds the level common to all; the spread between trials is what counts.
+        std = math.sqrt(max(self._cov[place, place], 0.0)) * float(self._scale.slope(z)[0])
+        return Normal(mean=float(self._scale.expand(z)[0]), std=std)
 
     def difference(self, trial: int, *, to: int) -> Difference:
-        """The expected loss of one of ``trials`` less that of another, with its interval."""
-        raise NotImplementedError
+        """The expected loss of one of ``trials`` less that of another, with its interval.
+
+        Raises:
+            KeyError: One is none of them.
+        """
+        one, other = self._place[trial], self._place[to]
+        mean = float(self._mean[one] - self._mean[other])
+        var = self._cov[one, one] + self._cov[other, other] - 2.0 * self._cov[one, other]
+        std = math.sqrt(max(float(var), 0.0))
+        half = float(ndtri(0.5 + COVERAGE / 2.0)) * std
+        # z of the other at its mean: the loss of the one then follows from the difference alone.
+        base = float(self._mean[other])
+        ends = self._scale.expand(base + np.array([mean - half, mean, mean + half, mean - std, mean + std]))
+        low, middle, high, below, above = (ends - self._scale.expand(np.array([base]))).tolist()
+        return Difference(mean=middle, std=0.5 * (above - below), low=low, high=high)

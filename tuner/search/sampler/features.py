@@ -79,16 +79,15 @@ class Features:
             options=np.concatenate((self.options, other.options)),
         )
 
-    def only(self, row: int) -> Self:
-        """One of these rows."""
+    def since(self, first: int) -> Self:
+        """The rows from ``first`` on."""
         return type(self)(
-            # A list as index keeps the row axis, so that the result broadcasts like any other.
-            peak=self.peak[[row]],
-            bound=self.bound[[row]],
-            warmup=self.warmup[[row]],
-            curve=self.curve[[row]],
-            rate=self.rate[[row]],
-            options=self.options[[row]],
+            peak=self.peak[first:],
+            bound=self.bound[first:],
+            warmup=self.warmup[first:],
+            curve=self.curve[first:],
+            rate=self.rate[first:],
+            options=self.options[first:],
         )
 
 
