@@ -1,142 +1,167 @@
-"""Simulates a search on a virtual clock: plan and sampler as in a job, without training and without a database."""
+"""Simulates a study on a virtual clock: plan, sampler and pruning as in a job, with a function instead of training.
+
+Pure: the function that stands for the training is the only source of results.
+"""
 
 from __future__ import annotations
 
 import heapq
-import statistics
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.search.configuration import Configuration, OptionValues
 from tuner.search.decision.decisions import (
-    Audit,
-    AuditView,
-    Confirm,
-    ConfirmView,
     Decision,
     Finish,
     GiveUp,
     NewTrial,
-    Promote,
-    RungResult,
+    Replicate,
+    Role,
+    RunStatus,
+    RunView,
     Stop,
     StudyState,
     TrialStatus,
-    TrialView,
 )
-from tuner.search.decision.plan import leading_ends, plan
-from tuner.search.decision.rungs import rung_steps, search_seed
-from tuner.search.decision.standings import after, loss_at
+from tuner.search.decision.estimates import Estimates
+from tuner.search.decision.plan import after, leading_ends, plan
 from tuner.search.decision.stopping import search_over
-from tuner.search.sampler.propose import configuration_for
+from tuner.search.oracle import Oracle, Outcome, RunFailed, outcome
+from tuner.search.pruning.audit import is_audited
+from tuner.search.pruning.forecast import Curve, LossForecaster
+from tuner.search.pruning.stopping import ForecastCheck, Leader, check_forecast
 from tuner.search.settings import SearchSettings
-
-Loss = Callable[[Configuration, int, int], float | None]
-"""Validation loss of a configuration (defined at the full horizon) after a run of so many updates with this seed.
-
-``None`` when it diverges; raises `RunFailed` when the workload fails.
-"""
-RunCost = Callable[[Configuration, int, int], int]
-"""Updates that such a run takes, less those of a shared prefix that is trained already."""
-Ask = Callable[[StudyState, NewTrial], Configuration]
-"""The configuration of a new trial."""
-
-
-class RunFailed(Exception):
-    """Raised by a `Loss` when the workload fails on this run."""
+from tuner.search.worth import LossOverSteps
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedRun:
-    """A simulated run. Times are in updates: a device does one per unit of time."""
+    """A run that has ended. Times are in updates: a device does one per unit of time."""
 
     trial: int
-    rung: int
     seed: int
+    status: RunStatus
     steps: int
+    """Updates that it reached."""
     started: int
-    finished: int
     device: int
+    curve: Curve
+    """Its evaluations up to where it ended."""
+    outcome: Outcome | None
+    """At its whole length, also of a stopped run; ``None`` of one that failed."""
+    checks: tuple[ForecastCheck, ...]
+    """In order; `ForecastCheck.stop` in all but the last means that the run was audited."""
+
+    @property
+    def ended(self) -> int:
+        """When it ended."""
+        return self.started + self.steps
+
+    @property
+    def audited(self) -> bool:
+        """Whether it was trained on although a check would have stopped it."""
+        return self.status is not RunStatus.STOPPED and any(check.stop for check in self.checks)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """The result of a simulated search."""
+    """The result of a simulated study."""
 
     state: StudyState
     """The final state of the study."""
     decisions: tuple[Decision, ...]
     """In order; the last is `Finish` or `GiveUp`."""
     runs: tuple[SimulatedRun, ...]
-    """In the order of their start."""
-    updates: int
-    """Updates of all runs, each shared prefix counted once."""
+    """In the order of their request, as those of the state."""
     duration: int
     """Virtual time from start to end."""
     idle: int
     """Idle virtual time, summed over the devices."""
-    winner: TrialView | None
-    """The completed trial with the lowest median over its confirmations; ``None`` when no trial was completed."""
+
+    @property
+    def updates(self) -> int:
+        """Updates of all runs."""
+        return sum(run.steps for run in self.runs)
 
 
 def simulate(
     settings: SearchSettings,
     *,
-    loss: Loss,
-    workers: int,
-    ask: Ask | None = None,
-    run_cost: RunCost | None = None,
+    oracle: Oracle,
+    devices: int = 1,
+    pool: Sequence[Configuration] | None = None,
+    metric: Metric = DEFAULT_METRIC,
+    usual_options: OptionValues = (),
     target_loss: float | None = None,
     patience: int | None = None,
-    usual_options: OptionValues = (),
 ) -> Simulation:
-    """Simulate one search.
+    """Simulate one study.
 
     Args:
-        settings: The search, with its space.
-        loss: The oracle.
-        workers: Devices, at least 1.
-        ask: Called once per new trial, in order; `configuration_for`, as in jobs, when absent.
-        run_cost: Called once per run, when it ends; every run costs its length when absent.
+        settings: The search, with its space. ``settings.seeds`` is at most the number of seeds that the oracle has.
+        oracle: Called once for each run that is requested.
+        devices: Runs at a time, at least 1.
+        pool: The only configurations that the oracle can train; the whole space when absent.
+        metric: Of the oracle's numbers.
+        usual_options: Values of the searched options in the job.
         target_loss: See `tuner.search.decision.stopping.search_over`.
         patience: See `tuner.search.decision.stopping.search_over`.
-        usual_options: Values of the searched options in the job.
 
     Raises:
+        InvalidValue: The oracle returned something else than a curve and a final value.
         RuntimeError: The plan waits although nothing runs: a defect of the plan.
     """
-    state = StudyState(settings=settings, trials=(), confirmations=(), updates_committed=0, usual_options=usual_options)
-    clock = _Clock(state, loss=loss, ask=ask or _propose, run_cost=run_cost or _full_cost, workers=workers)
+    state = StudyState(settings=settings, metric=metric, usual_options=usual_options)
+    clock = _Clock(state, oracle=oracle, devices=devices, pool=pool)
     return clock.run(lambda state: search_over(state, target_loss=target_loss, patience=patience))
 
 
-def _full_cost(configuration: Configuration, steps: int, seed: int) -> int:
-    return steps
+@dataclass(kw_only=True)
+class _Running:
+    index: int
+    """Among the runs of the state."""
+    trial: int
+    seed: int
+    started: int
+    device: int
+    curve: Curve
+    """All of its evaluations, also those to come."""
+    outcome: Outcome | None
+    """``None``: it fails at its end."""
+    steps: int
+    """Updates that it takes if nothing stops it."""
+    checks: list[ForecastCheck] = field(default_factory=list)
 
-
-def _propose(state: StudyState, decision: NewTrial) -> Configuration:
-    return configuration_for(decision, state=state)
+    def until(self, place: int) -> Curve:
+        """Its curve up to one of its points."""
+        return replace(self.curve, points=self.curve.points[: place + 1])
 
 
 class _Clock:
-    def __init__(self, state: StudyState, *, loss: Loss, ask: Ask, run_cost: RunCost, workers: int) -> None:
+    def __init__(
+        self, state: StudyState, *, oracle: Oracle, devices: int, pool: Sequence[Configuration] | None
+    ) -> None:
         self._state = state
-        self._steps = rung_steps(state.settings)
-        self._loss = loss
-        self._ask = ask
-        self._run_cost = run_cost
-        self._shared = 0
-        self._workers = workers
-        self._free = list(range(workers))
-        self._running: list[tuple[int, int, SimulatedRun]] = []
-        self._runs: list[SimulatedRun] = []
+        self._steps = state.settings.total_steps
+        self._oracle = oracle
+        self._devices = devices
+        self._pool = pool
+        self._free = list(range(devices))
+        # Time, index of the run, and place of a point in its curve (past the last: its end).
+        self._events: list[tuple[int, int, int]] = []
+        self._running: dict[int, _Running] = {}
+        self._runs: dict[int, SimulatedRun] = {}
         self._decisions: list[Decision] = []
         self._now = 0
+        self._complete: list[Curve] = []
+        self._forecaster: LossForecaster | None = None
+        self._leader: tuple[Leader, float] | None = None
 
     def run(self, stop: Callable[[StudyState], Stop | None]) -> Simulation:
         while True:
             self._state = replace(self._state, stop=stop(self._state))
-            decisions = plan(self._state, capacity=len(self._free))
+            decisions = plan(self._state, capacity=len(self._free), pool=self._pool)
             ends = leading_ends(decisions)
             for decision in ends or decisions:
                 self._carry_out(decision)
@@ -146,96 +171,151 @@ class _Clock:
                 return self._result()
             if not self._running:
                 raise RuntimeError(f"the plan waits and nothing runs, after {len(self._decisions)} decisions")
-            self._finish_next()
+            self._advance()
 
     def _carry_out(self, decision: Decision) -> None:
-        if isinstance(decision, NewTrial):
-            configuration = self._ask(self._state, decision)
-            decision = replace(decision, schedule=configuration.schedule, options=configuration.options)
         self._decisions.append(decision)
         self._state = after(self._state, decision)
         match decision:
             case NewTrial():
-                self._start(decision.number, rung=0, seed=search_seed(self._state.settings))
-            case Promote():
-                self._start(decision.trial, rung=decision.rung, seed=search_seed(self._state.settings))
-            case Confirm():
-                self._start(decision.trial, rung=len(self._steps) - 1, seed=decision.seed)
-            case Audit():
-                self._start(decision.trial, rung=len(self._steps) - 1, seed=search_seed(self._state.settings))
+                self._start(decision.number, seed=decision.seed)
+            case Replicate():
+                self._start(decision.trial, seed=decision.seed)
 
-    def _start(self, trial: int, *, rung: int, seed: int) -> None:
-        steps = self._steps[rung]
-        run = SimulatedRun(
-            trial=trial,
-            rung=rung,
-            seed=seed,
-            steps=steps,
-            started=self._now,
-            finished=self._now + steps,
-            device=heapq.heappop(self._free),
-        )
-        heapq.heappush(self._running, (run.finished, len(self._runs), run))
-        self._runs.append(run)
-
-    def _finish_next(self) -> None:
-        """Advance the clock to the next end of a run, and record all runs that end then."""
-        self._now = self._running[0][0]
-        while self._running and self._running[0][0] == self._now:
-            run = heapq.heappop(self._running)[-1]
-            heapq.heappush(self._free, run.device)
-            self._record(run)
-
-    def _record(self, run: SimulatedRun) -> None:
-        trial = self._state.trials[run.trial]
-        configuration = trial.configuration
-        if configuration is None:
-            raise RuntimeError(f"trial {trial.number} runs without a schedule")
-        shared = run.steps - self._run_cost(configuration, run.steps, run.seed)
-        self._shared += shared
-        self._state = replace(self._state, updates_committed=self._state.updates_committed - shared)
-        failed = False
-        loss: float | None = None
+    def _start(self, trial: int, *, seed: int) -> None:
+        configuration = self._state.trials[trial].configuration
         try:
-            loss = self._loss(configuration, run.steps, run.seed)
+            result = outcome(self._oracle, configuration, steps=self._steps, seed=seed, metric=self._state.metric)
         except RunFailed:
-            failed = True
-        if run.seed != search_seed(self._state.settings):
-            ended = ConfirmView(trial=run.trial, seed=run.seed, finished=True, loss=loss)
-            others = (one for one in self._state.confirmations if (one.trial, one.seed) != (run.trial, run.seed))
-            self._state = replace(self._state, confirmations=(*others, ended))
-            return
-        if trial.status is TrialStatus.PRUNED:
-            audit = AuditView(trial=run.trial, finished=True, loss=loss)
-            audits = (*(one for one in self._state.audits if one.trial != run.trial), audit)
-            self._state = replace(self._state, audits=audits)
-            return
-        if failed:
-            trial = replace(trial, running=False, status=TrialStatus.FAILED)
-        else:
-            trial = replace(trial, running=False, results=(*trial.results, RungResult(loss=loss)))
-        trials = (*self._state.trials[: run.trial], trial, *self._state.trials[run.trial + 1 :])
-        self._state = replace(self._state, trials=trials)
+            result = None
+        run = _Running(
+            index=len(self._state.runs) - 1,
+            trial=trial,
+            seed=seed,
+            started=self._now,
+            device=heapq.heappop(self._free),
+            curve=Curve(
+                configuration=configuration,
+                seed=seed,
+                total_steps=self._steps,
+                points=() if result is None else result.points,
+            ),
+            outcome=result,
+            steps=self._steps if result is None else result.steps,
+        )
+        self._running[run.index] = run
+        self._wait(run, place=0)
+
+    def _wait(self, run: _Running, *, place: int) -> None:
+        """Put the next look at a run on the clock: its next evaluation, or its end."""
+        points = run.curve.points
+        looks = self._state.settings.prune and place < len(points) and points[place][0] < run.steps
+        step = points[place][0] if looks else run.steps
+        heapq.heappush(self._events, (run.started + step, run.index, place if looks else len(points)))
+
+    def _advance(self) -> None:
+        """Advance the clock to the next end of a run, and record all runs that end then."""
+        ended = False
+        while self._events and not (ended and self._events[0][0] > self._now):
+            self._now, index, place = heapq.heappop(self._events)
+            run = self._running[index]
+            if place >= len(run.curve.points):
+                self._end(run, reached=None)
+                ended = True
+            elif self._is_stopped(run, place=place):
+                self._end(run, reached=place)
+                ended = True
+            else:
+                self._wait(run, place=place + 1)
+
+    def _is_stopped(self, run: _Running, *, place: int) -> bool:
+        """Check the forecast of a run at one of its points, as a worker does."""
+        if not self._complete:
+            return False
+        if self._forecaster is None:
+            self._forecaster = LossForecaster(self._complete, total_steps=self._steps)
+            self._leader = self._estimated_leader()
+        if self._leader is None:
+            return False
+        leader, margin = self._leader
+        check = check_forecast(self._forecaster, run.until(place), leader=leader, margin=margin)
+        if check is None:
+            return False
+        run.checks.append(check)
+        return check.stop and not is_audited(trial=run.trial, seed=run.seed)
+
+    def _estimated_leader(self) -> tuple[Leader, float] | None:
+        """The expected loss of the recommended trial, and the margin."""
+        estimates = Estimates(self._state)
+        if not estimates.trials:
+            return None
+        best = estimates.expected(estimates.recommended)
+        return Leader(mean=best.mean, std=best.std), estimates.margin
+
+    def _end(self, run: _Running, *, reached: int | None) -> None:
+        """Record the end of a run.
+
+        Args:
+            run: It leaves its device.
+            reached: Place of the point at which its forecast stopped it; ``None``: it ran to its end.
+        """
+        del self._running[run.index]
+        heapq.heappush(self._free, run.device)
+        view = self._ended_view(run, reached=reached)
+        runs = self._state.runs
+        self._state = replace(self._state, runs=(*runs[: run.index], view, *runs[run.index + 1 :]))
+        self._runs[run.index] = SimulatedRun(
+            trial=run.trial,
+            seed=run.seed,
+            status=view.status,
+            steps=view.steps,
+            started=run.started,
+            device=run.device,
+            curve=run.curve if reached is None else run.until(reached),
+            outcome=run.outcome,
+            checks=tuple(run.checks),
+        )
+        if view.status is RunStatus.FAILED and run.seed == self._state.runs_of(run.trial)[0].seed:
+            trials = self._state.trials
+            trial = replace(trials[run.trial], status=TrialStatus.FAILED)
+            self._state = replace(self._state, trials=(*trials[: run.trial], trial, *trials[run.trial + 1 :]))
+        if view.status is RunStatus.FINISHED:
+            self._complete.append(run.curve)
+            self._state = replace(self._state, margin=self._margin())
+        self._forecaster = self._leader = None
+
+    def _ended_view(self, run: _Running, *, reached: int | None) -> RunView:
+        view = replace(self._state.runs[run.index], steps=run.steps)
+        if reached is not None:
+            forecast = run.checks[-1].forecast
+            steps = run.curve.points[reached][0]
+            return replace(view, status=RunStatus.STOPPED, steps=steps, loss=forecast.mean, std=forecast.std)
+        if run.outcome is None:
+            return replace(view, status=RunStatus.FAILED)
+        if run.outcome.loss is None:
+            return replace(view, status=RunStatus.DIVERGED)
+        return replace(view, status=RunStatus.FINISHED, loss=run.outcome.loss)
+
+    def _margin(self) -> float | None:
+        """The loss that so many more steps would gain the incumbent; ``None`` where the curves cannot say."""
+        estimates = Estimates(self._state)
+        for trial in self._state.trials:
+            if trial.role is Role.INCUMBENT and trial.number in estimates.trials:
+                over_steps = LossOverSteps(self._complete, total_steps=self._steps)
+                return over_steps.margin(
+                    rival=trial.configuration,
+                    rival_loss=estimates.expected(trial.number).mean,
+                    worth=self._state.settings.worth,
+                )
+        return None
 
     def _result(self) -> Simulation:
-        updates = sum(run.steps for run in self._runs)
+        runs = tuple(self._runs[index] for index in sorted(self._runs))
+        busy = sum(run.steps for run in runs)
         return Simulation(
             state=self._state,
             decisions=tuple(self._decisions),
-            runs=tuple(self._runs),
-            updates=updates - self._shared,
+            runs=runs,
             duration=self._now,
-            idle=self._now * self._workers - updates,
-            winner=self._winner(),
+            idle=self._now * self._devices - busy,
         )
-
-    def _winner(self) -> TrialView | None:
-        completed = [trial for trial in self._state.trials if trial.status is TrialStatus.COMPLETED]
-        return min(completed, key=self._rank, default=None)
-
-    def _rank(self, trial: TrialView) -> tuple[bool, bool, float, float]:
-        """Diverged on a fresh seed last; confirmed trials first, by their median; then by the search's loss."""
-        runs = [run for run in self._state.confirmations if run.trial == trial.number]
-        losses = [run.loss for run in runs if run.loss is not None]
-        median = statistics.median(losses) if losses else 0.0
-        return (len(losses) < len(runs), not losses, median, loss_at(trial, len(self._steps) - 1))
