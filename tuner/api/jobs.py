@@ -17,7 +17,8 @@ from tuner.jobs.states import JobState, TrialState
 from tuner.metric import Metric
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values
-from tuner.search.decision.rungs import Price, price
+from tuner.search.decision.budget import Price, price
+from tuner.search.decision.decisions import Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +90,8 @@ class TrialView:
     job_id: str
     number: int
     """0-based, without gaps, in the order of creation within the job."""
-    control: str | None
-    """Group of controls that it belongs to (``"constant"``, ``"default"``, ...); ``None`` for the sampler's own."""
+    role: Role | None
+    """Why it is not the sampler's choice; ``None`` where it is."""
     state: TrialState
     schedule: Schedule
     """At the full horizon."""
@@ -136,14 +137,12 @@ class JobPreview:
 
     spec: JobSpec | None
     """The job with every default filled in; ``None`` when the request itself would be refused."""
-    price: Price | None
-    """Upper bound of runs and updates; ``None`` without a spec."""
     estimate: Estimate | None
-    """Runs of each rung times their updates, and the device time that they take on the devices on which the workload
+    """The most that it can cost, what is compared for that, and the device time on the devices on which the workload
     was measured; ``None`` without a spec."""
-    would_refuse: tuple[Refusal, ...]
-    """Empty when the job would be accepted."""
-    queue_ahead: int
+    refusals: tuple[Refusal, ...]
+    """Why it would be refused; empty when it would be accepted."""
+    jobs_ahead: int
     """Number of waiting jobs that would run before it."""
 
 
@@ -179,5 +178,5 @@ class CloneRequest(BaseModel):
     search: dict[str, Any] | None = Field(
         default=None,
         description="Those of the search settings that differ. A `space` replaces the whole old one; `null` selects "
-        "the default space of the optimizer.",
+        "the default space of the optimizer. The seed is a new one unless it is among them.",
     )

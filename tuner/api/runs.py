@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from tuner.api.views import view_of
-from tuner.jobs.records import CurvePoint, LogChunk, RunKind, RunRecord
+from tuner.jobs.records import CurvePoint, LogChunk, RunRecord
 from tuner.jobs.states import RunState
 from tuner.metric import Metric
 from tuner.schedules import Schedule
+from tuner.search.decision.decisions import Alternative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,16 +22,15 @@ class RunView:
     job_id: str
     trial_id: str
     trial_number: int
-    kind: RunKind
-    rung: int
-    """Index of the rung for kind `RUNG`; the top rung's index for `CONFIRM` and `AUDIT`."""
     seed: int
     total_steps: int
     schedule: Schedule
-    """The schedule that it trains with, compressed to ``total_steps``."""
+    """The schedule that it trains with."""
     state: RunState
     reason: str
     """Why the plan created it."""
+    alternatives: tuple[Alternative, ...]
+    """The actions that the plan considered at that time, the chosen one among them, the best value first."""
     attempts: int
     worker: str | None
     step: int
@@ -45,7 +45,7 @@ class RunView:
     metric: Metric
     """The job's."""
     value: float | None
-    """Of the metric, at the end; ``None`` until then and for a diverged or failed run."""
+    """Of the metric, at the end; ``None`` until then and for a run that ended otherwise."""
     error: str | None
     created_at: float
     queued_at: float

@@ -40,8 +40,8 @@ class Limits(BaseModel):
     """The limits of a job, enforced while its runs train.
 
     At ``device_hours`` or ``wall_hours`` all runs stop, and the report is built from the results so far. At
-    ``target`` or ``patience`` the search ends and its best trials are confirmed as usual. The search's settings
-    limit the trials and updates: ``trials`` and ``max_updates``.
+    ``target`` or ``patience`` no more schedules are tried: further seeds of the known ones decide which is best. The
+    search's settings limit the cost and the schedules: ``budget`` and ``trials``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,14 +58,14 @@ class Limits(BaseModel):
     target: float | None = Field(
         default=None,
         allow_inf_nan=False,
-        description="The search ends once a run at the full horizon reaches this value of the workload's metric, or a "
-        "better one.",
+        description="No more schedules are tried once one has reached this value of the workload's metric, or a better "
+        "one, at the full horizon.",
     )
     patience: int | None = Field(
         default=None,
         ge=1,
         le=10_000,
-        description="The search ends after this many trials in a row without a new best at the full horizon.",
+        description="No more schedules are tried after this many trials in a row without a new best at the horizon.",
     )
 
 
@@ -92,4 +92,4 @@ class JobSpec(BaseModel):
         allow_inf_nan=False,
         description="The report also predicts for a run this many times as long as the horizon.",
     )
-    search: SearchSettings = Field(description="Horizon, budget, rungs and space of the search.")
+    search: SearchSettings = Field(description="Horizon, budget and space of the search.")

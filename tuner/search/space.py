@@ -279,20 +279,47 @@ def _is_number(value: object) -> bool:
 _PEAK_LR: Final = {OptimizerKind.ADAM: (1e-4, 3e-2), OptimizerKind.SGD: (1e-3, 1.0)}
 
 
-def default_space(optimizer: OptimizerKind, *, peak_lr: tuple[float, float] | None = None) -> SearchSpace:
+def peak_range(
+    optimizer: OptimizerKind, *, bounds: tuple[float, float] | None = None, around: float | None = None
+) -> tuple[float, float]:
+    """The range of peak learning rates to search by default.
+
+    Args:
+        optimizer: Its usual range is the default.
+        bounds: Lowest and highest rate to use in its place, both above 0.
+        around: A rate that is known to work: the range is moved there, as wide as before on the log scale.
+
+    Example:
+        >>> from tuner import OptimizerKind
+        >>> from tuner.search.space import peak_range
+        >>> peak_range(OptimizerKind.ADAM, bounds=(1e-4, 1e-2), around=2e-5)
+        (2e-06, 0.0002)
+    """
+    low, high = bounds or _PEAK_LR[optimizer]
+    if around is None:
+        return low, high
+    half = math.sqrt(high / low)
+    # Three digits are precise enough for a range, and read well.
+    return float(f"{around / half:.3g}"), float(f"{around * half:.3g}")
+
+
+def default_space(
+    optimizer: OptimizerKind, *, peak_lr: tuple[float, float] | None = None, around: float | None = None
+) -> SearchSpace:
     """The space of a search that does not define one: few dimensions, strong families.
 
     Args:
         optimizer: Of the workload.
         peak_lr: Lowest and highest peak learning rate, both above 0; the usual range of the optimizer when absent.
+        around: The peak that is used today; it becomes the middle of the range.
 
     Raises:
         InvalidValue: ``peak_lr`` is not a range above 0.
     """
-    low, high = peak_lr or _PEAK_LR[optimizer]
+    low, high = peak_range(optimizer, bounds=peak_lr, around=around)
     return SearchSpace(
         peak_lr=FloatRange(low=low, high=high, log=True),
-        warmup=(0.01, 0.02, 0.05, 0.1),
+        warmup=(0.0, 0.01, 0.02, 0.05, 0.1),
         floor=(0.0, 0.01, 0.1),
         families=(
             FamilySpace(name="constant"),

@@ -51,7 +51,7 @@ class CommandFile(BaseModel):
     """Where it runs; relative to the file."""
     default_steps: int
     optimizer: OptimizerKind
-    peak_lr: tuple[float, float] | None = None
+    peak_lr: float | tuple[float, float] | None = None
     metric: Metric = DEFAULT_METRIC
     options: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], CommandOption] = {}
 

@@ -15,6 +15,7 @@ Three rules hold for all of them, and the runner relies on them:
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from tuner.errors import WorkloadError
 from tuner.jobs.records import Level, WorkloadInfo
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.search.settings import MIN_HORIZON
-from tuner.search.space import OptimizerKind
+from tuner.search.space import OptimizerKind, peak_range
 from tuner.training.declared import Declaration, DeclaredTraining
 from tuner.training.options import WorkloadOptions, options_schema
 from tuner.training.run import TrainingRun
@@ -64,8 +65,9 @@ class Workload(ABC):
     """The optimizer when no option chooses one; must equal the default of ``optimizer_option`` where that is set."""
     optimizer_option: ClassVar[str | None] = None
     """Name of the option whose value is an `OptimizerKind`."""
-    peak_lr: ClassVar[Mapping[OptimizerKind, tuple[float, float]]] = {}
-    """Range to search the peak learning rate in, per optimizer; the tuner's general range for those left out."""
+    peak_lr: ClassVar[Mapping[OptimizerKind, float | tuple[float, float]]] = {}
+    """Per optimizer, the range to search the peak learning rate in, or the rate that is used today: the tuner's general
+    range, moved so that this is its middle. The general range for those left out."""
     Options: ClassVar[type[WorkloadOptions]] = WorkloadOptions
     """Class of the options; none by default."""
 
@@ -202,9 +204,13 @@ def describe(workload: Workload) -> WorkloadInfo:
         optimizer_option=workload.optimizer_option,
         optimizer=workload.optimizer,
         default_steps=workload.default_steps,
-        peak_lr={kind.value: bounds for kind, bounds in workload.peak_lr.items()},
+        peak_lr={kind.value: _peak_range(kind, declared=declared) for kind, declared in workload.peak_lr.items()},
         metric=workload.metric,
     )
+
+
+def _peak_range(kind: OptimizerKind, *, declared: float | tuple[float, float]) -> tuple[float, float]:
+    return declared if isinstance(declared, tuple) else peak_range(kind, around=declared)
 
 
 def _check_attributes(workload: Workload) -> None:
@@ -224,6 +230,8 @@ def _check_attributes(workload: Workload) -> None:
         if field is None or field.default != workload.optimizer:
             wanted = f"name an option whose default is {workload.optimizer}"
             raise WorkloadError(f"{workload.name}: optimizer_option {option!r} must {wanted}")
-    for kind, (low, high) in workload.peak_lr.items():
+    for kind, declared in workload.peak_lr.items():
+        low, high = declared if isinstance(declared, tuple) else (declared, math.inf)
         if not 0 < low < high:
-            raise WorkloadError(f"{workload.name}: peak_lr of {kind} must be 0 < low < high, got {(low, high)}")
+            wanted = "a rate above 0, or a range 0 < low < high"
+            raise WorkloadError(f"{workload.name}: peak_lr of {kind} must be {wanted}, got {declared}")

@@ -23,7 +23,7 @@ def to_refusal(error: TunerError) -> Refusal:
             return Refusal(field="team", limit=None, message=str(error))
 
 
-def queue_ahead(entries: Sequence[QueueEntry], *, shares: Sequence[TeamShare], team: str, priority: Priority) -> int:
+def jobs_ahead(entries: Sequence[QueueEntry], *, shares: Sequence[TeamShare], team: str, priority: Priority) -> int:
     """Counts the waiting jobs that would run before a new one.
 
     Jobs of a higher class run first. Within a class these run first: older jobs of the same team, and jobs of teams

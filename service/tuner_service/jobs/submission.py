@@ -10,18 +10,17 @@ from fastapi import APIRouter, Response
 
 from tuner.api.jobs import CloneRequest, JobDetail, JobPreview
 from tuner.errors import InvalidValue, TunerError
-from tuner.jobs.admission.admit import JobRequest, admit, read_request
+from tuner.jobs.admission.admit import JobRequest, admit, fresh_seed, read_request
 from tuner.jobs.admission.pricing import estimate
 from tuner.jobs.admission.strict_json import request_digest
 from tuner.jobs.records import JobRecord
 from tuner.jobs.spec import DEFAULT_TEAM
 from tuner.people.permissions import Actor, Principal, Role
-from tuner.search.decision.rungs import price
 from tuner.store import Store
 from tuner_service.access import ActorDep, PrincipalDep, VisibleJob
 from tuner_service.errors import Forbidden
 from tuner_service.jobs.parameters import IdempotencyKey
-from tuner_service.jobs.preview import queue_ahead, to_refusal
+from tuner_service.jobs.preview import jobs_ahead, to_refusal
 from tuner_service.json_body import strict_body
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
@@ -64,24 +63,23 @@ def preview_job(
 ) -> JobPreview:
     """Validates a job and computes its cost and queue position without submitting it. Nothing is stored.
 
-    The price is an upper bound. The device time comes from measurements of the workload's current version; there is
+    The cost is an upper bound. The device time comes from measurements of the workload's current version; there is
     none before its first runs.
     """
     team = _team(request.team, principal=principal)
-    refused = JobPreview(spec=None, price=None, estimate=None, would_refuse=(), queue_ahead=0)
+    refused = JobPreview(spec=None, estimate=None, refusals=(), jobs_ahead=0)
     try:
         _check_may_submit(principal, team=team)
-        spec = admit(request, workloads=store.workers.workloads(), team=team)
+        spec = admit(request, workloads=store.workers.workloads(), team=team, seed=fresh_seed())
     except (Forbidden, InvalidValue) as error:
-        return JobPreview(**vars(refused) | {"would_refuse": (to_refusal(error),)})
+        return JobPreview(**vars(refused) | {"refusals": (to_refusal(error),)})
     limits: tuple[TunerError, ...] = store.jobs.submission_errors(spec, by=actor)
     version = store.workers.workload(spec.workload).version
     return JobPreview(
         spec=spec,
-        price=price(spec.search),
         estimate=estimate(spec, paces=store.queue.paces(spec.workload, version)),
-        would_refuse=tuple(map(to_refusal, limits)),
-        queue_ahead=queue_ahead(store.queue.view(), shares=store.queue.shares(), team=team, priority=spec.priority),
+        refusals=tuple(map(to_refusal, limits)),
+        jobs_ahead=jobs_ahead(store.queue.view(), shares=store.queue.shares(), team=team, priority=spec.priority),
     )
 
 
@@ -117,7 +115,7 @@ def _submit(
         earlier = store.jobs.find_repeated(team, idempotency_key=key, request_digest=digest)
         if earlier is not None:
             return earlier
-    spec = admit(read_request(body), workloads=store.workers.workloads(), team=team)
+    spec = admit(read_request(body), workloads=store.workers.workloads(), team=team, seed=fresh_seed())
     return store.jobs.submit(spec, by=actor, idempotency_key=key, request_digest=digest, origin=origin)
 
 
@@ -131,8 +129,9 @@ def _check_may_submit(principal: Principal, *, team: str) -> None:
 
 
 def _overridden(job: JobRecord, *, changes: CloneRequest, principal: Principal) -> dict[str, Any]:
-    """A job's request with changes, as a client could have sent it."""
+    """A job's request with changes, as a client could have sent it; its search gets a seed of its own."""
     stored = job.spec.model_dump(mode="json") | {"team": principal.team or job.spec.team, "shared": False}
+    del stored["search"]["seed"]
     for name, value in changes.model_dump(mode="json", exclude_unset=True).items():
         if value is None:
             stored.pop(name)

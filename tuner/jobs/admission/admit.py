@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -13,24 +14,31 @@ from jsonschema.exceptions import best_match
 from pydantic import Field, ValidationError
 
 from tuner.errors import InvalidValue
+from tuner.jobs.admission.budget import Budget
 from tuner.jobs.admission.strict_json import RefusedPayload, dotted, parse_strict, refusals, unknown_field
 from tuner.jobs.records import WorkloadInfo
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
-from tuner.search.decision.rungs import price
-from tuner.search.settings import SearchSettings
+from tuner.search.settings import BUDGETS, MIN_HORIZON, SearchSettings
 from tuner.search.space import FloatRange, OptimizerKind, Parameter, Value, default_space
 from tuner.validation import phrase
 
 
 class SearchRequest(SearchSettings):
-    """Search settings whose horizon is optional, too."""
+    """Search settings that a request may leave open: the horizon and the seed, too."""
 
-    # Wider than the parent's field on purpose: admission alone reads it, and returns a `SearchSettings`.
+    # Wider than the parent's fields on purpose: admission alone reads them, and returns a `SearchSettings`.
     total_steps: int | None = Field(  # type: ignore[assignment]
         default=None,
-        ge=10,
+        ge=MIN_HORIZON,
         le=100_000_000,
         description="The horizon: optimizer updates of a full training run; the workload's own default when absent.",
+    )
+    budget: Budget = BUDGETS["standard"]
+    seed: int | None = Field(  # type: ignore[assignment]
+        default=None,
+        ge=0,
+        lt=2**31,
+        description="Seed of the search, from which those of its runs follow; a new one for each job when absent.",
     )
 
 
@@ -44,13 +52,15 @@ class JobRequest(JobSpec):
         max_length=100,
         description="The team of the job; the submitter's when absent.",
     )
-    search: SearchRequest = Field(
-        default_factory=SearchRequest, description="Horizon, budget, rungs and space of the search."
-    )
+    search: SearchRequest = Field(default_factory=SearchRequest, description="Horizon, budget and space of the search.")
 
 
 def admit(
-    request: JobRequest | Mapping[str, Any], *, workloads: Sequence[WorkloadInfo], team: str | None = None
+    request: JobRequest | Mapping[str, Any],
+    *,
+    workloads: Sequence[WorkloadInfo],
+    team: str | None = None,
+    seed: int = 0,
 ) -> JobSpec:
     """Check a request against the workers' workloads, and fill in every default.
 
@@ -58,9 +68,10 @@ def admit(
         request: The request; a mapping is read as strictly as one over HTTP.
         workloads: The announced workloads.
         team: The team of a request that names none; `DEFAULT_TEAM` when absent.
+        seed: The seed of a search that names none. `fresh_seed` draws one, so that no two jobs share theirs.
 
     Returns:
-        A complete job, with all options, the horizon and the search space.
+        A complete job, with all options, the horizon, the seed and the search space.
 
     Raises:
         InvalidValue: The workload is not offered, an option is unknown or out of its range, or the search settings
@@ -81,8 +92,13 @@ def admit(
         priority=job.priority,
         resources=job.resources,
         limits=job.limits,
-        search=_complete_search(job.search, info=info, optimizer=_optimizer(info, options=options)),
+        search=_complete_search(job.search, info=info, optimizer=_optimizer(info, options=options), seed=seed),
     )
+
+
+def fresh_seed() -> int:
+    """A random seed for a search."""
+    return secrets.randbelow(2**31)
 
 
 def read_request(payload: Mapping[str, Any]) -> JobRequest:
@@ -188,33 +204,15 @@ def _optimizer(info: WorkloadInfo, *, options: Mapping[str, Any]) -> OptimizerKi
     return OptimizerKind(options[info.optimizer_option])
 
 
-def _complete_search(search: SearchRequest, *, info: WorkloadInfo, optimizer: OptimizerKind) -> SearchSettings:
-    given = dict(search)
+def _complete_search(
+    search: SearchRequest, *, info: WorkloadInfo, optimizer: OptimizerKind, seed: int
+) -> SearchSettings:
+    completed = dict(search)
     if search.total_steps is None:
-        given["total_steps"] = info.default_steps
+        completed["total_steps"] = info.default_steps
+    if search.seed is None:
+        completed["seed"] = seed
     if search.space is None:
-        given["space"] = default_space(optimizer, peak_lr=info.peak_lr.get(optimizer.value))
-    settings = SearchSettings(**given)
-    check_max_updates(settings, field="search.max_updates")
-    return settings
-
-
-def check_max_updates(settings: SearchSettings, *, field: str, minimum: int = 0) -> None:
-    """Refuse a limit of updates that cannot pay for a report.
-
-    Args:
-        settings: The search with the limit.
-        field: The name of the limit in the request.
-        minimum: The updates that a report takes from the search's current state.
-
-    Raises:
-        InvalidValue: The limit is below that, or below the minimum of the search.
-    """
-    minimum = max(minimum, price(settings).least)
-    if settings.max_updates is not None and settings.max_updates < minimum:
-        raise InvalidValue(
-            field,
-            value=settings.max_updates,
-            allowed=f"at least {minimum} with these settings",
-            hint="With less, the controls and one other trial cannot finish. Raise it, or lower total_steps.",
-        )
+        usual = None if search.incumbent is None else search.incumbent.peak_lr
+        completed["space"] = default_space(optimizer, peak_lr=info.peak_lr.get(optimizer.value), around=usual)
+    return SearchSettings(**completed)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tuner.errors import InvalidValue
-from tuner.jobs.admission.admit import check_max_updates
+from tuner.jobs.admission.budget import Budget
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec, Limits
-from tuner.search.decision.rungs import reserved_trials, rung_steps
-from tuner.search.settings import MAX_TRIALS
+from tuner.search.settings import BUDGETS, MAX_TRIALS, SearchSettings
 
-_BUDGET = frozenset({"trials", "max_updates"})
+_SEARCH = frozenset({"budget", "trials"})
 
 
 class JobChange(BaseModel):
@@ -36,17 +36,13 @@ class JobChange(BaseModel):
     limits: Limits = Field(
         default_factory=Limits, description="Limits at which the job stops: absent ones stay, `null` lifts one."
     )
-    trials: int = Field(
-        default_factory=lambda: MAX_TRIALS,
+    budget: Budget = Field(default_factory=lambda: BUDGETS["standard"])
+    trials: int | None = Field(
+        default_factory=lambda: None,
         ge=1,
         le=MAX_TRIALS,
-        description="Number of schedules to try, including those already opened; not fewer than these.",
-    )
-    max_updates: int | None = Field(
-        default_factory=lambda: None,
-        ge=10,
-        le=10**15,
-        description="Upper limit of updates for the whole job, including those already planned; `null` lifts it.",
+        description="Most schedules to try, not fewer than those already opened; `null`: as many as the budget pays "
+        "for.",
     )
 
     @property
@@ -57,7 +53,7 @@ class JobChange(BaseModel):
     @property
     def training_fields(self) -> frozenset[str]:
         """The present fields that decide which runs are trained, and when."""
-        return (_BUDGET | {"priority", "limits"}) & self.model_fields_set
+        return (_SEARCH | {"priority", "limits"}) & self.model_fields_set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +64,6 @@ class SearchProgress:
     """Trials opened so far."""
     committed_updates: int
     """Updates that the runs planned so far have taken or will take."""
-    reached_horizon: bool
-    """Whether a trial has completed."""
 
 
 def changed(spec: JobSpec, change: JobChange, *, progress: SearchProgress) -> JobSpec:
@@ -81,24 +75,32 @@ def changed(spec: JobSpec, change: JobChange, *, progress: SearchProgress) -> Jo
         progress: How far the search has come.
 
     Raises:
-        InvalidValue: ``trials`` is below those that were opened, or ``max_updates`` below what a report takes.
+        InvalidValue: ``trials`` is below those that were opened, or ``budget`` below what the planned runs take.
     """
-    if "trials" in change.model_fields_set and change.trials < progress.trials:
-        allowed = f"at least {progress.trials}: this many have been opened"
-        raise InvalidValue("trials", value=change.trials, allowed=allowed, hint="An opened trial cannot be removed.")
     fields = {name: getattr(change, name) for name in change.model_fields_set}
-    budget: dict[str, Any] = {name: fields.pop(name) for name in _BUDGET & fields.keys()}
-    search = spec.search.model_copy(update=budget)
-    if "max_updates" in budget:
-        check_max_updates(search, field="max_updates", minimum=_minimum_budget(spec, progress=progress))
+    search = spec.search.model_copy(update={name: fields.pop(name) for name in _SEARCH & fields.keys()})
+    if "trials" in change.model_fields_set:
+        _check_trials(search, progress=progress)
+    if "budget" in change.model_fields_set:
+        _check_budget(search, progress=progress)
     if "limits" in fields:
-        given = {name: getattr(change.limits, name) for name in change.limits.model_fields_set}
-        fields["limits"] = spec.limits.model_copy(update=given)
+        present = {name: getattr(change.limits, name) for name in change.limits.model_fields_set}
+        fields["limits"] = spec.limits.model_copy(update=present)
     return spec.model_copy(update={**fields, "search": search})
 
 
-def _minimum_budget(spec: JobSpec, *, progress: SearchProgress) -> int:
-    """The updates that finish the planned runs and still reach a report."""
-    if progress.reached_horizon or not progress.trials:
-        return progress.committed_updates
-    return progress.committed_updates + reserved_trials(spec.search) * sum(rung_steps(spec.search))
+def _check_trials(search: SearchSettings, *, progress: SearchProgress) -> None:
+    if search.trials is not None and search.trials < progress.trials:
+        allowed = f"at least {progress.trials}: this many have been opened"
+        raise InvalidValue("trials", value=search.trials, allowed=allowed, hint="An opened trial cannot be removed.")
+
+
+def _check_budget(search: SearchSettings, *, progress: SearchProgress) -> None:
+    if search.budget_steps < progress.committed_updates:
+        hundredths = math.ceil(100 * progress.committed_updates / search.total_steps)
+        raise InvalidValue(
+            "budget",
+            value=search.budget,
+            allowed=f"at least {hundredths / 100:g}: the runs planned so far take as many full runs",
+            hint="A planned run cannot be removed.",
+        )

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tuner.jobs.limits import HOUR_SECONDS
 from tuner.jobs.records import Pace
 from tuner.jobs.spec import JobSpec
-from tuner.search.decision.rungs import price, rung_steps
-
-_SECONDS_PER_HOUR = 3600.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunsPrice:
-    """The runs of one rung, of the audit, or of the confirmation."""
-
-    runs: int
-    """The maximum number."""
-    updates: int
-    """Optimizer updates of each run."""
+from tuner.search.decision.budget import Price, price
+from tuner.search.settings import SearchSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """The maximum cost of a job."""
+    """The maximum cost of a job, and what it buys."""
 
-    rungs: tuple[RunsPrice, ...]
-    """In ascending order of length; the last one is the full horizon."""
-    audits: RunsPrice
-    """Of pruned trials, at the full horizon."""
-    confirmations: RunsPrice
-    updates: int
-    """Of all runs together; never above ``max_updates`` where that is set."""
+    price: Price
+    compared: tuple[str, ...]
+    """What is trained and compared, one phrase each."""
     device_seconds: dict[str, float] | None
     """Device time by device model, as measured with earlier runs of the workload in this version; never above the
     job's own limit. ``None`` without measurements."""
@@ -46,21 +32,32 @@ def estimate(spec: JobSpec, *, paces: Sequence[Pace]) -> Estimate:
         paces: The measured paces of its workload, in the version that the job will be trained with.
 
     Returns:
-        The bound. Schedules that diverge early, and limits such as a target, make a job cheaper.
+        The bound. Runs that are stopped early or diverge, and limits such as a target, make a job cheaper.
     """
     cost = price(spec.search)
-    steps = rung_steps(spec.search)
     hours = spec.limits.device_hours
-    limit = float("inf") if hours is None else hours * _SECONDS_PER_HOUR
+    limit = float("inf") if hours is None else hours * HOUR_SECONDS
     by_model = {
         pace.device_model: min(limit, cost.updates * pace.seconds_per_update)
         for pace in paces
         if pace.workload == spec.workload and pace.updates > 0
     }
     return Estimate(
-        rungs=tuple(RunsPrice(runs=runs, updates=updates) for runs, updates in zip(cost.rung_runs, steps, strict=True)),
-        audits=RunsPrice(runs=cost.audit_runs, updates=steps[-1]),
-        confirmations=RunsPrice(runs=cost.confirm_runs, updates=steps[-1]),
-        updates=cost.updates,
+        price=cost,
+        compared=tuple(_compared(spec.search, most_trials=cost.most_trials)),
         device_seconds=by_model or None,
     )
+
+
+def _compared(search: SearchSettings, *, most_trials: int) -> Iterator[str]:
+    """What a search trains and compares."""
+    if most_trials < 2:
+        yield "one schedule, trained once: the best guess without a comparison"
+        return
+    if search.incumbent is None:
+        yield "the usual default: linear warm-up, then cosine to zero"
+    else:
+        yield f"the incumbent: {search.incumbent.label}"
+    yield f"other schedules, {most_trials - 1:,} at most"
+    if search.seeds > 1:
+        yield f"further seeds of the schedules that matter, {search.seeds} each at most"

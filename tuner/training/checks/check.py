@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tuner.jobs.admission.admit import complete_options
-from tuner.jobs.records import Level
+from tuner.jobs.records import Level, WorkloadInfo
 from tuner.schedules import Schedule
 from tuner.search.space import default_space
 from tuner.training.checks.findings import CheckReport, Findings, Mark
@@ -48,7 +48,7 @@ def check(workload: Workload, *, options: Mapping[str, Any], device: str, steps:
     info = describe(workload)
     chosen = parse_options(workload.Options, complete_options(options, info=info))
     where = resolve_device(device)
-    schedule = _schedule(workload, options=chosen)
+    schedule = _schedule(info, options=chosen)
     findings = Findings()
     declared = len(info.options_schema.get("properties", {}))
     findings.add("description", Mark.OK, f"{info.name} version {info.version}, {declared} option(s)")
@@ -82,12 +82,12 @@ def check(workload: Workload, *, options: Mapping[str, Any], device: str, steps:
     )
 
 
-def _schedule(workload: Workload, *, options: Any) -> Schedule:
+def _schedule(info: WorkloadInfo, *, options: Any) -> Schedule:
     """A schedule that changes with every update, from the tame end of where the workload would be searched."""
-    kind = workload.optimizer
-    if workload.optimizer_option is not None:
-        kind = getattr(options, workload.optimizer_option)
-    space = default_space(kind, peak_lr=workload.peak_lr.get(kind))
+    kind = info.optimizer
+    if info.optimizer_option is not None:
+        kind = getattr(options, info.optimizer_option)
+    space = default_space(kind, peak_lr=info.peak_lr.get(kind))
     peak = float(space.peak_lr.low**0.75 * space.peak_lr.high**0.25)
     warmup = {"shape": "linear", "updates": 3}
     return Schedule.model_validate({"peak_lr": peak, "warmup": warmup, "family": {"name": "linear"}})
