@@ -1,16 +1,6 @@
 """Which run is worth most to the recommendation: a new configuration, another seed of a known one, or none.
 
-The value of a run is how much it is expected to improve the recommendation (the knowledge gradient): a new
-configuration may turn out better than the one that would be recommended now; another seed may show that a known one is,
-or that the one in front is not. For each run x and each configuration j that could then take the place of the
-recommended b, with z the compressed loss of `tuner.search.sampler.gp`::
-
-    value(x) = max over j of E[max(0, risk_b - risk_j after x)],   risk_j - risk_b after x ~ N(difference, s^2)
-    s        = |cov(z_j - z_b, y_x)| / sqrt(var y_x)
-
-This is a lower bound of the knowledge gradient of Frazier, Powell and Dayanik, The Knowledge-Gradient Policy for
-Correlated Normal Beliefs (2009), by its best pair. ``risk`` is what a recommendation minimizes
-(`tuner.search.decision.estimates.cautious`). Pure: randomness comes from the search's seed and the trial's number.
+Pure: randomness comes from the search's seed and the number of runs.
 """
 
 from __future__ import annotations
@@ -33,19 +23,16 @@ from tuner.search.decision.decisions import (
     StudyState,
     TrialStatus,
 )
-from tuner.search.decision.estimates import CERTAINTY
 from tuner.search.decision.incumbent import incumbent_of
 from tuner.search.decision.observations import Observations
 from tuner.search.decision.seeds import run_seed
-from tuner.search.sampler.expected_improvement import log_ei
+from tuner.search.decision.values import RunValues
 from tuner.search.sampler.propose import candidates, initial, restricted, shared_fraction
 
 Array = NDArray[np.float64]
 
 _MIN_LOSSES: Final = 2
 """Losses from which the GP chooses; before, theory does."""
-_NEW_STD: Final = 0.5
-"""Multiplies the standard deviation of a new configuration: a short search leaves few runs to recover."""
 _LOG_UNSTABLE: Final = math.log(0.02)
 """Added to the log value of a configuration that is likely to diverge on another seed."""
 _NOTHING: Final = 0.0
@@ -71,17 +58,15 @@ def choose(state: StudyState, *, pool: Sequence[Configuration] | None = None) ->
         The run; `Spent` when none is worth its cost, or while the runs that decide have to finish first.
     """
     number = len(state.trials)
-    if _may_open(state):
-        if number < len(state.settings.start):
-            start = Configuration(schedule=state.settings.start[number], options=state.usual_options)
-            return _new(state, start, role=Role.START, reason="a start schedule")
-        if state.settings.budget >= 2.0 and not any(trial.role is Role.INCUMBENT for trial in state.trials):
-            reason = "the incumbent: what every other schedule is compared with"
-            return _new(state, incumbent_of(state), role=Role.INCUMBENT, reason=reason)
+    if number < len(state.settings.start) and _may_open(state):
+        start = Configuration(schedule=state.settings.start[number], options=state.usual_options)
+        return _new(state, start, reason="a start schedule")
     observations = Observations(state)
-    if len(observations.losses) < _MIN_LOSSES and not (observations.losses and not _may_open(state)):
+    if len(observations.losses) < _MIN_LOSSES and _may_open(state):
         return _by_theory(state, observations, pool=pool)
-    return _Values(state, observations, pool=pool).best()
+    if not observations.losses:
+        return Spent(reason="no schedule may be added, and none has a result")
+    return _Choice(state, observations, pool=pool).best()
 
 
 def _may_open(state: StudyState) -> bool:
@@ -90,16 +75,12 @@ def _may_open(state: StudyState) -> bool:
 
 
 def _new(
-    state: StudyState,
-    configuration: Configuration,
-    *,
-    role: Role | None,
-    reason: str,
-    alternatives: tuple[Alternative, ...] = (),
+    state: StudyState, configuration: Configuration, *, reason: str, alternatives: tuple[Alternative, ...] = ()
 ) -> NewTrial:
+    role = Role.START if len(state.trials) < len(state.settings.start) else None
     return NewTrial(
         number=len(state.trials),
-        role=role,
+        role=Role.INCUMBENT if configuration == incumbent_of(state) else role,
         configuration=configuration,
         seed=run_seed(state.settings.seed, place=0),
         reason=reason,
@@ -114,20 +95,18 @@ def _rng(state: StudyState) -> np.random.Generator:
 def _by_theory(
     state: StudyState, observations: Observations, *, pool: Sequence[Configuration] | None
 ) -> NewTrial | Spent:
-    if not _may_open(state):
-        return Spent(reason="no schedule may be added, and none has a result")
     found = _untried(observations, pool) if pool is not None else candidates(observations, leaders=(), rng=_rng(state))
     if not found:
         return Spent(reason="every schedule was tried")
-    return _new(state, initial(found, observations=observations), role=None, reason="the best guess of theory")
+    return _new(state, initial(found, observations=observations), reason="the best guess of theory")
 
 
 def _untried(observations: Observations, pool: Sequence[Configuration]) -> list[Configuration]:
     return [one for one in pool if one not in observations.tried]
 
 
-class _Values:
-    """The value of each run that could be next.
+class _Choice:
+    """All runs that could be next, with their values.
 
     Args:
         state: The study, with at least one loss.
@@ -137,150 +116,123 @@ class _Values:
 
     def __init__(self, state: StudyState, observations: Observations, *, pool: Sequence[Configuration] | None) -> None:
         self._state, self._observations = state, observations
-        self._surrogate = observations.surrogate
-        self._known = self._surrogate.observed
-        self._new = self._new_ones(pool)
-        self._posterior = self._surrogate.posterior(self._new)
-        first = len(self._new)
+        self._surrogate = surrogate = observations.surrogate
+        incumbent, observed = incumbent_of(state), surrogate.observed
+        # The incumbent is compared with also before its first run, as the model predicts it.
+        self._known = observed if incumbent in observed else (*observed, incumbent)
         trials = {trial.configuration: trial for trial in reversed(state.trials)}
-        self._trials = [trials[one] for one in self._known]
-        incumbents = [place for place, trial in enumerate(self._trials) if trial.role is Role.INCUMBENT]
-        self._incumbent = incumbents[0] if incumbents else None
-        stable = observations.are_stable(list(self._known))
-        completed = [trial.status is TrialStatus.COMPLETED for trial in self._trials]
-        eligible = np.array(completed) & stable
-        self._eligible = eligible if eligible.any() else np.ones(len(self._known), dtype=np.bool_)
-        self._mean = self._posterior.mean[first:]
-        self._apart = self._std_to_incumbent(self._posterior.cov[first:], self._posterior.var[first:])
-        risk = np.where(self._eligible, self._mean + CERTAINTY * self._apart, math.inf)
-        self._leader = int(np.argmin(risk))
+        self._trials = [trials.get(one) for one in self._known]
+        self._new = [one for one in self._new_ones(pool) if one not in self._known]
+        posterior = surrogate.posterior(self._new, references=self._known)
+        further = np.array([0.0 if trial is None else posterior.seed for trial in self._trials])
+        completed = np.array([trial is not None and trial.status is TrialStatus.COMPLETED for trial in self._trials])
+        eligible = completed & observations.are_stable(list(self._known))
+        seen = np.array([trial is not None for trial in self._trials])
+        self._values = RunValues(
+            mean=posterior.mean,
+            cov=posterior.cov,
+            var=posterior.var,
+            noise=posterior.noise + np.concatenate((np.zeros(len(self._new)), further)),
+            eligible=eligible if eligible.any() else seen,
+            incumbent=self._known.index(incumbent),
+        )
+        self._leader_z = posterior.mean[len(self._new) + self._values.leader]
 
     def _new_ones(self, pool: Sequence[Configuration] | None) -> list[Configuration]:
         if not _may_open(self._state):
             return []
         if pool is not None:
             return restricted(_untried(self._observations, pool), observations=self._observations)
-        posterior = self._surrogate.posterior(())
-        order = np.argsort(posterior.mean, kind="stable")
-        leaders = [self._known[place] for place in order]
+        order = np.argsort(self._surrogate.posterior(()).mean, kind="stable")
+        leaders = [self._surrogate.observed[place] for place in order]
         return candidates(self._observations, leaders=leaders, rng=_rng(self._state))
 
     def best(self) -> NewTrial | Replicate | Spent:
         """The run with the largest value; `Spent` when it is not worth its cost."""
-        new, known = self._values_of_new(), self._values_of_known()
-        values = np.concatenate((new, known))
-        if not len(values) or values.max() == -math.inf:
-            return Spent(reason="there is nothing more to try")
+        values = self._log_values()
         place = int(np.argmax(values))
+        if values[place] == -math.inf:
+            return Spent(reason="there is nothing more to try")
         if self._is_worthless(float(values[place])):
             return Spent(reason="nothing more is expected to change the recommendation")
         alternatives = self._alternatives(values)
-        if place < len(new):
+        if place < len(self._new):
             reason = f"the most promising after {len(self._observations.losses)} results"
-            return _new(self._state, self._new[place], role=None, reason=reason, alternatives=alternatives)
-        trial = self._trials[place - len(new)]
+            return _new(self._state, self._new[place], reason=reason, alternatives=alternatives)
+        known = place - len(self._new)
+        trial = self._trials[known]
+        if trial is None:
+            reason = "the incumbent: what every other schedule is compared with"
+            return _new(self._state, self._known[known], reason=reason, alternatives=alternatives)
         return Replicate(
             trial=trial.number,
             seed=self._next_seed(trial.number),
-            reason=self._why_again(place - len(new)),
+            reason=self._why_again(known, runs=len(self._state.runs_of(trial.number))),
             alternatives=alternatives,
         )
 
-    def _values_of_new(self) -> Array:
-        """``[n]``, log value of each new configuration per full run."""
-        count = len(self._new)
-        if not count:
-            return np.zeros(0)
-        p = self._posterior
-        spread = np.sqrt(p.var[:count] + p.noise)
-        # Its own change of risk: what its run shows of the difference to the leader and to the incumbent.
-        own = (p.var[:count] - p.cov[:count, self._leader]) / spread
-        shown = own if self._incumbent is None else (p.var[:count] - p.cov[:count, self._incumbent]) / spread
-        apart = self._std_to_incumbent(p.cov[:count], p.var[:count])
-        left = np.sqrt(np.maximum(np.square(apart) - np.square(shown), 0.0)) if self._incumbent is not None else 0.0
-        risk = p.mean[:count] + CERTAINTY * left
-        value = self._log_gain(risk, std=_NEW_STD * np.abs(own))
+    def _log_values(self) -> Array:
+        """``[n + u]``, log value of each run, for its cost and the risk of divergence."""
+        values = self._values.log_values()
+        configurations = [*self._new, *self._known]
         # A diverged run improves nothing, and a recommendation must not diverge on another seed.
-        stable = self._observations.are_stable(self._new)
-        value += np.log(self._observations.p_stable(self._new)) + np.where(stable, 0.0, _LOG_UNSTABLE)
+        stable = self._observations.are_stable(configurations)
+        values += np.log(self._observations.p_stable(configurations)) + np.where(stable, 0.0, _LOG_UNSTABLE)
         # Steps of a prefix that is trained already cost nothing; the square root keeps the gain ahead of cost.
-        value -= 0.5 * np.log(1.0 - shared_fraction(self._new, observations=self._observations))
-        result: Array = value
-        return result
+        if self._new:
+            shared = shared_fraction(self._new, observations=self._observations)
+            values[: len(self._new)] -= 0.5 * np.log(1.0 - shared)
+        can = [True] * len(self._new) + [self._can_train(known) for known in range(len(self._known))]
+        allowed: Array = np.where(can, values, -math.inf)
+        return allowed
 
-    def _values_of_known(self) -> Array:
-        """``[u]``, log value of another seed of each known configuration per full run."""
-        p, count = self._posterior, len(self._new)
-        cov = p.cov[count:]
-        # [u, u]: row x, the run; column j, whose difference to the leader it shows.
-        spread = np.sqrt(np.diag(cov) + p.noise + p.seed)
-        shown = (cov - cov[:, [self._leader]]) / spread[:, None]
-        left = self._apart[None, :]
-        if self._incumbent is not None:
-            to_incumbent = (cov - cov[:, [self._incumbent]]) / spread[:, None]
-            left = np.sqrt(np.maximum(np.square(left) - np.square(to_incumbent), 0.0))
-        risk = np.where(self._eligible, self._mean + CERTAINTY * left, math.inf)
-        leader = risk[:, [self._leader]]
-        std = np.maximum(np.abs(shown), 1e-12)
-        others = np.where(np.arange(len(self._known)) == self._leader, -math.inf, 0.0)
-        gains = np.where(
-            np.isfinite(risk), np.log(std) + log_ei((leader - np.where(np.isfinite(risk), risk, 0.0)) / std), -math.inf
-        )
-        value = np.max(gains + others, axis=1)
-        can = np.array([self._can_repeat(trial.number) for trial in self._trials])
-        result: Array = np.where(can, value, -math.inf)
-        return result
-
-    def _log_gain(self, risk: Array, *, std: Array) -> Array:
-        leader = self._mean[self._leader] + CERTAINTY * self._apart[self._leader]
-        safe = np.maximum(std, 1e-9)
-        # In logarithms, since the gain underflows far from the leader, where candidates must still have an order.
-        gain: Array = np.log(safe) + log_ei((leader - risk) / safe)
-        return gain
-
-    def _std_to_incumbent(self, cov: Array, var: Array) -> Array:
-        """``[n]``, standard deviation of the difference of z to the incumbent's."""
-        if self._incumbent is None:
-            return np.zeros(len(var))
-        own = self._posterior.var[len(self._new) + self._incumbent]
-        apart: Array = np.sqrt(np.maximum(var + own - 2.0 * cov[:, self._incumbent], 0.0))
-        return apart
-
-    def _can_repeat(self, trial: int) -> bool:
-        runs = self._state.runs_of(trial)
-        # A schedule that diverged or was stopped is out; each running seed has to be waited for.
+    def _can_train(self, known: int) -> bool:
+        trial = self._trials[known]
+        if trial is None:
+            return _may_open(self._state)
+        runs = self._state.runs_of(trial.number)
+        # A schedule that diverged, failed or was stopped is out.
         fine = all(run.status in (RunStatus.FINISHED, RunStatus.RUNNING) for run in runs)
         return fine and len(runs) < self._state.settings.seeds
 
     def _next_seed(self, trial: int) -> int:
         used = {run.seed for run in self._state.runs_of(trial)}
-        seeds = (run_seed(self._state.settings.seed, place=place) for place in range(self._state.settings.seeds + 1))
+        seeds = (run_seed(self._state.settings.seed, place=place) for place in range(len(used) + 1))
         return next(seed for seed in seeds if seed not in used)
+
+    @property
+    def _slope(self) -> float:
+        """Loss per z at the leader."""
+        return float(self._surrogate.scale.slope(np.array([self._leader_z]))[0])
 
     def _is_worthless(self, log_value: float) -> bool:
         settings = self._state.settings
         left = (settings.budget_steps - self._state.steps_committed) / settings.total_steps
-        scale = self._surrogate.scale
-        slope = float(scale.slope(self._mean[[self._leader]])[0])
         margin = self._state.margin
         if margin is None:
-            margin = 0.1 * math.sqrt(2.0 * self._posterior.noise) * slope
-        return math.exp(log_value) * slope * left < _NOTHING * margin
+            margin = 0.1 * math.sqrt(float(self._values.noise[-1])) * self._slope
+        return math.exp(log_value) * self._slope * left < _NOTHING * margin
 
-    def _why_again(self, place: int) -> str:
-        seeds = len(self._state.runs_of(self._trials[place].number))
-        what = "the one in front" if place == self._leader else "a close one"
-        if place == self._incumbent:
+    def _why_again(self, known: int, *, runs: int) -> str:
+        what = "a close one"
+        if known == self._values.incumbent:
             what = "the incumbent"
-        return f"seed {seeds + 1} of {what}: it decides more than a new schedule would"
+        elif known == self._values.leader:
+            what = "the one in front"
+        return f"seed {runs + 1} of {what}: it decides more than a new schedule would"
 
     def _alternatives(self, values: Array) -> tuple[Alternative, ...]:
-        slope = float(self._surrogate.scale.slope(self._mean[[self._leader]])[0])
-        found = []
-        for place in np.argsort(-values, kind="stable")[:_ALTERNATIVES]:
-            if place < len(self._new):
-                action = f"a new schedule: {self._new[place].label}"
-            else:
-                action = f"another seed of trial {self._trials[place - len(self._new)].number}"
-            found.append(Alternative(action=action, value=slope * math.exp(min(float(values[place]), 700.0))))
+        """The best actions, with their values in loss."""
+        best = (int(place) for place in np.argsort(-values, kind="stable")[:_ALTERNATIVES])
+        found = [
+            Alternative(action=self._action(place), value=self._slope * math.exp(min(float(values[place]), 300.0)))
+            for place in best
+            if values[place] > -math.inf
+        ]
         return (*found, Alternative(action="stop", value=0.0))
+
+    def _action(self, place: int) -> str:
+        if place < len(self._new):
+            return f"a new schedule: {self._new[place].label}"
+        trial = self._trials[place - len(self._new)]
+        return "the incumbent" if trial is None else f"another seed of trial {trial.number}"

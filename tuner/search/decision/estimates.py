@@ -6,7 +6,6 @@ The plan, the progress of a job, Optuna and the report read the same estimates: 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from tuner.search.decision.decisions import Role, RunStatus, StudyState
+from tuner.search.decision.incumbent import incumbent_of
 from tuner.search.decision.observations import Observations
+from tuner.search.decision.values import risks
 
 Array = NDArray[np.float64]
 
-CERTAINTY: Final = 1.0
-"""Standard deviations of the difference by which a schedule must be better than the incumbent to be recommended."""
 COVERAGE: Final = 0.95
 """Of every interval."""
 _NOISE_SHARE: Final = 0.1
@@ -44,29 +43,6 @@ class Difference(Normal):
     high: float
 
 
-def cautious(mean: Array, *, cov: Array, var: Array, incumbent: int | None, scale: float = CERTAINTY) -> Array:
-    """How bad each configuration may be, against the incumbent: what a recommendation minimizes.
-
-    Expected z above the incumbent's plus a multiple of the standard deviation of that difference. The incumbent has 0,
-    so nothing replaces it that is not better by more than its uncertainty. Without an incumbent, expected z alone.
-
-    Args:
-        mean: ``[n]``.
-        cov: ``[n]``, covariance with the incumbent.
-        var: ``[n]``.
-        incumbent: Its index; ``None`` without one.
-        scale: Standard deviations that count.
-
-    Returns:
-        ``[n]``.
-    """
-    if incumbent is None:
-        return mean
-    apart = np.sqrt(np.maximum(var + var[incumbent] - 2.0 * cov, 0.0))
-    risk: Array = mean - mean[incumbent] + scale * apart
-    return risk
-
-
 class Estimates:
     """Expected losses at the horizon, from all runs of a study.
 
@@ -81,8 +57,12 @@ class Estimates:
         observations = Observations(state)
         surrogate = observations.surrogate
         self._scale = surrogate.scale
-        posterior = surrogate.posterior(())
-        index = {configuration: place for place, configuration in enumerate(surrogate.observed)}
+        # The incumbent counts also before its first run, as the model predicts it.
+        compared = tuple(dict.fromkeys((*surrogate.observed, incumbent_of(state))))
+        posterior = surrogate.posterior((), references=compared)
+        index = {configuration: place for place, configuration in enumerate(compared)}
+        incumbent = index[incumbent_of(state)]
+        risk = risks(posterior.mean, cov=posterior.cov[:, incumbent], var=posterior.var, incumbent=incumbent)
         finished = {run.trial for run in state.runs if run.status is RunStatus.FINISHED}
         diverged = {run.trial for run in state.runs if run.status is RunStatus.DIVERGED}
         shown = [
@@ -99,18 +79,10 @@ class Estimates:
         self._noise = posterior.noise
         self._margin = state.margin
         stable = observations.are_stable([shown[place].configuration for place in order])
+        eligible = stable if stable.any() else np.ones(len(order), dtype=np.bool_)
+        self._recommended = self._trials[int(np.argmin(np.where(eligible, risk[rows][order], math.inf)))]
         roles = {trial.number: trial.role for trial in shown}
-        incumbents = [place for place, number in enumerate(self._trials) if roles[number] is Role.INCUMBENT]
-        self._incumbent = incumbents[0] if incumbents else None
-        self._recommended = self._recommend(stable)
-
-    def _recommend(self, stable: Sequence[bool] | NDArray[np.bool_]) -> int:
-        incumbent = self._incumbent
-        cov = np.zeros(len(self._mean)) if incumbent is None else self._cov[:, incumbent]
-        risk = cautious(self._mean, cov=cov, var=np.diag(self._cov), incumbent=incumbent)
-        eligible = np.asarray(stable) if np.any(stable) else np.ones(len(risk), dtype=np.bool_)
-        place = int(np.argmin(np.where(eligible, risk, math.inf)))
-        return self._trials[place]
+        self._incumbent = next((number for number in self._trials if roles[number] is Role.INCUMBENT), None)
 
     @property
     def trials(self) -> tuple[int, ...]:
@@ -125,7 +97,7 @@ class Estimates:
     @property
     def incumbent(self) -> int | None:
         """The incumbent's trial; ``None`` when it has no loss."""
-        return None if self._incumbent is None else self._trials[self._incumbent]
+        return self._incumbent
 
     @property
     def noise_std(self) -> float:

@@ -130,14 +130,14 @@ class LossScale:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Posterior:
-    """Joint posterior of the expected z at the horizon, of new configurations and of the observed ones."""
+    """Joint posterior of the expected z at the horizon, of n configurations and of u references."""
 
     mean: Array
-    """``[n + u]``, the new configurations first."""
+    """``[n + u]``, the references last."""
     cov: Array
-    """``[n + u, u]``, covariance with the observed configurations."""
+    """``[n + u, u]``, covariance with the references."""
     var: Array
-    """``[n + u]``, variances; those of the observed ones are on the diagonal of ``cov``."""
+    """``[n + u]``, variances; those of the references are on the diagonal of the last u rows of ``cov``."""
     noise: float
     """Variance of z over runs of one configuration on one seed, the seed's own effect left out."""
     seed: float
@@ -224,14 +224,16 @@ class Surrogate:
             ]
         )
 
-    def posterior(self, configurations: Sequence[Configuration]) -> Posterior:
+    def posterior(
+        self, configurations: Sequence[Configuration], *, references: Sequence[Configuration] | None = None
+    ) -> Posterior:
         """Predict the expected z of configurations at the horizon.
 
         Args:
             configurations: Any number, `observed` ones included.
+            references: Those with which the covariances are wanted; `observed` when absent.
         """
-        observed = self._features(self.observed)
-        rows = self._features(configurations).joined(observed)
+        rows = self._features(configurations).joined(self._features(references or self.observed))
         first = len(configurations)
         penalty = self._penalty(rows)[self._points]
         white_cross = np.linalg.solve(self._chol, self._cov_cross(rows, penalty))
