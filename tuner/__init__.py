@@ -1,7 +1,8 @@
 """Schedule Tuner: finds the learning-rate schedule that a model should train with.
 
-`tune` runs a study in this process and returns a `Report`. Training code becomes a workload by deriving from
-`OpaqueWorkload`, `StepwiseWorkload` or `DeclaredWorkload`. A `Schedule` is a value; `ScheduleLR` follows it in torch.
+`tune` runs a study in this process and returns a `Report`; `simulate_study` runs one on a function instead of training.
+Training code becomes a workload by deriving from `OpaqueWorkload`, `StepwiseWorkload` or `DeclaredWorkload`. A
+`Schedule` is a value; `ScheduleLR` follows it in torch.
 
 Besides these names there are `tuner.schedules` (the families), `tuner.exports` (code for other libraries), `tuner.sdk`
 (for scripts that run as commands), `tuner.client` (a service's API) and `tuner.integrations` (training libraries).
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     __version__: str
     from tuner.errors import InvalidValue as InvalidValue
+    from tuner.errors import StudyFailed as StudyFailed
     from tuner.errors import TunerError as TunerError
     from tuner.filelock import FileHeld as FileHeld
     from tuner.jobs.progress import Progress as Progress
-    from tuner.local import StudyFailed as StudyFailed
     from tuner.local import tune as tune
     from tuner.metric import Metric as Metric
     from tuner.report.report import Report as Report
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tuner.schedules import ScheduleLR as ScheduleLR
     from tuner.schedules import Warmup as Warmup
     from tuner.search.space import OptimizerKind as OptimizerKind
+    from tuner.simulation import simulate_study as simulate_study
     from tuner.training.data import ShuffledBatches as ShuffledBatches
     from tuner.training.data import step_generator as step_generator
     from tuner.training.run import RunStopped as RunStopped
@@ -41,14 +43,15 @@ if TYPE_CHECKING:
 
 # For the interpreter what the imports above are for type checkers; tests/architecture compares the two.
 _MODULES: Final = {
-    "tuner.errors": ("InvalidValue", "TunerError"),
+    "tuner.errors": ("InvalidValue", "StudyFailed", "TunerError"),
     "tuner.filelock": ("FileHeld",),
     "tuner.jobs.progress": ("Progress",),
-    "tuner.local": ("StudyFailed", "tune"),
+    "tuner.local": ("tune",),
     "tuner.metric": ("Metric",),
     "tuner.report.report": ("Report",),
     "tuner.schedules": ("Schedule", "ScheduleLR", "Warmup"),
     "tuner.search.space": ("OptimizerKind",),
+    "tuner.simulation": ("simulate_study",),
     "tuner.training.data": ("ShuffledBatches", "step_generator"),
     "tuner.training.run": ("RunStopped", "TrainingRun"),
     "tuner.training.workload": (

@@ -109,6 +109,25 @@ class IllegalTransition(TunerError):
         super().__init__(f"{kind} {key} is {state} and cannot be {wanted}")
 
 
+class StudyFailed(TunerError):
+    """The study ended without a report; the message says why.
+
+    Example:
+        >>> from tuner import OpaqueWorkload, OptimizerKind, StudyFailed, tune
+        >>> class Broken(OpaqueWorkload):
+        ...     name, version, default_steps = "broken", "1", 10
+        ...     description = "A workload that fails."
+        ...     optimizer = OptimizerKind.SGD
+        ...     def train(self, run, options):
+        ...         raise RuntimeError("no data")
+        >>> try:
+        ...     tune(Broken(), trials=2, search={"confirm_seeds": 0}, device="cpu")
+        ... except StudyFailed as error:
+        ...     print("RuntimeError: no data" in str(error))
+        True
+    """
+
+
 class LeaseLost(TunerError):
     """The lease of a write is void: drop the work, another worker has the run.
 

@@ -16,7 +16,7 @@ from tuner.driver.driver import Driver, DriverSettings
 from tuner.driver.prefetch_plan import PlanPrefetch
 from tuner.driver.snapshot_folders import SnapshotFolders
 from tuner.driver.watchdog import RunTimeouts
-from tuner.errors import InvalidValue, TunerError
+from tuner.errors import InvalidValue, StudyFailed
 from tuner.extras import explained
 from tuner.filelock import file_lock
 from tuner.jobs.admission.admit import admit
@@ -36,25 +36,6 @@ _WORKER = "in-process"
 _LEASE_SECONDS = 24 * 3600.0  # no other worker claims this study's runs; a later call releases them by name
 _OUTAGE_SECONDS = 600.0
 _SNAPSHOT_SECONDS = 10.0
-
-
-class StudyFailed(TunerError):
-    """The study ended without a report; the message says why.
-
-    Example:
-        >>> from tuner import OpaqueWorkload, OptimizerKind, StudyFailed, tune
-        >>> class Broken(OpaqueWorkload):
-        ...     name, version, default_steps = "broken", "1", 10
-        ...     description = "A workload that fails."
-        ...     optimizer = OptimizerKind.SGD
-        ...     def train(self, run, options):
-        ...         raise RuntimeError("no data")
-        >>> try:
-        ...     tune(Broken(), trials=2, search={"confirm_seeds": 0}, device="cpu")
-        ... except StudyFailed as error:
-        ...     print("RuntimeError: no data" in str(error))
-        True
-    """
 
 
 def tune(
