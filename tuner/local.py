@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -19,13 +18,16 @@ from tuner.driver.watchdog import RunTimeouts
 from tuner.errors import InvalidValue, StudyFailed
 from tuner.extras import explained
 from tuner.filelock import file_lock
-from tuner.jobs.admission.admit import admit
+from tuner.jobs.admission.admit import admit, fresh_seed, read_request
+from tuner.jobs.admission.strict_json import request_digest
 from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, StudyLock, WorkerOffer
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.orchestrator import run_planning_step
 from tuner.report.report import Report
+from tuner.schedules import Schedule
+from tuner.search.settings import BUDGETS
 from tuner.store import Store
 
 if TYPE_CHECKING:
@@ -41,8 +43,10 @@ _SNAPSHOT_SECONDS = 10.0
 def tune(
     workload: str | Workload,
     *,
+    budget: float | str = BUDGETS["standard"],
     total_steps: int | None = None,
-    trials: int = 24,
+    trials: int | None = None,
+    incumbent: Schedule | None = None,
     options: Mapping[str, Any] | None = None,
     search: Mapping[str, Any] | None = None,
     database: str | Path | None = None,
@@ -56,10 +60,15 @@ def tune(
     Args:
         workload: The name of a workload that is built in or that an installed package offers (docs/workloads.md), or an
             object of your own.
+        budget: What it may cost, in full runs (the updates of one run at the horizon), from 1; or ``"quick"`` (3),
+            ``"standard"`` (10), ``"thorough"`` (30). What would not change the recommendation is not spent.
         total_steps: The horizon in optimizer updates, at least 10; the workload's default when absent.
-        trials: Schedules to try, the controls included; at least 1.
+        trials: Most schedules to try; as many as the budget pays for when absent.
+        incumbent: The schedule that is used today: nothing that is expected to be worse is recommended. When absent,
+            linear warm-up and cosine to zero at the middle of the range of peaks.
         options: The workload's options; those left out take their defaults.
-        search: Further search settings by name (`tuner.search.settings.SearchSettings`): ``space``, ``seed``, ...
+        search: Further search settings by name (`tuner.search.settings.SearchSettings`): ``space``, ``worth``, ...
+            Without a ``seed``, each study draws one.
         database: A SQLite file to keep the study in. Calling again with the same file and the same request goes on
             where an interrupted call stopped; a study that failed is begun anew. A temporary file when absent.
         device: ``"cpu"``, ``"cuda:0"``, ...; ``"auto"`` takes the first CUDA device, else the CPU.
@@ -81,9 +90,9 @@ def tune(
 
     Example:
         >>> from tuner import tune
-        >>> report = tune("digits-mlp", total_steps=20, trials=3, search={"confirm_seeds": 0}, device="cpu")
-        >>> len(report.trials)
-        3
+        >>> report = tune("digits-mlp", budget=3, total_steps=20, device="cpu")
+        >>> report.cost.full_runs <= report.cost.budget
+        True
         >>> report.recommended.schedule.lrs(report.total_steps).shape
         (20,)
     """
@@ -96,11 +105,11 @@ def tune(
             raise InvalidValue(field, value=limit, allowed="above 0")
     workload = _resolve(workload)
     info = describe(workload)
-    wanted = {"trials": trials, **(search or {})}
-    if total_steps is not None:
-        wanted["total_steps"] = total_steps
+    named = {"total_steps": total_steps, "trials": trials, "incumbent": incumbent}
+    wanted = {"budget": budget, **{name: value for name, value in named.items() if value is not None}, **(search or {})}
     chosen = choose_device(device, environment=os.environ)
-    spec = admit({"workload": info.name, "options": dict(options or {}), "search": wanted}, workloads=[info])
+    request = read_request({"workload": info.name, "options": dict(options or {}), "search": wanted})
+    spec = admit(request, workloads=[info], seed=fresh_seed())
 
     with ExitStack() as stack:
         if database is None:
@@ -112,7 +121,7 @@ def tune(
         stack.callback(store.close)
         offer = WorkerOffer.of(_WORKER, device=chosen, workloads=[info])
         store.workers.announce(offer, workloads=[info])
-        job = _unfinished_or_new(store, spec=spec, version=info.version)
+        job = _unfinished_or_new(store, spec=spec, seed=request.search.seed, version=info.version)
 
         def report_progress() -> None:
             if on_progress is not None:
@@ -183,11 +192,22 @@ def _report(store: Store, *, job: JobRecord) -> Report:
     return Report.model_validate(stored)
 
 
-def _unfinished_or_new(store: Store, *, spec: JobSpec, version: str) -> JobRecord:
+def _unfinished_or_new(store: Store, *, spec: JobSpec, seed: int | None, version: str) -> JobRecord:
     """The job of an earlier call with the same request, whether it is still open or completed; else a new one.
 
     One that failed is not resumed: its cause may have been corrected.
+
+    Args:
+        store: Where the study is kept.
+        spec: The complete request.
+        seed: The seed that the request names; ``None`` where it was drawn, and every call draws another.
+        version: Of the workload.
     """
-    request = hashlib.sha256(f"{version} {spec.model_dump_json()}".encode()).hexdigest()
-    jobs = (store.jobs.submit(spec, idempotency_key=f"{_WORKER}-{request}-{attempt}") for attempt in count())
+    request = spec.model_dump(mode="json")
+    request["search"]["seed"] = seed
+    digest = request_digest({"version": version, "request": request})
+    jobs = (
+        store.jobs.submit(spec, idempotency_key=f"{_WORKER}-{digest}-{attempt}", request_digest=digest)
+        for attempt in count()
+    )
     return next(job for job in jobs if job.state not in {JobState.FAILED, JobState.CANCELLED})

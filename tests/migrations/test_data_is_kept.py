@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 import pytest
 from sqlalchemy import text
+from tuner.search.decision.rungs import rung_steps
 
 from tests.migrations.revisions import Rows, all_rows, engine_of, run
 from tuner.errors import DatabaseUnavailable
@@ -19,7 +20,6 @@ from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.people.permissions import LOCAL
 from tuner.report.report import Report
 from tuner.search.decision.decisions import Control
-from tuner.search.decision.rungs import rung_steps
 from tuner.search.settings import SearchSettings
 from tuner.store import Store
 from tuner.store.maintenance.migrate import VERSION_TABLE, is_current, upgrade

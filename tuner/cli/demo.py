@@ -12,6 +12,7 @@ import typer
 
 from tuner.cli.failures import ExitCode
 from tuner.cli.output import say
+from tuner.cli.parsing import parse_budget
 from tuner.cli.stack.stack import Stack, free_port, running
 from tuner.cli.stack.supervisor import RestartPolicy
 from tuner.cli.stack.up import interrupt_on_termination
@@ -43,7 +44,14 @@ def demo(
             help="Length of a full training run; the workload's own when absent.",
         ),
     ] = None,
-    trials: Annotated[int, typer.Option("--trials", help="Number of schedules to try, including the controls.")] = 16,
+    budget: Annotated[
+        str,
+        typer.Option(
+            "--budget",
+            metavar="FULL-RUNS|NAME",
+            help="What it may cost, in full runs, from 1: a number, or quick (3), standard (10), thorough (30).",
+        ),
+    ] = "standard",
     seed: Annotated[int, typer.Option("--seed", help="Seed of the search and of its runs.")] = 0,
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for the files of the report.")] = Path(
         "demo-output"
@@ -70,7 +78,9 @@ def demo(
     require("service", "worker", user="tuner demo")
     folder = (data_dir or output / time.strftime("data-%Y%m%d-%H%M%S")).resolve()
     stack = Stack(data_dir=folder, host=_HOST, port=free_port(_HOST), auth="off")
-    search = {"trials": trials, "seed": seed} | ({} if total_steps is None else {"total_steps": total_steps})
+    search = {"budget": parse_budget(budget), "seed": seed} | (
+        {} if total_steps is None else {"total_steps": total_steps}
+    )
     request = {"workload": workload, "name": "demo", "search": search}
     read_request(request)  # refuses bad values before anything starts; the worker alone knows which workloads exist
     interrupt_on_termination()

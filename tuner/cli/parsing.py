@@ -104,6 +104,35 @@ def _limit(text: str, *, name: str) -> float | None:
         raise InvalidValue(option, value=text, allowed="a number, or none for no limit") from None
 
 
+def parse_budget(text: str | None) -> float | str | None:
+    """Parse a budget: a number of full runs, or a name, which the service knows."""
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def parse_share(text: str | None, *, option: str) -> float | None:
+    """Parse a share: ``5%`` or ``0.05``.
+
+    Args:
+        text: The text; ``None`` when absent.
+        option: The name of the option, for the message.
+
+    Raises:
+        InvalidValue: It is neither.
+    """
+    if text is None:
+        return None
+    number = text.strip()
+    try:
+        return float(number[:-1]) / 100 if number.endswith("%") else float(number)
+    except ValueError:
+        raise InvalidValue(option, value=text, allowed="a share, as in 5% or 0.05") from None
+
+
 def read_document(source: str, *, option: str) -> dict[str, Any]:
     """Read a JSON object from a file, or from standard input for ``-``.
 

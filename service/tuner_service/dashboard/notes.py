@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuner.jobs.records import JobRecord, RunKind, RunRecord, StudyRecord, TrialRecord
+from tuner.jobs.records import JobRecord, RunRecord, StudyRecord, TrialRecord
 from tuner.jobs.states import RunState
 from tuner.report.report import Comparison, Report
 from tuner.report.wording import gain_text, interval_text
 from tuner_service.dashboard.pictures import schedules_figure
 
 MAX_NOTES = 300
-"""Number of trials with a note, those of the highest rung first. The page requests all notes every few seconds."""
+"""Number of trials with a note, those with the best results first. The page requests all notes every few seconds."""
 _CURVES = 10
-_KINDS = {RunKind.CONFIRM: "confirmation", RunKind.AUDIT: "audit"}
 
 # System attributes in which optuna-dashboard stores notes and figures; a test reads them back with its API.
 _NOTE, _NOTE_VERSION = "dashboard:note_str:0", "dashboard:note_ver"
@@ -61,7 +61,8 @@ def study_note(record: StudyRecord, *, report: Report | None) -> str:
     job, spec = record.job, record.job.spec
     lines = [
         f"## {plain(title(job))}",
-        f"Workload **{plain(spec.workload)}**, {spec.search.total_steps:,} updates, {spec.search.trials} trials. "
+        f"Workload **{plain(spec.workload)}**, {spec.search.total_steps:,} updates, budget {spec.search.budget:g} "
+        f"full runs. "
         f"Team {plain(spec.team)}, submitted by {plain(job.owner)}, **{job.state.value}**.",
     ]
     if spec.notes:
@@ -78,19 +79,16 @@ def study_note(record: StudyRecord, *, report: Report | None) -> str:
 
 def trial_note(job: JobRecord, trial: TrialRecord, *, runs: Sequence[RunRecord]) -> str:
     """The note of a trial: its schedule with a plot, its runs, and the reasons."""
-    kind = f" ({trial.control} control)" if trial.control else ""
-    rows = [
-        f"| {_purpose(run)} | {run.total_steps:,} | {run.seed} | {_result(run)} |"
-        for run in sorted(runs, key=lambda run: (run.kind is not RunKind.RUNG, run.kind.value, run.rung, run.seed))
-    ]
+    role = f" ({trial.role})" if trial.role else ""
+    rows = [f"| {run.seed} | {run.step:,} of {run.total_steps:,} | {_result(run)} |" for run in runs]
     return "\n".join(
         [
-            f"**{plain(trial.configuration.label)}**{kind}, {trial.state.value}",
+            f"**{plain(trial.configuration.label)}**{role}, {trial.state.value}",
             "",
             f"![learning rate](/v1/jobs/{job.id}/trials/{trial.number}/schedule.svg)",
             "",
-            f"| run | updates | seed | {plain(job.metric.name)} |",
-            "|---|---|---|---|",
+            f"| seed | updates | {plain(job.metric.name)} |",
+            "|---|---|---|",
             *rows,
             "",
             f"Why: {plain(trial.reason)}",
@@ -104,43 +102,37 @@ def plain(text: str) -> str:
 
 
 def _report_lines(report: Report) -> list[str]:
-    recommended = report.recommended
+    recommended, cost = report.recommended, report.cost
     lines = [
         f"**{plain(report.finding)}**",
         f"Recommended: **{plain(recommended.label)}** (trial {recommended.trial}), "
-        f"{plain(report.metric.name)} "
-        f"{plain(report.metric.text(recommended.median if recommended.values else recommended.search_value))}.",
+        f"{plain(report.metric.name)} {plain(report.metric.text(recommended.expected))}.",
     ]
-    comparisons = [("best constant rate", report.best_constant), ("the default", report.default)]
-    rows = [_comparison_row(name, comparison) for name, comparison in comparisons if comparison is not None]
+    rows = [_comparison_row(comparison) for comparison in report.comparisons if comparison.gain is not None]
     if rows:
         lines.append("\n".join(["| against | schedule | gain, 95 % interval | verdict |", "|---|---|---|---|", *rows]))
-    cost = report.cost
     lines.append(
-        f"The search took {cost.search_updates:,} updates, confirmation {cost.confirm_updates:,}; "
-        f"every trial in full would have taken {cost.updates_all_full:,}."
+        f"It took {cost.full_runs:.3g} of {cost.budget:g} full runs, {cost.updates_spent:,} updates; runs that were "
+        f"stopped early left out {cost.updates_stopped:,}."
     )
     return lines
 
 
-def _comparison_row(name: str, comparison: Comparison) -> str:
+def _comparison_row(comparison: Comparison) -> str:
     gain = comparison.gain
     interval = "" if gain is None else f"{gain_text(gain)}, {interval_text(gain)}"
-    return f"| {name} | {plain(comparison.label)} | {interval} | {comparison.verdict.value} |"
-
-
-def _purpose(run: RunRecord) -> str:
-    return f"rung {run.rung}" if run.kind is RunKind.RUNG else _KINDS[run.kind]
+    rival = comparison.rival.value
+    return f"| {rival} | {plain(comparison.label)} | {interval} | {comparison.verdict.value} |"
 
 
 def _result(run: RunRecord) -> str:
     return run.state.value if run.value is None else plain(run.metric.text(run.value))
 
 
-def _rank(runs: Sequence[RunRecord]) -> tuple[int, float]:
-    """Sort key: the highest rung first, then the lowest loss."""
-    results = [(-run.rung, run.loss) for run in runs if run.kind is RunKind.RUNG and run.loss is not None]
-    return min(results, default=(1, 0.0))
+def _rank(runs: Sequence[RunRecord]) -> float:
+    """Sort key: the lowest mean loss first, those without a result last."""
+    losses = [run.loss for run in runs if run.loss is not None]
+    return sum(losses) / len(losses) if losses else math.inf
 
 
 def _runs_by_trial(runs: Sequence[RunRecord]) -> Mapping[int, list[RunRecord]]:

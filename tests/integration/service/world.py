@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tuner.search.decision.rungs import rung_schedule, rung_steps
+
 from tests.integration.store.builders import announce, claim_lock, claim_run, offer
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import (
@@ -22,7 +24,6 @@ from tuner.people.permissions import LOCAL_ACTOR, Actor
 from tuner.report.build import build_report
 from tuner.schedules import Constant, Cosine, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
-from tuner.search.decision.rungs import rung_schedule, rung_steps
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tuner.search.decision.rungs import price, rung_steps
 
 from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES
 from tests.unit.jobs.tallies import tally_of
@@ -13,7 +14,6 @@ from tuner.jobs.admission.admit import admit
 from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, RunKind, RunRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
-from tuner.search.decision.rungs import price, rung_steps
 
 JOB = JobRecord(
     id="j",

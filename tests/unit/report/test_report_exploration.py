@@ -5,11 +5,11 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tuner.search.decision.controls import control_of
 
 from tuner.report.build import build_report
 from tuner.report.exploration import ENOUGH_TRIALS, MIN_PEAKS
 from tuner.schedules import Constant, Cosine, Schedule, Wsd
-from tuner.search.decision.controls import control_of
 from tuner.search.decision.decisions import Control, TrialStatus
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import simulate

@@ -10,7 +10,7 @@ import typer
 from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, Job, Url, Yes, limit_option
 from tuner.cli.output import confirm_action, say, show
-from tuner.cli.parsing import parse_limits
+from tuner.cli.parsing import parse_budget, parse_limits
 from tuner.cli.request import request, service_command
 from tuner.errors import InvalidValue
 from tuner.jobs.priority import Priority
@@ -34,15 +34,23 @@ DeviceHours = Annotated[
 WallHours = Annotated[str | None, limit_option("--wall-hours", unit="HOURS", help="Stop this long after the start.")]
 Target = Annotated[
     str | None,
-    limit_option("--target", unit="VALUE", help="End the search when a trial reaches this value at the full horizon."),
+    limit_option("--target", unit="VALUE", help="Try no more schedules once one reaches this value at the horizon."),
 ]
 Patience = Annotated[
     str | None,
-    limit_option("--patience", unit="TRIALS", help="End the search after this many trials without a new best."),
+    limit_option("--patience", unit="TRIALS", help="Try no more schedules after this many without a new best."),
 ]
-MaxUpdates = Annotated[
+Budget = Annotated[
     str | None,
-    limit_option("--max-updates", unit="UPDATES", help="Upper limit of optimizer updates for the whole job."),
+    typer.Option(
+        "--budget",
+        metavar="FULL-RUNS|NAME",
+        show_default=False,
+        help="What the job may cost, in full runs, from 1: a number, or quick (3), standard (10), thorough (30).",
+    ),
+]
+Trials = Annotated[
+    str | None, limit_option("--trials", unit="TRIALS", help="Most schedules to try; none: what the budget pays for.")
 ]
 
 
@@ -113,10 +121,8 @@ def set_job(
     notes: Notes = None,
     shared: Shared = None,
     priority: PriorityClass = None,
-    trials: Annotated[
-        int | None, typer.Option("--trials", help="Number of schedules to try, including the controls.")
-    ] = None,
-    max_updates: MaxUpdates = None,
+    budget: Budget = None,
+    trials: Trials = None,
     device_hours: DeviceHours = None,
     wall_hours: WallHours = None,
     target: Target = None,
@@ -126,12 +132,12 @@ def set_job(
 
     `none` lifts a limit.
     """
-    plain = {"name": name, "notes": notes, "shared": shared, "priority": priority, "trials": trials}
+    plain = {"name": name, "notes": notes, "shared": shared, "priority": priority, "budget": parse_budget(budget)}
     limits = parse_limits(
         {"device_hours": device_hours, "wall_hours": wall_hours, "target": target, "patience": patience}
     )
     change: dict[str, Any] = {field: value for field, value in plain.items() if value is not None}
-    change |= parse_limits({"max_updates": max_updates}) | ({"limits": limits} if limits else {})
+    change |= parse_limits({"trials": trials}) | ({"limits": limits} if limits else {})
     if not change:
         raise InvalidValue("the change", allowed="given by at least one option", hint="`tuner set --help`")
     return client.change(find_job(client, text=job), change)

@@ -2,51 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from tuner.jobs.records import EventRecord, RunKind
+from tuner.jobs.records import EventRecord
 from tuner.metric import Metric
 
-_KINDS = {RunKind.CONFIRM.value: " confirmation", RunKind.AUDIT.value: " audit"}
 
-
-def describe_event(event: EventRecord, *, rungs: Sequence[int]) -> str:
-    """One line about an event; empty for events that are not shown (evaluations, queued runs).
-
-    Args:
-        event: The event.
-        rungs: Updates of each rung of the job, ascending.
-    """
+def describe_event(event: EventRecord) -> str:
+    """One line about an event; empty for events that are not shown (evaluations, queued runs)."""
     data = event.data
-    if event.kind.startswith("run."):
-        return _run_line(event.kind.removeprefix("run."), data, rungs=rungs)
     reason = str(data.get("reason") or "").strip().split("\n", 1)[0]
+    subject, _, what = event.kind.partition(".")
+    if subject == "run":
+        return _run_line(what, data, reason=reason)
     because = f": {reason}" if reason else ""
-    if event.kind.startswith("trial."):
-        return f"trial {data.get('trial')} {event.kind.removeprefix('trial.')}{because}"
-    return f"job {event.kind.removeprefix('job.')}{because}"
+    name = f"trial {data.get('trial')}" if subject == "trial" else "job"
+    return f"{name} {what}{because}"
 
 
-def _run_line(what: str, data: dict[str, Any], *, rungs: Sequence[int]) -> str:
-    run = _run_name(data, rungs=rungs)
-    reason = str(data.get("reason") or "").strip().split("\n", 1)[0]
+def _run_line(what: str, data: dict[str, Any], *, reason: str) -> str:
+    run = f"trial {data.get('trial')}"
     match what:
         case "succeeded":
             metric = Metric.model_validate(data.get("metric", {}))
             return f"{run}: {metric.name} {metric.text(data['value'])}"
         case "diverged":
             return f"{run} diverged at update {data.get('step')}"
+        case "stopped":
+            return f"{run} stopped at update {data.get('step')}: {reason}"
         case "failed":
             return f"{run} failed: {reason}"
         case "requeued":
             return f"{run} will be retried: {reason}"
         case _:
             return ""
-
-
-def _run_name(data: dict[str, Any], *, rungs: Sequence[int]) -> str:
-    rung = data.get("rung")
-    updates = f", {rungs[rung]:,} updates" if isinstance(rung, int) and rung < len(rungs) else ""
-    kind = _KINDS.get(str(data.get("kind_of_run")), "")
-    return f"trial {data.get('trial')}{kind}{updates}"

@@ -27,7 +27,7 @@ _TRIALS: Table[TrialView] = Table(
     columns={
         "TRIAL": lambda trial: str(trial.number),
         "STATE": lambda trial: trial.state.value,
-        "CONTROL": lambda trial: trial.control or "",
+        "ROLE": lambda trial: trial.role or "",
         "SCHEDULE": lambda trial: trial.configuration.label,
         "REASON": lambda trial: _first_line(trial.reason),
     },
@@ -37,7 +37,7 @@ _RUNS: Table[RunView] = Table(
     columns={
         "RUN": lambda run: run.id,
         "TRIAL": lambda run: str(run.trial_number),
-        "KIND": lambda run: run.kind.value,
+        "SEED": lambda run: str(run.seed),
         "STATE": lambda run: run.state.value,
         "UPDATES": lambda run: f"{run.step:,} of {run.total_steps:,}",
         "RESULT": lambda run: "" if run.value is None else run.metric.text(run.value),
@@ -137,7 +137,7 @@ def events(
 def _event_line(event: EventRecord) -> str:
     from tuner.cli.jobs.event_text import describe_event
 
-    text = describe_event(event, rungs=()) or event.kind
+    text = describe_event(event) or event.kind
     return f"{event.id}  {format_time(event.at)}  job {event.job_id[:8]}  {text}"
 
 

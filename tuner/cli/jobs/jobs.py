@@ -14,7 +14,7 @@ from tuner.cli.output import format_device_time, say, show, show_json, show_tabl
 from tuner.cli.request import Table, request, service_command
 from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
-from tuner.jobs.states import JobState, is_terminal
+from tuner.jobs.states import JobState, RunState, is_terminal
 from tuner.report.pages.formats import ReportFormat, rendered
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _JOBS: Table[JobView] = Table(
         "TEAM": lambda job: job.spec.team,
         "OWNER": lambda job: job.owner,
         "WORKLOAD": lambda job: job.spec.workload,
-        "TRIALS": lambda job: str(job.spec.search.trials),
-        "UPDATES": lambda job: f"{job.updates_spent:,}",
+        "BUDGET": lambda job: f"{job.spec.search.budget:g}",
+        "SPENT": lambda job: f"{job.updates_spent / job.spec.search.total_steps:.3g}",
         "NAME": lambda job: job.spec.name,
     },
     empty="No such jobs. `tuner submit` adds one.",
@@ -90,7 +90,7 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     console.print(describe_job(detail, queue_entry=entry, address=client.url), markup=False, soft_wrap=True)
     if trials:
         show("")
-        show_table(("TRIAL", "STATE", "RESULT PER RUNG", "SCHEDULE"), _trial_rows(trials, runs=runs))
+        show_table(("TRIAL", "STATE", "RESULTS", "SCHEDULE"), _trial_rows(trials, runs=runs))
 
 
 def queue_entry(client: Client, *, job_id: str) -> QueueEntry | None:
@@ -170,19 +170,18 @@ def describe_job(job: JobDetail, *, queue_entry: QueueEntry | None, address: str
 
 
 def _trial_rows(trials: Sequence[TrialView], *, runs: Sequence[RunView]) -> list[tuple[str, ...]]:
-    from tuner.jobs.records import RunKind
-    from tuner.jobs.states import RunState
-
-    results: dict[int, dict[int, str]] = {}
+    results: dict[int, list[str]] = {}
     for run in runs:
-        if run.kind is RunKind.RUNG and run.state in {RunState.SUCCEEDED, RunState.DIVERGED}:
-            results.setdefault(run.trial_number, {})[run.rung] = run.metric.text(run.value)
+        if run.value is not None:
+            results.setdefault(run.trial_number, []).append(run.metric.text(run.value))
+        elif run.state in {RunState.DIVERGED, RunState.STOPPED}:
+            results.setdefault(run.trial_number, []).append(run.state.value)
     return [
         (
             str(trial.number),
             trial.state.value,
-            "  ".join(result for _, result in sorted(results.get(trial.number, {}).items())),
-            trial.configuration.label + (f" ({trial.control} control)" if trial.control else ""),
+            "  ".join(results.get(trial.number, ())),
+            trial.configuration.label + (f" ({trial.role})" if trial.role else ""),
         )
         for trial in trials
     ]

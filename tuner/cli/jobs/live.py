@@ -14,7 +14,7 @@ from tuner.jobs.states import JobState, is_terminal
 
 if TYPE_CHECKING:
     from tuner.api.jobs import JobDetail
-    from tuner.jobs.progress import Progress, RunCounts
+    from tuner.jobs.progress import Progress
 
 _BAR_WIDTH = 48
 _STATE_STYLE = {JobState.COMPLETED: "green", JobState.FAILED: "red", JobState.CANCELLED: "yellow"}
@@ -34,7 +34,7 @@ def screen(
     has_ended = is_terminal(job.state)
     lines: list[RenderableType] = [
         _title(job, elapsed=elapsed),
-        _bar(job.progress, has_ended=has_ended),
+        _bar(job.progress),
         _counts(job, has_ended=has_ended),
     ]
     if job.error:
@@ -49,11 +49,7 @@ def screen(
 def progress_line(job: JobDetail) -> str:
     """A job's progress in one line of plain text."""
     progress, has_ended = job.progress, is_terminal(job.state)
-    parts = [
-        f"{progress.fraction:4.0%}",
-        f"trials {progress.trials.opened}" + ("" if has_ended else f"/{progress.trials.planned}"),
-        f"updates {progress.updates_spent:,}",
-    ]
+    parts = [f"{progress.fraction:4.0%}", _spent_text(progress), f"{progress.trials.opened} trials"]
     if progress.best is not None:
         parts.append(f"best {_best_text(job)}")
     if not has_ended:
@@ -75,48 +71,43 @@ def _title(job: JobDetail, *, elapsed: float | None) -> Text:
     return text
 
 
-def _bar(progress: Progress, *, has_ended: bool) -> Table:
+def _bar(progress: Progress) -> Table:
     row = Table.grid(padding=(0, 1))
     row.add_row(
         ProgressBar(total=1.0, completed=progress.fraction, width=_BAR_WIDTH),
         f"{progress.fraction:.0%}",
-        f"{progress.updates_spent:,}{'' if has_ended else f' of at most {progress.updates_expected:,}'} updates",
+        f"{_spent_text(progress)} ({progress.updates_spent:,} updates)",
     )
     return row
 
 
+def _spent_text(progress: Progress) -> str:
+    return f"{progress.full_runs_spent:.3g} of {progress.budget:.3g} full runs"
+
+
 def _counts(job: JobDetail, *, has_ended: bool) -> Table:
     table = Table.grid(padding=(0, 2))
-    progress, trials = job.progress, job.progress.trials
-    opened = f"{trials.opened}" if has_ended else f"{trials.opened} of {trials.planned}"
-    counts = f"{opened} opened, {trials.pruned} pruned, {trials.completed} completed"
+    trials, runs = job.progress.trials, job.progress.runs
+    opened = f"{trials.opened} opened" + ("" if has_ended else f" (at most {trials.most})")
+    counts = f"{opened}, {trials.completed} completed, {trials.pruned} pruned"
     table.add_row("Trials", counts + (f", {trials.failed} failed" if trials.failed else ""))
-    for number, rung in enumerate(progress.rungs):
-        table.add_row("Rungs" if number == 0 else "", _counts_text(rung, has_ended=has_ended))
-    if progress.audits.total:
-        table.add_row("Audit", _counts_text(progress.audits, has_ended=has_ended))
-    table.add_row("Confirmation", _counts_text(progress.confirmations, has_ended=has_ended))
+    open_runs = "" if has_ended else f", {runs.running} running, {runs.queued} queued"
+    table.add_row("Runs", f"{runs.ended} ended{open_runs}")
     if job.updates_saved:
         table.add_row("Shared", f"{job.updates_saved:,} updates, which runs did not have to repeat")
     none = "none" if has_ended else "none yet"
-    table.add_row("Best" if has_ended else "Best so far", none if progress.best is None else _best_text(job))
+    table.add_row("Best" if has_ended else "Best so far", none if job.progress.best is None else _best_text(job))
     return table
-
-
-def _counts_text(counts: RunCounts, *, has_ended: bool) -> str:
-    text = f"{counts.updates:>7,} updates  {counts.done:>3} {'' if has_ended else f'of {counts.total} '}done"
-    if has_ended:  # runs that were planned and not needed do not count as unfinished
-        return text
-    running = f", {counts.running} running" if counts.running else ""
-    return text + running + (f", {counts.queued} queued" if counts.queued else "")
 
 
 def _best_text(job: JobDetail) -> str:
     best, metric = job.progress.best, job.metric
     if best is None:
         return ""
-    found = f"{metric.name} {metric.text(best.value)}"
-    return f"{found} after {best.updates:,} updates: trial {best.trial}, {best.label}"
+    return (
+        f"{metric.name} {metric.text(best.value)} ({metric.text(best.low)} to {metric.text(best.high)}), "
+        f"trial {best.trial}, {best.label}"
+    )
 
 
 def _left_text(progress: Progress) -> str:

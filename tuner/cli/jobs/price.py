@@ -9,7 +9,7 @@ import typer
 
 from tuner.cli.failures import ExitCode
 from tuner.cli.hints import in_commands
-from tuner.cli.output import say, show, show_json, show_table
+from tuner.cli.output import say, show, show_json
 from tuner.cli.request import request
 
 if TYPE_CHECKING:
@@ -33,29 +33,27 @@ def print_price(body: Mapping[str, Any], *, url: str, as_json: bool) -> None:
         show_json(preview)
     else:
         _show_preview(preview)
-    for refusal in preview.would_refuse:
+    for refusal in preview.refusals:
         say(f"It would be refused: {in_commands(refusal.message)}")
-    if preview.would_refuse:
+    if preview.refusals:
         raise typer.Exit(ExitCode.REFUSED)
 
 
 def _show_preview(preview: JobPreview) -> None:
     if preview.estimate is not None:
         _show_estimate(preview.estimate)
-        show(f"Jobs that would be scheduled first: {preview.queue_ahead}.")
+        show(f"Jobs that would be scheduled first: {preview.jobs_ahead}.")
 
 
 def _show_estimate(estimate: Estimate) -> None:
     from tuner.cli.jobs.live import format_clock
 
-    rows = [(f"rung {number}", rung) for number, rung in enumerate(estimate.rungs)]
-    rows += [("audit", estimate.audits)] if estimate.audits.runs else []
-    rows.append(("confirmation", estimate.confirmations))
-    show_table(
-        ("AT MOST", "RUNS", "UPDATES OF EACH"),
-        [(name, f"{one.runs:,}", f"{one.updates:,}") for name, one in rows],
-    )
-    show(f"Updates in all, at most: {estimate.updates:,}.")
+    price = estimate.price
+    show(f"At most {price.full_runs:.3g} full runs, {price.updates:,} updates; what would change nothing is not spent.")
+    show("Trained:")
+    for phrase in estimate.compared:
+        show(f"  {phrase}")
+    show(price.expectation)
     if estimate.device_seconds is None:
         show("Device time: unknown until a run of this workload has been measured.")
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tuner.cli.jobs.control import (
+    Budget,
     DeviceHours,
     Name,
     Notes,
@@ -15,14 +16,23 @@ from tuner.cli.jobs.control import (
     PriorityClass,
     Shared,
     Target,
+    Trials,
     WallHours,
     show_submitted,
 )
+from tuner.cli.jobs.incumbent import read_incumbent
 from tuner.cli.jobs.jobs import queue_entry
 from tuner.cli.jobs.price import print_price
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show_json
-from tuner.cli.parsing import parse_assignments, parse_limits, parse_ranges, read_document
+from tuner.cli.parsing import (
+    parse_assignments,
+    parse_budget,
+    parse_limits,
+    parse_ranges,
+    parse_share,
+    read_document,
+)
 from tuner.cli.request import request
 from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
@@ -56,14 +66,38 @@ def submit(
             "--total-steps", metavar="UPDATES", help="Length of a full training run; the workload's own when absent."
         ),
     ] = None,
-    trials: Annotated[
-        int | None, typer.Option("--trials", help="Number of schedules to try, including the controls.")
+    budget: Budget = None,
+    incumbent: Annotated[
+        str,
+        typer.Option(
+            "--incumbent",
+            metavar="SCHEDULE",
+            show_default=False,
+            help="The schedule that is used today: a JSON file, a finished job, or as in "
+            "cosine,peak-lr=3e-4,warmup=5%. Nothing worse is recommended.",
+        ),
+    ] = "",
+    worth: Annotated[
+        str | None,
+        typer.Option(
+            "--worth",
+            metavar="SHARE",
+            show_default=False,
+            help="The gain from which a change of schedule is worth it, in training updates; 5% when absent.",
+        ),
     ] = None,
-    max_updates: Annotated[
+    trials: Trials = None,
+    seeds: Annotated[
         int | None,
-        typer.Option("--max-updates", metavar="UPDATES", help="Upper limit of optimizer updates for the whole job."),
+        typer.Option("--seeds", show_default=False, help="Most seeds of one schedule; 10 when absent."),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the search and of its runs.")] = None,
+    no_prune: Annotated[
+        bool, typer.Option("--no-prune", help="Train every run to its end, however its forecast looks.")
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", show_default=False, help="Seed of the search and of its runs; a new one when absent."),
+    ] = None,
     name: Name = None,
     notes: Notes = None,
     team: Annotated[
@@ -105,7 +139,7 @@ def submit(
         ),
     ] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Submit nothing; show the cost, or why it would be refused.")
+        bool, typer.Option("--dry-run", help="Submit nothing; show the most it can cost, or why it would be refused.")
     ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Follow the job to its end, like `tuner watch`.")
@@ -124,16 +158,24 @@ def submit(
     top = {"workload": workload or None, "name": name, "notes": notes, "team": team, "shared": shared, "longer": longer}
     given_options = parse_assignments(option or (), option="--option")
     varied = parse_ranges(vary or (), option="--vary")
+    search = _without_none(
+        {
+            "total_steps": total_steps,
+            "budget": parse_budget(budget),
+            "worth": parse_share(worth, option="--worth"),
+            "seeds": seeds,
+            "seed": seed,
+            "prune": False if no_prune else None,
+            "incumbent": read_incumbent(incumbent, url=url, total_steps=total_steps) if incumbent else None,
+        }
+    ) | parse_limits({"trials": trials})
     base = _warm_start(origin, url=url, options=given_options, total_steps=total_steps) if origin else {}
     body = merge_request(
         {**base, **(read_document(spec, option="--spec") if spec else {})},
         top=_without_none(top | {"priority": priority}),
         parts={
             "options": given_options,
-            "search": _without_none(
-                {"total_steps": total_steps, "trials": trials, "max_updates": max_updates, "seed": seed}
-            )
-            | ({"options": varied} if varied else {}),
+            "search": search | ({"options": varied} if varied else {}),
             "resources": _without_none({"device": device, "devices": devices, "memory_gib": memory_gib}),
             "limits": parse_limits(limits),
         },

@@ -31,9 +31,9 @@ class FollowUp:
 def follow_up(job: JobView, *, report: Report, options: Mapping[str, Any], total_steps: int | None) -> FollowUp:
     """The follow-up of a completed job.
 
-    It has the job's workload and space, the options of its recommendation, and starts with its best schedules. Where
-    the option ``batch_size`` changes, their peaks are scaled: by the square root of the ratio for Adam, by the ratio
-    for SGD.
+    It has the job's workload and space and the options of its recommendation. The recommended schedule is its
+    incumbent, and it starts with the job's other best schedules. Where the option ``batch_size`` changes, their peaks
+    are scaled: by the square root of the ratio for Adam, by the ratio for SGD.
 
     Args:
         job: The completed one.
@@ -55,12 +55,14 @@ def follow_up(job: JobView, *, report: Report, options: Mapping[str, Any], total
             f"The horizon is {ratio:.3g} times that of the former job: the shape of its schedule usually carries "
             "over, its peak less so (longer runs tend to want a lower one), and the new search checks both."
         )
+    incumbent, *others = [schedule.model_dump(mode="json", exclude_none=True) for schedule in start]
     request: dict[str, Any] = {
         "workload": spec.workload,
         "options": found_with,
         "search": {
             "total_steps": spec.search.total_steps,
-            "start": [schedule.model_dump(mode="json", exclude_none=True) for schedule in start],
+            "incumbent": incumbent,
+            "start": others,
             "options": {name: one.model_dump(mode="json") for name, one in spec.search.options.items()},
             "space": None if spec.search.space is None else spec.search.space.model_dump(mode="json"),
         },

@@ -88,7 +88,7 @@ class _Screen:
     def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
         from tuner.cli.jobs.live import screen
 
-        self._events.extend(_event_lines(events, job=job))
+        self._events.extend(_event_lines(events))
         started, ended = job.started_at, job.finished_at
         elapsed = None if started is None else (time.time() if ended is None else ended) - started
         self._live.update(screen(job, events=tuple(self._events), elapsed=elapsed, notice=notice), refresh=True)
@@ -104,7 +104,7 @@ class _LinePrinter:
     def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
         from tuner.cli.jobs.live import progress_line
 
-        for line in _event_lines(events, job=job):
+        for line in _event_lines(events):
             show(line)
         fraction = job.progress.fraction
         if fraction >= self._printed + _STEP or (fraction == 1.0 and self._printed < 1.0):
@@ -124,8 +124,7 @@ class _JsonPrinter:
             show(json.dumps(vars(event), ensure_ascii=False))
 
 
-def _event_lines(events: list[EventRecord], *, job: JobDetail) -> list[str]:
+def _event_lines(events: list[EventRecord]) -> list[str]:
     from tuner.cli.jobs.event_text import describe_event
 
-    rungs = [rung.updates for rung in job.progress.rungs]
-    return [line for event in events if (line := describe_event(event, rungs=rungs))]
+    return [line for event in events if (line := describe_event(event))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,7 @@ class ScheduleSource:
         from tuner.exports import TargetRun
 
         payload = self._from_flags() if self.family else read_document(self.spec, option="--spec")
-        schedule, steps = _schedule(payload), total_steps or DEFAULT_STEPS
+        schedule, steps = read_schedule(payload), total_steps or DEFAULT_STEPS
         if must_fit:
             schedule.lr(0, total_steps=steps)
         return schedule, TargetRun(total_steps=steps)
@@ -97,15 +97,36 @@ class ScheduleSource:
         return tuple(option for option, is_given in given.items() if is_given)
 
     def _from_flags(self) -> dict[str, Any]:
-        payload: dict[str, Any] = {
-            "peak_lr": _DEFAULT_PEAK_LR if self.peak_lr is None else self.peak_lr,
-            "family": {**parse_assignments(self.parameters or (), option="--param"), "name": self.family},
-        }
-        if self.warmup:
-            payload["warmup"] = {"shape": "linear", **_length(self.warmup)}
-        if self.floor is not None:
-            payload["floor"] = self.floor
-        return payload
+        return schedule_document(
+            self.family,
+            parameters=parse_assignments(self.parameters or (), option="--param"),
+            peak_lr=_DEFAULT_PEAK_LR if self.peak_lr is None else self.peak_lr,
+            warmup=self.warmup,
+            floor=self.floor,
+        )
+
+
+def schedule_document(
+    family: str, *, parameters: Mapping[str, Any], peak_lr: Any, warmup: str, floor: Any | None
+) -> dict[str, Any]:
+    """The JSON document of a schedule.
+
+    Args:
+        family: Its name.
+        parameters: The family's own, by name.
+        peak_lr: The peak learning rate.
+        warmup: Length of a linear warm-up, in updates (500) or as a part of the run (0.05, 5%); empty for none.
+        floor: The lowest rate as a fraction of the peak; the default when ``None``.
+
+    Raises:
+        InvalidValue: ``warmup`` is no length.
+    """
+    payload: dict[str, Any] = {"peak_lr": peak_lr, "family": {**parameters, "name": family}}
+    if warmup:
+        payload["warmup"] = {"shape": "linear", **_length(warmup)}
+    if floor is not None:
+        payload["floor"] = floor
+    return payload
 
 
 def takes_schedule(command: Callable[..., None]) -> Callable[..., None]:
@@ -130,7 +151,12 @@ def _length(text: str) -> dict[str, float | int]:
         raise InvalidValue("--warmup", value=text, allowed="updates (500) or a part of the run (0.05, 5%)") from None
 
 
-def _schedule(payload: dict[str, Any]) -> Schedule:
+def read_schedule(payload: Mapping[str, Any]) -> Schedule:
+    """The schedule of a JSON document.
+
+    Raises:
+        InvalidValue: It is none.
+    """
     from pydantic import ValidationError
 
     from tuner.jobs.admission.strict_json import RefusedPayload, parse_strict, refusals

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tuner.search.decision.rungs import rung_schedule, rung_steps
 
 from tests.integration.store.builders import STEPS, Bench, new_run, offer, schedule
 from tuner.errors import InvalidValue
@@ -13,7 +14,6 @@ from tuner.jobs.study_state import study_state
 from tuner.orchestrator import study_result
 from tuner.schedules import Constant, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
-from tuner.search.decision.rungs import rung_schedule, rung_steps
 from tuner.search.stage_tree import likely_branch_points
 from tuner.store import Store
 from tuner.store.queue.shared_prefixes import MAX_SIBLING_RUNS

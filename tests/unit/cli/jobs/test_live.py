@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from tuner.search.decision.rungs import price
 
 from tuner.api.jobs import JobDetail
 from tuner.cli.jobs.live import format_clock, progress_line, screen
@@ -10,7 +11,6 @@ from tuner.jobs.progress import BestSoFar, Progress, RunCounts, TrialCounts
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.metric import DEFAULT_METRIC
-from tuner.search.decision.rungs import price
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 

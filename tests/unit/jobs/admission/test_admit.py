@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tuner.search.decision.rungs import price
 
 from tests.integration.service.world import DIGITS
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.admit import JobRequest, SearchRequest, admit
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import DEFAULT_TEAM, Limits, Resources
-from tuner.search.decision.rungs import price
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tuner.search.decision.rungs import price, reserved_trials, rung_steps
 
 from tests.integration.service.world import DIGITS
 from tuner.errors import InvalidValue
@@ -13,7 +14,6 @@ from tuner.jobs.admission.change import JobChange, SearchProgress, changed
 from tuner.jobs.admission.strict_json import parse_strict
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec, Limits
-from tuner.search.decision.rungs import price, reserved_trials, rung_steps
 
 SPEC = admit(
     {"workload": "digits-mlp", "name": "old", "limits": {"patience": 24, "wall_hours": 2.0}}, workloads=[DIGITS]

@@ -3,12 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tuner.search.decision.rungs import price, rung_steps
 
 from tests.integration.service.world import DIGITS
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.admission.pricing import RunsPrice, estimate
 from tuner.jobs.records import Pace
-from tuner.search.decision.rungs import price, rung_steps
 
 SPEC = admit({"workload": "digits-mlp", "search": {"rungs": 3}}, workloads=[DIGITS])
 PRICE = price(SPEC.search)

@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tuner.search.decision.confirmation import SETTLING_SEEDS, unsettled
+from tuner.search.decision.rungs import confirm_seeds, price, rung_steps, search_seed
+from tuner.search.decision.standings import after
 
 from tuner.search.configuration import Configuration
-from tuner.search.decision.confirmation import SETTLING_SEEDS, unsettled
 from tuner.search.decision.decisions import (
     MEASURED_AGAINST,
     Audit,
@@ -27,8 +29,6 @@ from tuner.search.decision.decisions import (
     TrialView,
 )
 from tuner.search.decision.plan import plan
-from tuner.search.decision.rungs import confirm_seeds, price, rung_steps, search_seed
-from tuner.search.decision.standings import after
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import RunFailed, SimulatedRun, Simulation, simulate
 from tuner.search.space import OptimizerKind, default_space

@@ -9,9 +9,11 @@ from itertools import count
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tuner.search.decision.controls import control_of
+from tuner.search.decision.rungs import price
+from tuner.search.decision.standings import after
 
 from tuner.search.configuration import Configuration
-from tuner.search.decision.controls import control_of
 from tuner.search.decision.decisions import (
     Audit,
     CompleteTrial,
@@ -29,8 +31,6 @@ from tuner.search.decision.decisions import (
     TrialView,
 )
 from tuner.search.decision.plan import plan
-from tuner.search.decision.rungs import price
-from tuner.search.decision.standings import after
 from tuner.search.decision.stopping import search_over
 from tuner.search.settings import SearchSettings
 from tuner.search.simulate import RunFailed, Simulation, simulate

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tuner.search.decision.controls import control_count, control_of
 
 from tuner.errors import InvalidValue
 from tuner.schedules import Linear, Schedule, Warmup
 from tuner.search.configuration import Configuration, label_of, option_values, search_digest, values_of
-from tuner.search.decision.controls import control_count, control_of
 from tuner.search.decision.decisions import Control, TrialStatus
 from tuner.search.sampler.candidates import Grid
 from tuner.search.sampler.features import Features

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tuner.search.decision.controls import CONTROL_WARMUP
 
 from tests.unit.search.conftest import NO_OPTIONS, random_schedule
 from tuner.errors import InvalidValue
 from tuner.schedules import Constant, Cosine, Linear, Schedule
 from tuner.search.configuration import Configuration
-from tuner.search.decision.controls import CONTROL_WARMUP
 from tuner.search.decision.decisions import Control, Finish, NewTrial, RungResult, StudyState, TrialStatus, TrialView
 from tuner.search.sampler.features import Features
 from tuner.search.sampler.gp import kernel

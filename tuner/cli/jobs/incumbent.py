@@ -1,0 +1,62 @@
+"""``tuner submit --incumbent``: the schedule that is used today, from a file, in words, or of a finished job."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from tuner.cli.job_ids import LATEST, find_job
+from tuner.cli.parsing import parse_assignments, read_document
+from tuner.cli.request import request
+from tuner.cli.schedule.source import read_schedule, schedule_document
+from tuner.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from tuner.client import Client
+    from tuner.schedules import Schedule
+
+OPTION: Final = "--incumbent"
+_JOB: Final = re.compile(rf"{LATEST}|[0-9a-f-]+", re.IGNORECASE)
+_EXAMPLE: Final = "cosine,peak-lr=3e-4,warmup=5%"
+
+
+def read_incumbent(text: str, *, url: str, total_steps: int | None) -> dict[str, Any]:
+    """The schedule that an ``--incumbent`` names, as JSON.
+
+    Args:
+        text: A JSON file, ``-`` for standard input; a family with the options of ``tuner schedule preview`` as
+            ``NAME=VALUE``, separated by commas; or the id of a finished job, for its recommended schedule.
+        url: Address of the service; used only for a job.
+        total_steps: The horizon, to which a job's schedule is scaled; the job's own when ``None``.
+
+    Raises:
+        InvalidValue: It is none of these, or no schedule.
+        NotFound: There is no such job.
+        ApiProblem: The job has no report.
+    """
+    if text == "-" or text.endswith(".json"):
+        schedule = read_schedule(read_document(text, option=OPTION))
+    elif _JOB.fullmatch(text):
+        schedule = request(lambda client: _of_job(client, text=text, total_steps=total_steps), url=url)
+    else:
+        schedule = read_schedule(_from_words(text))
+    return schedule.model_dump(mode="json", exclude_none=True)
+
+
+def _of_job(client: Client, *, text: str, total_steps: int | None) -> Schedule:
+    return client.export(find_job(client, text=text), total_steps=total_steps)
+
+
+def _from_words(text: str) -> dict[str, Any]:
+    family, *words = (word.strip() for word in text.split(","))
+    values = parse_assignments(words, option=OPTION)
+    shared = {name: values.pop(name, None) for name in ("peak-lr", "floor", "warmup")}
+    if shared["peak-lr"] is None:
+        raise InvalidValue(OPTION, value=text, allowed=f"a JSON file, a job, or a schedule with a peak: {_EXAMPLE}")
+    return schedule_document(
+        family,
+        parameters=values,
+        peak_lr=shared["peak-lr"],
+        warmup="" if shared["warmup"] is None else str(shared["warmup"]),
+        floor=shared["floor"],
+    )
