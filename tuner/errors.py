@@ -121,7 +121,7 @@ class StudyFailed(TunerError):
         ...     def train(self, run, options):
         ...         raise RuntimeError("no data")
         >>> try:
-        ...     tune(Broken(), trials=2, search={"confirm_seeds": 0}, device="cpu")
+        ...     tune(Broken(), budget=2, device="cpu")
         ... except StudyFailed as error:
         ...     print("RuntimeError: no data" in str(error))
         True
