@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from tuner.errors import InvalidValue
 from tuner.search.configuration import Configuration
-from tuner.search.pruning.forecast import Curve
+from tuner.search.pruning.forecast import MIN_POINTS, Curve
+from tuner.search.worth.scaling_law import Evaluations, Rates, ScalingLaws, fit
+
+Array = NDArray[np.float64]
 
 MAX_FACTOR: Final = 10.0
-"""Factors are reported from 1 / 10 to 10: what lies outside is an extrapolation that no curve supports."""
+"""Factors are reported from 1 / 10 to 10: beyond, no curve supports the extrapolation."""
 _SEED_SHARE: Final = 0.1
+"""The margin where steps cannot be compared, as a share of the spread over seeds."""
+_SKIPPED: Final = 0.1
+"""Share of a run at its start that the law need not explain."""
+_FAR: Final = 0.25
+"""Runs that end further above the best than so much of the fall from the first evaluations are another regime: a rate
+that is too high follows no law of the others."""
+_MIN_EXPLAINED: Final = 0.8
+"""Share of the losses' variance that the law explains at least, or steps cannot be compared."""
+_SCALE_STD: Final = 0.2
+"""Prior standard deviation of the logarithm of (gain by more steps / the law's): on the recorded LLaMA runs and on
+digits, the laws' own spread and this one together cover what longer runs gained."""
+_SCHEDULE_STD: Final = 0.15
+"""How much that ratio differs between schedules, likewise."""
+_STRETCHES: Final = np.exp(np.linspace(-math.log(MAX_FACTOR), math.log(MAX_FACTOR), 41))
+"""``[41]``, symmetric."""
+_MIDDLE: Final = 20
+"""Place of the stretch of 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +54,11 @@ class StepsFactor:
     """How many times the horizon's steps a rival would need for another schedule's loss."""
 
     factor: float
-    """Above 1: the other is better. `MAX_FACTOR` stands for so many times and more."""
+    """Above 1: the other is better. Between ``1 / MAX_FACTOR`` and `MAX_FACTOR`, which stands for that or more."""
     low: float
-    """Of the 95 % interval."""
+    """Of the 95 % interval, within the same bounds."""
     high: float | None
-    """``None``: not even `MAX_FACTOR` times the steps are certain to reach that loss, perhaps no number of steps is."""
+    """``None``: `MAX_FACTOR` times the steps may not reach the loss, nor perhaps any number."""
     basis: str
     """From which data, as a clause: ``"the curves of 7 runs"``."""
 
@@ -39,24 +66,183 @@ class StepsFactor:
 class LossOverSteps:
     """The expected loss at the end of a run as a function of its length, the schedule stretched to that length.
 
+    A scaling law is fitted to the curves (`tuner.search.worth.scaling_law`). Where a schedule was run at several
+    lengths, the difference of these losses corrects how much the law says that steps gain.
+
     Args:
-        curves: Complete runs, at the horizon and at other lengths where there are any.
+        curves: Complete runs, at the horizon and at other lengths where there are any; the schedule of a run at
+            another length is its configuration's, compressed.
         total_steps: The horizon.
+
+    Raises:
+        InvalidValue: ``total_steps`` is below 1.
     """
 
     def __init__(self, curves: Sequence[Curve], *, total_steps: int) -> None:
-        self._curves = curves
+        if total_steps < 1:
+            raise InvalidValue("total_steps", value=total_steps, allowed="a whole number of at least 1")
         self._total_steps = total_steps
+        self._curves = tuple(one for one in curves if one.is_complete and all(math.isfinite(y) for _, y in one.points))
+        self._gains: dict[Configuration, _Gains | None] = {}
 
     def factor(self, *, rival: Configuration, rival_loss: Normal, loss: Normal) -> StepsFactor | None:
-        """How many times the steps the rival would need for the loss; ``None`` where the curves cannot say."""
-        return None
+        """How many times the steps the rival would need for the loss.
+
+        Args:
+            rival: The schedule to stretch, at the horizon.
+            rival_loss: Its expected loss at the horizon.
+            loss: The loss to reach.
+
+        Returns:
+            ``None`` where the curves cannot say: a metric that is maximized (losses below 0), too few evaluations, or
+            a law that does not explain them, or not the rival's loss.
+        """
+        gains = self._of(rival)
+        if gains is None or not gains.describes(rival_loss.mean):
+            return None
+        std = math.hypot(rival_loss.std, loss.std)
+        needed = rival_loss.mean - loss.mean + std * ndtri(np.arange(0.5, 32.0) / 32.0)
+        low, middle, high = gains.stretches(needed, quantiles=(0.025, 0.5, 0.975))
+        return StepsFactor(
+            factor=middle, low=low, high=high if high < MAX_FACTOR * (1.0 - 1e-9) else None, basis=gains.basis
+        )
 
     def margin(self, *, rival: Configuration, rival_loss: float, worth: float) -> float | None:
         """The loss that ``worth`` more steps (0.05: five per cent) would gain the rival; ``None`` as for `factor`."""
-        return None
+        gains = self._of(rival)
+        return gains.gain(1.0 + worth) if gains is not None and gains.describes(rival_loss) else None
+
+    def _of(self, rival: Configuration) -> _Gains | None:
+        if rival not in self._gains:
+            self._gains[rival] = self._fitted(rival)
+        return self._gains[rival]
+
+    def _fitted(self, rival: Configuration) -> _Gains | None:
+        curves = [one for one in self._curves if one.configuration.options == rival.options]
+        if any(loss < 0.0 for one in curves for _, loss in one.points):
+            return None
+        runs = {one: run for one in curves if (run := self._evaluations(one)) is not None}
+        if not runs:
+            return None
+        distance, highest = _far(list(runs.values()))
+        used = [one for one, run in runs.items() if run.losses[-1] <= highest or one.configuration == rival]
+        laws = fit([runs[one] for one in used], horizon=self._total_steps)
+        if laws.explained < _MIN_EXPLAINED:
+            return None
+        pairs = self._pairs(used)
+        basis = f"the curves of {len(used)} run{'s' if len(used) > 1 else ''}"
+        if pairs:
+            basis += f", and runs at {len({one.total_steps for one in used})} lengths"
+        scales, weights = self._gain_scales(laws, pairs)
+        rates = Rates.of(rival.schedule.lrs(self._total_steps))
+        losses = laws.end_losses(rates, stretches=_STRETCHES)
+        return _Gains(
+            end=float(laws.weights @ losses[:, _MIDDLE]),
+            distance=distance,
+            gains=_law_gains(losses),
+            laws=laws.weights,
+            scales=scales,
+            weights=weights,
+            basis=basis,
+        )
+
+    def _evaluations(self, curve: Curve) -> Evaluations | None:
+        schedule = curve.configuration.schedule
+        steps = curve.total_steps
+        if steps != self._total_steps:
+            schedule = schedule.compressed(steps, from_steps=self._total_steps)
+        first = max(_SKIPPED * steps, schedule.warmup.length(steps) + 1)
+        points = [(step, loss) for step, loss in curve.points if step >= first]
+        if len(points) < MIN_POINTS:
+            return None
+        at = [step for step, _ in points]
+        return Evaluations(
+            rates=Rates.of(schedule.lrs(steps), steps=at),
+            steps=np.array(at, dtype=np.float64),
+            losses=np.array([loss for _, loss in points]),
+        )
+
+    def _pairs(self, curves: Sequence[Curve]) -> list[tuple[Configuration, float, float]]:
+        """(configuration, length in horizons, loss gained from the horizon to it), where both were run."""
+        ends: defaultdict[Configuration, defaultdict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for curve in curves:
+            ends[curve.configuration][curve.total_steps].append(curve.points[-1][1])
+        return [
+            (one, steps / self._total_steps, float(np.mean(lengths[self._total_steps]) - np.mean(losses)))
+            for one, lengths in ends.items()
+            for steps, losses in lengths.items()
+            if steps != self._total_steps and self._total_steps in lengths
+        ]
+
+    def _gain_scales(
+        self, laws: ScalingLaws, pairs: Sequence[tuple[Configuration, float, float]]
+    ) -> tuple[Array, Array]:
+        """Factors on the laws' gains, and the probability of each."""
+        deviations = ndtri(np.arange(0.5, 31.0) / 31.0)
+        scales = np.exp(_SCALE_STD * deviations)
+        evidence = np.zeros_like(scales)
+        for configuration, length, gained in pairs:
+            rates = Rates.of(configuration.schedule.lrs(self._total_steps))
+            one, other = laws.weights @ laws.end_losses(rates, stretches=np.array([1.0, length]))
+            std = math.hypot(math.sqrt(2.0) * laws.residual_std, _SCHEDULE_STD * (one - other))
+            evidence -= 0.5 * np.square((gained - scales * (one - other)) / std)
+        weights = np.exp(evidence - evidence.max())
+        return scales, weights / weights.sum()
 
 
 def noise_margin(noise_std: float) -> float:
     """The margin in units of the loss where steps cannot be compared: a tenth of the spread over seeds."""
     return _SEED_SHARE * noise_std
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Gains:
+    """What stretching one schedule gains: ``gains[l, f]`` by each law, times each scale."""
+
+    end: float
+    """The loss at the horizon, by the laws."""
+    distance: float
+    gains: Array
+    laws: Array
+    scales: Array
+    weights: Array
+    basis: str
+
+    def describes(self, loss: float) -> bool:
+        """Whether the schedule's loss at the horizon is near what the laws say."""
+        return abs(loss - self.end) <= self.distance
+
+    def gain(self, stretch: float) -> float:
+        """The median gain of a stretch."""
+        by_law = np.array([np.interp(math.log(stretch), np.log(_STRETCHES), row) for row in self.gains])
+        gains = (by_law[:, None] * self.scales).ravel()
+        return _quantiles(gains, weights=np.outer(self.laws, self.weights).ravel(), at=(0.5,))[0]
+
+    def stretches(self, needed: Array, *, quantiles: tuple[float, ...]) -> list[float]:
+        """Quantiles of the stretch that gains what is needed, for equally likely needs ``[d]``."""
+        scaled = (needed[:, None] / self.scales[None, :]).ravel()
+        found = np.exp([np.interp(scaled, row, np.log(_STRETCHES)) for row in self.gains]).ravel()
+        weights = np.outer(self.laws, np.tile(self.weights, len(needed))).ravel()
+        return _quantiles(found, weights=weights, at=quantiles)
+
+
+def _law_gains(losses: Array) -> Array:
+    """``[m, f]``, ascending along f, 0 at the stretch of 1; from the losses at `_STRETCHES`."""
+    # A constant rate may end higher after a few more steps, while its noise still builds up: no gain, not a loss.
+    falling = np.minimum.accumulate(losses, axis=1)
+    gains: Array = falling[:, _MIDDLE : _MIDDLE + 1] - falling
+    return gains
+
+
+def _far(runs: Sequence[Evaluations]) -> tuple[float, float]:
+    """The distance from the best run beyond which a run is another regime, and the highest loss within it."""
+    best = min(float(run.losses[-1]) for run in runs)
+    start = float(np.median([run.losses[0] for run in runs]))
+    distance = _FAR * max(start - best, 0.0)
+    return distance, best + distance
+
+
+def _quantiles(values: Array, *, weights: Array, at: tuple[float, ...]) -> list[float]:
+    order = np.argsort(values, kind="stable")
+    shares = np.cumsum(weights[order])
+    return [float(values[order[min(np.searchsorted(shares, q * shares[-1]), len(order) - 1)]]) for q in at]
