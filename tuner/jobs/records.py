@@ -5,7 +5,7 @@ Times are seconds since 1970 UTC by the database's clock. Ids are UUIDs as text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,18 +17,8 @@ from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values
+from tuner.search.decision.decisions import Alternative, Role
 from tuner.search.space import OptimizerKind
-
-
-class RunKind(StrEnum):
-    """What a run is for."""
-
-    RUNG = "rung"
-    """A complete schedule compressed to the rung's updates; its loss is compared with its peers'."""
-    CONFIRM = "confirm"
-    """A finalist at the full horizon on a fresh seed."""
-    AUDIT = "audit"
-    """A pruned trial at the full horizon, with the search's seed: what pruning cost."""
 
 
 class Level(StrEnum):
@@ -62,6 +52,26 @@ class WorkloadInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BestTrial:
+    """The trial that a study recommends so far, by `tuner.search.decision.estimates`."""
+
+    trial: int
+    label: str
+    """A description of its configuration."""
+    value: float
+    """Expected at the horizon, as people read the metric."""
+    std: float
+    """Of the expected value, in the same unit."""
+    low: float
+    """Lower end of its 95 % interval."""
+    high: float
+    runs: int
+    """Runs of it that have finished, each on a seed of its own."""
+    margin: float
+    """The smallest difference in the metric that is worth a change of schedule."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobRecord:
     """A job as stored."""
 
@@ -87,6 +97,8 @@ class JobRecord:
     """Device time of its runs: seconds under a lease times devices."""
     limit_reached: str | None
     """Which of its limits the job has reached, in words; it then ends with the results so far."""
+    best: BestTrial | None
+    """As of the last planning step; ``None`` until a run has finished."""
     plan_due: bool
     """Whether the planner may find work; cleared when it found none."""
 
@@ -101,9 +113,8 @@ class TrialRecord:
     """0-based, without gaps, in the order of creation within the job."""
     optuna_number: int | None
     """Its number in the job's Optuna study; ``None`` until the trial is added there, shortly after its creation."""
-    cohort: int
-    control: str | None
-    """Group of controls that it belongs to (``"constant"``, ``"default"``, ...); ``None`` for the sampler's own."""
+    role: Role | None
+    """``None``: the sampler chose it."""
     state: TrialState
     schedule: Schedule
     """At the full horizon."""
@@ -126,16 +137,15 @@ class RunRecord:
     job_id: str
     trial_id: str
     trial_number: int
-    kind: RunKind
-    rung: int
-    """Index of the rung for kind `RUNG`; the top rung's index for `CONFIRM` and `AUDIT`."""
     seed: int
     total_steps: int
+    """The horizon; fewer for some runs of a job of an earlier version."""
     schedule: Schedule
-    """The schedule that it trains with, compressed to ``total_steps``."""
     state: RunState
     reason: str
     """Why the plan created it."""
+    alternatives: tuple[Alternative, ...]
+    """What the plan considered beside it, by value."""
     attempts: int
     worker: str | None
     step: int
@@ -150,8 +160,10 @@ class RunRecord:
     metric: Metric
     """The job's."""
     loss: float | None
-    """At the end, lower is better whatever the metric; ``None`` until then and for a diverged or failed run."""
+    """At the end, lower is better whatever the metric; ``None`` until then and for a run that diverged, was stopped
+    early or failed."""
     error: str | None
+    """Why it diverged, was stopped early or failed."""
     stop_reason: str | None
     """Why its worker must stop it at the next evaluation and release it (pre-empted); ``None``: continue."""
     created_at: float
@@ -170,13 +182,34 @@ class RunRecord:
 class NewRun:
     """A planned run that is not stored yet."""
 
-    kind: RunKind
-    rung: int
     seed: int
     total_steps: int
     schedule: Schedule
-    """Compressed to ``total_steps``."""
     reason: str
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastRecord:
+    """A forecast of a run's loss at its end, and whether it stopped the run. Losses: lower is better."""
+
+    step: int
+    """Of the evaluation after which it was made."""
+    mean: float
+    std: float
+    low: float
+    """Of the 95 % interval."""
+    high: float
+    chance: float
+    """That the run ends below the leader by more than the margin."""
+    leader_mean: float
+    """The expected loss of the trial that led."""
+    leader_std: float
+    margin: float
+    stop: bool
+    """Whether the chance was too small to go on."""
+    audited: bool
+    """Whether the run was trained on all the same, to measure what stopping loses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +221,8 @@ class StudyRecord:
     """By number."""
     runs: tuple[RunRecord, ...]
     """In the order of creation."""
+    stops: Mapping[str, ForecastRecord]
+    """By run id: the last forecast that left a run too small a chance, whether it was stopped then or audited."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +237,31 @@ class CurvePoint:
     """Mean training loss since the previous point; ``None`` at step 0."""
     val_loss: float
     """Of the metric: lower is better, whatever the metric (`tuner.metric`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialCurve:
+    """The losses of a run, thinned."""
+
+    run_id: str
+    configuration: Configuration
+    seed: int
+    total_steps: int
+    points: tuple[tuple[int, float], ...]
+    """Steps done, ascending, and the loss there: lower is better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoppingContext:
+    """What the forecast of a leased run is compared with; of a run that must not be stopped there is none."""
+
+    trial: int
+    best: BestTrial
+    complete: tuple[TrialCurve, ...]
+    """Runs of the job that were trained to their end: those that the caller does not have yet."""
+    points: tuple[tuple[int, float], ...]
+    """The run's own losses up to its snapshot, by step."""
+    configuration: Configuration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +304,6 @@ class SiblingRun:
     """A run that may share a prefix with another: of the same job and seed, queued or likely to be planned."""
 
     schedule: Schedule
-    """Compressed to ``total_steps``."""
     total_steps: int
 
 

@@ -30,11 +30,11 @@ class TrialState(StrEnum):
     """The state of a trial (one configuration)."""
 
     ACTIVE = "active"
-    """A run of it is queued or leased, or it waits for its peers at a rung."""
+    """Its first run has not ended."""
     COMPLETED = "completed"
-    """It was trained to the full horizon."""
+    """It was trained to the horizon; runs on further seeds may follow."""
     PRUNED = "pruned"
-    """It was pruned at a rung, or diverged; the sampler gets its (bad) value."""
+    """Its first run diverged, or was stopped early."""
     FAILED = "failed"
     """The workload failed; the sampler learns nothing from it."""
     CANCELLED = "cancelled"
@@ -52,6 +52,8 @@ class RunState(StrEnum):
     """Trained to its end; its result is recorded."""
     DIVERGED = "diverged"
     """Ended by a number that is not finite, or a loss far above the start: a result, not a failure."""
+    STOPPED = "stopped"
+    """Stopped early, because the forecast of its loss at the end left it almost no chance: its updates are spent."""
     FAILED = "failed"
     """The workload failed, or its attempts are used up; the reason is recorded."""
     CANCELLED = "cancelled"
@@ -76,10 +78,14 @@ TRIAL_TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
 RUN_TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
     RunState.QUEUED: frozenset({RunState.LEASED, RunState.CANCELLED}),
     RunState.LEASED: frozenset(
-        {RunState.QUEUED, RunState.SUCCEEDED, RunState.DIVERGED, RunState.FAILED, RunState.CANCELLED}
+        {
+            *(RunState.QUEUED, RunState.SUCCEEDED, RunState.DIVERGED),
+            *(RunState.STOPPED, RunState.FAILED, RunState.CANCELLED),
+        }
     ),
     RunState.SUCCEEDED: frozenset(),
     RunState.DIVERGED: frozenset(),
+    RunState.STOPPED: frozenset(),
     RunState.FAILED: frozenset({RunState.QUEUED}),
     RunState.CANCELLED: frozenset({RunState.QUEUED}),
 }
@@ -88,7 +94,7 @@ TERMINAL_STATES: frozenset[JobState | TrialState | RunState] = frozenset(
     {
         *(JobState.COMPLETED, JobState.CANCELLED, JobState.FAILED),
         *(TrialState.COMPLETED, TrialState.PRUNED, TrialState.FAILED, TrialState.CANCELLED),
-        *(RunState.SUCCEEDED, RunState.DIVERGED, RunState.FAILED, RunState.CANCELLED),
+        *(RunState.SUCCEEDED, RunState.DIVERGED, RunState.STOPPED, RunState.FAILED, RunState.CANCELLED),
     }
 )
 """States that change no more, unless a user retries a failed or cancelled job."""

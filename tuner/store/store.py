@@ -10,6 +10,7 @@ from tuner.errors import SchemaMismatch
 from tuner.store.db.database import Database, read_clock
 from tuner.store.db.engine import parse_url
 from tuner.store.jobs.events import Events
+from tuner.store.jobs.forecasts import Forecasts
 from tuner.store.jobs.jobs import Jobs
 from tuner.store.jobs.planning import Planning
 from tuner.store.jobs.run_queries import Runs
@@ -48,6 +49,7 @@ class Store:
         self.jobs = Jobs(self._database)
         self.trials = Trials(self._database)
         self.runs = Runs(self._database)
+        self.forecasts = Forecasts(self._database)
         self.queue = Queue(self._database)
         self.leases = Leases(self._database)
         self.reaper = Reaper(self._database)

@@ -11,8 +11,10 @@ from typing import Any
 
 from tuner.errors import InvalidValue
 from tuner.jobs.records import (
+    BestTrial,
     CurvePoint,
     EventRecord,
+    ForecastRecord,
     JobRecord,
     Level,
     LogChunk,
@@ -24,10 +26,11 @@ from tuner.jobs.records import (
 from tuner.jobs.spec import JobSpec
 from tuner.metric import Metric
 from tuner.schedules import Schedule
+from tuner.search.decision.decisions import Alternative
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind
 from tuner.store.db import models
-from tuner.store.db.models import Event, Job, Point, Run, Trial, Worker, Workload
+from tuner.store.db.models import Event, Forecast, Job, Point, Run, Trial, Worker, Workload
 
 MAX_TEXT = 20_000
 """Stored characters of an error; of a longer one, the first and the last half."""
@@ -50,6 +53,7 @@ def job_record(job: Job) -> JobRecord:
         updates_saved=job.updates_saved,
         device_seconds=job.device_seconds,
         limit_reached=job.limit_reached,
+        best=None if job.best is None else BestTrial(**job.best),
         plan_due=job.plan_due,
     )
 
@@ -80,8 +84,7 @@ def trial_record(trial: Trial) -> TrialRecord:
         job_id=trial.job_id,
         number=trial.number,
         optuna_number=trial.optuna_number,
-        cohort=trial.cohort,
-        control=trial.control,
+        role=trial.role,
         state=trial.state,
         schedule=Schedule.model_validate(trial.schedule),
         options=dict(trial.options),
@@ -96,13 +99,12 @@ def run_record(run: Run, *, metric: Metric) -> RunRecord:
         job_id=run.job_id,
         trial_id=run.trial_id,
         trial_number=run.trial_number,
-        kind=run.kind,
-        rung=run.rung,
         seed=run.seed,
         total_steps=run.total_steps,
         schedule=Schedule.model_validate(run.schedule),
         state=run.state,
         reason=run.reason,
+        alternatives=tuple(Alternative(**one) for one in run.alternatives),
         attempts=run.attempts,
         worker=run.worker,
         step=run.step,
@@ -139,6 +141,16 @@ def curve_point(point: Point) -> CurvePoint:
         train_loss=point.train_loss,
         val_loss=math.nan if point.val_loss is None else point.val_loss,
     )
+
+
+def forecast_row(forecast: ForecastRecord, *, run_id: str) -> dict[str, Any]:
+    """The columns of a forecast."""
+    return {"run_id": run_id, **dataclasses.asdict(forecast)}
+
+
+def forecast_record(row: Forecast) -> ForecastRecord:
+    """The record of a forecast."""
+    return ForecastRecord(**{field.name: getattr(row, field.name) for field in dataclasses.fields(ForecastRecord)})
 
 
 def event_record(event: Event) -> EventRecord:

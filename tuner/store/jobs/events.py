@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     RUN_EVALUATED = "run.evaluated"
     RUN_SUCCEEDED = "run.succeeded"
     RUN_DIVERGED = "run.diverged"
+    RUN_STOPPED = "run.stopped"
     RUN_FAILED = "run.failed"
     RUN_REQUEUED = "run.requeued"
     RUN_STOPPING = "run.stopping"

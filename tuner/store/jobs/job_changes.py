@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import case, delete, func, select, update
 
 from tuner.errors import IllegalTransition
 from tuner.jobs.admission.change import JobChange, SearchProgress, changed
@@ -13,7 +13,7 @@ from tuner.jobs.states import JOB_TRANSITIONS, JobState, RunState, TrialState, c
 from tuner.people.records import TeamSettings
 from tuner.store.accounting.team_quotas import check_priority
 from tuner.store.db.database import Tx
-from tuner.store.db.models import Event, Job, LogChunk, Point, Report, Run, Snapshot, Trial
+from tuner.store.db.models import Event, Forecast, Job, LogChunk, Point, Report, Run, Snapshot, Trial
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.job_limits import mark_limit
 from tuner.store.jobs.transitions import unlock_study
@@ -100,7 +100,7 @@ def retry_job(tx: Tx, job: Job, *, check_limits: Callable[[], None]) -> None:
     # Runs without a result start again: what their earlier attempts left would mix with the new curve.
     retried = (Run.job_id == job.id) & Run.state.in_(_RETRIED_RUNS)
     ids = tx.session.scalars(select(Run.id).where(retried)).all()
-    for table in (Snapshot, Point):
+    for table in (Snapshot, Point, Forecast):
         tx.session.execute(delete(table).where(table.run_id.in_(select(Run.id).where(retried))))
     tx.session.execute(
         update(Run)
@@ -131,7 +131,7 @@ def delete_job(tx: Tx, job: Job) -> None:
     if not is_terminal(job.state):
         raise IllegalTransition("job", key=job.id, state=job.state.value, wanted="deleted before it is over")
     runs = select(Run.id).where(Run.job_id == job.id)
-    for of_run in (Point, Snapshot, LogChunk):
+    for of_run in (Point, Forecast, Snapshot, LogChunk):
         tx.session.execute(delete(of_run).where(of_run.run_id.in_(runs)))
     for of_job in (Run, Trial, Event, Report):
         tx.session.execute(delete(of_job).where(of_job.job_id == job.id))
@@ -151,7 +151,8 @@ def _transition(job: Job, *, to: JobState) -> None:
 def _search_progress(tx: Tx, job: Job) -> SearchProgress:
     trials = select(func.count()).select_from(Trial).where(Trial.job_id == job.id)
     # Cancelled runs count: runs are cancelled only with their job, and a retry of the job trains them again.
-    asked = select(func.sum(Run.total_steps - Run.shared_updates)).where(Run.job_id == job.id)
+    cost = case((Run.state == RunState.STOPPED, Run.step), else_=Run.total_steps) - Run.shared_updates
+    asked = select(func.sum(cost)).where(Run.job_id == job.id)
     completed = select(Trial.id).where(Trial.job_id == job.id, Trial.state == TrialState.COMPLETED).limit(1)
     return SearchProgress(
         trials=tx.session.scalar(trials) or 0,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import select
@@ -18,14 +19,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
-from tuner.jobs.records import NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
+from tuner.jobs.records import BestTrial, NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.configuration import Configuration, option_values
+from tuner.search.decision.decisions import Role
 from tuner.search.stage_tree import prefix_key
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Job, Report, Run, Trial
 from tuner.store.db.rows import as_json, clipped_text, job_metric, job_record, run_record, trial_record
 from tuner.store.jobs.events import EventKind
+from tuner.store.jobs.forecasts import read_stops
 from tuner.store.jobs.run_queries import read_runs
 from tuner.store.jobs.transitions import emit_run_event, end_job, end_trial, find_job, start_job, unlock_study
 from tuner.store.jobs.trials import read_trials
@@ -51,7 +54,12 @@ class Planning(Repository):
             NotFound: There is no such job.
         """
         job = job_record(find_job(session, job_id))
-        return StudyRecord(job=job, trials=read_trials(session, job_id), runs=read_runs(session, job))
+        return StudyRecord(
+            job=job,
+            trials=read_trials(session, job_id),
+            runs=read_runs(session, job),
+            stops=read_stops(session, job_id),
+        )
 
     @writes
     def start_job(self, tx: Tx, lock: StudyLock) -> None:
@@ -71,8 +79,7 @@ class Planning(Repository):
         lock: StudyLock,
         *,
         number: int,
-        cohort: int,
-        control: str | None,
+        role: Role | None,
         configuration: Configuration,
         reason: str,
         run: NewRun,
@@ -89,8 +96,7 @@ class Planning(Repository):
             id=str(uuid.uuid4()),
             job_id=job.id,
             number=number,
-            cohort=cohort,
-            control=control,
+            role=role,
             family=configuration.schedule.family.name,
             state=TrialState.ACTIVE,
             schedule=configuration.schedule.model_dump(mode="json"),
@@ -99,7 +105,7 @@ class Planning(Repository):
         )
         tx.session.add(trial)
         _flush_unique(tx, field="number", value=number, allowed="new to the job")
-        tx.emit(EventKind.TRIAL_STARTED, job_id=job.id, trial=number, control=control, reason=reason)
+        tx.emit(EventKind.TRIAL_STARTED, job_id=job.id, trial=number, role=role, reason=reason)
         _add_run(tx, trial, run)
         return trial_record(trial)
 
@@ -129,11 +135,20 @@ class Planning(Repository):
             StudyLockLost: The lock is void; nothing was stored.
             IllegalTransition: The job is not running.
             NotFound: The job has no trial of this number.
-            InvalidValue: The trial has a run of this kind, rung and seed.
+            InvalidValue: The trial has a run of this length on this seed.
         """
         job = _lock_running_job(tx, lock)
         added = _add_run(tx, _trial(tx, job, number=trial_number), run)
         return run_record(added, metric=job_metric(job))
+
+    @writes
+    def set_best(self, tx: Tx, lock: StudyLock, best: BestTrial | None) -> None:
+        """Store the trial that the study recommends so far.
+
+        Raises:
+            StudyLockLost: The lock is void; nothing was stored.
+        """
+        _lock_job(tx, lock).best = None if best is None else as_json(asdict(best), field="best")
 
     @writes
     def close_trial(self, tx: Tx, lock: StudyLock, *, number: int, state: TrialState, reason: str) -> None:
@@ -215,8 +230,6 @@ def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
         job_id=trial.job_id,
         trial_id=trial.id,
         trial_number=trial.number,
-        kind=run.kind,
-        rung=run.rung,
         seed=run.seed,
         total_steps=run.total_steps,
         schedule=run.schedule.model_dump(mode="json"),
@@ -225,6 +238,7 @@ def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
         ),
         state=RunState.QUEUED,
         reason=clipped_text(run.reason),
+        alternatives=[asdict(one) for one in run.alternatives],
         attempts=0,
         step=0,
         updates=0,
@@ -234,7 +248,7 @@ def _add_run(tx: Tx, trial: Trial, run: NewRun) -> Run:
         queued_at=tx.now,
     )
     tx.session.add(row)
-    _flush_unique(tx, field="run", value=(run.kind.value, run.rung, run.seed), allowed="new to the trial")
+    _flush_unique(tx, field="run", value=(run.seed, run.total_steps), allowed="new to the trial")
     emit_run_event(tx, EventKind.RUN_QUEUED, row, seed=run.seed, total_steps=run.total_steps, reason=row.reason)
     return row
 

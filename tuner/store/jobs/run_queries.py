@@ -65,7 +65,7 @@ class Runs(Repository):
         Raises:
             NotFound: There is no such run.
         """
-        run = _find_run(session, run_id)
+        run = find_run(session, run_id)
         return run_record(run, metric=job_metric(find_job(session, run.job_id)))
 
     @reads
@@ -80,7 +80,7 @@ class Runs(Repository):
             NotFound: There is no such run.
             InvalidValue: ``points`` is below 4.
         """
-        _find_run(session, run_id)
+        find_run(session, run_id)
         stored = session.scalars(select(Point).where(Point.run_id == run_id).order_by(Point.step))
         curve = tuple(map(curve_point, stored))
         return curve if points is None else downsample(curve, max_points=points)
@@ -99,7 +99,7 @@ class Runs(Repository):
             InvalidValue: The limit is out of range.
         """
         check_limit(limit)
-        _find_run(session, run_id)
+        find_run(session, run_id)
         chunk = models.LogChunk
         query = select(chunk).where(chunk.run_id == run_id, chunk.seq > min(after, MAX_SEQ)).order_by(chunk.seq)
         return tuple(log_chunk(row) for row in session.scalars(query.limit(limit)))
@@ -111,7 +111,12 @@ def read_runs(session: Session, job: JobRecord) -> tuple[RunRecord, ...]:
     return tuple(run_record(run, metric=job.metric) for run in runs)
 
 
-def _find_run(session: Session, run_id: str) -> Run:
+def find_run(session: Session, run_id: str) -> Run:
+    """A run's row.
+
+    Raises:
+        NotFound: There is no such run.
+    """
     run = session.scalar(select(Run).where(Run.id == run_id))
     if run is None:
         raise NotFound("run", key=run_id)

@@ -39,6 +39,7 @@ _JOB_ENDED = {
 _RUN_ENDED = {
     RunState.SUCCEEDED: EventKind.RUN_SUCCEEDED,
     RunState.DIVERGED: EventKind.RUN_DIVERGED,
+    RunState.STOPPED: EventKind.RUN_STOPPED,
     RunState.FAILED: EventKind.RUN_FAILED,
 }
 
@@ -83,21 +84,20 @@ def lock_job(tx: Tx, job_id: str) -> Job:
 
 def emit_run_event(tx: Tx, kind: EventKind, run: Run, **data: object) -> None:
     """Add an event of a run."""
-    tx.emit(
-        kind,
-        job_id=run.job_id,
-        run=run.id,
-        trial=run.trial_number,
-        kind_of_run=run.kind.value,
-        rung=run.rung,
-        **data,
-    )
+    tx.emit(kind, job_id=run.job_id, run=run.id, trial=run.trial_number, **data)
 
 
 def end_run(
-    tx: Tx, job: Job, run: Run, *, state: RunState, loss: float | None = None, error: str | None = None
+    tx: Tx,
+    job: Job,
+    run: Run,
+    *,
+    state: RunState,
+    loss: float | None = None,
+    error: str | None = None,
+    **data: object,
 ) -> None:
-    """End a leased run; planning is due."""
+    """End a leased run; planning is due. The event has ``data`` beside the result."""
     check_transition(RUN_TRANSITIONS, kind="run", key=run.id, state=run.state, to=state)
     run.state = state
     run.loss = loss
@@ -106,7 +106,7 @@ def end_run(
     _end_lease(run)
     job.plan_due = True
     value = job_metric(job).value_or_none(loss)
-    emit_run_event(tx, _RUN_ENDED[state], run, step=run.step, value=value, metric=job.metric, reason=run.error)
+    emit_run_event(tx, _RUN_ENDED[state], run, step=run.step, value=value, metric=job.metric, reason=run.error, **data)
 
 
 def requeue_run(tx: Tx, run: Run, *, reason: str) -> None:

@@ -39,7 +39,7 @@ from tuner.jobs.priority import Priority
 from tuner.jobs.states import JobState, RunState, TrialState, is_terminal
 from tuner.store.db.database import Database
 from tuner.store.db.engine import parse_url
-from tuner.store.db.models import Base, Job, Report, Run, Snapshot, Trial
+from tuner.store.db.models import Base, Forecast, Job, Report, Run, Snapshot, Trial
 from tuner.store.maintenance.migrate import is_current
 
 _EXAMPLES = 5
@@ -164,6 +164,7 @@ def _invariants() -> Iterator[tuple[str, str, Select[Any]]]:
     run_ended = Run.state.in_(_RUN_ENDED)
     of_job = Run.job_id == Job.id
     open_run = exists().where(of_job, not_(run_ended))
+    has_report = exists().where(Report.job_id == Job.id)
     yield (
         "work-of-ended-job",
         "runs of jobs that are over are queued or leased: retry or delete the job",
@@ -191,8 +192,13 @@ def _invariants() -> Iterator[tuple[str, str, Select[Any]]]:
     )
     yield (
         "report",
-        "jobs are completed without a report, or have one and are not",
-        _jobs((Job.state == JobState.COMPLETED) != exists().where(Report.job_id == Job.id)),
+        "jobs are completed without a report or a reason, or have one and are not completed",
+        _jobs(
+            or_(
+                and_(Job.state == JobState.COMPLETED, Job.error.is_(None), not_(has_report)),
+                and_(Job.state != JobState.COMPLETED, has_report),
+            )
+        ),
     )
     yield (
         "trial-of-run",
@@ -223,6 +229,11 @@ def _invariants() -> Iterator[tuple[str, str, Select[Any]]]:
         "spent",
         "counts of updates, attempts or device time are below nothing",
         _runs(or_(Run.updates < 0, Run.shared_updates < 0, Run.attempts < 0, Run.device_seconds < 0)),
+    )
+    yield (
+        "stop",
+        "runs were stopped early without a forecast that says why",
+        _runs(Run.state == RunState.STOPPED, not_(exists().where(Forecast.run_id == Run.id, Forecast.stop))),
     )
     studies = table("studies", column("study_name", String))
     yield (

@@ -16,12 +16,12 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue, LeaseLost
-from tuner.jobs.records import CurvePoint, LeasedRun, LeaseStatus, SnapshotRef
+from tuner.jobs.records import CurvePoint, ForecastRecord, LeasedRun, LeaseStatus, SnapshotRef
 from tuner.jobs.states import RunState
 from tuner.store.accounting.usage import record_pace, record_usage
 from tuner.store.db.database import Repository, Tx, reads, writes
-from tuner.store.db.models import Job, Point, Run, Snapshot
-from tuner.store.db.rows import finite_or_none, job_metric, point_row
+from tuner.store.db.models import Forecast, Job, Point, Run, Snapshot
+from tuner.store.db.rows import finite_or_none, forecast_row, job_metric, point_row
 from tuner.store.db.upsert import upsert
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.job_limits import mark_limit, reason_to_stop
@@ -44,15 +44,17 @@ class Leases(Repository):
         lease: LeasedRun,
         *,
         points: Sequence[CurvePoint] = (),
+        forecasts: Sequence[ForecastRecord] = (),
         updates: int = 0,
         lease_seconds: float,
     ) -> LeaseStatus:
-        """Store evaluations, count the device time and extend the lease.
+        """Store evaluations and forecasts, count the device time and extend the lease.
 
         Args:
             lease: The claim.
             points: Evaluations since the last heartbeat. They overwrite the points that an earlier attempt has stored
                 at the same steps. A NaN loss stays NaN (``train_loss`` becomes ``None``).
+            forecasts: Made since the last heartbeat; they overwrite earlier ones likewise.
             updates: Updates executed since the last report, at least 0.
             lease_seconds: How long the lease lasts from now, above 0.
 
@@ -68,6 +70,7 @@ class Leases(Repository):
         run.lease_expires_at = expires_at = tx.now + lease_seconds
         _record_progress(tx, job, run, updates=updates)
         upsert(tx.session, Point, rows=[point_row(point, run_id=run.id) for point in points])
+        upsert(tx.session, Forecast, rows=[forecast_row(forecast, run_id=run.id) for forecast in forecasts])
         for point in points:
             run.step = _checked_step(point.step, run=run)
             emit_run_event(
@@ -164,15 +167,50 @@ class Leases(Repository):
         if loss is not None and not math.isfinite(loss):
             raise InvalidValue("loss", value=loss, allowed="finite, or None for a run that diverged")
         job, run = lock_lease(tx, lease)
-        _record_progress(tx, job, run, updates=updates)
-        run.step = _checked_step(step, run=run)
-        if not 0 <= shared_updates <= step:
-            raise InvalidValue("shared_updates", value=shared_updates, allowed=f"in [0, {step}]")
-        run.shared_updates = shared_updates
-        job.updates_saved += shared_updates
+        _record_end(tx, job, run, step=step, updates=updates, shared_updates=shared_updates)
         state = RunState.DIVERGED if loss is None else RunState.SUCCEEDED
-        record_pace(tx, job, run)
         end_run(tx, job, run, state=state, loss=loss, error=reason if loss is None else None)
+
+    @writes
+    def stop(
+        self,
+        tx: Tx,
+        lease: LeasedRun,
+        *,
+        forecast: ForecastRecord,
+        step: int,
+        updates: int,
+        shared_updates: int = 0,
+        reason: str,
+    ) -> None:
+        """Record, once, that a run was stopped early.
+
+        Args:
+            lease: The claim.
+            forecast: Which left it too small a chance.
+            step: Updates from the start of the schedule.
+            updates: Updates executed since the last report, at least 0.
+            shared_updates: Updates among ``step`` that another run of a shared prefix has executed.
+            reason: In words.
+
+        Raises:
+            LeaseLost: The lease is void; nothing was recorded.
+            InvalidValue: The shared updates are not in [0, step].
+        """
+        job, run = lock_lease(tx, lease)
+        upsert(tx.session, Forecast, rows=[forecast_row(forecast, run_id=run.id)])
+        _record_end(tx, job, run, step=step, updates=updates, shared_updates=shared_updates)
+        metric = job_metric(job)
+        end_run(
+            tx,
+            job,
+            run,
+            state=RunState.STOPPED,
+            error=reason,
+            forecast=metric.value(forecast.mean),
+            chance=forecast.chance,
+            leader=metric.value(forecast.leader_mean),
+        )
 
     @writes
     def fail(self, tx: Tx, lease: LeasedRun, *, reason: str, retry: bool, updates: int = 0) -> None:
@@ -230,6 +268,17 @@ def _record_progress(tx: Tx, job: Job, run: Run, *, updates: int) -> None:
     """Record device time and updates since the last report, and mark the job if it has reached a limit."""
     record_usage(tx, job, run, updates=updates)
     mark_limit(tx, job)
+
+
+def _record_end(tx: Tx, job: Job, run: Run, *, step: int, updates: int, shared_updates: int) -> None:
+    """Record how far a run came, and the pace of its worker."""
+    _record_progress(tx, job, run, updates=updates)
+    run.step = _checked_step(step, run=run)
+    if not 0 <= shared_updates <= step:
+        raise InvalidValue("shared_updates", value=shared_updates, allowed=f"in [0, {step}]")
+    run.shared_updates = shared_updates
+    job.updates_saved += shared_updates
+    record_pace(tx, job, run)
 
 
 def requeue_or_fail(tx: Tx, job: Job, run: Run, *, reason: str) -> bool:

@@ -67,10 +67,9 @@ class Queue(Repository):
 
     @reads
     def sibling_runs(self, session: Session, lease: LeasedRun) -> tuple[SiblingRun, ...]:
-        """The queued and expected runs of the lease's job that may share a prefix with its run.
+        """The queued runs of the lease's job that may share a prefix with its run, the 64 oldest at most.
 
-        They are the queued runs with the same seed and, for a run on the search's seed, the higher rungs of the trials
-        that are still active, its own included. Of each kind only the 64 oldest are read.
+        They have its seed and its options.
 
         Raises:
             NotFound: The job was deleted.

@@ -9,7 +9,7 @@ from tuner.store.db.models.accounting import Account, Pace, Usage
 from tuner.store.db.models.base import PREFIX, Base
 from tuner.store.db.models.jobs import Event, Job, Report, Trial
 from tuner.store.db.models.people import Audit, Membership, Team, Token, User
-from tuner.store.db.models.runs import LogChunk, Point, Run, Snapshot
+from tuner.store.db.models.runs import Forecast, LogChunk, Point, Run, Snapshot
 from tuner.store.db.models.webhooks import Delivery, Webhook
 from tuner.store.db.models.workers import Worker, Workload
 
@@ -20,6 +20,7 @@ __all__ = [
     "Base",
     "Delivery",
     "Event",
+    "Forecast",
     "Job",
     "LogChunk",
     "Membership",

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from tuner.jobs.states import JobState, TrialState
 from tuner.metric import DEFAULT_METRIC
+from tuner.search.decision.decisions import Role
 from tuner.store.db.models.accounting import Account
 from tuner.store.db.models.base import Base, Id, Name, Sequence, TeamName, enum_type
 
@@ -58,6 +59,8 @@ class Job(Base):
     updates_saved: Mapped[int] = mapped_column(server_default="0")
     device_seconds: Mapped[float]
     limit_reached: Mapped[str | None]
+    best: Mapped[dict[str, Any] | None]
+    """The trial that the study recommends, as of the last planning step."""
     plan_due: Mapped[bool]
     lock_token: Mapped[str | None] = mapped_column(Id)
     lock_owner: Mapped[str | None] = mapped_column(Name)
@@ -74,8 +77,7 @@ class Trial(Base):
     job_id: Mapped[str] = mapped_column(Id, ForeignKey(Job.id))
     number: Mapped[int] = mapped_column(Integer)
     optuna_number: Mapped[int | None] = mapped_column(Integer)
-    cohort: Mapped[int] = mapped_column(Integer)
-    control: Mapped[str | None] = mapped_column(String(50))
+    role: Mapped[Role | None] = mapped_column(enum_type(Role))
     family: Mapped[str] = mapped_column(String(50))
     """Of its schedule, copied for counting."""
     state: Mapped[TrialState] = mapped_column(enum_type(TrialState))

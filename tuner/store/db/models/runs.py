@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tuner.jobs.records import RunKind
 from tuner.jobs.states import RunState
 from tuner.store.db.models.base import Base, Id, Name, Sequence, enum_type
 from tuner.store.db.models.jobs import Job, Trial
@@ -18,7 +17,7 @@ class Run(Base):
 
     __tablename__ = "tuner_runs"
     __table_args__ = (
-        UniqueConstraint("trial_id", "kind", "rung", "seed"),
+        UniqueConstraint("trial_id", "seed", "total_steps"),
         CheckConstraint("(state = 'leased') = (lease_token IS NOT NULL)", name="lease_means_leased"),
         CheckConstraint("(lease_token IS NULL) = (lease_expires_at IS NULL)", name="lease_is_whole"),
         CheckConstraint("(state = 'succeeded') = (loss IS NOT NULL)", name="loss_means_succeeded"),
@@ -32,8 +31,6 @@ class Run(Base):
     job_id: Mapped[str] = mapped_column(Id, ForeignKey(Job.id))
     trial_id: Mapped[str] = mapped_column(Id, ForeignKey(Trial.id))
     trial_number: Mapped[int] = mapped_column(Integer)
-    kind: Mapped[RunKind] = mapped_column(enum_type(RunKind))
-    rung: Mapped[int] = mapped_column(Integer)
     seed: Mapped[int]
     total_steps: Mapped[int]
     schedule: Mapped[dict[str, Any]]
@@ -41,6 +38,8 @@ class Run(Base):
     """Equal for runs that are likely to share a prefix of learning rates."""
     state: Mapped[RunState] = mapped_column(enum_type(RunState))
     reason: Mapped[str]
+    alternatives: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
+    """What the plan considered beside it."""
     attempts: Mapped[int] = mapped_column(Integer)
     worker: Mapped[str | None] = mapped_column(Name)
     lease_token: Mapped[str | None] = mapped_column(Id)
@@ -73,6 +72,25 @@ class Point(Base):
     train_loss: Mapped[float | None]
     val_loss: Mapped[float | None]
     """NULL for NaN, which SQLite cannot store."""
+
+
+class Forecast(Base):
+    """A forecast of a run's loss at its end, made at one of its evaluations."""
+
+    __tablename__ = "tuner_forecasts"
+
+    run_id: Mapped[str] = mapped_column(Id, ForeignKey(Run.id), primary_key=True)
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    mean: Mapped[float]
+    std: Mapped[float]
+    low: Mapped[float]
+    high: Mapped[float]
+    chance: Mapped[float]
+    leader_mean: Mapped[float]
+    leader_std: Mapped[float]
+    margin: Mapped[float]
+    stop: Mapped[bool]
+    audited: Mapped[bool]
 
 
 class Snapshot(Base):

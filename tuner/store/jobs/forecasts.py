@@ -1,0 +1,147 @@
+"""Forecasts of running trainings: what they are made from, and what was stored of them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from tuner.jobs.records import ForecastRecord, LeasedRun, StoppingContext, TrialCurve
+from tuner.jobs.states import RunState
+from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration, option_values
+from tuner.search.decision.decisions import Role
+from tuner.store.db.database import Repository, reads
+from tuner.store.db.models import Forecast, Point, Run, Trial
+from tuner.store.db.rows import forecast_record, job_record
+from tuner.store.jobs.run_queries import find_run
+from tuner.store.jobs.transitions import find_job
+
+Losses = tuple[tuple[int, float], ...]
+"""Steps done, ascending, and the loss there."""
+
+_MAX_POINTS = 200
+"""Of one curve."""
+_MAX_CURVES = 100
+"""Of one job: those that ended last."""
+
+
+class Forecasts(Repository):
+    """The forecasts of runs, for reading; leases write them."""
+
+    @reads
+    def of_run(self, session: Session, run_id: str) -> tuple[ForecastRecord, ...]:
+        """The forecasts of a run, by step.
+
+        Raises:
+            NotFound: There is no such run.
+        """
+        find_run(session, run_id)
+        rows = session.scalars(select(Forecast).where(Forecast.run_id == run_id).order_by(Forecast.step))
+        return tuple(map(forecast_record, rows))
+
+    @reads
+    def context(self, session: Session, lease: LeasedRun, *, loaded: Collection[str] = ()) -> StoppingContext | None:
+        """What the forecasts of a leased run are made from and compared with.
+
+        Args:
+            lease: The run.
+            loaded: The complete runs, by id, that the caller has already.
+
+        Returns:
+            ``None`` for a run that must not be stopped: its search prunes nothing or recommends nothing yet, or the run
+            is one of the incumbent, which every gain is measured against, or of the recommended trial itself.
+
+        Raises:
+            NotFound: The job was deleted.
+        """
+        job = job_record(find_job(session, lease.job_id))
+        run, trial = session.execute(
+            select(Run, Trial).join(Trial, Trial.id == Run.trial_id).where(Run.id == lease.run_id)
+        ).one()
+        if not job.spec.search.prune or job.best is None:
+            return None
+        if trial.role is Role.INCUMBENT or trial.number == job.best.trial:
+            return None
+        own = read_losses(session, [run.id], points=_MAX_POINTS)[run.id]
+        resumed_at = -1 if lease.snapshot is None else lease.snapshot.step
+        return StoppingContext(
+            trial=trial.number,
+            best=job.best,
+            complete=_complete_curves(session, lease, loaded=loaded),
+            points=tuple((step, loss) for step, loss in own if step <= resumed_at),
+            configuration=_configuration(trial),
+        )
+
+
+def read_losses(session: Session, run_ids: Sequence[str], *, points: int) -> Mapping[str, Losses]:
+    """The losses of runs by id, at most ``points`` of each: the first of each stretch, and the one at the end.
+
+    A loss that is not finite is left out. What is read of a run that goes on contains what was read before.
+    """
+    stretch = Point.step * (points - 1) // Run.total_steps
+    first = (
+        select(Point.run_id, func.min(Point.step).label("step"))
+        .join(Run, Run.id == Point.run_id)
+        .where(Point.run_id.in_(run_ids), Point.val_loss.is_not(None))
+        .group_by(Point.run_id, stretch)
+        .subquery()
+    )
+    rows = session.execute(
+        select(Point.run_id, Point.step, Point.val_loss)
+        .join(first, (first.c.run_id == Point.run_id) & (first.c.step == Point.step))
+        .order_by(Point.run_id, Point.step)
+    )
+    losses: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
+    for run_id, step, loss in rows:
+        if loss is not None and math.isfinite(loss):
+            losses[run_id].append((step, loss))
+    return {run_id: tuple(losses[run_id]) for run_id in run_ids}
+
+
+def read_stops(session: Session, job_id: str) -> Mapping[str, ForecastRecord]:
+    """By run, the forecast that stopped it; of an audited run the first that would have stopped it."""
+    rows = session.scalars(
+        select(Forecast)
+        .join(Run, Run.id == Forecast.run_id)
+        .where(Run.job_id == job_id, Forecast.stop)
+        .order_by(Forecast.run_id, Forecast.step)
+    )
+    stops: dict[str, ForecastRecord] = {}
+    for row in rows:
+        if row.run_id not in stops or not row.audited:
+            stops[row.run_id] = forecast_record(row)
+    return stops
+
+
+def _complete_curves(session: Session, lease: LeasedRun, *, loaded: Collection[str]) -> tuple[TrialCurve, ...]:
+    complete = (
+        select(Run, Trial)
+        .join(Trial, Trial.id == Run.trial_id)
+        .where(
+            Run.job_id == lease.job_id,
+            Run.state == RunState.SUCCEEDED,
+            Run.total_steps == lease.total_steps,
+        )
+        .order_by(Run.finished_at.desc())
+        .limit(_MAX_CURVES)
+    )
+    rows = [(run, trial) for run, trial in session.execute(complete) if run.id not in loaded]
+    losses = read_losses(session, [run.id for run, _ in rows], points=_MAX_POINTS)
+    return tuple(
+        TrialCurve(
+            run_id=run.id,
+            configuration=_configuration(trial),
+            seed=run.seed,
+            total_steps=run.total_steps,
+            points=losses[run.id],
+        )
+        for run, trial in rows
+    )
+
+
+def _configuration(trial: Trial) -> Configuration:
+    return Configuration(schedule=Schedule.model_validate(trial.schedule), options=option_values(trial.options))
