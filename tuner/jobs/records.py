@@ -253,7 +253,7 @@ class TrialCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class StoppingContext:
-    """What the forecast of a leased run is compared with; of a run that must not be stopped there is none."""
+    """What the forecasts of a leased run are made from and compared with."""
 
     trial: int
     best: BestTrial

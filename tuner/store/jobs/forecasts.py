@@ -13,7 +13,6 @@ from tuner.jobs.records import ForecastRecord, LeasedRun, StoppingContext, Trial
 from tuner.jobs.states import RunState
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values
-from tuner.search.decision.decisions import Role
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Forecast, Point, Run, Trial
 from tuner.store.db.rows import forecast_record, job_record
@@ -52,8 +51,7 @@ class Forecasts(Repository):
             loaded: The complete runs, by id, that the caller has already.
 
         Returns:
-            ``None`` for a run that must not be stopped: its search prunes nothing or recommends nothing yet, or the run
-            is one of the incumbent, which every gain is measured against, or of the recommended trial itself.
+            ``None`` for a run that is not stopped: its search prunes nothing, or recommends nothing yet.
 
         Raises:
             NotFound: The job was deleted.
@@ -63,8 +61,6 @@ class Forecasts(Repository):
             select(Run, Trial).join(Trial, Trial.id == Run.trial_id).where(Run.id == lease.run_id)
         ).one()
         if not job.spec.search.prune or job.best is None:
-            return None
-        if trial.role is Role.INCUMBENT or trial.number == job.best.trial:
             return None
         own = read_losses(session, [run.id], points=_MAX_POINTS)[run.id]
         resumed_at = -1 if lease.snapshot is None else lease.snapshot.step

@@ -153,9 +153,7 @@ def _search_progress(tx: Tx, job: Job) -> SearchProgress:
     # Cancelled runs count: runs are cancelled only with their job, and a retry of the job trains them again.
     cost = case((Run.state == RunState.STOPPED, Run.step), else_=Run.total_steps) - Run.shared_updates
     asked = select(func.sum(cost)).where(Run.job_id == job.id)
-    completed = select(Trial.id).where(Trial.job_id == job.id, Trial.state == TrialState.COMPLETED).limit(1)
     return SearchProgress(
         trials=tx.session.scalar(trials) or 0,
         committed_updates=int(tx.session.scalar(asked) or 0),
-        reached_horizon=tx.session.scalar(completed) is not None,
     )
