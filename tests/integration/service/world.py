@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tuner.search.decision.rungs import rung_schedule, rung_steps
-
 from tests.integration.store.builders import announce, claim_lock, claim_run, offer
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import (
@@ -14,7 +12,6 @@ from tuner.jobs.records import (
     LeasedRun,
     Level,
     NewRun,
-    RunKind,
     StudyLock,
     WorkloadInfo,
 )
@@ -24,6 +21,8 @@ from tuner.people.permissions import LOCAL_ACTOR, Actor
 from tuner.report.build import build_report
 from tuner.schedules import Constant, Cosine, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
+from tuner.search.decision.decisions import Role
+from tuner.search.decision.seeds import run_seed
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
 
@@ -57,14 +56,14 @@ DIGITS = WorkloadInfo(
 REQUEST: dict[str, Any] = {
     "workload": "digits-mlp",
     "name": "a job",
-    "search": {"total_steps": 90, "trials": 3, "rungs": 2, "finalists": 1, "confirm_seeds": 2},
+    "search": {"total_steps": 90, "budget": 9, "trials": 3, "seeds": 3, "seed": 0},
 }
 SCHEDULES = (
     Schedule(peak_lr=0.1, family=Constant()),
     Schedule(peak_lr=0.1, family=Cosine(), warmup=Warmup(shape="linear", fraction=0.1)),
     Schedule(peak_lr=0.2, family=Wsd(cooldown=0.4, shape="1-sqrt")),
 )
-CONTROLS = ("constant", "default", None)
+ROLES = (Role.START, Role.INCUMBENT, None)
 LOSSES = (0.9, 0.6, 0.5)
 
 
@@ -80,18 +79,17 @@ class World:
         return self.store.jobs.submit(admit(REQUEST | changes, workloads=[DIGITS]), by=by)
 
     def started(self, job: JobRecord) -> StudyLock:
-        """Start a job, with its three trials at the first rung, one run queued for each."""
+        """Start a job, with its three trials, one run queued for each."""
         lock = self._lock()
         self.store.planning.start_job(lock)
         for number, schedule in enumerate(SCHEDULES):
             self.store.planning.add_trial(
                 lock,
                 number=number,
-                cohort=0,
-                control=CONTROLS[number],
+                role=ROLES[number],
                 configuration=Configuration(schedule=schedule),
                 reason=f"trial {number}",
-                run=_run(job, schedule=schedule, rung=0),
+                run=_run(job, schedule=schedule),
             )
         self.store.planning.set_optuna_numbers(lock, numbers={number: number for number in range(len(SCHEDULES))})
         return lock
@@ -113,21 +111,18 @@ class World:
         return lease
 
     def completed(self, *, by: Actor = LOCAL_ACTOR, **changes: Any) -> JobRecord:
-        """A job from its submission to its report: all trials at both rungs, then two seeds of confirmation."""
+        """A job from its submission to its report: three trials, each trained on three seeds."""
         job = self.job(by=by, **changes)
         lock = self.started(job)
-        for loss in LOSSES:
+        for number, loss in enumerate(LOSSES):
             self.train(loss=loss)
-        for number, schedule in enumerate(SCHEDULES):
-            self.store.planning.add_run(lock, trial_number=number, run=_run(job, schedule=schedule, rung=1))
-            self.train(loss=LOSSES[number] - 0.1)
             self.store.planning.close_trial(lock, number=number, state=TrialState.COMPLETED, reason="at the horizon")
         for number, schedule in enumerate(SCHEDULES):
-            for seed in (1, 2):
-                run = _run(job, schedule=schedule, rung=1, kind=RunKind.CONFIRM, seed=seed)
+            for place in (1, 2):
+                run = _run(job, schedule=schedule, place=place)
                 self.store.planning.add_run(lock, trial_number=number, run=run)
-                self.train(loss=LOSSES[number] - 0.1 + seed / 1000)
-        report = build_report(study_result(self.store.planning.load(job.id), why_ended="all trials are done"))
+                self.train(loss=LOSSES[number] + place / 1000)
+        report = build_report(study_result(self.store.planning.load(job.id), end_reason="all trials are done"))
         self.store.planning.complete_job(lock, report=report.model_dump(mode="json"))
         return self.store.jobs.get(job.id)
 
@@ -150,13 +145,11 @@ class World:
         return lock
 
 
-def _run(job: JobRecord, *, schedule: Schedule, rung: int, kind: RunKind = RunKind.RUNG, seed: int = 0) -> NewRun:
+def _run(job: JobRecord, *, schedule: Schedule, place: int = 0) -> NewRun:
     settings = job.spec.search
     return NewRun(
-        kind=kind,
-        rung=rung,
-        seed=seed,
-        total_steps=rung_steps(settings)[rung],
-        schedule=rung_schedule(schedule, settings=settings, rung=rung),
-        reason=f"rung {rung}",
+        seed=run_seed(settings.seed, place=place),
+        total_steps=settings.total_steps,
+        schedule=schedule,
+        reason=f"seed {place}",
     )

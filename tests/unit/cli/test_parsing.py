@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tuner.cli.parsing import parse_assignments, parse_ranges, read_document
+from tuner.cli.parsing import parse_assignments, parse_budget, parse_ranges, parse_share, read_document
 from tuner.errors import InvalidValue
 
 
@@ -88,3 +88,19 @@ class TestDocument:
     def test_a_file_that_is_not_there_is_refused_with_the_reason(self, tmp_path):
         with pytest.raises(InvalidValue, match="No such file"):
             read_document(str(tmp_path / "none.json"), option="--spec")
+
+
+@pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("0.05", 0.05), (" 12.5% ", 0.125), (None, None)])
+def test_a_share_is_a_percentage_or_a_fraction(text, share):
+    assert parse_share(text, option="--worth") == share
+
+
+@pytest.mark.parametrize("text", ["", "%", "5%%", "five"])
+def test_a_text_that_is_no_share_is_refused(text):
+    with pytest.raises(InvalidValue, match="--worth must be a share"):
+        parse_share(text, option="--worth")
+
+
+@pytest.mark.parametrize(("text", "budget"), [("5", 5.0), ("2.5", 2.5), ("quick", "quick"), (None, None)])
+def test_a_budget_is_a_number_or_a_name_that_the_service_knows(text, budget):
+    assert parse_budget(text) == budget

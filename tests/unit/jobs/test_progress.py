@@ -5,15 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tuner.search.decision.rungs import price, rung_steps
 
 from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES
 from tests.unit.jobs.tallies import tally_of
 from tuner.jobs import progress as counting
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.progress import Progress
-from tuner.jobs.records import JobRecord, RunKind, RunRecord, TrialRecord
+from tuner.jobs.records import BestTrial, JobRecord, RunRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
+from tuner.search.decision.budget import price
 
 JOB = JobRecord(
     id="j",
@@ -30,9 +30,10 @@ JOB = JobRecord(
     updates_saved=0,
     device_seconds=0.0,
     limit_reached=None,
+    best=None,
     plan_due=False,
 )
-STEPS = rung_steps(JOB.spec.search)
+STEPS = JOB.spec.search.total_steps
 PRICE = price(JOB.spec.search)
 
 
@@ -46,8 +47,7 @@ def trial(number: int, *, state: TrialState = TrialState.ACTIVE) -> TrialRecord:
         job_id="j",
         number=number,
         optuna_number=number,
-        cohort=0,
-        control=None,
+        role=None,
         state=state,
         schedule=SCHEDULES[number],
         options={},
@@ -56,19 +56,17 @@ def trial(number: int, *, state: TrialState = TrialState.ACTIVE) -> TrialRecord:
 
 
 def run(number: int, **changes: Any) -> RunRecord:
-    rung = changes.get("rung", 0)
     values = {
         "id": f"r{number}",
         "job_id": "j",
         "trial_id": f"t{number}",
         "trial_number": number,
-        "kind": RunKind.RUNG,
-        "rung": rung,
         "seed": 0,
-        "total_steps": STEPS[rung],
+        "total_steps": STEPS,
         "schedule": SCHEDULES[number],
         "state": RunState.QUEUED,
         "reason": "",
+        "alternatives": (),
         "attempts": 0,
         "worker": None,
         "step": 0,
@@ -92,14 +90,10 @@ def ended(number: int, *, loss: float | None = 0.5, at: float = 110.0, **changes
     return run(number, **{"state": state, "loss": loss, "finished_at": at, "step": 3} | changes)
 
 
-def test_a_fresh_job_has_done_nothing():
+def test_a_fresh_job_has_spent_nothing():
     found = progress(JOB, trials=[], runs=[])
-    assert (found.fraction, found.best, found.seconds_left) == (0.0, None, None)
-    assert [rung.updates for rung in found.rungs] == list(STEPS)
-    assert [rung.total for rung in found.rungs] == list(PRICE.rung_runs)
-    assert found.audits.total == PRICE.audit_runs
-    assert found.confirmations.total == PRICE.confirm_runs
-    assert found.updates_expected == PRICE.updates
+    assert (found.fraction, found.full_runs_spent, found.best, found.seconds_left) == (0.0, 0.0, None, None)
+    assert (found.budget, found.updates_most) == (JOB.spec.search.budget, PRICE.updates)
 
 
 def test_trials_are_counted_by_state():
@@ -109,75 +103,73 @@ def test_trials_are_counted_by_state():
         trial(2, state=TrialState.FAILED),
     ]
     counts = progress(JOB, trials=trials, runs=[]).trials
-    assert (counts.planned, counts.opened, counts.pruned, counts.completed, counts.failed) == (3, 3, 1, 1, 1)
+    assert (counts.most, counts.opened, counts.pruned, counts.completed, counts.failed) == (3, 3, 1, 1, 1)
 
 
-def test_runs_are_counted_by_rung_and_state():
+def test_runs_are_counted_by_state():
     runs = [
         ended(0),
-        run(1, state=RunState.LEASED, step=12),
-        run(2),
-        run(0, rung=1, state=RunState.FAILED),
-        run(0, rung=1, kind=RunKind.CONFIRM, seed=1),
-        ended(2, rung=1, kind=RunKind.AUDIT),
-        run(1, rung=1, kind=RunKind.AUDIT, state=RunState.LEASED),
+        ended(1, loss=None),
+        run(0, state=RunState.STOPPED, seed=1),
+        run(1, state=RunState.FAILED, seed=1),
+        run(2, state=RunState.CANCELLED, seed=1),
+        run(2, state=RunState.LEASED, step=12),
+        run(2, seed=2),
     ]
-    found = progress(JOB, trials=[trial(0), trial(1), trial(2)], runs=runs)
-    assert [(rung.done, rung.running, rung.queued) for rung in found.rungs] == [(1, 1, 1), (1, 0, 0)]
-    assert (found.confirmations.done, found.confirmations.queued) == (0, 1)
-    assert (found.audits.done, found.audits.running, found.audits.queued) == (1, 1, 0)
-    assert found.fraction == pytest.approx((STEPS[0] + 12 + 2 * STEPS[1]) / PRICE.updates)
+    counts = progress(JOB, trials=[trial(0), trial(1), trial(2)], runs=runs).runs
+    assert (counts.ended, counts.running, counts.queued) == (4, 1, 1)
 
 
-def test_a_diverged_run_is_settled_whole_however_early_it_ended():
-    assert progress(JOB, trials=[], runs=[ended(0, loss=None)]).fraction == STEPS[0] / PRICE.updates
+def test_what_is_spent_is_what_was_executed_in_full_runs():
+    found = progress(spent(2.5), trials=[trial(0)], runs=[ended(0)])
+    assert found.full_runs_spent == pytest.approx(2.5)
+    assert found.fraction == pytest.approx(2.5 * STEPS / PRICE.updates)
 
 
-def test_the_best_is_the_lowest_loss_at_the_highest_rung():
-    runs = [ended(0, loss=0.1), ended(1, loss=0.4, rung=1), ended(2, loss=0.3, rung=1), ended(0, loss=None, rung=1)]
-    best = progress(JOB, trials=[trial(0), trial(1), trial(2)], runs=runs).best
-    assert best is not None
-    assert (best.trial, best.value, best.rung, best.updates) == (2, 0.3, 1, STEPS[1])
-    assert best.label == SCHEDULES[2].label
+def test_the_best_is_the_jobs_own():
+    best = BestTrial(trial=2, label="linear", value=0.3, std=0.01, low=0.28, high=0.32, runs=3, margin=0.001)
+    assert progress(replace(JOB, best=best), trials=[trial(0)], runs=[ended(0)]).best == best
+
+
+def spent(full_runs: float) -> JobRecord:
+    return replace(JOB, updates_spent=round(full_runs * STEPS))
 
 
 def paced(number: int, **changes: Any) -> RunRecord:
     """A run that took half a second of device time for each of its updates."""
-    return ended(number, **{"updates": STEPS[0], "device_seconds": STEPS[0] / 2} | changes)
+    return ended(number, **{"updates": STEPS, "device_seconds": STEPS / 2} | changes)
 
 
-THREE = [trial(number) for number in range(3)]
-LEFT = PRICE.updates - 3 * STEPS[0]
+LEFT = PRICE.updates - STEPS
 
 
 @pytest.mark.parametrize(("devices", "seconds"), [(0, LEFT / 2), (1, LEFT / 2), (4, LEFT / 8)])
 def test_the_time_left_follows_from_the_pace_of_succeeded_runs_and_the_active_devices(devices: int, seconds: float):
-    found = progress(JOB, trials=THREE, runs=[paced(number) for number in range(3)], devices=devices)
+    found = progress(spent(1), trials=[trial(0)], runs=[paced(0)], devices=devices)
     assert found.seconds_left == pytest.approx(seconds)
 
 
 def test_updates_that_were_repeated_do_not_make_a_run_look_slower():
-    repeated = paced(2, updates=3 * STEPS[0], device_seconds=3 * STEPS[0] / 2)
-    assert progress(JOB, trials=THREE, runs=[paced(0), paced(1), repeated]).seconds_left == pytest.approx(LEFT / 2)
+    repeated = paced(2, updates=3 * STEPS, device_seconds=3 * STEPS / 2)
+    assert progress(spent(1), trials=[trial(0)], runs=[repeated]).seconds_left == pytest.approx(LEFT / 2)
 
 
-def test_two_runs_and_diverged_ones_are_too_few_for_the_time_left():
-    runs = [paced(number) for number in range(2)]
-    assert progress(JOB, trials=THREE, runs=[*runs, paced(2, loss=None)]).seconds_left is None
+def test_a_diverged_run_does_not_say_the_pace():
+    assert progress(spent(1), trials=[trial(0)], runs=[paced(0, loss=None)]).seconds_left is None
 
 
 def test_a_paused_job_has_no_time_left():
-    job = replace(JOB, state=JobState.PAUSED)
-    assert progress(job, trials=THREE, runs=[paced(number) for number in range(3)]).seconds_left is None
+    job = replace(spent(1), state=JobState.PAUSED)
+    assert progress(job, trials=[trial(0)], runs=[paced(0)]).seconds_left is None
 
 
-def test_a_completed_job_is_done_even_with_runs_left_out():
-    job = replace(JOB, state=JobState.COMPLETED, finished_at=200.0)
+def test_a_completed_job_is_done_even_with_budget_left():
+    job = replace(spent(1), state=JobState.COMPLETED, finished_at=200.0)
     found = progress(job, trials=[trial(0)], runs=[ended(0)])
     assert (found.fraction, found.seconds_left) == (1.0, None)
+    assert found.full_runs_spent == pytest.approx(1.0)
 
 
 def test_more_than_expected_never_exceeds_the_whole():
-    runs = [paced(0, rung=1, kind=RunKind.CONFIRM, seed=seed) for seed in range(100)]
-    found = progress(JOB, trials=[trial(0)], runs=runs)
+    found = progress(spent(100), trials=[trial(0)], runs=[paced(0)])
     assert (found.fraction, found.seconds_left) == (1.0, 0.0)

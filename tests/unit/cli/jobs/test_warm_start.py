@@ -17,13 +17,14 @@ JOB = TypeAdapter(JobDetail).validate_python(EXAMPLES["JobDetail"])
 REPORT = Report.model_validate(EXAMPLES["Report"])
 
 
-def test_it_has_the_same_workload_and_starts_with_the_best_schedules():
+def test_it_has_the_same_workload_and_the_recommended_schedule_is_its_incumbent():
     found = follow_up(JOB, report=REPORT, options={}, total_steps=None)
     request = read_request(found.request)
     assert request.workload == JOB.spec.workload
     assert request.search.total_steps == JOB.spec.search.total_steps
-    assert request.search.start[0] == REPORT.recommended.schedule
-    assert 1 <= len(request.search.start) <= 4
+    assert request.search.incumbent == REPORT.recommended.schedule
+    others = [one.schedule for one in REPORT.candidates if one.schedule != REPORT.recommended.schedule]
+    assert list(request.search.start) == others[:3]
     assert found.notes == ()
 
 
@@ -38,8 +39,8 @@ def test_another_batch_size_moves_the_peaks_by_the_rule_of_the_optimizer(optimiz
     spec = JOB.spec.model_copy(update={"options": {"batch_size": 16, "optimizer": optimizer}})
     job = type(JOB)(**{**vars(JOB), "spec": spec})
     found = follow_up(job, report=REPORT, options={"batch_size": 64}, total_steps=None)
-    start = read_request(found.request).search.start
-    assert start[0].peak_lr == pytest.approx(factor * REPORT.recommended.schedule.peak_lr)
+    incumbent = read_request(found.request).search.incumbent
+    assert incumbent.peak_lr == pytest.approx(factor * REPORT.recommended.schedule.peak_lr)
     assert "16 to 64" in found.notes[0]
 
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tuner.search.decision.rungs import price
 
 from tests.integration.service.world import DIGITS
 from tuner.errors import InvalidValue
-from tuner.jobs.admission.admit import JobRequest, SearchRequest, admit
+from tuner.jobs.admission.admit import JobRequest, SearchRequest, admit, fresh_seed
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import DEFAULT_TEAM, Limits, Resources
-from tuner.search.settings import SearchSettings
+from tuner.schedules import Cosine, Schedule
+from tuner.search.settings import BUDGETS, SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 
 
@@ -62,6 +62,16 @@ class TestWhatIsLeftOut:
         space = default_space(OptimizerKind.ADAM)
         spec = admit({"workload": "digits-mlp", "search": {"space": space}}, workloads=[DIGITS])
         assert spec.search.space == space
+
+    def test_a_search_without_a_seed_gets_the_one_that_was_drawn_and_keeps_its_own(self):
+        assert admit({"workload": "digits-mlp"}, workloads=[DIGITS], seed=77).search.seed == 77
+        named = {"workload": "digits-mlp", "search": {"seed": 5}}
+        assert admit(named, workloads=[DIGITS], seed=77).search.seed == 5
+
+    def test_drawn_seeds_differ_and_are_seeds(self):
+        drawn = {fresh_seed() for _ in range(20)}
+        assert len(drawn) == 20
+        assert all(SearchSettings(total_steps=10, seed=seed) for seed in drawn)
 
     def test_admitting_what_was_admitted_changes_nothing(self):
         spec = admit({"workload": "digits-mlp", "options": {"width": 3}}, workloads=[DIGITS])
@@ -115,19 +125,14 @@ class TestRefusals:
     def test_an_options_description_helps(self):
         assert refused({"workload": "digits-mlp", "options": {"width": 0}}).hint == "Units per layer."
 
-    def test_a_budget_too_small_for_a_report_is_refused(self):
-        least = price(admit({"workload": "digits-mlp"}, workloads=[DIGITS]).search).least
-        error = refused({"workload": "digits-mlp", "search": {"max_updates": least - 1}})
-        assert error.field == "search.max_updates"
-        assert str(least) in error.allowed
-        assert admit({"workload": "digits-mlp", "search": {"max_updates": least}}, workloads=[DIGITS])
-
     @pytest.mark.parametrize(
         ("request_", "field"),
         [
             ({}, "workload"),
             ({"workload": "digits-mlp", "search": {"trials": "many"}}, "search.trials"),
             ({"workload": "digits-mlp", "search": {"trials": True}}, "search.trials"),
+            ({"workload": "digits-mlp", "search": {"rungs": 3}}, "search.rungs"),
+            ({"workload": "digits-mlp", "search": {"max_updates": 1000}}, "search.max_updates"),
             ({"workload": "digits-mlp", "searhc": {}}, "searhc"),
             ({"workload": "digits-mlp", "options": {"width": float("nan")}}, "options.width"),
             ({"workload": "digits-mlp", "options": {"width": object()}}, "request"),
@@ -135,6 +140,41 @@ class TestRefusals:
     )
     def test_a_mapping_is_read_as_strictly_as_a_request_over_http(self, request_: dict[str, Any], field: str):
         assert refused(request_).field == field
+
+
+class TestTheBudget:
+    def admitted(self, budget: Any) -> float:
+        return admit({"workload": "digits-mlp", "search": {"budget": budget}}, workloads=[DIGITS]).search.budget
+
+    @pytest.mark.parametrize(("budget", "full_runs"), [(1, 1.0), (2.5, 2.5), *BUDGETS.items()])
+    def test_any_from_one_is_accepted_and_names_are_numbers(self, budget: Any, full_runs: float):
+        assert self.admitted(budget) == full_runs
+
+    @pytest.mark.parametrize("budget", [0.99, 0, -1, 10_001, True, None, "10", "cheap", [3], float("nan")])
+    def test_anything_else_is_refused_by_name(self, budget: Any):
+        error = refused({"workload": "digits-mlp", "search": {"budget": budget}})
+        assert error.field == "search.budget"
+
+    def test_the_refusal_of_an_unknown_name_lists_the_names(self):
+        error = refused({"workload": "digits-mlp", "search": {"budget": "cheap"}})
+        assert all(name in error.allowed for name in BUDGETS)
+
+
+class TestTheRangeOfPeaks:
+    def peaks(self, peak: float, **search: Any) -> Any:
+        incumbent = Schedule(peak_lr=peak, family=Cosine())
+        request = {"workload": "digits-mlp", "search": {"incumbent": incumbent, **search}}
+        return admit(request, workloads=[DIGITS]).search.searched_space.peak_lr
+
+    def test_an_incumbents_peak_is_its_middle_and_its_width_is_the_workloads(self):
+        found = self.peaks(2e-5)
+        assert (found.low * found.high) ** 0.5 == pytest.approx(2e-5, rel=0.01)
+        low, high = DIGITS.peak_lr["sgd"]
+        assert found.high / found.low == pytest.approx(high / low, rel=0.02)
+
+    def test_a_space_that_is_named_stays(self):
+        space = default_space(OptimizerKind.ADAM)
+        assert self.peaks(2e-5, space=space) == space.peak_lr
 
 
 class TestTheTeam:

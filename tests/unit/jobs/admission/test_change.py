@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tuner.search.decision.rungs import price, reserved_trials, rung_steps
 
 from tests.integration.service.world import DIGITS
 from tuner.errors import InvalidValue
@@ -14,13 +13,13 @@ from tuner.jobs.admission.change import JobChange, SearchProgress, changed
 from tuner.jobs.admission.strict_json import parse_strict
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec, Limits
+from tuner.search.settings import BUDGETS
 
 SPEC = admit(
     {"workload": "digits-mlp", "name": "old", "limits": {"patience": 24, "wall_hours": 2.0}}, workloads=[DIGITS]
 )
-FRESH = SearchProgress(trials=0, committed_updates=0, reached_horizon=False)
-LEAST = price(SPEC.search).least
-WAY = reserved_trials(SPEC.search) * sum(rung_steps(SPEC.search))
+STEPS = SPEC.search.total_steps
+FRESH = SearchProgress(trials=0, committed_updates=0)
 
 
 def after(progress: SearchProgress = FRESH, **fields: Any) -> JobSpec:
@@ -49,14 +48,14 @@ class TestWhatIsGiven:
 
     def test_null_lifts_a_limit(self):
         assert after(limits={"patience": None}).limits == Limits(wall_hours=2.0)
-        assert after(max_updates=None).search.max_updates is None
+        assert after(trials=None).search.trials is None
 
     def test_the_present_fields_are_reported_as_json(self):
-        change = JobChange(max_updates=None, limits=Limits(patience=None), priority=Priority.LOW)
-        assert change.set_fields == {"max_updates": None, "limits": {"patience": None}, "priority": "low"}
-        assert change.training_fields == {"max_updates", "limits", "priority"}
+        change = JobChange(trials=None, limits=Limits(patience=None), priority=Priority.LOW)
+        assert change.set_fields == {"trials": None, "limits": {"patience": None}, "priority": "low"}
+        assert change.training_fields == {"trials", "limits", "priority"}
 
-    @pytest.mark.parametrize("fields", [{"name": None}, {"trials": None}, {"workload": "x"}, {"trials": 0}])
+    @pytest.mark.parametrize("fields", [{"name": None}, {"budget": None}, {"budget": 0.5}, {"color": 1}, {"trials": 0}])
     def test_impossible_changes_are_refused(self, fields: dict[str, Any]):
         with pytest.raises(ValueError, match=next(iter(fields))):
             after(**fields)
@@ -64,23 +63,28 @@ class TestWhatIsGiven:
 
 class TestTheBudget:
     def test_trials_stay_above_those_opened(self):
-        progress = SearchProgress(trials=7, committed_updates=700, reached_horizon=False)
+        progress = SearchProgress(trials=7, committed_updates=700)
         assert after(progress, trials=7).search.trials == 7
         assert "trials must be at least 7: this many have been opened, got 6" in refused(progress, trials=6)
 
-    def test_a_new_budget_pays_for_a_report_from_the_start(self):
-        assert after(max_updates=LEAST).search.max_updates == LEAST
-        assert f"max_updates must be at least {LEAST}" in refused(FRESH, max_updates=LEAST - 1)
+    @pytest.mark.parametrize("budget", [1, 4.5, 300, "quick"])
+    def test_it_can_be_raised_and_lowered_before_any_run(self, budget: Any):
+        assert after(budget=budget).search.budget == BUDGETS.get(budget, budget)
 
-    def test_a_new_budget_pays_for_committed_runs_and_the_way_to_a_report(self):
-        progress = SearchProgress(trials=20, committed_updates=5_000, reached_horizon=False)
-        assert after(progress, max_updates=5_000 + WAY).search.max_updates == 5_000 + WAY
-        assert f"at least {5_000 + WAY}" in refused(progress, max_updates=5_000 + WAY - 1)
+    def test_it_pays_for_the_planned_runs(self):
+        progress = SearchProgress(trials=5, committed_updates=5 * STEPS)
+        assert after(progress, budget=5).search.budget == 5
+        assert "budget must be at least 5: the runs planned so far" in refused(progress, budget=4.9)
 
-    def test_once_a_trial_has_completed_the_committed_updates_suffice(self):
-        progress = SearchProgress(trials=20, committed_updates=5_000, reached_horizon=True)
-        assert after(progress, max_updates=5_000).search.max_updates == 5_000
-        assert "at least 5000" in refused(progress, max_updates=4_999)
+    @given(updates=st.integers(0, 100 * STEPS))
+    def test_what_a_refusal_allows_is_accepted(self, updates: int):
+        progress = SearchProgress(trials=0, committed_updates=updates)
+        least = 1.0
+        try:
+            after(progress, budget=1)
+        except InvalidValue as error:
+            least = float(error.allowed.split(":", 1)[0].rsplit(" ", 1)[1])
+        assert after(progress, budget=least).search.budget == least
 
 
 CHANGES = st.fixed_dictionaries(
@@ -89,8 +93,8 @@ CHANGES = st.fixed_dictionaries(
         "name": st.text(max_size=20),
         "shared": st.booleans(),
         "priority": st.sampled_from(Priority),
-        "trials": st.integers(1, 100),
-        "max_updates": st.none() | st.integers(LEAST, 10**6),
+        "trials": st.none() | st.integers(1, 100),
+        "budget": st.sampled_from(sorted(BUDGETS)) | st.floats(1, 100),
         "limits": st.fixed_dictionaries({}, optional={"patience": st.none() | st.integers(1, 9)}),
     },
 )

@@ -1,29 +1,44 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from tuner.search.decision.rungs import price, rung_steps
 
 from tests.integration.service.world import DIGITS
 from tuner.jobs.admission.admit import admit
-from tuner.jobs.admission.pricing import RunsPrice, estimate
+from tuner.jobs.admission.pricing import estimate
 from tuner.jobs.records import Pace
+from tuner.schedules import Cosine, Schedule
+from tuner.search.decision.budget import price
 
-SPEC = admit({"workload": "digits-mlp", "search": {"rungs": 3}}, workloads=[DIGITS])
+SPEC = admit({"workload": "digits-mlp"}, workloads=[DIGITS])
 PRICE = price(SPEC.search)
 PACE = Pace(workload="digits-mlp", version="1", device_model="cpu", seconds_per_update=0.5, updates=100)
 
 
-def test_runs_and_updates_are_those_of_the_search():
-    found = estimate(SPEC, paces=[])
-    steps = rung_steps(SPEC.search)
-    assert found.rungs == tuple(
-        RunsPrice(runs=runs, updates=updates) for runs, updates in zip(PRICE.rung_runs, steps, strict=True)
-    )
-    assert found.audits == RunsPrice(runs=PRICE.audit_runs, updates=steps[-1])
-    assert found.confirmations == RunsPrice(runs=PRICE.confirm_runs, updates=steps[-1])
-    assert found.updates == PRICE.updates
+def compared(**search: Any) -> tuple[str, ...]:
+    return estimate(admit({"workload": "digits-mlp", "search": search}, workloads=[DIGITS]), paces=[]).compared
+
+
+def test_the_price_is_that_of_the_search():
+    assert estimate(SPEC, paces=[]).price == PRICE
+
+
+def test_at_one_full_run_nothing_is_compared():
+    (phrase,) = compared(budget=1)
+    assert "without a comparison" in phrase
+
+
+def test_the_incumbent_is_named_or_the_default_in_its_place():
+    incumbent = Schedule(peak_lr=0.03, family=Cosine())
+    assert compared(incumbent=incumbent)[0] == f"the incumbent: {incumbent.label}"
+    assert compared()[0].startswith("the usual default")
+
+
+def test_further_seeds_are_named_where_there_are_any():
+    assert "5 each at most" in compared(seeds=5)[-1]
+    assert "seed" not in " ".join(compared(seeds=1))
 
 
 def test_an_unmeasured_workload_has_no_time():
