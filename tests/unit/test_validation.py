@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from tests.integration.service.world import DIGITS
+from tests.digits import DIGITS
 from tuner.errors import MISSING, InvalidValue
 from tuner.jobs.admission.admit import complete_options
 from tuner.jobs.admission.strict_json import parse_strict, refusals

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES
+from tests.digits import DIGITS, REQUEST, SCHEDULES
 from tests.unit.jobs.tallies import tally_of
 from tuner.jobs import progress as counting
 from tuner.jobs.admission.admit import admit

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.service.world import DIGITS
+from tests.digits import DIGITS
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.admit import JobRequest, SearchRequest, admit, fresh_seed
 from tuner.jobs.priority import Priority

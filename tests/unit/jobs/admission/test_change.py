@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.integration.service.world import DIGITS
+from tests.digits import DIGITS
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.admission.change import JobChange, SearchProgress, changed

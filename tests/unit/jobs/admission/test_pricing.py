@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.service.world import DIGITS
+from tests.digits import DIGITS
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.admission.pricing import estimate
 from tuner.jobs.records import Pace
