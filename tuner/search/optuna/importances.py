@@ -1,4 +1,4 @@
-"""Parameter importances by Optuna's PED-ANOVA, from trials of one length in updates.
+"""Parameter importances by Optuna's PED-ANOVA, from the first runs of the trials.
 
 PED-ANOVA uses the rank of the loss alone: it compares the best third of the trials with all of them. So a diverged
 trial, which has no loss, takes part as one that is not among the best.
@@ -59,10 +59,8 @@ class Importance:
 class Importances:
     """The parameter importances of a study."""
 
-    rung: int
-    """The rung of the evaluated results: the one with most results, among those the highest."""
     trials: int
-    """Number with a result there, within the space; at most `MAX_TRIALS`."""
+    """Number with a result, within the space; at most `MAX_TRIALS`."""
     diverged: int
     """How many of them diverged; each counts as worse than all losses."""
     common: tuple[Importance, ...]
@@ -73,25 +71,24 @@ class Importances:
 
 
 def parameter_importances(
-    trials: Sequence[tuple[Configuration, Sequence[float | None]]], *, settings: SearchSettings
+    trials: Sequence[tuple[Configuration, float | None]], *, settings: SearchSettings
 ) -> Importances | None:
     """Evaluate the parameter importances of a study.
 
     Args:
-        trials: Configurations, each with its loss at every rung that it finished; ``None`` where it diverged.
+        trials: Configurations, each with its loss at the horizon (of a stopped run its forecast); ``None`` where it
+            diverged.
         settings: Of the search. Configurations outside its space are left out.
 
     Returns:
         The importances; ``None`` when no trial has a result.
     """
     space = settings.searched_space
-    finished = [(configuration, losses) for configuration, losses in trials if losses]
-    if not finished:
+    if not trials:
         return None
-    rung = min(len(losses) for _, losses in finished) - 1  # the highest that all of these have reached
     rows = [
-        (values, losses[rung])
-        for configuration, losses in finished
+        (values, loss)
+        for configuration, loss in trials
         if (values := values_of(configuration, settings=settings)) is not None
     ]
     # The stride is rounded up, so that no more than the maximum remain; without rows it would be 0.
@@ -105,7 +102,6 @@ def parameter_importances(
         **option_parameters(settings),
     }
     return Importances(
-        rung=rung,
         trials=len(rows),
         diverged=sum(loss is None for _, loss in rows),
         common=_evaluate(rows, parameters=shared) if len(rows) >= MIN_TRIALS else (),

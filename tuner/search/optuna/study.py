@@ -1,4 +1,4 @@
-"""The Optuna study of a job: every trial with its parameters, its losses and its state.
+"""The Optuna study of a job: every trial with its parameters, the curve of its first run and its state.
 
 Our own sampler (`tuner.search.sampler.propose`) decides what is tried; Optuna records it. Our tables are the source
 of truth: every call can be repeated, and completes what a crash left undone. Callers hold the study lock, so that one
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -24,13 +24,38 @@ from optuna.trial import FrozenTrial, TrialState
 from tuner.errors import DatabaseUnavailable, InvalidValue
 from tuner.metric import Metric
 from tuner.search.configuration import Configuration, option_parameters, search_digest, values_of
-from tuner.search.decision.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Role, TrialStatus
 from tuner.search.settings import SearchSettings
 from tuner.search.space import Choice, FloatRange, IntRange, Parameter, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events report studies and trials
 
 _SPACE: Final = "tuner:space"
+_RECOMMENDED: Final = "recommended"
+
+
+class Recommended(Protocol):
+    """The trial that a study recommends (`tuner.jobs.records.BestTrial`)."""
+
+    @property
+    def trial(self) -> int:
+        """Our number of it."""
+
+    @property
+    def label(self) -> str:
+        """A description of its configuration."""
+
+    @property
+    def value(self) -> float:
+        """Expected at the horizon."""
+
+    @property
+    def low(self) -> float:
+        """Lower end of its 95 % interval."""
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
 
 
 @contextmanager
@@ -43,12 +68,16 @@ def _translates_storage_errors() -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyTrial:
-    """A trial as Optuna should record it."""
+    """A trial as Optuna should record it: by its first run."""
 
     optuna_number: int
-    steps_results: tuple[tuple[int, float | None], ...]
-    """Updates and loss of each finished rung; ``None`` when it diverged."""
     status: TrialStatus
+    losses: tuple[tuple[int, float], ...]
+    """Updates done and loss at the evaluations."""
+    loss: float | None
+    """At the end; ``None`` until then, and when it has none."""
+    diverged_at: int | None
+    """Updates done when it diverged."""
 
 
 class Study:
@@ -96,13 +125,13 @@ class Study:
         return cls(study, settings=settings, metric=metric)
 
     @_translates_storage_errors()
-    def ask(self, configuration: Configuration, *, number: int, control: Control | None) -> int:
+    def ask(self, configuration: Configuration, *, number: int, role: Role | None) -> int:
         """Open an Optuna trial.
 
         Args:
             configuration: Its configuration. One outside the space becomes a trial without parameters.
             number: Our number of the trial.
-            control: Its group of controls, if any.
+            role: Why it is not the sampler's choice, if it is not.
 
         Returns:
             Optuna's number of the trial.
@@ -113,28 +142,41 @@ class Study:
         if values is not None:
             _suggest(trial, settings=self._settings)
         trial.set_user_attr("trial", number)
-        trial.set_user_attr("control", control)
+        trial.set_user_attr("role", role)
         trial.set_user_attr("label", configuration.label)
         trial.set_user_attr("schedule", configuration.schedule.to_json())
         return trial.number
 
     @_translates_storage_errors()
+    def open_numbers(self) -> frozenset[int]:
+        """Optuna's numbers of the trials that are not finished in Optuna."""
+        return frozenset(trial.number for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+
+    @_translates_storage_errors()
     def sync(self, trials: Sequence[StudyTrial]) -> None:
         """Write to Optuna what it lacks. Trials that are finished in Optuna do not change.
 
-        A rung's loss is reported at ``step`` = the updates of the rung, a divergence as a finite value far worse than
-        all others: Optuna drops trials with NaN, and its pages cannot draw infinity.
+        The losses become intermediate values at ``step`` = updates done; a divergence becomes a finite value far worse
+        than the trial's others: Optuna drops trials with NaN, and its pages cannot draw infinity.
 
         Args:
-            trials: All trials of the study.
+            trials: Trials of the study.
         """
         recorded = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}
-        bad = _divergence_value(trials)
         for trial in trials:
             frozen = recorded[trial.optuna_number]
             if not frozen.state.is_finished():
-                self._report(trial, frozen=frozen, bad=bad)
+                self._report(trial, frozen=frozen)
                 self._close(trial)
+
+    @_translates_storage_errors()
+    def recommend(self, best: Recommended | None) -> None:
+        """Store the recommended trial in the study's attributes; ``None`` changes nothing."""
+        if best is None:
+            return
+        attribute = {"trial": best.trial, "label": best.label, "value": best.value, "interval": [best.low, best.high]}
+        if self._study.user_attrs.get(_RECOMMENDED) != attribute:
+            self._study.set_user_attr(_RECOMMENDED, attribute)
 
     @_translates_storage_errors()
     def abandon_orphans(self, known: Collection[int]) -> int:
@@ -155,18 +197,20 @@ class Study:
             self._study.tell(number, state=TrialState.FAIL)
         return len(orphans)
 
-    def _report(self, trial: StudyTrial, *, frozen: FrozenTrial, bad: float) -> None:
-        unreported = [(step, loss) for step, loss in trial.steps_results if step not in frozen.intermediate_values]
-        if not unreported:
-            return
-        open_trial = optuna.Trial(self._study, frozen._trial_id)  # reads the trial again
-        for step, loss in unreported:
-            open_trial.report(self._metric.value(bad if loss is None else loss), step)
+    def _report(self, trial: StudyTrial, *, frozen: FrozenTrial) -> None:
+        losses = dict(trial.losses)
+        if trial.diverged_at is not None:
+            losses[trial.diverged_at] = min(10.0 * max([1.0, *map(abs, losses.values())]), sys.float_info.max)
+        unreported = {step: loss for step, loss in losses.items() if step not in frozen.intermediate_values}
+        if unreported:
+            open_trial = optuna.Trial(self._study, frozen._trial_id)  # reads the trial again
+            for step, loss in unreported.items():
+                open_trial.report(self._metric.value(loss), step)
 
     def _close(self, trial: StudyTrial) -> None:
         match trial.status:
             case TrialStatus.COMPLETED:
-                self._study.tell(trial.optuna_number, self._metric.value_or_none(trial.steps_results[-1][1]))
+                self._study.tell(trial.optuna_number, self._metric.value_or_none(trial.loss))
             case TrialStatus.PRUNED:
                 self._study.tell(trial.optuna_number, state=TrialState.PRUNED)
             case TrialStatus.FAILED:
@@ -210,9 +254,3 @@ def _suggest_one(trial: optuna.Trial, *, name: str, parameter: Parameter) -> Non
             trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
         case Choice():
             trial.suggest_categorical(name, parameter.values)
-
-
-def _divergence_value(trials: Sequence[StudyTrial]) -> float:
-    """The value that stands for a divergence: ten times the largest loss so far, at least 10."""
-    losses = (abs(loss) for trial in trials for _, loss in trial.steps_results if loss is not None)
-    return min(10.0 * max([1.0, *losses]), sys.float_info.max)

@@ -43,6 +43,20 @@ class Forecasts(Repository):
         return tuple(map(forecast_record, rows))
 
     @reads
+    def losses(self, session: Session, run_ids: Sequence[str], *, points: int) -> Mapping[str, Losses]:
+        """The losses of runs by id, at most ``points`` of each.
+
+        They are the first of each stretch of the run, and the one at its end. A loss that is not finite is left out.
+        What is read of a run that goes on contains what was read before.
+        """
+        return read_losses(session, run_ids, points=points)
+
+    @reads
+    def complete_curves(self, session: Session, job_id: str, *, total_steps: int) -> tuple[TrialCurve, ...]:
+        """The curves of a job's runs of this length that were trained to their end, the 100 that ended last."""
+        return _complete_curves(session, job_id, total_steps=total_steps)
+
+    @reads
     def context(self, session: Session, lease: LeasedRun, *, loaded: Collection[str] = ()) -> StoppingContext | None:
         """What the forecasts of a leased run are made from and compared with.
 
@@ -67,17 +81,14 @@ class Forecasts(Repository):
         return StoppingContext(
             trial=trial.number,
             best=job.best,
-            complete=_complete_curves(session, lease, loaded=loaded),
+            complete=_complete_curves(session, job.id, total_steps=lease.total_steps, loaded=loaded),
             points=tuple((step, loss) for step, loss in own if step <= resumed_at),
             configuration=_configuration(trial),
         )
 
 
 def read_losses(session: Session, run_ids: Sequence[str], *, points: int) -> Mapping[str, Losses]:
-    """The losses of runs by id, at most ``points`` of each: the first of each stretch, and the one at the end.
-
-    A loss that is not finite is left out. What is read of a run that goes on contains what was read before.
-    """
+    """As `Forecasts.losses`."""
     stretch = Point.step * (points - 1) // Run.total_steps
     first = (
         select(Point.run_id, func.min(Point.step).label("step"))
@@ -113,16 +124,18 @@ def read_stops(session: Session, job_id: str) -> Mapping[str, ForecastRecord]:
     return stops
 
 
-def _complete_curves(session: Session, lease: LeasedRun, *, loaded: Collection[str]) -> tuple[TrialCurve, ...]:
+def _complete_curves(
+    session: Session, job_id: str, *, total_steps: int, loaded: Collection[str] = ()
+) -> tuple[TrialCurve, ...]:
     complete = (
         select(Run, Trial)
         .join(Trial, Trial.id == Run.trial_id)
         .where(
-            Run.job_id == lease.job_id,
+            Run.job_id == job_id,
             Run.state == RunState.SUCCEEDED,
-            Run.total_steps == lease.total_steps,
+            Run.total_steps == total_steps,
         )
-        .order_by(Run.finished_at.desc())
+        .order_by(Run.finished_at.desc(), Run.seq)
         .limit(_MAX_CURVES)
     )
     rows = [(run, trial) for run, trial in session.execute(complete) if run.id not in loaded]
