@@ -8,6 +8,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
 
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.search.configuration import Configuration, OptionValues
@@ -33,6 +35,13 @@ from tuner.search.pruning.forecast import Curve, LossForecaster
 from tuner.search.pruning.stopping import ForecastCheck, Leader, check_forecast
 from tuner.search.settings import SearchSettings
 from tuner.search.worth import LossOverSteps
+
+
+class Planner(Protocol):
+    """Decides what comes next, as `tuner.search.decision.plan.plan` does."""
+
+    def __call__(self, state: StudyState, *, capacity: int) -> tuple[Decision, ...]:
+        """The decisions, in the order in which to apply them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +104,7 @@ def simulate(
     usual_options: OptionValues = (),
     target_loss: float | None = None,
     patience: int | None = None,
+    planner: Planner | None = None,
 ) -> Simulation:
     """Simulate one study.
 
@@ -107,13 +117,14 @@ def simulate(
         usual_options: Values of the searched options in the job.
         target_loss: See `tuner.search.decision.stopping.search_over`.
         patience: See `tuner.search.decision.stopping.search_over`.
+        planner: In place of the plan: for comparisons.
 
     Raises:
         InvalidValue: The oracle returned something else than a curve and a final value.
         RuntimeError: The plan waits although nothing runs: a defect of the plan.
     """
     state = StudyState(settings=settings, metric=metric, usual_options=usual_options)
-    clock = _Clock(state, oracle=oracle, devices=devices, pool=pool)
+    clock = _Clock(state, oracle=oracle, devices=devices, planner=planner or partial(plan, pool=pool))
     return clock.run(lambda state: search_over(state, target_loss=target_loss, patience=patience))
 
 
@@ -139,14 +150,12 @@ class _Running:
 
 
 class _Clock:
-    def __init__(
-        self, state: StudyState, *, oracle: Oracle, devices: int, pool: Sequence[Configuration] | None
-    ) -> None:
+    def __init__(self, state: StudyState, *, oracle: Oracle, devices: int, planner: Planner) -> None:
         self._state = state
         self._steps = state.settings.total_steps
         self._oracle = oracle
         self._devices = devices
-        self._pool = pool
+        self._planner = planner
         self._free = list(range(devices))
         # Time, index of the run, and place of a point in its curve (past the last: its end).
         self._events: list[tuple[int, int, int]] = []
@@ -161,12 +170,13 @@ class _Clock:
     def run(self, stop: Callable[[StudyState], Stop | None]) -> Simulation:
         while True:
             self._state = replace(self._state, stop=stop(self._state))
-            decisions = plan(self._state, capacity=len(self._free), pool=self._pool)
-            ends = leading_ends(decisions)
-            for decision in ends or decisions:
-                self._carry_out(decision)
-            if ends:
+            # Trials that end may end the search: nothing is chosen before.
+            if ends := leading_ends(self._planner(self._state, capacity=0)):
+                for end in ends:
+                    self._carry_out(end)
                 continue
+            for decision in self._planner(self._state, capacity=len(self._free)):
+                self._carry_out(decision)
             if self._decisions and isinstance(self._decisions[-1], Finish | GiveUp):
                 return self._result()
             if not self._running:
