@@ -1,87 +1,103 @@
-"""Our search and its rivals over the recorded runs: regret against cost, and what pruning threw away."""
+"""Our study and its rivals over a table of recorded runs, many times: a row for each study, method and price."""
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from random import Random
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+from benchmarks.lab.table import RecordedTable, read_table
+from benchmarks.search.cases import Case, case_of, incumbent_of
+from benchmarks.search.ours import ours
+from benchmarks.search.random_stops import random_stops
+from benchmarks.search.rivals.rivals import RIVALS
+from tuner.schedules import Schedule
 
-from benchmarks.search.replay_ours import RUNG, search
-from benchmarks.search.replay_rivals import RIVALS, paths
-from benchmarks.search.table import HORIZON, Config, recorded
-
-COSTS = (2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-"""In full runs."""
-WHOLE = "the whole table"
-PART = "a random 70 % of the table"
-_SHARE = 0.7
+OURS = "ours"
+BUDGETS = (3.0, 5.0, 10.0)
 
 
-def run(*, seeds: int, workers: int) -> dict[str, Any]:
-    """Both settings, so many seeds each."""
-    result: dict[str, Any] = {"seeds": seeds, "costs": COSTS}
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What is replayed."""
+
+    file: Path
+    """The table."""
+    incumbent: Schedule | None = None
+    """The table's cosine to zero at its middle peak when absent."""
+    subset: float = 0.7
+    """Share of the candidates that a study may try, a random one for each; the incumbent is always among them."""
+    budgets: tuple[float, ...] = BUDGETS
+    """In full runs."""
+    rivals: tuple[str, ...] = tuple(RIVALS)
+
+
+def run(replay: Replay, *, studies: int, workers: int) -> list[dict[str, Any]]:
+    """All rows, in the order of the studies: equal arguments give equal rows.
+
+    Args:
+        replay: What is replayed.
+        studies: How many.
+        workers: Processes.
+    """
+    table = read(replay.file)
+    print(described(table, replay=replay), file=sys.stderr)
+    return list(in_parallel(_study, [(replay, number) for number in range(studies)], workers=workers))
+
+
+def in_parallel(
+    work: Callable[[Any], list[dict[str, Any]]], jobs: Sequence[Any], *, workers: int
+) -> Iterator[dict[str, Any]]:
+    """The rows of all jobs, in their order, with a count of those that are done on standard error."""
+    # The matrices are small: threads of the linear algebra would only wait for each other.
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(workers) as pool:
-        for setting in (WHOLE, PART):
-            rows = list(pool.map(partial(_seed, setting=setting), range(seeds), chunksize=8))
-            result[setting] = _summary(rows)
-    return result
+        for done, rows in enumerate(pool.map(work, jobs), start=1):
+            print(f"\r{done} of {len(jobs)} studies", end="", file=sys.stderr, flush=True)
+            yield from rows
+    print(file=sys.stderr)
 
 
-def _seed(seed: int, *, setting: str) -> dict[str, dict[str, Any]]:
-    """By method: the regret at each cost (``None`` without a result), and whether the best asked was trained."""
-    table = recorded()
-    configs = table.configs(RUNG)
-    if setting == PART:
-        configs = Random(seed).sample(configs, round(_SHARE * len(configs)))
-    least = min(table.loss(config, HORIZON) for config in configs)
-
-    def regret(config: Config | None) -> float | None:
-        return None if config is None else table.loss(config, HORIZON) - least
-
-    rows: dict[str, dict[str, Any]] = {}
-    for name, path in paths(configs, budget=max(COSTS), seed=seed):
-        rows[name] = {"regret": [regret(path.best(cost)) for cost in COSTS], "best_trained": path.best_asked_trained}
-    found = [search(configs, budget=cost, seed=seed) for cost in COSTS]
-    rows["ours"] = {
-        "regret": [regret(one.config) for one in found],
-        "best_trained": found[-1].best_asked_trained,
-        "spent": [one.cost for one in found],
-    }
-    unlimited = search(configs, budget=None, seed=seed, trials=min(15, len(configs)))
-    rows["ours, 15 trials"] = {
-        "regret": [None] * len(COSTS),
-        "best_trained": unlimited.best_asked_trained,
-        "regret_at_end": regret(unlimited.config),
-        "cost": unlimited.cost,
-    }
-    return rows
+def described(table: RecordedTable, *, replay: Replay) -> str:
+    """The table in one sentence."""
+    incumbent = incumbent_of(table, schedule=replay.incumbent)
+    case = case_of(table, incumbent=incumbent, subset=replay.subset, number=0)
+    seeds = f"{len(case.seeds)} seeds" if len(case.seeds) > 1 else "1 seed: nothing is confirmed"
+    return (
+        f"{table.name}: {len(table.configurations)} schedules of {table.horizon:,} updates, {seeds}; "
+        f"{len(case.candidates)} candidates a study; the incumbent is {incumbent.label}"
+    )
 
 
-def _summary(rows: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
-    summary: dict[str, Any] = {}
-    for name in ("ours", *RIVALS, "ours, 15 trials"):
-        by_cost: defaultdict[float, list[float]] = defaultdict(list)
-        for row in rows:
-            for cost, regret in zip(COSTS, row[name]["regret"], strict=True):
-                if regret is not None:
-                    by_cost[cost].append(regret)
-        summary[name] = {
-            "mean": {cost: statistics.fmean(regrets) for cost, regrets in by_cost.items()},
-            "p95": {cost: float(np.quantile(regrets, 0.95)) for cost, regrets in by_cost.items()},
-            "with_result": {cost: len(regrets) / len(rows) for cost, regrets in by_cost.items()},
-            "best_asked_pruned": 1.0 - sum(row[name]["best_trained"] for row in rows) / len(rows),
-        }
-    ends = [row["ours, 15 trials"] for row in rows]
-    summary["ours, 15 trials"] |= {
-        "regret_at_end": statistics.fmean(end["regret_at_end"] for end in ends),
-        "cost": statistics.fmean(end["cost"] for end in ends),
-    }
-    summary["ours"]["spent"] = {
-        cost: statistics.fmean(row["ours"]["spent"][index] for row in rows) for index, cost in enumerate(COSTS)
-    }
-    return summary
+@lru_cache(maxsize=1)
+def read(file: Path) -> RecordedTable:
+    """The table of a file, read once."""
+    return read_table(file)
+
+
+def _study(job: tuple[Replay, int]) -> list[dict[str, Any]]:
+    replay, number = job
+    table = read(replay.file)
+    incumbent = incumbent_of(table, schedule=replay.incumbent)
+    case = case_of(table, incumbent=incumbent, subset=replay.subset, number=number)
+    return [{"study": number, **row} for row in _rows(case, replay=replay)]
+
+
+def _rows(case: Case, *, replay: Replay) -> Iterator[dict[str, Any]]:
+    for budget in replay.budgets:
+        yield {"method": OURS, "budget": budget, **ours(case, budget=budget)}
+    for name in replay.rivals:
+        path = RIVALS[name](case, max(replay.budgets))
+        for budget in replay.budgets:
+            found = path.confirmed(budget)
+            row = {"method": name, "budget": budget, "incumbent": case.truth[case.incumbent], "best": case.best}
+            if found is not None:
+                configuration, cost = found
+                row |= {"label": configuration.label, "true": case.truth[configuration], "cost": cost}
+            yield row
+    yield {"method": "16 random schedules", **random_stops(case)}

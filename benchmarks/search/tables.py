@@ -1,100 +1,142 @@
-"""The results of the search benchmark as Markdown: printed, and written for docs/benchmarks.md."""
+"""The results of the search benchmark as Markdown: printed, and copied into docs/benchmarks.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks.search.oracle import TASKS
-from benchmarks.search.replay import COSTS, PART, WHOLE
-from benchmarks.search.replay_rivals import RIVALS
-from benchmarks.search.samplers import ALL, BUDGETS, WSD
-from benchmarks.search.study import BUDGET, MANY, MORE
-from benchmarks.search.with_options import OURS
+from tuner.report.report import Verdict
 
 
-def replay_tables(result: dict[str, Any]) -> Iterator[str]:
-    """Regret against cost, for both settings."""
-    for setting in (WHOLE, PART):
-        yield f"**{setting}**, {result['seeds']:,} seeds: mean regret in 1/1000 nat, 95th percentile in brackets"
-        yield ""
-        yield from _markdown(
-            ["method", *(f"{cost:g} runs" for cost in COSTS), "best asked pruned"],
-            [_replay_row(name, result[setting][name]) for name in ("ours", *RIVALS)],
-        )
-        end = result[setting]["ours, 15 trials"]
-        yield ""
-        yield (
-            f"Ours without a limit, 15 trials: mean regret {1e3 * end['regret_at_end']:.2f}, "
-            f"at {end['cost']:.1f} full runs; the best asked was pruned in {end['best_asked_pruned']:.1%} of them."
-        )
-        yield ""
+def replay_tables(summary: dict[str, Any], *, one_seed: bool = False) -> Iterator[str]:
+    """Regret and harm against cost, then what our studies said and stopped.
+
+    Args:
+        summary: `benchmarks.search.measures.summary`.
+        one_seed: Whether the truth is a single run, which says nothing of intervals.
+    """
+    yield "Mean regret of the recommendation in thousandths [95th percentile], confirmation paid:"
+    yield ""
+    yield from _by_price(summary, cell=_regret)
+    yield ""
+    yield "Recommended truly worse than the incumbent: share of studies (by how much then, in thousandths):"
+    yield ""
+    yield from _by_price(summary, cell=_harm)
+    yield ""
+    yield from _loss_lines(summary)
+    yield ""
+    yield from _certainty_lines(summary, one_seed=one_seed)
+    yield ""
+    yield from _stopping_lines(summary)
 
 
-def _replay_row(name: str, row: dict[str, Any]) -> list[str]:
-    cells = []
-    for cost in COSTS:
-        mean = _get(row["mean"], cost)
-        with_result = _get(row["with_result"], cost)
-        if mean is None or with_result is None:
-            cells.append("-")
-            continue
-        missing = "" if with_result > 0.995 else f" ({1 - with_result:.0%} without a result)"
-        cells.append(f"{1e3 * mean:.2f} [{1e3 * (_get(row['p95'], cost) or 0.0):.1f}]{missing}")
-    return [name, *cells, f"{row['best_asked_pruned']:.1%}"]
+def _by_price(summary: dict[str, Any], *, cell: Any) -> Iterator[str]:
+    rows = summary["recommendations"]
+    budgets = list(dict.fromkeys(row["budget"] for row in rows))
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    cells = {(row["method"], row["budget"]): cell(row) for row in rows}
+    yield from markdown(
+        ["method", *(f"{budget:g} full runs" for budget in budgets)],
+        [[method, *(cells[method, budget] for budget in budgets)] for method in methods],
+    )
 
 
-def _get(by_cost: dict[Any, float], cost: float) -> float | None:
-    """Keys are text where the result was read from JSON."""
-    return by_cost.get(cost, by_cost.get(str(cost)))
+def _regret(row: dict[str, Any]) -> str:
+    if not row["with_result"]:
+        return "-"
+    missing = "" if row["with_result"] > 0.995 else f" ({1 - row['with_result']:.0%} without a result)"
+    return f"{1e3 * row['regret']:.2f} [{1e3 * row['regret_p95']:.1f}]{missing}"
 
 
-def sampler_tables(result: dict[str, Any]) -> Iterator[str]:
-    """Our plan with every sampler."""
-    for part in (ALL, WSD):
-        yield f"**{part}**, {result['seeds']} seeds: mean regret in 1/1000 nat of our plan with each sampler"
-        yield ""
-        yield from _markdown(
-            ["sampler", *(f"{budget:g} runs" for budget in BUDGETS)],
-            [[name, *(f"{1e3 * regret:.2f}" for regret in regrets)] for name, regrets in result[part].items()],
-        )
-        yield ""
+def _harm(row: dict[str, Any]) -> str:
+    return f"{row['harmed']:.0%} ({1e3 * row['harm']:.2f})" if row["with_result"] else "-"
 
 
-def rung_tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """How well shorter runs rank."""
-    yield from _markdown(
-        ["task", "updates", "Spearman, better half", "the best ranks", "best peak there", "at the horizon"],
+def _loss_lines(summary: dict[str, Any]) -> Iterator[str]:
+    own = [row for row in summary["recommendations"] if row["method"] == "ours" and row["with_result"]]
+    yield from markdown(
+        ["ours", "cost", "mean true loss: recommended", "incumbent", "best known", "regret +- standard error"],
         [
             [
-                line["task"],
-                f"{line['updates']} of {line['horizon']:,}",
-                f"{line['spearman_better_half']:.2f}",
-                f"{line['rank_of_the_best']} of {line['configs']}",
-                f"{line['best_peak_short']:.2g}",
-                f"{line['best_peak']:.2g}",
+                f"{row['budget']:g} full runs",
+                f"{row['cost']:.2f}",
+                f"{row['true']:.4f}",
+                f"{row['incumbent']:.4f}",
+                f"{row['best']:.4f}",
+                f"{1e3 * row['regret']:.2f} +- {1e3 * row['regret_se']:.2f}",
             ]
-            for line in lines
+            for row in own
         ],
     )
 
 
-def training_tables(lines: Sequence[dict[str, Any]], *, quarter: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Equal updates, then a quarter of them."""
-    for task in TASKS:
-        rows = [line for line in lines if line["task"] == task.name]
-        ours = next(line for line in rows if line["method"] == "ours")
-        what = f"{task.kind}, {task.workload}, {task.total_steps:,} updates"
-        yield f"**{task.name}** ({what}), {ours['seeds']} seeds, {BUDGET} full runs each"
-        yield ""
-        yield from _markdown(
+def _certainty_lines(summary: dict[str, Any], *, one_seed: bool) -> Iterator[str]:
+    rows = [row for row in summary["certainty"] if row["margin"] is not None]
+    yield from markdown(
+        [
+            "ours",
+            "95 % intervals that cover",
+            "pairs",
+            "margin, thousandths",
+            "harm above the margin",
+            *_verdicts(rows),
+        ],
+        [
             [
-                "method",
-                "median of the final loss",
-                "ours is better",
-                "ours is at least as good",
-                "diverges",
-            ],
+                f"{row['budget']:g} full runs",
+                "-" if one_seed or row["coverage"] is None else f"{row['coverage']:.1%}",
+                f"{row['pairs']:,}",
+                f"{1e3 * row['margin']:.3g}",
+                f"{row['harmed_by_more_than_the_margin']:.1%}",
+                *(_said(row, rival=rival) for rival in _rivals(rows)),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _rivals(rows: Sequence[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(rival for row in rows for rival in row["verdicts"]))
+
+
+def _verdicts(rows: Sequence[dict[str, Any]]) -> list[str]:
+    return [f"against the {rival}: helps / does not help / not settled (wrong)" for rival in _rivals(rows)]
+
+
+def _said(row: dict[str, Any], *, rival: str) -> str:
+    verdicts = row["verdicts"].get(rival)
+    if verdicts is None:
+        return "-"
+    counts = (verdicts[verdict.value] for verdict in Verdict)
+    return " / ".join(f"{one['said']}" + (f" ({one['wrong']})" if one["wrong"] else "") for one in counts)
+
+
+def _stopping_lines(summary: dict[str, Any]) -> Iterator[str]:
+    yield from markdown(
+        ["stopped early", "runs", "stopped", "steps saved", "false prunes, of all runs", "best asked stopped"],
+        [
+            [
+                row["runs_of"],
+                f"{row['runs']:,}",
+                f"{row['stopped']:,}",
+                f"{row['saved']:.1%}",
+                f"{row['false']:.2%}",
+                f"{row['best_asked_stopped']:.1%}",
+            ]
+            for row in summary["stopping"]
+        ],
+    )
+
+
+def training_tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Real training: by task, each method's recommendation on fresh seeds."""
+    for task in dict.fromkeys(line["task"] for line in lines):
+        rows = [line for line in lines if line["task"] == task]
+        ours = next(line for line in rows if line["method"] == "ours")
+        yield f"**{task}**, {ours['seeds']} studies, {ours['budget']:g} full runs each"
+        yield ""
+        yield from markdown(
+            ["method", "median of the final loss", "ours is better", "ours is at least as good", "diverges"],
             [
                 [
                     line["method"],
@@ -106,29 +148,23 @@ def training_tables(lines: Sequence[dict[str, Any]], *, quarter: Sequence[dict[s
             ],
         )
         yield ""
-    what = f"random search with {MANY} full runs, ours with {MORE}; median final losses"
-    yield f"**A quarter of the updates**: {what}"
-    yield ""
-    yield from _markdown(
-        ["task", f"random, {MANY}", f"ours, {MORE}"],
-        [[line["task"], f"{line['random']:.4f}", f"{line['ours']:.4f}"] for line in quarter],
-    )
 
 
-def option_tables(result: dict[str, Any]) -> Iterator[str]:
+def option_tables(result: dict[str, Any], *, ours: str) -> Iterator[str]:
     """What searching options along with the schedule brings."""
-    yield from _markdown(
-        ["task", "method", "median of the final loss", f"{OURS}, is better"],
+    yield from markdown(
+        ["task", "method", "median of the final loss", f"{ours}, is better"],
         [
-            [task, method, f"{one['median']:.4f}", "" if method == OURS else f"{one['ours_better']:.0%}"]
+            [task, method, f"{one['median']:.4f}", "" if method == ours else f"{one['ours_better']:.0%}"]
             for task, methods in result["tasks"].items()
             for method, one in methods.items()
         ],
     )
 
 
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table, its columns aligned."""
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (head, *rows)]
+    lines.insert(1, ["-" * width for width in widths])
+    yield from (f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,127 @@
+"""Our study on a case, and everything that can be said of it because the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from typing import Any
+
+from benchmarks.search.cases import Case
+from tuner.report.report import Rival, Verdict
+from tuner.search.configuration import Configuration
+from tuner.search.decision.decisions import GiveUp, Role, RunStatus
+from tuner.search.decision.estimates import Estimates
+from tuner.search.simulate import SimulatedRun, Simulation, simulate
+
+Truth = Callable[[Configuration], float]
+"""The true loss of a configuration."""
+
+
+def ours(case: Case, *, budget: float) -> dict[str, Any]:
+    """One study at this price."""
+    usual = case.incumbent.options
+    simulation = simulate(case.settings(budget=budget), oracle=case.oracle, pool=case.candidates, usual_options=usual)
+    return measured(simulation, truth=case.truth.__getitem__, best=case.best, incumbent=case.incumbent)
+
+
+def measured(simulation: Simulation, *, truth: Truth, best: float, incumbent: Configuration) -> dict[str, Any]:
+    """What a study recommended, said and cost, against the truth.
+
+    Args:
+        simulation: The study.
+        truth: The true losses of the configurations that it tried, and of the incumbent.
+        best: The least true loss of what it could have tried.
+        incumbent: What it was measured against.
+    """
+    steps = simulation.state.settings.total_steps
+    row: dict[str, Any] = {
+        "cost": simulation.updates / steps,
+        "incumbent": truth(incumbent),
+        "best": best,
+        "stops": stops(simulation, truth=truth),
+    }
+    if isinstance(simulation.decisions[-1], GiveUp):
+        # Nothing came of it: whoever asked goes on with the incumbent.
+        return {**row, "label": "(no result)", "true": truth(incumbent), "pairs": [0, 0], "verdicts": []}
+    estimates = Estimates(simulation.state)
+    trials = simulation.state.trials
+    recommended = trials[estimates.recommended].configuration
+    return {
+        **row,
+        "label": recommended.label,
+        "true": truth(recommended),
+        "trials": len(trials),
+        "pairs": _covered(simulation, truth=truth),
+        "verdicts": _verdicts(simulation, truth=truth, best=best),
+        "margin": estimates.margin,
+    }
+
+
+def _covered(simulation: Simulation, *, truth: Truth) -> list[int]:
+    """Of all pairs of trials: how many 95 % intervals contain the true difference, and how many there are."""
+    estimates = Estimates(simulation.state)
+    true = {number: truth(simulation.state.trials[number].configuration) for number in estimates.trials}
+    covered = total = 0
+    for one, other in combinations(estimates.trials, 2):
+        difference = estimates.difference(one, to=other)
+        covered += difference.low <= true[one] - true[other] <= difference.high
+        total += 1
+    return [covered, total]
+
+
+def _verdicts(simulation: Simulation, *, truth: Truth, best: float) -> list[dict[str, Any]]:
+    """The verdict on the best schedule against the incumbent, as the report's."""
+    estimates = Estimates(simulation.state)
+    trials = simulation.state.trials
+    rivals = [number for number in estimates.trials if trials[number].role is Role.INCUMBENT]
+    others = [number for number in estimates.trials if number not in rivals]
+    if not rivals or not others:
+        return []
+    difference = estimates.difference(others[0], to=rivals[0])
+    verdict = Verdict.NOT_SETTLED
+    if difference.high < 0.0:
+        verdict = Verdict.HELPS
+    elif difference.low > -estimates.margin:
+        verdict = Verdict.DOES_NOT_HELP
+    rival = truth(trials[rivals[0]].configuration)
+    gain = rival - truth(trials[others[0]].configuration)
+    # It helps, and truly does not; it does not help, and what could have been tried truly does.
+    wrong = gain <= 0.0 if verdict is Verdict.HELPS else rival - best > estimates.margin
+    return [
+        {
+            "rival": Rival.INCUMBENT.value,
+            "verdict": verdict.value,
+            "gain": gain,
+            "possible": rival - best,
+            "wrong": wrong and verdict is not Verdict.NOT_SETTLED,
+        }
+    ]
+
+
+def stops(simulation: Simulation, *, truth: Truth) -> Mapping[str, Any]:
+    """What stopping early saved, and whom it stopped.
+
+    A false prune is a run that a forecast would stop, audited or not, and that would have ended below the leader by the
+    margin.
+    """
+    total_steps = simulation.state.settings.total_steps
+    stopped = [run for run in simulation.runs if run.status is RunStatus.STOPPED]
+    best = min(simulation.state.trials, key=lambda trial: truth(trial.configuration)).number
+    first_runs = [run for run in stopped if run.trial == best]
+    return {
+        "runs": len(simulation.runs),
+        "stopped": len(stopped),
+        "trained": simulation.updates / total_steps,
+        "saved": sum((total_steps if run.outcome is None else run.outcome.steps) - run.steps for run in stopped)
+        / total_steps,
+        "false": sum(map(is_false_prune, simulation.runs)),
+        "best_asked_stopped": bool(first_runs),
+    }
+
+
+def is_false_prune(run: SimulatedRun) -> bool:
+    """Whether a forecast would stop a run that would have beaten the leader by the margin."""
+    check = next((check for check in run.checks if check.stop), None)
+    if check is None or run.outcome is None or run.outcome.loss is None:
+        return False
+    return run.outcome.loss < check.leader.mean - check.margin

@@ -1,0 +1,1 @@
+"""What else one could do with the same training: the rivals of our study on a case."""
