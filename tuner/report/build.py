@@ -1,35 +1,41 @@
-"""The report of a study from its results. Pure: equal results give equal reports, in any order."""
+"""The report of a study from its results. Pure: equal results give equal reports."""
 
 from __future__ import annotations
 
-from tuner.errors import InvalidValue
-from tuner.metric import Metric
 from tuner.report.advice.advise import advise
-from tuner.report.audit import audit_pruning
-from tuner.report.candidates import best_in_group, compare, rank
-from tuner.report.exploration import explore
-from tuner.report.importances import describe_importances
-from tuner.report.recommendation import recommend
-from tuner.report.report import Candidate, Comparison, Cost, Report, TrialRow, Verdict
-from tuner.report.sensitivity import peak_sensitivity
-from tuner.report.study_result import StudyResult, TrialResult
-from tuner.report.transfer import transfer
-from tuner.report.wording import (
-    best_sentence,
-    cost_sentence,
-    default_sentence,
-    equivalent_sentence,
-    finding,
-    options_sentences,
+from tuner.report.analyses.early_stops import early_stops, updates_stopped
+from tuner.report.analyses.importances import describe_importances
+from tuner.report.analyses.sensitivity import peak_sensitivity
+from tuner.report.analyses.transfer import transfer
+from tuner.report.candidates import rank
+from tuner.report.comparisons import compare_with_rivals
+from tuner.report.curves import learning_curves
+from tuner.report.evidence import Evidence
+from tuner.report.exploration import range_edge
+from tuner.report.next_steps import next_steps
+from tuner.report.report import (
+    Candidate,
+    Comparison,
+    Cost,
+    Margin,
+    Report,
+    Reusable,
+    Rival,
+    RunRow,
+    TrialRow,
 )
-from tuner.search.decision.decisions import Control
+from tuner.report.reservations import reservations
+from tuner.report.reuse import reusable
+from tuner.report.study_result import StudyResult
+from tuner.report.wording import cost_sentence, margin_sentence, recommended_sentence, reusable_sentence
+from tuner.search.decision.decisions import RunStatus, TrialView
 
 
 def build_report(result: StudyResult) -> Report:
     """Build the report of a study.
 
-    The best candidate is the one with the best *confirmed* median, not the best result of the search: the best of
-    many noisy numbers is partly luck, and fresh seeds take the luck out.
+    What is recommended, expected and certain is what `tuner.search.decision.estimates.Estimates` says: the same as in
+    the plan and in the progress of the job.
 
     Args:
         result: The results of a study that has ended.
@@ -38,20 +44,24 @@ def build_report(result: StudyResult) -> Report:
         The report.
 
     Raises:
-        InvalidValue: No trial reached the horizon, so there is nothing to recommend.
+        InvalidValue: No run has finished, so there is nothing to recommend.
     """
-    candidates = rank(result)
-    if not candidates:
-        raise InvalidValue("trials", value=len(result.trials), allowed="such that at least one reached the horizon")
-    best = candidates[0]
-    metric = result.metric
-    equivalents = recommend(candidates, metric=metric)
-    recommended = next(candidate for candidate in candidates if candidate.trial == equivalents.recommended)
-    constant = _against(Control.CONSTANT, candidates=candidates, metric=metric)
-    default = _against(Control.DEFAULT, candidates=candidates, metric=metric)
-    cost = _cost(result)
-    found = finding(constant, exploration=explore(result, candidates=candidates), metric=metric)
-    chosen = (best,) if recommended is best else (best, recommended)
+    evidence = Evidence.of(result)
+    metric, incumbent = result.metric, evidence.estimates.incumbent
+    candidates = {candidate.trial: candidate for candidate in rank(evidence)}
+    recommended = candidates[evidence.estimates.recommended]
+    comparisons = compare_with_rivals(evidence)
+    margin, cost, beside = _margin(evidence), _cost(result), reusable(evidence)
+    finding = _finding(evidence, recommended=recommended, comparisons=comparisons)
+    limits = reservations(evidence, recommended=recommended, comparisons=comparisons)
+    steps = next_steps(
+        recommended=recommended,
+        comparisons=comparisons,
+        at_edge=range_edge(evidence, recommended=recommended) is not None,
+        budget=result.state.settings.budget,
+        named_by_user=result.state.settings.incumbent is not None,
+        compared=_is_compared(evidence),
+    )
     return Report(
         job_id=result.job_id,
         job_name=result.job_name,
@@ -59,63 +69,92 @@ def build_report(result: StudyResult) -> Report:
         metric=metric,
         options=dict(result.options),
         total_steps=result.total_steps,
-        rung_steps=result.rung_steps,
-        why_ended=result.why_ended,
-        schedule_helps=constant is not None and constant.verdict is Verdict.BETTER,
-        finding=found,
-        best=best,
+        end_reason=result.end_reason,
+        finding=finding,
         recommended=recommended,
-        candidates=candidates,
-        best_constant=constant,
-        default=default,
-        equivalents=equivalents,
+        incumbent=None if incumbent is None else candidates[incumbent],
+        candidates=tuple(candidates.values()),
+        comparisons=comparisons,
+        margin=margin,
+        reusable=beside,
         cost=cost,
-        trials=tuple(_row(trial, metric=metric) for trial in sorted(result.trials, key=lambda trial: trial.number)),
+        early_stops=early_stops(result),
+        trials=tuple(_row(trial, result=result) for trial in result.state.trials),
+        curves=learning_curves(evidence),
+        reservations=limits,
+        next_steps=steps,
         summary=(
-            found,
-            best_sentence(best, metric=metric),
-            default_sentence(default, metric=metric),
-            equivalent_sentence(equivalents, recommended=recommended, candidates=candidates),
-            cost_sentence(cost, trials=len(result.trials)),
-            *options_sentences(best, rival=None if constant is None else _named(constant, candidates=candidates)),
+            finding,
+            recommended_sentence(recommended, metric=metric),
+            *_beside(beside, candidates=candidates),
+            *(one.sentence for one in comparisons if one.sentence != finding),
+            margin.sentence,
+            *limits,
+            cost_sentence(cost),
+            *steps,
         ),
-        sensitivities=tuple(peak_sensitivity(result, candidate=candidate) for candidate in chosen),
+        sensitivity=peak_sensitivity(evidence, trial=recommended.trial),
         importances=describe_importances(result),
-        audit=audit_pruning(result),
-        advice=advise(result, recommended=recommended),
-        transfer=transfer(result, recommended=recommended),
+        advice=advise(evidence, recommended=recommended),
+        transfer=transfer(evidence),
     )
 
 
-def _named(comparison: Comparison, *, candidates: tuple[Candidate, ...]) -> Candidate:
-    return next(candidate for candidate in candidates if candidate.trial == comparison.trial)
+def _is_compared(evidence: Evidence) -> bool:
+    """Whether more than one configuration was trained."""
+    state = evidence.result.state
+    ended = (run for run in state.runs if run.status not in (RunStatus.RUNNING, RunStatus.FAILED))
+    return len({evidence.view(run.trial).configuration for run in ended}) > 1
 
 
-def _against(group: Control, *, candidates: tuple[Candidate, ...], metric: Metric) -> Comparison | None:
-    rival = best_in_group(candidates, group=group)
-    return None if rival is None else compare(candidates[0], rival=rival, metric=metric)
+def _finding(evidence: Evidence, *, recommended: Candidate, comparisons: tuple[Comparison, ...]) -> str:
+    if not _is_compared(evidence):
+        return f"Nothing was compared: one schedule was trained, {recommended.label}."
+    return next(one.sentence for one in comparisons if one.rival is Rival.INCUMBENT)
+
+
+def _beside(beside: Reusable | None, *, candidates: dict[int, Candidate]) -> tuple[str, ...]:
+    return () if beside is None else (reusable_sentence(beside, candidate=candidates[beside.trial]),)
+
+
+def _margin(evidence: Evidence) -> Margin:
+    state, estimates = evidence.result.state, evidence.estimates
+    margin = Margin(
+        value=estimates.margin,
+        worth=None if state.margin is None else state.settings.worth,
+        noise=estimates.noise_std,
+        noise_is_measured=evidence.noise_is_measured,
+        sentence="",
+    )
+    return margin.model_copy(update={"sentence": margin_sentence(margin, metric=state.metric)})
 
 
 def _cost(result: StudyResult) -> Cost:
-    search_updates = result.updates_spent - result.confirm_updates
-    updates_all_full = len(result.trials) * result.total_steps
     return Cost(
+        budget=result.state.settings.budget,
+        full_runs=result.updates_spent / result.total_steps,
         updates_spent=result.updates_spent,
         updates_saved=result.updates_saved,
-        search_updates=search_updates,
-        confirm_updates=result.confirm_updates,
-        updates_all_full=updates_all_full,
-        ratio=search_updates / updates_all_full,
+        updates_stopped=updates_stopped(result),
+        device_seconds=result.device_seconds,
     )
 
 
-def _row(trial: TrialResult, *, metric: Metric) -> TrialRow:
+def _row(trial: TrialView, *, result: StudyResult) -> TrialRow:
     return TrialRow(
         number=trial.number,
         label=trial.configuration.label,
-        control=trial.control,
-        rung=len(trial.losses) - 1 if trial.losses else None,
-        values=tuple(metric.value_or_none(loss) for loss in trial.losses),
+        role=trial.role,
+        schedule=trial.configuration.schedule,
         status=trial.status,
-        reason=trial.reason,
+        runs=tuple(
+            RunRow(
+                seed=run.seed,
+                status=run.status,
+                steps=result.steps_reached(run),
+                value=result.metric.value_or_none(run.loss),
+            )
+            for run in result.runs_of(trial.number)
+        ),
+        reason=result.reasons.get(trial.number, ""),
     )

@@ -2,87 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
 from enum import StrEnum
 from typing import Final
 
-from tuner.report.report import Candidate
-from tuner.report.study_result import StudyResult
-from tuner.schedules import Constant, Schedule
+from tuner.report.evidence import Evidence
+from tuner.report.report import Candidate, Rival
+from tuner.report.rivals import is_rival
+from tuner.search.decision.decisions import RunStatus
 
 MIN_PEAKS: Final = 3
-"""Distinct peak rates from which a side counts as explored: a best one needs a worse one below and one above."""
-ENOUGH_TRIALS: Final = 15
-"""Trials from which the controls of a search hold `MIN_PEAKS` constant rates."""
+"""Distinct peak rates from which a kind of schedule counts as explored: a best one needs a worse one on both sides."""
+_AT_EDGE: Final = 1.05
+"""Ratio of a peak to the end of the searched range up to which it lies at that end."""
 
 
 class Edge(StrEnum):
-    """The end of the tried peak rates at which the best one lies."""
+    """The end of the peak rates at which the best one lies."""
 
     LOWEST = "lowest"
     HIGHEST = "highest"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Side:
-    """One side of the comparison: the constant rates, or all other schedules."""
-
-    peaks: int
-    """Distinct peak rates with a result, that of a trial which was pruned or diverged included."""
-    best_peak: float | None
-    """That of the side's best-ranked candidate; ``None`` when it has no candidate."""
-    edge: Edge | None
-    """The end at which ``best_peak`` lies; ``None`` when between others, or with fewer than `MIN_PEAKS` peaks."""
-
-    @property
-    def explored(self) -> bool:
-        """Whether enough peak rates were tried for a claim."""
-        return self.peaks >= MIN_PEAKS
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exploration:
-    """Both sides of the comparison, and the number of trials."""
-
-    constant: Side
-    others: Side
-    trials: int
-
-
-def explore(result: StudyResult, *, candidates: Sequence[Candidate]) -> Exploration:
-    """Determine which peak rates were tried, and where the best of them lie.
+def peaks_tried(evidence: Evidence, *, rival: Rival | None = None) -> set[float]:
+    """The peak rates of the trials with a run that came to an end, diverged and stopped ones included.
 
     Args:
-        result: The study.
-        candidates: Its candidates, ranked.
-
-    Returns:
-        Both sides.
+        evidence: Of the study.
+        rival: Those of such schedules alone; ``None`` for all.
     """
-    return Exploration(
-        constant=_side(result, candidates=candidates, constant=True),
-        others=_side(result, candidates=candidates, constant=False),
-        trials=len(result.trials),
-    )
-
-
-def _side(result: StudyResult, *, candidates: Sequence[Candidate], constant: bool) -> Side:
-    peaks = {
-        trial.schedule.peak_lr
-        for trial in result.trials
-        if _is_constant(trial.schedule) is constant and (trial.losses or result.confirmations.get(trial.number))
+    state = evidence.result.state
+    ended = {run.trial for run in state.runs if run.status not in (RunStatus.RUNNING, RunStatus.FAILED)}
+    return {
+        trial.configuration.schedule.peak_lr
+        for trial in state.trials
+        if trial.number in ended and (rival is None or is_rival(trial.number, rival=rival, evidence=evidence))
     }
-    ranked = (candidate.schedule for candidate in candidates if _is_constant(candidate.schedule) is constant)
-    best = next((schedule.peak_lr for schedule in ranked), None)
-    return Side(peaks=len(peaks), best_peak=best, edge=_edge(best, peaks=peaks))
 
 
-def _edge(best: float | None, *, peaks: set[float]) -> Edge | None:
-    if best is None or len(peaks) < MIN_PEAKS:
+def edge_of(peak: float, *, peaks: set[float]) -> Edge | None:
+    """The end of several peaks that one of them is; ``None`` when it lies between others, or is the only one."""
+    if len(peaks) < 2:
         return None
-    return {min(peaks): Edge.LOWEST, max(peaks): Edge.HIGHEST}.get(best)
+    if math.isclose(peak, min(peaks)):
+        return Edge.LOWEST
+    return Edge.HIGHEST if math.isclose(peak, max(peaks)) else None
 
 
-def _is_constant(schedule: Schedule) -> bool:
-    return isinstance(schedule.family, Constant)
+def range_edge(evidence: Evidence, *, recommended: Candidate) -> Edge | None:
+    """The end of the searched range at which the recommended peak lies; ``None`` if between."""
+    peak, space = recommended.schedule.peak_lr, evidence.result.state.settings.searched_space.peak_lr
+    if peak <= space.low * _AT_EDGE:
+        return Edge.LOWEST
+    return Edge.HIGHEST if peak >= space.high / _AT_EDGE else None

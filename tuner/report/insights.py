@@ -20,17 +20,19 @@ class Tolerance(StrEnum):
     """What a change of the metric for the worse is measured by."""
 
     NOISE = "noise"
-    """The standard deviation of the candidate's confirmed values over the seeds."""
+    """The standard deviation of a run's value over the seeds."""
     SHARE = "share"
     """One percent of the metric's value."""
 
 
 class PeakPoint(ReportValue):
-    """A trial that the fit of a sensitivity rests on."""
+    """A run that the fit of a sensitivity rests on."""
 
     trial: int
+    seed: int
     peak_lr: float
     value: float
+    """At the horizon, less the effect of its seed."""
 
 
 class PeakLimit(ReportValue):
@@ -60,10 +62,8 @@ class Sensitivity(ReportValue):
     peak_lr: float
     reason: str | None
     """Why it cannot be determined; ``None`` when it can. The fields of the result are then absent."""
-    rung: int | None = None
-    """Of the values, all after equally many updates."""
     points: tuple[PeakPoint, ...] = ()
-    """By peak."""
+    """By peak, then trial and seed."""
     diverged_from: float | None = None
     """The lowest peak at which a schedule of this shape diverged."""
     fit: PeakFit | None = None
@@ -88,9 +88,6 @@ class ParameterImportance(ReportValue):
 class ParameterImportances(ReportValue):
     """Which parameters decided the result, by PED-ANOVA."""
 
-    rung: int
-    updates: int
-    """Of each run that was compared."""
     trials: int
     diverged: int
     """How many of the trials diverged; each counts as worse than all others."""
@@ -117,6 +114,8 @@ class StoppedRun(ReportValue):
     """To beat the leader by the margin."""
     leader: float
     """Expected value of the leader then."""
+    margin: float
+    """By which it would have had to beat the leader."""
     value: float | None
     """At the horizon, of a run that was trained to the end to see; ``None`` for one that was stopped, or diverged."""
 
@@ -128,17 +127,8 @@ class EarlyStops(ReportValue):
     audited: tuple[StoppedRun, ...]
     """Trained to the end although the forecast said stop: a random tenth, which shows what stopping loses."""
     wrong: int
-    """Of ``audited``: those that beat the leader by the margin after all."""
+    """Of ``audited``: those that beat the leader of then by the margin after all."""
     sentence: str
-
-
-class PeakDrift(ReportValue):
-    """How the best peak moved with the length of the runs."""
-
-    from_updates: int
-    to_updates: int
-    factor: float
-    """The best peak of the longer runs over that of the shorter ones."""
 
 
 class Transfer(ReportValue):
@@ -151,10 +141,6 @@ class Transfer(ReportValue):
     """Smallest factor for the peak, from convex theory."""
     peak_high: float
     """Largest factor for the peak."""
-    drift: PeakDrift | None
-    """As measured between two rungs of the search; ``None`` where no two rungs have a fit."""
-    expected: float | None
-    """Factor for the peak if ``drift`` continues at the same power of the length."""
     sentences: tuple[str, ...]
 
 
@@ -165,7 +151,6 @@ class AdviceCode(StrEnum):
     DECAY_TO_ZERO = "decay-to-zero"
     DECAY_EARLIER = "decay-earlier"
     TRAIN_LONGER = "train-longer"
-    FEWER_UPDATES = "fewer-updates"
     DIVERGED_ABOVE = "diverged-above"
     FLOOR_COSTS = "floor-costs"
 

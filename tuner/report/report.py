@@ -21,9 +21,10 @@ class Verdict(StrEnum):
     """Whether a change from a rival schedule helps."""
 
     HELPS = "helps"
-    """The 95 % interval of the gain lies above zero."""
+    """The 95 % interval of the gain lies above zero; or the rival diverged."""
     DOES_NOT_HELP = "does not help"
-    """The interval lies below the margin: a gain, if there is one, is not worth a change."""
+    """The interval of every schedule that is not the rival lies below the margin: a gain, if there is one, is not worth
+    a change."""
     NOT_SETTLED = "not settled"
     """Neither is shown yet."""
 
@@ -69,6 +70,11 @@ class Candidate(ReportValue):
     diverged: int
     """Runs that diverged."""
 
+    @property
+    def seeds(self) -> int:
+        """Runs with a result, those that diverged included."""
+        return len(self.values)
+
 
 class StepsGain(ReportValue):
     """A gain in training steps: how many times as many the rival would need for the same loss."""
@@ -78,6 +84,8 @@ class StepsGain(ReportValue):
     """Lower end of the 95 % interval."""
     high: float | None
     """``None``: so many that it cannot be said."""
+    or_more: bool
+    """Whether ``factor`` is the largest that is reported: so many and more."""
     basis: str
     """The data that it rests on."""
 
@@ -101,18 +109,22 @@ class Comparison(ReportValue):
 
     rival: Rival
     trial: int | None
-    """The rival's trial; ``None`` when no such schedule was trained to the horizon: nothing is claimed then."""
+    """The rival's trial; ``None`` when no such schedule has a result."""
     label: str
     """Of the rival."""
-    best: int
-    """The trial that is compared with it: the one with the best expected value of those that are no such rival."""
+    forecast: bool
+    """Whether the rival was stopped early: its value is then the forecast of its loss at the horizon."""
+    best: int | None
+    """The trial that is compared with it: the recommended one, or, where that is such a rival itself, the one with the
+    best expected value that is none; ``None`` when every trial at the horizon is such a rival."""
     verdict: Verdict
     gain: Gain | None
-    """``None`` without a trial of the rival."""
+    """``None`` without two values to compare."""
     worth_it: bool | None
     """Whether the mean gain reaches the margin; ``None`` without a gain."""
     cost_to_settle: float | None
-    """Full runs that would probably settle it; ``None`` when it is settled, or when that cannot be said."""
+    """Full runs that would probably settle it; ``None`` when it is settled, or when they are more than can be
+    predicted."""
     sentence: str
 
 
@@ -123,6 +135,10 @@ class Margin(ReportValue):
     """In units of the metric."""
     worth: float | None
     """As a share of more updates that the incumbent would need; ``None``: a tenth of the spread over seeds instead."""
+    noise: float
+    """Standard deviation of a run's value over the seeds, pooled over all trials."""
+    noise_is_measured: bool
+    """Whether a schedule was trained on two seeds; if not, ``noise`` is what the model of all runs assumes."""
     sentence: str
 
 
@@ -174,6 +190,16 @@ class TrialRow(ReportValue):
     reason: str
 
 
+class LearningCurve(ReportValue):
+    """The evaluations of a run, thinned out."""
+
+    trial: int
+    seed: int
+    status: RunStatus
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
 class Report(ReportValue):
     """The recommended schedule, its gain with its uncertainty, and the cost of the search."""
 
@@ -206,8 +232,14 @@ class Report(ReportValue):
     early_stops: EarlyStops
     trials: tuple[TrialRow, ...]
     """By number."""
+    curves: tuple[LearningCurve, ...]
+    """Of at most 100 runs, those of the recommended schedule and the incumbent first."""
+    reservations: tuple[str, ...]
+    """What limits the recommendation: a peak at the edge of the range, one seed alone, options that differ."""
+    next_steps: tuple[str, ...]
+    """What to do next, in sentences."""
     summary: tuple[str, ...]
-    """The report in sentences, ``finding`` first."""
+    """The report in sentences, ``finding`` first and what to do next last."""
     sensitivity: Sensitivity | None
     importances: ParameterImportances | None
     advice: tuple[Advice, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,6 +104,17 @@ class StudyResult:
     @cached_property
     def _histories_by_run(self) -> Mapping[tuple[int, int], RunHistory]:
         return {(one.trial, one.seed): one for one in self.histories}
+
+    @cached_property
+    def _runs_by_trial(self) -> Mapping[int, tuple[RunView, ...]]:
+        runs: defaultdict[int, list[RunView]] = defaultdict(list)
+        for run in self.state.runs:
+            runs[run.trial].append(run)
+        return {trial: tuple(of_trial) for trial, of_trial in runs.items()}
+
+    def runs_of(self, trial: int) -> tuple[RunView, ...]:
+        """The runs of a trial, the first one first."""
+        return self._runs_by_trial.get(trial, ())
 
     def history(self, run: RunView) -> RunHistory | None:
         """The history of one of the runs; ``None`` when it has none."""

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuner.report.advice.endings import advise_on_the_end
+from tuner.report.advice.endings import advise_on_decay, advise_on_length
 from tuner.report.advice.trials import advise_on_floor, advise_on_peak
 from tuner.report.advice.warmup import advise_on_warmup
+from tuner.report.evidence import Evidence
 from tuner.report.insights import Advice
 from tuner.report.report import Candidate
-from tuner.report.study_result import StudyResult
+from tuner.search.decision.decisions import RunStatus
 
 
-def advise(result: StudyResult, *, recommended: Candidate) -> tuple[Advice, ...]:
+def advise(evidence: Evidence, *, recommended: Candidate) -> tuple[Advice, ...]:
     """The changes that would help beyond the recommendation.
 
     Args:
-        result: The study, with the curves of its confirmation runs.
+        evidence: Of the study.
         recommended: The recommended candidate.
 
     Returns:
         At most one advice of a kind, in the order of a run: warm-up, peak, decay, length.
     """
-    return tuple(_advice(result, recommended=recommended))
+    return tuple(_advice(evidence, recommended=recommended))
 
 
-def _advice(result: StudyResult, *, recommended: Candidate) -> Iterator[Advice]:
-    curves = [curve.points for curve in result.curves if curve.trial == recommended.trial]
+def _advice(evidence: Evidence, *, recommended: Candidate) -> Iterator[Advice]:
+    result = evidence.result
+    finished = (run for run in evidence.results(recommended.trial) if run.status is RunStatus.FINISHED)
+    curves = [history.points for run in finished if (history := result.history(run)) is not None and history.points]
     yield from advise_on_warmup(
         recommended.schedule, curves=curves, total_steps=result.total_steps, metric=result.metric
     )
-    yield from advise_on_peak(result)
-    yield from advise_on_floor(result, recommended=recommended)
-    yield from advise_on_the_end(result, candidate=recommended, curves=curves)
+    yield from advise_on_peak(evidence)
+    yield from advise_on_floor(evidence, recommended=recommended)
+    yield from advise_on_decay(evidence, recommended=recommended, curves=curves)
+    yield from advise_on_length(evidence, recommended=recommended)

@@ -1,4 +1,4 @@
-"""How a run ends: still falling, or flat for a long time; and what more updates have brought so far."""
+"""How a run ends: still improving; and what more updates would bring."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Final
 
 from tuner.jobs.records import CurvePoint
 from tuner.metric import Metric
+from tuner.report.evidence import Evidence
 from tuner.report.insights import Advice, AdviceCode
 from tuner.report.report import Candidate
 from tuner.report.shapes import shape_of
-from tuner.report.study_result import StudyResult
 from tuner.report.tolerance import tolerance
 from tuner.report.wording import difference_text
 from tuner.schedules.lengths import percent
@@ -25,8 +25,6 @@ ENDS_HIGH: Final = 0.05
 """Fraction of the peak above which a schedule has not decayed at its end."""
 SHORT_DECAY: Final = 0.25
 """Share of the run below which the time spent under half of the peak, at its end, is a short decay."""
-FLAT: Final = 0.3
-"""Share of the run at its end over which the metric must not have moved for fewer updates to do."""
 PER_DOUBLING: Final = 0.1
 """Relative change of the metric that twice the updates must bring for a longer run to be advised."""
 MIN_CURVES: Final = 2
@@ -35,33 +33,24 @@ MIN_EVALUATIONS: Final = 8
 Curve = Sequence[CurvePoint]
 
 
-def advise_on_the_end(result: StudyResult, *, candidate: Candidate, curves: Sequence[Curve]) -> Iterator[Advice]:
-    """Advise on decay and length, from the ends of the candidate's runs and from its results at the two highest rungs.
-
-    The curve shows whether to decay: a metric that still improves while the rate is high calls for a decay to zero, one
-    that improves in a short decay for an earlier one. The rungs show whether to train longer: they are complete
-    schedules, so that the difference of their results is what more updates bring, which no curve of a decaying rate can
-    show.
+def advise_on_decay(evidence: Evidence, *, recommended: Candidate, curves: Sequence[Curve]) -> Iterator[Advice]:
+    """Advise on the decay, from the ends of the runs: a metric that still improves while the rate is high calls for a
+    decay to zero, one that improves in a short decay for an earlier one.
 
     Args:
-        result: The study.
-        candidate: The one to advise on.
+        evidence: Of the study.
+        recommended: The candidate to advise on.
         curves: Of its runs on several seeds.
     """
-    yield from _decay(result, candidate=candidate, curves=curves)
-    yield from _longer(result, candidate=candidate)
-    yield from _fewer(result, candidate=candidate, curves=curves)
-
-
-def _decay(result: StudyResult, *, candidate: Candidate, curves: Sequence[Curve]) -> Iterator[Advice]:
-    metric = result.metric
-    improvement = _improvement(curves, since=1.0 - TAIL, total_steps=result.total_steps)
-    if improvement is None or candidate.median is None:
+    metric, total_steps = evidence.result.metric, evidence.result.total_steps
+    improvement = _improvement(curves, since=1.0 - TAIL, total_steps=total_steps)
+    if improvement is None or recommended.expected is None:
         return
-    needed = max(IMPROVES * abs(candidate.median), tolerance(candidate, value=candidate.median)[0])
+    value = recommended.expected
+    needed = max(IMPROVES * abs(value), tolerance(value, evidence=evidence)[0])
     if improvement <= needed:
         return
-    shape = shape_of(candidate.schedule, total_steps=result.total_steps)
+    shape = shape_of(recommended.schedule, total_steps=total_steps)
     ends_at = float(shape[-1])
     decay = float((shape[::-1] < 0.5).argmin() / len(shape))
     change = f"{_moved(metric)} by {difference_text(improvement, metric=metric)} ({len(curves)} seeds)"
@@ -88,59 +77,29 @@ def _decay(result: StudyResult, *, candidate: Candidate, curves: Sequence[Curve]
         )
 
 
-def _longer(result: StudyResult, *, candidate: Candidate) -> Iterator[Advice]:
-    rungs = _two_highest(result, candidate=candidate)
-    if rungs is None:
+def advise_on_length(evidence: Evidence, *, recommended: Candidate) -> Iterator[Advice]:
+    """Advise a longer run where twice the updates would bring much, the schedule stretched to them.
+
+    The end of a curve does not show that, since a decaying rate flattens every curve; what steps are worth does
+    (`tuner.search.worth`).
+
+    Args:
+        evidence: Of the study.
+        recommended: The candidate to advise on.
+    """
+    value, metric = recommended.expected, evidence.result.metric
+    if value is None or value == 0.0:
         return
-    metric = result.metric
-    (before, loss_before), (after, loss_after) = rungs
-    value_before, value_after = metric.value(loss_before), metric.value(loss_after)
-    improvement = loss_before - loss_after
-    if min(value_before, value_after) <= 0.0 or improvement <= tolerance(candidate, value=value_after)[0]:
+    configuration = evidence.view(recommended.trial).configuration
+    gain = evidence.loss_over_steps.margin(rival=configuration, rival_loss=metric.loss(value), worth=1.0)
+    if gain is None or gain <= tolerance(value, evidence=evidence)[0] or gain < PER_DOUBLING * abs(value):
         return
-    per_doubling = abs(1.0 - (value_after / value_before) ** (1.0 / math.log2(after / before)))
-    if per_doubling < PER_DOUBLING:
-        return
+    longer = metric.value(metric.loss(value) - gain)
     yield Advice(
         code=AdviceCode.TRAIN_LONGER,
-        sentence=f"Train longer, if you can afford it: from {before:,} to {after:,} updates the complete schedule's "
-        f"{metric.name} {_moved(metric)} from {metric.text(value_before)} to {metric.text(value_after)}, "
-        f"{100 * per_doubling:.0f} % for every doubling.",
-        evidence={
-            "updates_before": before,
-            "updates_after": after,
-            "value_before": value_before,
-            "value_after": value_after,
-            "change_per_doubling": per_doubling,
-        },
-    )
-
-
-def _fewer(result: StudyResult, *, candidate: Candidate, curves: Sequence[Curve]) -> Iterator[Advice]:
-    rungs = _two_highest(result, candidate=candidate)
-    metric = result.metric
-    improvement = _improvement(curves, since=1.0 - FLAT, total_steps=result.total_steps)
-    if improvement is None or rungs is None or candidate.median is None:
-        return
-    allowed = tolerance(candidate, value=candidate.median)[0]
-    (before, loss_before), (after, loss_after) = rungs
-    if improvement > allowed or loss_before - loss_after > allowed:
-        return
-    yield Advice(
-        code=AdviceCode.FEWER_UPDATES,
-        sentence=f"Fewer updates would do: the {metric.name} is flat over the last {percent(FLAT)} of them, and the "
-        f"complete schedule reached {metric.text(metric.value(loss_before))} in {before:,} updates and "
-        f"{metric.text(metric.value(loss_after))} in {after:,}; differences up to "
-        f"{difference_text(allowed, metric=metric)} do not count.",
-        evidence={
-            "improvement": improvement,
-            "tolerance": allowed,
-            "updates_before": before,
-            "updates_after": after,
-            "value_before": metric.value(loss_before),
-            "value_after": metric.value(loss_after),
-            "seeds": len(curves),
-        },
+        sentence=f"Train longer, if you can afford it: with twice the updates the {metric.name} would go from "
+        f"{metric.text(value)} to about {metric.text(longer)}, as far as the curves show.",
+        evidence={"value": value, "value_at_twice_the_updates": longer},
     )
 
 
@@ -159,14 +118,3 @@ def _improvement(curves: Sequence[Curve], *, since: float, total_steps: int) -> 
             continue
         improvements.append(start[-1].val_loss - points[-1].val_loss)
     return statistics.median(improvements) if len(improvements) >= MIN_CURVES else None
-
-
-def _two_highest(result: StudyResult, *, candidate: Candidate) -> tuple[tuple[int, float], tuple[int, float]] | None:
-    """Updates and loss of the candidate's trial at the two highest rungs, on the search's seed."""
-    losses = next(trial.losses for trial in result.trials if trial.number == candidate.trial)
-    if len(losses) < len(result.rung_steps) or len(losses) < 2:
-        return None
-    before, after = losses[-2:]
-    if before is None or after is None:
-        return None
-    return (result.rung_steps[-2], before), (result.rung_steps[-1], after)

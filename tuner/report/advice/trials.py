@@ -8,13 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+from tuner.report.evidence import Evidence
 from tuner.report.insights import Advice, AdviceCode
 from tuner.report.report import Candidate
 from tuner.report.shapes import distance
-from tuner.report.study_result import StudyResult, TrialResult
 from tuner.report.tolerance import tolerance
 from tuner.report.wording import difference_text
 from tuner.schedules.lengths import percent
+from tuner.search.decision.decisions import TrialView
 
 NEAR_PEAK: Final = 1.5
 """Factor between two peaks up to which two trials are compared for their floor."""
@@ -23,17 +24,13 @@ NEAR_SHAPE: Final = 0.05
 MIN_PAIRS: Final = 3
 
 
-def advise_on_peak(result: StudyResult) -> Iterator[Advice]:
-    """Advise the peak from which runs diverged: for all schedules, or by family where these differ.
-
-    Args:
-        result: The study.
-    """
+def advise_on_peak(evidence: Evidence) -> Iterator[Advice]:
+    """Advise the peak from which runs diverged: for all schedules, or by family where these differ."""
     peaks: defaultdict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
-    for trial in result.trials:
-        results = [*trial.losses, *result.confirmations.get(trial.number, {}).values()]
-        if results:
-            peaks[trial.schedule.family.name][None in results].append(trial.schedule.peak_lr)
+    for trial in evidence.result.state.trials:
+        if evidence.results(trial.number):
+            schedule, diverged_at_all = trial.configuration.schedule, evidence.diverged(trial.number) > 0
+            peaks[schedule.family.name][diverged_at_all].append(schedule.peak_lr)
     fine = [peak for whole, _ in peaks.values() for peak in whole]
     diverged = [peak for _, broken in peaks.values() for peak in broken]
     if not diverged:
@@ -46,14 +43,14 @@ def advise_on_peak(result: StudyResult) -> Iterator[Advice]:
             f"{family}: {_limits(whole, broken)}" for family, (whole, broken) in sorted(peaks.items()) if broken
         ]
         sentence = f"Runs diverged at high peaks. By family, {'; '.join(families)}."
-    evidence = {"lowest_diverged": min(diverged), "diverged_trials": float(len(diverged))}
+    numbers = {"lowest_diverged": min(diverged), "diverged_trials": float(len(diverged))}
     for family, (whole, broken) in sorted(peaks.items()):
         if broken:
-            evidence[f"lowest_diverged.{family}"] = min(broken)
-            evidence |= {f"highest_fine.{family}": max(whole)} if whole else {}
+            numbers[f"lowest_diverged.{family}"] = min(broken)
+            numbers |= {f"highest_fine.{family}": max(whole)} if whole else {}
     if highest is not None:
-        evidence["highest_fine"] = highest
-    yield Advice(code=AdviceCode.DIVERGED_ABOVE, sentence=sentence, evidence=evidence)
+        numbers["highest_fine"] = highest
+    yield Advice(code=AdviceCode.DIVERGED_ABOVE, sentence=sentence, evidence=numbers)
 
 
 def _limits(fine: list[float], diverged: list[float]) -> str:
@@ -62,21 +59,23 @@ def _limits(fine: list[float], diverged: list[float]) -> str:
     return f"{count} diverged, the lowest at {min(diverged):.1e}; {limit}"
 
 
-def advise_on_floor(result: StudyResult, *, recommended: Candidate) -> Iterator[Advice]:
+def advise_on_floor(evidence: Evidence, *, recommended: Candidate) -> Iterator[Advice]:
     """Advise a floor of zero where trials with a floor above it did worse than similar trials without one.
 
-    A pair is two trials of one family, with the same options, at the highest rung that both have a loss at, with peaks
-    and shapes (apart from the floor) that are near each other. Every pair must agree, and their median difference must
-    be one that counts.
+    A pair is two trials of one family, with the same options, with peaks and shapes (apart from the floor) that are
+    near each other, and a result on the same seed. Every pair must agree, and their median difference must be one that
+    counts.
 
     Args:
-        result: The study.
-        recommended: The candidate whose floor is in question; its noise is the measure.
+        evidence: Of the study.
+        recommended: The candidate whose floor is in question.
     """
-    if recommended.schedule.floor == 0.0 or recommended.median is None:
+    if recommended.schedule.floor == 0.0 or recommended.expected is None:
         return
-    costs = [cost for raised in result.trials if raised.schedule.floor > 0.0 for cost in _costs(raised, result=result)]
-    needed = tolerance(recommended, value=recommended.median)[0]
+    trials = evidence.result.state.trials
+    raised = [trial for trial in trials if trial.configuration.schedule.floor > 0.0]
+    costs = [cost for trial in raised for cost in _costs(trial, evidence=evidence)]
+    needed = tolerance(recommended.expected, evidence=evidence)[0]
     if len(costs) < MIN_PAIRS or min(costs) <= 0.0 or statistics.median(costs) <= needed:
         return
     cost = statistics.median(costs)
@@ -84,23 +83,29 @@ def advise_on_floor(result: StudyResult, *, recommended: Candidate) -> Iterator[
         code=AdviceCode.FLOOR_COSTS,
         sentence=f"Decay to zero instead of to {percent(recommended.schedule.floor)}: in all {len(costs)} pairs of "
         "trials that differ in their floor, the one with a floor above zero did worse, by "
-        f"{difference_text(cost, metric=result.metric)} in the median.",
+        f"{difference_text(cost, metric=evidence.result.metric)} in the median.",
         evidence={"pairs": len(costs), "median_cost": cost, "needed": needed, "floor": recommended.schedule.floor},
     )
 
 
-def _costs(raised: TrialResult, *, result: StudyResult) -> Iterator[float]:
-    """How much worse a trial with a floor is than each similar one without."""
-    bare = raised.schedule.model_copy(update={"floor": 0.0})
-    for other in result.trials:
-        schedule = other.schedule
-        rung = min(len(raised.losses), len(other.losses)) - 1
-        if rung < 0 or schedule.floor > 0.0 or schedule.family.name != bare.family.name:
+def _costs(raised: TrialView, *, evidence: Evidence) -> Iterator[float]:
+    """How much worse a trial with a floor is than each similar one without, in the mean over their common seeds."""
+    bare = raised.configuration.schedule.model_copy(update={"floor": 0.0})
+    ours = _losses(raised, evidence=evidence)
+    for other in evidence.result.state.trials:
+        schedule = other.configuration.schedule
+        if schedule.floor > 0.0 or schedule.family.name != bare.family.name:
             continue
         if other.configuration.options != raised.configuration.options:
             continue
-        ours, theirs = raised.losses[rung], other.losses[rung]
-        if ours is None or theirs is None or abs(math.log(schedule.peak_lr / bare.peak_lr)) > math.log(NEAR_PEAK):
+        theirs = _losses(other, evidence=evidence)
+        common = ours.keys() & theirs.keys()
+        if not common or abs(math.log(schedule.peak_lr / bare.peak_lr)) > math.log(NEAR_PEAK):
             continue
-        if distance(bare, schedule, total_steps=result.total_steps) <= NEAR_SHAPE:
-            yield ours - theirs
+        if distance(bare, schedule, total_steps=evidence.result.total_steps) <= NEAR_SHAPE:
+            yield statistics.fmean(ours[seed] - theirs[seed] for seed in sorted(common))
+
+
+def _losses(trial: TrialView, *, evidence: Evidence) -> dict[int, float]:
+    """The losses of its finished runs by seed."""
+    return {run.seed: run.loss for run in evidence.results(trial.number) if run.loss is not None}

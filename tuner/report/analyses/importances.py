@@ -23,8 +23,6 @@ def describe_importances(result: StudyResult) -> ParameterImportances | None:
     common = _parts(found.common)
     families = {family: _parts(importances) for family, importances in found.families.items()}
     return ParameterImportances(
-        rung=found.rung,
-        updates=result.rung_steps[found.rung],
         trials=found.trials,
         diverged=found.diverged,
         common=common,

@@ -1,0 +1,89 @@
+"""The runs that were stopped early, and what the audited ones show of the harm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuner.metric import Metric
+from tuner.report.insights import EarlyStops, StoppedRun
+from tuner.report.study_result import RunHistory, StudyResult
+from tuner.report.wording import runs_text
+from tuner.search.decision.decisions import RunStatus, RunView
+from tuner.search.pruning.stopping import ForecastCheck
+
+
+def early_stops(result: StudyResult) -> EarlyStops:
+    """What was stopped and why, and which of the audited runs beat the leader after all."""
+    found = list(_checked(result))
+    stopped = tuple(_stopped_run(run, check, metric=result.metric) for run, check in found if _is_stopped(run))
+    audited = [(run, check) for run, check in found if not _is_stopped(run)]
+    wrong = sum(_beat_leader(run, check) for run, check in audited)
+    return EarlyStops(
+        stopped=stopped,
+        audited=tuple(_stopped_run(run, check, metric=result.metric) for run, check in audited),
+        wrong=wrong,
+        sentence=" ".join(_sentences(result, stopped=len(stopped), audited=len(audited), wrong=wrong)),
+    )
+
+
+def updates_stopped(result: StudyResult) -> int:
+    """Updates that runs did not execute because they were stopped early."""
+    return sum(result.total_steps - result.steps_reached(run) for run in result.state.runs if _is_stopped(run))
+
+
+def _checked(result: StudyResult) -> Iterator[tuple[RunView, ForecastCheck]]:
+    """The runs that were stopped or audited, each with the forecast that left it almost no chance."""
+    for run in result.state.runs:
+        history: RunHistory | None = result.history(run)
+        if history is not None and history.check is not None and (_is_stopped(run) or history.audited):
+            yield run, history.check
+
+
+def _is_stopped(run: RunView) -> bool:
+    return run.status is RunStatus.STOPPED
+
+
+def _beat_leader(run: RunView, check: ForecastCheck) -> bool:
+    return run.loss is not None and run.loss < check.leader.mean - check.margin
+
+
+def _stopped_run(run: RunView, check: ForecastCheck, *, metric: Metric) -> StoppedRun:
+    forecast = check.forecast
+    low, high = sorted((metric.value(forecast.low), metric.value(forecast.high)))
+    return StoppedRun(
+        trial=run.trial,
+        seed=run.seed,
+        step=forecast.step,
+        forecast=metric.value(forecast.mean),
+        low=low,
+        high=high,
+        chance=check.chance,
+        leader=metric.value(check.leader.mean),
+        margin=check.margin,
+        value=None if _is_stopped(run) else metric.value_or_none(run.loss),
+    )
+
+
+def _sentences(result: StudyResult, *, stopped: int, audited: int, wrong: int) -> Iterator[str]:
+    if not stopped and not audited:
+        none, off = "No run was stopped early.", "Stopping early was switched off: every run was trained to its end."
+        yield none if result.state.settings.prune else off
+        return
+    if stopped:
+        saved = updates_stopped(result)
+        yield (
+            f"{_runs(stopped)} stopped early, because the forecast of the end left almost no chance to beat the leader "
+            f"by the margin. That saved {saved:,} updates, {runs_text(saved / result.total_steps)}."
+        )
+    if audited:
+        if not wrong:
+            outcome = "did not beat it" if audited == 1 else "none of them beat it"
+        else:
+            outcome = "beat it after all" if audited == 1 else f"{wrong} of them beat it after all"
+        yield f"{_runs(audited)} trained to the end in spite of such a forecast, to see what stopping loses: {outcome}."
+    else:
+        yield "None was trained on to see what stopping loses."
+
+
+def _runs(count: int) -> str:
+    return "1 run was" if count == 1 else f"{count} runs were"

@@ -1,0 +1,61 @@
+"""What to do next, in sentences: the last lines of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from tuner.report.claims import incumbent_name
+from tuner.report.report import Candidate, Comparison, Rival, Verdict
+from tuner.search.decision.decisions import Role
+from tuner.search.settings import BUDGETS
+
+
+def next_steps(
+    *,
+    recommended: Candidate,
+    comparisons: Sequence[Comparison],
+    at_edge: bool,
+    budget: float,
+    named_by_user: bool,
+    compared: bool,
+) -> tuple[str, ...]:
+    """What to do next.
+
+    Args:
+        recommended: The recommended candidate.
+        comparisons: With all rivals.
+        at_edge: Whether its peak lies at the edge of the searched range.
+        budget: Of the job, in full runs.
+        named_by_user: Whether the incumbent was named in the request.
+        compared: Whether anything was compared.
+    """
+    incumbent = next(one for one in comparisons if one.rival is Rival.INCUMBENT)
+    return (
+        _use(recommended, incumbent=incumbent, named_by_user=named_by_user),
+        *_settle(incumbent, budget=budget, compared=compared),
+        *(["To look beyond the searched peaks, give `search.space.peak_lr` a wider range."] if at_edge else []),
+    )
+
+
+def _use(recommended: Candidate, *, incumbent: Comparison, named_by_user: bool) -> str:
+    if recommended.role is Role.INCUMBENT:
+        name = incumbent_name(named_by_user=named_by_user)
+        return f"Train with {name}, {recommended.label}: nothing here is expected to be better."
+    if incumbent.verdict is Verdict.HELPS and incumbent.worth_it is False:
+        why = "but do not expect much of it"
+    elif incumbent.verdict is Verdict.HELPS:
+        why = "the gain is shown"
+    else:
+        why = "it is expected to be the best, though that is not settled"
+    return f"Train with {recommended.label}: {why}. `tuner schedule export --job JOB` writes it for your framework."
+
+
+def _settle(incumbent: Comparison, *, budget: float, compared: bool) -> Iterator[str]:
+    if not compared:
+        yield f"To compare it with others: `tuner submit --from JOB --budget {BUDGETS['quick']:g}`, or more."
+    elif incumbent.verdict is Verdict.NOT_SETTLED and incumbent.cost_to_settle is not None:
+        runs = math.ceil(max(incumbent.cost_to_settle, BUDGETS["quick"]))
+        yield f"To settle it: `tuner submit --from JOB --budget {runs}` trains what is in front on fresh seeds."
+    elif incumbent.verdict is Verdict.NOT_SETTLED and budget < BUDGETS["thorough"]:
+        yield f"To search on: `tuner submit --from JOB --budget {BUDGETS['thorough']:g}`."

@@ -1,0 +1,111 @@
+"""What limits a recommendation: few seeds, peaks at the edge of what was tried, options that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tuner.report.evidence import Evidence
+from tuner.report.exploration import MIN_PEAKS, edge_of, peaks_tried, range_edge
+from tuner.report.report import Candidate, Comparison, Rival, Verdict
+from tuner.search.decision.decisions import RunStatus
+from tuner.search.sampler.options import BATCH_SIZE
+
+_NAMES: Final = {
+    Rival.CONSTANT: "constant rates without warm-up",
+    Rival.NO_WARMUP: "schedules without warm-up",
+}
+
+
+def reservations(evidence: Evidence, *, recommended: Candidate, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """What limits the recommendation and the comparisons, each in a sentence.
+
+    Args:
+        evidence: Of the study.
+        recommended: The recommended candidate.
+        comparisons: With all rivals.
+    """
+    peak = peak_sentence(evidence, recommended=recommended)
+    rivals = [sentence for one in comparisons if (sentence := _rival_is_unexplored(evidence, comparison=one))]
+    return (
+        *_seeds(evidence, recommended=recommended),
+        *([] if peak is None else [peak]),
+        *rivals,
+        *_options(evidence, recommended=recommended, comparisons=comparisons),
+    )
+
+
+def peak_sentence(evidence: Evidence, *, recommended: Candidate) -> str | None:
+    """That the recommended peak lies at the edge of the searched range, or of what was tried; ``None`` if between."""
+    peak, peaks = recommended.schedule.peak_lr, peaks_tried(evidence)
+    space = evidence.result.state.settings.searched_space.peak_lr
+    end = range_edge(evidence, recommended=recommended)
+    if end is not None:
+        return (
+            f"The peak of the recommended schedule, {peak:.1e}, lies at the {end} end of the searched range "
+            f"({space.low:.1e} to {space.high:.1e}): a better one may lie beyond, so search a wider range of peak_lr."
+        )
+    if len(peaks) == 1:
+        return f"One peak rate alone was tried, {peak:.1e}: whether another one is better is not known."
+    edge = edge_of(peak, peaks=peaks)
+    if edge is None:
+        return None
+    return (
+        f"The peak of the recommended schedule, {peak:.1e}, is the {edge} of the {len(peaks)} that were tried: a "
+        "better one may lie beyond, so search with a larger budget."
+    )
+
+
+def _seeds(evidence: Evidence, *, recommended: Candidate) -> Iterator[str]:
+    runs = sum(run.status is RunStatus.FINISHED for run in evidence.result.state.runs)
+    if runs == 1:
+        yield "One run reached the end, on one seed: nothing could be confirmed."
+    elif not evidence.noise_is_measured:
+        yield (
+            "Every schedule was trained on one seed, so nothing could be confirmed: what another seed would change is "
+            "not measured, but estimated from how the runs scatter around their model."
+        )
+    elif recommended.seeds == 1:
+        yield "The recommended schedule was trained on one seed: its result is not confirmed on another."
+
+
+def _rival_is_unexplored(evidence: Evidence, *, comparison: Comparison) -> str | None:
+    """Why a better rival may exist, where it is said that the schedule helps."""
+    name = _NAMES.get(comparison.rival)
+    if name is None or comparison.trial is None or comparison.verdict is not Verdict.HELPS:
+        return None
+    peaks = peaks_tried(evidence, rival=comparison.rival)
+    if len(peaks) < MIN_PEAKS:
+        count = "1 peak rate" if len(peaks) == 1 else f"{len(peaks)} peak rates"
+        return f"Of {name}, {count} alone {'was' if len(peaks) == 1 else 'were'} tried: a better one may exist."
+    peak = evidence.view(comparison.trial).configuration.schedule.peak_lr
+    edge = edge_of(peak, peaks=peaks)
+    if edge is None:
+        return None
+    return f"The best peak of {name}, {peak:.1e}, is the {edge} that was tried: a better one may lie beyond."
+
+
+def _options(evidence: Evidence, *, recommended: Candidate, comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """The reservations about options that were searched along with the schedule; none where none were searched."""
+    named = {
+        Rival.INCUMBENT: "the incumbent",
+        Rival.CONSTANT: "the best constant rate",
+        Rival.NO_WARMUP: "the best schedule without warm-up",
+    }
+    others = [
+        named[one.rival]
+        for one in comparisons
+        if one.trial is not None
+        and one.gain is not None
+        and dict(evidence.view(one.trial).configuration.options) != recommended.options
+    ]
+    if others:
+        yield (
+            f"The recommended schedule was trained with other options than {' and '.join(others)}: a part of what lies "
+            "between them is theirs."
+        )
+    if BATCH_SIZE in recommended.options:
+        yield (
+            "All trials had equally many updates: one with a larger batch saw more data, and each of its updates may "
+            "have taken longer."
+        )
