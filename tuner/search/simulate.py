@@ -19,7 +19,6 @@ from tuner.search.decision.decisions import (
     GiveUp,
     NewTrial,
     Replicate,
-    Role,
     RunStatus,
     RunView,
     Stop,
@@ -27,6 +26,7 @@ from tuner.search.decision.decisions import (
     TrialStatus,
 )
 from tuner.search.decision.estimates import Estimates
+from tuner.search.decision.margin import loss_margin
 from tuner.search.decision.plan import after, leading_ends, plan
 from tuner.search.decision.stopping import search_over
 from tuner.search.oracle import Oracle, Outcome, RunFailed, outcome
@@ -34,7 +34,6 @@ from tuner.search.pruning.audit import is_audited
 from tuner.search.pruning.forecast import Curve, LossForecaster
 from tuner.search.pruning.stopping import ForecastCheck, Leader, check_forecast
 from tuner.search.settings import SearchSettings
-from tuner.search.worth import LossOverSteps
 
 
 class Planner(Protocol):
@@ -291,7 +290,7 @@ class _Clock:
             self._state = replace(self._state, trials=(*trials[: run.trial], trial, *trials[run.trial + 1 :]))
         if view.status is RunStatus.FINISHED:
             self._complete.append(run.curve)
-            self._state = replace(self._state, margin=self._margin())
+        self._state = replace(self._state, margin=loss_margin(self._state, curves=self._complete))
         self._forecaster = self._leader = None
 
     def _ended_view(self, run: _Running, *, reached: int | None) -> RunView:
@@ -305,19 +304,6 @@ class _Clock:
         if run.outcome.loss is None:
             return replace(view, status=RunStatus.DIVERGED)
         return replace(view, status=RunStatus.FINISHED, loss=run.outcome.loss)
-
-    def _margin(self) -> float | None:
-        """The loss that so many more steps would gain the incumbent; ``None`` where the curves cannot say."""
-        estimates = Estimates(self._state)
-        for trial in self._state.trials:
-            if trial.role is Role.INCUMBENT and trial.number in estimates.trials:
-                over_steps = LossOverSteps(self._complete, total_steps=self._steps)
-                return over_steps.margin(
-                    rival=trial.configuration,
-                    rival_loss=estimates.expected(trial.number).mean,
-                    worth=self._state.settings.worth,
-                )
-        return None
 
     def _result(self) -> Simulation:
         runs = tuple(self._runs[index] for index in sorted(self._runs))
