@@ -22,6 +22,7 @@ from tuner.search.decision.decisions import (
     RunStatus,
     StudyState,
     TrialStatus,
+    TrialView,
 )
 from tuner.search.decision.incumbent import incumbent_of
 from tuner.search.decision.observations import Observations
@@ -123,19 +124,21 @@ class _Choice:
         trials = {trial.configuration: trial for trial in reversed(state.trials)}
         self._trials = [trials.get(one) for one in self._known]
         self._new = [one for one in self._new_ones(pool) if one not in self._known]
-        posterior = surrogate.posterior(self._new, references=self._known)
-        further = np.array([0.0 if trial is None else posterior.seed for trial in self._trials])
+        self._seeds = [self._next_seed(trial) for trial in self._trials]
+        first_seed = run_seed(state.settings.seed, place=0)
+        posterior = surrogate.posterior(
+            self._new, references=self._known, seeds=[first_seed] * len(self._new) + self._seeds
+        )
         completed = np.array([trial is not None and trial.status is TrialStatus.COMPLETED for trial in self._trials])
         eligible = completed & observations.are_stable(list(self._known))
-        seen = np.array([trial is not None for trial in self._trials])
+        used = {run.seed for run in state.runs}
         self._values = RunValues(
-            mean=posterior.mean,
-            cov=posterior.cov,
-            var=posterior.var,
-            noise=posterior.noise + np.concatenate((np.zeros(len(self._new)), further)),
-            eligible=eligible if eligible.any() else seen,
+            posterior=posterior,
+            eligible=eligible if eligible.any() else np.array([trial is not None for trial in self._trials]),
+            fresh=np.array([seed not in used for seed in self._seeds]),
             incumbent=self._known.index(incumbent),
         )
+        self._spread = math.sqrt(posterior.noise + posterior.shift)
         self._leader_z = posterior.mean[len(self._new) + self._values.leader]
 
     def _new_ones(self, pool: Sequence[Configuration] | None) -> list[Configuration]:
@@ -166,7 +169,7 @@ class _Choice:
             return _new(self._state, self._known[known], reason=reason, alternatives=alternatives)
         return Replicate(
             trial=trial.number,
-            seed=self._next_seed(trial.number),
+            seed=self._seeds[known],
             reason=self._why_again(known, runs=len(self._state.runs_of(trial.number))),
             alternatives=alternatives,
         )
@@ -195,8 +198,8 @@ class _Choice:
         fine = all(run.status in (RunStatus.FINISHED, RunStatus.RUNNING) for run in runs)
         return fine and len(runs) < self._state.settings.seeds
 
-    def _next_seed(self, trial: int) -> int:
-        used = {run.seed for run in self._state.runs_of(trial)}
+    def _next_seed(self, trial: TrialView | None) -> int:
+        used = set() if trial is None else {run.seed for run in self._state.runs_of(trial.number)}
         seeds = (run_seed(self._state.settings.seed, place=place) for place in range(len(used) + 1))
         return next(seed for seed in seeds if seed not in used)
 
@@ -210,7 +213,7 @@ class _Choice:
         left = (settings.budget_steps - self._state.steps_committed) / settings.total_steps
         margin = self._state.margin
         if margin is None:
-            margin = 0.1 * math.sqrt(float(self._values.noise[-1])) * self._slope
+            margin = 0.1 * self._spread * self._slope
         return math.exp(log_value) * self._slope * left < _NOTHING * margin
 
     def _why_again(self, known: int, *, runs: int) -> str:

@@ -76,7 +76,7 @@ class Estimates:
         self._trials = tuple(shown[place].number for place in order)
         self._mean, self._cov = mean[order], cov[np.ix_(order, order)]
         self._place = {number: place for place, number in enumerate(self._trials)}
-        self._noise = posterior.noise
+        self._spread = math.sqrt(posterior.noise + posterior.shift)
         self._margin = state.margin
         stable = observations.are_stable([shown[place].configuration for place in order])
         eligible = stable if stable.any() else np.ones(len(order), dtype=np.bool_)
@@ -102,8 +102,7 @@ class Estimates:
     @property
     def noise_std(self) -> float:
         """Standard deviation of a run's loss over seeds, near the best, pooled over all trials."""
-        # A run's own noise and its seed's effect, at the slope of the compression near the best.
-        return math.sqrt(2.0 * self._noise) * float(self._scale.slope(self._mean[:1])[0])
+        return self._spread * float(self._scale.slope(self._mean[:1])[0])
 
     @property
     def margin(self) -> float:

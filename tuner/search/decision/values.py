@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.search.sampler.expected_improvement import log_ei
+from tuner.search.sampler.gp import Posterior
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -54,31 +55,22 @@ def risks(mean: Array, *, cov: Array, var: Array, incumbent: int) -> Array:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RunValues:
-    """The values of n runs of new configurations and of u further runs of known ones.
+    """The values of n runs of new configurations and of u further runs of known ones."""
 
-    The known configurations come last everywhere, among them the incumbent, with or without a run of its own.
-    """
-
-    mean: Array
-    """``[n + u]``, expected z."""
-    cov: Array
-    """``[n + u, u]``, covariance with the known ones."""
-    var: Array
-    """``[n + u]``."""
-    noise: Array
-    """``[n + u]``, variance of the run's z around the expected one."""
+    posterior: Posterior
+    """The known configurations are its references, among them the incumbent, with or without a run of its own."""
     eligible: Flags
     """``[u]``, whether a known configuration could be recommended now; one at least."""
+    fresh: Flags
+    """``[u]``, whether no run has the seed of the next run of a known configuration."""
     incumbent: int
     """Index among the known ones."""
 
     @property
     def leader(self) -> int:
         """Index of the known configuration that would be recommended now."""
-        first = len(self.mean) - len(self.eligible)
-        known = risks(
-            self.mean[first:], cov=self.cov[first:, self.incumbent], var=self.var[first:], incumbent=self.incumbent
-        )
+        p, first = self.posterior, len(self.posterior.mean) - len(self.eligible)
+        known = risks(p.mean[first:], cov=p.cov[first:, self.incumbent], var=p.var[first:], incumbent=self.incumbent)
         return int(np.argmin(np.where(self.eligible, known, math.inf)))
 
     def log_values(self) -> Array:
@@ -86,23 +78,57 @@ class RunValues:
 
         In logarithms, since the value underflows far from the leader, where runs must still have an order.
         """
-        count, known = len(self.mean), len(self.eligible)
-        first, leader, incumbent = count - known, self.leader, self.incumbent
-        spread = np.sqrt(self.var + self.noise)
-        # [n + u, u]: what the run in the row shows of each known configuration; [n + u]: of its own.
-        shown = self.cov / spread[:, None]
-        own = self.var / spread
-        apart = np.sqrt(np.maximum(self.var + self.var[first + incumbent] - 2.0 * self.cov[:, incumbent], 0.0))
-        risk = self.mean[first:] + CERTAINTY * _left(apart[first:], shown - shown[:, [incumbent]])
+        p, known = self.posterior, len(self.eligible)
+        first = len(p.mean) - known
+        spread = np.sqrt(p.run_var)
+        values = self._log_gains(p.run_cov / spread[:, None], p.run_own / spread)
+        # On a seed that no run has, one run alone shows little: what it shares with others is unknown. It is worth
+        # half of a pair of runs, its own and the leader's (the leader's own: with the best other).
+        pairs = np.array([self._pair(one) for one in range(known)])
+        values[first:] = np.where(self.fresh, np.maximum(values[first:], pairs), values[first:])
+        return values
+
+    def _log_gains(self, shown: Array, own: Array) -> Array:
+        """``[n + u]``, the best log gain of a change of leader after each run.
+
+        Args:
+            shown: ``[n + u, u]``, what each run shows of each known configuration, in standard deviations of the run.
+            own: ``[n + u]``, what it shows of its own.
+        """
+        p, known = self.posterior, len(self.eligible)
+        count, leader, incumbent = len(p.mean), self.leader, self.incumbent
+        first = count - known
+        apart = np.sqrt(np.maximum(p.var + p.var[first + incumbent] - 2.0 * p.cov[:, incumbent], 0.0))
+        risk = p.mean[first:] + CERTAINTY * _left(apart[first:], shown - shown[:, [incumbent]])
         leader_risk = risk[:, leader]
-        own_risk = self.mean + CERTAINTY * _left(apart, own - shown[:, incumbent])
+        own_risk = p.mean + CERTAINTY * _left(apart, own - shown[:, incumbent])
         others = self.eligible & (np.arange(known) != leader)
         gains = np.where(others, _log_gain(leader_risk[:, None] - risk, std=shown - shown[:, [leader]]), -math.inf)
-        scale = np.where(np.arange(count) < first, _NEW_STD, 1.0)
-        own_gain = _log_gain(leader_risk - own_risk, std=scale * (own - shown[:, leader]))
+        untried = np.concatenate((np.ones(first, dtype=np.bool_), ~self.eligible))
+        own_gain = _log_gain(leader_risk - own_risk, std=np.where(untried, _NEW_STD, 1.0) * (own - shown[:, leader]))
         own_gain[first + leader] = -math.inf  # the leader cannot take its own place
-        values: Array = np.maximum(gains.max(axis=1, initial=-math.inf), own_gain)
-        return values
+        best: Array = np.maximum(gains.max(axis=1, initial=-math.inf), own_gain)
+        return best
+
+    def _pair(self, one: int) -> float:
+        """Log value per run of a pair of runs on a fresh seed: of a known configuration and the leader."""
+        p, leader, incumbent = self.posterior, self.leader, self.incumbent
+        first = len(p.mean) - len(self.eligible)
+        cov = p.cov[first:]
+        partners = [other for other in range(len(self.eligible)) if other != one and self.eligible[other]]
+        if one != leader:
+            partners = [leader]
+        best = -math.inf
+        for other in partners:
+            # The difference of the two runs: their common shift cancels.
+            var = cov[one, one] + cov[other, other] - 2.0 * cov[one, other] + 2.0 * p.noise
+            shown = (cov[:, one] - cov[:, other]) / math.sqrt(max(var, 1e-12))
+            apart = np.sqrt(np.maximum(np.diag(cov) + cov[incumbent, incumbent] - 2.0 * cov[:, incumbent], 0.0))
+            risk = p.mean[first:] + CERTAINTY * _left(apart, shown - shown[incumbent])
+            gains = _log_gain(risk[leader] - risk, std=shown - shown[leader])
+            gains[(~self.eligible) | (np.arange(len(risk)) == leader)] = -math.inf
+            best = max(best, float(gains.max()) - math.log(2.0))
+        return best
 
 
 def _left(apart: Array, shown: Array) -> Array:

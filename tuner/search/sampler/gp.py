@@ -5,12 +5,13 @@ that families learn from each other. Convex theory (`tuner.search.sampler.convex
 of a configuration x in a run on seed s, on a scale that compresses bad losses, is::
 
     z(x, s) = offset + beta bound(x) + gamma log cosh(peak(x) - x0) + sum of g_i(option i) + f(x)
-              + seed effect(s) + noise
+              + b(s) + h(x, s) + noise
 
 Offset, beta and gamma are Gaussian; each g_i is a GP over one searched option; f is a GP over peak, curve, warm-up and
-all options; the effect of a seed is common to all runs on it. These are integrated out exactly. The others (x0, the
-variances of f and of the noise) are averaged over a grid of models, each weighted by its evidence. docs/benchmarks.md
-says how the constants were chosen.
+all options. A seed shifts all of its runs alike (b), and similar configurations similarly (h, a GP with the kernel of
+f for each seed): runs on one seed compare well, yet what they show in common may be that seed's alone. All this is
+integrated out exactly. The others (x0, the variances of f and of h) are averaged over a grid of models, each weighted
+by its evidence. docs/benchmarks.md says how the constants were chosen.
 
 Notation, with n configurations to predict, m observed runs of u configurations, p values of x0, g models:
 
@@ -29,7 +30,7 @@ L^-1 (z - mu)      white_z         [g, m]       whitened residuals; alpha = K^-1
 K(X, x)            cov_cross       [g, m, n]    prior covariance between the runs and configurations
 L^-1 K(X, x)       white_cross     [g, m, n]    whitened, so that the posterior mean and variance are inner products
 sigma_f^2 / s^2    signal          [g]          variance of f, in variances of z
-sigma_n^2 / s^2    noise           [g]          variance of the noise, in variances of z
+sigma_h^2 / s^2    noise           [g]          variance of h, in variances of z
 p(model | z)       weights         [g]          posterior weights of the models
 =================  ==============  ===========  =======================================================================
 """
@@ -62,16 +63,20 @@ _GAMMA: Final = (1.0, 1.0)
 _OFFSET: Final = 0.8
 _OPTION: Final = 0.5
 """Prior variances of offset and each g_i, in variances of z."""
-_SEED: Final = 1.0
-"""Prior variance of a seed's effect, in variances of the noise."""
+_SHIFT: Final = 3.0
+"""Variance of b, in variances of h."""
+_RESIDUAL: Final = (0.0005, 0.02)
+"""Variance of the noise: in variances of z, and in variances of h."""
 _X0_POINTS: Final = 21
 """Values of x0, evenly over the range of the peaks."""
 _X0_STD: Final = 0.35
 """Prior standard deviation of x0 around the middle of that range, in widths of it."""
 _SIGNALS: Final = (0.02, 0.1, 0.4)
-_NOISES: Final = (0.0005, 0.005, 0.05, 0.3, 1.0)
-"""Variances of f and of the noise, in variances of z."""
-_VARIANCES: Final = tuple((signal, noise) for signal in _SIGNALS for noise in _NOISES)
+_NOISES: Final = (0.02, 0.2, 1.0)
+"""Variances of f, in variances of z, and of h, in variances of f."""
+_LOG_NOISES: Final = (0.0, 0.0, 0.0)
+"""Logarithms of the prior weights of the variances of h: runs on one seed cannot show them."""
+_VARIANCES: Final = tuple((signal, ratio * signal) for signal in _SIGNALS for ratio in _NOISES)
 _MAX_RUNS: Final = 96
 """Runs that the GP is fitted to at most. A run far from the best says little about it."""
 _MAX_MODELS: Final = 40
@@ -130,18 +135,27 @@ class LossScale:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Posterior:
-    """Joint posterior of the expected z at the horizon, of n configurations and of u references."""
+    """Joint posterior of the expected z of n configurations and u references, and of z in a next run of each.
+
+    The expectation is over seeds; the references are the last u rows.
+    """
 
     mean: Array
-    """``[n + u]``, the references last."""
+    """``[n + u]``, expected z."""
     cov: Array
-    """``[n + u, u]``, covariance with the references."""
+    """``[n + u, u]``, covariance of expected z with that of the references."""
     var: Array
-    """``[n + u]``, variances; those of the references are on the diagonal of the last u rows of ``cov``."""
+    """``[n + u]``, variance of expected z; of the references, the diagonal of the last u rows of ``cov``."""
+    run_cov: Array
+    """``[n + u, u]``, covariance of z in the next run with expected z of the references."""
+    run_own: Array
+    """``[n + u]``, covariance of z in the next run with expected z of the same configuration."""
+    run_var: Array
+    """``[n + u]``, variance of z in the next run."""
     noise: float
-    """Variance of z over runs of one configuration on one seed, the seed's own effect left out."""
-    seed: float
-    """Variance of a seed's effect."""
+    """Variance of h: of z over seeds beside what all configurations have in common."""
+    shift: float
+    """Variance of b: of what all configurations on a seed have in common."""
 
 
 class Surrogate:
@@ -194,6 +208,7 @@ class Surrogate:
         log_evidence = -0.5 * np.sum(np.square(white_z), axis=1)
         log_evidence -= np.sum(np.log(np.diagonal(chol, axis1=1, axis2=2)), axis=1)
         log_evidence += np.tile(log_prior, len(_VARIANCES))
+        log_evidence += np.repeat(np.tile(_LOG_NOISES, len(_SIGNALS)), len(log_prior))
         weights = np.exp(log_evidence - log_evidence.max())
         weights /= weights.sum()
         # A prediction costs as much as its models, and most of them explain the runs too badly to count.
@@ -216,44 +231,68 @@ class Surrogate:
         )
         common += np.diag(self._forecast_var)
         correlation = kernel(runs, runs)
-        by_seed = np.eye(count) + _SEED * np.equal.outer(self._seeds, self._seeds)
+        by_seed = (correlation + _SHIFT) * np.equal.outer(self._seeds, self._seeds) + _RESIDUAL[1] * np.eye(count)
+        common += self._variance * _RESIDUAL[0] * np.eye(count)
         return np.concatenate(
-            [
-                common + self._variance * (signal * correlation + noise * by_seed + 1e-8 * np.eye(count))
-                for signal, noise in _VARIANCES
-            ]
+            [common + self._variance * (signal * correlation + noise * by_seed) for signal, noise in _VARIANCES]
         )
 
     def posterior(
-        self, configurations: Sequence[Configuration], *, references: Sequence[Configuration] | None = None
+        self,
+        configurations: Sequence[Configuration] = (),
+        *,
+        references: Sequence[Configuration] | None = None,
+        seeds: Sequence[int] | None = None,
     ) -> Posterior:
-        """Predict the expected z of configurations at the horizon.
+        """Predict the expected z of configurations at the horizon, and z in a next run of each.
 
         Args:
             configurations: Any number, `observed` ones included.
             references: Those with which the covariances are wanted; `observed` when absent.
+            seeds: Of the next runs, those of the references last; seeds that no run has when absent.
         """
         rows = self._features(configurations).joined(self._features(references or self.observed))
-        first = len(configurations)
+        first, count = len(configurations), len(rows.peak)
+        next_seeds = np.full(count, -1) if seeds is None else np.array(seeds)
         penalty = self._penalty(rows)[self._points]
-        white_cross = np.linalg.solve(self._chol, self._cov_cross(rows, penalty))
-        means = self._prior_mean(rows, penalty) + (np.swapaxes(white_cross, 1, 2) @ self._white_z[:, :, None])[:, :, 0]
-        cov = self._prior_cov(rows, penalty, first=first)
-        cov -= np.swapaxes(white_cross, 1, 2) @ white_cross[:, :, first:]
-        var = self._prior_var(rows, penalty) - np.sum(np.square(white_cross), axis=1)
-        # Moments of the mixture of models: the models' disagreement about the means adds to the covariance.
-        mean = np.average(means, axis=0, weights=self._weights)
-        apart = means - mean
-        cov += apart[:, :, None] * apart[:, None, first:]
-        var += np.square(apart)
+        cov_cross = self._cov_cross(rows, penalty)
+        white = np.linalg.solve(self._chol, cov_cross)
+        run_white = np.linalg.solve(self._chol, cov_cross + self._seed_cross(rows, next_seeds))
+        prior_mean, prior_var = self._prior_mean(rows, penalty), self._prior_var(rows, penalty)
+        means = prior_mean + (np.swapaxes(white, 1, 2) @ self._white_z[:, :, None])[:, :, 0]
+        run_means = prior_mean + (np.swapaxes(run_white, 1, 2) @ self._white_z[:, :, None])[:, :, 0]
+        mean, run_mean = (np.average(some, axis=0, weights=self._weights) for some in (means, run_means))
+        # Moments of the mixture of models: the models' disagreement about the means adds to the covariances.
+        apart, run_apart = means - mean, run_means - run_mean
+        prior_cov = self._prior_cov(rows, penalty, first=first)
+        cov = prior_cov - np.swapaxes(white, 1, 2) @ white[:, :, first:] + apart[:, :, None] * apart[:, None, first:]
+        run_cov = prior_cov - np.swapaxes(run_white, 1, 2) @ white[:, :, first:]
+        run_cov += run_apart[:, :, None] * apart[:, None, first:]
+        var = prior_var - np.sum(np.square(white), axis=1) + np.square(apart)
+        run_own = prior_var - np.sum(run_white * white, axis=1) + run_apart * apart
+        seed_var = self._variance * (_RESIDUAL[0] + (1.0 + _SHIFT + _RESIDUAL[1]) * self._noise)
+        run_var = prior_var + seed_var[:, None] - np.sum(np.square(run_white), axis=1) + np.square(run_apart)
         noise = self._variance * float(np.average(self._noise, weights=self._weights))
+        cov, run_cov, var, run_own, run_var = (
+            np.average(some, axis=0, weights=self._weights) for some in (cov, run_cov, var, run_own, run_var)
+        )
         return Posterior(
             mean=mean + self._mean_z,
-            cov=np.average(cov, axis=0, weights=self._weights),
-            var=np.maximum(np.average(var, axis=0, weights=self._weights), 1e-12),
+            cov=cov,
+            var=np.maximum(var, 1e-12),
+            run_cov=run_cov,
+            run_own=run_own,
+            run_var=np.maximum(run_var, 1e-12),
             noise=noise,
-            seed=_SEED * noise,
+            shift=_SHIFT * noise,
         )
+
+    def _seed_cross(self, rows: Features, seeds: Array) -> Array:
+        """``[g, m, n]``, prior covariance of the effects of seeds between the runs and further runs."""
+        same = np.equal.outer(self._seeds, seeds)
+        effects = (kernel(self._runs, rows) + _SHIFT) * same
+        cross: Array = self._variance * self._noise[:, None, None] * effects
+        return cross
 
     def _cov_cross(self, rows: Features, penalty: Array) -> Array:
         """``[g, m, n]``, prior covariance between the runs and expected z of configurations."""
