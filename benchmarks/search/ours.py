@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
 from benchmarks.search.cases import Case
-from tuner.report.report import Rival, Verdict
+from tuner.report.report import Report, Verdict
 from tuner.search.configuration import Configuration
-from tuner.search.decision.decisions import GiveUp, Role, RunStatus
+from tuner.search.decision.decisions import GiveUp, RunStatus
 from tuner.search.decision.estimates import Estimates
 from tuner.search.simulate import SimulatedRun, Simulation, simulate
+from tuner.simulation import report_of
 
 Truth = Callable[[Configuration], float]
 """The true loss of a configuration."""
@@ -43,17 +44,17 @@ def measured(simulation: Simulation, *, truth: Truth, best: float, incumbent: Co
     if isinstance(simulation.decisions[-1], GiveUp):
         # Nothing came of it: whoever asked goes on with the incumbent.
         return {**row, "label": "(no result)", "true": truth(incumbent), "pairs": [0, 0], "verdicts": []}
-    estimates = Estimates(simulation.state)
+    report = report_of(simulation)
     trials = simulation.state.trials
-    recommended = trials[estimates.recommended].configuration
+    recommended = trials[report.recommended.trial].configuration
     return {
         **row,
         "label": recommended.label,
         "true": truth(recommended),
         "trials": len(trials),
         "pairs": _covered(simulation, truth=truth),
-        "verdicts": _verdicts(simulation, truth=truth, best=best),
-        "margin": estimates.margin,
+        "verdicts": list(_verdicts(report, simulation=simulation, truth=truth, best=best)),
+        "margin": report.margin.value,
     }
 
 
@@ -69,33 +70,30 @@ def _covered(simulation: Simulation, *, truth: Truth) -> list[int]:
     return [covered, total]
 
 
-def _verdicts(simulation: Simulation, *, truth: Truth, best: float) -> list[dict[str, Any]]:
-    """The verdict on the best schedule against the incumbent, as the report's."""
-    estimates = Estimates(simulation.state)
+def _verdicts(report: Report, *, simulation: Simulation, truth: Truth, best: float) -> Iterator[dict[str, Any]]:
+    """What the report says against each rival that was trained, and whether that is wrong.
+
+    "It helps" is wrong where it truly does not; "it does not help", where something that could have been tried truly
+    does by more than the margin.
+    """
     trials = simulation.state.trials
-    rivals = [number for number in estimates.trials if trials[number].role is Role.INCUMBENT]
-    others = [number for number in estimates.trials if number not in rivals]
-    if not rivals or not others:
-        return []
-    difference = estimates.difference(others[0], to=rivals[0])
-    verdict = Verdict.NOT_SETTLED
-    if difference.high < 0.0:
-        verdict = Verdict.HELPS
-    elif difference.low > -estimates.margin:
-        verdict = Verdict.DOES_NOT_HELP
-    rival = truth(trials[rivals[0]].configuration)
-    gain = rival - truth(trials[others[0]].configuration)
-    # It helps, and truly does not; it does not help, and what could have been tried truly does.
-    wrong = gain <= 0.0 if verdict is Verdict.HELPS else rival - best > estimates.margin
-    return [
-        {
-            "rival": Rival.INCUMBENT.value,
-            "verdict": verdict.value,
+    for comparison in report.comparisons:
+        if comparison.trial is None:
+            continue
+        rival = truth(trials[comparison.trial].configuration)
+        gain = rival - truth(trials[comparison.best].configuration)
+        wrong = {
+            Verdict.HELPS: gain <= 0.0,
+            Verdict.DOES_NOT_HELP: rival - best > report.margin.value,
+            Verdict.NOT_SETTLED: False,
+        }
+        yield {
+            "rival": comparison.rival.value,
+            "verdict": comparison.verdict.value,
             "gain": gain,
             "possible": rival - best,
-            "wrong": wrong and verdict is not Verdict.NOT_SETTLED,
+            "wrong": wrong[comparison.verdict],
         }
-    ]
 
 
 def stops(simulation: Simulation, *, truth: Truth) -> Mapping[str, Any]:

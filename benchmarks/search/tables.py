@@ -73,14 +73,7 @@ def _loss_lines(summary: dict[str, Any]) -> Iterator[str]:
 def _certainty_lines(summary: dict[str, Any], *, one_seed: bool) -> Iterator[str]:
     rows = [row for row in summary["certainty"] if row["margin"] is not None]
     yield from markdown(
-        [
-            "ours",
-            "95 % intervals that cover",
-            "pairs",
-            "margin, thousandths",
-            "harm above the margin",
-            *_verdicts(rows),
-        ],
+        ["ours", "95 % intervals that cover", "pairs", "margin, thousandths", "harm above the margin"],
         [
             [
                 f"{row['budget']:g} full runs",
@@ -88,27 +81,23 @@ def _certainty_lines(summary: dict[str, Any], *, one_seed: bool) -> Iterator[str
                 f"{row['pairs']:,}",
                 f"{1e3 * row['margin']:.3g}",
                 f"{row['harmed_by_more_than_the_margin']:.1%}",
-                *(_said(row, rival=rival) for rival in _rivals(rows)),
             ]
             for row in rows
         ],
     )
+    yield ""
+    yield from markdown(
+        ["verdicts of ours (wrong ones)", *(verdict.value for verdict in Verdict)],
+        [
+            [f"{row['budget']:g} full runs, against the {rival}", *(_said(verdicts[one.value]) for one in Verdict)]
+            for row in rows
+            for rival, verdicts in row["verdicts"].items()
+        ],
+    )
 
 
-def _rivals(rows: Sequence[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(rival for row in rows for rival in row["verdicts"]))
-
-
-def _verdicts(rows: Sequence[dict[str, Any]]) -> list[str]:
-    return [f"against the {rival}: helps / does not help / not settled (wrong)" for rival in _rivals(rows)]
-
-
-def _said(row: dict[str, Any], *, rival: str) -> str:
-    verdicts = row["verdicts"].get(rival)
-    if verdicts is None:
-        return "-"
-    counts = (verdicts[verdict.value] for verdict in Verdict)
-    return " / ".join(f"{one['said']}" + (f" ({one['wrong']})" if one["wrong"] else "") for one in counts)
+def _said(counts: dict[str, int]) -> str:
+    return f"{counts['said']} ({counts['wrong']})" if counts["wrong"] else f"{counts['said']}"
 
 
 def _stopping_lines(summary: dict[str, Any]) -> Iterator[str]:
