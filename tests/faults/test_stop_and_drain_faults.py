@@ -19,7 +19,7 @@ def test_a_paused_job_frees_the_device_at_the_next_evaluation_and_goes_on_from_t
 
     site.store.jobs.pause(job_id)
     gate.open()
-    stopped = wait_until(lambda: worker.logged("run.stopped"), what="the run to stop")[0]
+    stopped = wait_until(lambda: worker.logged("run.returned"), what="the run to stop")[0]
     other = site.wait_over(site.enqueue("gated", options={}))
 
     assert stopped["step"] == 30
@@ -47,7 +47,7 @@ def test_a_more_urgent_job_gets_the_device_at_the_next_evaluation(site, gate, un
     run = site.wait_over(run_id)
 
     assert [entry["run_id"] for entry in worker.logged("run.claimed")] == [run_id, urgent_id, run_id]
-    assert f"pre-empted by job {urgent.job_id}" in worker.logged("run.stopped")[0]["reason"]
+    assert f"pre-empted by job {urgent.job_id}" in worker.logged("run.returned")[0]["reason"]
     assert (run.state, run.loss, run.attempts, run.updates) == (RunState.SUCCEEDED, undisturbed_loss, 1, 60)
     assert list(gate.steps_by_process().values()) == [list(range(60))]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tuner.driver.early_stopping import EarlyStopping
 from tuner.driver.heartbeat import Heartbeat
 from tuner.driver.lease_keeper import LeaseKeeper
 from tuner.driver.log_shipper import LogShipper
@@ -21,7 +22,7 @@ from tuner.driver.supervisor import RunSupervisor
 from tuner.driver.watchdog import RunTimeouts, Watchdog
 from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.branch_points import branch_points_of
-from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer
+from tuner.jobs.records import ForecastRecord, LeasedRun, StudyLock, WorkerOffer
 from tuner.jobs.states import is_terminal
 from tuner.logs import event_logger, log_context
 from tuner.orchestrator import LOCK_SECONDS
@@ -95,6 +96,7 @@ class Driver:
         self._prefetch = prefetch
         self._snapshots = snapshots
         self._heartbeat = Heartbeat(store, worker=worker)
+        self._early_stopping = EarlyStopping(store, clock=clock)
         self._settings = settings
         self._observer = observer or Observer()
         self._shipper = LogShipper(runner.output, hide=hide, clock=clock)
@@ -182,6 +184,7 @@ class Driver:
         )
         supervisor = self._supervisor(lease, keeper=keeper)
         self._prefetch.enter_run(lease)
+        self._early_stopping.enter_run(lease)
         self._shipper.begin()
         try:
             ended = self._runner.train(self._request(lease), supervisor=supervisor)
@@ -192,12 +195,15 @@ class Driver:
         self._prefetch.begin(lease)  # where it reported nothing before its end
         self._wait_for_plan(keeper)
         self._renew_runner(ended)
+        if ended.outcome is Outcome.STOPPED and (forecast := supervisor.stopped_by) is not None and not keeper.lost:
+            return self._record_stop(keeper, ended=ended, forecast=forecast, lease=lease)
         return self._record_end(keeper, ended=ended, lease=lease)
 
     def _supervisor(self, lease: LeasedRun, *, keeper: LeaseKeeper) -> RunSupervisor:
         return RunSupervisor(
             lease,
             keeper=keeper,
+            early_stopping=self._early_stopping,
             watchdog=Watchdog(self._settings.timeouts, now=self._clock()),
             prefetch=self._prefetch,
             observer=self._observer,
@@ -270,8 +276,20 @@ class Driver:
                 stored = keeper.fail(reason=self._failure(ended, lease=lease), retry=False, updates=ended.updates)
                 return self._leave(RunEnd.RECORDED, stored=stored, outcome=ended.outcome.value)
             case Outcome.STOPPED:
-                _log.info("run.stopped", step=ended.step, reason=keeper.stop_reason or "the worker stops")
+                _log.info("run.returned", step=ended.step, reason=keeper.stop_reason or "the worker stops")
                 return self._leave(RunEnd.RETURNED, stored=keeper.release(updates=ended.updates), outcome="returned")
+
+    def _record_stop(self, keeper: LeaseKeeper, *, ended: Ended, forecast: ForecastRecord, lease: LeasedRun) -> RunEnd:
+        metric = lease.metric
+        reason = (
+            f"its forecast, {metric.described(forecast.mean)}, leaves it a "
+            f"chance of {forecast.chance:.2g} to be better than {metric.text(metric.value(forecast.leader_mean))}"
+        )
+        _log.info("run.stopped", step=ended.step, reason=reason, chance=forecast.chance)
+        stored = keeper.stop(
+            forecast, step=ended.step, updates=ended.updates, shared_updates=ended.shared_updates, reason=reason
+        )
+        return self._leave(RunEnd.RECORDED, stored=stored, outcome=ended.outcome.value)
 
     def _failure(self, ended: Ended, *, lease: LeasedRun) -> str:
         hint, shortage = ended.hint, self._runner.shortage()

@@ -63,6 +63,7 @@ class InProcessRunner:
             self._enforce_limits(supervisor)
 
         def evaluated(report: Evaluated) -> Directive:
+            supervisor.forecast(report)
             record(report)
             self._on_evaluation()
             return supervisor.directive(refresh=False)

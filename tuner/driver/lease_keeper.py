@@ -9,7 +9,7 @@ from tuner.backoff import Backoff
 from tuner.driver.heartbeat import INTERVAL_SECONDS, Heartbeat
 from tuner.driver.log_shipper import LogShipper
 from tuner.errors import DatabaseUnavailable, LeaseLost
-from tuner.jobs.records import CurvePoint, LeasedRun, SnapshotRef
+from tuner.jobs.records import CurvePoint, ForecastRecord, LeasedRun, SnapshotRef
 from tuner.logs import event_logger
 from tuner.store import Store
 
@@ -22,9 +22,10 @@ BEATS_PER_LEASE = 3
 class LeaseKeeper:
     """Writes under one lease.
 
-    While the database is away, what the runner reports is buffered and written later: the points, the sum of the
-    updates, and the last snapshot. The lease may expire meanwhile, but no worker can claim the run while the database
-    is away for all. So the run goes on until the database reports that the lease is lost, or the outage lasts too long.
+    While the database is away, what the runner reports is buffered and written later: the points with their forecasts,
+    the sum of the updates, and the last snapshot. The lease may expire meanwhile, but no worker can claim the run while
+    the database is away for all. So the run goes on until the database reports that the lease is lost, or the outage
+    lasts too long.
 
     Args:
         store: The database.
@@ -58,6 +59,7 @@ class LeaseKeeper:
         self._clock = clock
         self._pause = pause
         self._points: list[CurvePoint] = []
+        self._forecasts: list[ForecastRecord] = []
         self._updates = 0
         self._snapshot: SnapshotRef | None = None
         self._backoff = Backoff()
@@ -86,6 +88,10 @@ class LeaseKeeper:
         self._points.append(point)
         self._updates += updates
         self._try_unless_away(self._beat)
+
+    def forecast(self, forecast: ForecastRecord) -> None:
+        """Store a forecast with the next heartbeat."""
+        self._forecasts.append(forecast)
 
     def refresh_stop_reason(self) -> None:
         """Read whether the run must stop, without waiting until its evaluation is stored."""
@@ -117,6 +123,21 @@ class LeaseKeeper:
             )
         )
 
+    def stop(self, forecast: ForecastRecord, *, step: int, updates: int, shared_updates: int = 0, reason: str) -> bool:
+        """Record that the run was stopped early, because of a forecast; whether it was accepted."""
+        self._updates += updates
+        leases, lease = self._store.leases, self._lease
+        return self._conclude(
+            lambda: leases.stop(
+                lease,
+                forecast=forecast,
+                step=step,
+                updates=self._updates,
+                shared_updates=shared_updates,
+                reason=reason,
+            )
+        )
+
     def fail(self, *, reason: str, retry: bool, updates: int = 0) -> bool:
         """Record that the run, or only this attempt, failed; whether it was accepted."""
         self._updates += updates
@@ -133,7 +154,7 @@ class LeaseKeeper:
         """Write what an outage delayed, then the end, until it is accepted or the lease is lost."""
 
         def everything() -> None:
-            if self._points:
+            if self._points or self._forecasts:
                 self._beat()
             self._flush_snapshot()
             self._ship_log(last=True)
@@ -147,11 +168,16 @@ class LeaseKeeper:
         return False
 
     def _beat(self) -> None:
-        points, updates = tuple(self._points), self._updates
-        heartbeat = self._store.leases.heartbeat
-        status = heartbeat(self._lease, points=points, updates=updates, lease_seconds=self._lease_seconds)
+        status = self._store.leases.heartbeat(
+            self._lease,
+            points=tuple(self._points),
+            forecasts=tuple(self._forecasts),
+            updates=self._updates,
+            lease_seconds=self._lease_seconds,
+        )
         self._note_stop(status.stop)
         self._points.clear()
+        self._forecasts.clear()
         self._updates = 0
         self._next_beat = self._clock() + self._beat_seconds
         self._flush_snapshot()

@@ -21,4 +21,4 @@ class Observer:
         """So many updates were executed."""
 
     def run_left(self, outcome: str) -> None:
-        """A run has left this driver: succeeded, diverged, failed, died, returned or lost."""
+        """A run has left this driver: succeeded, diverged, stopped, failed, died, returned or lost."""

@@ -131,6 +131,7 @@ def train_by_messages(runner: MessageRunner, request: Train, *, supervisor: RunS
         if isinstance(message, Ended):
             return message
         if isinstance(message, Evaluated):
+            supervisor.forecast(message)
             # Before the evaluation is stored: the runner waits for the directive.
             runner.send(supervisor.directive(refresh=True))
         if message is not None:

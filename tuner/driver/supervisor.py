@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from tuner.driver.early_stopping import EarlyStopping
 from tuner.driver.lease_keeper import LeaseKeeper
 from tuner.driver.observer import Observer
 from tuner.driver.prefetch_plan import PlanPrefetch
 from tuner.driver.watchdog import ExceededTimeout, Watchdog
-from tuner.jobs.records import LeasedRun
+from tuner.jobs.records import ForecastRecord, LeasedRun
 from tuner.logs import event_logger
 from tuner.training.protocol import Branched, Directive, Evaluated, SnapshotSaved, Updated
 
@@ -25,6 +26,7 @@ class RunSupervisor:
     Args:
         lease: The run.
         keeper: Writes under its lease.
+        early_stopping: Forecasts its loss at the end.
         watchdog: Knows its limits.
         prefetch: Plans the run that follows.
         observer: Counts updates.
@@ -38,6 +40,7 @@ class RunSupervisor:
         lease: LeasedRun,
         *,
         keeper: LeaseKeeper,
+        early_stopping: EarlyStopping,
         watchdog: Watchdog,
         prefetch: PlanPrefetch,
         observer: Observer,
@@ -47,6 +50,8 @@ class RunSupervisor:
     ) -> None:
         self.lease = lease
         self._keeper = keeper
+        self._early_stopping = early_stopping
+        self._stopped_by: ForecastRecord | None = None
         self._watchdog = watchdog
         self._prefetch = prefetch
         self._observer = observer
@@ -59,12 +64,27 @@ class RunSupervisor:
         """Whether the run must stop within its time to stop."""
         return self._watchdog.stopping
 
+    @property
+    def stopped_by(self) -> ForecastRecord | None:
+        """The forecast that ends the run early; ``None`` while none does."""
+        return self._stopped_by
+
+    def forecast(self, evaluated: Evaluated) -> None:
+        """Forecast the loss at the end after an evaluation; the evaluation's directive then stops a hopeless run."""
+        forecast = self._early_stopping.evaluated(self.lease, point=evaluated.point)
+        if forecast is None:
+            return
+        self._keeper.forecast(forecast)
+        if forecast.stop and not forecast.audited:
+            self._stopped_by = self._stopped_by or forecast
+
     def record(self, report: Report) -> None:
         """Store what the run reports; every report is a sign of progress."""
         self._watchdog.progressed(self._clock(), updates=_updates_done(report))
         match report:
             case Branched(step=step, points=points):
                 _log.info("run.branched", step=step)
+                self._early_stopping.branched(self.lease, points=points)
                 self._keeper.branched(points)
                 self._prefetch.begin(self.lease)
             case Evaluated(point=point, updates=updates):
@@ -78,14 +98,14 @@ class RunSupervisor:
                 pass
 
     def directive(self, *, refresh: bool) -> Directive:
-        """Whether the run goes on after an evaluation.
+        """Whether the run goes on after an evaluation, of which `forecast` was called before.
 
         Args:
             refresh: Read first whether it should stop. Storing the evaluation reads that as well.
         """
         if refresh:
             self._keeper.refresh_stop_reason()
-        if self._keeper.lost:
+        if self._keeper.lost or self._stopped_by is not None:
             return Directive(stop=True)
         if self._stop_requested() or self._keeper.stop_reason is not None:
             return Directive(stop=True, snapshot=True)

@@ -22,10 +22,10 @@ from tuner.store.jobs.transitions import find_job
 Losses = tuple[tuple[int, float], ...]
 """Steps done, ascending, and the loss there."""
 
-_MAX_POINTS = 200
-"""Of one curve."""
-_MAX_CURVES = 100
-"""Of one job: those that ended last."""
+MAX_POINTS = 200
+"""Of one curve, at most."""
+MAX_CURVES = 100
+"""Of one job, at most: those that ended last."""
 
 
 class Forecasts(Repository):
@@ -76,7 +76,7 @@ class Forecasts(Repository):
         ).one()
         if not job.spec.search.prune or job.best is None:
             return None
-        own = read_losses(session, [run.id], points=_MAX_POINTS)[run.id]
+        own = read_losses(session, [run.id], points=MAX_POINTS)[run.id]
         resumed_at = -1 if lease.snapshot is None else lease.snapshot.step
         return StoppingContext(
             trial=trial.number,
@@ -136,10 +136,10 @@ def _complete_curves(
             Run.total_steps == total_steps,
         )
         .order_by(Run.finished_at.desc(), Run.seq)
-        .limit(_MAX_CURVES)
+        .limit(MAX_CURVES)
     )
     rows = [(run, trial) for run, trial in session.execute(complete) if run.id not in loaded]
-    losses = read_losses(session, [run.id for run, _ in rows], points=_MAX_POINTS)
+    losses = read_losses(session, [run.id for run, _ in rows], points=MAX_POINTS)
     return tuple(
         TrialCurve(
             run_id=run.id,
