@@ -7,7 +7,15 @@ from typing import Final
 
 from tuner.metric import Metric
 from tuner.report.report import Gain, Rival, Verdict
-from tuner.report.wording import better, difference_text, gain_with_interval, runs_text, seeds_text, steps_text, worse
+from tuner.report.wording import (
+    better,
+    difference_text,
+    gain_with_interval,
+    seeds_text,
+    settling_text,
+    steps_text,
+    worse,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +41,6 @@ class Facts:
     """Whether enough peaks of such rivals were tried for a claim about all of them."""
     confirmed: bool
     """Whether any schedule was trained on two seeds."""
-    most_runs: int
-    """Full runs beyond which no cost is predicted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +70,7 @@ _NO_WARMUP: Final = _Words(
     does_not="You need no warm-up here",
     question="Whether a warm-up helps over {}",
     short="Whether you need a warm-up",
-    rival="the best schedule without one",
+    rival="the best schedule without warm-up",
     others="schedule with a warm-up",
     untrained="no schedule without warm-up was trained to the end",
 )
@@ -79,6 +85,11 @@ def margin_text(margin: float, *, worth: float | None, metric: Metric) -> str:
     """The margin with its meaning in parentheses."""
     meaning = "a tenth of the spread over seeds" if worth is None else f"what {100 * worth:.3g} % more steps gain"
     return f"{difference_text(margin, metric=metric)} ({meaning})"
+
+
+def rival_name(facts: Facts) -> str:
+    """The rival in words."""
+    return _words(facts).rival
 
 
 def claim(facts: Facts, *, verdict: Verdict, gain: Gain | None, worth_it: bool | None, cost: float | None) -> str:
@@ -99,8 +110,8 @@ def claim(facts: Facts, *, verdict: Verdict, gain: Gain | None, worth_it: bool |
         case Verdict.NOT_SETTLED:
             question = words.question.format(f"{rival}{_by_forecast(facts)}")
             return (
-                f"{question} is not settled: {facts.best_label} {_compared(gain, facts=facts)}. "
-                f"{_cost(cost, facts=facts)}"
+                f"{question} is not settled: {facts.best_label} {_compared(gain, facts=facts)}. To settle it would "
+                f"probably take {settling_text(cost)}."
             )
 
 
@@ -139,12 +150,6 @@ def _without_gain(facts: Facts, *, words: _Words, rival: str, verdict: Verdict) 
     if facts.best_label is None:
         return f"{question}: no other {words.others} reached the end without divergence."
     return f"{question}: {rival} diverged on {seeds_text(facts.rival_diverged)}; at a lower peak it may not."
-
-
-def _cost(cost: float | None, *, facts: Facts) -> str:
-    if cost is None:
-        return f"To settle it would probably take more than {facts.most_runs} further full runs."
-    return f"About {runs_text(cost)} more would probably settle it."
 
 
 def _words(facts: Facts) -> _Words:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from tuner.report.claims import Facts, claim
+from tuner.report.claims import Facts, claim, rival_name
 from tuner.report.evidence import Evidence
 from tuner.report.exploration import MIN_PEAKS, peaks_tried
 from tuner.report.report import Comparison, Gain, Rival, StepsGain, Verdict
@@ -18,12 +18,11 @@ from tuner.report.rivals import (
     label_of_rival,
     standing_of,
 )
+from tuner.report.wording import MOST_RUNS
 from tuner.search.decision.estimates import Difference
 from tuner.search.worth import Normal, StepsFactor
 from tuner.search.worth.loss_over_steps import MAX_FACTOR
 
-MOST_RUNS: Final = 100
-"""Full runs beyond which no cost is predicted: *more than that*."""
 _NORMAL_95: Final = 1.959964
 
 
@@ -72,7 +71,6 @@ def _compare(rival: Rival, *, evidence: Evidence) -> Comparison:
         with_warmup_alone=constants_have_warmup(rival, evidence=evidence),
         explored=len(peaks_tried(evidence, rival=rival)) >= MIN_PEAKS,
         confirmed=evidence.noise_is_measured,
-        most_runs=MOST_RUNS,
     )
     if standing.trial is None or best is None or standing.diverged:
         lost = rival is Rival.INCUMBENT and best is not None and standing.diverged
@@ -98,6 +96,7 @@ def _comparison(
     return Comparison(
         rival=facts.rival,
         trial=None if standing.trial is None else standing.trial.number,
+        name=rival_name(facts),
         label=facts.rival_label,
         forecast=facts.forecast,
         best=best,

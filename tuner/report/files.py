@@ -26,18 +26,17 @@ def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
         folder: Where to; made when it does not exist.
 
     Returns:
-        The files, always these and in this order: ``report.json``; ``best-schedule.json`` and ``best-schedule.csv``
-        (the learning rate of every update); ``recommended-schedule.json`` and ``.csv``, the same where the best is
-        recommended; ``report.md`` and ``report.html``; ``schedules.png``, ``confirmations.png`` and ``rungs.png``.
+        The files, always these and in this order: ``report.json``; ``recommended-schedule.json`` and
+        ``recommended-schedule.csv`` (the learning rate of every update); ``report.md`` and ``report.html``;
+        ``schedules.png``, ``estimates.png`` and ``curves.png``.
 
     Raises:
         OSError: The folder cannot be made or written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = [write_whole(folder / "report.json", [report.model_dump_json(indent=2).encode(), b"\n"])]
-    for name, candidate in (("best", report.best), ("recommended", report.recommended)):
-        stem = folder / f"{name}-schedule"
-        written += _write_schedule(candidate.schedule, total_steps=report.total_steps, stem=stem)
+    stem = folder / "recommended-schedule"
+    written += _write_schedule(report.recommended.schedule, total_steps=report.total_steps, stem=stem)
     for name, page in (("report.md", markdown_page), ("report.html", html_page)):
         written.append(write_whole(folder / name, [page(report).encode()]))
     for name in PICTURES:

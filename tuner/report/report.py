@@ -110,8 +110,10 @@ class Comparison(ReportValue):
     rival: Rival
     trial: int | None
     """The rival's trial; ``None`` when no such schedule has a result."""
+    name: str
+    """The rival in words: ``"the usual default"``."""
     label: str
-    """Of the rival."""
+    """Of the rival's schedule; empty when no such schedule has a result and none was named."""
     forecast: bool
     """Whether the rival was stopped early: its value is then the forecast of its loss at the horizon."""
     best: int | None

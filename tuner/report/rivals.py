@@ -68,16 +68,10 @@ def best_against(rival: Rival, *, evidence: Evidence) -> int | None:
 
 
 def label_of_rival(rival: Rival, *, standing: Standing, evidence: Evidence) -> str:
-    """The label of the rival's schedule, or what such a rival would be where none was trained."""
+    """The label of the rival's schedule; of the incumbent also where it was not trained, else empty then."""
     if standing.trial is not None:
         return standing.trial.configuration.label
-    match rival:
-        case Rival.INCUMBENT:
-            return incumbent_of(evidence.result.state).label
-        case Rival.CONSTANT:
-            return "a constant rate without warm-up"
-        case Rival.NO_WARMUP:
-            return "a schedule without warm-up"
+    return incumbent_of(evidence.result.state).label if rival is Rival.INCUMBENT else ""
 
 
 def constants_have_warmup(rival: Rival, *, evidence: Evidence) -> bool:

@@ -10,6 +10,8 @@ from tuner.metric import Metric
 from tuner.report.insights import PeakLimit, Sensitivity, Tolerance
 from tuner.report.report import Candidate, Cost, Gain, Margin, Reusable, StepsGain
 
+MOST_RUNS: Final = 100
+"""Full runs beyond which no cost is predicted: *more than that*."""
 _MAX_DECIMALS: Final = 9
 _NO_BREAK: Final = "\u00a0"
 _MINUTE, _HOUR = 60.0, 3600.0
@@ -70,6 +72,11 @@ def factor_text(factor: float) -> str:
 def runs_text(runs: float) -> str:
     """A number of full runs."""
     return f"{runs:.3g} full run" if runs == 1 else f"{runs:.3g} full runs"
+
+
+def settling_text(runs: float | None) -> str:
+    """The full runs that would probably settle a comparison; ``None``: more than can be predicted."""
+    return f"more than {MOST_RUNS} further full runs" if runs is None else f"about {runs:.3g} further full runs"
 
 
 def range_text(candidate: Candidate, *, metric: Metric) -> str:

@@ -49,7 +49,8 @@ def peak_sensitivity(evidence: Evidence, *, trial: int) -> Sensitivity:
         return _fitted(points, evidence=evidence, known=known)
     reason = (
         f"it takes {MIN_TRIALS} such schedules at {MIN_PEAKS} or more peaks within a factor of {WINDOW:g} of its own, "
-        f"the highest at least {MIN_SPAN:g} times the lowest; there are {len({point.trial for point in points})}"
+        f"the highest at least {MIN_SPAN:g} times the lowest; there are {len({point.trial for point in points})} at "
+        f"{len({point.peak_lr for point in points})}"
     )
     return Sensitivity.model_validate({**fields, "reason": reason})
 

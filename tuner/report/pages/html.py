@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from tuner.report.pages.content_security import CONTENT_SECURITY_POLICY
 from tuner.report.pages.view import view_of
-from tuner.report.plots.confirmations import draw_confirmations
+from tuner.report.plots.curves import draw_curves
+from tuner.report.plots.estimates import draw_estimates
 from tuner.report.plots.importances import draw_importances
-from tuner.report.plots.rungs import draw_rungs
 from tuner.report.plots.schedules import draw_schedules
 from tuner.report.plots.sensitivity import draw_sensitivity
 from tuner.report.plots.style import as_svg
@@ -36,29 +36,29 @@ def _pictures(report: Report) -> dict[str, str]:
             name="schedules",
             alt=f"Learning rate over {steps} updates: {report.recommended.label} is recommended.",
         ),
-        "rungs": as_svg(
-            draw_rungs(report),
-            name="rungs",
-            alt=f"The {metric} of every trial at each rung that it reached; the table of trials has the numbers.",
+        "estimates": as_svg(
+            draw_estimates(report),
+            name="estimates",
+            alt=f"The {metric} of every candidate on each seed, and its expected value with a 95 % interval; the table "
+            "of candidates has the numbers.",
         ),
     }
-    if report.best.values:
-        pictures["confirmations"] = as_svg(
-            draw_confirmations(report),
-            name="confirmations",
-            alt=f"The {metric} of every candidate on each fresh seed; the table of candidates has medians and ranges.",
+    if report.curves:
+        pictures["curves"] = as_svg(
+            draw_curves(report),
+            name="curves",
+            alt=f"The {metric} of {len(report.curves)} runs over their updates; "
+            f"{len(report.early_stops.stopped)} were stopped early.",
         )
     return pictures | _pictures_of_insights(report)
 
 
 def _pictures_of_insights(report: Report) -> dict[str, str]:
     pictures = {}
-    for sensitivity in report.sensitivities or ():
-        if sensitivity.points:
-            name = f"sensitivity-{sensitivity.trial}"
-            alt = f"The {report.metric.name} against the peak learning rate; the table below it has the numbers."
-            figure = draw_sensitivity(sensitivity, metric=report.metric)
-            pictures[name] = as_svg(figure, name=name, alt=alt)
+    if report.sensitivity is not None and report.sensitivity.points:
+        alt = f"The {report.metric.name} against the peak learning rate; the table below it has the numbers."
+        figure = draw_sensitivity(report.sensitivity, metric=report.metric)
+        pictures["sensitivity"] = as_svg(figure, name="sensitivity", alt=alt)
     if report.importances is not None:
         groups = {"common": report.importances.common, **report.importances.families}
         for group, importances in groups.items():

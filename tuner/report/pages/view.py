@@ -7,40 +7,64 @@ from dataclasses import dataclass
 
 from tuner.exports import paste_in_code, schedule_json
 from tuner.metric import Metric
-from tuner.report.candidates import compare
-from tuner.report.report import Candidate, Report, TrialRow, Verdict
+from tuner.report.insights import StoppedRun
+from tuner.report.report import Candidate, Comparison, Report, Rival, RunRow, TrialRow, Verdict
+from tuner.report.roles import roles_of
 from tuner.report.wording import (
     cost_sentence,
+    difference_text,
     gain_text,
     interval_text,
     percent_text,
     range_text,
+    raw_text,
     sensitivity_basis,
     sensitivity_sentence,
+    settling_text,
+    steps_text,
 )
+from tuner.search.decision.decisions import RunStatus
 
-_VERDICTS = {
-    Verdict.SAME: "the best",
-    Verdict.BETTER: "worse than the best",
-    Verdict.TIED: "statistical tie with the best",
-    Verdict.WORSE: "better than the best",
-}
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonLine:
+    """One line of the comparison with the rivals."""
+
+    rival: str
+    label: str
+    gain: str
+    interval: str
+    steps: str
+    verdict: str
+    cost: str
+    """What it would take to settle it; empty when it is settled."""
+    helps: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateLine:
-    """One line of the comparison."""
+    """One line of the table of candidates."""
 
     trial: int
     label: str
     roles: str
-    search_value: str
-    median: str
-    range: str
-    gain: str
+    expected: str
     interval: str
-    wins: str
-    verdict: str
+    raw: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopLine:
+    """One run that was stopped early, or would have been."""
+
+    trial: int
+    seed: int
+    step: str
+    forecast: str
+    interval: str
+    chance: str
+    leader: str
+    outcome: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,24 +73,20 @@ class TrialLine:
 
     number: int
     label: str
-    control: str
-    values: tuple[str, ...]
-    """One per rung; empty for rungs that it did not reach."""
+    role: str
+    runs: str
     status: str
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SensitivityLine:
-    """How far a candidate's peak may be off."""
+    """How far the recommended peak may be off."""
 
-    trial: int
-    label: str
     sentence: str
     basis: str
-    points: tuple[tuple[str, str, str], ...]
-    """Trial, peak, value."""
-    drawn: bool
+    points: tuple[tuple[str, str, str, str], ...]
+    """Trial, seed, peak, value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,94 +94,125 @@ class View:
     """A report as the text of its pages."""
 
     title: str
+    comparisons: tuple[ComparisonLine, ...]
+    recommended: CandidateLine
+    reusable: CandidateLine | None
     candidates: tuple[CandidateLine, ...]
-    rungs: tuple[str, ...]
+    stops: tuple[StopLine, ...]
     trials: tuple[TrialLine, ...]
-    sensitivities: tuple[SensitivityLine, ...] | None
+    sensitivity: SensitivityLine | None
     cost: str
     options: str
     code: str
     schedule: str
+    helps: bool
+    """Whether a change from the incumbent helps."""
 
 
 def view_of(report: Report) -> View:
     """The text of a report's pages."""
-    recommended = report.recommended.schedule
-    sensitivities, metric = report.sensitivities, report.metric
+    recommended, metric = report.recommended.schedule, report.metric
+    lines = {candidate.trial: _candidate(candidate, report=report) for candidate in report.candidates}
+    incumbent = report.comparison(Rival.INCUMBENT)
     return View(
         title=report.job_name or report.workload,
-        candidates=tuple(_candidate(candidate, report=report) for candidate in report.candidates),
-        rungs=tuple(f"{steps:,}" for steps in report.rung_steps),
-        trials=tuple(_trial(trial, rungs=len(report.rung_steps), metric=metric) for trial in report.trials),
-        sensitivities=None
-        if sensitivities is None
-        else tuple(
-            SensitivityLine(
-                trial=one.trial,
-                label=report.candidate(one.trial).label,
-                sentence=sensitivity_sentence(one, metric=metric),
-                basis=sensitivity_basis(one, rung_steps=report.rung_steps),
-                points=tuple((str(p.trial), f"{p.peak_lr:.2e}", metric.text(p.value)) for p in one.points),
-                drawn=bool(one.points),
-            )
-            for one in sensitivities
+        comparisons=tuple(comparison_line(one, metric=metric) for one in report.comparisons),
+        recommended=lines[report.recommended.trial],
+        reusable=None if report.reusable is None else lines[report.reusable.trial],
+        candidates=tuple(lines.values()),
+        stops=tuple(
+            _stop(run, metric=metric, audited=audited)
+            for runs, audited in ((report.early_stops.stopped, False), (report.early_stops.audited, True))
+            for run in runs
         ),
-        cost=cost_sentence(report.cost, trials=len(report.trials)),
+        trials=tuple(_trial(trial, metric=metric) for trial in report.trials),
+        sensitivity=_sensitivity(report),
+        cost=cost_sentence(report.cost),
         options=json.dumps(report.options, sort_keys=True, ensure_ascii=False),
         code=paste_in_code(recommended, total_steps=report.total_steps),
         schedule=schedule_json(recommended),
+        helps=incumbent is not None and incumbent.verdict is Verdict.HELPS,
     )
+
+
+def comparison_line(comparison: Comparison, *, metric: Metric) -> ComparisonLine:
+    """The texts of a comparison."""
+    gain = comparison.gain
+    lift = percent_text(gain) if gain else ""
+    open_question = comparison.verdict is Verdict.NOT_SETTLED and gain is not None
+    return ComparisonLine(
+        rival=comparison.name,
+        label=f"{comparison.label} (forecast)" if comparison.forecast else comparison.label,
+        gain=gain_text(gain) + (f" ({lift})" if lift else "") if gain else "",
+        interval=interval_text(gain) if gain else "",
+        steps=steps_text(gain.steps) if gain and gain.steps else "",
+        verdict=_verdict(comparison),
+        cost=settling_text(comparison.cost_to_settle) if open_question else "",
+        helps=comparison.verdict is Verdict.HELPS,
+    )
+
+
+def _verdict(comparison: Comparison) -> str:
+    if comparison.trial is None:
+        return "not trained to the end"
+    small = comparison.verdict is Verdict.HELPS and comparison.worth_it is False
+    return f"{comparison.verdict.value}, but little" if small else comparison.verdict.value
 
 
 def _candidate(candidate: Candidate, *, report: Report) -> CandidateLine:
     metric = report.metric
-    comparison = compare(report.best, rival=candidate, metric=metric)
-    is_best = comparison.verdict is Verdict.SAME
-    gain = None if is_best else comparison.gain
-    lift = percent_text(gain) if gain else ""
     return CandidateLine(
         trial=candidate.trial,
         label=candidate.label,
-        roles=", ".join(_roles(candidate, report=report)),
-        search_value="" if candidate.search_value is None else metric.text(candidate.search_value),
-        median=_median(candidate, metric=metric),
-        range=range_text(candidate, metric=metric) if candidate.values else "",
-        gain=gain_text(gain) + (f" ({lift})" if lift else "") if gain else "",
-        interval=interval_text(gain) if gain else "",
-        wins="" if is_best else f"{comparison.wins} of {comparison.seeds}",
-        verdict=_VERDICTS[comparison.verdict],
+        roles=", ".join(roles_of(candidate.trial, report=report)),
+        expected="" if candidate.expected is None else metric.text(candidate.expected),
+        interval=range_text(candidate, metric=metric),
+        raw=raw_text(candidate, metric=metric),
     )
 
 
-def _median(candidate: Candidate, *, metric: Metric) -> str:
-    if not candidate.values:
-        return "not confirmed"
-    return (
-        f"diverged on {candidate.diverged} of {len(candidate.values)}"
-        if candidate.diverged
-        else metric.text(candidate.median)
+def _stop(run: StoppedRun, *, metric: Metric, audited: bool) -> StopLine:
+    return StopLine(
+        trial=run.trial,
+        seed=run.seed,
+        step=f"{run.step:,}",
+        forecast=metric.text(run.forecast),
+        interval=f"{metric.text(run.low)} to {metric.text(run.high)}",
+        chance=f"{100 * run.chance:.2g} %",
+        leader=f"{metric.text(run.leader)} by {difference_text(run.margin, metric=metric)}",
+        outcome=f"trained on: {metric.text(run.value)}" if audited else "stopped",
     )
 
 
-def _roles(candidate: Candidate, *, report: Report) -> list[str]:
-    equivalents = {member.trial for member in report.equivalents.members}
-    named = (
-        ("best", report.best.trial),
-        ("recommended", report.recommended.trial),
-        ("best constant rate", report.best_constant and report.best_constant.trial),
-        ("default", report.default and report.default.trial),
-    )
-    roles = [role for role, trial in named if trial == candidate.trial]
-    return roles + (["equivalent"] if candidate.trial in equivalents and candidate.trial != report.best.trial else [])
-
-
-def _trial(trial: TrialRow, *, rungs: int, metric: Metric) -> TrialLine:
-    values = [metric.text(value) for value in trial.values]
+def _trial(trial: TrialRow, *, metric: Metric) -> TrialLine:
     return TrialLine(
         number=trial.number,
         label=trial.label,
-        control=trial.control.value if trial.control else "",
-        values=(*values, *[""] * (rungs - len(values))),
+        role=trial.role.value if trial.role else "",
+        runs=", ".join(_run(run, metric=metric) for run in trial.runs),
         status=trial.status.value,
         reason=trial.reason,
+    )
+
+
+def _run(run: RunRow, *, metric: Metric) -> str:
+    match run.status:
+        case RunStatus.FINISHED:
+            return metric.text(run.value)
+        case RunStatus.STOPPED:
+            return f"stopped at {run.steps:,} (forecast {metric.text(run.value)})"
+        case RunStatus.DIVERGED:
+            return f"diverged at {run.steps:,}"
+        case _:
+            return f"{run.status.value} at {run.steps:,}"
+
+
+def _sensitivity(report: Report) -> SensitivityLine | None:
+    found, metric = report.sensitivity, report.metric
+    if found is None:
+        return None
+    return SensitivityLine(
+        sentence=sensitivity_sentence(found, metric=metric),
+        basis=sensitivity_basis(found),
+        points=tuple((str(p.trial), str(p.seed), f"{p.peak_lr:.2e}", metric.text(p.value)) for p in found.points),
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from tuner.report.plots.confirmations import draw_confirmations
-from tuner.report.plots.rungs import draw_rungs
+from tuner.report.plots.curves import draw_curves
+from tuner.report.plots.estimates import draw_estimates
 from tuner.report.plots.schedules import draw_schedules
 from tuner.report.plots.style import as_png
 from tuner.report.report import Report
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _PICTURES: Final[Mapping[str, tuple[str, Callable[[Report], Figure]]]] = {
     "schedules": ("Learning rate per update", draw_schedules),
-    "confirmations": ("Confirmed on fresh seeds", draw_confirmations),
-    "rungs": ("The search, rung by rung", draw_rungs),
+    "estimates": ("Expected and measured", draw_estimates),
+    "curves": ("Learning curves", draw_curves),
 }
 PICTURES: Final = tuple(_PICTURES)
 """Their names."""

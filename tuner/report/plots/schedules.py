@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tuner.report.plots.style import BLUE, GREEN, ORANGE, VERMILION, new_figure
-from tuner.report.report import Candidate, Report
+from tuner.report.plots.style import BLUE, GREEN, GREY, ORANGE, VERMILION, new_figure
+from tuner.report.report import Candidate, Report, Rival
 from tuner.report.sampling import sampled
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def draw_schedules(report: Report) -> Figure:
-    """The learning rate per update of the recommended and the best schedule, the best constant rate and the default."""
+    """The learning rate per update of the recommended schedule, the cheaper one to reuse, and the rivals."""
     figure, axes = new_figure(height=4.2)
     drawn: set[int] = set()
     for name, candidate, colour, style, width in _shown_schedules(report):
@@ -34,11 +34,14 @@ def draw_schedules(report: Report) -> Figure:
 
 
 def _shown_schedules(report: Report) -> list[tuple[str, Candidate, str, str, float]]:
-    shown = [("best", report.best, BLUE, "-", 2.6)]
-    if report.recommended.trial != report.best.trial:
-        shown.insert(0, ("recommended", report.recommended, VERMILION, "-", 2.0))
-    if report.best_constant is not None:
-        shown.append(("best constant rate", report.candidate(report.best_constant.trial), ORANGE, "--", 1.8))
-    if report.default is not None:
-        shown.append(("default", report.candidate(report.default.trial), GREEN, "-.", 1.8))
-    return shown
+    trained = {candidate.trial: candidate for candidate in report.candidates}
+    rivals = {one.rival: trained.get(one.trial) for one in report.comparisons if one.trial is not None}
+    beside = None if report.reusable is None else trained[report.reusable.trial]
+    named = (
+        ("recommended", report.recommended, BLUE, "-", 2.6),
+        ("incumbent", rivals.get(Rival.INCUMBENT), GREEN, "-.", 1.8),
+        ("cheaper to reuse", beside, VERMILION, "-", 1.8),
+        ("best constant rate", rivals.get(Rival.CONSTANT), ORANGE, "--", 1.8),
+        ("best without warm-up", rivals.get(Rival.NO_WARMUP), GREY, ":", 1.8),
+    )
+    return [(name, one, colour, style, width) for name, one, colour, style, width in named if one is not None]

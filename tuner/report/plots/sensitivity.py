@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def draw_sensitivity(sensitivity: Sensitivity, *, metric: Metric) -> Figure:
-    """The trials of the candidate's shape at one rung, the parabola through them, and how far the peak may be off.
+    """The runs of the candidate's shape, the parabola through them, and how far the peak may be off.
 
     Args:
         sensitivity: With a fit.
@@ -29,7 +29,7 @@ def draw_sensitivity(sensitivity: Sensitivity, *, metric: Metric) -> Figure:
     values = [point.value for point in sensitivity.points]
     axes.set_xscale("log")
     _fit(axes, sensitivity, low=min([*peaks, sensitivity.peak_lr]), high=max([*peaks, sensitivity.peak_lr]))
-    axes.scatter(peaks, values, s=40, color=BLUE, zorder=3, label="trials of this shape")
+    axes.scatter(peaks, values, s=40, color=BLUE, zorder=3, label="runs of this shape")
     axes.axvline(sensitivity.peak_lr, color=BLACK, linewidth=1.2, linestyle="--", label="its peak")
     below = sensitivity.below.factor if sensitivity.below else 1.0
     above = sensitivity.above.factor if sensitivity.above else 1.0

@@ -53,11 +53,11 @@ def dot(colour: str, label: str) -> Line2D:
     return Line2D([], [], color=colour, marker="o", linestyle="none", label=label)
 
 
-def line(colour: str, label: str, *, width: float = 1.4) -> Line2D:
-    """A line of a legend."""
+def line(colour: str, label: str, *, width: float = 1.4, marker: str = "") -> Line2D:
+    """A line of a legend, or a marker where it has no width."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=colour, linewidth=width, marker="o", markersize=5, label=label)
+    return Line2D([], [], color=colour, linewidth=width, marker=marker, markersize=5, label=label)
 
 
 def as_png(figure: Figure, *, title: str) -> bytes:

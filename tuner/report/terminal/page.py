@@ -1,8 +1,9 @@
-"""The report on a terminal: headline, comparisons, equivalents, cost, a drawing, and code. For 80 columns and more."""
+"""The report on a terminal: the verdict, comparisons, cost, a drawing, code, what to do next. For 80 columns and up."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -13,29 +14,22 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.exports import paste_in_code
-from tuner.metric import Metric
-from tuner.report.report import Candidate, Comparison, Report, Verdict
+from tuner.report.pages.view import comparison_line
+from tuner.report.report import Comparison, Report, Rival, Verdict
 from tuner.report.terminal.chart import draw_schedule
 from tuner.report.wording import (
     cost_sentence,
-    gain_text,
-    interval_text,
     label_lines,
-    percent_text,
     range_text,
+    raw_text,
+    reusable_sentence,
     sensitivity_sentence,
 )
 from tuner.schedules import Schedule
 
 _MAX_WIDTH = 110
 _DRAWING_HEIGHT = 13  # odd, so that the label in the middle is half the peak
-_VERDICT_STYLE = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.TIED: "yellow", Verdict.SAME: "dim"}
-_VERDICT_WORDS = {
-    Verdict.BETTER: "better",
-    Verdict.WORSE: "worse",
-    Verdict.TIED: "statistical tie",
-    Verdict.SAME: "the same",
-}
+_VERDICT_STYLE = {Verdict.HELPS: "green", Verdict.DOES_NOT_HELP: "cyan", Verdict.NOT_SETTLED: "yellow"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,17 +77,17 @@ def render(report: Report) -> Group:
     recommended = report.recommended
     return Group(
         _heading(report),
-        _section("Best, and recommended" if recommended == report.best else "Best", _best(report)),
-        _section("Against what you would have used", _comparisons(report)),
-        _section("The equivalents: statistical ties with the best", _equivalents(report)),
+        _section("Recommended", _recommended(report)),
+        _section("Compared", _comparisons(report)),
         *_insights(report),
-        _section("Cost", Text(cost_sentence(report.cost, trials=len(report.trials)))),
+        _section("Cost", Text(f"{cost_sentence(report.cost)} It ended because {report.end_reason}.")),
         _section(
-            f"Recommended: {recommended.label}",
+            f"The schedule: {recommended.label}",
             ScheduleDrawing(schedule=recommended.schedule, total_steps=report.total_steps),
         ),
         Text("\nIn your training script\n", style="bold"),
         Text(paste_in_code(recommended.schedule, total_steps=report.total_steps), style="dim", no_wrap=True, end=""),
+        _section("Next", _list(report.next_steps)),
     )
 
 
@@ -115,7 +109,8 @@ def render_text(report: Report, *, width: int = 80, ascii_only: bool = False) ->
 def _heading(report: Report) -> RenderableType:
     name = f"{report.job_name}: " if report.job_name else ""
     title = f"{name}{report.workload}, {report.total_steps:,} updates, {len(report.trials)} trials"
-    style = "green" if report.schedule_helps else "yellow"
+    incumbent = report.comparison(Rival.INCUMBENT)
+    style = _VERDICT_STYLE[Verdict.NOT_SETTLED if incumbent is None else incumbent.verdict]
     return Panel(Text(report.finding, style="bold"), title=Text(title), border_style=style)
 
 
@@ -123,70 +118,58 @@ def _section(title: str, body: RenderableType) -> RenderableType:
     return Group(Text(), Text(title, style="bold"), Padding(body, (0, 0, 0, 2)))
 
 
-def _best(report: Report) -> RenderableType:
-    best = report.best
+def _recommended(report: Report) -> RenderableType:
+    best, metric = report.recommended, report.metric
     lines = [Text.assemble((best.label, "bold cyan"), f"  (trial {best.trial})")]
-    metric = report.metric
-    if best.values:
-        seeds = f"median of {len(best.values)} fresh seeds, {range_text(best, metric=metric)}"
-        lines.append(Text.assemble(f"{metric.name} ", (metric.text(best.median), "bold"), f"  ({seeds})"))
-    if best.diverged:
-        lines.append(Text(f"diverged on {best.diverged} of its seeds", style="red"))
-    if best.search_value is not None:
-        lines.append(Text(f"in the search, on one seed: {metric.text(best.search_value)}", style="dim"))
-    return Group(*lines)
+    if best.expected is not None:
+        interval = f"95 % interval {range_text(best, metric=metric)}"
+        lines.append(Text.assemble(f"expected {metric.name} ", (metric.text(best.expected), "bold"), f"  ({interval})"))
+    lines.append(Text(f"measured {raw_text(best, metric=metric)}", style="red" if best.diverged else "dim"))
+    if report.reusable is not None:
+        beside = reusable_sentence(report.reusable, candidate=report.candidate(report.reusable.trial))
+        lines.append(Text(beside))
+    return Group(*lines, *(Text(sentence, style="yellow") for sentence in report.reservations))
 
 
 def _comparisons(report: Report) -> RenderableType:
-    table = _table("rival", "median", "gain, 95 % interval", "verdict", flexible=0)
-    for name, comparison in (("best constant rate", report.best_constant), ("the default", report.default)):
-        if comparison is None:
-            table.add_row(Group(name, Text("not trained to the end", style="dim")), "", "", "")
-            continue
-        rival = report.candidate(comparison.trial)
-        verdict = Text(_VERDICT_WORDS[comparison.verdict], style=_VERDICT_STYLE[comparison.verdict])
-        wins = Text(f"{comparison.wins} of {comparison.seeds} seeds", style="dim")
-        label = _Label(text=rival.label, style="dim")
-        table.add_row(Group(name, label), _median(rival, metric=report.metric), _gain(comparison), Group(verdict, wins))
-    return table
-
-
-def _equivalents(report: Report) -> RenderableType:
-    if not report.best.values:
-        return Text("Nothing was confirmed, so what is as good as the best cannot be said.")
-    if len(report.equivalents.members) == 1:
-        return Text("None: no other candidate is within noise of the best.")
-    table = _table("trial", "schedule", "median, range", "gap, 95 % interval", flexible=1)
-    for member in report.equivalents.members:
-        candidate = report.candidate(member.trial)
-        recommended = member.trial == report.recommended.trial
+    table = _table("against", "gain, 95 % interval", "verdict", flexible=0)
+    for comparison in report.comparisons:
+        line = comparison_line(comparison, metric=report.metric)
+        verdict = Text(line.verdict, style=_VERDICT_STYLE[comparison.verdict])
         table.add_row(
-            f"{'->' if recommended else '':2} {member.trial}",
-            _Label(text=candidate.label, style="cyan" if recommended else ""),
-            _two_lines(_median(candidate, metric=report.metric), range_text(candidate, metric=report.metric)),
-            Text("best", style="dim") if member.verdict is Verdict.SAME else _gain(member),
+            Group(line.rival, _Label(text=line.label, style="dim")) if line.label else line.rival,
+            _two_lines(line.gain, line.interval),
+            Group(verdict, Text(line.cost, style="dim")) if line.cost else verdict,
         )
-    return Group(table, Text(f"-> recommended, the cheapest to reuse: {report.equivalents.reason}."))
+    steps = [_steps(one, report=report) for one in report.comparisons if one.gain is not None and one.gain.steps]
+    return Group(table, *steps, Text(report.margin.sentence, style="dim"))
+
+
+def _steps(comparison: Comparison, *, report: Report) -> Text:
+    steps = comparison_line(comparison, metric=report.metric).steps
+    return Text(f"The gain over {comparison.name}, in training: {steps}.")
 
 
 def _insights(report: Report) -> list[RenderableType]:
     """The further findings in short; the pages of the report have the details."""
-    sections = []
-    if report.sensitivities is not None:
-        sentences = [sensitivity_sentence(one, metric=report.metric) for one in report.sensitivities]
-        sections.append(_section("How far the peak may be off", Text("\n".join(sentences))))
+    sections = [_section("Stopped early", Text(report.early_stops.sentence))]
+    if report.sensitivity is not None:
+        sentence = sensitivity_sentence(report.sensitivity, metric=report.metric)
+        sections.append(_section("How far the peak may be off", Text(sentence)))
     if report.importances is not None:
         sections.append(_section("What decided the result", Text(report.importances.sentence)))
-    if report.audit is not None:
-        sections.append(_section("What pruning lost", Text(report.audit.sentence)))
     if report.advice:
-        advice = Table.grid(padding=(0, 1, 0, 0))
-        for one in report.advice:
-            advice.add_row("-", Text(one.sentence))
-        sections.append(_section("Advice", advice))
+        sections.append(_section("Advice", _list([one.sentence for one in report.advice])))
     if report.transfer is not None:
         sections.append(_section("If you train longer", Text(" ".join(report.transfer.sentences))))
     return sections
+
+
+def _list(sentences: Sequence[str]) -> RenderableType:
+    lines = Table.grid(padding=(0, 1, 0, 0))
+    for sentence in sentences:
+        lines.add_row("-", Text(sentence))
+    return lines
 
 
 def _table(*columns: str, flexible: int) -> Table:
@@ -199,14 +182,3 @@ def _table(*columns: str, flexible: int) -> Table:
 
 def _two_lines(first: str, second: str) -> Text:
     return Text.assemble(first, (f"\n{second}", "dim"))
-
-
-def _median(candidate: Candidate, *, metric: Metric) -> str:
-    return f"diverged {candidate.diverged}x" if candidate.diverged else metric.text(candidate.median)
-
-
-def _gain(comparison: Comparison) -> Text:
-    if comparison.gain is None:
-        return Text()
-    percent = f" ({lift})" if (lift := percent_text(comparison.gain)) else ""
-    return _two_lines(f"{gain_text(comparison.gain)}{percent}", interval_text(comparison.gain))
