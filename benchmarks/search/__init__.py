@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmarks.search.command import run
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=Path, metavar="FILE", help="replay this table of recorded runs")
+    parser.add_argument("--table", metavar="FILE", help="replay this table, by its file or its name in benchmarks/data")
     parser.add_argument("--oracle", metavar="NAME", help="search a live workload of the laboratory")
     parser.add_argument("--part", choices=("replay", "training", "options"), help="of `make bench-search`")
     parser.add_argument(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.lab.files import load_table
 from benchmarks.search import replay
 from benchmarks.search.measures import summary
 from benchmarks.search.replay import OURS, Replay
@@ -34,7 +35,7 @@ def replay_table(arguments: Namespace) -> None:
     """One table."""
     incumbent = None if arguments.incumbent is None else Schedule.from_json(arguments.incumbent.read_text())
     wanted = Replay(
-        file=arguments.table,
+        table=arguments.table,
         incumbent=incumbent,
         subset=arguments.subset,
         budgets=arguments.budgets or replay.BUDGETS,
@@ -43,7 +44,7 @@ def replay_table(arguments: Namespace) -> None:
     started = time.monotonic()
     rows = replay.run(wanted, studies=arguments.studies or 100, workers=arguments.workers)
     print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
-    table = replay.read(wanted.file)
+    table = load_table(wanted.table)
     one_seed = len(table.all_seeds) == 1
     print(f"**{replay.described(table, replay=wanted)}**, {len({row['study'] for row in rows})} studies\n")
     report(rows, one_seed=one_seed, file=arguments.json)

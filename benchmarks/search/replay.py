@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from benchmarks.lab.table import RecordedTable, read_table
+from benchmarks.lab.files import load_table
+from benchmarks.lab.table import RecordedTable
 from benchmarks.search.cases import Case, case_of, incumbent_of
 from benchmarks.search.ours import ours
 from benchmarks.search.random_stops import random_stops
@@ -26,8 +25,8 @@ BUDGETS = (3.0, 5.0, 10.0)
 class Replay:
     """What is replayed."""
 
-    file: Path
-    """The table."""
+    table: str
+    """Name or path of the table."""
     incumbent: Schedule | None = None
     """The table's cosine to zero at its middle peak when absent."""
     subset: float = 0.7
@@ -45,7 +44,7 @@ def run(replay: Replay, *, studies: int, workers: int) -> list[dict[str, Any]]:
         studies: How many.
         workers: Processes.
     """
-    table = read(replay.file)
+    table = load_table(replay.table)
     print(described(table, replay=replay), file=sys.stderr)
     return list(in_parallel(_study, [(replay, number) for number in range(studies)], workers=workers))
 
@@ -74,15 +73,9 @@ def described(table: RecordedTable, *, replay: Replay) -> str:
     )
 
 
-@lru_cache(maxsize=1)
-def read(file: Path) -> RecordedTable:
-    """The table of a file, read once."""
-    return read_table(file)
-
-
 def _study(job: tuple[Replay, int]) -> list[dict[str, Any]]:
     replay, number = job
-    table = read(replay.file)
+    table = load_table(replay.table)
     incumbent = incumbent_of(table, schedule=replay.incumbent)
     case = case_of(table, incumbent=incumbent, subset=replay.subset, number=number)
     return [{"study": number, **row} for row in _rows(case, replay=replay)]
