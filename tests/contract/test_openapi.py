@@ -122,7 +122,7 @@ def test_operation_ids_are_plain_names_and_unique(document: dict[str, Any]):
 def test_the_schedulers_bookkeeping_is_no_part_of_the_contract(document: dict[str, Any]):
     schemas = document["components"]["schemas"]
     for name in ("JobView", "JobDetail", "TrialView", "RunView"):
-        assert not {"plan_due", "optuna_number", "cohort", "stop_reason"} & schemas[name]["properties"].keys()
+        assert not {"plan_due", "optuna_number", "stop_reason"} & schemas[name]["properties"].keys()
 
 
 def test_every_operation_declares_its_errors_as_problems(document: dict[str, Any]):

@@ -18,7 +18,7 @@ from tuner.training.checks.recording import recorded_optimizers
 from tuner.training.registry import load_provider
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SEARCH = {"trials": 2, "rungs": 1, "cohort": 2, "finalists": 1, "confirm_seeds": 2}
+SEARCH = {"budget": 2, "trials": 2, "seeds": 1}
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from tuner.store import Store
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TUNER = Path(sys.executable).with_name("tuner")
 STEPS = 10
-SMALL = {"search": {"trials": 2, "rungs": 1, "cohort": 2, "finalists": 1, "confirm_seeds": 2}}
+SMALL = {"search": {"budget": 2, "trials": 2, "seeds": 1}}
 PATIENCE_SECONDS = 120.0  # torch and transformers alone take ten to load on a busy machine
 
 

@@ -60,11 +60,13 @@ def test_a_job_can_be_submitted_and_read_with_curl_alone(service, tmp_path):
 
 def test_the_commands_of_the_readme_run(service, tmp_path):
     script = block_with("tuner submit", language="sh")
-    small = '{"search": {"rungs": 2, "cohort": 2, "finalists": 1, "confirm_seeds": 2, "total_steps": 60}}'
-    script = script.replace("--trials 20", "--trials 3 --spec -").replace("--watch", f"--watch <<< '{small}'")
-    script = script.replace("--dry-run", f"--dry-run <<< '{small}'")
+    small = '{"search": {"total_steps": 60, "budget": 3}}'
+    for end in ("--budget 5 --dry-run", "--watch", "0.1:log"):
+        assert end in script
+        script = script.replace(end, f"{end.removeprefix('--budget 5')} --spec - <<< '{small}'")
     assert script.startswith("tuner up")
     printed = shell(script.split("\n", 1)[1], environment=service, folder=tmp_path)
+    assert "At most 3 full runs" in printed
     assert "Against what you would have used" in printed
     assert (tmp_path / "lr.csv").read_text().startswith("update,lr\n")
 
@@ -82,9 +84,7 @@ def heads(screen: str) -> set[str]:
 
 def test_the_notebook_lines_of_the_readme_run_and_its_screen_has_the_sections_and_tables_of_a_report():
     code = block_with("tuner.tune(", language="python")
-    code = code.replace(
-        "trials=20, total_steps=600", "trials=3, total_steps=60, search={'confirm_seeds': 2}, device='cpu'"
-    )
+    code = code.replace("budget=5, total_steps=600", "budget=3, total_steps=60, device='cpu'")
     names: dict[str, Any] = {}
     exec(code, names)
     assert names["schedule"]

@@ -14,14 +14,13 @@ from torch import nn
 import tuner
 from tuner.errors import InvalidValue
 from tuner.filelock import FileHeld, file_lock
-from tuner.jobs.records import RunKind
 from tuner.jobs.states import is_terminal
-from tuner.search.decision.decisions import TrialStatus
+from tuner.schedules import Linear, Schedule
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
 from tuner.training.workload import Declaration, DeclaredWorkload
 
-SEARCH = {"trials": 6, "cohort": 3, "rungs": 3, "finalists": 2, "confirm_seeds": 3, "seed": 7}
+SEARCH = {"budget": 8, "seed": 7}
 
 
 class NoisyQuadratic(DeclaredWorkload):
@@ -73,11 +72,27 @@ def answer(report):
     return report.model_dump(exclude={"job_id", "cost", "summary"})
 
 
-def test_a_study_finds_a_schedule_that_beats_the_best_constant_rate(undisturbed):
-    assert undisturbed.schedule_helps
-    assert undisturbed.best_constant.verdict == "better"
-    assert len(undisturbed.trials) == 6
-    assert {run.seed for run in undisturbed.best.values}.isdisjoint({7})
+def test_a_study_costs_no_more_than_its_budget_and_recommends_nothing_worse_than_the_incumbent(undisturbed):
+    assert undisturbed.cost.full_runs <= undisturbed.cost.budget == 8
+    assert undisturbed.incumbent is not None
+    assert undisturbed.recommended.expected <= undisturbed.incumbent.expected
+    assert all(row.steps <= 90 for trial in undisturbed.trials for row in trial.runs)
+
+
+def test_any_budget_from_one_gives_a_recommendation():
+    report = tuner.tune(NoisyQuadratic(), budget=1, device="cpu")
+    assert len(report.trials) == 1
+    assert report.cost.full_runs == 1
+    assert report.recommended.trial == 0
+
+
+def test_the_incumbent_is_a_candidate_and_the_range_of_peaks_lies_around_its_own():
+    today = Schedule(peak_lr=0.002, family=Linear())
+    report = tuner.tune(NoisyQuadratic(), budget=4, incumbent=today, search={"seed": 7}, device="cpu")
+    assert report.incumbent is not None
+    assert report.incumbent.schedule == today
+    peaks = [trial.schedule.peak_lr for trial in report.trials]
+    assert max(peaks) <= 0.002 * 50**0.5 * 1.01
 
 
 def test_the_same_request_gives_the_same_answer(undisturbed):
@@ -106,16 +121,37 @@ def test_an_interrupted_study_resumes_and_ends_in_the_same_answer(tmp_path, undi
     finally:
         store.close()
     assert sum(run.updates for run in runs) == spent
-    assert {run.state.value for run in runs} == {"succeeded"}
-    assert len({(run.trial_number, run.kind, run.rung, run.seed) for run in runs}) == len(runs)
+    assert {run.state.value for run in runs} <= {"succeeded", "stopped"}
+    assert len({(run.trial_number, run.seed) for run in runs}) == len(runs)
+
+
+def test_calling_again_without_a_seed_resumes_the_same_study(tmp_path):
+    file = tmp_path / "study.db"
+
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuner.tune(NoisyQuadratic(), budget=2, device="cpu", database=file, on_progress=interrupt)
+    report = tuner.tune(NoisyQuadratic(), budget=2, device="cpu", database=file)
+    again = tuner.tune(NoisyQuadratic(), budget=2, device="cpu", database=file)
+    other = tuner.tune(NoisyQuadratic(), budget=2, device="cpu", database=file, search={"seed": 7})
+    store = Store.open(f"sqlite:///{file}")
+    try:
+        jobs = store.jobs.list().items
+    finally:
+        store.close()
+    assert report.job_id == again.job_id != other.job_id
+    assert {job.id for job in jobs} == {report.job_id, other.job_id}
+
+
+def test_two_studies_without_a_seed_have_different_ones():
+    first, second = (tuner.tune(NoisyQuadratic(), budget=1, device="cpu") for _ in range(2))
+    assert first.trials[0].runs[0].seed != second.trials[0].runs[0].seed
 
 
 SHARING = SEARCH | {
-    "trials": 3,
-    "keep": 1.0,
-    "controls": False,
-    "finalists": 1,
-    "confirm_seeds": 2,
+    "prune": False,
     "space": {
         "peak_lr": {"kind": "float", "low": 0.02, "high": 1.0, "log": True},
         "warmup": [0.0],
@@ -126,7 +162,7 @@ SHARING = SEARCH | {
         ],
     },
 }
-"""Holds without a warm-up: a promoted run begins like the one of the rung below."""
+"""Holds without a warm-up: runs at the same peak begin alike."""
 
 
 def test_what_runs_share_is_trained_once_and_the_answer_is_the_same(monkeypatch):
@@ -136,25 +172,6 @@ def test_what_runs_share_is_trained_once_and_the_answer_is_the_same(monkeypatch)
     assert answer(sharing) == answer(alone)
     assert alone.cost.updates_saved == 0 < sharing.cost.updates_saved
     assert sharing.cost.updates_spent + sharing.cost.updates_saved == alone.cost.updates_spent
-
-
-def test_what_pruning_lost_is_measured_and_told(tmp_path):
-    file = tmp_path / "study.db"
-    audited = SEARCH | {"rungs": 2, "audit": 1.0, "controls": False}
-    report = tuner.tune(NoisyQuadratic(), search=audited, device="cpu", database=file)
-    pruned = {
-        trial.number for trial in report.trials if trial.status is TrialStatus.PRUNED and None not in trial.values
-    }
-    store = Store.open(f"sqlite:///{file}")
-    try:
-        runs = [run for run in store.runs.list(report.job_id).items if run.kind is RunKind.AUDIT]
-    finally:
-        store.close()
-    assert pruned
-    assert {run.trial_number for run in runs} == pruned
-    assert {(run.total_steps, run.seed, run.rung) for run in runs} == {(90, 7, 1)}
-    assert report.audit is not None
-    assert {trial.trial: trial.value for trial in report.audit.trials} == {run.trial_number: run.loss for run in runs}
 
 
 def test_progress_rises_to_the_end():
@@ -225,8 +242,7 @@ def test_a_workload_that_an_installed_package_offers_is_tuned_by_its_name(tmp_pa
     (tmp_path / "lab-1.0.dist-info" / "entry_points.txt").write_text(named)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "lab_bowl", SimpleNamespace(offered=lambda: [NoisyQuadratic()]))
-    search = SEARCH | {"trials": 2, "cohort": 2, "rungs": 1, "finalists": 1, "confirm_seeds": 2}
-    assert tuner.tune("noisy-quadratic", search=search, device="cpu").workload == "noisy-quadratic"
+    assert tuner.tune("noisy-quadratic", budget=1, device="cpu").workload == "noisy-quadratic"
 
 
 class Hungry(NoisyQuadratic):

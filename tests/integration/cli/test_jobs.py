@@ -36,7 +36,7 @@ def announced(store):
 
 
 def submitted(cli):
-    done = cli("submit", "tiny", "--name", "mine", "--trials", "8", "-o", "width=16")
+    done = cli("submit", "tiny", "--name", "mine", "--budget", "8", "-o", "width=16")
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -58,11 +58,11 @@ class TestSubmit:
         assert "no live worker that offers tiny has 1 device with 9999 GiB" in done.stderr
 
     def test_given_values_are_sent_and_the_service_fills_in_the_rest(self, cli):
-        spec = json.dumps({"workload": "tiny", "options": {"width": 4}, "search": {"rungs": 2, "seed": 5}})
+        spec = json.dumps({"workload": "tiny", "options": {"width": 4}, "search": {"seeds": 2, "seed": 5}})
         job = cli.json("submit", "--spec", "-", "-o", "optimizer=adam", "--seed", "7", "--priority", "low", stdin=spec)
         assert job["spec"]["options"] == {"width": 4, "optimizer": "adam"}
         assert job["spec"]["priority"] == "low"
-        assert [job["spec"]["search"][name] for name in ("rungs", "seed", "total_steps")] == [2, 7, 900]
+        assert [job["spec"]["search"][name] for name in ("seeds", "seed", "total_steps")] == [2, 7, 900]
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -71,6 +71,7 @@ class TestSubmit:
             (("tiny", "-o", "width=0"), ("options.width must be at least 1", "0")),
             (("tiny", "-o", "widht=3"), ("options.widht", "width, optimizer", "Did you mean 'width'?")),
             (("tiny", "--trials", "0"), ("search.trials must be at least 1", "0")),
+            (("tiny", "--budget", "cheap"), ("search.budget must be a number of full runs from 1", "quick (3)")),
         ],
     )
     def test_a_refusal_names_the_field_the_value_and_what_is_allowed(self, cli, arguments, words):
@@ -87,7 +88,7 @@ class TestReads:
         found = cli.json("jobs", "--limit", "2")
         assert [job["id"] for job in found] == [job_id, older]
         lines = cli("jobs").stdout.splitlines()
-        assert lines[0].split() == ["ID", "STATE", "TEAM", "OWNER", "WORKLOAD", "TRIALS", "UPDATES", "NAME"]
+        assert lines[0].split() == ["ID", "STATE", "TEAM", "OWNER", "WORKLOAD", "BUDGET", "SPENT", "NAME"]
         assert lines[1].split() == [job_id, "queued", "default", "local", "tiny", "8", "0", "mine"]
 
     def test_jobs_can_be_picked_by_state(self, cli, job_id):

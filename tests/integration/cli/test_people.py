@@ -67,7 +67,7 @@ def ada(admin: Cli, stranger: Cli, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def job_id(ada: Cli) -> str:
-    done = ada("submit", "tiny", "--name", "mine", "--trials", "8", "--notes", "look here")
+    done = ada("submit", "tiny", "--name", "mine", "--budget", "8", "--notes", "look here")
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -112,9 +112,11 @@ class TestActions:
         assert ada.json("show", job_id)["job"]["state"] == "paused"
         assert ada.json("resume", job_id)["state"] in {"queued", "running"}
         words = ("--name", "other", "--shared", "--priority", "low", "--trials", "9", "--patience", "3")
-        changed = ada.json("set", job_id, *words, "--max-updates", "none")["spec"]
+        changed = ada.json("set", job_id, *words, "--budget", "quick")["spec"]
         assert [changed[name] for name in ("name", "shared", "priority")] == ["other", True, "low"]
-        assert (changed["search"]["trials"], changed["limits"]["patience"]) == (9, 3)
+        assert [changed["search"][name] for name in ("trials", "budget")] == [9, 3]
+        assert changed["limits"]["patience"] == 3
+        assert ada.json("set", job_id, "--trials", "none")["spec"]["search"]["trials"] is None
         assert ada.json("set", job_id, "--patience", "none")["spec"]["limits"]["patience"] is None
         assert ada("cancel", job_id).returncode == 0
         assert ada("retry", job_id).stderr == f"Retried job {job_id}.\n"
@@ -139,10 +141,10 @@ class TestActions:
 
     def test_a_job_is_priced_without_being_submitted(self, ada):
         before = ada.json("jobs")
-        done = ada("submit", "tiny", "--trials", "8", "--dry-run")
+        done = ada("submit", "tiny", "--budget", "8", "--dry-run")
         assert done.returncode == 0, done.stderr
         assert "Device time: unknown" in done.stdout
-        assert done.stdout.startswith("AT MOST")
+        assert done.stdout.startswith("At most 8 full runs")
         refused = ada("submit", "tiny", "--priority", "high", "--dry-run")
         assert (refused.returncode, "It would be refused: priority" in refused.stderr) == (2, True)
         assert ada.json("jobs") == before

@@ -108,7 +108,7 @@ class TestErrors:
         ("arguments", "message"),
         [
             (("schedule", "preview", "--total-steps", "0"), "'--total-steps': it must be at least 1, got '0'"),
-            (("submit", "--trials", "abc"), "'--trials': it must be a whole number, got 'abc'"),
+            (("submit", "--seeds", "abc"), "'--seeds': it must be a whole number, got 'abc'"),
             (("up", "--port", "99999"), "it must be at most 65535, got '99999'"),
             (("schedule", "export", "--floor", "low"), "'--floor': it must be a number, got 'low'"),
             (("submit", "--priority", "urgent"), "'--priority': 'urgent' is not one of 'low', 'normal', 'high'"),
@@ -144,7 +144,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("demo", "--trials", "0"), "search.trials must be at least 1, got 0"),
+            (("demo", "--budget", "0"), "search.budget must be at least 1, got 0.0"),
             (("demo", "--total-steps", "3"), "search.total_steps must be at least 10, got 3"),
             (
                 ("up", "--host", "0.0.0.0", "--auth", "off"),

@@ -37,7 +37,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
         client.jobs(states=[JobState.PAUSED], team="vision", workload="w", owner="ada", text="first")
     ),
     "GET /v1/jobs/{job_id}": lambda client: client.job(ID),
-    "PATCH /v1/jobs/{job_id}": lambda client: client.change(ID, JobChange(trials=9, limits=Limits(patience=None))),
+    "PATCH /v1/jobs/{job_id}": lambda client: client.change(ID, JobChange(budget=9, limits=Limits(patience=None))),
     "DELETE /v1/jobs/{job_id}": lambda client: client.delete(ID),
     "POST /v1/jobs/{job_id}/clone": lambda client: client.clone(ID, change={"name": "again"}),
     "POST /v1/jobs/{job_id}/pause": lambda client: client.pause(ID),

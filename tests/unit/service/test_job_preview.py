@@ -7,7 +7,7 @@ from tuner.jobs.priority import Priority
 from tuner.jobs.records import QueueEntry, TeamShare
 from tuner.jobs.states import JobState
 from tuner_service.errors import Forbidden
-from tuner_service.jobs.preview import queue_ahead, to_refusal
+from tuner_service.jobs.preview import jobs_ahead, to_refusal
 
 
 def entry(team: str, priority: Priority = Priority.NORMAL, *, waits: bool = True) -> QueueEntry:
@@ -30,7 +30,7 @@ def share(team: str, device_seconds: float, *, weight: float = 1.0) -> TeamShare
 
 
 def ahead(*entries: QueueEntry, shares: tuple[TeamShare, ...] = ()) -> int:
-    return queue_ahead(entries, shares=shares, team="vision", priority=Priority.NORMAL)
+    return jobs_ahead(entries, shares=shares, team="vision", priority=Priority.NORMAL)
 
 
 def test_higher_classes_go_first_and_lower_ones_do_not():

@@ -24,7 +24,21 @@ class TestSubmit:
         assert job["spec"]["search"]["total_steps"] == DIGITS.default_steps
         assert job["spec"]["search"]["space"]["peak_lr"]["low"] == 0.01
         assert job["progress"]["fraction"] == 0
-        assert job["price"]["updates"] > 0
+        assert job["spec"]["search"]["budget"] == 10
+        assert job["price"]["full_runs"] == 10
+
+    def test_every_job_gets_a_seed_of_its_own_unless_it_names_one(self, api: TestClient, world: World):
+        def seed(search: dict[str, Any]) -> int:
+            return api.post("/v1/jobs", json={"workload": "digits-mlp", "search": search}).json()["spec"]["search"][
+                "seed"
+            ]
+
+        assert len({seed({}) for _ in range(5)}) == 5
+        assert seed({"seed": 4}) == 4
+
+    def test_a_budget_may_be_named(self, api: TestClient, world: World):
+        body = {"workload": "digits-mlp", "search": {"budget": "quick"}}
+        assert api.post("/v1/jobs", json=body).json()["spec"]["search"]["budget"] == 3
 
     def test_the_same_key_and_body_give_the_same_job(self, api: TestClient, world: World):
         first, second = (api.post("/v1/jobs", json=REQUEST, headers={"Idempotency-Key": "k-1"}) for _ in range(2))
@@ -90,10 +104,9 @@ class TestProgress:
         world.train(loss=None)
         world.claim()
         progress = api.get(f"/v1/jobs/{job.id}").json()["progress"]
-        assert progress["trials"] == {"planned": 3, "opened": 3, "pruned": 0, "completed": 0, "failed": 0}
-        assert progress["rungs"][0] == {"updates": 30, "done": 2, "running": 1, "queued": 0, "total": 3}
-        assert progress["best"]["trial"] == 0
-        assert progress["best"]["label"] == SCHEDULES[0].label
+        assert progress["trials"] == {"opened": 3, "pruned": 0, "completed": 0, "failed": 0, "most": 3}
+        assert progress["runs"] == {"ended": 2, "running": 1, "queued": 0}
+        assert progress["full_runs_spent"] == progress["updates_spent"] / 90 > 0
         assert 0 < progress["fraction"] < 1
 
     def test_trials_runs_and_curves_can_be_read(self, api: TestClient, world: World):
@@ -116,7 +129,7 @@ class TestAnswer:
         job = world.completed()
         report = Report.model_validate(api.get(f"/v1/jobs/{job.id}/report").json())
         assert report.job_id == job.id
-        assert report.best.trial == 2
+        assert report.recommended.trial == 2
 
     def test_the_report_comes_as_a_page_that_may_do_nothing_but_be_read(self, api: TestClient, world: World):
         job = world.completed(name="<b>bold</b>")

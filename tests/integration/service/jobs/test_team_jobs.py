@@ -120,16 +120,16 @@ class TestSteering:
 
     def test_given_fields_change_and_the_others_stay(self, ask: Ask, world: World):
         job = world.job(by=CLEO, team=VISION)
-        body = {"name": "other", "notes": "*why*", "shared": True, "trials": 5, "limits": {"device_hours": 2}}
+        body = {"name": "other", "notes": "*why*", "shared": True, "budget": 5, "limits": {"device_hours": 2}}
         spec = ask("cleo", "PATCH", f"/v1/jobs/{job.id}", json=body).json()["spec"]
         assert (spec["name"], spec["notes"], spec["shared"]) == ("other", "*why*", True)
-        assert (spec["search"]["trials"], spec["limits"]["device_hours"]) == (5, 2)
-        assert spec["search"]["rungs"] == job.spec.search.rungs
+        assert (spec["search"]["budget"], spec["limits"]["device_hours"]) == (5, 2)
+        assert spec["search"]["seeds"] == job.spec.search.seeds
         assert spec["priority"] == Priority.NORMAL
 
     def test_a_change_that_is_refused_names_the_field(self, ask: Ask, world: World):
         job = world.job(by=CLEO, team=VISION)
-        for body, field in (({"trials": 0}, "trials"), ({"priority": "high"}, "priority"), ({"team": "x"}, "team")):
+        for body, field in (({"budget": 0}, "budget"), ({"priority": "high"}, "priority"), ({"team": "x"}, "team")):
             answer = ask("cleo", "PATCH", f"/v1/jobs/{job.id}", json=body)
             assert problem(answer) == (422, "invalid-request")
             assert answer.json()["field"] == field
@@ -162,7 +162,7 @@ class TestSteering:
 class TestClone:
     def test_it_is_the_same_request_with_what_differs(self, ask: Ask, world: World):
         job = world.completed(by=CLEO, team=VISION, notes="first", options={"width": 128})
-        body = {"name": "again", "options": {"dropout": 0.5}, "search": {"trials": 4, "space": None}}
+        body = {"name": "again", "options": {"dropout": 0.5}, "search": {"budget": 4, "space": None}}
         answer = ask("cleo", "POST", f"/v1/jobs/{job.id}/clone", json=body)
         clone = answer.json()
         assert answer.status_code == 201
@@ -170,9 +170,19 @@ class TestClone:
         assert (clone["origin"], clone["state"], clone["owner"]) == (job.id, "queued", "cleo")
         assert clone["spec"]["options"] == job.spec.options | {"dropout": 0.5}
         assert (clone["spec"]["name"], clone["spec"]["notes"]) == ("again", "first")
-        assert clone["spec"]["search"]["trials"] == 4
-        assert clone["spec"]["search"]["confirm_seeds"] == job.spec.search.confirm_seeds
+        assert clone["spec"]["search"]["budget"] == 4
+        assert clone["spec"]["search"]["seeds"] == job.spec.search.seeds
         assert clone["spec"]["search"]["space"] == job.spec.model_dump(mode="json")["search"]["space"]
+
+    def test_its_seed_is_a_new_one_unless_the_body_names_it(self, ask: Ask, world: World):
+        job = world.job(by=CLEO, team=VISION)
+
+        def seed(**search: int) -> int:
+            body = {"search": search} if search else {}
+            return ask("cleo", "POST", f"/v1/jobs/{job.id}/clone", json=body).json()["spec"]["search"]["seed"]
+
+        assert len({job.spec.search.seed, seed(), seed()}) == 3
+        assert seed(seed=job.spec.search.seed) == job.spec.search.seed
 
     def test_a_shared_job_of_another_team_becomes_a_private_one_of_ones_own(self, ask: Ask, world: World):
         job = world.job(by=CLEO, team=VISION, shared=True)
@@ -203,10 +213,11 @@ class TestPreview:
     def test_it_prices_the_job_and_stores_nothing(self, ask: Ask):
         told = ask("cleo", "POST", "/v1/jobs/preview", json=REQUEST).json()
         assert told["spec"]["team"] == VISION
-        assert [rung["updates"] for rung in told["estimate"]["rungs"]] == [30, 90]
-        assert told["estimate"]["updates"] == told["price"]["updates"] > 0
+        assert told["estimate"]["price"]["full_runs"] == REQUEST["search"]["budget"]
+        assert told["estimate"]["price"]["expectation"]
+        assert len(told["estimate"]["compared"]) == 3
         assert told["estimate"]["device_seconds"] is None
-        assert (told["would_refuse"], told["queue_ahead"]) == ([], 0)
+        assert (told["refusals"], told["jobs_ahead"]) == ([], 0)
         assert ask("cleo", "GET", "/v1/jobs").json()["items"] == []
 
     def test_measured_runs_give_it_a_device_time(self, ask: Ask, world: World):
@@ -219,7 +230,7 @@ class TestPreview:
         world.job(by=CLEO, team=VISION)
         store.people.put_team(VISION, TeamSettings(max_open_jobs=1))
         told = ask("cleo", "POST", "/v1/jobs/preview", json=REQUEST | {"priority": "high"}).json()
-        assert [(one["field"], one["limit"]) for one in told["would_refuse"]] == [
+        assert [(one["field"], one["limit"]) for one in told["refusals"]] == [
             ("priority", None),
             (None, "max_open_jobs"),
         ]
@@ -233,13 +244,13 @@ class TestPreview:
         self, ask: Ask, user: str, changes: dict[str, Any], field: str
     ):
         told = ask(user, "POST", "/v1/jobs/preview", json=REQUEST | changes).json()
-        assert [one["field"] for one in told["would_refuse"]] == [field]
-        assert told["spec"] is told["price"] is told["estimate"] is None
+        assert [one["field"] for one in told["refusals"]] == [field]
+        assert told["spec"] is told["estimate"] is None
 
     def test_jobs_that_wait_already_go_first(self, ask: Ask, world: World):
         for _ in range(3):
             world.job(by=CLEO, team=VISION)
-        assert ask("cleo", "POST", "/v1/jobs/preview", json=REQUEST).json()["queue_ahead"] == 3
+        assert ask("cleo", "POST", "/v1/jobs/preview", json=REQUEST).json()["jobs_ahead"] == 3
 
 
 class TestList:
