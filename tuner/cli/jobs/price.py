@@ -50,7 +50,7 @@ def _show_estimate(estimate: Estimate) -> None:
 
     price = estimate.price
     show(f"At most {price.full_runs:.3g} full runs, {price.updates:,} updates; what would change nothing is not spent.")
-    show("Trained:")
+    show("Each run is one of these, whichever is worth most:")
     for phrase in estimate.compared:
         show(f"  {phrase}")
     show(price.expectation)

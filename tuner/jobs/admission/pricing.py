@@ -18,7 +18,7 @@ class Estimate:
 
     price: Price
     compared: tuple[str, ...]
-    """What is trained and compared, one phrase each."""
+    """What its runs are spent on, one phrase each: whichever is worth most comes next."""
     device_seconds: dict[str, float] | None
     """Device time by device model, as measured with earlier runs of the workload in this version; never above the
     job's own limit. ``None`` without measurements."""
@@ -50,7 +50,7 @@ def estimate(spec: JobSpec, *, paces: Sequence[Pace]) -> Estimate:
 
 
 def _compared(search: SearchSettings, *, most_trials: int) -> Iterator[str]:
-    """What a search trains and compares."""
+    """What a search may spend its runs on."""
     if most_trials < 2:
         yield "one schedule, trained once: the best guess without a comparison"
         return
