@@ -11,11 +11,11 @@ from tuner.devices import Device, DeviceKind
 from tuner.errors import LeaseLost, StudyLockLost
 from tuner.jobs.records import (
     CurvePoint,
+    ForecastRecord,
     JobRecord,
     LeasedRun,
     Level,
     NewRun,
-    RunKind,
     StudyLock,
     WorkerOffer,
     WorkloadInfo,
@@ -44,7 +44,7 @@ STEPS = 90
 
 
 def spec(**changes: Any) -> JobSpec:
-    search = SearchSettings(total_steps=900, rungs=3, space=default_space(OptimizerKind.SGD))
+    search = SearchSettings(total_steps=STEPS, space=default_space(OptimizerKind.SGD))
     return JobSpec(**{"workload": "digits-mlp", "options": {"width": 64}, "name": "a job", "search": search} | changes)
 
 
@@ -111,18 +111,25 @@ def schedule(peak_lr: float = 0.1) -> Schedule:
 
 def new_run(**changes: Any) -> NewRun:
     values: dict[str, Any] = {
-        "kind": RunKind.RUNG,
-        "rung": 0,
         "seed": 7,
         "total_steps": STEPS,
         "schedule": schedule(),
-        "reason": "first rung",
+        "reason": "the first run",
     }
     return NewRun(**values | changes)
 
 
 def point(step: int, *, val_loss: float = 0.5, train_loss: float | None = 0.6) -> CurvePoint:
     return CurvePoint(step=step, lr=0.05, train_loss=train_loss, val_loss=val_loss)
+
+
+def forecast(step: int, **changes: Any) -> ForecastRecord:
+    """A forecast that stops a run, unless it is changed."""
+    values: dict[str, Any] = {
+        **{"step": step, "mean": 0.9, "std": 0.05, "low": 0.8, "high": 1.0, "chance": 1e-4},
+        **{"leader_mean": 0.4, "leader_std": 0.01, "margin": 0.02, "stop": True, "audited": False},
+    }
+    return ForecastRecord(**values | changes)
 
 
 @dataclass(frozen=True)
@@ -140,8 +147,7 @@ class Bench:
     def add_trial(self, lock: StudyLock, number: int, /, **changes: Any) -> None:
         values: dict[str, Any] = {
             "number": number,
-            "cohort": 0,
-            "control": None,
+            "role": None,
             "configuration": Configuration(schedule=schedule()),
             "reason": f"trial {number}",
             "run": new_run(),

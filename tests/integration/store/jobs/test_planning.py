@@ -10,9 +10,10 @@ import pytest
 
 from tests.integration.store.builders import STEPS, Bench, claim_lock, new_run, offer, point, schedule, spec
 from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
-from tuner.jobs.records import RunKind, StudyLock
+from tuner.jobs.records import BestTrial, StudyLock
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.configuration import Configuration
+from tuner.search.decision.decisions import Alternative, Role
 from tuner.store import Store
 
 Sql = Callable[..., list[Any]]
@@ -115,13 +116,14 @@ class TestWrites:
         trial = store.planning.add_trial(
             lock,
             number=0,
-            cohort=1,
-            control="constant",
+            role=Role.INCUMBENT,
             configuration=configuration,
-            reason="control",
-            run=new_run(reason="first rung"),
+            reason="it is used today",
+            run=new_run(reason="the first run"),
         )
-        run = store.planning.add_run(lock, trial_number=0, run=new_run(rung=1, total_steps=270, reason="promoted"))
+        considered = (Alternative(action="another seed of trial 0", value=0.25), Alternative(action="stop", value=0.0))
+        again = new_run(seed=8, reason="again", alternatives=considered)
+        run = store.planning.add_run(lock, trial_number=0, run=again)
         assert trial.optuna_number is None
         store.planning.set_optuna_numbers(lock, numbers={0: 3})
         trial = store.trials.get(job.id, number=0)
@@ -130,10 +132,13 @@ class TestWrites:
         assert record.job.started_at is not None
         assert record.job.spec == spec()
         assert record.trials == (trial,)
-        assert (trial.optuna_number, trial.cohort, trial.control) == (3, 1, "constant")
-        assert (trial.configuration, trial.reason, trial.state) == (configuration, "control", TrialState.ACTIVE)
+        assert (trial.optuna_number, trial.role) == (3, Role.INCUMBENT)
+        assert trial.configuration == configuration
+        assert (trial.reason, trial.state) == ("it is used today", TrialState.ACTIVE)
         assert record.runs[1:] == (run,)
-        assert [(r.rung, r.total_steps, r.reason) for r in record.runs] == [(0, 90, "first rung"), (1, 270, "promoted")]
+        assert [(r.seed, r.reason) for r in record.runs] == [(7, "the first run"), (8, "again")]
+        assert [r.alternatives for r in record.runs] == [(), considered]
+        assert record.stops == {}
         assert all(r.state is RunState.QUEUED and r.trial_number == 0 and r.attempts == 0 for r in record.runs)
         assert bench.kinds(job.id)[2:] == ["trial.started", "run.queued", "run.queued"]
 
@@ -180,9 +185,18 @@ class TestWrites:
         bench.add_trial(lock, 0)
         with pytest.raises(InvalidValue, match="run must be new to the trial"):
             store.planning.add_run(lock, trial_number=0, run=new_run())
-        store.planning.add_run(lock, trial_number=0, run=new_run(kind=RunKind.CONFIRM))
         store.planning.add_run(lock, trial_number=0, run=new_run(seed=8))
-        assert len(store.runs.list(job.id).items) == 3
+        assert len(store.runs.list(job.id).items) == 2
+
+    def test_the_best_trial_of_a_job_is_read_as_it_was_written(self, bench: Bench, store: Store) -> None:
+        job = store.jobs.submit(spec())
+        lock = bench.lock()
+        assert job.best is None
+        best = BestTrial(trial=3, label="cosine", value=0.1 + 0.2, std=0.01, low=0.28, high=0.32, runs=2, margin=0.005)
+        store.planning.set_best(lock, best)
+        assert store.jobs.get(job.id).best == store.jobs.status(job.id).progress.best == best
+        store.planning.set_best(lock, None)
+        assert store.jobs.get(job.id).best is None
 
     def test_a_trial_that_does_not_exist_is_named(self, bench: Bench, store: Store) -> None:
         job = store.jobs.submit(spec())
@@ -253,7 +267,8 @@ class TestEnd:
 LATE: dict[str, Callable[[Store, StudyLock], object]] = {
     "start_job": lambda store, lock: store.planning.start_job(lock),
     "add_trial": lambda store, lock: Bench(store).add_trial(lock, 5),
-    "add_run": lambda store, lock: store.planning.add_run(lock, trial_number=0, run=new_run(rung=1)),
+    "add_run": lambda store, lock: store.planning.add_run(lock, trial_number=0, run=new_run(seed=9)),
+    "set_best": lambda store, lock: store.planning.set_best(lock, None),
     "close_trial": lambda store, lock: store.planning.close_trial(
         lock, number=0, state=TrialState.PRUNED, reason="late"
     ),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tuner.search.decision.rungs import rung_schedule, rung_steps
 
 from tests.integration.store.builders import STEPS, Bench, new_run, offer, schedule
 from tuner.errors import InvalidValue
 from tuner.jobs.branch_points import branch_points_of
-from tuner.jobs.records import LeasedRun, RunKind, StudyLock
-from tuner.jobs.states import RunState, TrialState
+from tuner.jobs.records import LeasedRun, StudyLock
 from tuner.jobs.study_state import study_state
 from tuner.orchestrator import study_result
 from tuner.schedules import Constant, Schedule, Warmup, Wsd
@@ -20,7 +18,6 @@ from tuner.store.queue.shared_prefixes import MAX_SIBLING_RUNS
 
 HOLD = Schedule(peak_lr=0.1, family=Constant(), warmup=Warmup(shape="linear", updates=5))
 COOLDOWN = Schedule(peak_lr=0.1, family=Wsd(cooldown=0.5), warmup=Warmup(shape="linear", updates=5))
-SEARCH_SEED = 0
 
 
 def claim(store: Store, *, prefix_key: str | None = None, worker: str = "w1") -> LeasedRun:
@@ -60,46 +57,18 @@ class TestRelatives:
     def test_with_searched_options_they_are_those_of_the_same_ones(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=0)
         lock = planning(bench, job.id)
-        search_run = {"seed": SEARCH_SEED, "total_steps": 100}
         for number, (one, width) in enumerate([(HOLD, 8), (COOLDOWN, 8), (COOLDOWN, 16), (HOLD, 64)]):
             configuration = Configuration(schedule=one, options=(("width", width),))
-            bench.add_trial(lock, number, run=new_run(schedule=one, **search_run), configuration=configuration)
+            bench.add_trial(lock, number, run=new_run(schedule=one), configuration=configuration)
         store.planning.release(lock, again=False)
         lease = claim(store)
         assert (lease.schedule, lease.options) == (HOLD, {"width": 8})
-        found = store.queue.sibling_runs(lease)
-        assert {(one.schedule.family.name, one.total_steps) for one in found} == {
-            ("wsd", 100),
-            *((family, steps) for family in ("constant", "wsd") for steps in (300, 900)),
-        }
-        assert len(found) == 5
+        assert [one.schedule for one in store.queue.sibling_runs(lease)] == [COOLDOWN]
 
     def test_a_run_that_another_worker_has_is_none(self, bench: Bench, store: Store) -> None:
         started(bench, {"schedule": HOLD}, {"schedule": COOLDOWN})
         claim(store, worker="w2")
         assert store.queue.sibling_runs(claim(store)) == ()
-
-    def test_on_the_searchs_seed_they_are_the_rungs_to_come_as_well(self, bench: Bench, store: Store) -> None:
-        job_id = started(
-            bench,
-            {"schedule": HOLD, "seed": SEARCH_SEED, "total_steps": 100},
-            {"schedule": COOLDOWN, "seed": SEARCH_SEED, "total_steps": 100},
-            {"schedule": COOLDOWN, "seed": SEARCH_SEED, "total_steps": 100},
-        )
-        claim(store)
-        lock = planning(bench, job_id)
-        store.planning.close_trial(lock, number=2, state=TrialState.PRUNED, reason="it lost")
-        store.planning.release(lock, again=False)
-        lease = claim(store)
-        settings = store.jobs.get(job_id).spec.search
-        assert rung_steps(settings) == (100, 300, 900)
-        found = store.queue.sibling_runs(lease)
-        expected = [(COOLDOWN, 100)] + [
-            (rung_schedule(whole, settings=settings, rung=rung), steps)
-            for whole in (HOLD, COOLDOWN)
-            for rung, steps in ((1, 300), (2, 900))
-        ]
-        assert [(one.schedule, one.total_steps) for one in found] == expected
 
     def test_only_so_many_are_looked_at(self, bench: Bench, store: Store) -> None:
         started(bench, *[{"schedule": schedule(0.001 * number)} for number in range(1, MAX_SIBLING_RUNS + 10)])
@@ -142,9 +111,10 @@ class TestAccount:
         assert (run.updates, run.shared_updates) == (STEPS - 30, 30)
         found = store.jobs.get(job.id)
         assert (found.updates_spent, found.updates_saved) == (2 * (STEPS - 30), 60)
-        study = store.planning.load(job.id)
-        assert study_state(study).updates_committed == 2 * (STEPS - 30)
-        assert study_result(study, why_ended="").updates_saved == 60
+        record = store.planning.load(job.id)
+        state = study_state(record)
+        assert state.steps_committed == 2 * (STEPS - 30)
+        assert study_result(record, state=state, end_reason="").updates_saved == 60
 
     @pytest.mark.parametrize("shared", [-1, STEPS + 1])
     def test_more_than_was_trained_cannot_be_shared(self, bench: Bench, store: Store, shared: int) -> None:
@@ -152,14 +122,3 @@ class TestAccount:
         with pytest.raises(InvalidValue, match="shared_updates"):
             store.leases.finish(bench.claim(), loss=0.5, step=STEPS, updates=0, shared_updates=shared)
         assert store.jobs.get(job.id).updates_saved == 0
-
-    def test_an_audit_is_committed_and_is_neither_a_rungs_result_nor_a_confirmation(
-        self, bench: Bench, store: Store
-    ) -> None:
-        job_id = started(bench, {"kind": RunKind.AUDIT, "rung": 2, "total_steps": 900})
-        lease = claim(store)
-        store.leases.finish(lease, loss=0.5, step=900, updates=900)
-        assert store.runs.get(lease.run_id).state is RunState.SUCCEEDED
-        state = study_state(store.planning.load(job_id))
-        assert (state.updates_committed, state.trials[0].results, state.confirmations) == (900, (), ())
-        assert store.jobs.status(job_id).progress.best is None
