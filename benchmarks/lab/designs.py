@@ -73,8 +73,8 @@ def _noisy() -> Iterator[Design]:
 
 def _special() -> Iterator[Design]:
     shapes = (*(_COMMON[index] for index in (0, 2, 3, 4)),)
-    peaks = peaks_of(WORKLOADS["half-diverging"], count=8)
-    yield _design("half-diverging", (*product(shapes, peaks), *product(_RARE, peaks[2:3])), seeds=30)
+    peaks = peaks_of(WORKLOADS["half-diverging"], count=9)
+    yield _design("half-diverging", (*product(shapes, peaks), *product(_RARE, peaks[3:4])), seeds=30)
     peaks = peaks_of(WORKLOADS["constant-best"], count=6)
     yield _design("constant-best", (*product(_COMMON, peaks), *product(_RARE, peaks[2:4])), seeds=30)
     peaks = peaks_of(WORKLOADS["warmup-matters"], count=6)

@@ -161,7 +161,7 @@ class RecordedTable:
     def usual(self) -> Configuration | None:
         """The table's cosine to zero at its middle peak: what people use who did not search.
 
-        Of several warm-ups it has the one next to 5 % of the run; of an even number of peaks, the lower middle one.
+        Of several warm-ups it has the one next to 5 % of the run; of an even number of peaks, the upper middle one.
         ``None`` in a table without a cosine to zero.
         """
         cosines = [
@@ -172,7 +172,7 @@ class RecordedTable:
         if not cosines:
             return None
         peaks = sorted({one.schedule.peak_lr for one in cosines})
-        peak = peaks[(len(peaks) - 1) // 2]
+        peak = peaks[len(peaks) // 2]
         return min((one for one in cosines if one.schedule.peak_lr == peak), key=self._from_usual_warmup)
 
     @cached_property

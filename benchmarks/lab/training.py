@@ -50,6 +50,8 @@ class LabWorkload:
     momentum: float = 0.9
     weight_decay: float = 0.0
     clip_norm: float | None = None
+    version: int = 1
+    """Raised when the same run has another result than before: cached losses are then not used."""
     stack: int = 512
     """Models that are trained at once: fewer cost more calls, more do not fit into the processor's cache."""
 

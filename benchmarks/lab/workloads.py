@@ -182,7 +182,7 @@ WORKLOADS: Final = {
             name="half-diverging",
             total_steps=300,
             optimizer="sgd",
-            peaks=(4e-3, 3.0),
+            peaks=(1.6e-3, 3.0),
             start=partial(_tabular, table=data.relief, hidden=(48, 48, 48), classes=None, noise=0.0),
         ),
         LabWorkload(
