@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
-
-from scipy.special import ndtr
 
 from tuner.search.pruning.forecast import Curve, Forecast, LossForecaster
 
@@ -45,8 +42,10 @@ def check_forecast(
         leader: The configuration that leads.
         margin: Least difference to the leader that matters, in the unit of the loss.
     """
-    forecast = forecaster.forecast(running)
-    if forecast is None:
+    distribution = forecaster.predict(running)
+    if distribution is None:
         return None
-    chance = float(ndtr((leader.mean - margin - forecast.mean) / math.hypot(forecast.std, leader.std, 1e-300)))
-    return ForecastCheck(forecast=forecast, leader=leader, margin=margin, chance=chance, stop=chance < MAX_CHANCE)
+    chance = distribution.chance_below(leader.mean - margin, std=leader.std)
+    return ForecastCheck(
+        forecast=distribution.forecast, leader=leader, margin=margin, chance=chance, stop=chance < MAX_CHANCE
+    )
