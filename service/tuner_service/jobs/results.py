@@ -79,14 +79,17 @@ def export_job(
 def _report(job: JobRecord, *, store: Store) -> Report:
     stored = store.jobs.report(job.id)
     if stored is None:
-        raise ReportNotReady(job.id, state=job.state.value, hint=_alternative(job, store=store))
+        raise ReportNotReady(job.id, state=job.state.value, hint=_alternative(job))
     return Report.model_validate(stored)
 
 
-def _alternative(job: JobRecord, *, store: Store) -> str:
+def _alternative(job: JobRecord) -> str:
     """What to do while there is no report, or when there will be none."""
-    best = store.jobs.status(job.id).progress.best
-    wait = "" if is_terminal(job.state) else f"GET /v1/jobs/{job.id}/events reports when it completes. "
-    if best is None:
-        return wait or f"None of its runs has succeeded; GET /v1/jobs/{job.id}/runs lists the reasons."
-    return f"{wait}The best so far is trial {best.trial}: GET /v1/jobs/{job.id}/export?trial={best.trial} exports it."
+    ended, best = is_terminal(job.state), job.best
+    hints = [] if ended else [f"GET /v1/jobs/{job.id}/events reports when it completes"]
+    if best is not None:
+        exported = f"GET /v1/jobs/{job.id}/export?trial={best.trial}"
+        hints.append(f"The best so far is trial {best.trial}: {exported} exports it")
+    elif ended:
+        hints.append(f"None of its runs has succeeded; GET /v1/jobs/{job.id}/runs lists the reasons")
+    return ". ".join(hints)

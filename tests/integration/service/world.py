@@ -13,14 +13,16 @@ from tuner.jobs.records import (
     LeasedRun,
     NewRun,
     StudyLock,
+    StudyRecord,
 )
 from tuner.jobs.states import TrialState
+from tuner.jobs.study_state import best_trial, study_state
 from tuner.orchestrator import run_planning_step, study_result
 from tuner.people.permissions import LOCAL_ACTOR, Actor
 from tuner.report.build import build_report
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration
-from tuner.search.decision.decisions import Role
+from tuner.search.decision.decisions import Role, StudyState
 from tuner.search.decision.seeds import run_seed
 from tuner.store import Store
 
@@ -72,6 +74,13 @@ class World:
         self.store.leases.finish(lease, loss=loss, step=step, updates=step - 10, reason="the loss is NaN")
         return lease
 
+    def compared(self, job: JobRecord, *, lock: StudyLock) -> tuple[StudyRecord, StudyState]:
+        """Store the job's best trial, as a planning step does, and return the study."""
+        record = self.store.planning.load(job.id)
+        state = study_state(record)
+        self.store.planning.set_best(lock, best_trial(state))
+        return record, state
+
     def completed(self, *, by: Actor = LOCAL_ACTOR, **changes: Any) -> JobRecord:
         """A job from its submission to its report: three trials, each trained on three seeds."""
         job = self.job(by=by, **changes)
@@ -84,7 +93,8 @@ class World:
                 run = _run(job, schedule=schedule, place=place)
                 self.store.planning.add_run(lock, trial_number=number, run=run)
                 self.train(loss=LOSSES[number] + place / 1000)
-        report = build_report(study_result(self.store.planning.load(job.id), end_reason="all trials are done"))
+        record, state = self.compared(job, lock=lock)
+        report = build_report(study_result(record, state=state, end_reason="all trials are done"))
         self.store.planning.complete_job(lock, report=report.model_dump(mode="json"))
         return self.store.jobs.get(job.id)
 

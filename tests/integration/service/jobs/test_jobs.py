@@ -106,8 +106,17 @@ class TestProgress:
         progress = api.get(f"/v1/jobs/{job.id}").json()["progress"]
         assert progress["trials"] == {"opened": 3, "pruned": 0, "completed": 0, "failed": 0, "most": 3}
         assert progress["runs"] == {"ended": 2, "running": 1, "queued": 0}
+        assert progress["best"] is None
         assert progress["full_runs_spent"] == progress["updates_spent"] / 90 > 0
         assert 0 < progress["fraction"] < 1
+
+    def test_the_best_is_what_the_report_recommends(self, api: TestClient, world: World):
+        job = world.completed()
+        best = api.get(f"/v1/jobs/{job.id}").json()["progress"]["best"]
+        recommended = api.get(f"/v1/jobs/{job.id}/report").json()["recommended"]
+        assert (best["trial"], best["label"]) == (recommended["trial"], recommended["label"])
+        assert best["value"] == pytest.approx(recommended["expected"])
+        assert (best["low"], best["high"]) == pytest.approx((recommended["low"], recommended["high"]))
 
     def test_trials_runs_and_curves_can_be_read(self, api: TestClient, world: World):
         job = world.job()
@@ -153,8 +162,9 @@ class TestAnswer:
     def test_before_the_end_the_refusal_says_what_can_be_had(self, api: TestClient, world: World):
         job = world.job()
         waiting = api.get(f"/v1/jobs/{job.id}/report").json()
-        world.started(job)
+        lock = world.started(job)
         world.train(loss=0.5)
+        world.compared(job, lock=lock)
         answer = api.get(f"/v1/jobs/{job.id}/export")
         assert waiting["status"] == answer.status_code == 409
         assert answer.json()["type"] == "/problems/report-not-ready"
