@@ -16,7 +16,7 @@ from scipy.special import ndtri
 from tuner.search.decision.decisions import Role, RunStatus, StudyState
 from tuner.search.decision.incumbent import incumbent_of
 from tuner.search.decision.observations import Observations
-from tuner.search.decision.values import risks
+from tuner.search.decision.values import recommended
 
 Array = NDArray[np.float64]
 
@@ -62,7 +62,6 @@ class Estimates:
         posterior = surrogate.posterior((), references=compared)
         index = {configuration: place for place, configuration in enumerate(compared)}
         incumbent = index[incumbent_of(state)]
-        risk = risks(posterior.mean, cov=posterior.cov[:, incumbent], var=posterior.var, incumbent=incumbent)
         finished = {run.trial for run in state.runs if run.status is RunStatus.FINISHED}
         diverged = {run.trial for run in state.runs if run.status is RunStatus.DIVERGED}
         shown = [
@@ -78,9 +77,12 @@ class Estimates:
         self._place = {number: place for place, number in enumerate(self._trials)}
         self._spread = math.sqrt(posterior.noise + posterior.shift)
         self._margin = state.margin
-        stable = observations.are_stable([shown[place].configuration for place in order])
-        eligible = stable if stable.any() else np.ones(len(order), dtype=np.bool_)
-        self._recommended = self._trials[int(np.argmin(np.where(eligible, risk[rows][order], math.inf)))]
+        eligible = np.zeros(len(compared), dtype=np.bool_)
+        eligible[rows] = observations.are_stable([trial.configuration for trial in shown])
+        if not eligible.any():
+            eligible[rows] = True
+        best = compared[recommended(posterior, eligible=eligible, incumbent=incumbent)]
+        self._recommended = next(trial.number for trial in shown if trial.configuration == best)
         roles = {trial.number: trial.role for trial in shown}
         self._incumbent = next((number for number in self._trials if roles[number] is Role.INCUMBENT), None)
 

@@ -72,4 +72,10 @@ class Observations:
         return p_stable(rates, stable=self._stable, diverged=self._diverged, peaks=self.peaks)
 
     def _fitted(self, losses: list[Observation]) -> Surrogate:
-        return Surrogate(losses, total_steps=self.settings.total_steps, peaks=self.peaks, options=self.options)
+        return Surrogate(
+            losses,
+            total_steps=self.settings.total_steps,
+            peaks=self.peaks,
+            options=self.options,
+            one_seed=self.settings.seeds == 1,
+        )

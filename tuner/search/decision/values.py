@@ -4,12 +4,12 @@ A new configuration may turn out better than the one that would be recommended n
 one is, or that the one in front is not. For each run x and each configuration j that could then take the place of the
 leader b, with z the compressed loss of `tuner.search.sampler.gp`::
 
-    value(x) = max over j of E[max(0, risk_b - risk_j)],   risk_j - risk_b after x ~ N(difference, s^2)
+    value(x) = max over j of E[max(0, z_b - z_j)],   expected z_b - z_j after x ~ N(difference now, s^2)
     s        = |cov(z_j - z_b, y_x)| / sqrt(var y_x)
 
 This is a lower bound of the knowledge gradient by its best pair (Frazier, Powell and Dayanik, The Knowledge-Gradient
-Policy for Correlated Normal Beliefs, INFORMS Journal on Computing 21, 2009). The risk of a configuration is what a
-recommendation minimizes: its expected z, plus a multiple of the standard deviation of its difference to the incumbent.
+Policy for Correlated Normal Beliefs, INFORMS Journal on Computing 21, 2009). A schedule takes the incumbent's place
+only when it is better than it with certainty; the difference that this takes is subtracted.
 """
 
 from __future__ import annotations
@@ -33,24 +33,35 @@ _NEW_STD: Final = 0.5
 """Multiplies the standard deviation of a new configuration: a short search leaves few runs to recover from it."""
 
 
-def risks(mean: Array, *, cov: Array, var: Array, incumbent: int) -> Array:
-    """How bad each configuration may be, against the incumbent: what a recommendation minimizes.
+def recommended(posterior: Posterior, *, eligible: Flags, incumbent: int) -> int:
+    """The reference to recommend: the least expected z among those that are better than the incumbent with certainty.
 
-    The incumbent's is its expected z alone, so nothing replaces it that is not better by more than the uncertainty of
-    their difference.
+    Better with certainty: by `CERTAINTY` standard deviations of the difference. Where none is, the incumbent.
 
     Args:
-        mean: ``[u]``, expected z.
-        cov: ``[u]``, covariance with the incumbent.
-        var: ``[u]``.
-        incumbent: Its index.
+        posterior: Of the references.
+        eligible: ``[u]``, whether a reference could be recommended; one at least.
+        incumbent: Index of the incumbent among them. Where it is not eligible (it has no run, or diverges) and none is
+            better with certainty, the eligible one that comes nearest to that is recommended.
 
     Returns:
-        ``[u]``.
+        Index of a reference.
     """
-    apart = np.sqrt(np.maximum(var + var[incumbent] - 2.0 * cov, 0.0))
-    risk: Array = mean + CERTAINTY * apart
-    return risk
+    first = len(posterior.mean) - len(eligible)
+    mean = posterior.mean[first:]
+    risk = mean + CERTAINTY * _apart(posterior, incumbent=incumbent)[first:]
+    better = eligible & (risk < mean[incumbent])
+    if better.any():
+        return int(np.argmin(np.where(better, mean, math.inf)))
+    return incumbent if eligible[incumbent] else int(np.argmin(np.where(eligible, risk, math.inf)))
+
+
+def _apart(posterior: Posterior, *, incumbent: int) -> Array:
+    """``[n + u]``, standard deviation of the difference of expected z to the incumbent's."""
+    cov = posterior.cov[:, incumbent]
+    own = posterior.var[len(posterior.mean) - posterior.cov.shape[1] + incumbent]
+    apart: Array = np.sqrt(np.maximum(posterior.var + own - 2.0 * cov, 0.0))
+    return apart
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,9 +80,7 @@ class RunValues:
     @property
     def leader(self) -> int:
         """Index of the known configuration that would be recommended now."""
-        p, first = self.posterior, len(self.posterior.mean) - len(self.eligible)
-        known = risks(p.mean[first:], cov=p.cov[first:, self.incumbent], var=p.var[first:], incumbent=self.incumbent)
-        return int(np.argmin(np.where(self.eligible, known, math.inf)))
+        return recommended(self.posterior, eligible=self.eligible, incumbent=self.incumbent)
 
     def log_values(self) -> Array:
         """``[n + u]``, logarithm of the value of each run, in z.
@@ -95,20 +104,46 @@ class RunValues:
             shown: ``[n + u, u]``, what each run shows of each known configuration, in standard deviations of the run.
             own: ``[n + u]``, what it shows of its own.
         """
-        p, known = self.posterior, len(self.eligible)
-        count, leader, incumbent = len(p.mean), self.leader, self.incumbent
-        first = count - known
-        apart = np.sqrt(np.maximum(p.var + p.var[first + incumbent] - 2.0 * p.cov[:, incumbent], 0.0))
-        risk = p.mean[first:] + CERTAINTY * _left(apart[first:], shown - shown[:, [incumbent]])
-        leader_risk = risk[:, leader]
-        own_risk = p.mean + CERTAINTY * _left(apart, own - shown[:, incumbent])
-        others = self.eligible & (np.arange(known) != leader)
-        gains = np.where(others, _log_gain(leader_risk[:, None] - risk, std=shown - shown[:, [leader]]), -math.inf)
+        p, known, leader = self.posterior, len(self.eligible), self.leader
+        first = len(p.mean) - known
+        apart = _apart(p, incumbent=self.incumbent)
+        left = _left(apart[first:], shown - shown[:, [self.incumbent]])
+        gains = self._gains(left, shown=shown)
+        own_left = _left(apart, own - shown[:, self.incumbent])
+        ahead = p.mean[first + leader] - p.mean - self._handicap * own_left
         untried = np.concatenate((np.ones(first, dtype=np.bool_), ~self.eligible))
-        own_gain = _log_gain(leader_risk - own_risk, std=np.where(untried, _NEW_STD, 1.0) * (own - shown[:, leader]))
+        own_gain = _log_gain(ahead, std=np.where(untried, _NEW_STD, 1.0) * (own - shown[:, leader]))
+        # The incumbent takes the leader's place unless that is better with certainty, which the model may be sure of
+        # before the incumbent's first run, or not.
+        back = (
+            p.mean[first + leader] + CERTAINTY * left[first + self.incumbent, leader] - p.mean[first + self.incumbent]
+        )
+        own_std = own[first + self.incumbent] - shown[first + self.incumbent, leader]
+        own_gain[first + self.incumbent] = _log_gain(np.array([back]), std=np.array([own_std]))[0]
         own_gain[first + leader] = -math.inf  # the leader cannot take its own place
         best: Array = np.maximum(gains.max(axis=1, initial=-math.inf), own_gain)
         return best
+
+    @property
+    def _handicap(self) -> float:
+        """Standard deviations of the difference to the incumbent by which another one must be ahead of the leader."""
+        return CERTAINTY if self.leader == self.incumbent else 0.0
+
+    def _gains(self, left: Array, *, shown: Array) -> Array:
+        """``[r, u]``, log gain of each run by a change from the leader to each known configuration.
+
+        Args:
+            left: ``[r, u]``, standard deviation of each one's difference to the incumbent after the run.
+            shown: ``[r, u]``, what the run shows of each, in standard deviations of the run.
+        """
+        leader, incumbent = self.leader, self.incumbent
+        mean = self.posterior.mean[len(self.posterior.mean) - len(self.eligible) :]
+        ahead = mean[leader] - mean - self._handicap * left
+        # Back to the incumbent: when the leader is no longer better than it with certainty.
+        ahead[:, incumbent] = mean[leader] + CERTAINTY * left[:, leader] - mean[incumbent]
+        others = self.eligible & (np.arange(len(mean)) != leader)
+        gains: Array = np.where(others, _log_gain(ahead, std=shown - shown[:, [leader]]), -math.inf)
+        return gains
 
     def _pair(self, one: int) -> float:
         """Log value per run of a pair of runs on a fresh seed: of a known configuration and the leader."""
@@ -123,10 +158,8 @@ class RunValues:
             # The difference of the two runs: their common shift cancels.
             var = cov[one, one] + cov[other, other] - 2.0 * cov[one, other] + 2.0 * p.noise
             shown = (cov[:, one] - cov[:, other]) / math.sqrt(max(var, 1e-12))
-            apart = np.sqrt(np.maximum(np.diag(cov) + cov[incumbent, incumbent] - 2.0 * cov[:, incumbent], 0.0))
-            risk = p.mean[first:] + CERTAINTY * _left(apart, shown - shown[incumbent])
-            gains = _log_gain(risk[leader] - risk, std=shown - shown[leader])
-            gains[(~self.eligible) | (np.arange(len(risk)) == leader)] = -math.inf
+            left = _left(_apart(p, incumbent=incumbent)[first:], shown - shown[incumbent])
+            gains = self._gains(left[None, :], shown=shown[None, :])
             best = max(best, float(gains.max()) - math.log(2.0))
         return best
 

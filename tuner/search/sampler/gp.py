@@ -74,9 +74,6 @@ _X0_STD: Final = 0.35
 _SIGNALS: Final = (0.02, 0.1, 0.4)
 _NOISES: Final = (0.02, 0.2, 1.0)
 """Variances of f, in variances of z, and of h, in variances of f."""
-_LOG_NOISES: Final = (0.0, 0.0, 0.0)
-"""Logarithms of the prior weights of the variances of h: runs on one seed cannot show them."""
-_VARIANCES: Final = tuple((signal, ratio * signal) for signal in _SIGNALS for ratio in _NOISES)
 _MAX_RUNS: Final = 96
 """Runs that the GP is fitted to at most. A run far from the best says little about it."""
 _MAX_MODELS: Final = 40
@@ -166,6 +163,7 @@ class Surrogate:
         total_steps: The horizon.
         peaks: Lowest and highest peak rate of the search.
         options: The searched options.
+        one_seed: Whether the loss on the one seed of all runs is what counts, its effect included.
 
     Raises:
         InvalidValue: There are no observations.
@@ -178,10 +176,13 @@ class Surrogate:
         total_steps: int,
         peaks: tuple[float, float],
         options: SearchedOptions,
+        one_seed: bool = False,
     ) -> None:
         if not observations:
             raise InvalidValue("observations", value=0, allowed="at least one")
         self._total_steps, self._options = total_steps, options
+        ratios = (0.0,) if one_seed else _NOISES
+        self._variances = tuple((signal, ratio * signal) for signal in _SIGNALS for ratio in ratios)
         fitted = sorted(observations, key=lambda one: one.loss)[:_MAX_RUNS]
         self.observed = tuple(dict.fromkeys(one.configuration for one in fitted))
         """The configurations of the runs, without repetition."""
@@ -202,13 +203,12 @@ class Surrogate:
         """Condition every model of the grid on the runs, and weight it by its evidence."""
         penalty = self._penalty(self._runs)
         chol = np.linalg.cholesky(self._cov(penalty))
-        residuals = np.tile(z - self._prior_mean(self._runs, penalty), (len(_VARIANCES), 1))
+        residuals = np.tile(z - self._prior_mean(self._runs, penalty), (len(self._variances), 1))
         white_z = np.linalg.solve(chol, residuals[:, :, None])[:, :, 0]
         # log N(z | mu, K) without its constant: the determinant of K is the squared product of the diagonal of L.
         log_evidence = -0.5 * np.sum(np.square(white_z), axis=1)
         log_evidence -= np.sum(np.log(np.diagonal(chol, axis1=1, axis2=2)), axis=1)
-        log_evidence += np.tile(log_prior, len(_VARIANCES))
-        log_evidence += np.repeat(np.tile(_LOG_NOISES, len(_SIGNALS)), len(log_prior))
+        log_evidence += np.tile(log_prior, len(self._variances))
         weights = np.exp(log_evidence - log_evidence.max())
         weights /= weights.sum()
         # A prediction costs as much as its models, and most of them explain the runs too badly to count.
@@ -217,7 +217,7 @@ class Surrogate:
         self._weights = weights[models] / weights[models].sum()
         self._chol, self._white_z = chol[models], white_z[models]
         variances, self._points = np.divmod(models, len(self._x0_grid))
-        self._signal, self._noise = np.array(_VARIANCES)[variances].T
+        self._signal, self._noise = np.array(self._variances)[variances].T
 
     def _cov(self, penalty: Array) -> Array:
         """``[g, m, m]``, prior covariance of z over the runs, noise included."""
@@ -234,7 +234,7 @@ class Surrogate:
         by_seed = (correlation + _SHIFT) * np.equal.outer(self._seeds, self._seeds) + _RESIDUAL[1] * np.eye(count)
         common += self._variance * _RESIDUAL[0] * np.eye(count)
         return np.concatenate(
-            [common + self._variance * (signal * correlation + noise * by_seed) for signal, noise in _VARIANCES]
+            [common + self._variance * (signal * correlation + noise * by_seed) for signal, noise in self._variances]
         )
 
     def posterior(
