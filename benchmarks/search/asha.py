@@ -8,14 +8,14 @@ import tempfile
 from typing import Any
 
 from benchmarks.search.oracle import Task, curve, space_of
-from benchmarks.search.study import BUDGET, Recommendations, random_point
+from benchmarks.search.study import BUDGET, Spending, random_point
 from tuner.schedules import Schedule
 
 EVALUATIONS = 20
 """Of a full run: the unit that ASHA counts in."""
 
 
-def asha(task: Task, seed: int) -> dict[int, Schedule]:
+def asha(task: Task, seed: int) -> Schedule | None:
     """Random points of the space; a trial that is not among the best quarter at a rung is stopped there."""
     for name, value in (("RAY_AIR_NEW_OUTPUT", "0"), ("RAY_DEDUP_LOGS", "0"), ("RAY_USAGE_STATS_ENABLED", "0")):
         os.environ.setdefault(name, value)
@@ -25,7 +25,7 @@ def asha(task: Task, seed: int) -> dict[int, Schedule]:
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
-    found = Recommendations(total_steps=task.total_steps)
+    found = Spending(total_steps=task.total_steps)
     space = space_of(task)
 
     class Run(tune.Trainable):  # type: ignore[misc]
@@ -63,15 +63,14 @@ def asha(task: Task, seed: int) -> dict[int, Schedule]:
         """Ends the experiment once the budget is spent."""
 
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-            in_time = found.updates < BUDGET * task.total_steps
-            found.spend(result["updates"])
+            in_time = found.may_train
+            found.updates += result["updates"]
             if result["whole"] and in_time and result["loss"] < 1e9:
-                schedule = Schedule.from_json(result["config"]["schedule"])
-                found.record(schedule, result["loss"], budgets=(BUDGET,))
+                found.record(Schedule.from_json(result["config"]["schedule"]), result["loss"])
             return False
 
         def stop_all(self) -> bool:
-            return found.updates >= BUDGET * task.total_steps
+            return not found.may_train
 
     rng = np.random.default_rng(seed)
     points = [space.build(random_point(space, rng=rng)).to_json() for _ in range(40 * BUDGET)]
@@ -90,4 +89,4 @@ def asha(task: Task, seed: int) -> dict[int, Schedule]:
             ),
             run_config=tune.RunConfig(stop=Spent(), storage_path=folder, verbose=0),
         ).fit()
-    return found.by_runs
+    return found.best

@@ -2,58 +2,106 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.lab.files import load_table
+from benchmarks.lab.files import load_table, table_names
 from benchmarks.search import replay
 from benchmarks.search.measures import summary
 from benchmarks.search.replay import OURS, Replay
 from benchmarks.search.rivals.rivals import RIVALS
-from benchmarks.search.tables import replay_tables
+from benchmarks.search.tables import option_tables, replay_tables, training_tables
 from tuner.errors import InvalidValue
 from tuner.schedules import Schedule
+
+_TRAINING_STUDIES = 20
+_OPTION_STUDIES = 6
 
 
 def run(arguments: Namespace) -> int:
     """Replay a table, search a live workload, or run the parts."""
     try:
         if arguments.table is not None:
-            replay_table(arguments)
+            replay_table(arguments.table, arguments=arguments, file=arguments.json)
+        else:
+            _run_parts(arguments)
     except (InvalidValue, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def replay_table(arguments: Namespace) -> None:
-    """One table."""
+def replay_table(name: str, *, arguments: Namespace, file: Path | None) -> dict[str, Any]:
+    """Replay one table, print what its studies say, and write it."""
     incumbent = None if arguments.incumbent is None else Schedule.from_json(arguments.incumbent.read_text())
     wanted = Replay(
-        table=arguments.table,
+        table=name,
         incumbent=incumbent,
         subset=arguments.subset,
         budgets=arguments.budgets or replay.BUDGETS,
         rivals=() if arguments.no_rivals else tuple(RIVALS),
     )
-    started = time.monotonic()
     rows = replay.run(wanted, studies=arguments.studies or 100, workers=arguments.workers)
-    print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
-    table = load_table(wanted.table)
-    one_seed = len(table.all_seeds) == 1
-    print(f"**{replay.described(table, replay=wanted)}**, {len({row['study'] for row in rows})} studies\n")
-    report(rows, one_seed=one_seed, file=arguments.json)
+    table = load_table(name)
+    print(f"**{replay.described(table, replay=wanted)}**; {len({row['study'] for row in rows})} studies\n")
+    return report(rows, one_seed=len(table.all_seeds) == 1, file=file)
 
 
-def report(rows: Sequence[dict[str, Any]], *, one_seed: bool, file: Path | None) -> None:
+def report(rows: Sequence[dict[str, Any]], *, one_seed: bool, file: Path | None) -> dict[str, Any]:
     """Print what the rows say, and write them."""
     result = summary(rows, ours=OURS)
-    print("\n".join(replay_tables(result, one_seed=one_seed)))
+    print("\n".join(replay_tables(result, one_seed=one_seed)) + "\n")
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({**result, "rows": list(rows)}, indent=1))
+    return result
+
+
+def _run_parts(arguments: Namespace) -> None:
+    """All parts of `make bench-search`, or the one that is named."""
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    if arguments.part in (None, "replay"):
+        _replay_all(arguments, out=out)
+    if arguments.part in (None, "training"):
+        _train(arguments, out=out)
+    if arguments.part in (None, "options"):
+        from benchmarks.search import with_options
+
+        along = with_options.run(seeds=arguments.studies or _OPTION_STUDIES, workers=arguments.workers)
+        (out / "search-options.json").write_text(json.dumps(along, indent=1))
+        print("\n".join(option_tables(along, ours=with_options.OURS)))
+
+
+def _replay_all(arguments: Namespace, *, out: Path) -> None:
+    """Every table of benchmarks/data that is not of longer runs."""
+    from benchmarks.search import plots
+
+    names = [name for name in table_names() if not name.endswith("-lengths")]
+    summaries = {name: replay_table(name, arguments=arguments, file=out / f"search-{name}.json") for name in names}
+    plots.replay_plot(summaries, file=out / "search-replay.svg")
+
+
+def _train(arguments: Namespace, *, out: Path) -> None:
+    """Real training; every study is written as soon as it is done, and a command that was stopped resumes there."""
+    from benchmarks.search import plots, training
+
+    methods = list(training.ALL_METHODS)
+    if importlib.util.find_spec("ray") is None:
+        print("!!! Ray is not installed: ASHA is LEFT OUT. Its extra: pip install -e '.[ray]'", file=sys.stderr)
+        methods.remove("asha")
+    rows = training.run(
+        seeds=arguments.studies or _TRAINING_STUDIES,
+        methods=methods,
+        workers=arguments.workers,
+        file=out / "search-training.jsonl",
+    )
+    lines = training.table(rows)
+    (out / "search-training.json").write_text(json.dumps(lines, indent=1))
+    plots.training_plot(rows, file=out / "search-training.svg")
+    print("\n".join(training_tables(lines)))

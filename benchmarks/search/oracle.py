@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import torch
 
 from tuner.metric import DEFAULT_METRIC
 from tuner.schedules import Schedule
+from tuner.search.configuration import Configuration
 from tuner.search.space import SearchSpace, Value, default_space
 from tuner.training.evaluation import divergence_limit
 from tuner.training.evaluation_steps import evaluation_steps
@@ -76,6 +78,17 @@ def curve(
                 yield step + 1, None
                 return
             yield step + 1, loss
+
+
+@lru_cache(maxsize=256)
+def trained(
+    task: Task, configuration: Configuration, *, steps: int, seed: int
+) -> tuple[list[tuple[int, float]], float | None]:
+    """A whole run as an oracle returns it: its curve, and the loss at its end, ``None`` when it diverged."""
+    points = list(curve(task, configuration.schedule, steps=steps, seed=seed, options=dict(configuration.options)))
+    step, last = points[-1]
+    known = [(step, loss) for step, loss in points if loss is not None]
+    return (known, last) if last is not None else ([*known, (step, math.inf)], None)
 
 
 def final_loss(

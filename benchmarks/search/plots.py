@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +11,41 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.search.oracle import TASKS
-from benchmarks.search.replay import COSTS, PART, WHOLE
-from benchmarks.search.replay_rivals import RIVALS
-from benchmarks.search.study import BUDGET
 from benchmarks.search.training import median_loss
 
 _STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "svg.hashsalt": "tuner"}
+_COLUMNS = 3
 
 
-def replay_plot(result: dict[str, Any], *, file: Path) -> None:
-    """Mean regret against cost."""
+def replay_plot(summaries: Mapping[str, dict[str, Any]], *, file: Path) -> None:
+    """Mean regret against cost, a panel for each table.
+
+    Args:
+        summaries: By table, `benchmarks.search.measures.summary`.
+        file: The SVG to write.
+    """
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
-        for axes, setting in zip(figure.subplots(1, 2, sharey=True), (WHOLE, PART), strict=True):
-            for name in (*RIVALS, "ours"):
-                mean = {float(cost): value for cost, value in result[setting][name]["mean"].items()}
-                costs = [cost for cost in COSTS if cost in mean]
-                style = {"color": "black", "linewidth": 2.2} if name == "ours" else {"linewidth": 1.0}
-                axes.plot(costs, [1e3 * mean[cost] for cost in costs], marker=".", label=name, **style)
-            axes.set(title=setting, xlabel="updates, in full runs", ylim=(-0.3, 16))
-        figure.axes[0].set_ylabel("mean regret, 1/1000 nat")
-        figure.legend(
-            *figure.axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside right center"
-        )
+        rows = -(-len(summaries) // _COLUMNS)
+        figure = Figure(figsize=(9, 2.8 * rows), layout="constrained")
+        panels = figure.subplots(rows, _COLUMNS, squeeze=False).flat
+        for axes, (table, summary) in zip(panels, summaries.items(), strict=False):
+            found = [row for row in summary["recommendations"] if row["with_result"]]
+            for method in dict.fromkeys(row["method"] for row in found):
+                own = [row for row in found if row["method"] == method]
+                style = {"color": "black", "linewidth": 2.2} if method == "ours" else {"linewidth": 1.0}
+                axes.plot(
+                    [row["budget"] for row in own],
+                    [1e3 * row["regret"] for row in own],
+                    label=method,
+                    marker=".",
+                    **style,
+                )
+            axes.set(title=table, xlabel="full runs", yscale="symlog")
+        for axes in list(panels)[len(summaries) :]:
+            axes.set_axis_off()
+        figure.axes[0].set_ylabel("mean regret, thousandths")
+        handles = figure.axes[0].get_legend_handles_labels()
+        figure.legend(*handles, frameon=False, fontsize=8, loc="outside lower center", ncols=4)
         figure.savefig(file)
 
 
@@ -43,7 +56,7 @@ def training_plot(rows: list[dict[str, Any]], *, file: Path) -> None:
         for axes, task in zip(figure.subplots(1, len(TASKS)), TASKS, strict=True):
             of_task = [row for row in rows if row["task"] == task.name]
             losses = {
-                method: np.array([median_loss(row, budget=BUDGET) for row in of_task if row["method"] == method])
+                method: np.array([median_loss(row) for row in of_task if row["method"] == method])
                 for method in sorted({row["method"] for row in of_task})
             }
             order = sorted(losses, key=lambda method: float(np.median(losses[method])))

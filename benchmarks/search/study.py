@@ -1,79 +1,88 @@
-"""One study of one method on one task: what it recommends, and after how many updates."""
+"""One study of one method on one task of real training: what it recommends for equal updates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import optuna
 
-from benchmarks.search.oracle import Task, curve, final_loss, space_of
+from benchmarks.search.oracle import Task, curve, final_loss, space_of, trained
 from tuner.schedules import Cosine, Linear, Schedule, Warmup
 from tuner.search.configuration import Configuration
+from tuner.search.decision.estimates import Estimates
 from tuner.search.settings import SearchSettings
-from tuner.search.simulate import simulate
+from tuner.search.simulate import Simulation, simulate
 from tuner.search.space import Choice, FloatRange, Parameter, SearchSpace, Value
-from tuner.search.stage_tree import shared_prefix
 
 BUDGET = 8
 """Full runs that every method may spend."""
-MORE = 15
-MANY = 60
-"""Random search with these many full runs, and ours with a quarter of them."""
 WARMUP = Warmup(shape="linear", fraction=0.05)
+Method = Callable[[Task, int], Schedule | None]
+"""``method(task, seed)``: the schedule that it recommends; ``None`` when everything diverged."""
 
 
 @dataclass(kw_only=True)
-class Recommendations:
-    """What a method recommends, as its updates are spent. Every method may finish its current run."""
+class Spending:
+    """A rival's updates, and the best that it found. It may finish its current run."""
 
     total_steps: int
     updates: int = 0
-    best: float = float("inf")
-    by_runs: dict[int, Schedule] = field(default_factory=dict)
-    """Schedule by budget in full runs."""
+    loss: float = float("inf")
+    best: Schedule | None = None
 
-    def spend(self, updates: int) -> None:
+    @property
+    def may_train(self) -> bool:
+        """Whether the budget allows another run."""
+        return self.updates < BUDGET * self.total_steps
+
+    def record(self, schedule: Schedule, loss: float | None, *, updates: int = 0) -> None:
+        """A run of the full horizon has ended."""
         self.updates += updates
-
-    def record(self, schedule: Schedule, loss: float | None, *, budgets: tuple[int, ...]) -> None:
-        """A run of the full horizon has ended; it counts for the budgets that were not exceeded when it started."""
-        if loss is not None and loss < self.best:
-            self.best = loss
-            for budget in budgets:
-                self.by_runs[budget] = schedule
+        if loss is not None and loss < self.loss:
+            self.loss, self.best = loss, schedule
 
 
-def _open(found: Recommendations, budgets: tuple[int, ...]) -> tuple[int, ...]:
-    """The budgets that still allow a run."""
-    return tuple(budget for budget in budgets if found.updates < budget * found.total_steps)
+def ours(task: Task, seed: int) -> Schedule | None:
+    """Our study as in a job, its confirmation included; an update that runs share is paid by each of them."""
+
+    def oracle(configuration: Configuration, steps: int, run_seed: int) -> tuple[list[tuple[int, float]], float | None]:
+        return trained(task, configuration, steps=steps, seed=run_seed)
+
+    settings = SearchSettings(total_steps=task.total_steps, budget=BUDGET, seed=seed, space=space_of(task))
+    return recommended(simulate(settings, oracle=oracle)).schedule
 
 
-def random_search(task: Task, seed: int) -> dict[int, Schedule]:
+def recommended(simulation: Simulation) -> Configuration:
+    """The configuration that a study recommends."""
+    trial = Estimates(simulation.state).recommended
+    return simulation.state.trials[trial].configuration
+
+
+def random_search(task: Task, seed: int) -> Schedule | None:
     """Points of the whole space, each trained in full."""
     rng = np.random.default_rng(seed)
     space = space_of(task)
-    found, budgets = Recommendations(total_steps=task.total_steps), (BUDGET, MANY)
-    while still := _open(found, budgets):
+    found = Spending(total_steps=task.total_steps)
+    while found.may_train:
         schedule = space.build(random_point(space, rng=rng))
         loss, updates = final_loss(task, schedule, steps=task.total_steps, seed=seed)
-        found.spend(updates)
-        found.record(schedule, loss, budgets=still)
-    return found.by_runs
+        found.record(schedule, loss, updates=updates)
+    return found.best
 
 
 def optuna_search(
     sampler: Callable[[int], optuna.samplers.BaseSampler], pruner: Callable[[], optuna.pruners.BasePruner]
-) -> Callable[[Task, int], dict[int, Schedule]]:
+) -> Method:
     """An Optuna study as its users write it: each evaluation is reported, and bad trials are pruned."""
 
-    def search(task: Task, seed: int) -> dict[int, Schedule]:
+    def search(task: Task, seed: int) -> Schedule | None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = optuna.create_study(sampler=sampler(seed), pruner=pruner())
         space = space_of(task)
-        found, budgets = Recommendations(total_steps=task.total_steps), (BUDGET,)
-        while still := _open(found, budgets):
+        found = Spending(total_steps=task.total_steps)
+        while found.may_train:
             trial = study.ask()
             schedule = space.build(suggest(trial, space=space))
             done, last = 0, None
@@ -85,80 +94,28 @@ def optuna_search(
                 if last is None or (step < task.total_steps and trial.should_prune()):
                     state = optuna.trial.TrialState.PRUNED
                     break
-            found.spend(done)
-            if state is None:
-                study.tell(trial, last)
-                found.record(schedule, last, budgets=still)
-            else:
-                study.tell(trial, state=state)
-        return found.by_runs
+            study.tell(trial, last if state is None else None, state=state)
+            found.record(schedule, last if state is None else None, updates=done)
+        return found.best
 
     return search
 
 
-def default_with_tuned_peak(family: Cosine | Linear) -> Callable[[Task, int], dict[int, Schedule]]:
+def default_with_tuned_peak(family: Cosine | Linear) -> Method:
     """A well-known schedule, at peaks spread evenly over the range (the first is random)."""
 
-    def search(task: Task, seed: int) -> dict[int, Schedule]:
-        found = Recommendations(total_steps=task.total_steps)
+    def search(task: Task, seed: int) -> Schedule | None:
+        found = Spending(total_steps=task.total_steps)
         peaks = space_of(task).peak_lr
         place = np.random.default_rng(seed).uniform()
         for index in range(BUDGET):
             peak = peaks.low * (peaks.high / peaks.low) ** ((index + place) / BUDGET)
             schedule = Schedule(peak_lr=float(peak), family=family, warmup=WARMUP)
             loss, updates = final_loss(task, schedule, steps=task.total_steps, seed=seed)
-            found.spend(updates)
-            found.record(schedule, loss, budgets=(BUDGET,))
-        return found.by_runs
+            found.record(schedule, loss, updates=updates)
+        return found.best
 
     return search
-
-
-def ours(task: Task, seed: int) -> dict[int, Schedule]:
-    """Our search as in a job, without the controls, which no rival trains.
-
-    Of the small budget one run confirms the recommendation; of the larger one, as many as by a job's defaults.
-    """
-    return {BUDGET: _ours(task, seed, budget=BUDGET, finalists=1, seeds=1), MORE: _ours(task, seed, budget=MORE)}
-
-
-def _ours(task: Task, seed: int, *, budget: int, finalists: int = 3, seeds: int = 5) -> Schedule:
-    settings = SearchSettings.model_validate(
-        {
-            "total_steps": task.total_steps,
-            "trials": 8 * budget,
-            "max_updates": budget * task.total_steps,
-            "controls": False,
-            "audit": 0.0,
-            "finalists": finalists,
-            "confirm_seeds": seeds,
-            "seed": seed,
-            "space": space_of(task),
-        }
-    )
-    trained: dict[tuple[Schedule, int, int], tuple[float | None, int]] = {}
-    lrs: dict[int, list[np.ndarray]] = {}
-
-    def run(configuration: Configuration, steps: int, run_seed: int) -> tuple[float | None, int]:
-        schedule = configuration.schedule
-        key = (schedule, steps, run_seed)
-        if key not in trained:
-            loss, updates = final_loss(task, schedule, steps=steps, seed=run_seed)
-            rates = schedule.lrs(steps)
-            shared = max((shared_prefix(rates, other) for other in lrs.setdefault(run_seed, [])), default=0)
-            lrs[run_seed].append(rates)
-            trained[key] = loss, max(0, updates - shared)
-        return trained[key]
-
-    result = simulate(
-        settings,
-        loss=lambda configuration, steps, run_seed: run(configuration, steps, run_seed)[0],
-        run_cost=lambda configuration, steps, run_seed: run(configuration, steps, run_seed)[1],
-        workers=1,
-    )
-    if result.winner is None or result.winner.schedule is None:
-        raise RuntimeError(f"nothing was found on {task.name} with seed {seed}")
-    return result.winner.schedule
 
 
 def suggest(trial: optuna.Trial, *, space: SearchSpace) -> dict[str, Value]:
@@ -193,7 +150,7 @@ def _random_values(space: SearchSpace, family: str, *, rng: np.random.Generator)
             yield name, float(rng.uniform(parameter.low, parameter.high))
 
 
-METHODS: dict[str, Callable[[Task, int], dict[int, Schedule]]] = {
+METHODS: dict[str, Method] = {
     "ours": ours,
     "random": random_search,
     "tpe-median": optuna_search(lambda seed: optuna.samplers.TPESampler(seed=seed), optuna.pruners.MedianPruner),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.search.asha import asha
 from benchmarks.search.oracle import TASKS, Task, final_loss
-from benchmarks.search.study import BUDGET, MANY, METHODS, MORE
+from benchmarks.search.study import BUDGET, METHODS
 from tuner.schedules import Schedule
 
 FRESH_SEEDS = tuple(range(1001, 1008))
@@ -34,7 +34,6 @@ def run(*, seeds: int, methods: list[str], workers: int, file: Path) -> list[dic
     wanted = [(task.name, method, seed) for seed in range(seeds) for method in methods for task in TASKS]
     with ProcessPoolExecutor(workers) as pool, file.open("a") as out:
         futures = [pool.submit(study, *one) for one in wanted if one not in done]
-        futures += [pool.submit(measured_again, done[one]) for one in wanted if one in done and _lacks_seeds(done[one])]
         for count, future in enumerate(as_completed(futures), start=1):
             row = future.result()
             done[row["task"], row["method"], row["seed"]] = row
@@ -44,41 +43,17 @@ def run(*, seeds: int, methods: list[str], workers: int, file: Path) -> list[dic
     return [done[one] for one in wanted]
 
 
-def _lacks_seeds(row: dict[str, Any]) -> bool:
-    return any(len(one["losses"]) < len(FRESH_SEEDS) for one in row["recommended"].values())
-
-
 def study(task_name: str, method: str, seed: int) -> dict[str, Any]:
-    """One study, and its recommendations on fresh seeds."""
+    """One study, and its recommendation on fresh seeds."""
     task = _TASKS[task_name]
-    recommended = ALL_METHODS[method](task, seed)
+    found = ALL_METHODS[method](task, seed)
     return {
         "task": task_name,
         "method": method,
         "seed": seed,
-        "recommended": {
-            str(budget): {"schedule": json.loads(schedule.to_json()), "losses": measured(task, schedule)}
-            for budget, schedule in recommended.items()
-        },
+        "schedule": None if found is None else json.loads(found.to_json()),
+        "losses": [] if found is None else [_measured(task, found, fresh) for fresh in FRESH_SEEDS],
     }
-
-
-def measured_again(row: dict[str, Any]) -> dict[str, Any]:
-    """The same recommendations, on the fresh seeds that they lack."""
-    task = _TASKS[row["task"]]
-    recommended = {
-        budget: {
-            **one,
-            "losses": measured(task, Schedule.model_validate(one["schedule"]), known=one["losses"]),
-        }
-        for budget, one in row["recommended"].items()
-    }
-    return {**row, "recommended": recommended}
-
-
-def measured(task: Task, schedule: Schedule, *, known: Sequence[float | None] = ()) -> list[float | None]:
-    """Final losses on the fresh seeds, the first of which may be known."""
-    return [*known, *(_measured(task, schedule, seed) for seed in FRESH_SEEDS[len(known) :])]
 
 
 @lru_cache(maxsize=10_000)
@@ -86,12 +61,9 @@ def _measured(task: Task, schedule: Schedule, seed: int) -> float | None:
     return final_loss(task, schedule, steps=task.total_steps, seed=seed)[0]
 
 
-def median_loss(row: dict[str, Any], *, budget: int) -> float:
+def median_loss(row: dict[str, Any]) -> float:
     """The median over the fresh seeds; `FAILED` when it diverges on most, or there is none."""
-    recommended = row["recommended"].get(str(budget))
-    if recommended is None:
-        return FAILED
-    return statistics.median(FAILED if loss is None else loss for loss in recommended["losses"])
+    return statistics.median([FAILED if loss is None else loss for loss in row["losses"]] or [FAILED])
 
 
 def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -103,13 +75,14 @@ def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for (task, method), studies in sorted(by_method.items()):
         ours = by_method[task, "ours"]
         both = sorted(studies.keys() & ours.keys())
-        own = [median_loss(ours[seed], budget=BUDGET) for seed in both]
-        theirs = [median_loss(studies[seed], budget=BUDGET) for seed in both]
+        own = [median_loss(ours[seed]) for seed in both]
+        theirs = [median_loss(studies[seed]) for seed in both]
         lines.append(
             {
                 "task": task,
                 "method": method,
                 "seeds": len(both),
+                "budget": BUDGET,
                 "median": statistics.median(theirs),
                 "ours": statistics.median(own),
                 "ours_better": sum(a < b for a, b in zip(own, theirs, strict=True)) / len(both),
@@ -120,21 +93,13 @@ def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
-def quarter(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per task: random search with many full runs against ours with a quarter of the updates."""
-    lines = []
-    for task in sorted({row["task"] for row in rows}):
-        random = [median_loss(row, budget=MANY) for row in rows if row["task"] == task and row["method"] == "random"]
-        ours = [median_loss(row, budget=MORE) for row in rows if row["task"] == task and row["method"] == "ours"]
-        lines.append({"task": task, "random": statistics.median(random), "ours": statistics.median(ours)})
-    return lines
-
-
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
     if not file.exists():
         return
     for line in file.read_text().splitlines():
         try:
-            yield json.loads(line)
+            row = json.loads(line)
         except json.JSONDecodeError:
             continue  # a line that was cut off when a run was ended
+        if "losses" in row:  # else of an earlier format
+            yield row
