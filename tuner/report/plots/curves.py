@@ -45,6 +45,7 @@ def draw_curves(report: Report) -> Figure:
     axes.set_xlabel("optimizer update")
     axes.set_ylabel(axis_label(report.metric))
     axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set_axisbelow(True)
     axes.grid(axis="y", color=GRID)
     handles = [
         line(BLUE, "recommended", width=2.2),
