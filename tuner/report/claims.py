@@ -41,6 +41,8 @@ class Facts:
     """Whether enough peaks of such rivals were tried for a claim about all of them."""
     confirmed: bool
     """Whether any schedule was trained on two seeds."""
+    noise_is_known: bool
+    """Whether the runs say how large the noise is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +111,8 @@ def claim(facts: Facts, *, verdict: Verdict, gain: Gain | None, worth_it: bool |
             )
         case Verdict.NOT_SETTLED:
             question = words.question.format(f"{rival}{_by_forecast(facts)}")
-            return (
-                f"{question} is not settled: {facts.best_label} {_compared(gain, facts=facts)}. To settle it would "
-                f"probably take {settling_text(cost)}."
-            )
+            known = f"{facts.best_label} {_compared(gain, facts=facts)}{_unknown(facts)}"
+            return f"{question} is not settled: {known}. To settle it would probably take {settling_text(cost)}."
 
 
 def _helps(facts: Facts, *, words: _Words, rival: str, gain: Gain, worth_it: bool) -> str:
@@ -169,6 +169,10 @@ def _words(facts: Facts) -> _Words:
                 others="schedule",
                 untrained=f"{facts.rival_label} was not trained to the end",
             )
+
+
+def _unknown(facts: Facts) -> str:
+    return "" if facts.noise_is_known else "; so few runs on one seed do not show how much of that is noise"
 
 
 def _lower(sentence: str) -> str:

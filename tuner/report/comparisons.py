@@ -71,6 +71,7 @@ def _compare(rival: Rival, *, evidence: Evidence) -> Comparison:
         with_warmup_alone=constants_have_warmup(rival, evidence=evidence),
         explored=len(peaks_tried(evidence, rival=rival)) >= MIN_PEAKS,
         confirmed=evidence.noise_is_measured,
+        noise_is_known=evidence.noise_is_known,
     )
     if standing.trial is None or best is None or standing.diverged:
         lost = rival is Rival.INCUMBENT and best is not None and standing.diverged
@@ -79,7 +80,9 @@ def _compare(rival: Rival, *, evidence: Evidence) -> Comparison:
         return _comparison(facts, standing=standing, best=best, verdict=verdict, gain=None, cost=cost)
     differences = _differences(rival, standing=standing, evidence=evidence)
     ours = differences[best]
-    verdict = _verdict(differences, ours=ours, margin=facts.margin)
+    verdict = Verdict.NOT_SETTLED
+    if evidence.noise_is_known:
+        verdict = _verdict(differences, ours=ours, margin=facts.margin)
     cost = None
     if verdict is Verdict.NOT_SETTLED:
         # Where the best is settled, another one may still be better by the margin.

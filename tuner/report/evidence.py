@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Final, Self
 
 from tuner.report.study_result import StudyResult
 from tuner.search.decision.decisions import RunStatus, RunView, TrialView
 from tuner.search.decision.estimates import Estimates
 from tuner.search.worth import LossOverSteps
 
+MIN_RUNS: Final = 8
+"""Runs on one seed each from which their scatter around the model says how large the noise is: the model itself takes
+five numbers from them (level, best peak, cost of a peak off it, worth of a shape, its own variance)."""
 HAS_RESULT = frozenset({RunStatus.FINISHED, RunStatus.DIVERGED})
 """Of a run at the horizon that counts as a result of its trial."""
 
@@ -60,6 +63,12 @@ class Evidence:
     def stable(self) -> tuple[int, ...]:
         """The trials that reached the horizon and did not diverge on any seed, the lowest expected loss first."""
         return tuple(trial for trial in self.estimates.trials if not self.diverged(trial))
+
+    @cached_property
+    def noise_is_known(self) -> bool:
+        """Whether the runs say how large the noise over seeds is: without that, no interval is evidence."""
+        finished = sum(run.status is RunStatus.FINISHED for run in self.result.state.runs)
+        return self.noise_is_measured or finished >= MIN_RUNS
 
     @cached_property
     def noise_is_measured(self) -> bool:

@@ -25,7 +25,7 @@ def reusable(evidence: Evidence) -> Reusable | None:
         ``None`` when no such schedule is cheaper than the recommended one.
     """
     recommended, estimates = evidence.estimates.recommended, evidence.estimates
-    if evidence.diverged(recommended):
+    if evidence.diverged(recommended) or not evidence.noise_is_known:
         return None
     found = [
         (rank, trial)

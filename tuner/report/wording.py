@@ -92,6 +92,12 @@ def raw_text(candidate: Candidate, *, metric: Metric) -> str:
     return f"{metric.text(candidate.mean)} {of}"
 
 
+def measured_text(candidate: Candidate, *, metric: Metric) -> str:
+    """`raw_text` as a predicate."""
+    raw = raw_text(candidate, metric=metric)
+    return raw if candidate.diverged else f"measured {raw}"
+
+
 def seeds_text(count: int) -> str:
     """A number of seeds."""
     return "1 seed" if count == 1 else f"{count} seeds"
@@ -105,15 +111,15 @@ def difference_text(difference: float, *, metric: Metric) -> str:
 def recommended_sentence(candidate: Candidate, *, metric: Metric) -> str:
     """The recommended schedule, its expected value, and beside it the raw one."""
     name = f"Recommended: {candidate.label} (trial {candidate.trial})"
-    raw = raw_text(candidate, metric=metric)
+    measured = measured_text(candidate, metric=metric)
     if candidate.expected is None:
-        return f"{name}, although it {raw}: no other schedule was without divergence."
+        return f"{name}, although it {measured}: no other schedule was without divergence."
     # The best of many noisy results is partly luck; where its mean is no better than expected, nothing is to be said.
     lucky = candidate.mean is not None and metric.loss(candidate.mean) < metric.loss(candidate.expected)
     bias = ", which looks better than it is: the best of many is partly luck" if lucky else ""
     return (
         f"{name}, expected {metric.name} {metric.text(candidate.expected)} (95 % interval "
-        f"{range_text(candidate, metric=metric)}); measured {raw}{bias}."
+        f"{range_text(candidate, metric=metric)}); {measured}{bias}."
     )
 
 

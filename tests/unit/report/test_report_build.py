@@ -1,303 +1,363 @@
+"""The report of a study: what it recommends, offers beside it, reserves, and counts."""
+
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
+from tests.unit.report.studies import (
+    CONSTANT,
+    DEFAULT,
+    LINEAR,
+    SEEDS,
+    STEPS,
+    WSD,
+    FixedEstimates,
+    Stop,
+    at,
+    check,
+    evaluations,
+    evidence,
+    study,
+    tried,
+    typical,
+    with_curves,
+)
 from tuner.errors import InvalidValue
 from tuner.report.build import build_report
-from tuner.report.report import Report, Verdict
-from tuner.schedules import Constant, Cosine, Linear, Schedule, Wsd
-from tuner.search.decision.decisions import Control, TrialStatus
+from tuner.report.report import Report, Rival, Verdict
+from tuner.report.reuse import reusable
+from tuner.report.study_result import RunHistory
+from tuner.search.decision.decisions import Role, RunStatus
+from tuner.search.decision.estimates import Estimates
+from tuner.search.pruning.forecast import Forecast
+from tuner.search.pruning.stopping import ForecastCheck, Leader
+
+INCUMBENT = tried(DEFAULT, 0.3, 0.31, 0.29, role=Role.INCUMBENT)
 
 
-def verdicts(report):
-    return {
-        "constant": report.best_constant and report.best_constant.verdict,
-        "default": report.default and report.default.verdict,
-    }
+class TestRecommendation:
+    def test_it_is_the_one_of_the_estimates_as_are_the_expected_values(self, report):
+        estimates = Estimates(typical().state)
+        assert report.recommended.trial == estimates.recommended == 2
+        assert [one.trial for one in report.candidates] == list(estimates.trials)
+        for candidate in report.candidates:
+            assert candidate.expected == pytest.approx(estimates.expected(candidate.trial).mean)
+            assert candidate.low < candidate.expected < candidate.high
+        assert report.incumbent == report.candidate(0)
+
+    def test_the_raw_mean_stands_beside_the_expected_value_and_is_called_lucky_where_it_is_better(self, report):
+        assert report.recommended.mean == pytest.approx(0.2824)
+        assert report.recommended.expected > report.recommended.mean
+        assert "measured 0.2824 in the mean of 5 seeds, which looks better than it is" in report.summary[1]
+
+    def test_a_measured_value_that_is_no_better_than_expected_is_not_called_lucky(self):
+        trials = [tried(at(DEFAULT, 0.01 * 1.5**n), 0.3 + 0.01 * n) for n in range(6)]
+        result = study(tried(DEFAULT, 0.36, role=Role.INCUMBENT), *trials)
+        found = build_report(result)
+        lucky = found.recommended.mean < found.recommended.expected
+        assert ("partly luck" in found.summary[1]) is lucky
+
+    def test_the_first_sentence_is_the_verdict_against_the_incumbent_and_the_last_lines_say_what_to_do(self, report):
+        assert report.finding == report.summary[0] == report.comparison(Rival.INCUMBENT).sentence
+        assert report.finding.startswith("It helps: wsd")
+        assert report.summary[-len(report.next_steps) :] == report.next_steps
+        assert report.next_steps[0].startswith("Train with wsd 1-sqrt cooldown 40 %")
+        assert str(report) == "\n".join(report.summary)
+
+    def test_a_trial_that_diverged_on_a_seed_is_neither_recommended_nor_compared_and_comes_last(self):
+        found = build_report(study(INCUMBENT, tried(WSD, 0.1, None), tried(at(WSD, 0.2), 0.2, None, None)))
+        assert [one.trial for one in found.candidates] == [0, 1, 2]
+        assert found.recommended.trial == 0
+        lucky = found.candidate(1)
+        assert (lucky.expected, lucky.mean, lucky.diverged, lucky.values[1].value) == (None, None, 1, None)
+        assert all(one.best != 1 for one in found.comparisons)
+
+    def test_where_every_schedule_diverged_on_some_seed_nothing_is_claimed_of_the_recommended_one(self):
+        found = build_report(study(tried(DEFAULT, 0.3, None, role=Role.INCUMBENT), tried(WSD, 0.2, None)))
+        assert all(one.verdict is Verdict.NOT_SETTLED and one.gain is None for one in found.comparisons)
+        assert "no other schedule was without divergence" in found.summary[1]
+
+    def test_a_study_without_a_finished_run_has_no_report(self):
+        with pytest.raises(InvalidValue):
+            build_report(study(tried(WSD, None), tried(LINEAR)))
 
 
-class TestTypicalStudy:
-    def test_the_best_is_the_one_with_the_lowest_confirmed_median(self, report):
-        assert [candidate.trial for candidate in report.candidates] == [3, 4, 2, 0]
-        assert report.best == report.candidates[0]
-        assert (report.best.median, report.best.low, report.best.high) == (0.289, 0.280, 0.301)
-        assert report.best.mean == pytest.approx(0.2898)
+class TestSmallBudgets:
+    def test_with_one_run_nothing_was_compared_and_it_says_so(self):
+        found = build_report(study(tried(WSD, 0.3), budget=1))
+        assert found.finding.startswith("Nothing was compared: one schedule was trained, wsd")
+        assert all(one.verdict is Verdict.NOT_SETTLED for one in found.comparisons)
+        assert all("nothing is claimed" in one.sentence or "no other" in one.sentence for one in found.comparisons)
+        assert "One run reached the end, on one seed: nothing could be confirmed." in found.reservations
+        assert "To compare it with others: `tuner submit --from JOB --budget 3`, or more." in found.next_steps
+        assert "1 of 1 full run: 900 updates." in found.summary
 
-    def test_both_the_search_value_and_the_confirmed_loss_are_told(self, report):
-        assert report.best.search_value == 0.279
+    def test_with_one_run_of_the_incumbent_nothing_was_compared_either(self):
+        found = build_report(study(tried(DEFAULT, 0.3, role=Role.INCUMBENT), budget=1))
+        assert found.finding.startswith("Nothing was compared: one schedule was trained, cosine")
+        assert found.comparison(Rival.INCUMBENT).verdict is Verdict.NOT_SETTLED
 
-    def test_the_lift_over_the_best_constant_rate_is_paired_by_seed(self, report):
-        # Differences .063 .061 .059 .066 .059: mean .0616, deviation .0029665, t(97.5 %, 4) = 2.776445.
-        comparison = report.best_constant
-        assert comparison.trial == 0
-        assert comparison.verdict is Verdict.BETTER
-        assert (comparison.wins, comparison.seeds) == (5, 5)
-        assert comparison.gain.mean == pytest.approx(0.0616)
-        assert comparison.gain.low == pytest.approx(0.0579166, abs=1e-6)
-        assert comparison.gain.high == pytest.approx(0.0652834, abs=1e-6)
-        assert comparison.gain.percent == pytest.approx(100 * 0.0616 / 0.3514)
+    def test_two_runs_on_one_seed_settle_nothing(self):
+        found = build_report(study(tried(DEFAULT, 0.3, role=Role.INCUMBENT), tried(WSD, 0.29), budget=2))
+        assert [one.verdict for one in found.comparisons] == [Verdict.NOT_SETTLED] * 3
+        assert "so few runs on one seed do not show how much of that is noise" in found.finding
+        assert found.reusable is None
 
-    def test_a_schedule_helps(self, report):
-        assert report.schedule_helps
-        assert report.finding.startswith("A schedule helps here")
-        assert report.summary[0] == report.finding
+    def test_one_seed_alone_confirms_nothing_and_it_says_so(self):
+        trials = [tried(at(WSD, 0.02 * 1.6**n), 0.25 + 0.01 * (n - 3) ** 2) for n in range(7)]
+        found = build_report(study(tried(DEFAULT, 0.4, role=Role.INCUMBENT), *trials))
+        assert any(one.startswith("Every schedule was trained on one seed, so nothing") for one in found.reservations)
+        assert not found.margin.noise_is_measured
+        for one in found.comparisons:
+            assert one.verdict is Verdict.NOT_SETTLED or "this is not confirmed" in one.sentence
 
-    def test_the_equivalents_are_the_statistical_ties_with_the_best(self, report):
-        assert [(member.trial, member.verdict) for member in report.equivalents.members] == [
-            (3, Verdict.SAME),
-            (4, Verdict.TIED),
-        ]
+    def test_a_recommended_schedule_with_one_seed_beside_others_with_more_is_called_unconfirmed(self):
+        found = build_report(study(INCUMBENT, tried(WSD, 0.1), tried(LINEAR, 0.2, 0.21, 0.2)))
+        assert found.recommended.trial == 1
+        assert any("was trained on one seed: its result is not confirmed" in one for one in found.reservations)
 
-    def test_an_equivalent_wsd_schedule_is_recommended_because_its_hold_can_be_continued(self, report):
-        assert report.recommended.trial == report.equivalents.recommended == 4
-        assert "training can go on from there" in report.equivalents.reason
 
-    def test_the_cost_keeps_confirmation_apart(self, report):
-        cost = report.cost
-        assert (cost.updates_spent, cost.search_updates, cost.confirm_updates) == (24_000, 6_000, 18_000)
-        assert cost.updates_saved == 1_500
-        assert cost.updates_all_full == 9 * 900
-        assert cost.ratio == pytest.approx(6_000 / 8_100)
+class TestPeaks:
+    def test_a_peak_at_the_end_of_the_range_is_said_at_any_budget_and_number_of_seeds(self):
+        for losses in ((0.3,), (0.3, 0.3), (0.3, 0.31, 0.29, 0.3)):
+            found = build_report(study(tried(at(WSD, 0.98), *losses), budget=len(losses)))
+            assert any(
+                "lies at the highest end of the searched range (1.0e-03 to 1.0e+00)" in one for one in found.summary
+            )
+            assert "To look beyond the searched peaks, give `search.space.peak_lr` a wider range." in found.next_steps
 
-    def test_every_trial_has_a_row_with_the_rung_it_reached(self, report):
-        assert [row.rung for row in report.trials] == [2, 0, 2, 2, 2, 0, 1, 1, 0]
-        assert report.trials[1].values == (None,)
+    def test_a_peak_that_is_the_highest_of_those_tried_is_said(self):
+        found = build_report(study(INCUMBENT, tried(WSD, 0.2, 0.2), tried(at(WSD, 0.02), 0.4)))
+        assert any("1.0e-01, is the highest of the 3 that were tried" in one for one in found.reservations)
 
-    def test_it_comes_back_equal_from_its_json(self, report):
+    def test_a_peak_between_others_is_not_reserved(self):
+        found = build_report(study(INCUMBENT, tried(WSD, 0.2, 0.2), tried(at(WSD, 0.4), 0.4)))
+        assert not any("peak" in one for one in found.reservations)
+
+    def test_a_higher_peak_that_diverged_was_tried(self):
+        found = build_report(study(INCUMBENT, tried(WSD, 0.2, 0.2), tried(at(WSD, 0.4), None)))
+        assert not any("of those" in one or "that were tried" in one for one in found.reservations)
+
+    def test_a_higher_peak_that_failed_was_not(self):
+        found = build_report(study(INCUMBENT, tried(WSD, 0.2, 0.2), tried(at(WSD, 0.4))))
+        assert any("is the highest of the 2 that were tried" in one for one in found.reservations)
+
+    def test_a_rival_of_few_peaks_is_said_to_have_been_explored_little(self, report):
+        expected = "Of constant rates without warm-up, 2 peak rates alone were tried: a better one may exist."
+        assert expected in report.reservations
+
+
+class TestReusable:
+    def offered(self, gains, *trials, recommended=0):
+        found = reusable(evidence(study(INCUMBENT, *trials), FixedEstimates(gains, recommended=recommended)))
+        return None if found is None else found.trial
+
+    def test_a_cheaper_one_is_offered_where_it_is_shown_not_to_be_worse_by_the_margin(self):
+        assert self.offered({1: (-0.002, -0.006, 0.002)}, tried(CONSTANT, 0.3)) == 1
+
+    def test_an_interval_that_reaches_the_margin_offers_nothing_however_equal_the_means(self):
+        assert self.offered({1: (0.0, -0.011, 0.011)}, tried(CONSTANT, 0.3)) is None
+
+    def test_of_several_the_cheapest_is_offered(self):
+        gains = {1: (-0.001, -0.003, 0.001), 2: (-0.002, -0.004, 0.002), 3: (-0.003, -0.005, 0.003)}
+        assert self.offered(gains, tried(LINEAR, 0.3), tried(WSD, 0.3), tried(CONSTANT, 0.3)) == 3
+
+    def test_nothing_is_offered_beside_a_constant_rate(self):
+        gains = {1: (0.02, 0.01, 0.03), 2: (0.019, 0.01, 0.03)}
+        assert self.offered(gains, tried(CONSTANT, 0.28), tried(LINEAR, 0.28), recommended=1) is None
+
+    def test_it_stands_beside_the_recommended_one_in_the_summary(self):
+        losses = [0.3 + 0.0005 * (n % 2) for n in range(5)]
+        worse = [loss + 0.001 for loss in losses]
+        result = study(tried(DEFAULT, *losses, role=Role.INCUMBENT), tried(LINEAR, *worse), margin=0.05)
+        found = build_report(result)
+        assert found.recommended.trial == 0
+        assert found.reusable.trial == 1
+        assert any(one.startswith("Beside it, cheaper to reuse: linear") for one in found.summary)
+
+
+class TestMargin:
+    def test_a_margin_of_the_state_is_what_more_steps_gain(self, report):
+        assert (report.margin.value, report.margin.worth) == (0.004, 0.05)
+        assert report.margin.sentence == (
+            "A change is worth it from a gain of 0.004 on: what 5 % more steps would gain."
+        )
+
+    def test_without_one_it_is_a_tenth_of_the_spread_over_seeds_and_the_report_says_so(self):
+        found = build_report(replace(typical(), state=replace(typical().state, margin=None)))
+        assert found.margin.worth is None
+        assert found.margin.value == pytest.approx(0.1 * found.margin.noise)
+        assert "a tenth of the spread over seeds" in found.margin.sentence
+        assert "do not show what a gain is worth in training steps" in found.margin.sentence
+
+    def test_a_gain_is_said_in_steps_where_the_curves_show_what_steps_gain(self):
+        """Losses of a power law in the steps, for every schedule, from different levels."""
+        result = study(
+            tried(DEFAULT, 0.36, 0.3605, role=Role.INCUMBENT),
+            tried(WSD, 0.32, 0.3205),
+            tried(LINEAR, 0.34, 0.3405),
+        )
+        curves = {
+            (trial, seed): tuple(
+                replace(point, val_loss=loss + (place + 1) ** -0.7 - 21**-0.7)
+                for place, point in enumerate(evaluations(*[0.0] * 21))
+            )
+            for trial, loss in ((0, 0.36), (1, 0.32), (2, 0.34))
+            for seed in SEEDS[:2]
+        }
+        found = build_report(with_curves(result, curves)).comparison(Rival.INCUMBENT)
+        assert found.verdict is Verdict.HELPS
+        assert found.gain.steps is not None
+        assert found.gain.steps.low <= found.gain.steps.factor
+        assert found.gain.steps.factor > 1.05
+        assert " times the steps (" in found.sentence
+
+
+class TestEarlyStops:
+    def audited(self, loss):
+        """A run that a forecast left no chance, trained on to this loss."""
+        result = study(INCUMBENT, tried(WSD, loss))
+        history = RunHistory(trial=1, seed=SEEDS[0], steps=STEPS, check=check(Stop(step=300, mean=0.4)), audited=True)
+        return build_report(replace(result, histories=(history,))).early_stops
+
+    def test_what_was_stopped_is_listed_with_its_forecast_and_what_it_saved(self, report):
+        (stopped,) = report.early_stops.stopped
+        assert (stopped.trial, stopped.step, stopped.forecast, stopped.value) == (5, 300, 0.40, None)
+        assert (stopped.leader, stopped.chance, stopped.margin) == (0.28, 0.0001, 0.004)
+        assert report.early_stops.sentence == (
+            "1 run was stopped early, because the forecast of the end left almost no chance to beat the leader by the "
+            "margin. That saved 600 updates, 0.667 full runs. None was trained on to see what stopping loses."
+        )
+        assert report.cost.updates_stopped == 600
+
+    def test_an_audited_run_that_ends_as_forecast_shows_no_harm(self):
+        found = self.audited(0.39)
+        assert (len(found.audited), found.wrong, found.audited[0].value) == (1, 0, 0.39)
+        assert found.sentence.endswith("to see what stopping loses: did not beat it.")
+
+    def test_an_audited_run_that_beats_the_leader_by_the_margin_would_have_been_stopped_wrongly(self):
+        assert self.audited(0.2755).wrong == 1
+        assert self.audited(0.2765).wrong == 0  # better than the leader, 0.28, by less than the margin
+
+    def test_without_any_it_says_so(self):
+        assert build_report(study(INCUMBENT)).early_stops.sentence == "No run was stopped early."
+        off = build_report(study(INCUMBENT, prune=False)).early_stops.sentence
+        assert off.startswith("Stopping early was switched off")
+
+    def test_forecasts_of_a_maximized_metric_are_values(self):
+        result = study(INCUMBENT, tried(WSD, Stop(step=300, mean=-40.0)))
+        metric = result.metric.model_copy(update={"direction": "maximize", "name": "score"})
+        forecast = Forecast(step=300, mean=-40.0, std=1.0, low=-42.0, high=-38.0)
+        history = RunHistory(
+            trial=1,
+            seed=SEEDS[0],
+            steps=300,
+            check=ForecastCheck(
+                forecast=forecast, leader=Leader(mean=-60.0, std=1.0), margin=1.0, chance=0.0, stop=True
+            ),
+        )
+        found = build_report(replace(result, state=replace(result.state, metric=metric), histories=(history,)))
+        (stopped,) = found.early_stops.stopped
+        assert (stopped.forecast, stopped.low, stopped.high, stopped.leader) == (40.0, 38.0, 42.0, 60.0)
+
+
+class TestCostAndTrials:
+    def test_the_cost_is_said_in_full_runs_of_the_budget_updates_and_device_time(self):
+        result = replace(typical(), updates_spent=5_580, updates_saved=900, device_seconds=200.0)
+        found = build_report(result)
+        assert found.cost.full_runs == pytest.approx(6.2)
+        assert (
+            "6.2 of 30 full runs: 5,580 updates, 3 min of device time. Saved: 600 by stopping runs early, and 900 by "
+            "training once what runs have in common."
+        ) in found.summary
+
+    def test_the_trials_have_all_their_runs_with_what_they_reached(self, report):
+        rows = {row.number: row for row in report.trials}
+        assert [run.value for run in rows[3].runs] == [0.352, 0.341, 0.360]
+        assert [(run.status, run.steps, run.value) for run in rows[5].runs] == [(RunStatus.STOPPED, 300, 0.40)]
+        assert [(run.status, run.value) for run in rows[4].runs] == [(RunStatus.DIVERGED, None)]
+        assert rows[10].runs[0].status is RunStatus.FAILED
+        assert rows[0].role is Role.INCUMBENT
+
+    def test_long_curves_are_thinned_and_those_of_the_recommended_schedule_come_first(self):
+        curves = {(trial, SEEDS[0]): evaluations(*(1.0 / (1 + n) for n in range(301))) for trial in (0, 2)}
+        found = build_report(with_curves(typical(), curves)).curves
+        assert [one.trial for one in found] == [2, 0, 5]
+        assert len(found[0].steps) == 40
+        assert (found[0].steps[0], found[0].steps[-1]) == (0, STEPS)
+
+
+class TestOptions:
+    def test_other_options_than_the_rival_s_are_said_to_have_a_part_in_the_gain(self):
+        wide = tried(WSD, 0.2, 0.21, options={"width": 64})
+        found = build_report(study(tried(DEFAULT, 0.3, 0.31, role=Role.INCUMBENT, options={"width": 32}), wide))
+        assert found.recommended.options == {"width": 64}
+        assert any(
+            one.startswith("The recommended schedule was trained with other options than the incumbent")
+            for one in found.reservations
+        )
+
+    def test_a_searched_batch_size_is_said_to_change_the_data_seen(self):
+        found = build_report(study(tried(DEFAULT, 0.3, role=Role.INCUMBENT, options={"batch_size": 32})))
+        assert any("one with a larger batch saw more data" in one for one in found.reservations)
+
+
+class TestStored:
+    def test_it_comes_back_from_json_and_says_its_version(self, report):
+        assert report.version == 3
         assert Report.model_validate_json(report.model_dump_json()) == report
-        assert Report.model_validate(report.model_dump(mode="json")) == report
 
+    @pytest.mark.parametrize("version", [1, 2, 4])
+    def test_another_version_is_refused(self, report, version):
+        with pytest.raises(ValueError, match="version"):
+            Report.model_validate(report.model_dump(mode="json") | {"version": version})
 
-class TestNoHelp:
-    def test_a_constant_rate_that_cannot_be_told_from_the_best_means_that_no_schedule_helps(self, studies):
-        report = build_report(
-            studies.result(
-                [
-                    studies.trial(0, studies.constant, 0.6, 0.5, 0.30, control=Control.CONSTANT),
-                    studies.trial(1, studies.wsd, 0.6, 0.5, 0.29),
-                ],
-                {0: studies.confirmed(0.31, 0.29, 0.30), 1: studies.confirmed(0.30, 0.30, 0.29)},
-            )
-        )
-        assert not report.schedule_helps
-        assert report.finding.startswith("A schedule does not help here")
-        assert report.recommended.trial == 0, "the constant rate is as good and needs no horizon"
-
-    def test_a_constant_rate_that_wins_is_told_as_such(self, studies):
-        report = build_report(
-            studies.result(
-                [
-                    studies.trial(0, studies.constant, 0.6, 0.5, 0.30, control=Control.CONSTANT),
-                    studies.trial(1, studies.default, 0.6, 0.5, 0.29, control=Control.DEFAULT),
-                ],
-                {0: studies.confirmed(0.2, 0.21, 0.22), 1: studies.confirmed(0.30, 0.32, 0.31)},
-            )
-        )
-        assert verdicts(report) == {"constant": Verdict.SAME, "default": Verdict.BETTER}
-        assert not report.schedule_helps
-        assert "the best of all is a constant rate" in report.finding
-
-    def test_a_constant_rate_that_the_sampler_found_counts_as_the_best_constant(self, studies):
-        sampled = Schedule(peak_lr=0.03, family=Constant())
-        report = build_report(
-            studies.result(
-                [
-                    studies.trial(0, studies.constant, 0.6, 0.5, 0.40, control=Control.CONSTANT),
-                    studies.trial(1, sampled, 0.6, 0.5, 0.35),
-                    studies.trial(2, studies.wsd, 0.6, 0.5, 0.29),
-                ],
-                {n: studies.confirmed(*losses) for n, losses in enumerate([(0.41, 0.4), (0.36, 0.35), (0.3, 0.29)])},
-            )
-        )
-        assert report.best_constant is not None
-        assert report.best_constant.trial == 1
-
-    def test_equal_losses_cannot_be_told_apart_and_are_no_wins(self, studies):
-        report = build_report(
-            studies.result(
-                [
-                    studies.trial(0, studies.constant, 0.6, 0.5, 0.3, control=Control.CONSTANT),
-                    studies.trial(1, studies.linear, 0.6, 0.5, 0.3),
-                ],
-                {0: studies.confirmed(0.3, 0.3, 0.3), 1: studies.confirmed(0.3, 0.3, 0.3)},
-            )
-        )
-        rival = report.equivalents.members[1]
-        assert (rival.verdict, rival.wins, rival.seeds) == (Verdict.TIED, 0, 3)
-        assert (rival.gain.low, rival.gain.mean, rival.gain.high, rival.gain.percent) == (0.0, 0.0, 0.0, 0.0)
-
-
-class TestDivergence:
-    def test_a_candidate_that_diverged_on_one_seed_ranks_after_all_that_did_not(self, studies):
-        report = build_report(
-            studies.result(
-                [studies.trial(0, studies.wsd, 0.6, 0.5, 0.2), studies.trial(1, studies.linear, 0.6, 0.5, 0.4)],
-                {0: studies.confirmed(0.2, None, 0.2), 1: studies.confirmed(0.4, 0.4, 0.4)},
-            )
-        )
-        last = report.candidates[-1]
-        assert (report.best.trial, last.trial, last.diverged) == (1, 0, 1)
-        assert (last.median, last.mean, last.low, last.high) == (0.2, None, 0.2, None)
-        assert [member.trial for member in report.equivalents.members] == [1]
-
-    def test_a_rival_that_diverged_is_beaten_whatever_its_other_losses_say(self, studies):
-        report = build_report(
-            studies.result(
-                [
-                    studies.trial(0, studies.constant, 0.6, 0.5, 0.2, control=Control.CONSTANT),
-                    studies.trial(1, studies.linear, 0.6, 0.5, 0.4),
-                ],
-                {0: studies.confirmed(0.2, None, 0.2), 1: studies.confirmed(0.4, 0.4, 0.4)},
-            )
-        )
-        assert report.best_constant is not None
-        assert report.best_constant.verdict is Verdict.BETTER
-        assert (report.best_constant.wins, report.best_constant.seeds, report.best_constant.diverged) == (1, 3, 1)
-        assert "diverged on 1 seed" in report.finding
-
-    def test_when_every_candidate_diverged_the_report_says_so(self, studies):
-        report = build_report(
-            studies.result(
-                [
-                    studies.trial(0, studies.constant, 0.6, 0.5, 0.2, control=Control.CONSTANT),
-                    studies.trial(1, studies.linear, 0.6, 0.5, 0.4),
-                ],
-                {0: studies.confirmed(None, None, 0.2), 1: studies.confirmed(0.4, None, 0.4)},
-            )
-        )
-        assert report.best.trial == 1
-        assert not report.schedule_helps
-        assert "diverged on 1 of 3 seeds" in report.summary[1]
-        assert [member.trial for member in report.equivalents.members] == [1]
-
-
-class TestCutShort:
-    def test_without_a_constant_rate_nothing_is_claimed(self, studies):
-        report = build_report(
-            studies.result([studies.trial(0, studies.wsd, 0.6, 0.5, 0.3)], {0: studies.confirmed(0.3, 0.31)})
-        )
-        assert verdicts(report) == {"constant": None, "default": None}
-        assert not report.schedule_helps
-        assert "cannot be said" in report.finding
-        assert report.best == report.recommended
-
-    def test_without_confirmation_the_search_value_decides_and_the_report_says_so(self, studies):
-        report = build_report(
-            studies.result(
-                [
-                    studies.trial(0, studies.constant, 0.6, 0.5, 0.4, control=Control.CONSTANT),
-                    studies.trial(1, studies.wsd, 0.6, 0.5, 0.3),
-                    studies.trial(2, studies.linear, 0.6, 0.1, status=TrialStatus.PRUNED),
-                ],
-                {},
-                confirm_updates=0,
-            )
-        )
-        assert [candidate.trial for candidate in report.candidates] == [1, 0]
-        assert (report.best.median, report.best.values) == (None, ())
-        assert verdicts(report)["constant"] is Verdict.TIED
-        assert [member.trial for member in report.equivalents.members] == [1]
-        assert "nothing was confirmed" in report.summary[1]
-
-    def test_one_common_seed_gives_a_gain_without_an_interval_and_no_equivalent(self, studies):
-        report = build_report(
-            studies.result(
-                [
-                    studies.trial(0, studies.constant, 0.6, 0.5, 0.4, control=Control.CONSTANT),
-                    studies.trial(1, studies.wsd, 0.6, 0.5, 0.3),
-                ],
-                {0: {101: 0.41}, 1: {101: 0.3}},
-            )
-        )
-        comparison = report.best_constant
-        assert comparison is not None
-        assert comparison.gain is not None
-        assert comparison.gain.mean == pytest.approx(0.11)
-        assert (comparison.gain.low, comparison.verdict) == (None, Verdict.TIED)
-        assert [member.trial for member in report.equivalents.members] == [1]
-        assert "at least two seeds" in report.finding
-
-    def test_a_lucky_seed_alone_does_not_beat_full_confirmation(self, studies):
-        report = build_report(
-            studies.result(
-                [studies.trial(0, studies.wsd, 0.6, 0.5, 0.3), studies.trial(1, studies.linear, 0.6, 0.5, 0.3)],
-                {0: {101: 0.20}, 1: studies.confirmed(0.3, 0.3, 0.3, 0.3)},
-            )
-        )
-        assert report.best.trial == 1
-
-    def test_only_common_seeds_are_compared(self, studies):
-        report = build_report(
-            studies.result(
-                [
-                    studies.trial(0, studies.constant, 0.6, 0.5, 0.4, control=Control.CONSTANT),
-                    studies.trial(1, studies.wsd, 0.6, 0.5, 0.3),
-                ],
-                {0: {102: 0.42, 103: 0.41, 104: 0.43, 105: 9.0}, 1: studies.confirmed(0.3, 0.31, 0.30, 0.32)},
-            )
-        )
-        assert report.best_constant is not None
-        assert report.best_constant.seeds == 3
-        assert report.best_constant.gain.mean == pytest.approx(0.11)
-
-    def test_a_study_without_a_full_length_result_has_no_answer(self, studies):
-        with pytest.raises(InvalidValue, match="at least one reached the horizon"):
-            build_report(studies.result([studies.trial(0, studies.wsd, 0.6)], {}))
-
-
-class TestReuse:
-    @pytest.mark.parametrize(
-        ("families", "recommended"),
-        [
-            ((Cosine(), Linear(), Wsd(), Constant()), 3),
-            ((Cosine(), Linear(), Wsd()), 2),
-            ((Cosine(), Linear()), 1),
-            ((Cosine(), Cosine()), 0),
-            ((Wsd(), Wsd(), Linear()), 0),
-        ],
-    )
-    def test_constant_then_wsd_then_linear_then_the_best(self, studies, families, recommended):
-        trials = [
-            studies.trial(n, Schedule(peak_lr=0.01, family=family), 0.5, 0.4, 0.3) for n, family in enumerate(families)
-        ]
-        report = build_report(studies.result(trials, {n: {1: 0.3, 2: 0.31} for n in range(len(trials))}))
-        assert len(report.equivalents.members) == len(families)
-        assert report.recommended.trial == recommended
-
-    def test_linear_decay_to_a_floor_is_not_linear_decay_to_zero(self, studies):
-        trials = [
-            studies.trial(0, Schedule(peak_lr=0.01, family=Cosine()), 0.5, 0.4, 0.3),
-            studies.trial(1, Schedule(peak_lr=0.01, family=Linear(), floor=0.1), 0.5, 0.4, 0.3),
-        ]
-        report = build_report(studies.result(trials, {n: {1: 0.3, 2: 0.31} for n in range(2)}))
-        assert report.recommended.trial == 0
-
-
-class TestRefusals:
-    def test_contradictory_results_are_refused_with_field_and_value(self, studies):
-        trial = studies.trial(0, studies.wsd, 0.6, 0.5, 0.3)
-        with pytest.raises(InvalidValue, match=r"confirmations must be of trials that exist, got \[7\]"):
-            studies.result([trial], {7: {1: 0.3}})
-        with pytest.raises(InvalidValue, match="trials must be numbered without repetition"):
-            studies.result([trial, trial], {})
-        with pytest.raises(InvalidValue, match=r"confirmations\.0 must be finite"):
-            studies.result([trial], {0: {1: float("nan")}})
-        with pytest.raises(InvalidValue, match=r"trials\.0\.losses must be at most 3 long"):
-            studies.result([studies.trial(0, studies.wsd, 0.6, 0.5, 0.3, 0.2)], {})
-        with pytest.raises(InvalidValue, match=r"confirm_updates must be in \[0, 10\]"):
-            studies.result([trial], {}, updates_spent=10, confirm_updates=11)
-
-    def test_a_trial_that_is_no_candidate_cannot_be_looked_up(self, studies):
+    def test_a_candidate_that_there_is_not_is_a_key_error(self, report):
         with pytest.raises(KeyError):
-            build_report(studies.typical()).candidate(5)
+            report.candidate(99)
 
 
-class TestAsText:
-    def test_a_printed_report_is_its_summary_and_nothing_else(self, report):
-        assert str(report) == f"{report}" == "\n".join(report.summary)
+class TestContradictions:
+    def changed_run(self, **changes):
+        result = typical()
+        first, *others = result.state.runs
+        return replace(result, state=replace(result.state, runs=(replace(first, **changes), *others)))
 
-    def test_the_representation_names_job_workload_and_best_on_one_line(self, report):
-        assert repr(report) == (
-            "<Report of job 00000000-0000-4000-8000-000000000001: digits-mlp, 9 trials, "
-            "best 'linear, peak 5.0e-02, warm-up 5 %'>"
-        )
+    def test_a_finished_run_without_a_loss_or_with_one_that_is_not_finite_is_refused(self):
+        for loss in (None, float("nan"), float("inf")):
+            with pytest.raises(InvalidValue, match=r"state\.runs\.0\.101\.loss must be finite"):
+                self.changed_run(loss=loss)
+
+    def test_a_diverged_run_with_a_loss_is_refused(self):
+        with pytest.raises(InvalidValue, match=r"state\.runs\.0\.101\.loss must be None"):
+            self.changed_run(status=RunStatus.DIVERGED)
+
+    def test_a_run_of_an_unknown_trial_and_a_second_one_on_a_seed_are_refused(self):
+        with pytest.raises(InvalidValue, match="of a trial that exists"):
+            self.changed_run(trial=77)
+        with pytest.raises(InvalidValue, match="at most one of each trial and seed"):
+            self.changed_run(seed=SEEDS[1])
+
+    def test_trials_with_gaps_in_their_numbers_are_refused(self):
+        result = typical()
+        with pytest.raises(InvalidValue, match="without gaps"):
+            replace(result, state=replace(result.state, trials=result.state.trials[1:]))
+
+    def test_histories_of_no_run_two_of_one_run_too_many_steps_and_a_stop_without_forecast_are_refused(self):
+        result = typical()
+        (stopped,) = result.histories
+        with pytest.raises(InvalidValue, match="of a run that exists"):
+            replace(result, histories=(replace(stopped, seed=7),))
+        with pytest.raises(InvalidValue, match="at most one of each trial and seed"):
+            replace(result, histories=(stopped, stopped))
+        with pytest.raises(InvalidValue, match=r"histories\.5\.101\.steps must be in \[0, 900\]"):
+            replace(result, histories=(replace(stopped, steps=901),))
+        with pytest.raises(InvalidValue, match="the forecast of a run that was stopped"):
+            replace(result, histories=(replace(stopped, check=None),))
+
+    @pytest.mark.parametrize("name", ["updates_spent", "updates_saved"])
+    def test_negative_numbers_of_updates_are_refused(self, name):
+        with pytest.raises(InvalidValue, match=f"{name} must be at least 0"):
+            replace(typical(), **{name: -1})

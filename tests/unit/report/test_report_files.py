@@ -1,3 +1,5 @@
+"""The files of a report, and its pictures."""
+
 from __future__ import annotations
 
 import csv
@@ -7,24 +9,37 @@ import struct
 import pytest
 from matplotlib.image import imread
 
+from tests.unit.report.studies import (
+    CONSTANT,
+    DEFAULT,
+    LINEAR,
+    SEEDS,
+    WSD,
+    Stop,
+    evaluations,
+    study,
+    tried,
+    typical,
+    with_curves,
+)
 from tuner.report.build import build_report
 from tuner.report.files import write_report
+from tuner.report.plots.curves import draw_curves
+from tuner.report.plots.estimates import MAX_ROWS, draw_estimates
 from tuner.report.plots.pictures import PICTURES, picture_png
 from tuner.report.report import Report
 from tuner.schedules import Schedule, Warmup, Wsd
-from tuner.search.decision.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Role
 
 NAMES = (
     "report.json",
-    "best-schedule.json",
-    "best-schedule.csv",
     "recommended-schedule.json",
     "recommended-schedule.csv",
     "report.md",
     "report.html",
     "schedules.png",
-    "confirmations.png",
-    "rungs.png",
+    "estimates.png",
+    "curves.png",
 )
 
 
@@ -34,18 +49,18 @@ def png_size(picture: bytes) -> tuple[int, int]:
     return width, height
 
 
-def test_a_report_is_written_as_json_csv_and_pictures(report, tmp_path):
+def test_a_report_is_written_as_json_csv_pages_and_pictures(report, tmp_path):
     folder = tmp_path / "new" / "folder"
     paths = write_report(report, folder)
     assert paths == tuple(folder / name for name in NAMES)
     assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
     assert Report.model_validate_json((folder / "report.json").read_text()) == report
-    for name, candidate in (("best", report.best), ("recommended", report.recommended)):
-        assert Schedule.from_json((folder / f"{name}-schedule.json").read_text()) == candidate.schedule
-        with (folder / f"{name}-schedule.csv").open(newline="") as file:
-            lrs = [float(row["lr"]) for row in csv.DictReader(file)]
-        assert lrs == candidate.schedule.lrs(report.total_steps).tolist()
-    for path in paths[7:]:
+    schedule = report.recommended.schedule
+    assert Schedule.from_json((folder / "recommended-schedule.json").read_text()) == schedule
+    with (folder / "recommended-schedule.csv").open(newline="") as file:
+        lrs = [float(row["lr"]) for row in csv.DictReader(file)]
+    assert lrs == schedule.lrs(report.total_steps).tolist()
+    for path in paths[5:]:
         assert png_size(path.read_bytes())[0] == 1350
 
 
@@ -56,53 +71,58 @@ def test_writing_again_replaces_every_file(report, tmp_path):
 
 
 def test_a_write_that_fails_leaves_no_part_of_a_file(report, tmp_path):
-    (tmp_path / "best-schedule.csv").mkdir()  # in the way of the rename
-    with pytest.raises(OSError, match=r"best-schedule\.csv"):
+    (tmp_path / "recommended-schedule.csv").mkdir()  # in the way of the rename
+    with pytest.raises(OSError, match=r"recommended-schedule\.csv"):
         write_report(report, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "best-schedule.csv",
-        "best-schedule.json",
+        "recommended-schedule.csv",
+        "recommended-schedule.json",
         "report.json",
     ]
 
 
-def test_pictures_can_be_drawn_of_a_study_without_confirmation(studies):
-    trials = [
-        studies.trial(0, studies.constant, 0.6, 0.5, 0.4, control=Control.CONSTANT),
-        studies.trial(1, studies.wsd, None, status=TrialStatus.PRUNED),
-        studies.trial(2, studies.linear, status=TrialStatus.FAILED),
-    ]
-    report = build_report(studies.result(trials, {}, confirm_updates=0))
+@pytest.mark.parametrize(
+    "result",
+    [
+        study(tried(WSD, 0.3)),
+        study(tried(CONSTANT, 0.4), tried(WSD, None), tried(LINEAR)),
+        study(tried(WSD, 0.5, None), tried(LINEAR, 0.4, None, None)),
+        study(tried(DEFAULT, 0.3, role=Role.INCUMBENT), tried(WSD, Stop(step=300, mean=0.5))),
+    ],
+    ids=["one run", "one diverged, one failed", "each diverged on a seed", "one stopped"],
+)
+def test_every_picture_can_be_drawn_of(result):
     for name in PICTURES:
-        assert png_size(picture_png(report, name=name))[1] > 200
+        assert png_size(picture_png(build_report(result), name=name))[1] > 200
 
 
-def test_pictures_can_be_drawn_where_every_candidate_diverged(studies):
-    trials = [studies.trial(0, studies.wsd, 0.5, 0.5, 0.5)]
-    report = build_report(studies.result(trials, {0: studies.confirmed(None, None)}))
-    for name in ("confirmations", "rungs"):
-        assert png_size(picture_png(report, name=name))[1] > 200
+def test_stopped_and_diverged_runs_end_in_a_marker_of_their_own():
+    curves = {(2, SEEDS[0]): evaluations(1.0, 0.5, 0.281), (4, SEEDS[0]): evaluations(1.0, 3.0, steps=100)}
+    axes = draw_curves(build_report(with_curves(typical(), curves))).axes[0]
+    marked = {line.get_marker(): line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 1}
+    assert marked == {"s": 300, "X": 100}
 
 
-@pytest.mark.parametrize("scale", [1.0, -1.0, 1e-6, 50.0])
-def test_the_ladder_can_be_drawn_on_any_scale_of_losses(studies, scale):
-    trials = [
-        studies.trial(0, studies.wsd, 9.0 * scale, 4.0 * scale, 0.5 * scale),
-        studies.trial(1, studies.linear, 90.0 * scale, status=TrialStatus.PRUNED),
-    ]
-    assert png_size(picture_png(build_report(studies.result(trials, {})), name="rungs"))[1] > 200
+@pytest.mark.parametrize(("losses", "scale"), [((9.0, 4.0, 0.5), "log"), ((0.9, 0.6, 0.5), "linear")])
+def test_curves_over_a_wide_range_of_losses_are_drawn_on_a_logarithmic_scale(losses, scale):
+    result = with_curves(study(tried(WSD, losses[-1])), {(0, SEEDS[0]): evaluations(*losses)})
+    assert draw_curves(build_report(result)).axes[0].get_yscale() == scale
 
 
-def test_no_text_of_a_picture_is_cut_off_however_long_the_names_are(studies):
+def test_of_many_candidates_the_best_are_drawn_and_the_rivals_in_any_case():
+    trials = [tried(WSD.model_copy(update={"peak_lr": 0.01 * 1.1**n}), 0.3 + 0.001 * n) for n in range(MAX_ROWS + 9)]
+    found = build_report(study(*trials, tried(CONSTANT, 5.0), tried(DEFAULT, 6.0, role=Role.INCUMBENT)))
+    ticks = [tick.get_text() for tick in draw_estimates(found).axes[0].get_yticklabels()]
+    assert MAX_ROWS < len(ticks) <= MAX_ROWS + 2
+    assert any("incumbent" in tick for tick in ticks)
+
+
+def test_no_text_of_a_picture_is_cut_off_however_long_the_names_are():
     long = Schedule(
         peak_lr=0.0123, family=Wsd(cooldown=0.861, shape="linear"), warmup=Warmup(shape="linear", fraction=0.123)
     ).model_copy(update={"floor": 0.01})
-    trials = [
-        studies.trial(0, studies.constant, 0.6, 0.5, 0.4, control=Control.CONSTANT),
-        studies.trial(1, long, 0.6, 0.5, 0.3),
-    ]
-    confirmations = {0: studies.confirmed(0.41, 0.40, 0.42), 1: studies.confirmed(0.30, 0.31, 0.29)}
-    report = build_report(studies.result(trials, confirmations)).model_copy(update={"job_name": "a long name " * 16})
+    result = study(tried(CONSTANT, 0.41, 0.40, 0.42), tried(long, 0.30, 0.31, 0.29))
+    report = build_report(result).model_copy(update={"job_name": "a long name " * 16})
     for name in PICTURES:
         pixels = imread(io.BytesIO(picture_png(report, name=name)))[..., :3]
         margins = (pixels[:, :2], pixels[:, -2:], pixels[:2], pixels[-2:])

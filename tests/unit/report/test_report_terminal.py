@@ -1,80 +1,76 @@
+"""The report on a terminal."""
+
 from __future__ import annotations
 
 import subprocess
 import sys
 
+from tests.unit.report.studies import DEFAULT, WSD, study, tried
 from tuner.report.build import build_report
 from tuner.report.terminal.page import render_text
-from tuner.schedules import Schedule, Wsd
-from tuner.search.decision.decisions import Control
+from tuner.search.decision.decisions import Role
 
 
 def squeezed(text: str) -> str:
-    """The words of a text, whatever its line breaks."""
+    """The words of a text, however its lines break."""
     return " ".join(text.replace("│", " ").split())
 
 
-def test_the_report_has_the_best_the_gains_the_equivalents_the_cost_and_the_code(report):
+def test_it_has_verdict_recommendation_comparisons_stops_cost_and_code_and_ends_with_what_to_do(report):
     text = squeezed(render_text(report, width=110))
+    expected = report.recommended.expected
     for part in (
-        "digits: digits-mlp, 900 updates, 9 trials",
-        "A schedule helps here",
-        "validation loss 0.2890 (median of 5 fresh seeds, 0.2800 to 0.3010)",
-        "in the search, on one seed: 0.2790",
-        "best constant rate 0.3520 +0.0616 (17.5 %) better",
-        "+0.0579 to +0.0653 5 of 5 seeds",
-        "the default 0.3060 +0.0156 (5.1 %) better",
-        "-> recommended, the cheapest to reuse: before its cooldown it is a constant rate",
-        "training all 9 trials in full would have taken 8,100 (74 %). Confirmation took 18,000 more.",
-        "Recommended: wsd 1-sqrt cooldown 40 %, peak 1.0e-01, warm-up 5 %",
+        "digits: digits-mlp, 900 updates, 11 trials",
+        "It helps: wsd 1-sqrt cooldown 40 %, peak 1.0e-01, warm-up 5 % has a lower validation loss than",
+        f"expected validation loss {expected:.4f} (95 % interval",
+        "measured 0.2824 in the mean of 5 seeds",
+        "the usual default +0.0",
+        "the best constant rate without warm-up +0.0",
+        "A change is worth it from a gain of 0.004 on: what 5 % more steps would gain.",
+        "1 run was stopped early",
+        "22.6 of 30 full runs: 20,300 updates. Saved: 600 by stopping runs early. It ended because nothing more is",
         "scheduler = ScheduleLR(optimizer, schedule, total_steps=900)",
     ):
         assert part in text
+    last = squeezed(" ".join(f"- {sentence}" for sentence in report.next_steps))
+    assert text.endswith(f"Next {last}")
 
 
-def test_a_report_without_any_confirmation_claims_nothing(studies):
-    trials = [
-        studies.trial(0, studies.constant, 0.6, 0.5, 0.4, control=Control.CONSTANT),
-        studies.trial(1, studies.wsd, 0.6, 0.5, 0.3),
-    ]
-    text = squeezed(render_text(build_report(studies.result(trials, {}, confirm_updates=0))))
-    assert "Whether a schedule helps cannot be said" in text
-    assert "Nothing was confirmed" in text
-    assert "the default not trained to the end" in text
+def test_a_report_of_one_run_claims_nothing():
+    text = squeezed(render_text(build_report(study(tried(WSD, 0.3), budget=1))))
+    assert "Nothing was compared: one schedule was trained" in text
+    assert "One run reached the end, on one seed: nothing could be confirmed." in text
+    assert text.count("not trained to the end") == 3
+    assert "inf" not in text.replace("information", "").split()
 
 
-def test_diverged_confirmations_are_shown_as_such(studies):
-    trials = [
-        studies.trial(0, studies.constant, 0.6, 0.5, 0.2, control=Control.CONSTANT),
-        studies.trial(1, studies.linear, 0.6, 0.5, 0.4),
-    ]
-    confirmations = {0: studies.confirmed(0.2, None, None), 1: studies.confirmed(0.4, 0.4, 0.4)}
-    text = squeezed(render_text(build_report(studies.result(trials, confirmations))))
-    assert "diverged 2x" in text
-    assert "None: no other candidate is within noise of the best." in text
+def test_a_recommended_schedule_that_diverged_on_a_seed_is_said_to_have():
+    text = squeezed(render_text(build_report(study(tried(WSD, 0.3, None)))))
+    assert "measured diverged on 1 of 2 seeds" not in text
+    assert "diverged on 1 of 2 seeds" in text
 
 
-def test_gains_have_the_decimals_that_their_interval_is_worth(studies):
-    trials = [
-        studies.trial(0, studies.constant, 60.0, 50.0, 40.0, control=Control.CONSTANT),
-        studies.trial(1, studies.wsd, 60.0, 50.0, 30.0),
-    ]
-    confirmations = {0: studies.confirmed(4100.0, 4000.0, 4050.0), 1: studies.confirmed(3000.0, 3100.0, 2900.0)}
-    text = render_text(build_report(studies.result(trials, confirmations)))
-    assert "+1050 (25.9 %)" in text
-    assert "4050 " in text
+def test_gains_have_the_decimals_that_their_interval_supports(report):
+    line = next(one for one in render_text(report, width=110).splitlines() if "the usual default  " in one)
+    assert "+0.023 (7.4 %)" in line
 
 
-def test_square_brackets_in_a_name_are_not_taken_for_markup(studies):
-    trial = studies.trial(0, Schedule(peak_lr=0.1, family=Wsd()), 0.5, 0.4, 0.3)
-    report = build_report(studies.result([trial], {})).model_copy(update={"job_name": "[red]run[/red]"})
-    assert "[red]run[/red]" in render_text(report)
+def test_square_brackets_in_a_name_are_not_taken_for_markup(report):
+    assert "[red]run[/red]" in render_text(report.model_copy(update={"job_name": "[red]run[/red]"}))
 
 
 def test_a_label_goes_on_after_a_comma_alone(report):
-    text = render_text(report, width=80)
-    assert "wsd 1-sqrt cooldown 40 %,  " in text
-    assert "peak 1.0e-01, warm-up 5 %  " in text
+    lines = render_text(report, width=80).splitlines()
+    assert any(line.strip().startswith("cosine, peak 5.0e-02,") for line in lines)
+    assert not any(line.rstrip().endswith(" peak") for line in lines)
+
+
+def test_an_unsettled_comparison_shows_what_it_would_cost_to_know():
+    losses = (0.30, 0.32, 0.28)
+    found = build_report(study(tried(DEFAULT, *losses, role=Role.INCUMBENT), tried(WSD, 0.29, 0.33, 0.27)))
+    text = squeezed(render_text(found))
+    assert "not settled" in text
+    assert "further full runs" in text
 
 
 def test_showing_a_report_loads_neither_torch_nor_scipy_nor_matplotlib():

@@ -15,6 +15,7 @@ from tuner.report.wording import (
     difference_text,
     gain_text,
     interval_text,
+    measured_text,
     percent_text,
     range_text,
     raw_text,
@@ -51,6 +52,8 @@ class CandidateLine:
     expected: str
     interval: str
     raw: str
+    measured: str
+    """The same as a predicate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +171,7 @@ def _candidate(candidate: Candidate, *, report: Report) -> CandidateLine:
         expected="" if candidate.expected is None else metric.text(candidate.expected),
         interval=range_text(candidate, metric=metric),
         raw=raw_text(candidate, metric=metric),
+        measured=measured_text(candidate, metric=metric),
     )
 
 

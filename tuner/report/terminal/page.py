@@ -20,8 +20,8 @@ from tuner.report.terminal.chart import draw_schedule
 from tuner.report.wording import (
     cost_sentence,
     label_lines,
+    measured_text,
     range_text,
-    raw_text,
     reusable_sentence,
     sensitivity_sentence,
 )
@@ -124,7 +124,7 @@ def _recommended(report: Report) -> RenderableType:
     if best.expected is not None:
         interval = f"95 % interval {range_text(best, metric=metric)}"
         lines.append(Text.assemble(f"expected {metric.name} ", (metric.text(best.expected), "bold"), f"  ({interval})"))
-    lines.append(Text(f"measured {raw_text(best, metric=metric)}", style="red" if best.diverged else "dim"))
+    lines.append(Text(measured_text(best, metric=metric), style="red" if best.diverged else "dim"))
     if report.reusable is not None:
         beside = reusable_sentence(report.reusable, candidate=report.candidate(report.reusable.trial))
         lines.append(Text(beside))
