@@ -1,8 +1,8 @@
 """A workload with exact truth: SGD on least squares with a power-law spectrum (arXiv 2509.19189 and 2602.06797).
 
 Features are Gaussian with variances ``v_i = i^-b`` along their eigen-directions (capacity exponent ``b``). The target
-is linear, with weights ``w_i`` such that ``v_i w_i^2`` is proportional to ``i^-(1 + s b)`` (source exponent ``s``), plus
-noise. One update of SGD sees a fresh batch. With ``q_i = E (error of weight i)^2``, batch ``B`` and label noise
+is linear, its weights ``w_i`` such that ``v_i w_i^2`` is proportional to ``i^-(1 + s b)`` (source exponent ``s``),
+plus noise. One update of SGD sees a fresh batch. With ``q_i = E (error of weight i)^2``, batch ``B`` and label noise
 ``n = noise^2``, Gaussian fourth moments give exactly
 
     q_i <- q_i (1 - 2 r v_i + (1 + 1/B) r^2 v_i^2) + r^2 v_i / B (sum_j v_j q_j + n)
