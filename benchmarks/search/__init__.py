@@ -3,7 +3,7 @@
     make bench-search
     python -m benchmarks search --table FILE [--incumbent FILE] [--subset .7] [--studies 100] [--budgets 3,5,10]
     python -m benchmarks search --oracle NAME [--studies 30] [--budgets 10]
-    python -m benchmarks search --part replay|training|options
+    python -m benchmarks search --part replay|pruning|training|options
 
 A table is a file of JSON lines (benchmarks/data/README.md). Every method pays for its confirmation; cost is counted in
 updates. Equal arguments give equal numbers, with any number of processes.
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", metavar="FILE", help="replay this table, by its file or its name in benchmarks/data")
     parser.add_argument("--oracle", metavar="NAME", help="search a live workload of the laboratory")
-    parser.add_argument("--part", choices=("replay", "training", "options"), help="of `make bench-search`")
+    parser.add_argument("--part", choices=("replay", "pruning", "training", "options"), help="of `make bench-search`")
     parser.add_argument(
         "--incumbent", type=Path, metavar="FILE", help="a schedule of the table, as JSON; its cosine to zero by default"
     )

@@ -15,10 +15,11 @@ from benchmarks.search import replay
 from benchmarks.search.measures import summary
 from benchmarks.search.replay import OURS, Replay
 from benchmarks.search.rivals.rivals import RIVALS
-from benchmarks.search.tables import option_tables, replay_tables, training_tables
+from benchmarks.search.tables import option_tables, pruning_tables, replay_tables, training_tables
 from tuner.errors import InvalidValue
 from tuner.schedules import Schedule
 
+_PRUNING_STUDIES = 100
 _TRAINING_STUDIES = 20
 _OPTION_STUDIES = 6
 
@@ -68,6 +69,12 @@ def _run_parts(arguments: Namespace) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if arguments.part in (None, "replay"):
         _replay_all(arguments, out=out)
+    if arguments.part in (None, "pruning"):
+        from benchmarks.search import pruning
+
+        lines = pruning.summary(pruning.run(studies=arguments.studies or _PRUNING_STUDIES, workers=arguments.workers))
+        (out / "search-pruning.json").write_text(json.dumps(lines, indent=1))
+        print("\n".join(pruning_tables(lines)))
     if arguments.part in (None, "training"):
         _train(arguments, out=out)
     if arguments.part in (None, "options"):

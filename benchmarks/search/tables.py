@@ -117,6 +117,30 @@ def _stopping_lines(summary: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def pruning_tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What stopping early saved and lost: by the kind of runs, each table and method."""
+    for kind in dict.fromkeys(line["runs_of"] for line in lines):
+        yield f"**{kind}**"
+        yield ""
+        yield from markdown(
+            ["table", "method", "steps saved", "stopped", "false prunes, of all runs", "best stopped", "coverage"],
+            [
+                [
+                    line["table"],
+                    line["method"],
+                    f"{line['saved']:.1%}",
+                    f"{line['stopped']:.0%}",
+                    f"{line['false_of_runs']:.2%}",
+                    f"{line['best_stopped']:.1%}",
+                    "" if line["coverage"] is None else f"{line['coverage']:.1%}",
+                ]
+                for line in lines
+                if line["runs_of"] == kind
+            ],
+        )
+        yield ""
+
+
 def training_tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Real training: by task, each method's recommendation on fresh seeds."""
     for task in dict.fromkeys(line["task"] for line in lines):

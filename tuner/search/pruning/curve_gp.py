@@ -15,6 +15,7 @@ tails are the heavier the fewer runs there are. docs/benchmarks.md says how the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -61,6 +62,12 @@ class StudentT:
     mean: float
     scale: float
     degrees: float
+    """Above 2."""
+
+    @property
+    def std(self) -> float:
+        """The standard deviation."""
+        return self.scale * math.sqrt(self.degrees / (self.degrees - 2.0))
 
 
 class CurveGp:

@@ -97,11 +97,11 @@ class EndDistribution:
 
     @property
     def forecast(self) -> Forecast:
-        """Its mean and interval in the unit of the loss."""
+        """Its center, standard deviation and interval in the unit of the loss."""
         width = float(stdtrit(self.end.degrees, 0.975)) * self.end.scale
         low, high = self.scale.loss(self.end.mean - width), self.scale.loss(self.end.mean + width)
         mean = self.scale.loss(self.end.mean)
-        std = self.end.scale / self.scale.slope(mean)
+        std = self.end.std / self.scale.slope(mean)
         return Forecast(step=self.step, mean=mean, std=std, low=low, high=high)
 
     def chance_below(self, loss: float, *, std: float) -> float:
