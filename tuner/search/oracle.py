@@ -17,6 +17,8 @@ Oracle = Callable[[Configuration, int, int], tuple[Sequence[tuple[int, float]], 
 ``curve`` has the evaluations, ``[(updates done, loss), ...]``; ``final`` is the loss at the end, ``None`` when the run
 diverged: it then ended at the last point of its curve. It raises `RunFailed` when the training fails.
 """
+EVALUATIONS: Final = 20
+"""Points of a curve that are used at most, as many as a job has: each of them is one more look at the run."""
 _CURVE: Final = "pairs (updates done, loss)"
 _DIVERGED: Final = "Return None as the final loss of a run that diverged"
 
@@ -55,19 +57,18 @@ def outcome(
     """
     curve, final = _pair("oracle", oracle(configuration, steps, seed), allowed="a function that returns (curve, final)")
     points, ended = _points(curve, steps=steps)
+    before = tuple((step, metric.loss(value)) for step, value in _thinned(points, steps=steps))
     if final is None:
-        finite = tuple((step, metric.loss(value)) for step, value in points if step < steps)
-        return Outcome(points=finite, loss=None, steps=max(1, ended if points else steps))
+        return Outcome(points=before, loss=None, steps=max(1, steps if ended is None else ended))
     if len(points) < len(curve):
         value = list(curve)[len(points)]
         raise InvalidValue("oracle.curve", value=value, allowed="finite where the final loss is", hint=_DIVERGED)
     loss = metric.loss(_finite("oracle.final", final))
-    before = tuple((step, metric.loss(value)) for step, value in points if step < steps)
     return Outcome(points=(*before, (steps, loss)), loss=loss, steps=steps)
 
 
-def _points(curve: Any, *, steps: int) -> tuple[list[tuple[int, float]], int]:
-    """The points before the first one that is not finite, and the step of the last point that belongs to the run."""
+def _points(curve: Any, *, steps: int) -> tuple[list[tuple[int, float]], int | None]:
+    """The points before the first one that is not finite, and the step of the last of all that were looked at."""
     if not isinstance(curve, Iterable):
         raise InvalidValue("oracle.curve", value=curve, allowed=f"a sequence of {_CURVE}")
     points: list[tuple[int, float]] = []
@@ -83,7 +84,15 @@ def _points(curve: Any, *, steps: int) -> tuple[list[tuple[int, float]], int]:
         if not math.isfinite(value):
             break
         points.append((last, value))
-    return points, last
+    return points, None if last < 0 else last
+
+
+def _thinned(points: Sequence[tuple[int, float]], *, steps: int) -> list[tuple[int, float]]:
+    """The first point of every twentieth of a run, without the end."""
+    first: dict[int, tuple[int, float]] = {}
+    for step, value in points:
+        first.setdefault(step * EVALUATIONS // steps, (step, value))
+    return [point for point in first.values() if point[0] < steps]
 
 
 def _pair(field: str, value: Any, *, allowed: str) -> tuple[Any, Any]:
