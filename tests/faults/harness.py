@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.integration.store.builders import announce, claim_lock, offer
 from tuner.jobs.priority import Priority
-from tuner.jobs.records import NewRun, RunKind, RunRecord, WorkloadInfo
+from tuner.jobs.records import NewRun, RunRecord, WorkloadInfo
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import is_terminal
 from tuner.schedules import Constant, Schedule
@@ -125,14 +125,11 @@ class Site:
                 break
             self.store.jobs.cancel(job.id, reason="an idle worker was quicker to plan it")
         self.store.planning.start_job(lock)
-        run = NewRun(
-            kind=RunKind.RUNG, rung=0, seed=seed, total_steps=total_steps, schedule=SCHEDULE, reason="a test wants it"
-        )
+        run = NewRun(seed=seed, total_steps=total_steps, schedule=SCHEDULE, reason="a test wants it")
         self.store.planning.add_trial(
             lock,
             number=0,
-            cohort=0,
-            control=None,
+            role=None,
             configuration=Configuration(schedule=SCHEDULE),
             reason=run.reason,
             run=run,

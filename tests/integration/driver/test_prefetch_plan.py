@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
+import optuna
 import pytest
 
 from tests.integration.store.builders import offer
@@ -16,22 +16,13 @@ from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import LeasedRun, StudyLock
 from tuner.jobs.states import RunState, TrialState
 from tuner.orchestrator import run_planning_step
-from tuner.schedules import Constant, Schedule
 
 
 class Bench:
     def __init__(self, site) -> None:
         self.site, self.store = site, site.store
         self.executor = ThreadPoolExecutor(max_workers=1)
-        search: dict[str, Any] = {
-            "total_steps": 40,
-            "trials": 4,
-            "cohort": 2,
-            "rungs": 1,
-            "finalists": 1,
-            "confirm_seeds": 2,
-        }
-        search["start"] = [Schedule(peak_lr=peak, family=Constant()) for peak in (0.1, 0.2)]
+        search = {"total_steps": 40, "budget": 4}
         spec = admit({"workload": "gated", "search": search}, workloads=[self.store.workers.workload("gated")])
         self.job_id = self.store.jobs.submit(spec).id
         self.ahead = PlanPrefetch(self.store, plan=Planner(self.store).plan, executor=self.executor)
@@ -68,19 +59,25 @@ def bench(site):
     bench.executor.shutdown()
 
 
-def test_the_next_run_is_ready_when_the_present_one_ends(bench):
+def test_no_run_is_requested_while_the_result_of_one_is_out(bench):
     first = bench.lease()
     assert bench.plan_beside(first)
-    assert bench.states == [RunState.LEASED, RunState.QUEUED]
+    assert bench.states == [RunState.LEASED]
+    assert bench.store.jobs.get(bench.job_id).plan_due
     bench.finish(first)
-    assert isinstance(bench.claim(), LeasedRun)
+    second = bench.lease()
+    assert bench.states == [RunState.SUCCEEDED, RunState.LEASED]
+    assert second.run_id == bench.store.runs.list(bench.job_id).items[1].id
 
 
-def test_one_run_is_planned_ahead_and_no_more(bench):
-    first = bench.lease()
-    bench.plan_beside(first)
-    assert not bench.plan_beside(first)
-    assert bench.states == [RunState.LEASED, RunState.QUEUED]
+def test_a_trial_that_ended_is_closed_in_the_study_beside_the_next_run(bench):
+    bench.finish(bench.lease())
+    second = bench.lease()
+    bench.plan_beside(second)
+    trials = bench.store.trials.list(bench.job_id).items
+    assert [trial.state for trial in trials] == [TrialState.COMPLETED, TrialState.ACTIVE]
+    study = optuna.load_study(study_name=bench.job_id, storage=bench.store.optuna_storage())
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "RUNNING"]
 
 
 def test_a_step_is_reported_once_and_begun_once_for_a_run(bench):
@@ -88,22 +85,6 @@ def test_a_step_is_reported_once_and_begun_once_for_a_run(bench):
     assert bench.plan_beside(first)
     bench.ahead.begin(first)
     assert not bench.ahead.has_planned()
-
-
-def test_no_schedule_is_chosen_while_the_result_of_a_run_is_out(bench):
-    first = bench.lease()
-    bench.plan_beside(first)
-    bench.finish(first)
-    second = bench.lease()
-    bench.plan_beside(second)
-    assert bench.states == [RunState.SUCCEEDED, RunState.LEASED]
-    assert bench.store.jobs.get(bench.job_id).plan_due
-    bench.finish(second)
-    third = bench.lease()
-    trials = bench.store.trials.list(bench.job_id).items
-    assert [trial.cohort for trial in trials] == [0, 0, 1]
-    assert third.run_id == bench.store.runs.list(bench.job_id).items[2].id
-    assert trials[0].state is TrialState.COMPLETED
 
 
 def test_a_worker_that_is_to_drain_plans_nothing(bench):

@@ -48,6 +48,9 @@ class Both:
         assert refresh
         return Directive(branch_points=(40,))
 
+    def forecast(self, evaluated):
+        self.happened.append(("forecast", evaluated))
+
     def record(self, report):
         self.happened.append(("recorded", report))
 
@@ -64,11 +67,12 @@ def driven(both: Any) -> Any:
     return train_by_messages(both, TRAIN, supervisor=both)
 
 
-def test_a_verdict_is_sent_before_the_evaluation_is_stored():
+def test_an_evaluation_is_forecast_and_its_directive_sent_before_it_is_stored():
     both = Both(EVALUATED, None, Updated(run_id="r", step=31), ENDED)
     assert driven(both) == ENDED
     assert both.happened == [
         TRAIN,
+        ("forecast", EVALUATED),
         Directive(branch_points=(40,)),
         ("recorded", EVALUATED),
         "checked",
