@@ -49,7 +49,7 @@ class Progress:
     budget: float
     """What the job may cost, in full runs."""
     full_runs_spent: float
-    """What its runs have executed so far, repeated updates included, in full runs."""
+    """What its runs have spent of it so far; what is trained once for several runs counts for each."""
     trials: TrialCounts
     runs: RunCounts
     best: BestTrial | None
@@ -57,7 +57,7 @@ class Progress:
     updates_spent: int
     """Executed so far, repeated ones included."""
     updates_most: int
-    """The maximum of the whole search."""
+    """The maximum of the whole search, where nothing is shared and nothing repeated."""
     fraction: float
     """Share of that maximum that is spent, in [0, 1]; exactly 1 for a completed job."""
     seconds_left: float | None
@@ -79,6 +79,10 @@ class RunTally:
 
     state: RunState
     runs: int
+    total_steps: int
+    """Updates of their schedules."""
+    steps: int
+    """Updates of their schedules that they have reached."""
     updates: int
     """Updates executed for them, including repeated ones."""
     device_seconds: float
@@ -109,10 +113,11 @@ def progress(job: JobRecord, *, tally: Tally) -> Progress:
     settings = job.spec.search
     bound = price(settings)
     most = max(1, bound.updates)
+    spent = sum(map(_spent_steps, tally.runs))
     runs = {one.state: one.runs for one in tally.runs}
     return Progress(
         budget=settings.budget,
-        full_runs_spent=job.updates_spent / settings.total_steps,
+        full_runs_spent=spent / settings.total_steps,
         trials=TrialCounts(
             opened=sum(tally.trials.values()),
             pruned=tally.trials.get(TrialState.PRUNED, 0),
@@ -128,9 +133,16 @@ def progress(job: JobRecord, *, tally: Tally) -> Progress:
         best=job.best,
         updates_spent=job.updates_spent,
         updates_most=most,
-        fraction=1.0 if job.state is JobState.COMPLETED else min(1.0, job.updates_spent / most),
-        seconds_left=_seconds_left(job, tally=tally, updates_left=max(0, most - job.updates_spent)),
+        fraction=1.0 if job.state is JobState.COMPLETED else min(1.0, spent / most),
+        seconds_left=_seconds_left(job, tally=tally, updates_left=max(0, most - spent)),
     )
+
+
+def _spent_steps(runs: RunTally) -> int:
+    """The updates that count against the budget: of a failed run all, as in `tuner.jobs.study_state`."""
+    if runs.state is RunState.CANCELLED:
+        return 0
+    return runs.total_steps if runs.state is RunState.FAILED else runs.steps
 
 
 def _seconds_left(job: JobRecord, *, tally: Tally, updates_left: int) -> float | None:

@@ -107,7 +107,7 @@ def _run_view(run: RunRecord, *, stop: ForecastRecord | None) -> RunView:
         trial=run.trial_number,
         seed=run.seed,
         status=_RUN_STATUS[run.state],
-        steps=length - run.shared_updates,
+        steps=length,
         loss=run.loss,
     )
     if run.state is RunState.STOPPED and stop is not None:

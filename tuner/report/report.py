@@ -157,9 +157,9 @@ class Cost(ReportValue):
     budget: float
     """In full runs, as asked for."""
     full_runs: float
-    """Spent, in full runs."""
+    """Spent of the budget, in full runs: what was trained once for several of them counts for each."""
     updates_spent: int
-    """By all runs, repeated ones included."""
+    """Executed by all runs, repeated ones included."""
     updates_saved: int
     """What runs did not execute, because they went on from where another run had come."""
     updates_stopped: int

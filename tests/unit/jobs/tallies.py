@@ -27,6 +27,8 @@ def tally_of(*, trials: Sequence[TrialRecord], runs: Sequence[RunRecord], device
             RunTally(
                 state=state,
                 runs=len(group),
+                total_steps=sum(run.total_steps for run in group),
+                steps=sum(run.step for run in group),
                 updates=sum(run.updates for run in group),
                 device_seconds=sum(run.device_seconds for run in group),
             )

@@ -120,10 +120,17 @@ def test_runs_are_counted_by_state():
     assert (counts.ended, counts.running, counts.queued) == (4, 1, 1)
 
 
-def test_what_is_spent_is_what_was_executed_in_full_runs():
-    found = progress(spent(2.5), trials=[trial(0)], runs=[ended(0)])
-    assert found.full_runs_spent == pytest.approx(2.5)
-    assert found.fraction == pytest.approx(2.5 * STEPS / PRICE.updates)
+def test_what_is_spent_is_what_the_runs_have_reached_and_a_failed_run_costs_all():
+    runs = [
+        ended(0, step=STEPS),
+        run(1, state=RunState.STOPPED, step=20, updates=500),
+        run(2, state=RunState.LEASED, step=10, shared_updates=10),
+        run(1, state=RunState.FAILED, seed=1, step=3),
+        run(2, state=RunState.CANCELLED, seed=1, step=50),
+    ]
+    found = progress(JOB, trials=[trial(0), trial(1), trial(2)], runs=runs)
+    assert found.full_runs_spent == pytest.approx(2 + 30 / STEPS)
+    assert found.fraction == pytest.approx((2 * STEPS + 30) / PRICE.updates)
 
 
 def test_the_best_is_the_jobs_own():
@@ -131,13 +138,9 @@ def test_the_best_is_the_jobs_own():
     assert progress(replace(JOB, best=best), trials=[trial(0)], runs=[ended(0)]).best == best
 
 
-def spent(full_runs: float) -> JobRecord:
-    return replace(JOB, updates_spent=round(full_runs * STEPS))
-
-
 def paced(number: int, **changes: Any) -> RunRecord:
     """A run that took half a second of device time for each of its updates."""
-    return ended(number, **{"updates": STEPS, "device_seconds": STEPS / 2} | changes)
+    return ended(number, **{"step": STEPS, "updates": STEPS, "device_seconds": STEPS / 2} | changes)
 
 
 LEFT = PRICE.updates - STEPS
@@ -145,31 +148,31 @@ LEFT = PRICE.updates - STEPS
 
 @pytest.mark.parametrize(("devices", "seconds"), [(0, LEFT / 2), (1, LEFT / 2), (4, LEFT / 8)])
 def test_the_time_left_follows_from_the_pace_of_succeeded_runs_and_the_active_devices(devices: int, seconds: float):
-    found = progress(spent(1), trials=[trial(0)], runs=[paced(0)], devices=devices)
+    found = progress(JOB, trials=[trial(0)], runs=[paced(0)], devices=devices)
     assert found.seconds_left == pytest.approx(seconds)
 
 
 def test_updates_that_were_repeated_do_not_make_a_run_look_slower():
     repeated = paced(2, updates=3 * STEPS, device_seconds=3 * STEPS / 2)
-    assert progress(spent(1), trials=[trial(0)], runs=[repeated]).seconds_left == pytest.approx(LEFT / 2)
+    assert progress(JOB, trials=[trial(0)], runs=[repeated]).seconds_left == pytest.approx(LEFT / 2)
 
 
 def test_a_diverged_run_does_not_say_the_pace():
-    assert progress(spent(1), trials=[trial(0)], runs=[paced(0, loss=None)]).seconds_left is None
+    assert progress(JOB, trials=[trial(0)], runs=[paced(0, loss=None)]).seconds_left is None
 
 
 def test_a_paused_job_has_no_time_left():
-    job = replace(spent(1), state=JobState.PAUSED)
+    job = replace(JOB, state=JobState.PAUSED)
     assert progress(job, trials=[trial(0)], runs=[paced(0)]).seconds_left is None
 
 
 def test_a_completed_job_is_done_even_with_budget_left():
-    job = replace(spent(1), state=JobState.COMPLETED, finished_at=200.0)
-    found = progress(job, trials=[trial(0)], runs=[ended(0)])
+    job = replace(JOB, state=JobState.COMPLETED, finished_at=200.0)
+    found = progress(job, trials=[trial(0)], runs=[ended(0, step=STEPS)])
     assert (found.fraction, found.seconds_left) == (1.0, None)
     assert found.full_runs_spent == pytest.approx(1.0)
 
 
 def test_more_than_expected_never_exceeds_the_whole():
-    found = progress(spent(100), trials=[trial(0)], runs=[paced(0)])
+    found = progress(JOB, trials=[trial(0)], runs=[paced(0, seed=seed) for seed in range(100)])
     assert (found.fraction, found.seconds_left) == (1.0, 0.0)

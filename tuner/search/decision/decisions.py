@@ -63,7 +63,8 @@ class RunView:
     seed: int
     status: RunStatus
     steps: int
-    """Updates that it has cost or will cost: without those of a shared prefix; until its stop for a stopped one."""
+    """Updates of its schedule that count against the budget: all, or those until it was stopped or diverged. A shared
+    prefix counts too: which runs could share one depends on interruptions, and the choice of the next run must not."""
     loss: float | None = None
     """At the end, of a finished run; of a stopped run its forecast; ``None`` otherwise."""
     std: float = 0.0

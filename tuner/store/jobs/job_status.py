@@ -14,7 +14,14 @@ from tuner.store.db.rows import job_record
 _JOB = bindparam("job_id", type_=Run.job_id.type)
 _STATES = select(Trial.state, func.count()).where(Trial.job_id == _JOB).group_by(Trial.state)
 _SUMS = (
-    select(Run.state, func.count(), func.sum(Run.updates), func.sum(Run.device_seconds))
+    select(
+        Run.state,
+        func.count(),
+        func.sum(Run.total_steps),
+        func.sum(Run.step),
+        func.sum(Run.updates),
+        func.sum(Run.device_seconds),
+    )
     .where(Run.job_id == _JOB)
     .group_by(Run.state)
 )
@@ -33,8 +40,15 @@ def read_status(session: Session, job: Job) -> JobStatus:
 
 def _tally(session: Session, job_id: str) -> Tally:
     runs = tuple(
-        RunTally(state=state, runs=runs, updates=int(updates), device_seconds=float(device_seconds))
-        for state, runs, updates, device_seconds in session.execute(_SUMS, {"job_id": job_id})
+        RunTally(
+            state=state,
+            runs=runs,
+            total_steps=int(total_steps),
+            steps=int(steps),
+            updates=int(updates),
+            device_seconds=float(device_seconds),
+        )
+        for state, runs, total_steps, steps, updates, device_seconds in session.execute(_SUMS, {"job_id": job_id})
     )
     return Tally(
         trials=dict(session.execute(_STATES, {"job_id": job_id}).all()),
