@@ -1,58 +1,61 @@
+"""Advice from the curves of the recommended schedule and from the trials; none where the evidence is thin."""
+
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
 
-from tuner.errors import InvalidValue
-from tuner.jobs.records import CurvePoint
-from tuner.report.build import build_report
-from tuner.report.study_result import RunCurve
+from tests.unit.report.studies import (
+    CONSTANT,
+    SEEDS,
+    STEPS,
+    WSD,
+    FixedEstimates,
+    at,
+    evaluations,
+    evidence,
+    study,
+    tried,
+    with_curves,
+)
+from tuner.report.advice.advise import advise
+from tuner.report.candidates import rank
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
-from tuner.search.decision.decisions import TrialStatus
-
-STEPS = 900
-
-
-def curve(trial, seed, losses, *, train=None):
-    """Evaluations spread evenly over the horizon."""
-    steps = [round(place * STEPS / (len(losses) - 1)) for place in range(len(losses))]
-    train = train or losses
-    return RunCurve(
-        trial=trial,
-        seed=seed,
-        points=tuple(
-            CurvePoint(step=step, lr=0.1, train_loss=t if step else None, val_loss=v)
-            for step, v, t in zip(steps, losses, train, strict=True)
-        ),
-    )
-
-
-def study(studies, schedule, *, rungs=(0.6, 0.5, 0.3), losses=None, seeds=3, train=None, trials=()):
-    """A study with one confirmed candidate, whose runs all went like ``losses``."""
-    result = studies.result(
-        [studies.trial(0, schedule, *rungs), *trials], {0: studies.confirmed(*[0.3, 0.3, 0.3][:seeds])}
-    )
-    return replace(
-        result, curves=tuple(curve(0, seed, losses, train=train) for seed in studies.seeds[:seeds]) if losses else ()
-    )
-
-
-def advice_of(result):
-    return {advice.code.value: advice for advice in build_report(result).advice}
-
+from tuner.search.worth import LossOverSteps
 
 STEADY = [2.0, 1.2, 0.8, 0.6, 0.5, 0.42, 0.36, 0.32, 0.305, 0.3, 0.3]
 SPIKED = [2.0, 0.9, 1.4, 0.7, 0.5, 0.42, 0.36, 0.32, 0.305, 0.3, 0.3]
 FALLING = [2.0, 1.2, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.36, 0.3]
 FLAT = [2.0, 0.9, 0.5, 0.35, 0.302, 0.301, 0.3, 0.3, 0.3, 0.3, 0.3]
 LINEAR = Schedule(peak_lr=0.05, family=Linear(), warmup=Warmup(shape="linear", fraction=0.05))
-SAME_RUNGS = (0.6, 0.301, 0.3)
+
+
+def with_runs(schedule, *, losses=None, seeds=3, train=None, trials=()):
+    """A study whose recommended trial, number 0, has runs that all went like ``losses``."""
+    result = study(tried(schedule, *[0.3] * seeds), *trials)
+    if losses is None:
+        return result
+    points = evaluations(*losses)
+    if train is not None:
+        points = tuple(
+            replace(point, train_loss=loss if point.step else None) for point, loss in zip(points, train, strict=True)
+        )
+    return with_curves(result, {(0, seed): points for seed in SEEDS[:seeds]})
+
+
+def advice_of(result, *, loss_over_steps=None):
+    others = {trial.number: (-0.1, -0.2, 0.0) for trial in result.state.trials if trial.number}
+    known = evidence(result, FixedEstimates(others, noise_std=0.001))
+    if loss_over_steps is not None:
+        known = replace(known, loss_over_steps=loss_over_steps)
+    recommended = next(one for one in rank(known) if one.trial == 0)
+    return {advice.code.value: advice for advice in advise(known, recommended=recommended)}
 
 
 class TestWarmup:
-    def test_a_loss_that_jumps_up_after_the_warmup_calls_for_a_longer_one(self, studies):
-        advice = advice_of(study(studies, LINEAR, losses=SPIKED, train=STEADY))["lengthen-warmup"]
+    def test_a_loss_that_jumps_up_after_the_warmup_calls_for_a_longer_one(self):
+        advice = advice_of(with_runs(LINEAR, losses=SPIKED, train=STEADY))["lengthen-warmup"]
         # The spike is at update 180: 1.4 - 0.9 of the whole descent from 2.0 to 0.3.
         assert advice.evidence["warmup_updates"] == 45
         assert advice.evidence["advised_updates"] == 180
@@ -60,112 +63,110 @@ class TestWarmup:
         assert (advice.evidence["seeds_with_spike"], advice.evidence["seeds"]) == (3, 3)
         assert "Lengthen the warm-up to about 180 updates (20 %)" in advice.sentence
 
-    def test_a_spike_of_the_training_loss_alone_counts_too(self, studies):
-        assert "lengthen-warmup" in advice_of(study(studies, LINEAR, losses=STEADY, train=SPIKED))
+    def test_a_spike_of_the_training_loss_alone_counts_too(self):
+        assert "lengthen-warmup" in advice_of(with_runs(LINEAR, losses=STEADY, train=SPIKED))
 
-    def test_a_steady_descent_a_late_jump_and_one_seed_call_for_nothing(self, studies):
+    def test_a_steady_descent_a_late_jump_and_one_seed_call_for_nothing(self):
         late = [2.0, 1.2, 0.8, 0.6, 0.5, 0.42, 0.36, 0.8, 0.305, 0.3, 0.3]
-        assert "lengthen-warmup" not in advice_of(study(studies, LINEAR, losses=STEADY))
-        assert "lengthen-warmup" not in advice_of(study(studies, LINEAR, losses=late))
-        assert "lengthen-warmup" not in advice_of(study(studies, LINEAR, losses=SPIKED, seeds=1))
+        assert "lengthen-warmup" not in advice_of(with_runs(LINEAR, losses=STEADY))
+        assert "lengthen-warmup" not in advice_of(with_runs(LINEAR, losses=late))
+        assert "lengthen-warmup" not in advice_of(with_runs(LINEAR, losses=SPIKED, seeds=1))
 
-    def test_a_spike_on_a_minority_of_seeds_calls_for_nothing(self, studies):
-        result = study(studies, LINEAR, losses=STEADY)
-        curves = (*result.curves[:2], curve(0, result.curves[2].seed, SPIKED))
-        assert "lengthen-warmup" not in advice_of(replace(result, curves=curves))
+    def test_a_spike_on_a_minority_of_seeds_calls_for_nothing(self):
+        result = with_curves(with_runs(LINEAR, losses=STEADY), {(0, SEEDS[2]): evaluations(*SPIKED)})
+        assert "lengthen-warmup" not in advice_of(result)
 
-    def test_a_schedule_without_warmup_is_advised_one(self, studies):
+    def test_a_schedule_without_warmup_is_advised_one(self):
         bare = Schedule(peak_lr=0.05, family=Linear())
-        assert advice_of(study(studies, bare, losses=SPIKED))["lengthen-warmup"].evidence["warmup_updates"] == 0
+        assert advice_of(with_runs(bare, losses=SPIKED))["lengthen-warmup"].evidence["warmup_updates"] == 0
+
+    def test_the_curves_of_other_trials_show_nothing_of_the_recommended_one(self):
+        result = with_runs(LINEAR, losses=STEADY, trials=[tried(WSD, 0.4, 0.4, 0.4)])
+        result = with_curves(result, {(1, seed): evaluations(*SPIKED) for seed in SEEDS[:3]})
+        assert "lengthen-warmup" not in advice_of(result)
 
 
-class TestEnd:
-    def test_a_loss_that_falls_at_a_high_rate_calls_for_decay_to_zero(self, studies):
+class TestDecay:
+    def test_a_loss_that_falls_at_a_high_rate_calls_for_decay_to_zero(self):
         raised = Schedule(peak_lr=0.05, family=Cosine(), floor=0.1)
-        advice = advice_of(study(studies, raised, losses=FALLING))["decay-to-zero"]
+        advice = advice_of(with_runs(raised, losses=FALLING))["decay-to-zero"]
         assert advice.evidence["improvement"] == pytest.approx(0.06)
         assert advice.evidence["ends_at"] == pytest.approx(0.1, abs=0.01)
 
-    def test_a_loss_that_falls_in_a_short_decay_calls_for_an_earlier_one(self, studies):
+    def test_a_loss_that_falls_in_a_short_decay_calls_for_an_earlier_one(self):
         late = Schedule(peak_lr=0.05, family=Wsd(cooldown=0.1))
-        found = advice_of(study(studies, late, losses=FALLING))
+        found = advice_of(with_runs(late, losses=FALLING))
         assert "decay-to-zero" not in found
         assert found["decay-earlier"].evidence["decay_share"] < 0.1
 
-    def test_a_loss_that_falls_in_a_long_decay_says_nothing_about_the_decay(self, studies):
-        assert not {"decay-to-zero", "decay-earlier"} & advice_of(study(studies, LINEAR, losses=FALLING)).keys()
+    def test_a_loss_that_falls_in_a_long_decay_says_nothing_about_the_decay(self):
+        assert not {"decay-to-zero", "decay-earlier"} & advice_of(with_runs(LINEAR, losses=FALLING)).keys()
 
-    def test_a_constant_rate_whose_loss_is_flat_is_not_advised_to_decay(self, studies):
+    def test_a_constant_rate_whose_loss_is_flat_is_not_advised_to_decay(self):
         flat = Schedule(peak_lr=0.05, family=Constant())
-        assert "decay-to-zero" not in advice_of(study(studies, flat, losses=FLAT))
+        assert "decay-to-zero" not in advice_of(with_runs(flat, losses=FLAT))
 
-    def test_complete_schedules_that_gain_much_from_more_updates_call_for_a_longer_run(self, studies):
-        # From 300 to 900 updates: 0.4 to 0.2, log2(3) doublings.
-        advice = advice_of(study(studies, LINEAR, rungs=(0.6, 0.4, 0.2)))["train-longer"]
-        assert advice.evidence["change_per_doubling"] == pytest.approx(1 - 0.5 ** (1 / 1.584963), rel=1e-5)
 
-    def test_little_gain_from_more_updates_calls_for_no_longer_run(self, studies):
-        assert "train-longer" not in advice_of(study(studies, LINEAR, rungs=(0.6, 0.32, 0.3)))
+class Doubling(LossOverSteps):
+    """Steps of which twice as many gain a fixed loss."""
 
-    def test_a_flat_end_and_no_gain_from_more_updates_mean_that_fewer_would_do(self, studies):
-        advice = advice_of(study(studies, LINEAR, rungs=SAME_RUNGS, losses=FLAT))["fewer-updates"]
-        assert advice.evidence["updates_before"] == 300
-        assert "reached 0.3010 in 300 updates" in advice.sentence
+    def __init__(self, gain):
+        super().__init__((), total_steps=STEPS)
+        self.gain = gain
 
-    def test_a_flat_end_alone_or_equal_rungs_alone_do_not(self, studies):
-        assert "fewer-updates" not in advice_of(study(studies, LINEAR, rungs=(0.6, 0.4, 0.3), losses=FLAT))
-        assert "fewer-updates" not in advice_of(study(studies, LINEAR, rungs=SAME_RUNGS, losses=FALLING))
-        assert "fewer-updates" not in advice_of(study(studies, LINEAR, rungs=SAME_RUNGS))
+    def margin(self, *, rival, rival_loss, worth):
+        assert worth == 1.0
+        return self.gain
+
+
+class TestLength:
+    def test_much_gain_from_twice_the_updates_calls_for_a_longer_run(self):
+        advice = advice_of(with_runs(LINEAR), loss_over_steps=Doubling(0.05))["train-longer"]
+        assert advice.evidence["value_at_twice_the_updates"] == pytest.approx(0.25)
+        assert "with twice the updates the validation loss would go from 0.3000 to about 0.2500" in advice.sentence
+
+    @pytest.mark.parametrize("gain", [0.02, None])
+    def test_little_gain_or_none_that_is_known_calls_for_no_longer_run(self, gain):
+        assert "train-longer" not in advice_of(with_runs(LINEAR), loss_over_steps=Doubling(gain))
 
 
 class TestPeak:
-    def diverged(self, studies, number, schedule, peak):
-        return studies.trial(number, schedule.model_copy(update={"peak_lr": peak}), None, status=TrialStatus.PRUNED)
-
-    def test_one_threshold_for_all_is_told_as_one(self, studies):
-        trials = [self.diverged(studies, 1, studies.wsd, 0.5), self.diverged(studies, 2, studies.constant, 0.7)]
-        advice = advice_of(study(studies, LINEAR, trials=trials))["diverged-above"]
+    def test_one_threshold_for_all_is_said_as_one(self):
+        trials = [tried(at(WSD, 0.5), None), tried(at(CONSTANT, 0.7), None)]
+        advice = advice_of(with_runs(LINEAR, trials=trials))["diverged-above"]
         assert advice.sentence.startswith("Keep the peak below 5.0e-01: 2 trials diverged, the lowest at 5.0e-01;")
         assert advice.evidence["highest_fine"] == 0.05
         assert advice.evidence["lowest_diverged.constant"] == 0.7
 
-    def test_families_that_differ_are_told_one_by_one(self, studies):
-        trials = [self.diverged(studies, 1, studies.constant, 0.02)]
-        advice = advice_of(study(studies, LINEAR, trials=trials))["diverged-above"]
+    def test_families_that_differ_are_described_one_by_one(self):
+        advice = advice_of(with_runs(LINEAR, trials=[tried(CONSTANT, None)]))["diverged-above"]
         assert (
             "By family, constant: 1 trial diverged, the lowest at 2.0e-02; no lower peak was tried" in advice.sentence
         )
 
-    def test_without_divergence_nothing_is_said(self, studies):
-        assert "diverged-above" not in advice_of(study(studies, LINEAR))
+    def test_a_trial_that_diverged_on_a_later_seed_counts(self):
+        assert "diverged-above" in advice_of(with_runs(LINEAR, trials=[tried(at(WSD, 0.5), 0.4, None)]))
+
+    def test_without_divergence_nothing_is_said(self):
+        assert "diverged-above" not in advice_of(with_runs(LINEAR))
 
 
 class TestFloor:
     RAISED = Schedule(peak_lr=0.05, family=Cosine(), floor=0.1)
 
-    def pairs(self, studies, losses):
+    def pairs(self, losses):
         bare = self.RAISED.model_copy(update={"floor": 0.0})
-        return [
-            studies.trial(n, bare.model_copy(update={"peak_lr": 0.05 + n / 1000}), 0.6, 0.5, loss)
-            for n, loss in enumerate(losses, start=1)
-        ]
+        return [tried(at(bare, 0.05 + n / 1000), loss) for n, loss in enumerate(losses, start=1)]
 
-    def test_a_floor_that_did_worse_in_every_pair_costs(self, studies):
-        advice = advice_of(study(studies, self.RAISED, trials=self.pairs(studies, [0.28, 0.27, 0.26])))["floor-costs"]
+    def test_a_floor_that_did_worse_in_every_pair_costs(self):
+        advice = advice_of(with_runs(self.RAISED, trials=self.pairs([0.28, 0.27, 0.26])))["floor-costs"]
         assert advice.evidence["pairs"] == 3
         assert advice.evidence["median_cost"] == pytest.approx(0.03)
 
     @pytest.mark.parametrize("losses", [[0.28, 0.27], [0.28, 0.27, 0.31], [0.299, 0.299, 0.299]])
-    def test_few_pairs_disagreeing_pairs_and_small_differences_say_nothing(self, studies, losses):
-        assert "floor-costs" not in advice_of(study(studies, self.RAISED, trials=self.pairs(studies, losses)))
+    def test_few_pairs_disagreeing_pairs_and_small_differences_say_nothing(self, losses):
+        assert "floor-costs" not in advice_of(with_runs(self.RAISED, trials=self.pairs(losses)))
 
 
-def test_a_study_without_curves_and_with_one_rung_gets_no_advice(studies):
-    result = studies.result([studies.trial(0, LINEAR, 0.3)], {0: studies.confirmed(0.3, 0.31)})
-    result = replace(result, rung_steps=(900,))
-    assert build_report(result).advice == ()
-
-
-def test_curves_of_trials_that_do_not_exist_are_refused(studies):
-    with pytest.raises(InvalidValue, match=r"curves must be of trials that exist, got \[7\]"):
-        replace(study(studies, LINEAR), curves=(curve(7, 1, STEADY),))
+def test_a_study_without_curves_gets_no_advice_from_any():
+    assert advice_of(with_runs(LINEAR)) == {}

@@ -228,7 +228,8 @@ class TestEarlyStops:
         assert (stopped.leader, stopped.chance, stopped.margin) == (0.28, 0.0001, 0.004)
         assert report.early_stops.sentence == (
             "1 run was stopped early, because the forecast of the end left almost no chance to beat the leader by the "
-            "margin. That saved 600 updates, 0.667 full runs. None was trained on to see what stopping loses."
+            "margin. That saved 600 updates, 0.667 full runs. No such run was "
+            "trained on to see what stopping loses."
         )
         assert report.cost.updates_stopped == 600
 

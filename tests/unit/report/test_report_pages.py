@@ -1,26 +1,25 @@
+"""The pages of a report: every part is there, nothing runs or is loaded, and all text is escaped."""
+
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
+from tests.unit.report.studies import SEEDS, STEPS, WSD, Stop, at, check, study, tried, typical
 from tuner.report.build import build_report
 from tuner.report.pages.formats import ReportFormat, rendered
 from tuner.report.pages.html import html_page
 from tuner.report.pages.markdown import fenced, markdown_page, plain
 from tuner.report.plots.pictures import picture_png
 from tuner.report.report import Report
+from tuner.report.study_result import RunHistory
 from tuner.report.terminal.page import render_text
 from tuner.search.optuna.importances import Importance, Importances
 
 HOSTILE = '<script>alert("x")</script> & [a](javascript:b) `c` |d| $\\bad{$'
-VERSION_1 = Path(__file__).parent / "report_version_1.json"
-FORMER = {"linear", "wsd"}
-"""Groups of controls that version 1 had."""
 VOID = {"meta", "use", "path", "br"}
 
 
@@ -52,31 +51,30 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def full(studies) -> Report:
-    """A report with every part, and names that somebody chose with care."""
-    result = studies.typical()
+def full() -> Report:
+    """A report with every part, and names chosen to break a page."""
+    result = typical()
     importances = Importances(
-        rung=0,
         trials=9,
         diverged=1,
         common=(Importance(name="peak_lr", share=0.9, above_chance=True),),
         families={"wsd": (Importance(name="wsd.cooldown", share=1.0, above_chance=False),)},
     )
-    trials = [
-        *(replace(trial, reason=HOSTILE) for trial in result.trials),
-        *(
-            studies.trial(n, studies.linear.model_copy(update={"peak_lr": peak}), 0.6, 0.4, loss)
-            for n, peak, loss in ((20, 0.02, 0.31), (21, 0.08, 0.30), (22, 0.1, 0.32))
-        ),
-    ]
+    peaks = study(*(tried(at(WSD, peak), loss) for peak, loss in ((0.04, 0.31), (0.07, 0.29), (0.16, 0.285))))
+    first = len(result.state.trials)
+    trials = tuple(replace(trial, number=trial.number + first) for trial in peaks.state.trials)
+    runs = tuple(replace(run, trial=run.trial + first) for run in peaks.state.runs)
+    state = replace(result.state, trials=(*result.state.trials, *trials), runs=(*result.state.runs, *runs))
+    audited = RunHistory(trial=first, seed=SEEDS[0], steps=STEPS, check=check(Stop(step=400, mean=0.31)), audited=True)
     return build_report(
         replace(
             result,
             job_name=HOSTILE,
             options={HOSTILE: HOSTILE},
-            why_ended=HOSTILE,
-            trials=tuple(trials),
-            audits={5: 0.27, 6: None},
+            end_reason=HOSTILE,
+            state=state,
+            reasons=dict.fromkeys(range(first + len(trials)), HOSTILE),
+            histories=(*result.histories, audited),
             importances=importances,
         )
     )
@@ -90,20 +88,21 @@ def page(full) -> str:
 class TestHtml:
     def test_every_part_is_there(self, page):
         for heading in (
+            "Next",
+            "Compared with",
             "Advice",
             "The schedules",
-            "Candidates, against the best",
-            "The equivalents: statistical ties with the best",
+            "Candidates: expected and measured",
             "How far the peak may be off",
             "What decided the result",
-            "The search, rung by rung",
-            "What pruning lost",
+            "Learning curves, and what was stopped early",
+            "If you train longer",
             "Cost",
             "In your training script",
             "All trials",
         ):
             assert f"<h2>{heading}</h2>" in page
-        assert page.count("<svg ") == 6  # schedules, confirmations, rungs, one sensitivity, importances of two groups
+        assert page.count("<svg ") == 6  # schedules, estimates, curves, sensitivity, importances of two groups
 
     def test_it_is_well_formed_and_no_id_is_given_twice(self, page):
         ids = Page(page).ids
@@ -128,7 +127,7 @@ class TestHtml:
         found = Page(page)
         labels = re.findall(r'<svg [^>]*role="img" aria-label="([^"]+)"', page)
         assert len(labels) == found.tags.count("svg")
-        assert page.count('<th scope="col">trial</th>') == found.tags.count("table")
+        assert page.count("<thead><tr><th ") == found.tags.count("table")
 
     def test_every_reference_within_a_picture_leads_somewhere(self, page):
         ids = set(Page(page).ids)
@@ -144,9 +143,11 @@ class TestMarkdown:
         text = markdown_page(full)
         for heading in (
             "Advice",
+            "Next",
+            "Compared with",
             "How far the peak may be off",
             "What decided the result",
-            "What pruning lost",
+            "Stopped early",
             "Cost",
         ):
             assert f"\n## {heading}\n" in text
@@ -175,37 +176,10 @@ class TestFormats:
         assert Report.model_validate_json(rendered(full, format=ReportFormat.JSON)) == full
 
     def test_a_name_with_dollars_can_be_written_on_a_picture(self, full):
-        assert picture_png(full, name="rungs").startswith(b"\x89PNG")
+        assert picture_png(full, name="curves").startswith(b"\x89PNG")
 
     def test_the_terminal_shows_the_parts_within_eighty_columns(self, full):
         text = render_text(full, width=80)
         assert max(map(len, text.splitlines())) <= 80
-        for heading in ("How far the peak may be off", "What decided the result", "What pruning lost", "Advice"):
+        for heading in ("How far the peak may be off", "What decided the result", "Stopped early", "Advice", "Next"):
             assert f"\n{heading}\n" in text
-
-
-class TestVersion1:
-    def test_a_stored_report_of_version_1_is_read_and_shown_without_what_it_lacks(self):
-        report = Report.model_validate(json.loads(VERSION_1.read_text()))
-        assert report.version == 1
-        assert (report.sensitivities, report.importances, report.audit, report.advice) == (None, None, None, None)
-        assert report.cost.updates_saved == 0
-        groups = {trial["control"] for trial in json.loads(VERSION_1.read_text())["trials"]}
-        assert {trial.control for trial in report.trials} == {None if one in FORMER else one for one in groups}
-        assert groups & FORMER == FORMER
-        for text in (html_page(report), markdown_page(report), render_text(report)):
-            assert report.best.label.split(",")[0] in text
-            assert "What pruning lost" not in text
-            assert "How far the peak may be off" not in text
-
-    def test_a_group_of_controls_that_never_was_is_refused(self):
-        stored = json.loads(VERSION_1.read_text())
-        with pytest.raises(ValueError, match="control"):
-            Report.model_validate(stored | {"best": stored["best"] | {"control": "cosine"}})
-
-    def test_a_new_report_is_of_version_2(self, full):
-        assert full.version == 2
-
-    def test_a_report_of_an_unknown_version_is_refused(self):
-        with pytest.raises(ValueError, match="version"):
-            Report.model_validate(json.loads(VERSION_1.read_text()) | {"version": 3})

@@ -82,7 +82,7 @@ def _sentences(result: StudyResult, *, stopped: int, audited: int, wrong: int) -
             outcome = "beat it after all" if audited == 1 else f"{wrong} of them beat it after all"
         yield f"{_runs(audited)} trained to the end in spite of such a forecast, to see what stopping loses: {outcome}."
     else:
-        yield "None was trained on to see what stopping loses."
+        yield "No such run was trained on to see what stopping loses."
 
 
 def _runs(count: int) -> str:
