@@ -23,10 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", metavar="FILE", help="replay this table, by its file or its name in benchmarks/data")
-    parser.add_argument("--oracle", metavar="NAME", help="search a live workload of the laboratory")
+    parser.add_argument(
+        "--oracle", metavar="NAME", help="search a live workload of the laboratory: noisy-classification-a"
+    )
     parser.add_argument("--part", choices=("replay", "pruning", "training", "options"), help="of `make bench-search`")
     parser.add_argument(
-        "--incumbent", type=Path, metavar="FILE", help="a schedule of the table, as JSON; its cosine to zero by default"
+        "--incumbent", type=Path, metavar="FILE", help="a schedule (of the table), as JSON; a cosine to zero by default"
     )
     parser.add_argument("--subset", type=_share, default=0.7, help="share of the schedules that a study may try")
     parser.add_argument("--studies", type=_whole, help="how many (100 on a table, 30 on a live workload)")

@@ -20,6 +20,7 @@ from tuner.errors import InvalidValue
 from tuner.schedules import Schedule
 
 _PRUNING_STUDIES = 100
+_LIVE_STUDIES = 30
 _TRAINING_STUDIES = 20
 _OPTION_STUDIES = 6
 
@@ -29,6 +30,8 @@ def run(arguments: Namespace) -> int:
     try:
         if arguments.table is not None:
             replay_table(arguments.table, arguments=arguments, file=arguments.json)
+        elif arguments.oracle is not None:
+            search_live(arguments)
         else:
             _run_parts(arguments)
     except (InvalidValue, OSError) as error:
@@ -39,10 +42,9 @@ def run(arguments: Namespace) -> int:
 
 def replay_table(name: str, *, arguments: Namespace, file: Path | None) -> dict[str, Any]:
     """Replay one table, print what its studies say, and write it."""
-    incumbent = None if arguments.incumbent is None else Schedule.from_json(arguments.incumbent.read_text())
     wanted = Replay(
         table=name,
-        incumbent=incumbent,
+        incumbent=_incumbent(arguments),
         subset=arguments.subset,
         budgets=arguments.budgets or replay.BUDGETS,
         rivals=() if arguments.no_rivals else tuple(RIVALS),
@@ -51,6 +53,25 @@ def replay_table(name: str, *, arguments: Namespace, file: Path | None) -> dict[
     table = load_table(name)
     print(f"**{replay.described(table, replay=wanted)}**; {len({row['study'] for row in rows})} studies\n")
     return report(rows, one_seed=len(table.all_seeds) == 1, file=file)
+
+
+def search_live(arguments: Namespace) -> None:
+    """Search a live workload; its regret is above the best that any of these studies tried, or the exact optimum."""
+    from benchmarks.search import live
+
+    rows = live.run(
+        arguments.oracle,
+        studies=arguments.studies or _LIVE_STUDIES,
+        budgets=arguments.budgets or live.BUDGETS,
+        incumbent=_incumbent(arguments),
+        workers=arguments.workers,
+    )
+    print(f"**{arguments.oracle}**, live, default space; {len({row['study'] for row in rows})} studies\n")
+    report(rows, one_seed=False, file=arguments.json)
+
+
+def _incumbent(arguments: Namespace) -> Schedule | None:
+    return None if arguments.incumbent is None else Schedule.from_json(arguments.incumbent.read_text())
 
 
 def report(rows: Sequence[dict[str, Any]], *, one_seed: bool, file: Path | None) -> dict[str, Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +11,7 @@ from benchmarks.lab.files import load_table
 from benchmarks.lab.table import RecordedTable
 from benchmarks.search.cases import Case, case_of, incumbent_of
 from benchmarks.search.ours import ours
+from benchmarks.search.parallel import in_parallel
 from benchmarks.search.random_stops import random_stops
 from benchmarks.search.rivals.rivals import RIVALS
 from tuner.schedules import Schedule
@@ -46,20 +45,8 @@ def run(replay: Replay, *, studies: int, workers: int) -> list[dict[str, Any]]:
     """
     table = load_table(replay.table)
     print(described(table, replay=replay), file=sys.stderr)
-    return list(in_parallel(_study, [(replay, number) for number in range(studies)], workers=workers))
-
-
-def in_parallel(
-    work: Callable[[Any], list[dict[str, Any]]], jobs: Sequence[Any], *, workers: int
-) -> Iterator[dict[str, Any]]:
-    """The rows of all jobs, in their order, with a count of those that are done on standard error."""
-    # The matrices are small: threads of the linear algebra would only wait for each other.
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(workers) as pool:
-        for done, rows in enumerate(pool.map(work, jobs), start=1):
-            print(f"\r{done} of {len(jobs)} studies", end="", file=sys.stderr, flush=True)
-            yield from rows
-    print(file=sys.stderr)
+    jobs = [(replay, number) for number in range(studies)]
+    return [row for rows in in_parallel(_study, jobs, workers=workers) for row in rows]
 
 
 def described(table: RecordedTable, *, replay: Replay) -> str:
