@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -39,6 +40,8 @@ _STRETCHES: Final = np.exp(np.linspace(-math.log(MAX_FACTOR), math.log(MAX_FACTO
 """``[41]``, symmetric."""
 _MIDDLE: Final = 20
 """Place of the stretch of 1."""
+_DEVIATIONS: Final = ndtri(np.arange(0.5, 15.0) / 15.0)
+"""``[15]``, equally likely values of the normal distribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +85,9 @@ class LossOverSteps:
         if total_steps < 1:
             raise InvalidValue("total_steps", value=total_steps, allowed="a whole number of at least 1")
         self._total_steps = total_steps
-        self._curves = tuple(one for one in curves if one.is_complete and all(math.isfinite(y) for _, y in one.points))
+        self._curves = [one for one in curves if one.is_complete and all(math.isfinite(loss) for _, loss in one.points)]
         self._gains: dict[Configuration, _Gains | None] = {}
+        self._laws: dict[tuple[int, ...], _FittedLaws | None] = {}
 
     def factor(self, *, rival: Configuration, rival_loss: Normal, loss: Normal) -> StepsFactor | None:
         """How many times the steps the rival would need for the loss.
@@ -101,10 +105,10 @@ class LossOverSteps:
         if gains is None or not gains.describes(rival_loss.mean):
             return None
         std = math.hypot(rival_loss.std, loss.std)
-        needed = rival_loss.mean - loss.mean + std * ndtri(np.arange(0.5, 32.0) / 32.0)
+        needed = rival_loss.mean - loss.mean + std * (_DEVIATIONS if std > 0.0 else np.zeros(1))
         low, middle, high = gains.stretches(needed, quantiles=(0.025, 0.5, 0.975))
         return StepsFactor(
-            factor=middle, low=low, high=high if high < MAX_FACTOR * (1.0 - 1e-9) else None, basis=gains.basis
+            factor=middle, low=low, high=high if high < MAX_FACTOR * (1.0 - 1e-9) else None, basis=gains.fitted.basis
         )
 
     def margin(self, *, rival: Configuration, rival_loss: float, worth: float) -> float | None:
@@ -118,33 +122,51 @@ class LossOverSteps:
         return self._gains[rival]
 
     def _fitted(self, rival: Configuration) -> _Gains | None:
-        curves = [one for one in self._curves if one.configuration.options == rival.options]
-        if any(loss < 0.0 for one in curves for _, loss in one.points):
+        used = self._near(rival)
+        if used not in self._laws:
+            self._laws[used] = self._fit(used)
+        fitted = self._laws[used]
+        if fitted is None:
             return None
-        runs = {one: run for one in curves if (run := self._evaluations(one)) is not None}
-        if not runs:
+        losses = fitted.laws.end_losses(Rates.of(rival.schedule.lrs(self._total_steps)), stretches=_STRETCHES)
+        return _Gains(fitted=fitted, end=float(fitted.laws.weights @ losses[:, _MIDDLE]), gains=_law_gains(losses))
+
+    def _near(self, rival: Configuration) -> tuple[int, ...]:
+        """Places of the runs that end near the best of their length, and of the rival's own."""
+        same = [place for place in self._runs if self._curves[place].configuration.options == rival.options]
+        if any(loss < 0.0 for place in same for _, loss in self._curves[place].points):
+            return ()
+        used: list[int] = []
+        for steps in {self._curves[place].total_steps for place in same}:
+            of_length = [place for place in same if self._curves[place].total_steps == steps]
+            best, distance = _regime([self._runs[place] for place in of_length])
+            used += [
+                place
+                for place in of_length
+                if self._runs[place].losses[-1] <= best + distance or self._curves[place].configuration == rival
+            ]
+        return tuple(sorted(used))
+
+    def _fit(self, used: tuple[int, ...]) -> _FittedLaws | None:
+        if not used:
             return None
-        distance, highest = _far(list(runs.values()))
-        used = [one for one, run in runs.items() if run.losses[-1] <= highest or one.configuration == rival]
-        laws = fit([runs[one] for one in used], horizon=self._total_steps)
+        runs = [self._runs[place] for place in used]
+        laws = fit(runs, horizon=self._total_steps)
         if laws.explained < _MIN_EXPLAINED:
             return None
-        pairs = self._pairs(used)
+        curves = [self._curves[place] for place in used]
+        pairs = self._pairs(curves)
         basis = f"the curves of {len(used)} run{'s' if len(used) > 1 else ''}"
         if pairs:
-            basis += f", and runs at {len({one.total_steps for one in used})} lengths"
+            basis += f", and runs at {len({one.total_steps for one in curves})} lengths"
         scales, weights = self._gain_scales(laws, pairs)
-        rates = Rates.of(rival.schedule.lrs(self._total_steps))
-        losses = laws.end_losses(rates, stretches=_STRETCHES)
-        return _Gains(
-            end=float(laws.weights @ losses[:, _MIDDLE]),
-            distance=distance,
-            gains=_law_gains(losses),
-            laws=laws.weights,
-            scales=scales,
-            weights=weights,
-            basis=basis,
-        )
+        return _FittedLaws(laws=laws, scales=scales, weights=weights, distance=_regime(runs)[1], basis=basis)
+
+    @cached_property
+    def _runs(self) -> dict[int, Evaluations]:
+        """By place among the curves, those with enough evaluations."""
+        runs = ((place, self._evaluations(curve)) for place, curve in enumerate(self._curves))
+        return {place: run for place, run in runs if run is not None}
 
     def _evaluations(self, curve: Curve) -> Evaluations | None:
         schedule = curve.configuration.schedule
@@ -178,8 +200,7 @@ class LossOverSteps:
         self, laws: ScalingLaws, pairs: Sequence[tuple[Configuration, float, float]]
     ) -> tuple[Array, Array]:
         """Factors on the laws' gains, and the probability of each."""
-        deviations = ndtri(np.arange(0.5, 31.0) / 31.0)
-        scales = np.exp(_SCALE_STD * deviations)
+        scales = np.exp(_SCALE_STD * _DEVIATIONS)
         evidence = np.zeros_like(scales)
         for configuration, length, gained in pairs:
             rates = Rates.of(configuration.schedule.lrs(self._total_steps))
@@ -196,33 +217,42 @@ def noise_margin(noise_std: float) -> float:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class _FittedLaws:
+    """Laws, and the factors on the gains that they predict, ``[s]``, each with its probability."""
+
+    laws: ScalingLaws
+    scales: Array
+    weights: Array
+    distance: float
+    """How far from the laws a loss is of another regime."""
+    basis: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Gains:
     """What stretching one schedule gains: ``gains[l, f]`` by each law, times each scale."""
 
+    fitted: _FittedLaws
     end: float
     """The loss at the horizon, by the laws."""
-    distance: float
     gains: Array
-    laws: Array
-    scales: Array
-    weights: Array
-    basis: str
 
     def describes(self, loss: float) -> bool:
         """Whether the schedule's loss at the horizon is near what the laws say."""
-        return abs(loss - self.end) <= self.distance
+        return abs(loss - self.end) <= self.fitted.distance
 
     def gain(self, stretch: float) -> float:
         """The median gain of a stretch."""
         by_law = np.array([np.interp(math.log(stretch), np.log(_STRETCHES), row) for row in self.gains])
-        gains = (by_law[:, None] * self.scales).ravel()
-        return _quantiles(gains, weights=np.outer(self.laws, self.weights).ravel(), at=(0.5,))[0]
+        gains = by_law[:, None] * self.fitted.scales
+        weights = np.outer(self.fitted.laws.weights, self.fitted.weights)
+        return _quantiles(gains, weights=weights, at=(0.5,))[0]
 
     def stretches(self, needed: Array, *, quantiles: tuple[float, ...]) -> list[float]:
         """Quantiles of the stretch that gains what is needed, for equally likely needs ``[d]``."""
-        scaled = (needed[:, None] / self.scales[None, :]).ravel()
-        found = np.exp([np.interp(scaled, row, np.log(_STRETCHES)) for row in self.gains]).ravel()
-        weights = np.outer(self.laws, np.tile(self.weights, len(needed))).ravel()
+        scaled = (needed[:, None] / self.fitted.scales).ravel()
+        found = np.exp([np.interp(scaled, row, np.log(_STRETCHES)) for row in self.gains])
+        weights = np.outer(self.fitted.laws.weights, np.tile(self.fitted.weights, len(needed)))
         return _quantiles(found, weights=weights, at=quantiles)
 
 
@@ -234,15 +264,17 @@ def _law_gains(losses: Array) -> Array:
     return gains
 
 
-def _far(runs: Sequence[Evaluations]) -> tuple[float, float]:
-    """The distance from the best run beyond which a run is another regime, and the highest loss within it."""
+def _regime(runs: Sequence[Evaluations]) -> tuple[float, float]:
+    """The lowest loss at the end, and the distance from it beyond which a run is of another regime."""
     best = min(float(run.losses[-1]) for run in runs)
     start = float(np.median([run.losses[0] for run in runs]))
-    distance = _FAR * max(start - best, 0.0)
-    return distance, best + distance
+    return best, _FAR * max(start - best, 0.0)
 
 
 def _quantiles(values: Array, *, weights: Array, at: tuple[float, ...]) -> list[float]:
-    order = np.argsort(values, kind="stable")
-    shares = np.cumsum(weights[order])
-    return [float(values[order[min(np.searchsorted(shares, q * shares[-1]), len(order) - 1)]]) for q in at]
+    """Quantiles of weighted values; both have the same shape."""
+    order = np.argsort(values, axis=None, kind="stable")
+    shares = np.cumsum(weights.ravel()[order])
+    places = np.searchsorted(shares, np.array(at) * shares[-1]).clip(max=len(order) - 1)
+    found: list[float] = values.ravel()[order[places]].tolist()
+    return found

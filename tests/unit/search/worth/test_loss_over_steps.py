@@ -29,7 +29,7 @@ RIVAL = Configuration(schedule=SCHEDULES[2])
 
 
 def law(lrs: np.ndarray, *, floor: float = 1.0, exponent: float = 0.45) -> np.ndarray:
-    """``[T]``, the loss after each step: not one of the fitted grid, and its noise decays by a power, not in e-folds."""
+    """``[T]``, the loss after each step: not one of those fitted, and its noise fades by a power."""
     times = np.cumsum(lrs) / (0.1 * STEPS)
     ages = times[:, None] - times[None, :]
     kernel = np.where(ages >= 0, (1.0 + np.maximum(ages, 0.0) / 0.02) ** -2.0, 0.0)
