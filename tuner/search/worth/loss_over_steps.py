@@ -31,15 +31,19 @@ _FAR: Final = 0.25
 that is too high follows no law of the others."""
 _MIN_EXPLAINED: Final = 0.8
 """Share of the losses' variance that the law explains at least, or steps cannot be compared."""
-_SCALE_STD: Final = 0.2
-"""Prior standard deviation of the logarithm of (gain by more steps / the law's): on the recorded LLaMA runs and on
-digits, the laws' own spread and this one together cover what longer runs gained."""
+_SCALE_STD: Final = 0.1
+"""Prior standard deviation of the logarithm of (gain by more steps / the law's), where the law fits exactly."""
+_MISFIT_SHARE: Final = 1.0
+"""What it grows by with the misfit, in units of the gain by twice the steps."""
+_MAX_SCALE_STD: Final = 1.0
 _SCHEDULE_STD: Final = 0.15
-"""How much that ratio differs between schedules, likewise."""
+"""How much that ratio differs between schedules."""
 _STRETCHES: Final = np.exp(np.linspace(-math.log(MAX_FACTOR), math.log(MAX_FACTOR), 41))
 """``[41]``, symmetric."""
 _MIDDLE: Final = 20
 """Place of the stretch of 1."""
+_DOUBLED: Final = 26
+"""Place of the stretch of 2, to the grid's spacing."""
 _DEVIATIONS: Final = ndtri(np.arange(0.5, 15.0) / 15.0)
 """``[15]``, equally likely values of the normal distribution."""
 
@@ -128,8 +132,32 @@ class LossOverSteps:
         fitted = self._laws[used]
         if fitted is None:
             return None
+        slope = self._late_slope(rival, laws=fitted.laws)
+        if slope <= 0.0:
+            return None
         losses = fitted.laws.end_losses(Rates.of(rival.schedule.lrs(self._total_steps)), stretches=_STRETCHES)
-        return _Gains(fitted=fitted, end=float(fitted.laws.weights @ losses[:, _MIDDLE]), gains=_law_gains(losses))
+        gains = _law_gains(losses)
+        scales, weights = _gain_scales(fitted, doubled=float(fitted.laws.weights @ gains[:, _DOUBLED]), slope=slope)
+        end = float(fitted.laws.weights @ losses[:, _MIDDLE])
+        return _Gains(fitted=fitted, end=end, gains=gains, scales=scales, weights=weights)
+
+    def _late_slope(self, rival: Configuration, *, laws: ScalingLaws) -> float:
+        """The fall of the rival's own losses over the second half of its runs, in units of the laws' fall.
+
+        It is 1 where it has no run, and below 0 where the loss rises: such a training overfits, or is past what it can
+        learn, and more steps are not worth what a law of the others says.
+        """
+        halves = [
+            (run.losses[late], laws.losses(run)[late])
+            for place, run in self._runs.items()
+            if self._curves[place].configuration == rival and self._curves[place].total_steps == self._total_steps
+            for late in [run.steps >= self._total_steps / 2]
+        ]
+        if not halves:
+            return 1.0
+        seen = np.concatenate([losses - losses.mean() for losses, _ in halves])
+        said = np.concatenate([by_laws - by_laws.mean() for _, by_laws in halves])
+        return float(seen @ said / max(said @ said, 1e-300))
 
     def _near(self, rival: Configuration) -> tuple[int, ...]:
         """Places of the runs that end near the best of their length, and of the rival's own."""
@@ -155,12 +183,13 @@ class LossOverSteps:
         if laws.explained < _MIN_EXPLAINED:
             return None
         curves = [self._curves[place] for place in used]
-        pairs = self._pairs(curves)
+        pairs = self._pairs(curves, laws=laws)
+        if pairs and sum(measured * predicted for measured, predicted in pairs) <= 0.0:
+            return None  # longer runs end higher: the training overfits, which curves of one length may hide
         basis = f"the curves of {len(used)} run{'s' if len(used) > 1 else ''}"
         if pairs:
             basis += f", and runs at {len({one.total_steps for one in curves})} lengths"
-        scales, weights = self._gain_scales(laws, pairs)
-        return _FittedLaws(laws=laws, scales=scales, weights=weights, distance=_regime(runs)[1], basis=basis)
+        return _FittedLaws(laws=laws, pairs=pairs, distance=_regime(runs)[1], basis=basis)
 
     @cached_property
     def _runs(self) -> dict[int, Evaluations]:
@@ -184,31 +213,25 @@ class LossOverSteps:
             losses=np.array([loss for _, loss in points]),
         )
 
-    def _pairs(self, curves: Sequence[Curve]) -> list[tuple[Configuration, float, float]]:
-        """(configuration, length in horizons, loss gained from the horizon to it), where both were run."""
+    def _pairs(self, curves: Sequence[Curve], *, laws: ScalingLaws) -> list[tuple[float, float]]:
+        """The loss gained between a schedule's runs at the horizon and at another length, and what the laws say."""
         ends: defaultdict[Configuration, defaultdict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
         for curve in curves:
             ends[curve.configuration][curve.total_steps].append(curve.points[-1][1])
-        return [
-            (one, steps / self._total_steps, float(np.mean(lengths[self._total_steps]) - np.mean(losses)))
-            for one, lengths in ends.items()
-            for steps, losses in lengths.items()
-            if steps != self._total_steps and self._total_steps in lengths
-        ]
-
-    def _gain_scales(
-        self, laws: ScalingLaws, pairs: Sequence[tuple[Configuration, float, float]]
-    ) -> tuple[Array, Array]:
-        """Factors on the laws' gains, and the probability of each."""
-        scales = np.exp(_SCALE_STD * _DEVIATIONS)
-        evidence = np.zeros_like(scales)
-        for configuration, length, gained in pairs:
+        pairs = []
+        for configuration, lengths in ends.items():
+            if self._total_steps not in lengths or len(lengths) == 1:
+                continue
+            others = [steps for steps in lengths if steps != self._total_steps]
+            stretches = np.array([self._total_steps, *others]) / self._total_steps
             rates = Rates.of(configuration.schedule.lrs(self._total_steps))
-            one, other = laws.weights @ laws.end_losses(rates, stretches=np.array([1.0, length]))
-            std = math.hypot(math.sqrt(2.0) * laws.residual_std, _SCHEDULE_STD * (one - other))
-            evidence -= 0.5 * np.square((gained - scales * (one - other)) / std)
-        weights = np.exp(evidence - evidence.max())
-        return scales, weights / weights.sum()
+            losses = laws.weights @ laws.end_losses(rates, stretches=stretches)
+            at_horizon = np.mean(lengths[self._total_steps])
+            pairs += [
+                (float(at_horizon - np.mean(lengths[steps])), float(losses[0] - loss))
+                for steps, loss in zip(others, losses[1:], strict=True)
+            ]
+        return pairs
 
 
 def noise_margin(noise_std: float) -> float:
@@ -218,11 +241,11 @@ def noise_margin(noise_std: float) -> float:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _FittedLaws:
-    """Laws, and the factors on the gains that they predict, ``[s]``, each with its probability."""
+    """Laws, and what is known of their errors."""
 
     laws: ScalingLaws
-    scales: Array
-    weights: Array
+    pairs: list[tuple[float, float]]
+    """Loss gained between two lengths: measured, and by the laws."""
     distance: float
     """How far from the laws a loss is of another regime."""
     basis: str
@@ -236,6 +259,10 @@ class _Gains:
     end: float
     """The loss at the horizon, by the laws."""
     gains: Array
+    scales: Array
+    """``[s]``, factors on the laws' gains."""
+    weights: Array
+    """``[s]``, the probability of each."""
 
     def describes(self, loss: float) -> bool:
         """Whether the schedule's loss at the horizon is near what the laws say."""
@@ -244,16 +271,35 @@ class _Gains:
     def gain(self, stretch: float) -> float:
         """The median gain of a stretch."""
         by_law = np.array([np.interp(math.log(stretch), np.log(_STRETCHES), row) for row in self.gains])
-        gains = by_law[:, None] * self.fitted.scales
-        weights = np.outer(self.fitted.laws.weights, self.fitted.weights)
+        gains = by_law[:, None] * self.scales
+        weights = np.outer(self.fitted.laws.weights, self.weights)
         return _quantiles(gains, weights=weights, at=(0.5,))[0]
 
     def stretches(self, needed: Array, *, quantiles: tuple[float, ...]) -> list[float]:
         """Quantiles of the stretch that gains what is needed, for equally likely needs ``[d]``."""
-        scaled = (needed[:, None] / self.fitted.scales).ravel()
+        scaled = (needed[:, None] / self.scales).ravel()
         found = np.exp([np.interp(scaled, row, np.log(_STRETCHES)) for row in self.gains])
-        weights = np.outer(self.fitted.laws.weights, np.tile(self.fitted.weights, len(needed)))
+        weights = np.outer(self.fitted.laws.weights, np.tile(self.weights, len(needed)))
         return _quantiles(found, weights=weights, at=quantiles)
+
+
+def _gain_scales(fitted: _FittedLaws, *, doubled: float, slope: float) -> tuple[Array, Array]:
+    """Factors on what the laws say that a schedule gains, ``[s]``, and the probability of each.
+
+    Args:
+        fitted: The laws.
+        doubled: What they say that twice the steps gain it.
+        slope: How fast its losses fall in the second half of its runs, in units of what they say; above 0.
+    """
+    misfit = fitted.laws.residual_std / max(doubled, 1e-12)
+    std = math.hypot(_SCALE_STD, _MISFIT_SHARE * misfit, math.log(slope))
+    scales = np.exp(min(std, _MAX_SCALE_STD) * _DEVIATIONS)
+    evidence = np.zeros_like(scales)
+    for measured, predicted in fitted.pairs:
+        std = math.hypot(math.sqrt(2.0) * fitted.laws.residual_std, _SCHEDULE_STD * predicted)
+        evidence -= 0.5 * np.square((measured - scales * predicted) / std)
+    weights = np.exp(evidence - evidence.max())
+    return scales, weights / weights.sum()
 
 
 def _law_gains(losses: Array) -> Array:

@@ -125,6 +125,18 @@ class ScalingLaws:
             losses[laws] = floor + fall * time ** -self.grid[laws, 2, None] + rise * noise
         return losses
 
+    def losses(self, run: Evaluations) -> Array:
+        """``[p]``, what the laws say at the run's evaluations, in the mean."""
+        mean = np.zeros(len(run.steps))
+        for (power, tau, exponent), (floor, fall, rise), weight in zip(
+            self.grid.tolist(), self.coefficients.tolist(), self.weights.tolist(), strict=True
+        ):
+            time, noise = _terms(
+                run.rates, run.steps, power=power, tau=tau, usual_rate=self.usual_rate, horizon=self.horizon
+            )
+            mean += weight * (floor + fall * time**-exponent + rise * noise)
+        return mean
+
 
 def fit(runs: Sequence[Evaluations], *, horizon: int) -> ScalingLaws:
     """Fit the laws to the curves of at least one run.
