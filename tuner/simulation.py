@@ -20,7 +20,7 @@ from tuner.search.oracle import Oracle
 from tuner.search.settings import BUDGETS, DEFAULT_WORTH, SearchSettings
 from tuner.search.simulate import SimulatedRun, Simulation, simulate
 from tuner.search.space import OptimizerKind, SearchSpace, Value, default_space
-from tuner.validation import allowed_by
+from tuner.validation import allowed_by, one_of_names
 
 _NAME: Final = "simulation"
 
@@ -87,14 +87,14 @@ def simulate_study(
     _check_whole("devices", devices, minimum=1)
     settings = _settings(
         {
-            **(search or {}),
             "total_steps": total_steps,
             "budget": budget,
             "seed": seed,
             "incumbent": incumbent,
             "worth": worth,
-            "space": _space(space),
-        }
+            "space": default_space(space) if isinstance(space, OptimizerKind) else space,
+        },
+        further=search or {},
     )
     own = dict(options or {})
     usual = option_values({name: own[name] for name in settings.options if name in own})
@@ -158,16 +158,17 @@ def _history(run: SimulatedRun) -> RunHistory:
     )
 
 
-def _space(space: SearchSpace | OptimizerKind | Mapping[str, Any]) -> SearchSpace | Mapping[str, Any]:
-    return default_space(space) if isinstance(space, OptimizerKind) else space
-
-
-def _settings(values: Mapping[str, Any]) -> SearchSettings:
+def _settings(values: Mapping[str, Any], *, further: Mapping[str, Any]) -> SearchSettings:
+    known = [name for name in SearchSettings.model_fields if name not in values]
+    for name, value in further.items():
+        if name not in known:
+            raise InvalidValue(f"search.{name}", value=value, allowed=one_of_names(known, kind="further settings"))
     try:
-        return SearchSettings.model_validate(values)
+        return SearchSettings.model_validate({**values, **further})
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "search"
+        names = [str(part) for part in first["loc"]]
+        field = ".".join(["search", *names] if names[0] in further else names)
         raise InvalidValue(field, value=first["input"], allowed=allowed_by(first)) from None
 
 

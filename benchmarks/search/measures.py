@@ -107,7 +107,7 @@ def summary(rows: Sequence[Row], *, ours: str) -> Row:
         ],
         "stopping": [
             *(
-                {"runs_of": f"ours, {budget:g} full runs", **stopping(group)}
+                {"runs_of": f"ours, budget {budget:g}", **stopping(group)}
                 for (method, budget), group in groups.items()
                 if method == ours
             ),

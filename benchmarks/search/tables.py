@@ -36,7 +36,7 @@ def _by_price(summary: dict[str, Any], *, cell: Any) -> Iterator[str]:
     methods = list(dict.fromkeys(row["method"] for row in rows))
     cells = {(row["method"], row["budget"]): cell(row) for row in rows}
     yield from markdown(
-        ["method", *(f"{budget:g} full runs" for budget in budgets)],
+        ["method", *(full_runs(budget) for budget in budgets)],
         [[method, *(cells[method, budget] for budget in budgets)] for method in methods],
     )
 
@@ -58,7 +58,7 @@ def _loss_lines(summary: dict[str, Any]) -> Iterator[str]:
         ["ours", "cost", "mean true loss: recommended", "incumbent", "best known", "regret +- standard error"],
         [
             [
-                f"{row['budget']:g} full runs",
+                full_runs(row["budget"]),
                 f"{row['cost']:.2f}",
                 f"{row['true']:.4f}",
                 f"{row['incumbent']:.4f}",
@@ -76,7 +76,7 @@ def _certainty_lines(summary: dict[str, Any], *, one_seed: bool) -> Iterator[str
         ["ours", "95 % intervals that cover", "pairs", "margin, thousandths", "harm above the margin"],
         [
             [
-                f"{row['budget']:g} full runs",
+                full_runs(row["budget"]),
                 "-" if one_seed or row["coverage"] is None else f"{row['coverage']:.1%}",
                 f"{row['pairs']:,}",
                 f"{1e3 * row['margin']:.3g}",
@@ -89,7 +89,7 @@ def _certainty_lines(summary: dict[str, Any], *, one_seed: bool) -> Iterator[str
     yield from markdown(
         ["verdicts of ours (wrong ones)", *(verdict.value for verdict in Verdict)],
         [
-            [f"{row['budget']:g} full runs, against the {rival}", *(_said(verdicts[one.value]) for one in Verdict)]
+            [f"{full_runs(row['budget'])}, against the {rival}", *(_said(verdicts[one.value]) for one in Verdict)]
             for row in rows
             for rival, verdicts in row["verdicts"].items()
         ],
@@ -146,7 +146,7 @@ def training_tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
     for task in dict.fromkeys(line["task"] for line in lines):
         rows = [line for line in lines if line["task"] == task]
         ours = next(line for line in rows if line["method"] == "ours")
-        yield f"**{task}**, {ours['seeds']} studies, {ours['budget']:g} full runs each"
+        yield f"**{task}**, {ours['seeds']} studies, {full_runs(ours['budget'])} each"
         yield ""
         yield from markdown(
             ["method", "median of the final loss", "ours is better", "ours is at least as good", "diverges"],
@@ -173,6 +173,11 @@ def option_tables(result: dict[str, Any], *, ours: str) -> Iterator[str]:
             for method, one in methods.items()
         ],
     )
+
+
+def full_runs(budget: float) -> str:
+    """A price in words."""
+    return f"{budget:g} full run" if budget == 1.0 else f"{budget:g} full runs"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

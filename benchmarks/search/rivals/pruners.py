@@ -53,7 +53,8 @@ def optuna_search(pruner: Callable[[], optuna.pruners.BasePruner]) -> Callable[[
     def search(case: Case, budget: float) -> Path:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         sampler = optuna.samplers.TPESampler(seed=case.number)
-        study = optuna.create_study(sampler=sampler, pruner=pruner())
+        # Hyperband hashes the name of the study.
+        study = optuna.create_study(study_name=f"study {case.number}", sampler=sampler, pruner=pruner())
         path, grid = Path(case=case), _Grid(case.candidates, total_steps=case.horizon)
         for _ in range(_ASKS):
             if path.cost >= budget or len(path.asked) == len(case.candidates):

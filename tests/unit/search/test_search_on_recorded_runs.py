@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
 
-from benchmarks.search.replay_ours import RUNG, search
-from benchmarks.search.table import HORIZON, recorded
+from benchmarks.lab.files import load_table
+from benchmarks.search.cases import Case, case_of, incumbent_of
+from benchmarks.search.ours import ours
+
+STUDIES = 5
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_three_full_runs_find_a_schedule_within_half_a_thousandth_of_a_nat_of_the_best(seed: int) -> None:
-    table = recorded()
-    configs = table.configs(RUNG)
-    found = search(configs, budget=3.0, seed=seed)
-    assert found.cost <= 3.0
-    assert table.loss(found.config, HORIZON) - min(table.loss(one, HORIZON) for one in configs) <= 0.0005
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    """Studies on a random 70 % of the recorded LLaMA runs each."""
+    table = load_table("llama124m_slimpajama")
+    incumbent = incumbent_of(table)
+    return [case_of(table, incumbent=incumbent, subset=0.7, number=number) for number in range(STUDIES)]
 
 
-def test_the_best_of_fifteen_is_not_pruned() -> None:
-    configs = recorded().configs(RUNG)
-    assert all(search(configs, budget=None, seed=seed, trials=15).best_asked_trained for seed in range(5))
+@pytest.mark.parametrize(("budget", "regret"), [(5.0, 0.004), (10.0, 0.001)])
+def test_a_few_full_runs_find_a_schedule_within_thousandths_of_a_nat_of_the_best(
+    cases: list[Case], budget: float, regret: float
+) -> None:
+    rows = [ours(case, budget=budget) for case in cases]
+    assert all(row["cost"] <= budget for row in rows)
+    assert statistics.fmean(row["true"] - row["best"] for row in rows) <= regret
+
+
+def test_nothing_truly_worse_than_the_incumbent_is_recommended(cases: list[Case]) -> None:
+    rows = [ours(case, budget=5.0) for case in cases]
+    assert all(row["true"] <= row["incumbent"] for row in rows)
+
+
+def test_forecasts_save_steps_and_do_not_stop_the_best(cases: list[Case]) -> None:
+    stops = [ours(case, budget=10.0)["stops"] for case in cases]
+    assert sum(one["saved"] for one in stops) > 0.0
+    assert not any(one["best_asked_stopped"] or one["false"] for one in stops)
