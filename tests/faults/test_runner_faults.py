@@ -254,23 +254,13 @@ def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_report
         "floor": [0.0],
         "families": [{"name": "constant"}, {"name": "wsd"}],
     }
-    search = {
-        "total_steps": 90,
-        "trials": 3,
-        "rungs": 3,
-        "controls": False,
-        "keep": 1.0,
-        "cohort": 3,
-        "finalists": 1,
-        "confirm_seeds": 2,
-        "space": space,
-    }
+    search = {"total_steps": 90, "budget": 5, "seed": 1, "space": space, "prune": False}
     undisturbed = tuner.tune(Gated(), search=search, device="cpu")
     spec = {"workload": "gated", "options": gate.options, "search": search}
     job = site.store.jobs.submit(admit(spec, workloads=[describe(Gated())]))
     worker = site.worker()
 
-    os.kill(gate.wait_for_runner(), signal.SIGKILL)  # in the first run of the middle rung
+    os.kill(gate.wait_for_runner(), signal.SIGKILL)
     gate.open()
     wait_until(lambda: is_terminal(site.store.jobs.get(job.id).state), what="the end of the job")
 

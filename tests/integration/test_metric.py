@@ -14,9 +14,8 @@ from tuner import Metric, OpaqueWorkload, OptimizerKind, Report, ShuffledBatches
 from tuner.report.pages.formats import ReportFormat, rendered
 from tuner.report.terminal.page import render_text
 from tuner.schedules import Constant
-from tuner.search.decision.decisions import TrialStatus
 
-SEARCH = {"controls": True, "rungs": 2, "finalists": 2, "confirm_seeds": 3, "audit": 0.0}
+SEARCH = {"seed": 5}
 
 
 class Digits(OpaqueWorkload):
@@ -81,32 +80,30 @@ class Reward(OpaqueWorkload):
 
 @pytest.fixture(scope="module")
 def accuracy() -> Report:
-    return tune(Digits(), trials=8, search=SEARCH)
+    return tune(Digits(), budget=8, search=SEARCH)
 
 
 def without_numbers_of_the_metric(report: Report) -> dict[str, Any]:
     return {
-        "trials": [(trial.number, trial.label, trial.status, trial.control) for trial in report.trials],
+        "trials": [(trial.number, trial.label, trial.status, trial.role) for trial in report.trials],
         "candidates": [candidate.trial for candidate in report.candidates],
         "recommended": report.recommended.trial,
-        "equivalents": [member.trial for member in report.equivalents.members],
-        "helps": report.schedule_helps,
+        "verdicts": [(one.rival, one.best, one.verdict) for one in report.comparisons],
     }
 
 
 def test_the_schedule_with_the_highest_accuracy_is_best(accuracy: Report) -> None:
-    medians = [candidate.median for candidate in accuracy.candidates if candidate.median is not None]
-    assert accuracy.best.median == max(medians) > 80.0
-    assert len(set(medians)) > 1
-    finished = [trial.values[-1] for trial in accuracy.trials if trial.status is TrialStatus.COMPLETED]
-    pruned = [trial.values[0] for trial in accuracy.trials if trial.status is TrialStatus.PRUNED]
-    assert min(value for value in finished if value is not None) > 0.0
-    assert pruned
+    expected = [one.expected for one in accuracy.candidates if one.expected is not None]
+    assert accuracy.recommended.expected == pytest.approx(max(expected), abs=accuracy.margin.value)
+    assert max(expected) > 80.0
+    assert len(set(expected)) > 1
+    values = [run.value for trial in accuracy.trials for run in trial.runs if run.value is not None]
+    assert min(values) > 0.0
     assert accuracy.metric == Digits.metric
 
 
 def test_every_form_of_the_report_names_the_metric_and_shows_no_negative_accuracy(accuracy: Report) -> None:
-    assert f"accuracy {accuracy.metric.text(accuracy.best.median)}" in render_text(accuracy)
+    assert f"accuracy {accuracy.metric.text(accuracy.recommended.expected)}" in render_text(accuracy)
     for text in (render_text(accuracy, width=120), *(rendered(accuracy, format=one) for one in ReportFormat)):
         shown = re.sub(r"<svg.*?</svg>|<style>.*?</style>", "", text, flags=re.DOTALL)
         assert not re.search(r"(?<![\w.-])-\d\d\.\d", shown)
@@ -115,25 +112,23 @@ def test_every_form_of_the_report_names_the_metric_and_shows_no_negative_accurac
 
 
 def test_the_error_minimized_gives_the_same_trials_and_the_same_recommendation(accuracy: Report) -> None:
-    error = tune(DigitsError(), trials=8, search=SEARCH)
+    error = tune(DigitsError(), budget=8, search=SEARCH)
     assert without_numbers_of_the_metric(error) == without_numbers_of_the_metric(accuracy)
     for one, other in zip(error.trials, accuracy.trials, strict=True):
-        assert [100.0 - value for value in one.values if value is not None] == pytest.approx(
-            [value for value in other.values if value is not None]
+        assert [100.0 - run.value for run in one.runs if run.value is not None] == pytest.approx(
+            [run.value for run in other.runs if run.value is not None]
         )
 
 
 def test_a_reward_that_is_never_positive_is_maximized() -> None:
-    report = tune(Reward(), trials=16, search={**SEARCH, "rungs": 1})
-    values = [trial.values[-1] for trial in report.trials if trial.values[-1] is not None]
-    assert all(value is not None and value < 0.0 for value in values)
-    assert report.best.median == max(c.median for c in report.candidates if c.median is not None)
-    assert 0.01 < report.best.schedule.peak_lr < 0.1
+    report = tune(Reward(), budget=16, search=SEARCH)
+    values = [run.value for trial in report.trials for run in trial.runs if run.value is not None]
+    assert max(values) < 0.0
+    expected = [one.expected for one in report.candidates if one.expected is not None]
+    assert report.recommended.expected == pytest.approx(max(expected), abs=report.margin.value)
+    assert 0.01 < report.recommended.schedule.peak_lr < 0.1
     assert not isinstance(report.recommended.schedule.family, Constant)
-    assert report.schedule_helps
-    assert "its mean reward is higher than that of the best constant rate" in report.finding
     rendered(report, format=ReportFormat.HTML)
-    assert report.best_constant is not None
-    assert report.best_constant.gain is not None
-    assert report.best_constant.gain.mean > 0.0
-    assert report.best_constant.gain.percent is None
+    for comparison in report.comparisons:
+        if comparison.gain is not None:
+            assert comparison.gain.percent is None

@@ -201,16 +201,17 @@ def test_a_job_judged_by_accuracy_is_maximized_by_a_real_worker_without_a_minus_
     site, _ = worker
     info = site.store.workers.workload("scored")
     space = default_space(info.optimizer, peak_lr=(1e-4, 0.4))
-    search = SearchSettings(total_steps=20, trials=5, confirm_seeds=2, finalists=1, space=space)
+    search = SearchSettings(total_steps=20, budget=5, space=space)
     job = site.store.jobs.submit(JobSpec(workload="scored", search=search))
     wait_until(lambda: is_terminal(site.store.jobs.get(job.id).state), what="the end of the job")
     ended = site.store.jobs.get(job.id)
     assert (ended.state, ended.error) == (JobState.COMPLETED, None)
     report = Report.model_validate(site.store.jobs.report(job.id))
-    values = [value for trial in report.trials for value in trial.values if value is not None]
+    values = [run.value for trial in report.trials for run in trial.runs if run.value is not None]
     assert report.metric == Metric(name="accuracy", direction="maximize", unit="%")
     assert min(values) > 0
-    assert report.best.search_value == max(values)
+    expected = [one.expected for one in report.candidates if one.expected is not None]
+    assert report.recommended.expected == max(expected)
     text = render_text(report, width=100)
     assert "accuracy" in text
     assert not re.search(r"accuracy -|-\d[\d.]* %", text)

@@ -52,9 +52,7 @@ def test_a_worker_trains_queued_runs_records_them_once_and_leaves_in_good_order(
 
 def test_a_worker_plans_and_trains_a_whole_job(site):
     info = site.store.workers.workload("gated")
-    search = SearchSettings(
-        total_steps=40, trials=6, rungs=2, cohort=6, finalists=1, confirm_seeds=2, space=default_space(info.optimizer)
-    )
+    search = SearchSettings(total_steps=40, budget=6, space=default_space(info.optimizer))
     job = site.store.jobs.submit(JobSpec(workload="gated", search=search))
     worker = site.worker()
 
@@ -64,9 +62,10 @@ def test_a_worker_plans_and_trains_a_whole_job(site):
     assert ended.error is None
     assert ended.state is JobState.COMPLETED
     assert site.store.jobs.report(job.id) is not None
-    assert len(site.store.trials.list(job.id).items) == 6
     runs = site.store.runs.list(job.id).items
-    assert {run.state for run in runs} <= {RunState.SUCCEEDED, RunState.DIVERGED}
+    assert {run.state for run in runs} <= {RunState.SUCCEEDED, RunState.DIVERGED, RunState.STOPPED}
+    assert 0 < ended.updates_spent <= 6 * 40
+    assert ended.best is not None
     assert all(run.attempts == 1 for run in runs)
     assert worker.alive
 
