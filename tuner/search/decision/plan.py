@@ -33,6 +33,7 @@ from tuner.search.decision.decisions import (
 )
 
 _HOPELESS_FAILURES: Final = 3
+_HOPELESS_DIVERGENCES: Final = 12
 
 
 def plan(state: StudyState, *, capacity: int, pool: Sequence[Configuration] | None = None) -> tuple[Decision, ...]:
@@ -159,10 +160,12 @@ def _ends(state: StudyState) -> Iterator[Prune | CompleteTrial]:
 
 
 def _is_hopeless(state: StudyState) -> bool:
-    """Whether the workload fails on every run."""
+    """Whether the workload fails on every run, or every run diverges: soon, so that the budget pays for thousands."""
+    if any(run.status in (RunStatus.FINISHED, RunStatus.STOPPED) for run in state.runs):
+        return False
     failed = sum(trial.status is TrialStatus.FAILED for trial in state.trials)
-    ended = any(run.status in (RunStatus.FINISHED, RunStatus.DIVERGED, RunStatus.STOPPED) for run in state.runs)
-    return failed >= _HOPELESS_FAILURES and not ended
+    diverged = sum(run.status is RunStatus.DIVERGED for run in state.runs)
+    return diverged >= _HOPELESS_DIVERGENCES or (failed >= _HOPELESS_FAILURES and not diverged)
 
 
 def _why_no_more(state: StudyState) -> str:
@@ -172,6 +175,8 @@ def _why_no_more(state: StudyState) -> str:
 def _end(state: StudyState, *, reason: str) -> Decision:
     if any(run.status is RunStatus.FINISHED for run in state.runs):
         spent = state.steps_committed / state.settings.total_steps
+        if state.stop is not None and not state.stop.at_once:
+            reason = f"{state.stop.reason}; {reason}"
         return Finish(reason=f"{reason}: {spent:.3g} of {_full_runs(state.settings.budget)} were used")
     return GiveUp(reason=_why_without_result(state, reason=reason))
 
