@@ -71,14 +71,16 @@ def _covered(simulation: Simulation, *, truth: Truth) -> list[int]:
 
 
 def _verdicts(report: Report, *, simulation: Simulation, truth: Truth, best: float) -> Iterator[dict[str, Any]]:
-    """What the report says against each rival that was trained, and whether that is wrong.
+    """What the report says against each rival, and whether that is wrong.
 
     "It helps" is wrong where it truly does not; "it does not help", where something that could have been tried truly
     does by more than the margin.
     """
     trials = simulation.state.trials
     for comparison in report.comparisons:
-        if comparison.trial is None:
+        said = {"rival": comparison.rival.value, "verdict": comparison.verdict.value}
+        if comparison.trial is None or comparison.best is None:
+            yield {**said, "wrong": False}
             continue
         rival = truth(trials[comparison.trial].configuration)
         gain = rival - truth(trials[comparison.best].configuration)
@@ -88,8 +90,7 @@ def _verdicts(report: Report, *, simulation: Simulation, truth: Truth, best: flo
             Verdict.NOT_SETTLED: False,
         }
         yield {
-            "rival": comparison.rival.value,
-            "verdict": comparison.verdict.value,
+            **said,
             "gain": gain,
             "possible": rival - best,
             "wrong": wrong[comparison.verdict],
