@@ -47,7 +47,7 @@ FORBIDDEN = {
     "misdeeds": "hostile workloads",
     "news": "events",
     "nobody": "unauthenticated",
-    "plateau": "equivalents, hold",
+    "plateau": "hold",
     "put_down": "kill, preempt",
     "relatives": "siblings",
     "seat": "worker",

@@ -203,7 +203,19 @@ class LearningCurve(ReportValue):
 
 
 class Report(ReportValue):
-    """The recommended schedule, its gain with its uncertainty, and the cost of the search."""
+    """The recommended schedule, its gain with its uncertainty, and the cost of the search.
+
+    Example:
+        >>> from tuner import OptimizerKind, simulate_study
+        >>> def oracle(configuration, steps, seed):
+        ...     loss = 1.0 + (configuration.schedule.lrs(steps)[-1] / configuration.schedule.peak_lr) / 10
+        ...     return [(steps, loss)], loss
+        >>> report = simulate_study(oracle, space=OptimizerKind.SGD, total_steps=100, budget=1, seed=0)
+        >>> report.finding.partition(":")[0]
+        'Nothing was compared'
+        >>> [comparison.verdict.value for comparison in report.comparisons]
+        ['not settled', 'not settled', 'not settled']
+    """
 
     version: Literal[3] = 3
     job_id: str
