@@ -131,11 +131,10 @@ class _Choice:
         )
         completed = np.array([trial is not None and trial.status is TrialStatus.COMPLETED for trial in self._trials])
         eligible = completed & observations.are_stable(list(self._known))
-        used = {run.seed for run in state.runs}
         self._values = RunValues(
             posterior=posterior,
             eligible=eligible if eligible.any() else np.array([trial is not None for trial in self._trials]),
-            fresh=np.array([seed not in used for seed in self._seeds]),
+            runs_left=(state.settings.budget_steps - state.steps_committed) / state.settings.total_steps,
             incumbent=self._known.index(incumbent),
         )
         self._spread = math.sqrt(posterior.noise + posterior.shift)
@@ -209,12 +208,10 @@ class _Choice:
         return float(self._surrogate.scale.slope(np.array([self._leader_z]))[0])
 
     def _is_worthless(self, log_value: float) -> bool:
-        settings = self._state.settings
-        left = (settings.budget_steps - self._state.steps_committed) / settings.total_steps
         margin = self._state.margin
         if margin is None:
             margin = 0.1 * self._spread * self._slope
-        return math.exp(log_value) * self._slope * left < _NOTHING * margin
+        return math.exp(log_value) * self._slope * self._values.runs_left < _NOTHING * margin
 
     def _why_again(self, known: int, *, runs: int) -> str:
         what = "a close one"

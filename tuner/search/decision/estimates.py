@@ -129,13 +129,12 @@ class Estimates:
         Raises:
             KeyError: One is none of them.
         """
-        one, other = self._place[trial], self._place[to]
-        mean = float(self._mean[one] - self._mean[other])
-        var = self._cov[one, one] + self._cov[other, other] - 2.0 * self._cov[one, other]
-        std = math.sqrt(max(float(var), 0.0))
+        places = [self._place[trial], self._place[to]]
+        mean, cov = self._mean[places], self._cov[np.ix_(places, places)]
+        # The losses' difference, linear in z around its mean.
+        slope = self._scale.slope(mean) * np.array([1.0, -1.0])
+        std = math.sqrt(max(float(slope @ cov @ slope), 0.0))
+        losses = self._scale.expand(mean)
+        middle = float(losses[0] - losses[1])
         half = float(ndtri(0.5 + COVERAGE / 2.0)) * std
-        # z of the other at its mean: the loss of the one then follows from the difference alone.
-        base = float(self._mean[other])
-        ends = self._scale.expand(base + np.array([mean - half, mean, mean + half, mean - std, mean + std]))
-        low, middle, high, below, above = (ends - self._scale.expand(np.array([base]))).tolist()
-        return Difference(mean=middle, std=0.5 * (above - below), low=low, high=high)
+        return Difference(mean=middle, std=std, low=middle - half, high=middle + half)

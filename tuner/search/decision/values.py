@@ -27,10 +27,12 @@ from tuner.search.sampler.gp import Posterior
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-CERTAINTY: Final = 1.0
+CERTAINTY: Final = 2.0
 """Standard deviations of the difference by which a schedule must be better than the incumbent to be recommended."""
 _NEW_STD: Final = 0.5
 """Multiplies the standard deviation of a new configuration: a short search leaves few runs to recover from it."""
+_PAIRS: Final = (1, 2, 4)
+"""Numbers of pairs of further runs that are considered."""
 
 
 def recommended(posterior: Posterior, *, eligible: Flags, incumbent: int) -> int:
@@ -72,8 +74,8 @@ class RunValues:
     """The known configurations are its references, among them the incumbent, with or without a run of its own."""
     eligible: Flags
     """``[u]``, whether a known configuration could be recommended now; one at least."""
-    fresh: Flags
-    """``[u]``, whether no run has the seed of the next run of a known configuration."""
+    runs_left: float
+    """Full runs that the budget still pays for."""
     incumbent: int
     """Index among the known ones."""
 
@@ -91,10 +93,10 @@ class RunValues:
         first = len(p.mean) - known
         spread = np.sqrt(p.run_var)
         values = self._log_gains(p.run_cov / spread[:, None], p.run_own / spread)
-        # On a seed that no run has, one run alone shows little: what it shares with others is unknown. It is worth
-        # half of a pair of runs, its own and the leader's (the leader's own: with the best other).
-        pairs = np.array([self._pair(one) for one in range(known)])
-        values[first:] = np.where(self.fresh, np.maximum(values[first:], pairs), values[first:])
+        # One run alone may show too little to change the recommendation where several would: each known configuration
+        # is worth at least its share of the best number of pairs of runs.
+        pairs = np.array([self._pairs(one) for one in range(known)])
+        values[first:] = np.maximum(values[first:], pairs)
         return values
 
     def _log_gains(self, shown: Array, own: Array) -> Array:
@@ -145,22 +147,35 @@ class RunValues:
         gains: Array = np.where(others, _log_gain(ahead, std=shown - shown[:, [leader]]), -math.inf)
         return gains
 
-    def _pair(self, one: int) -> float:
-        """Log value per run of a pair of runs on a fresh seed: of a known configuration and the leader."""
-        p, leader, incumbent = self.posterior, self.leader, self.incumbent
+    def _pairs(self, one: int) -> float:
+        """Log value per run of pairs of runs on common seeds: of a known configuration and the leader.
+
+        The leader itself is paired with the best other. The number of pairs is the best that the budget pays for: the
+        value of information is not concave in their number (Frazier and Powell, Paradoxes in Learning and the Marginal
+        Value of Information, Decision Analysis 7, 2010).
+        """
+        leader = self.leader
+        if one != leader:
+            return self._pairs_of(one, leader)
+        others = (other for other in np.flatnonzero(self.eligible).tolist() if other != leader)
+        return max((self._pairs_of(other, leader) for other in others), default=-math.inf)
+
+    def _pairs_of(self, one: int, other: int) -> float:
+        p, incumbent = self.posterior, self.incumbent
         first = len(p.mean) - len(self.eligible)
         cov = p.cov[first:]
-        partners = [other for other in range(len(self.eligible)) if other != one and self.eligible[other]]
-        if one != leader:
-            partners = [leader]
+        apart = _apart(p, incumbent=incumbent)[first:]
         best = -math.inf
-        for other in partners:
-            # The difference of the two runs: their common shift cancels.
-            var = cov[one, one] + cov[other, other] - 2.0 * cov[one, other] + 2.0 * p.noise
+        for pairs in _PAIRS:
+            cost = 2.0 * pairs
+            if pairs > 1 and cost > self.runs_left:
+                break
+            # The difference of two runs on one seed: their common shift cancels.
+            var = cov[one, one] + cov[other, other] - 2.0 * cov[one, other] + 2.0 * p.noise / pairs
             shown = (cov[:, one] - cov[:, other]) / math.sqrt(max(var, 1e-12))
-            left = _left(_apart(p, incumbent=incumbent)[first:], shown - shown[incumbent])
+            left = _left(apart, shown - shown[incumbent])
             gains = self._gains(left[None, :], shown=shown[None, :])
-            best = max(best, float(gains.max()) - math.log(2.0))
+            best = max(best, float(gains.max()) - math.log(cost))
         return best
 
 

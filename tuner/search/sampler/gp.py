@@ -65,15 +65,17 @@ _OPTION: Final = 0.5
 """Prior variances of offset and each g_i, in variances of z."""
 _SHIFT: Final = 3.0
 """Variance of b, in variances of h."""
-_RESIDUAL: Final = (0.0005, 0.02)
+_RESIDUAL: Final = (0.0005, 0.1)
 """Variance of the noise: in variances of z, and in variances of h."""
 _X0_POINTS: Final = 21
 """Values of x0, evenly over the range of the peaks."""
 _X0_STD: Final = 0.35
 """Prior standard deviation of x0 around the middle of that range, in widths of it."""
 _SIGNALS: Final = (0.02, 0.1, 0.4)
-_NOISES: Final = (0.02, 0.2, 1.0)
+_NOISES: Final = (0.05, 0.3, 1.5, 5.0)
 """Variances of f, in variances of z, and of h, in variances of f."""
+_NOISE_WEIGHTS: Final = (0.4, 0.3, 0.2, 0.1)
+"""Prior weights of the variances of h: runs on one seed cannot show them."""
 _MAX_RUNS: Final = 96
 """Runs that the GP is fitted to at most. A run far from the best says little about it."""
 _MAX_MODELS: Final = 40
@@ -103,13 +105,13 @@ class LossScale:
 
     @classmethod
     def of(cls, observations: Sequence[Observation]) -> LossScale:
-        """The scale of a study: its unit is the median gap among the better half of the configurations."""
+        """The scale of a study: its unit is the median gap of its configurations to the best."""
         losses: dict[Configuration, list[float]] = {}
         for one in observations:
             losses.setdefault(one.configuration, []).append(one.loss)
         means = np.sort([math.fsum(some) / len(some) for some in losses.values()])
         gaps = (means - means[0])[means > means[0]]
-        unit = float(np.median(gaps[: len(gaps) // 2 + 1])) if len(gaps) else 1.0
+        unit = float(np.median(gaps)) if len(gaps) else 1.0
         return cls(best=float(means[0]), unit=unit)
 
     def compress(self, losses: Array) -> Array:
@@ -183,6 +185,7 @@ class Surrogate:
         self._total_steps, self._options = total_steps, options
         ratios = (0.0,) if one_seed else _NOISES
         self._variances = tuple((signal, ratio * signal) for signal in _SIGNALS for ratio in ratios)
+        self._log_ratios = np.zeros(1) if one_seed else np.log(_NOISE_WEIGHTS)
         fitted = sorted(observations, key=lambda one: one.loss)[:_MAX_RUNS]
         self.observed = tuple(dict.fromkeys(one.configuration for one in fitted))
         """The configurations of the runs, without repetition."""
@@ -209,6 +212,7 @@ class Surrogate:
         log_evidence = -0.5 * np.sum(np.square(white_z), axis=1)
         log_evidence -= np.sum(np.log(np.diagonal(chol, axis1=1, axis2=2)), axis=1)
         log_evidence += np.tile(log_prior, len(self._variances))
+        log_evidence += np.repeat(np.tile(self._log_ratios, len(_SIGNALS)), len(log_prior))
         weights = np.exp(log_evidence - log_evidence.max())
         weights /= weights.sum()
         # A prediction costs as much as its models, and most of them explain the runs too badly to count.
