@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.search.cases import Case
 from tuner.report.report import Report, Verdict
 from tuner.search.configuration import Configuration
-from tuner.search.decision.decisions import GiveUp, RunStatus
+from tuner.search.decision.decisions import GiveUp, RunStatus, TrialStatus
 from tuner.search.decision.estimates import Estimates
 from tuner.search.simulate import SimulatedRun, Simulation, simulate
 from tuner.simulation import report_of
@@ -105,8 +105,7 @@ def stops(simulation: Simulation, *, truth: Truth) -> Mapping[str, Any]:
     """
     total_steps = simulation.state.settings.total_steps
     stopped = [run for run in simulation.runs if run.status is RunStatus.STOPPED]
-    best = min(simulation.state.trials, key=lambda trial: truth(trial.configuration)).number
-    first_runs = [run for run in stopped if run.trial == best]
+    best = min(simulation.state.trials, key=lambda trial: truth(trial.configuration))
     return {
         "runs": len(simulation.runs),
         "stopped": len(stopped),
@@ -114,7 +113,7 @@ def stops(simulation: Simulation, *, truth: Truth) -> Mapping[str, Any]:
         "saved": sum((total_steps if run.outcome is None else run.outcome.steps) - run.steps for run in stopped)
         / total_steps,
         "false": sum(map(is_false_prune, simulation.runs)),
-        "best_asked_stopped": bool(first_runs),
+        "best_asked_stopped": any(run.trial == best.number for run in stopped) and best.status is TrialStatus.PRUNED,
     }
 
 
