@@ -1,4 +1,4 @@
-"""A whole study on a function instead of training: for research on the search, and to see what a budget would give."""
+"""A whole study on a function instead of training (docs/search.md, "Simulating a study")."""
 
 from __future__ import annotations
 
