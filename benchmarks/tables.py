@@ -1,6 +1,7 @@
 """Makes the tables of the laboratory (benchmarks/data/README.md), every schedule with every seed, in stacks of models.
 
     python -m benchmarks tables [--only NAME ...] [--out benchmarks/data]
+    python -m benchmarks tables --facts
 
 A table that exists is not made again; delete its file for that. A command that was stopped resumes after the last
 stack: finished runs of unfinished tables are in benchmarks/out/tables. `power-law-optima` is no table: it is the best
@@ -17,6 +18,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.lab.designs import designs
+from benchmarks.lab.facts import facts_table
 from benchmarks.lab.making import make_table
 from benchmarks.lab.power_law import OPTIMA, write_optima
 
@@ -31,7 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the finished tables")
+    parser.add_argument("--facts", action="store_true", help="only print what the committed tables say")
     args = parser.parse_args(arguments)
+    if args.facts:
+        print("\n".join(facts_table()))
+        return 0
     torch.set_num_threads(1)  # products of small matrices: a second thread waits more than it computes
     for folder in (args.out, UNFINISHED):
         folder.mkdir(parents=True, exist_ok=True)
