@@ -14,8 +14,8 @@ from typing import Any
 from benchmarks.lab.files import load_table, table_names
 from benchmarks.lab.split import CLAIMED_ON, TUNED_ON
 from benchmarks.search.cases import Case, case_of, incumbent_of
+from benchmarks.search.parallel import in_parallel
 from benchmarks.search.pruners import PRUNERS, Check, Pruner
-from benchmarks.search.replay import in_parallel
 from tuner.search.oracle import outcome
 from tuner.search.pruning.forecast import Curve
 from tuner.search.simulate import simulate
@@ -34,7 +34,7 @@ def run(*, studies: int, workers: int) -> list[Row]:
     """So many studies of each kind on every table: a row for each study, kind and method."""
     tables = [name for name in (*TUNED_ON, *CLAIMED_ON) if name in table_names()]
     jobs = [(name, number) for name in tables for number in range(studies)]
-    return list(in_parallel(_study, jobs, workers=workers))
+    return [row for rows in in_parallel(_study, jobs, workers=workers) for row in rows]
 
 
 def _study(job: tuple[str, int]) -> list[Row]:
