@@ -55,7 +55,7 @@ lint: bootstrap ## Mend what ruff can mend
 bench: bootstrap ## Run the benchmarks (tables on the screen, JSON in benchmarks/out)
 	@$(PY) -m benchmarks
 
-bench-search: bootstrap ## Compare the search with its rivals (two hours on 2 cores; the training, 70 minutes of it, resumes where it was stopped)
+bench-search: bootstrap ## Compare the search with its rivals (about two hours on 2 cores; the training resumes where it was stopped)
 	@$(PY) -m benchmarks search
 
 constraints: bootstrap ## Resolve constraints.txt anew

@@ -37,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=_whole, default=2, help="processes")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the summary and every study's row")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the results of the parts")
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="write the figures of the parts into docs/benchmarks.md"
+    )
     return run(parser.parse_args(arguments))
 
 

@@ -6,13 +6,14 @@ import importlib.util
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.lab.files import load_table, table_names
 from benchmarks.search import replay
 from benchmarks.search.measures import summary
+from benchmarks.search.overview import fill, overview
 from benchmarks.search.replay import OURS, Replay
 from benchmarks.search.rivals.rivals import RIVALS
 from benchmarks.search.tables import option_tables, pruning_tables, replay_tables, training_tables
@@ -76,8 +77,8 @@ def _incumbent(arguments: Namespace) -> Schedule | None:
 
 def report(rows: Sequence[dict[str, Any]], *, one_seed: bool, file: Path | None) -> dict[str, Any]:
     """Print what the rows say, and write them."""
-    result = summary(rows, ours=OURS)
-    print("\n".join(replay_tables(result, one_seed=one_seed)) + "\n")
+    result = summary(rows, ours=OURS, one_seed=one_seed)
+    print("\n".join(replay_tables(result)) + "\n")
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({**result, "rows": list(rows)}, indent=1))
@@ -95,7 +96,7 @@ def _run_parts(arguments: Namespace) -> None:
 
         lines = pruning.summary(pruning.run(studies=arguments.studies or _PRUNING_STUDIES, workers=arguments.workers))
         (out / "search-pruning.json").write_text(json.dumps(lines, indent=1))
-        print("\n".join(pruning_tables(lines)))
+        _show("pruning", pruning_tables(lines), arguments=arguments)
     if arguments.part in (None, "training"):
         _train(arguments, out=out)
     if arguments.part in (None, "options"):
@@ -103,7 +104,7 @@ def _run_parts(arguments: Namespace) -> None:
 
         along = with_options.run(seeds=arguments.studies or _OPTION_STUDIES, workers=arguments.workers)
         (out / "search-options.json").write_text(json.dumps(along, indent=1))
-        print("\n".join(option_tables(along, ours=with_options.OURS)))
+        _show("options", option_tables(along, ours=with_options.OURS), arguments=arguments)
 
 
 def _replay_all(arguments: Namespace, *, out: Path) -> None:
@@ -113,6 +114,7 @@ def _replay_all(arguments: Namespace, *, out: Path) -> None:
     names = [name for name in table_names() if not name.endswith("-lengths")]
     summaries = {name: replay_table(name, arguments=arguments, file=out / f"search-{name}.json") for name in names}
     plots.replay_plot(summaries, file=out / "search-replay.svg")
+    _show("replay", overview(summaries), arguments=arguments)
 
 
 def _train(arguments: Namespace, *, out: Path) -> None:
@@ -132,4 +134,12 @@ def _train(arguments: Namespace, *, out: Path) -> None:
     lines = training.table(rows)
     (out / "search-training.json").write_text(json.dumps(lines, indent=1))
     plots.training_plot(rows, file=out / "search-training.svg")
-    print("\n".join(training_tables(lines)))
+    _show("training", training_tables(lines), arguments=arguments)
+
+
+def _show(block: str, lines: Iterable[str], *, arguments: Namespace) -> None:
+    """Print figures, and write them into the page that is named."""
+    shown = list(lines)
+    print("\n".join(shown))
+    if arguments.page is not None:
+        fill(arguments.page, block=block, lines=shown)

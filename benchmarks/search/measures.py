@@ -95,10 +95,17 @@ def _standard_error(values: Sequence[float]) -> float:
     return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
-def summary(rows: Sequence[Row], *, ours: str) -> Row:
-    """Everything, as JSON."""
+def summary(rows: Sequence[Row], *, ours: str, one_seed: bool = False) -> Row:
+    """Everything, as JSON.
+
+    Args:
+        rows: Of all studies and methods.
+        ours: The name of our method.
+        one_seed: Whether the truth is a single run, which says nothing of intervals.
+    """
     groups = by_method(rows)
     return {
+        "one_seed": one_seed,
         "recommendations": [
             {"method": method, "budget": budget, **recommendation(group)} for (method, budget), group in groups.items()
         ],
@@ -107,12 +114,12 @@ def summary(rows: Sequence[Row], *, ours: str) -> Row:
         ],
         "stopping": [
             *(
-                {"runs_of": f"ours, budget {budget:g}", **stopping(group)}
+                {"runs_of": f"ours, budget {budget:g}", "budget": budget, **stopping(group)}
                 for (method, budget), group in groups.items()
                 if method == ours
             ),
             *(
-                {"runs_of": method, **stopping(row for row in rows if row["method"] == method)}
+                {"runs_of": method, "budget": None, **stopping(row for row in rows if row["method"] == method)}
                 for method in dict.fromkeys(row["method"] for row in rows if "budget" not in row)
             ),
         ],

@@ -8,12 +8,11 @@ from typing import Any
 from tuner.report.report import Verdict
 
 
-def replay_tables(summary: dict[str, Any], *, one_seed: bool = False) -> Iterator[str]:
+def replay_tables(summary: dict[str, Any]) -> Iterator[str]:
     """Regret and harm against cost, then what our studies said and stopped.
 
     Args:
         summary: `benchmarks.search.measures.summary`.
-        one_seed: Whether the truth is a single run, which says nothing of intervals.
     """
     yield "Mean regret of the recommendation in thousandths [95th percentile], confirmation paid:"
     yield ""
@@ -25,7 +24,7 @@ def replay_tables(summary: dict[str, Any], *, one_seed: bool = False) -> Iterato
     yield ""
     yield from _loss_lines(summary)
     yield ""
-    yield from _certainty_lines(summary, one_seed=one_seed)
+    yield from _certainty_lines(summary)
     yield ""
     yield from _stopping_lines(summary)
 
@@ -70,14 +69,14 @@ def _loss_lines(summary: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _certainty_lines(summary: dict[str, Any], *, one_seed: bool) -> Iterator[str]:
+def _certainty_lines(summary: dict[str, Any]) -> Iterator[str]:
     rows = [row for row in summary["certainty"] if row["margin"] is not None]
     yield from markdown(
         ["ours", "95 % intervals that cover", "pairs", "margin, thousandths", "harm above the margin"],
         [
             [
                 full_runs(row["budget"]),
-                "-" if one_seed or row["coverage"] is None else f"{row['coverage']:.1%}",
+                "-" if summary["one_seed"] or row["coverage"] is None else f"{row['coverage']:.1%}",
                 f"{row['pairs']:,}",
                 f"{1e3 * row['margin']:.3g}",
                 f"{row['harmed_by_more_than_the_margin']:.1%}",

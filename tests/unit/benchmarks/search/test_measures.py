@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.search.measures import certainty, recommendation, stopping, summary
+from benchmarks.search.overview import fill, overview
 from benchmarks.search.tables import markdown, replay_tables
+from tuner.errors import InvalidValue
 
 
 def row(true: float, **changes: Any) -> dict[str, Any]:
@@ -77,3 +80,20 @@ def test_the_tables_have_a_line_for_each_method() -> None:
 def test_columns_of_a_table_are_aligned() -> None:
     lines = list(markdown(["a", "long head"], [["long cell", "b"]]))
     assert len({len(line) for line in lines}) == 1
+
+
+def test_figures_are_written_between_the_comments_of_a_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- replay -->\nold\n<!-- end of replay -->\nafter\n")
+    fill(page, block="replay", lines=["| new |", ""])
+    assert page.read_text() == "before\n<!-- replay -->\n\n| new |\n\n<!-- end of replay -->\nafter\n"
+    with pytest.raises(InvalidValue, match="end of options"):
+        fill(page, block="options", lines=[])
+
+
+def test_all_tables_are_shown_at_a_glance_by_the_side_of_the_split() -> None:
+    tables = {name: summary([row(0.9)], ours="ours") for name in ("noisy-classification-a", "tiny-lm")}
+    text = "\n".join(overview(tables))
+    assert text.index("tuned on") < text.index("noisy-classification-a") < text.index("claimed on")
+    assert text.index("claimed on") < text.index("tiny-lm")
+    assert "| ours   | 100" in text
