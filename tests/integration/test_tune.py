@@ -86,11 +86,9 @@ def test_any_budget_from_one_gives_a_recommendation():
     assert report.recommended.trial == 0
 
 
-def test_the_incumbent_is_a_candidate_and_the_range_of_peaks_lies_around_its_own():
+def test_the_range_of_peaks_lies_around_the_incumbents():
     today = Schedule(peak_lr=0.002, family=Linear())
-    report = tuner.tune(NoisyQuadratic(), budget=4, incumbent=today, search={"seed": 7}, device="cpu")
-    assert report.incumbent is not None
-    assert report.incumbent.schedule == today
+    report = tuner.tune(NoisyQuadratic(), budget=2, incumbent=today, search={"seed": 7}, device="cpu")
     peaks = [trial.schedule.peak_lr for trial in report.trials]
     assert max(peaks) <= 0.002 * 50**0.5 * 1.01
 
