@@ -79,7 +79,8 @@ class TestDescription:
             ({"default_steps": 9}, "default_steps must be at least 10, the least horizon of a search, got 9"),
             ({"optimizer_option": "nothing"}, "must name an option whose default is sgd"),
             ({"optimizer_option": "optimizer", "optimizer": OptimizerKind.ADAM}, "whose default is adam"),
-            ({"peak_lr": {OptimizerKind.SGD: (0.1, 0.1)}}, "peak_lr of sgd must be 0 < low < high"),
+            ({"peak_lr": {OptimizerKind.SGD: (0.1, 0.1)}}, "peak_lr of sgd must be a rate above 0, or a range 0 < low"),
+            ({"peak_lr": {OptimizerKind.SGD: 0.0}}, "peak_lr of sgd must be a rate above 0, or a range 0 < low"),
         ],
     )
     def test_an_attribute_that_cannot_be_is_refused(self, counting, change, message):
@@ -89,6 +90,14 @@ class TestDescription:
             setattr(workload, name, value)
         with pytest.raises(WorkloadError, match=message):
             describe(workload)
+
+    def test_the_rate_that_is_used_today_becomes_the_middle_of_a_range(self, counting):
+        workload = counting()
+        workload.peak_lr = {OptimizerKind.ADAM: 2e-5, OptimizerKind.SGD: (0.1, 0.4)}
+        low, high = describe(workload).peak_lr["adam"]
+        assert (low * high) ** 0.5 == pytest.approx(2e-5, rel=0.01)
+        assert high / low > 100
+        assert describe(workload).peak_lr["sgd"] == (0.1, 0.4)
 
     def test_the_least_horizon_of_a_search_is_enough_by_default(self, counting):
         workload = counting()
