@@ -74,7 +74,7 @@ class JobsApi:
         Args:
             job_id: The job.
             change: The body of ``PATCH /v1/jobs/{id}``: any of ``name``, ``notes``, ``shared``, ``priority``,
-                ``limits``, ``trials``, ``max_updates``. Absent fields stay as they are.
+                ``limits``, ``budget``, ``trials``. Absent fields stay as they are.
         """
         return self._http.send(JobDetail, "PATCH", f"/v1/jobs/{path_segment(job_id)}", body=change)
 

@@ -167,8 +167,8 @@ class OpaqueWorkload(Workload):
         ...             x -= run.lr(step) * 2 * x
         ...             if step + 1 in run.evaluate_at:
         ...                 run.report(step + 1, value=x**2)
-        >>> report = tune(Quadratic(), trials=3, search={"confirm_seeds": 0}, device="cpu")
-        >>> report.best.search_value < 1.0
+        >>> report = tune(Quadratic(), budget=3, device="cpu")
+        >>> report.recommended.expected < 1.0
         True
     """
 

@@ -199,7 +199,7 @@ class Jobs(Repository):
             NotFound: There is no such job.
             IllegalTransition: The job has completed, and the change is not limited to name, notes and sharing.
             InvalidValue: The priority is above what the team may use, ``trials`` is below the existing trials, or
-                ``max_updates`` is below what a report still needs.
+                ``budget`` is below what the planned runs take.
         """
         # The team is locked before the job, as everywhere.
         settings = (
