@@ -151,7 +151,8 @@ def _transition(job: Job, *, to: JobState) -> None:
 def _search_progress(tx: Tx, job: Job) -> SearchProgress:
     trials = select(func.count()).select_from(Trial).where(Trial.job_id == job.id)
     # Cancelled runs count: runs are cancelled only with their job, and a retry of the job trains them again.
-    cost = case((Run.state == RunState.STOPPED, Run.step), else_=Run.total_steps) - Run.shared_updates
+    cut_short = Run.state.in_((RunState.STOPPED, RunState.DIVERGED))
+    cost = case((cut_short, Run.step), else_=Run.total_steps)
     asked = select(func.sum(cost)).where(Run.job_id == job.id)
     return SearchProgress(
         trials=tx.session.scalar(trials) or 0,

@@ -110,12 +110,12 @@ class TestStoppedRuns:
         assert store.forecasts.of_run(lease.run_id) == ()
         assert "run.stopped" not in bench.kinds(job.id)
 
-    def test_it_costs_the_updates_that_it_made_and_no_more(self, bench: Bench, store: Store) -> None:
+    def test_it_costs_the_updates_of_its_schedule_until_the_stop_and_no_more(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=2)
-        stop(store, bench.claim(), shared_updates=10, updates=20)
+        stop(store, bench.claim(), step=30, shared_updates=10, updates=20)
         record = store.planning.load(job.id)
         state = study_state(record)
-        assert [run.steps for run in state.runs] == [20, STEPS]
+        assert [run.steps for run in state.runs] == [30, STEPS]
         assert (record.job.updates_spent, record.job.updates_saved) == (20, 10)
 
     def test_the_plan_sees_its_forecast(self, bench: Bench, store: Store) -> None:

@@ -113,7 +113,7 @@ class TestAccount:
         assert (found.updates_spent, found.updates_saved) == (2 * (STEPS - 30), 60)
         record = store.planning.load(job.id)
         state = study_state(record)
-        assert state.steps_committed == 2 * (STEPS - 30)
+        assert state.steps_committed == 2 * STEPS
         assert study_result(record, state=state, end_reason="").updates_saved == 60
 
     @pytest.mark.parametrize("shared", [-1, STEPS + 1])
