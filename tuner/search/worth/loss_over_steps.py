@@ -29,14 +29,14 @@ _SKIPPED: Final = 0.1
 _FAR: Final = 0.25
 """Runs that end further above the best than so much of the fall from the first evaluations are another regime: a rate
 that is too high follows no law of the others."""
-_MIN_EXPLAINED: Final = 0.8
+_MIN_EXPLAINED: Final = 0.6
 """Share of the losses' variance that the law explains at least, or steps cannot be compared."""
 _SCALE_STD: Final = 0.1
 """Prior standard deviation of the logarithm of (gain by more steps / the law's), where the law fits exactly."""
 _MISFIT_SHARE: Final = 1.0
 """What it grows by with the misfit, in units of the gain by twice the steps."""
 _MAX_SCALE_STD: Final = 1.0
-_SCHEDULE_STD: Final = 0.15
+_SCHEDULE_STD: Final = 0.3
 """How much that ratio differs between schedules."""
 _STRETCHES: Final = np.exp(np.linspace(-math.log(MAX_FACTOR), math.log(MAX_FACTOR), 41))
 """``[41]``, symmetric."""
