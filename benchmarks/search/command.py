@@ -21,6 +21,7 @@ from tuner.errors import InvalidValue
 from tuner.schedules import Schedule
 
 _PRUNING_STUDIES = 100
+_WORTH_STUDIES = 20
 _LIVE_STUDIES = 30
 _TRAINING_STUDIES = 20
 _OPTION_STUDIES = 6
@@ -97,6 +98,12 @@ def _run_parts(arguments: Namespace) -> None:
         lines = pruning.summary(pruning.run(studies=arguments.studies or _PRUNING_STUDIES, workers=arguments.workers))
         (out / "search-pruning.json").write_text(json.dumps(lines, indent=1))
         _show("pruning", pruning_tables(lines), arguments=arguments)
+    if arguments.part in (None, "worth"):
+        from benchmarks.search import steps_worth
+
+        compared = steps_worth.run_all(studies=arguments.studies or _WORTH_STUDIES, workers=arguments.workers)
+        (out / "search-worth.json").write_text(json.dumps(compared, indent=1))
+        _show("worth", steps_worth.worth_tables(compared), arguments=arguments)
     if arguments.part in (None, "training"):
         _train(arguments, out=out)
     if arguments.part in (None, "options"):

@@ -8,13 +8,20 @@ many times the steps it needs. Where that lies outside of the recorded lengths, 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.search.steps_recorded import RecordedLengths
+from benchmarks.lab.files import load_table, table_names
+from benchmarks.lab.power_law import POWER_LAWS
+from benchmarks.lab.split import CLAIMED_ON, TUNED_ON
+from benchmarks.search.steps_recorded import RecordedLengths, recorded, solved
+from benchmarks.search.tables import markdown
 from tuner.search.configuration import Configuration
 from tuner.search.pruning.forecast import Curve
 from tuner.search.worth import LossOverSteps, Normal, StepsFactor
@@ -51,22 +58,41 @@ class Pair:
         return found is not None and found.low <= self.high and (found.high is None or found.high >= self.low)
 
 
-def run(data: RecordedLengths, *, studies: int, seed: int = 0) -> list[dict[str, Any]]:
-    """One line per horizon, number of runs, and with or without runs at a shorter length."""
-    lines = []
+def names() -> list[str]:
+    """The tables with runs of several lengths, and the exactly solvable workloads: tuned on, then claimed on."""
+    several = [name for name in table_names() if len(load_table(name).lengths) > 1]
+    listed = [name for name in (*TUNED_ON, *CLAIMED_ON) if name in several or name in POWER_LAWS]
+    return [*listed, *(name for name in several if name not in listed)]
+
+
+def run_all(*, studies: int, workers: int) -> list[dict[str, Any]]:
+    """Every workload of `names`."""
+    with ProcessPoolExecutor(workers) as pool:
+        return [line for lines in pool.map(partial(run, studies=studies), names()) for line in lines]
+
+
+def run(name: str, *, studies: int, seed: int = 0) -> list[dict[str, Any]]:
+    """One line per number of runs, with and without runs at a shorter length; studies of all lengths are pooled."""
+    data = runs_of(name)
+    pairs: defaultdict[tuple[int, bool], list[Pair]] = defaultdict(list)
     for horizon in data.horizons:
         known = data.known_at(horizon)
-        shorter = tuple(steps for steps in data.lengths if steps < horizon)[-1:]
+        shorter = [steps for steps in data.lengths if steps < horizon][-1:]
         for runs in (n for n in RUNS if n <= len(known)):
-            for extra in {(), shorter}:
+            for extra in ((), tuple(shorter)) if shorter else ((),):
                 rng = np.random.default_rng(seed)
-                pairs = [
-                    pair
-                    for _ in range(studies)
-                    for pair in _study(data, known, horizon=horizon, runs=runs, extra=extra, rng=rng)
-                ]
-                lines.append({"data": data.name, "horizon": horizon, "runs": runs, "extra": extra, **_line(pairs)})
-    return lines
+                for _ in range(studies):
+                    found = _study(data, known, horizon=horizon, runs=runs, extra=extra, rng=rng)
+                    pairs[runs, bool(extra)] += found
+    return [
+        {"data": name, "runs": runs, "shorter": SHORTER if extra else 0, **_line(of_kind)}
+        for (runs, extra), of_kind in sorted(pairs.items())
+    ]
+
+
+def runs_of(name: str) -> RecordedLengths:
+    """The runs of a table or of an exactly solvable workload."""
+    return solved(POWER_LAWS[name]) if name in POWER_LAWS else recorded(load_table(name))
 
 
 def against_the_best(data: RecordedLengths, rival: Configuration, *, horizon: int) -> Pair:
@@ -78,24 +104,38 @@ def against_the_best(data: RecordedLengths, rival: Configuration, *, horizon: in
     found = LossOverSteps(curves, total_steps=horizon).factor(
         rival=data.at(rival, horizon=horizon), rival_loss=lengths[horizon], loss=best
     )
-    return Pair(*_true_factor(lengths, loss=best.mean, horizon=horizon), found)
+    return Pair(*true_factor(lengths, loss=best.mean, horizon=horizon), found)
 
 
 def worth_tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The lines as Markdown."""
-    head = (
-        "data", "steps", "runs", "shorter runs", "not compared", "pairs", "true factor", "error", "covered",
-        "high / low", "beyond the lengths", "consistent",
-    )  # fmt: skip
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    for line in lines:
-        cells = (
-            line["data"], f"{line['horizon']:,}", line["runs"], SHORTER if line["extra"] else 0,
-            _share(line["not_compared"]), line["exact"], _factor(line["median_truth"]), _factor(line["median_error"]),
-            _share(line["covered"]), _factor(line["median_width"]), line["bounded"], _share(line["consistent"]),
-        )  # fmt: skip
-        yield "| " + " | ".join(str(cell) for cell in cells) + " |"
+    yield from markdown(
+        [
+            "data",
+            "runs",
+            "shorter runs",
+            "not compared",
+            "pairs",
+            "true factor",
+            "off by",
+            "covered",
+            "high / low",
+            "pairs beyond the lengths",
+            "consistent",
+        ],
+        [list(_cells(line)) for line in lines],
+    )
+
+
+def _cells(line: Mapping[str, Any]) -> Iterator[str]:
+    yield from (line["data"], str(line["runs"]), str(line["shorter"]))
+    yield f"{line['not_compared']:.0%}"
+    yield f"{line['exact']:,}"
+    yield from (_factor(line["median_truth"]), _factor(line["median_error"]))
+    yield _share(line["covered"])
+    yield _factor(line["median_width"])
+    yield f"{line['bounded']:,}"
+    yield _share(line["consistent"])
 
 
 def _study(
@@ -120,10 +160,10 @@ def _study(
                 continue
             loss = data.losses(other)[horizon]
             found = over_steps.factor(rival=data.at(rival, horizon=horizon), rival_loss=lengths[horizon], loss=loss)
-            yield Pair(*_true_factor(lengths, loss=loss.mean, horizon=horizon), found)
+            yield Pair(*true_factor(lengths, loss=loss.mean, horizon=horizon), found)
 
 
-def _true_factor(lengths: Mapping[int, Normal], *, loss: float, horizon: int) -> tuple[float, float]:
+def true_factor(lengths: Mapping[int, Normal], *, loss: float, horizon: int) -> tuple[float, float]:
     """Bounds of the factor, equal where the loss lies between those of two recorded lengths."""
     steps = sorted(lengths)
     # A longer run that ends worse counts as the best shorter one; the longest first, so that the losses ascend.
