@@ -238,7 +238,7 @@ class TestEarlyStops:
     def test_an_audited_run_that_ends_as_forecast_shows_no_harm(self):
         found = self.audited(0.39)
         assert (len(found.audited), found.wrong, found.audited[0].value) == (1, 0, 0.39)
-        assert found.sentence.endswith("to see what stopping loses: did not beat it.")
+        assert found.sentence.endswith("to see what stopping loses: it did not beat the leader.")
 
     def test_an_audited_run_that_beats_the_leader_by_the_margin_would_have_been_stopped_wrongly(self):
         assert self.audited(0.2755).wrong == 1

@@ -76,10 +76,10 @@ def _sentences(result: StudyResult, *, stopped: int, audited: int, wrong: int) -
             f"by the margin. That saved {saved:,} updates, {runs_text(saved / result.total_steps)}."
         )
     if audited:
-        if not wrong:
-            outcome = "did not beat it" if audited == 1 else "none of them beat it"
+        if audited == 1:
+            outcome = "it beat the leader after all" if wrong else "it did not beat the leader"
         else:
-            outcome = "beat it after all" if audited == 1 else f"{wrong} of them beat it after all"
+            outcome = f"{wrong or 'none'} of them beat the leader{' after all' if wrong else ''}"
         yield f"{_runs(audited)} trained to the end in spite of such a forecast, to see what stopping loses: {outcome}."
     else:
         yield "No such run was trained on to see what stopping loses."

@@ -138,7 +138,7 @@ def _comparisons(report: Report) -> RenderableType:
         verdict = Text(line.verdict, style=_VERDICT_STYLE[comparison.verdict])
         table.add_row(
             Group(line.rival, _Label(text=line.label, style="dim")) if line.label else line.rival,
-            _two_lines(line.gain, line.interval),
+            _two_lines(line.gain, line.interval) if line.gain else "",
             Group(verdict, Text(line.cost, style="dim")) if line.cost else verdict,
         )
     steps = [_steps(one, report=report) for one in report.comparisons if one.gain is not None and one.gain.steps]
