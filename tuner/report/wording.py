@@ -181,6 +181,8 @@ def margin_sentence(margin: Margin, *, metric: Metric) -> str:
     size = difference_text(margin.value, metric=metric)
     if margin.worth is not None:
         return f"A change is worth it from a gain of {size} on: what {100 * margin.worth:.3g} % more steps would gain."
+    if margin.value == 0.0:
+        return "A change is worth it from any gain on: what a seed changes is not known, nor what steps gain."
     noise = (
         f"{difference_text(margin.noise, metric=metric)}{'' if margin.noise_is_measured else ' as the model assumes'}"
     )
