@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import insert, text
 
 from tuner.devices import Device
-from tuner.jobs.records import Level, RunKind, WorkerOffer, WorkloadInfo
+from tuner.jobs.records import Level, WorkerOffer, WorkloadInfo
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.people.records import TeamSettings
@@ -20,7 +20,6 @@ from tuner.store import Store
 from tuner.store.db.engine import connect, parse_url
 from tuner.store.db.models import Account, Job, Pace, Run, Team, Trial
 
-STEPS = 900
 RUN_STEPS = 100
 WORKLOAD = WorkloadInfo(
     name="no-op",
@@ -30,7 +29,7 @@ WORKLOAD = WorkloadInfo(
     options_schema={"type": "object", "properties": {}},
     optimizer_option=None,
     optimizer=OptimizerKind.SGD,
-    default_steps=STEPS,
+    default_steps=RUN_STEPS,
     peak_lr={},
 )
 _SCHEDULE = Schedule(peak_lr=0.1, family=Cosine(), warmup=Warmup(shape="linear", fraction=0.05))
@@ -90,7 +89,7 @@ def fill(url: str, *, weights: Sequence[float], jobs: int, ready_runs: int, poin
 _SPEC = JobSpec(
     workload=WORKLOAD.name,
     name="filled",
-    search=SearchSettings(total_steps=STEPS, space=default_space(OptimizerKind.SGD)),
+    search=SearchSettings(total_steps=RUN_STEPS, space=default_space(OptimizerKind.SGD)),
 ).model_dump(mode="json")
 
 
@@ -121,7 +120,6 @@ def _trial(job_id: str, *, number: int) -> dict[str, Any]:
         "job_id": job_id,
         "number": number,
         "optuna_number": number,
-        "cohort": 0,
         "family": "cosine",
         "state": TrialState.ACTIVE,
         "schedule": _SCHEDULE.model_dump(mode="json"),
@@ -135,8 +133,6 @@ def _run(trial: dict[str, Any], *, finished: bool) -> dict[str, Any]:
         "job_id": trial["job_id"],
         "trial_id": trial["id"],
         "trial_number": trial["number"],
-        "kind": RunKind.RUNG,
-        "rung": 0,
         "seed": 7,
         "total_steps": RUN_STEPS,
         "schedule": trial["schedule"],

@@ -32,8 +32,8 @@ from tuner.jobs.states import JobState, is_terminal
 from tuner.store import Store
 from tuner.training.workload import describe
 
-SEARCH = {"total_steps": 270, "trials": 12, "finalists": 2, "confirm_seeds": 2}
-QUICK = {"total_steps": 90, "trials": 6, "finalists": 1, "confirm_seeds": 2}
+SEARCH = {"total_steps": 270, "budget": 16, "trials": 12}
+QUICK = {"total_steps": 90, "budget": 8, "trials": 6}
 TARGETS = {"share": 0.02, "median_gap_ms": 50.0}
 
 

@@ -112,12 +112,12 @@ class _Grid:
         wanted: dict[str, int] = {}
         for name, values in self._axes[family].items():
             if len(values) > 1:
-                ordered = not isinstance(values[0], str | bool)
-                wanted[name] = (
-                    trial.suggest_int(f"{family}.{name}", 0, len(values) - 1)
-                    if ordered
-                    else values.index(trial.suggest_categorical(f"{family}.{name}", values))
-                )
+                suggestion = f"{family}.{name}"
+                if isinstance(values[0], str | bool):
+                    labels = [str(value) for value in values]
+                    wanted[name] = labels.index(str(trial.suggest_categorical(suggestion, labels)))
+                else:
+                    wanted[name] = trial.suggest_int(suggestion, 0, len(values) - 1)
         own = [one for one in self._values if one.schedule.family.name == family]
         new = [one for one in own if one not in tried]
         return min(new or own, key=lambda one: self._distance(one, family=family, wanted=wanted))

@@ -56,13 +56,18 @@ def linears(case: Case) -> list[Configuration]:
     found = [one for one in case.candidates if isinstance(one.schedule.family, Linear) and not one.schedule.floor]
     if found:
         return _one_a_peak(found)
-    cooldowns = {
-        one: one.schedule.family.cooldown
-        for one in case.candidates
-        if isinstance(one.schedule.family, Wsd) and one.schedule.family.shape == "linear" and not one.schedule.floor
-    }
+    lengths = ((one, _linear_cooldown(one)) for one in case.candidates)
+    cooldowns = {one: length for one, length in lengths if length is not None}
     longest = max(cooldowns.values(), default=0.0)
     return _one_a_peak([one for one, cooldown in cooldowns.items() if cooldown == longest])
+
+
+def _linear_cooldown(one: Configuration) -> float | None:
+    """The share of the run that a linear cooldown to zero takes; ``None`` of another shape."""
+    family = one.schedule.family
+    if not isinstance(family, Wsd) or family.shape != "linear" or one.schedule.floor:
+        return None
+    return family.cooldown if isinstance(family.cooldown, float) else None
 
 
 def cosines(case: Case) -> list[Configuration]:
