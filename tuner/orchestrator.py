@@ -168,7 +168,8 @@ def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, state: Stu
         case Finish():
             histories = _histories(store, record=record)
             result = study_result(record, state=state, end_reason=decision.reason, histories=histories)
-            store.planning.complete_job(lock, report=build_report(result).model_dump(mode="json"))
+            report = build_report(result).model_dump(mode="json")
+            store.planning.complete_job(lock, report=report, reason=decision.reason)
         case GiveUp():
             errors = (run.error for run in record.runs if run.state is RunState.FAILED and run.error)
             first = next(errors, "")

@@ -165,8 +165,13 @@ class Planning(Repository):
         end_trial(tx, _trial(tx, job, number=number), state=state, reason=reason)
 
     @writes
-    def complete_job(self, tx: Tx, lock: StudyLock, *, report: dict[str, Any]) -> None:
+    def complete_job(self, tx: Tx, lock: StudyLock, *, report: dict[str, Any], reason: str | None = None) -> None:
         """Store the report and complete the job, which frees the lock.
+
+        Args:
+            lock: The lock.
+            report: As JSON.
+            reason: Why the study ended, for the event.
 
         Raises:
             StudyLockLost: The lock is void; nothing was stored.
@@ -174,7 +179,7 @@ class Planning(Repository):
         """
         job = _lock_job(tx, lock)
         tx.session.add(Report(job_id=job.id, report=as_json(report, field="report"), created_at=tx.now))
-        end_job(tx, job, state=JobState.COMPLETED)
+        end_job(tx, job, state=JobState.COMPLETED, reason=reason)
 
     @writes
     def fail_job(self, tx: Tx, lock: StudyLock, *, error: str) -> None:

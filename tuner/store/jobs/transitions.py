@@ -129,10 +129,18 @@ def end_trial(tx: Tx, trial: Trial, *, state: TrialState, reason: str) -> None:
 
 
 def end_job(tx: Tx, job: Job, *, state: JobState, reason: str | None = None) -> None:
-    """End a job with its open trials and runs: their leases and the study lock become void."""
+    """End a job with its open trials and runs: their leases and the study lock become void.
+
+    Args:
+        tx: The transaction.
+        job: The job.
+        state: How it ended.
+        reason: Why; of a job that was not completed, it is its error.
+    """
+    reason = clipped_text(reason) if reason else None
     check_transition(JOB_TRANSITIONS, kind="job", key=job.id, state=job.state, to=state)
     job.state = state
-    job.error = clipped_text(reason) if reason else None
+    job.error = None if state is JobState.COMPLETED else reason
     job.finished_at = tx.now
     job.plan_due = False
     unlock_study(job)
@@ -156,7 +164,7 @@ def end_job(tx: Tx, job: Job, *, state: JobState, reason: str | None = None) -> 
         Trial.job_id == job.id, Trial.state.in_(_sources(TRIAL_TRANSITIONS, TrialState.CANCELLED))
     )
     tx.session.execute(trials.values(state=TrialState.CANCELLED, end_reason=f"the job was {state.value}"))
-    tx.emit(_JOB_ENDED[state], job_id=job.id, reason=job.error)
+    tx.emit(_JOB_ENDED[state], job_id=job.id, reason=reason)
 
 
 def start_job(tx: Tx, job: Job) -> None:

@@ -118,6 +118,13 @@ class TestProgress:
         assert best["value"] == pytest.approx(recommended["expected"])
         assert (best["low"], best["high"]) == pytest.approx((recommended["low"], recommended["high"]))
 
+    def test_the_event_of_its_end_says_why_the_study_ended(self, api: TestClient, world: World):
+        job = world.worked_off(world.job(search=REQUEST["search"] | {"budget": 2}))
+        report = api.get(f"/v1/jobs/{job.id}/report").json()
+        last = world.store.events.after(0, job_id=job.id)[-1]
+        assert (last.kind, last.data["reason"]) == ("job.completed", report["end_reason"])
+        assert api.get(f"/v1/jobs/{job.id}").json()["error"] is None
+
     def test_trials_runs_and_curves_can_be_read(self, api: TestClient, world: World):
         job = world.job()
         world.started(job)

@@ -19,6 +19,7 @@ RUN = {"run": "r", "trial": 7, "step": 120}
         ("job.submitted", {"workload": "tiny"}, "job submitted"),
         ("job.failed", {"reason": "every schedule diverged\nTraceback"}, "job failed: every schedule diverged"),
         ("job.completed", {"reason": None}, "job completed"),
+        ("job.completed", {"reason": "the budget is spent"}, "job completed: the budget is spent"),
         ("trial.pruned", {"trial": 3, "reason": "9th of 12"}, "trial 3 pruned: 9th of 12"),
         ("run.succeeded", {**RUN, "value": 0.123456}, "trial 7: validation loss 0.1235"),
         ("run.succeeded", {**RUN, "value": 93.5, "metric": ACCURACY}, "trial 7: accuracy 93.50 %"),
