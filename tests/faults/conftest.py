@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fault_workloads import Gated, Hostile
+from tests.faults.fault_workloads import Gated, Hopeless, Hostile
 from tests.faults.harness import Gate, Site, site_in, undisturbed
 from tuner.training.workload import describe
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    with site_in(tmp_path, infos=(describe(Gated()), describe(Hostile()))) as site:
+    with site_in(tmp_path, infos=(describe(Gated()), describe(Hostile()), describe(Hopeless()))) as site:
         yield site
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from tests.faults.hostile_workloads import MISDEEDS
 from tuner.search.space import OptimizerKind
 from tuner.training.options import WorkloadOptions
-from tuner.training.run import TrainingRun
+from tuner.training.run import RunStopped, TrainingRun
 from tuner.training.stepwise import StepwiseTraining
 from tuner.training.workload import OpaqueWorkload, StepwiseWorkload
 
@@ -56,12 +56,7 @@ class GatedTraining:
 
     def pass_gate(self, gate: Path, *, step: int) -> None:
         if step == self.options.at_step:
-            (gate / "waiting").write_text(str(os.getpid()))
-            deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
-            while not (gate / "open").exists():
-                if time.monotonic() > deadline:
-                    raise TimeoutError("the gate was never opened")
-                time.sleep(0.01)
+            wait_for_gate(gate)
         with (gate / "trace").open("a") as trace:
             trace.write(f"{os.getpid()} {step}\n")
 
@@ -107,6 +102,37 @@ class Quiet(OpaqueWorkload):
     def train(self, run: TrainingRun, options: WorkloadOptions) -> None:
         for step in range(run.total_steps):
             run.lr(step)
+
+
+class Hopeless(OpaqueWorkload):
+    """Owns its loop and learns nothing; once it is stopped, it can be held before it ends."""
+
+    name: ClassVar[str] = "hopeless"
+    version: ClassVar[str] = "1"
+    description: ClassVar[str] = "Learns nothing."
+    default_steps: ClassVar[int] = 200
+    optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
+    Options = GateOptions
+
+    def train(self, run: TrainingRun, options: GateOptions) -> None:
+        try:
+            for step in run.evaluate_at:
+                run.report(step, value=3.0)
+        except RunStopped:
+            gate = Path(options.gate)
+            with (gate / "stops").open("a") as stops:
+                stops.write(f"{os.getpid()}\n")
+            wait_for_gate(gate)
+            raise
+
+
+def wait_for_gate(gate: Path) -> None:
+    (gate / "waiting").write_text(str(os.getpid()))
+    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+    while not (gate / "open").exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the gate was never opened")
+        time.sleep(0.01)
 
 
 class HostileTraining(GatedTraining):

@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 60.0
 _PF_EXITING = 0x4
 """In the flags of a process that runs no code of its own any more (the kernel's sched.h)."""
 SCHEDULE = Schedule(peak_lr=0.05, family=Constant())
-WORKLOADS = ("tests.faults.fault_workloads:Gated", "tests.faults.fault_workloads:Hostile")
+WORKLOADS = tuple(f"tests.faults.fault_workloads:{name}" for name in ("Gated", "Hostile", "Hopeless"))
 
 
 def wait_until(condition: Callable[[], Any], *, what: str, seconds: float = PATIENCE_SECONDS) -> Any:
