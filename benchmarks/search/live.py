@@ -34,13 +34,16 @@ def run(
         budgets: In full runs.
         incumbent: The usual default when absent.
         workers: Processes.
+
+    Raises:
+        InvalidValue: There is no such workload.
     """
+    workload = workload_of(name)
     jobs = [(name, number, budget, incumbent) for number in range(studies) for budget in budgets]
     simulations = list(in_parallel(_study, jobs, workers=workers))
     tried = [trial.configuration for one in simulations for trial in one.state.trials]
     default = Configuration(schedule=incumbent or default_schedule(_settings(jobs[0])))
     truth = true_losses(name, dict.fromkeys([default, *tried]))
-    workload = workload_of(name)
     best = workload.optimum if isinstance(workload, PowerLaw) else min(truth.values())
     return [
         {
