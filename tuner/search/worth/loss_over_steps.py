@@ -36,6 +36,8 @@ _SCALE_STD: Final = 0.1
 _MISFIT_SHARE: Final = 1.0
 """What it grows by with the misfit, in units of the gain by twice the steps."""
 _MAX_SCALE_STD: Final = 1.0
+"""And the most of it. These were chosen so that the intervals cover on the recorded LLaMA runs, noisy-*-a and
+digits-image (docs/benchmarks.md)."""
 _SCHEDULE_STD: Final = 0.3
 """How much that ratio differs between schedules."""
 _STRETCHES: Final = np.exp(np.linspace(-math.log(MAX_FACTOR), math.log(MAX_FACTOR), 41))

@@ -157,7 +157,7 @@ def fit(runs: Sequence[Evaluations], *, horizon: int) -> ScalingLaws:
         ]
         time, noise = (np.concatenate(parts) for parts in zip(*terms, strict=True))
         columns = np.stack([np.stack((np.ones_like(time), time**-a, noise), axis=1) for a in EXPONENTS])
-        solved, rest = _non_negative(columns * root[:, None], losses * root)
+        solved, rest = non_negative(columns * root[:, None], losses * root)
         grid += [(power, tau, a) for a in EXPONENTS]
         coefficients.append(solved)
         squares.append(rest)
@@ -195,7 +195,7 @@ def _times(rates: Rates, *, power: float, usual_rate: float, horizon: int) -> Ar
     return np.concatenate(([0.0], np.cumsum(steps))) / horizon
 
 
-def _non_negative(columns: Array, values: Array) -> tuple[Array, Array]:
+def non_negative(columns: Array, values: Array) -> tuple[Array, Array]:
     """Non-negative least squares for many small problems at once, by trying every set of columns.
 
     Args:

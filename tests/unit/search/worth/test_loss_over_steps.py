@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,16 +87,37 @@ def test_the_margin_is_what_five_per_cent_more_steps_gain() -> None:
     assert margin == pytest.approx(gained, rel=0.3)
 
 
+def noisy(curves: tuple[Curve, ...], *, std: float) -> tuple[Curve, ...]:
+    rng = np.random.default_rng(0)
+    return tuple(
+        replace(one, points=tuple((step, loss + std * rng.standard_normal()) for step, loss in one.points))
+        for one in curves
+    )
+
+
+def width(curves: tuple[Curve, ...]) -> float:
+    """Of the interval of a factor that is truly 1.5, as a factor; the interval covers it."""
+    found = LossOverSteps(curves, total_steps=STEPS).factor(
+        rival=RIVAL, rival_loss=exactly(loss_at(RIVAL, STEPS)), loss=exactly(loss_at(RIVAL, round(1.5 * STEPS)))
+    )
+    assert found is not None
+    assert found.low <= 1.5 <= (found.high or MAX_FACTOR)
+    return (found.high or MAX_FACTOR) / found.low
+
+
 def test_runs_at_other_lengths_narrow_the_interval() -> None:
-    loss, target = exactly(loss_at(RIVAL, STEPS)), exactly(loss_at(RIVAL, round(1.5 * STEPS)))
-    shorter = tuple(curve(schedule, steps=STEPS // 2) for schedule in SCHEDULES[:4])
-    alone = LossOverSteps(CURVES[:3], total_steps=STEPS).factor(rival=RIVAL, rival_loss=loss, loss=target)
-    both = LossOverSteps((*CURVES[:3], *shorter), total_steps=STEPS).factor(rival=RIVAL, rival_loss=loss, loss=target)
-    assert alone is not None
-    assert both is not None
-    assert both.basis.endswith("runs at 2 lengths")
-    assert (both.high or MAX_FACTOR) / both.low < (alone.high or MAX_FACTOR) / alone.low
-    assert both.low <= 1.5 <= (both.high or MAX_FACTOR)
+    shorter = tuple(curve(schedule, steps=STEPS // 2) for schedule in SCHEDULES)
+    few = noisy(CURVES[:4], std=0.02)
+    assert width((*few, *noisy(shorter, std=0.02))) < width(few)
+
+
+def test_runs_at_other_lengths_are_named_as_the_basis() -> None:
+    shorter = tuple(curve(schedule, steps=STEPS // 2) for schedule in SCHEDULES[:2])
+    found = LossOverSteps((*CURVES, *shorter), total_steps=STEPS).factor(
+        rival=RIVAL, rival_loss=exactly(loss_at(RIVAL, STEPS)), loss=exactly(loss_at(RIVAL, STEPS))
+    )
+    assert found is not None
+    assert found.basis == "the curves of 10 runs, and runs at 2 lengths"
 
 
 def test_uncertain_losses_widen_the_interval() -> None:
@@ -162,6 +184,24 @@ def test_steps_cannot_be_compared_where_the_loss_rises_at_the_end() -> None:
         return 1.5 + 0.5 * np.square(np.linspace(-0.6, 1.0, len(lrs)))
 
     assert none_for(tuple(curve(schedule, of=overfit) for schedule in SCHEDULES), loss=2.0)
+
+
+def test_steps_cannot_be_compared_for_a_rival_whose_own_loss_rises_at_the_end() -> None:
+    rising = tuple((step, loss + 1.0 * max(step / STEPS - 0.5, 0.0)) for step, loss in CURVES[2].points)
+    curves = (*CURVES[:2], replace(CURVES[2], points=rising), *CURVES[3:])
+    assert none_for(curves, loss=rising[-1][1])
+    assert not none_for(curves, rival=CURVES[1].configuration, loss=CURVES[1].points[-1][1])
+
+
+def test_steps_cannot_be_compared_where_shorter_runs_end_lower() -> None:
+    shorter = [curve(schedule, steps=STEPS // 2) for schedule in SCHEDULES[:3]]
+    lower = [replace(one, points=tuple((step, loss - 0.5) for step, loss in one.points)) for one in shorter]
+    assert not none_for((*CURVES, *shorter), loss=loss_at(RIVAL, STEPS))
+    assert none_for((*CURVES, *lower), loss=loss_at(RIVAL, STEPS))
+
+
+def test_evaluation_noise_widens_the_interval() -> None:
+    assert width(noisy(CURVES, std=0.03)) > width(CURVES)
 
 
 def test_steps_cannot_be_compared_for_a_rival_whose_loss_the_law_does_not_explain() -> None:
