@@ -195,7 +195,7 @@ def test_steps_cannot_be_compared_for_a_rival_whose_own_loss_rises_at_the_end() 
 
 def test_steps_cannot_be_compared_where_shorter_runs_end_lower() -> None:
     shorter = [curve(schedule, steps=STEPS // 2) for schedule in SCHEDULES[:3]]
-    lower = [replace(one, points=tuple((step, loss - 0.5) for step, loss in one.points)) for one in shorter]
+    lower = [replace(one, points=tuple((step, loss - 0.25) for step, loss in one.points)) for one in shorter]
     assert not none_for((*CURVES, *shorter), loss=loss_at(RIVAL, STEPS))
     assert none_for((*CURVES, *lower), loss=loss_at(RIVAL, STEPS))
 
