@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from tuner.jobs.records import ForecastRecord, NewRun, StudyLock, StudyRecord
+from tuner.jobs.forecasts import ForecastRecord
+from tuner.jobs.records import NewRun, StudyLock, StudyRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.jobs.study_state import best_trial, first_runs, runs_at_horizon, study_state
 from tuner.report.build import build_report

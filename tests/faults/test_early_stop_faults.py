@@ -8,7 +8,8 @@ import pytest
 
 from tests.faults.harness import SCHEDULE, Gate, Site, wait_until
 from tests.integration.store.builders import claim_lock, offer
-from tuner.jobs.records import BestTrial, CurvePoint, LeasedRun, NewRun
+from tuner.jobs.forecasts import BestTrial
+from tuner.jobs.records import CurvePoint, LeasedRun, NewRun
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import RunState
 from tuner.schedules import Constant, Schedule

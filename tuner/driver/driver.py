@@ -22,7 +22,8 @@ from tuner.driver.supervisor import RunSupervisor
 from tuner.driver.watchdog import RunTimeouts, Watchdog
 from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.branch_points import branch_points_of
-from tuner.jobs.records import ForecastRecord, LeasedRun, StudyLock, WorkerOffer
+from tuner.jobs.forecasts import ForecastRecord
+from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer
 from tuner.jobs.states import is_terminal
 from tuner.logs import event_logger, log_context
 from tuner.orchestrator import LOCK_SECONDS

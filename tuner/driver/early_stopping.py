@@ -9,7 +9,8 @@ from dataclasses import astuple
 from typing import Final
 
 from tuner.errors import DatabaseUnavailable, NotFound
-from tuner.jobs.records import CurvePoint, ForecastRecord, LeasedRun, StoppingContext
+from tuner.jobs.forecasts import ForecastRecord, StoppingContext
+from tuner.jobs.records import CurvePoint, LeasedRun
 from tuner.logs import event_logger
 from tuner.search.pruning.audit import is_audited
 from tuner.search.pruning.forecast import Curve, LossForecaster

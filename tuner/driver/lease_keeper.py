@@ -9,7 +9,8 @@ from tuner.backoff import Backoff
 from tuner.driver.heartbeat import INTERVAL_SECONDS, Heartbeat
 from tuner.driver.log_shipper import LogShipper
 from tuner.errors import DatabaseUnavailable, LeaseLost
-from tuner.jobs.records import CurvePoint, ForecastRecord, LeasedRun, SnapshotRef
+from tuner.jobs.forecasts import ForecastRecord
+from tuner.jobs.records import CurvePoint, LeasedRun, SnapshotRef
 from tuner.logs import event_logger
 from tuner.store import Store
 

@@ -10,7 +10,8 @@ from tuner.driver.lease_keeper import LeaseKeeper
 from tuner.driver.observer import Observer
 from tuner.driver.prefetch_plan import PlanPrefetch
 from tuner.driver.watchdog import ExceededTimeout, Watchdog
-from tuner.jobs.records import ForecastRecord, LeasedRun
+from tuner.jobs.forecasts import ForecastRecord
+from tuner.jobs.records import LeasedRun
 from tuner.logs import event_logger
 from tuner.training.protocol import Branched, Directive, Evaluated, SnapshotSaved, Updated
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tuner.jobs.records import BestTrial, JobRecord
+from tuner.jobs.forecasts import BestTrial
+from tuner.jobs.records import JobRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.decision.budget import price
 

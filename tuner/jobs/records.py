@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from tuner.devices import Device, DeviceKind
+from tuner.jobs.forecasts import BestTrial, ForecastRecord
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState, RunState, TrialState
@@ -49,26 +50,6 @@ class WorkloadInfo:
     """Range to search the peak learning rate in, per `OptimizerKind` value; empty for the general default."""
     metric: Metric = DEFAULT_METRIC
     """What its runs are judged by."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BestTrial:
-    """The trial that a study recommends so far, by `tuner.search.decision.estimates`."""
-
-    trial: int
-    label: str
-    """A description of its configuration."""
-    value: float
-    """Expected at the horizon, as people read the metric."""
-    std: float
-    """Of the expected value, in the same unit."""
-    low: float
-    """Lower end of its 95 % interval."""
-    high: float
-    runs: int
-    """Runs of it that have finished, each on a seed of its own."""
-    margin: float
-    """The smallest difference in the metric that is worth a change of schedule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,29 +171,6 @@ class NewRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastRecord:
-    """A forecast of a run's loss at its end, and whether it stopped the run. Losses: lower is better."""
-
-    step: int
-    """Of the evaluation after which it was made."""
-    mean: float
-    std: float
-    low: float
-    """Of the 95 % interval."""
-    high: float
-    chance: float
-    """That the run ends below the leader by more than the margin."""
-    leader_mean: float
-    """The expected loss of the trial that led."""
-    leader_std: float
-    margin: float
-    stop: bool
-    """Whether the chance was too small to go on."""
-    audited: bool
-    """Whether the run was trained on all the same, to measure what stopping loses."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class StudyRecord:
     """All that planning one job needs, read in one transaction."""
 
@@ -237,31 +195,6 @@ class CurvePoint:
     """Mean training loss since the previous point; ``None`` at step 0."""
     val_loss: float
     """Of the metric: lower is better, whatever the metric (`tuner.metric`)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialCurve:
-    """The losses of a run, thinned."""
-
-    run_id: str
-    configuration: Configuration
-    seed: int
-    total_steps: int
-    points: tuple[tuple[int, float], ...]
-    """Steps done, ascending, and the loss there: lower is better."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoppingContext:
-    """What the forecasts of a leased run are made from and compared with."""
-
-    trial: int
-    best: BestTrial
-    complete: tuple[TrialCurve, ...]
-    """Runs of the job that were trained to their end: those that the caller does not have yet."""
-    points: tuple[tuple[int, float], ...]
-    """The run's own losses up to its snapshot, by step."""
-    configuration: Configuration
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,9 @@ from dataclasses import replace
 from statistics import NormalDist
 from typing import Final
 
+from tuner.jobs.forecasts import BestTrial, ForecastRecord
 from tuner.jobs.options import batch_rule, usual_options
-from tuner.jobs.records import BestTrial, ForecastRecord, JobRecord, RunRecord, StudyRecord, TrialRecord
+from tuner.jobs.records import JobRecord, RunRecord, StudyRecord, TrialRecord
 from tuner.jobs.states import RunState, TrialState
 from tuner.schedules.scaling import ScalingRule
 from tuner.search.decision.decisions import RunStatus, RunView, Stop, StudyState, TrialStatus, TrialView

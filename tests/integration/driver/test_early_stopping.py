@@ -13,7 +13,8 @@ from tuner.driver import early_stopping
 from tuner.driver.early_stopping import RELOAD_SECONDS, EarlyStopping
 from tuner.driver.supervisor import RunSupervisor
 from tuner.errors import DatabaseUnavailable
-from tuner.jobs.records import BestTrial, CurvePoint, LeasedRun, StoppingContext, TrialCurve
+from tuner.jobs.forecasts import BestTrial, StoppingContext, TrialCurve
+from tuner.jobs.records import CurvePoint, LeasedRun
 from tuner.jobs.states import RunState
 from tuner.metric import Metric
 from tuner.schedules import Constant, Schedule

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 
 from tuner.errors import InvalidValue
-from tuner.jobs.records import BestTrial
+from tuner.jobs.forecasts import BestTrial
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration

@@ -9,17 +9,8 @@ from typing import Any
 
 from tuner.devices import Device, DeviceKind
 from tuner.errors import LeaseLost, StudyLockLost
-from tuner.jobs.records import (
-    CurvePoint,
-    ForecastRecord,
-    JobRecord,
-    LeasedRun,
-    Level,
-    NewRun,
-    StudyLock,
-    WorkerOffer,
-    WorkloadInfo,
-)
+from tuner.jobs.forecasts import ForecastRecord
+from tuner.jobs.records import CurvePoint, JobRecord, LeasedRun, Level, NewRun, StudyLock, WorkerOffer, WorkloadInfo
 from tuner.jobs.spec import JobSpec
 from tuner.people.permissions import LOCAL_ACTOR, Actor
 from tuner.schedules import Cosine, Schedule, Warmup

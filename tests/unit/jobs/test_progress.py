@@ -10,8 +10,9 @@ from tests.digits import DIGITS, REQUEST, SCHEDULES
 from tests.unit.jobs.tallies import tally_of
 from tuner.jobs import progress as counting
 from tuner.jobs.admission.admit import admit
+from tuner.jobs.forecasts import BestTrial
 from tuner.jobs.progress import Progress
-from tuner.jobs.records import BestTrial, JobRecord, RunRecord, TrialRecord
+from tuner.jobs.records import JobRecord, RunRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.decision.budget import price
 

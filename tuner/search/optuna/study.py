@@ -35,7 +35,7 @@ _RECOMMENDED: Final = "recommended"
 
 
 class Recommended(Protocol):
-    """The trial that a study recommends (`tuner.jobs.records.BestTrial`)."""
+    """The trial that a study recommends (`tuner.jobs.forecasts.BestTrial`)."""
 
     @property
     def trial(self) -> int:

@@ -10,11 +10,10 @@ from functools import lru_cache
 from typing import Any
 
 from tuner.errors import InvalidValue
+from tuner.jobs.forecasts import BestTrial, ForecastRecord
 from tuner.jobs.records import (
-    BestTrial,
     CurvePoint,
     EventRecord,
-    ForecastRecord,
     JobRecord,
     Level,
     LogChunk,

@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tuner.jobs.records import ForecastRecord, LeasedRun, StoppingContext, TrialCurve
+from tuner.jobs.forecasts import ForecastRecord, StoppingContext, TrialCurve
+from tuner.jobs.records import LeasedRun
 from tuner.jobs.states import RunState
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values

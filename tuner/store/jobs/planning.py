@@ -19,7 +19,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
-from tuner.jobs.records import BestTrial, NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
+from tuner.jobs.forecasts import BestTrial
+from tuner.jobs.records import NewRun, RunRecord, StudyLock, StudyRecord, TrialRecord
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.configuration import Configuration, option_values
 from tuner.search.decision.decisions import Role

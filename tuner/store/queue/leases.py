@@ -16,7 +16,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue, LeaseLost
-from tuner.jobs.records import CurvePoint, ForecastRecord, LeasedRun, LeaseStatus, SnapshotRef
+from tuner.jobs.forecasts import ForecastRecord
+from tuner.jobs.records import CurvePoint, LeasedRun, LeaseStatus, SnapshotRef
 from tuner.jobs.states import RunState
 from tuner.store.accounting.usage import record_pace, record_usage
 from tuner.store.db.database import Repository, Tx, reads, writes

@@ -9,7 +9,8 @@ import pytest
 
 from tests.integration.store.builders import STEPS, Bench, forecast, new_run, point, spec
 from tuner.errors import LeaseLost, NotFound
-from tuner.jobs.records import BestTrial, CurvePoint, JobRecord, LeasedRun, SnapshotRef
+from tuner.jobs.forecasts import BestTrial
+from tuner.jobs.records import CurvePoint, JobRecord, LeasedRun, SnapshotRef
 from tuner.jobs.states import RunState, TrialState
 from tuner.jobs.study_state import study_state
 from tuner.metric import Metric

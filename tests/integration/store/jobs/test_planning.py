@@ -10,7 +10,8 @@ import pytest
 
 from tests.integration.store.builders import STEPS, Bench, claim_lock, new_run, offer, point, schedule, spec
 from tuner.errors import IllegalTransition, InvalidValue, NotFound, StudyLockLost
-from tuner.jobs.records import BestTrial, StudyLock
+from tuner.jobs.forecasts import BestTrial
+from tuner.jobs.records import StudyLock
 from tuner.jobs.states import JobState, RunState, TrialState
 from tuner.search.configuration import Configuration
 from tuner.search.decision.decisions import Alternative, Role

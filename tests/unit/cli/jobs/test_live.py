@@ -3,8 +3,8 @@ from rich.console import Console
 
 from tuner.api.jobs import JobDetail
 from tuner.cli.jobs.live import format_clock, progress_line, screen
+from tuner.jobs.forecasts import BestTrial
 from tuner.jobs.progress import Progress, RunCounts, TrialCounts
-from tuner.jobs.records import BestTrial
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.metric import DEFAULT_METRIC
