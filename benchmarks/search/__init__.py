@@ -1,7 +1,7 @@
 """Our search and its rivals: on tables of recorded runs, on live workloads, and on real training.
 
     make bench-search
-    python -m benchmarks search --table FILE [--incumbent FILE] [--subset .7] [--studies 100] [--budgets 3,5,10]
+    python -m benchmarks search --table FILE ... [--incumbent FILE] [--subset .7] [--studies 100] [--budgets 3,5,10]
     python -m benchmarks search --oracle NAME [--studies 30] [--budgets 10]
     python -m benchmarks search --part replay|pruning|worth|training|options
 
@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     from benchmarks.search.command import run
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", metavar="FILE", help="replay this table, by its file or its name in benchmarks/data")
+    parser.add_argument(
+        "--table", nargs="+", metavar="FILE", help="replay these tables, by their files or names in benchmarks/data"
+    )
     parser.add_argument(
         "--oracle", metavar="NAME", help="search a live workload of the laboratory: noisy-classification-a"
     )

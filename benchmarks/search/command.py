@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.lab.files import load_table, table_names
-from benchmarks.search import replay
+from benchmarks.search import replay, tables
 from benchmarks.search.measures import summary
 from benchmarks.search.overview import fill, overview
 from benchmarks.search.replay import OURS, Replay
 from benchmarks.search.rivals.rivals import RIVALS
-from benchmarks.search.tables import option_tables, pruning_tables, replay_tables, training_tables
 from tuner.errors import InvalidValue
 from tuner.schedules import Schedule
 
@@ -31,7 +30,7 @@ def run(arguments: Namespace) -> int:
     """Replay a table, search a live workload, or run the parts."""
     try:
         if arguments.table is not None:
-            replay_table(arguments.table, arguments=arguments, file=arguments.json)
+            replay_tables(arguments.table, arguments=arguments)
         elif arguments.oracle is not None:
             search_live(arguments)
         else:
@@ -42,8 +41,17 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def replay_table(name: str, *, arguments: Namespace, file: Path | None) -> dict[str, Any]:
-    """Replay one table, print what its studies say, and write it."""
+def replay_tables(names: Sequence[str], *, arguments: Namespace) -> None:
+    """Replay one table or more, and show several at a glance; the JSON of several has a key for each."""
+    summaries = {name: replay_table(name, arguments=arguments) for name in names}
+    if len(summaries) > 1:
+        print("\n".join(overview({load_table(name).name: one for name, one in summaries.items()})))
+    if arguments.json is not None:
+        _write(arguments.json, summaries if len(summaries) > 1 else summaries[names[0]])
+
+
+def replay_table(name: str, *, arguments: Namespace) -> dict[str, Any]:
+    """Replay one table, and print what its studies say."""
     wanted = Replay(
         table=name,
         incumbent=_incumbent(arguments),
@@ -54,7 +62,7 @@ def replay_table(name: str, *, arguments: Namespace, file: Path | None) -> dict[
     rows = replay.run(wanted, studies=arguments.studies or 100, workers=arguments.workers)
     table = load_table(name)
     print(f"**{replay.described(table, replay=wanted)}**; {len({row['study'] for row in rows})} studies\n")
-    return report(rows, one_seed=len(table.all_seeds) == 1, file=file)
+    return report(rows, one_seed=len(table.all_seeds) == 1)
 
 
 def search_live(arguments: Namespace) -> None:
@@ -69,21 +77,25 @@ def search_live(arguments: Namespace) -> None:
         workers=arguments.workers,
     )
     print(f"**{arguments.oracle}**, live, default space; {len({row['study'] for row in rows})} studies\n")
-    report(rows, one_seed=False, file=arguments.json)
+    result = report(rows, one_seed=False)
+    if arguments.json is not None:
+        _write(arguments.json, result)
 
 
 def _incumbent(arguments: Namespace) -> Schedule | None:
     return None if arguments.incumbent is None else Schedule.from_json(arguments.incumbent.read_text())
 
 
-def report(rows: Sequence[dict[str, Any]], *, one_seed: bool, file: Path | None) -> dict[str, Any]:
-    """Print what the rows say, and write them."""
+def report(rows: Sequence[dict[str, Any]], *, one_seed: bool) -> dict[str, Any]:
+    """Print what the rows say; returns that and the rows."""
     result = summary(rows, ours=OURS, one_seed=one_seed)
-    print("\n".join(replay_tables(result)) + "\n")
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({**result, "rows": list(rows)}, indent=1))
-    return result
+    print("\n".join(tables.replay_tables(result)) + "\n")
+    return {**result, "rows": list(rows)}
+
+
+def _write(file: Path, result: dict[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(result, indent=1))
 
 
 def _run_parts(arguments: Namespace) -> None:
@@ -97,7 +109,7 @@ def _run_parts(arguments: Namespace) -> None:
 
         lines = pruning.summary(pruning.run(studies=arguments.studies or _PRUNING_STUDIES, workers=arguments.workers))
         (out / "search-pruning.json").write_text(json.dumps(lines, indent=1))
-        _show("pruning", pruning_tables(lines), arguments=arguments)
+        _show("pruning", tables.pruning_tables(lines), arguments=arguments)
     if arguments.part in (None, "worth"):
         from benchmarks.search import steps_worth
 
@@ -111,15 +123,18 @@ def _run_parts(arguments: Namespace) -> None:
 
         along = with_options.run(seeds=arguments.studies or _OPTION_STUDIES, workers=arguments.workers)
         (out / "search-options.json").write_text(json.dumps(along, indent=1))
-        _show("options", option_tables(along, ours=with_options.OURS), arguments=arguments)
+        _show("options", tables.option_tables(along, ours=with_options.OURS), arguments=arguments)
 
 
 def _replay_all(arguments: Namespace, *, out: Path) -> None:
     """Every table of benchmarks/data that is not of longer runs."""
     from benchmarks.search import plots
 
-    names = [name for name in table_names() if not name.endswith("-lengths")]
-    summaries = {name: replay_table(name, arguments=arguments, file=out / f"search-{name}.json") for name in names}
+    summaries = {}
+    for name in table_names():
+        if not name.endswith("-lengths"):
+            summaries[name] = replay_table(name, arguments=arguments)
+            _write(out / f"search-{name}.json", summaries[name])
     plots.replay_plot(summaries, file=out / "search-replay.svg")
     _show("replay", overview(summaries), arguments=arguments)
 
@@ -141,7 +156,7 @@ def _train(arguments: Namespace, *, out: Path) -> None:
     lines = training.table(rows)
     (out / "search-training.json").write_text(json.dumps(lines, indent=1))
     plots.training_plot(rows, file=out / "search-training.svg")
-    _show("training", training_tables(lines), arguments=arguments)
+    _show("training", tables.training_tables(lines), arguments=arguments)
 
 
 def _show(block: str, lines: Iterable[str], *, arguments: Namespace) -> None:

@@ -22,7 +22,8 @@ def overview(summaries: Summaries) -> Iterator[str]:
     """
     budgets = list(dict.fromkeys(row["budget"] for one in summaries.values() for row in one["recommendations"]))
     prices = " / ".join(f"{budget:g}" for budget in budgets)
-    for side, names in (("tuned on", TUNED_ON), ("claimed on", CLAIMED_ON)):
+    others = [name for name in summaries if name not in (*TUNED_ON, *CLAIMED_ON)]
+    for side, names in (("tuned on", TUNED_ON), ("claimed on", CLAIMED_ON), ("others", others)):
         own = {name: summaries[name] for name in names if name in summaries}
         if not own:
             continue
