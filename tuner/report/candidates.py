@@ -19,13 +19,14 @@ _NORMAL_95: Final = 1.959964
 def rank(evidence: Evidence) -> tuple[Candidate, ...]:
     """The trials with a finished run, the best expected value first.
 
-    Those that diverged on any seed come last: by the share of their runs that did, then by the mean of the others.
+    Those that ended too far from the best for the model follow by their mean, then those that diverged on any seed: by
+    the share of their runs that did, then by the mean of the others.
     """
     stable = dict.fromkeys(evidence.stable)
     finished = dict.fromkeys(run.trial for run in evidence.result.state.runs if run.status is RunStatus.FINISHED)
-    unstable = [trial for trial in finished if trial not in stable]
-    unstable.sort(key=lambda trial: _instability(evidence.results(trial)))
-    return tuple(_candidate(trial, evidence=evidence) for trial in (*stable, *unstable))
+    others = [trial for trial in finished if trial not in stable]
+    others.sort(key=lambda trial: _instability(evidence.results(trial)))
+    return tuple(_candidate(trial, evidence=evidence) for trial in (*stable, *others))
 
 
 def _instability(runs: Sequence[RunView]) -> tuple[float, float]:
@@ -37,7 +38,9 @@ def _candidate(trial: int, *, evidence: Evidence) -> Candidate:
     metric, view = evidence.result.metric, evidence.view(trial)
     runs, diverged = evidence.results(trial), evidence.diverged(trial)
     losses = [run.loss for run in runs if run.loss is not None]
-    expected, low, high = (None, None, None) if diverged else _expected(trial, evidence=evidence, metric=metric)
+    expected, low, high = (None, None, None)
+    if not diverged and trial in evidence.stable:
+        expected, low, high = _expected(trial, evidence=evidence, metric=metric)
     return Candidate(
         trial=trial,
         label=view.configuration.label,

@@ -20,6 +20,7 @@ from tuner.report.rivals import (
 )
 from tuner.report.wording import MOST_RUNS
 from tuner.search.decision.estimates import Difference
+from tuner.search.decision.estimates import Normal as Expected
 from tuner.search.worth import Normal, StepsFactor
 from tuner.search.worth.loss_over_steps import MAX_FACTOR
 
@@ -67,7 +68,7 @@ def _compare(rival: Rival, *, evidence: Evidence) -> Comparison:
         best_label=None if best is None else evidence.view(best).configuration.label,
         rival_trained=standing.trial is not None,
         rival_diverged=standing.diverged,
-        forecast=standing.stopped is not None,
+        forecast=standing.forecast,
         with_warmup_alone=constants_have_warmup(rival, evidence=evidence),
         explored=len(peaks_tried(evidence, rival=rival)) >= MIN_PEAKS,
         confirmed=evidence.noise_is_measured,
@@ -122,30 +123,23 @@ def _verdict(differences: Mapping[int, Difference], *, ours: Difference, margin:
 def _differences(rival: Rival, *, standing: Standing, evidence: Evidence) -> dict[int, Difference]:
     """The rival's expected loss less that of each trial that is no such rival: positive where the trial is better."""
     others = [trial for trial in evidence.stable if not is_rival(trial, rival=rival, evidence=evidence)]
-    if standing.stopped is None and standing.trial is not None:
-        number = standing.trial.number
-        return {trial: evidence.estimates.difference(number, to=trial) for trial in others}
-    forecast = _rival_loss(standing, evidence=evidence)
-    return {trial: _from_forecast(forecast, trial=trial, evidence=evidence) for trial in others}
-
-
-def _from_forecast(forecast: Normal, *, trial: int, evidence: Evidence) -> Difference:
-    loss = evidence.estimates.expected(trial)
-    mean, std = forecast.mean - loss.mean, math.hypot(forecast.std, loss.std)
-    return Difference(mean=mean, std=std, low=mean - _NORMAL_95 * std, high=mean + _NORMAL_95 * std)
-
-
-def _rival_loss(standing: Standing, *, evidence: Evidence) -> Normal:
-    if standing.stopped is not None and standing.stopped.loss is not None:
-        return Normal(mean=standing.stopped.loss, std=standing.stopped.std)
+    if standing.loss is not None:
+        return {trial: _apart(standing.loss, trial=trial, evidence=evidence) for trial in others}
     assert standing.trial is not None
-    loss = evidence.estimates.expected(standing.trial.number)
-    return Normal(mean=loss.mean, std=loss.std)
+    number = standing.trial.number
+    return {trial: evidence.estimates.difference(number, to=trial) for trial in others}
+
+
+def _apart(rival: Expected, *, trial: int, evidence: Evidence) -> Difference:
+    """The difference of a loss that the estimates do not have to a trial's, as independent ones."""
+    loss = evidence.estimates.expected(trial)
+    mean, std = rival.mean - loss.mean, math.hypot(rival.std, loss.std)
+    return Difference(mean=mean, std=std, low=mean - _NORMAL_95 * std, high=mean + _NORMAL_95 * std)
 
 
 def _gain(difference: Difference, *, standing: Standing, best: int, evidence: Evidence) -> Gain:
     assert standing.trial is not None
-    loss = _rival_loss(standing, evidence=evidence).mean
+    loss = (standing.loss or evidence.estimates.expected(standing.trial.number)).mean
     value = evidence.result.metric.value(loss)
     # Relative to the rival at its mean: what the two losses have in common does not make the factor uncertain.
     factor = evidence.loss_over_steps.factor(

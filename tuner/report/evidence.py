@@ -61,7 +61,7 @@ class Evidence:
 
     @cached_property
     def stable(self) -> tuple[int, ...]:
-        """The trials that reached the horizon and did not diverge on any seed, the lowest expected loss first."""
+        """The trials with an expected loss that did not diverge on any seed, the lowest first."""
         return tuple(trial for trial in self.estimates.trials if not self.diverged(trial))
 
     @cached_property

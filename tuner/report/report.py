@@ -63,7 +63,7 @@ class Candidate(ReportValue):
     """Of ``values``; ``None`` when one diverged."""
     expected: float | None
     """The expected value at the horizon by the model of all runs (shrunken: without the selection bias of ``mean``);
-    ``None`` when it diverged. So are the two that follow."""
+    ``None`` when it diverged, or ended too far from the best for the model. So are the two that follow."""
     low: float | None
     """Lower end of the 95 % interval of ``expected``."""
     high: float | None

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from tuner.report.evidence import Evidence
 from tuner.report.report import Rival
 from tuner.schedules import Constant
-from tuner.search.decision.decisions import Role, RunStatus, RunView, TrialView
+from tuner.search.decision.decisions import Role, RunStatus, TrialView
+from tuner.search.decision.estimates import Normal
 from tuner.search.decision.incumbent import incumbent_of
 
 
@@ -17,8 +18,11 @@ class Standing:
     """What is known of a rival."""
 
     trial: TrialView | None
-    stopped: RunView | None = None
-    """Its run that was stopped early, where it has no finished one: the forecast stands for its loss."""
+    loss: Normal | None = None
+    """Its expected loss where the estimates have none: the forecast of a run that was stopped, or the mean of runs that
+    ended too far from the best for the model."""
+    forecast: bool = False
+    """Whether ``loss`` is the forecast of a run that was stopped."""
     diverged: int = 0
     """Its runs that diverged, where that excludes a comparison."""
 
@@ -46,18 +50,31 @@ def standing_of(rival: Rival, *, evidence: Evidence) -> Standing:
     finished = next((trial for trial in evidence.stable if trial in numbers), None)
     if finished is not None:
         return Standing(trial=evidence.view(finished))
-    diverged = next((trial for trial in numbers if evidence.diverged(trial)), None)
+    stable = [trial for trial in numbers if not evidence.diverged(trial)]
+    measured = {trial: loss for trial in stable if (loss := _measured(trial, evidence=evidence)) is not None}
+    if measured:
+        best = min(measured, key=lambda trial: measured[trial].mean)
+        return Standing(trial=evidence.view(best), loss=measured[best])
     stopped = [
-        run
+        (run.loss, run)
         for run in state.runs
-        if run.trial in numbers and run.status is RunStatus.STOPPED and not evidence.diverged(run.trial)
+        if run.trial in stable and run.status is RunStatus.STOPPED and run.loss is not None
     ]
     if stopped:
-        run = min(stopped, key=lambda one: math.inf if one.loss is None else one.loss)
-        return Standing(trial=evidence.view(run.trial), stopped=run)
+        mean, run = min(stopped, key=lambda one: one[0])
+        return Standing(trial=evidence.view(run.trial), loss=Normal(mean=mean, std=run.std), forecast=True)
+    diverged = next((trial for trial in numbers if evidence.diverged(trial)), None)
     if diverged is not None:
         return Standing(trial=evidence.view(diverged), diverged=evidence.diverged(diverged))
     return Standing(trial=None)
+
+
+def _measured(trial: int, *, evidence: Evidence) -> Normal | None:
+    """The mean loss of a trial's finished runs, with its standard error; ``None`` without any."""
+    losses = [run.loss for run in evidence.results(trial) if run.loss is not None]
+    if not losses:
+        return None
+    return Normal(mean=math.fsum(losses) / len(losses), std=evidence.estimates.noise_std / math.sqrt(len(losses)))
 
 
 def best_against(rival: Rival, *, evidence: Evidence) -> int | None:

@@ -86,6 +86,19 @@ class TestRecommendation:
             build_report(study(tried(WSD, None), tried(LINEAR)))
 
 
+class TestManyRuns:
+    def test_what_ended_too_far_from_the_best_for_the_model_is_still_a_candidate_and_a_rival(self):
+        near = [tried(at(WSD, 0.05 * 1.02**n), 0.3 + 0.001 * n) for n in range(110)]
+        far = tried(CONSTANT, 9.0, 9.2)
+        found = build_report(study(tried(DEFAULT, 0.5, role=Role.INCUMBENT), *near, far, budget=200))
+        constant = found.candidates[-1]
+        assert (constant.trial, constant.mean, constant.expected) == (111, pytest.approx(9.1), None)
+        against = found.comparison(Rival.CONSTANT)
+        assert (against.trial, against.forecast, against.verdict) == (111, False, Verdict.HELPS)
+        assert against.gain.mean > 8.0
+        assert len(found.candidates) == len(found.trials) == 112
+
+
 class TestSmallBudgets:
     def test_with_one_run_nothing_was_compared_and_it_says_so(self):
         found = build_report(study(tried(WSD, 0.3), budget=1))
