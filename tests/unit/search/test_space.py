@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -18,6 +19,7 @@ from tuner.search.space import (
     SearchSpace,
     Value,
     default_space,
+    peak_range,
 )
 
 PEAK = FloatRange(low=1e-4, high=1e-2, log=True)
@@ -73,6 +75,24 @@ def test_a_constant_rate_has_no_floor_and_one_cycle_no_warmup() -> None:
     assert space.parameters("constant").keys() == {"peak_lr", "warmup"}
     assert space.parameters("one_cycle").keys() == {"peak_lr", "floor"}
     assert space.parameters("cosine").keys() == {"peak_lr", "warmup", "floor"}
+
+
+@pytest.mark.parametrize("kind", OptimizerKind)
+def test_no_warmup_is_a_choice_of_the_default_space(kind: OptimizerKind) -> None:
+    space = default_space(kind)
+    assert space.warmup[0] == 0.0
+    for family in space.families:
+        assert space.parameters(family.name)["warmup"].contains(0.0)
+
+
+@given(rate=st.floats(1e-8, 10.0), kind=st.sampled_from(OptimizerKind))
+def test_a_range_around_a_rate_has_it_in_its_middle_and_the_usual_width(rate: float, kind: OptimizerKind) -> None:
+    low, high = peak_range(kind, around=rate)
+    usual_low, usual_high = peak_range(kind)
+    assert low < rate < high
+    assert math.sqrt(low * high) == pytest.approx(rate, rel=0.01)
+    assert high / low == pytest.approx(usual_high / usual_low, rel=0.02)
+    assert default_space(kind, around=rate).peak_lr == FloatRange(low=low, high=high, log=True)
 
 
 def test_no_warmup_is_a_choice() -> None:

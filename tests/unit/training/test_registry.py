@@ -8,6 +8,7 @@ import pytest
 
 from tuner.errors import InvalidValue, WorkloadError
 from tuner.training.registry import installed_workloads, load_provider, load_workloads
+from tuner.training.workload import describe
 
 BUILTIN = "tuner.workloads:builtin_workloads"
 COMMAND = """
@@ -109,6 +110,12 @@ def test_a_command_file_is_a_workload_with_its_schema(command_file):
         **{"type": "integer", "default": 64, "minimum": 1, "description": "Units.", "title": ""}
     }
     assert properties["mode"]["enum"] == ["fast", "slow"]
+
+
+def test_a_command_file_may_name_the_rate_that_is_used_today(command_file):
+    (workload,) = load_provider(str(command_file(("peak_lr = [1e-5, 1e-2]", "peak_lr = 2e-5")))).values()
+    low, high = describe(workload).peak_lr["adam"]
+    assert low < 2e-5 < high
 
 
 def test_a_value_at_the_start_of_an_argument_cannot_be_an_option_of_the_command(command_file):

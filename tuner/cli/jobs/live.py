@@ -49,7 +49,8 @@ def screen(
 def progress_line(job: JobDetail) -> str:
     """A job's progress in one line of plain text."""
     progress, has_ended = job.progress, is_terminal(job.state)
-    parts = [f"{progress.fraction:4.0%}", _spent_text(progress), f"{progress.trials.opened} trials"]
+    opened = progress.trials.opened
+    parts = [f"{progress.fraction:4.0%}", _spent_text(progress), f"{opened} trial{'' if opened == 1 else 's'}"]
     if progress.best is not None:
         parts.append(f"best {_best_text(job)}")
     if not has_ended:

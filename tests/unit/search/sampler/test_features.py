@@ -10,7 +10,7 @@ from tests.unit.search.conftest import NO_OPTIONS, random_schedule
 from tuner.schedules import Constant, Cosine, Linear, Polynomial, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
 from tuner.search.sampler.features import Features
-from tuner.search.space import SearchSpace
+from tuner.search.space import OptimizerKind, SearchSpace, default_space
 
 HORIZON = 5_000
 PARTS = ("peak", "bound", "warmup", "curve", "rate", "options")
@@ -30,6 +30,19 @@ def test_equal_schedules_have_equal_features_under_any_family_name() -> None:
         values = getattr(found, part)
         assert np.array_equal(values[0], values[1])
         assert np.allclose(values[0], values[2], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", OptimizerKind)
+def test_schedules_without_a_warmup_have_features_like_all_others(kind: OptimizerKind) -> None:
+    space = default_space(kind)
+    rng = random.Random(0)
+    rising = [random_schedule(space, rng) for _ in range(50)]
+    level = [one.model_copy(update={"warmup": Warmup()}) for one in rising]
+
+    found = of(*level)
+
+    assert all(np.isfinite(getattr(found, part)).all() for part in PARTS)
+    assert (found.warmup <= of(*rising).warmup).all()
 
 
 def test_the_peak_moves_the_peak_and_the_rate_and_nothing_else(space: SearchSpace) -> None:
