@@ -2,11 +2,11 @@
 
 A functional scaling law in the form of a GP: the loss is a smooth function of the area under the schedule so far (the
 distance trained) plus an excess that follows the recent rate (gradient noise, which a decay removes), plus effects of
-the peak, plus a slowly varying effect of each run. Both parts have learned shapes instead of power laws with
-exponents. With evaluations a and b of runs i and j::
+the peak, plus what each run has of its own. The functions are learned, where a law has powers and exponents. With
+evaluations a and b of the runs i and j::
 
-    k(a, b) = offset + k(area) + linear(area) + sum of linear(recent rates) + k(peak) k(progress)
-              + k(area) k(rate) k(peak) k(progress) + [i = j] k_run(progress) + [a = b] noise
+    k(a, b) = offset + k(area) + linear(area) + sum of linear(recent rates) + k(peak) + k(area, rate, peak, progress)
+              + [i = j] (offset + linear(progress) + linear(recent rate)) + [a = b] noise
 
 The scale of all is estimated from the errors that the GP makes at the end of each complete run when that run is left
 out (after Dubrule 1983: all of them follow from one inverse), and the predictive distribution is a Student t, whose
@@ -29,17 +29,19 @@ from tuner.search.pruning.features import Array, Features
 Indices = NDArray[np.int_]
 
 _OFFSET: Final = 10.0
-_AREA: Final = (5.12, 1.3)
-_AREA_LINEAR: Final = 0.15
-_RECENT: Final = np.array([0.000256, 0.00577, 0.00064])
-_PEAK: Final = (0.075, 1.28, 12.5)
-_JOINT: Final = 9.6e-05
-_JOINT_SCALES: Final = (1.0, 1.73, 2.5, 1.0)
-_RUN: Final = (0.006, 31.2)
-_NOISE: Final = (1e-5, 0.00923)
+_AREA: Final = (0.273, 0.935)
+_AREA_LINEAR: Final = 0.06
+_RECENT: Final = np.array([0.00231, 0.00166, 0.00277])
+_PEAK: Final = (6.91, 1.78)
+_JOINT: Final = 0.0005
+_JOINT_SCALES: Final = (1.73, 1.73, 6.25, 0.517)
+_RUN: Final = 0.406
+_RUN_PROGRESS: Final = 0.0005
+_RUN_RECENT: Final = 0.0004
+_NOISE: Final = (5.2e-6, 0.00741)
 """Variances, and length scales in logarithms (module docstring, in its order). The noise grows with the recent rate."""
 _JITTER: Final = 1e-8
-_SCALE_PRIOR: Final = 10.0
+_SCALE_PRIOR: Final = 23.6
 """Runs that the scale of the whole fit counts for, beside the left-out errors at the end of each run."""
 _PRIOR_SUM: Final = 4.0
 _DEGREES: Final = 0.2
@@ -147,11 +149,12 @@ def _kernel(one: Features, other: Features, *, same_run: np.ndarray | np.bool_ |
         + _AREA[0] * np.exp(-0.5 * area / _AREA[1] ** 2)
         + _AREA_LINEAR * np.outer(one.area, other.area)
         + (one.recent * _RECENT) @ other.recent.T
-        + _PEAK[0] * np.exp(-0.5 * (peak / _PEAK[1] ** 2 + progress / _PEAK[2] ** 2))
+        + _PEAK[0] * np.exp(-0.5 * peak / _PEAK[1] ** 2)
         + _JOINT * np.exp(-0.5 * joint)
     )
     if same_run is not None:
-        cov += same_run * (_RUN[0] * np.exp(-np.sqrt(progress) / _RUN[1]))
+        own = _RUN + _RUN_PROGRESS * np.outer(one.progress, other.progress)
+        cov += same_run * (own + _RUN_RECENT * np.outer(one.recent[:, 1], other.recent[:, 1]))
     return cov
 
 

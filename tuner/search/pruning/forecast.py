@@ -19,13 +19,16 @@ MIN_POINTS: Final = 5
 MIN_COMPLETE: Final = 3
 """Complete runs that a forecast needs."""
 MIN_PROGRESS: Final = 0.2
-"""Fraction of a run before which nothing is forecast, and nothing learned: the first losses say little of the last."""
+"""Fraction of a run before which it is not forecast: the first losses say little of the last."""
+_LEARNED_FROM: Final = 0.115
+"""Fraction of a run before which nothing is learned from it."""
 _MAX_CURVES: Final = 30
 _MAX_ROWS: Final = 320
 _MAX_POINTS: Final = 16
 """Complete runs that the GP is fitted to at most, their evaluations, and those of one run."""
-_SCALE: Final = 0.4
-_LINEAR: Final = 1e-9
+_LINEAR: Final = 4.33
+"""Losses are logarithmic beyond this multiple of what a run usually gains: one that exploded must not set the scale."""
+_LEAST_UNIT: Final = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +73,7 @@ class LossScale:
         """The scale of a job with these complete runs."""
         best = min(one.points[-1][1] for one in complete)
         worst = float(np.median([max(loss for _, loss in one.points) for one in complete]))
-        return cls(best=best, unit=max(_SCALE * (worst - best), _LINEAR))
+        return cls(best=best, unit=max(_LINEAR * (worst - best), _LEAST_UNIT))
 
     def __call__(self, losses: Array | float) -> Array:
         """Losses on the scale."""
@@ -148,8 +151,8 @@ class LossForecaster:
         return None if distribution is None else distribution.forecast
 
     def _rows(self, curve: Curve, *, points: int) -> CurveRows:
-        """The evaluations from `MIN_PROGRESS` on, at most so many of them: evenly chosen, the last included."""
-        late = [point for point in curve.points if point[0] >= MIN_PROGRESS * self._total_steps]
+        """The evaluations but the first ones, at most so many of them: evenly chosen, the last included."""
+        late = [point for point in curve.points if point[0] >= _LEARNED_FROM * self._total_steps]
         chosen = np.unique(np.linspace(len(late) - 1, 0, min(points, len(late))).round().astype(int))
         steps, losses = np.array(late)[chosen].T
         return CurveRows(features=self._features(curve, steps=steps), losses=self._scale(losses))
@@ -160,5 +163,5 @@ class LossForecaster:
 
 def _is_usable(curve: Curve, *, total_steps: int) -> bool:
     """Whether a run is complete, of the wanted length, and has enough evaluations, all of them finite."""
-    late = [loss for step, loss in curve.points if step >= MIN_PROGRESS * total_steps]
+    late = [loss for step, loss in curve.points if step >= _LEARNED_FROM * total_steps]
     return curve.total_steps == total_steps and curve.is_complete and len(late) > 1 and bool(np.isfinite(late).all())
