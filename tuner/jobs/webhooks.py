@@ -51,6 +51,7 @@ class WebhookEvent(StrEnum):
     TRIAL_COMPLETED = "trial.completed"
     TRIAL_FAILED = "trial.failed"
     RUN_DIVERGED = "run.diverged"
+    RUN_STOPPED = "run.stopped"
     RUN_FAILED = "run.failed"
     RUN_REQUEUED = "run.requeued"
 

@@ -34,7 +34,7 @@ _JOBS: Table[JobView] = Table(
         "OWNER": lambda job: job.owner,
         "WORKLOAD": lambda job: job.spec.workload,
         "BUDGET": lambda job: f"{job.spec.search.budget:g}",
-        "SPENT": lambda job: f"{job.updates_spent / job.spec.search.total_steps:.3g}",
+        "SPENT": lambda job: f"{(job.updates_spent + job.updates_saved) / job.spec.search.total_steps:.3g}",
         "NAME": lambda job: job.spec.name,
     },
     empty="No such jobs. `tuner submit` adds one.",
