@@ -28,7 +28,7 @@ from tuner.report.reservations import reservations
 from tuner.report.reuse import reusable
 from tuner.report.study_result import StudyResult
 from tuner.report.wording import cost_sentence, margin_sentence, recommended_sentence, reusable_sentence
-from tuner.search.decision.decisions import RunStatus, TrialView
+from tuner.search.decision.decisions import Role, RunStatus, TrialView
 
 
 def build_report(result: StudyResult) -> Report:
@@ -47,7 +47,7 @@ def build_report(result: StudyResult) -> Report:
         InvalidValue: No run has finished, so there is nothing to recommend.
     """
     evidence = Evidence.of(result)
-    metric, incumbent = result.metric, evidence.estimates.incumbent
+    metric = result.metric
     candidates = {candidate.trial: candidate for candidate in rank(evidence)}
     recommended = candidates[evidence.estimates.recommended]
     comparisons = compare_with_rivals(evidence)
@@ -72,7 +72,7 @@ def build_report(result: StudyResult) -> Report:
         end_reason=result.end_reason,
         finding=finding,
         recommended=recommended,
-        incumbent=None if incumbent is None else candidates[incumbent],
+        incumbent=next((one for one in candidates.values() if one.role is Role.INCUMBENT), None),
         candidates=tuple(candidates.values()),
         comparisons=comparisons,
         margin=margin,

@@ -53,6 +53,7 @@ def _candidate(trial: int, *, evidence: Evidence) -> Candidate:
         low=low,
         high=high,
         diverged=diverged,
+        stopped=sum(run.status is RunStatus.STOPPED for run in evidence.result.runs_of(trial)),
     )
 
 

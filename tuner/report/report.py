@@ -69,6 +69,9 @@ class Candidate(ReportValue):
     high: float | None
     diverged: int
     """Runs that diverged."""
+    stopped: int
+    """Runs that were stopped early, at bad seeds rather than at good ones: their forecasts are in ``expected``, not in
+    ``mean``."""
 
     @property
     def seeds(self) -> int:

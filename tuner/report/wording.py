@@ -89,7 +89,8 @@ def raw_text(candidate: Candidate, *, metric: Metric) -> str:
     if candidate.diverged:
         return f"diverged on {candidate.diverged} of {seeds_text(candidate.seeds)}"
     of = "on 1 seed" if candidate.seeds == 1 else f"in the mean of {candidate.seeds} seeds"
-    return f"{metric.text(candidate.mean)} {of}"
+    stopped = f" ({candidate.stopped} more stopped early)" if candidate.stopped else ""
+    return f"{metric.text(candidate.mean)} {of}{stopped}"
 
 
 def measured_text(candidate: Candidate, *, metric: Metric) -> str:
@@ -188,7 +189,7 @@ def margin_sentence(margin: Margin, *, metric: Metric) -> str:
     )
     return (
         f"A change is worth it from a gain of {size} on, a tenth of the spread over seeds ({noise}): these runs do not "
-        "show what a gain is worth in training steps."
+        "show what more steps would gain the incumbent."
     )
 
 

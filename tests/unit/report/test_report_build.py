@@ -25,12 +25,14 @@ from tests.unit.report.studies import (
     with_curves,
 )
 from tuner.errors import InvalidValue
+from tuner.metric import DEFAULT_METRIC
 from tuner.report.build import build_report
 from tuner.report.candidates import rank
 from tuner.report.report import Report, Rival, Verdict
 from tuner.report.reservations import reservations
 from tuner.report.reuse import reusable
 from tuner.report.study_result import RunHistory
+from tuner.report.wording import raw_text
 from tuner.search.decision.decisions import Role, RunStatus
 from tuner.search.decision.estimates import Estimates
 from tuner.search.pruning.forecast import Forecast
@@ -53,6 +55,11 @@ class TestRecommendation:
         assert report.recommended.mean == pytest.approx(0.2824)
         assert report.recommended.expected > report.recommended.mean
         assert "measured 0.2824 in the mean of 5 seeds, which looks better than it is" in report.summary[1]
+
+    def test_runs_that_were_stopped_are_left_out_of_the_mean_and_said_to_be(self):
+        found = build_report(study(INCUMBENT, tried(WSD, 0.2, 0.22, Stop(step=300, mean=0.4)))).candidate(1)
+        assert (found.mean, found.stopped, len(found.values)) == (pytest.approx(0.21), 1, 2)
+        assert raw_text(found, metric=DEFAULT_METRIC) == "0.2100 in the mean of 2 seeds (1 more stopped early)"
 
     def test_a_measured_value_that_is_no_better_than_expected_is_not_called_lucky(self):
         trials = [tried(at(DEFAULT, 0.01 * 1.5**n), 0.3 + 0.01 * n) for n in range(6)]
@@ -206,7 +213,7 @@ class TestMargin:
         assert found.margin.worth is None
         assert found.margin.value == pytest.approx(0.1 * found.margin.noise)
         assert "a tenth of the spread over seeds" in found.margin.sentence
-        assert "do not show what a gain is worth in training steps" in found.margin.sentence
+        assert "do not show what more steps would gain the incumbent" in found.margin.sentence
 
     def test_a_gain_is_said_in_steps_where_the_curves_show_what_steps_gain(self):
         """Losses of a power law in the steps, for every schedule, from different levels."""

@@ -69,6 +69,8 @@ def _style(curve: LearningCurve, *, report: Report) -> tuple[str, float, float]:
 
 def _value_axis(axes: Axes, curves: Sequence[LearningCurve], *, maximized: bool) -> None:
     """A scale that shows the ends of all runs and most of what was before; logarithmic for losses over a wide range."""
+    from matplotlib.ticker import LogLocator
+
     values = np.array([value for curve in curves for value in curve.values])
     if not len(values):
         axes.set_yticks([])
@@ -83,6 +85,7 @@ def _value_axis(axes: Axes, curves: Sequence[LearningCurve], *, maximized: bool)
     if not maximized and low > 0.0 and high > _LOG_FROM * low:
         axes.set_yscale("log")
         room = (high / low) ** _ROOM
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
         axes.set_ylim(low / room, high * room)
     else:
         room = _ROOM * (high - low)
