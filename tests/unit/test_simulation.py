@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tuner.report.report import Report, Rival
 from tuner.schedules import Linear, Schedule, Warmup
 from tuner.search.configuration import Configuration
 from tuner.search.decision.decisions import RunStatus
+from tuner.search.oracle import Oracle
 from tuner.search.space import FloatRange, OptimizerKind, default_space
 from tuner.simulation import simulate_study
 
@@ -114,6 +116,47 @@ def test_a_space_may_be_an_optimizer_or_json() -> None:
 def test_a_study_in_which_everything_diverges_fails_with_its_reason() -> None:
     with pytest.raises(StudyFailed, match="diverged"):
         study(oracle=lambda configuration, steps, seed: ([], None))
+
+
+def scaled(factor: float, offset: float) -> Oracle:
+    def oracle(configuration: Configuration, steps: int, seed: int) -> Result:
+        curve, end = bowl(configuration, steps, seed)
+        assert end is not None
+        return [(step, factor * loss + offset) for step, loss in curve], factor * end + offset
+
+    return oracle
+
+
+def by_chance(configuration: Configuration, steps: int, seed: int) -> Result:
+    rng = random.Random(f"{configuration.label} {seed}")
+    return [(step, rng.gauss(0.0, 1.0)) for step in range(1, steps + 1)], rng.gauss(0.0, 1.0)
+
+
+def half_diverges(configuration: Configuration, steps: int, seed: int) -> Result:
+    curve, end = bowl(configuration, steps, seed)
+    return (curve, end) if configuration.schedule.peak_lr < 1e-3 else ([*curve[:3], (steps, math.nan)], None)
+
+
+@pytest.mark.parametrize(
+    "oracle",
+    [
+        lambda configuration, steps, seed: ([], bowl(configuration, steps, seed)[1]),
+        lambda configuration, steps, seed: ([(step, 1.0) for step in range(1, steps + 1)], 1.0),
+        lambda configuration, steps, seed: ([(step, 0.0) for step in range(1, steps + 1)], 0.0),
+        scaled(1e12, 0.0),
+        scaled(1e-12, 0.0),
+        scaled(1.0, -100.0),
+        scaled(1.0, 1e6),
+        by_chance,
+        half_diverges,
+    ],
+    ids=["no curve", "one value", "zero", "huge", "tiny", "negative", "far from zero", "by chance", "half diverges"],
+)
+@pytest.mark.parametrize("steps", [10, 300])
+def test_whatever_the_losses_a_study_ends_with_a_report(oracle: Oracle, steps: int) -> None:
+    report = study(oracle=oracle, total_steps=steps, budget=4)
+    assert report.cost.full_runs <= 4
+    assert report.summary
 
 
 @pytest.mark.parametrize(
