@@ -97,7 +97,7 @@ def rival_name(facts: Facts) -> str:
 def claim(facts: Facts, *, verdict: Verdict, gain: Gain | None, worth_it: bool | None, cost: float | None) -> str:
     """The sentence of a comparison."""
     words = _words(facts)
-    rival = f"{words.rival} ({facts.rival_label})"
+    rival = f"{words.rival} ({facts.rival_label}{_by_forecast(facts)})"
     if gain is None:
         return _without_gain(facts, words=words, rival=rival, verdict=verdict)
     match verdict:
@@ -110,7 +110,7 @@ def claim(facts: Facts, *, verdict: Verdict, gain: Gain | None, worth_it: bool |
                 f"{_unconfirmed(facts)}"
             )
         case Verdict.NOT_SETTLED:
-            question = words.question.format(f"{rival}{_by_forecast(facts)}")
+            question = words.question.format(rival)
             known = f"{facts.best_label} {_compared(gain, facts=facts)}{_unknown(facts)}"
             return f"{question} is not settled: {known}. To settle it would probably take {settling_text(cost)}."
 
@@ -123,8 +123,8 @@ def _helps(facts: Facts, *, words: _Words, rival: str, gain: Gain, worth_it: boo
     )
     small = "" if worth_it else f", but by less than is worth a change, {_margin(facts)}"
     return (
-        f"{helps}{small}: {facts.best_label} has a {better(facts.metric)} {facts.metric.name} than {rival}"
-        f"{_by_forecast(facts)}, by {gain_with_interval(gain, metric=facts.metric)}{_steps(gain)}."
+        f"{helps}{small}: {facts.best_label} has a {better(facts.metric)} {facts.metric.name} than {rival}, "
+        f"by {gain_with_interval(gain, metric=facts.metric)}{_steps(gain)}."
         f"{_unconfirmed(facts)}"
     )
 
@@ -184,7 +184,7 @@ def _unconfirmed(facts: Facts) -> str:
 
 
 def _by_forecast(facts: Facts) -> str:
-    return ", which was stopped early and is forecast," if facts.forecast else ""
+    return "; stopped early, so by its forecast" if facts.forecast else ""
 
 
 def _margin(facts: Facts) -> str:

@@ -157,7 +157,7 @@ class TestRivals:
         assert found.gain is not None
         assert found.gain.mean == pytest.approx(0.1)
         assert found.gain.high - found.gain.low == pytest.approx(2 * 1.96 * math.hypot(0.01, 0.005), rel=1e-3)
-        assert "which was stopped early and is forecast" in found.sentence
+        assert "(constant, peak 2.0e-02; stopped early, so by its forecast), by 0.100 (" in found.sentence
 
     def test_where_every_schedule_is_such_a_rival_nothing_is_claimed(self):
         bare = tried(BARE, 0.3, 0.3, role=Role.INCUMBENT)
