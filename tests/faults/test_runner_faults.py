@@ -20,6 +20,7 @@ from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import RunRecord
 from tuner.jobs.states import RunState, is_terminal
 from tuner.report.report import Report
+from tuner.schedules import Constant, Schedule, Wsd
 from tuner.training.registry import load_provider
 from tuner.training.workload import describe
 
@@ -254,7 +255,8 @@ def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_report
         "floor": [0.0],
         "families": [{"name": "constant"}, {"name": "wsd"}],
     }
-    search = {"total_steps": 90, "budget": 5, "seed": 1, "space": space, "prune": False}
+    one_peak = [Schedule(peak_lr=0.05, family=family).model_dump() for family in (Constant(), Wsd(cooldown=0.2))]
+    search = {"total_steps": 90, "budget": 4, "seed": 1, "space": space, "start": one_peak, "prune": False}
     undisturbed = tuner.tune(Gated(), search=search, device="cpu")
     spec = {"workload": "gated", "options": gate.options, "search": search}
     job = site.store.jobs.submit(admit(spec, workloads=[describe(Gated())]))
