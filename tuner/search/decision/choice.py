@@ -27,7 +27,7 @@ from tuner.search.decision.decisions import (
 from tuner.search.decision.incumbent import incumbent_of
 from tuner.search.decision.observations import Observations
 from tuner.search.decision.seeds import run_seed
-from tuner.search.decision.values import RunValues
+from tuner.search.decision.values import RunValues, certainty
 from tuner.search.sampler.propose import candidates, initial, restricted, shared_fraction
 
 Array = NDArray[np.float64]
@@ -134,6 +134,7 @@ class _Choice:
         self._values = RunValues(
             posterior=posterior,
             eligible=eligible if eligible.any() else np.array([trial is not None for trial in self._trials]),
+            certain=certainty(state.settings.budget),
             runs_left=(state.settings.budget_steps - state.steps_committed) / state.settings.total_steps,
             incumbent=self._known.index(incumbent),
         )

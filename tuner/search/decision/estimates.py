@@ -16,7 +16,7 @@ from scipy.special import ndtri
 from tuner.search.decision.decisions import Role, RunStatus, StudyState
 from tuner.search.decision.incumbent import incumbent_of
 from tuner.search.decision.observations import Observations
-from tuner.search.decision.values import recommended
+from tuner.search.decision.values import certainty, recommended
 
 Array = NDArray[np.float64]
 
@@ -81,7 +81,8 @@ class Estimates:
         eligible[rows] = observations.are_stable([trial.configuration for trial in shown])
         if not eligible.any():
             eligible[rows] = True
-        best = compared[recommended(posterior, eligible=eligible, incumbent=incumbent)]
+        certain = certainty(state.settings.budget)
+        best = compared[recommended(posterior, certain=certain, eligible=eligible, incumbent=incumbent)]
         self._recommended = next(trial.number for trial in shown if trial.configuration == best)
         roles = {trial.number: trial.role for trial in shown}
         self._incumbent = next((number for number in self._trials if roles[number] is Role.INCUMBENT), None)

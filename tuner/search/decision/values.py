@@ -28,20 +28,36 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 CERTAINTY: Final = 2.0
-"""Standard deviations of the difference by which a schedule must be better than the incumbent to be recommended."""
+"""Standard deviations of the difference by which a schedule must be better than the incumbent to be recommended, ..."""
+_CERTAINTY_PER_RUN: Final = 0.25
+"""... or so many for each full run of the budget beyond the first, where that is less: a small budget cannot make sure,
+so that there the expected loss decides."""
 _NEW_STD: Final = 0.5
 """Multiplies the standard deviation of a new configuration: a short search leaves few runs to recover from it."""
 _PAIRS: Final = (1, 2, 4)
 """Numbers of pairs of further runs that are considered."""
 
 
-def recommended(posterior: Posterior, *, eligible: Flags, incumbent: int) -> int:
+def certainty(budget: float) -> float:
+    """Standard deviations of the difference by which a schedule must be better than the incumbent to be recommended.
+
+    Args:
+        budget: In full runs, at least 1.
+
+    Returns:
+        0 at a budget of 1, `CERTAINTY` from 9 on.
+    """
+    return min(CERTAINTY, _CERTAINTY_PER_RUN * (budget - 1.0))
+
+
+def recommended(posterior: Posterior, *, certain: float, eligible: Flags, incumbent: int) -> int:
     """The reference to recommend: the least expected z among those that are better than the incumbent with certainty.
 
-    Better with certainty: by `CERTAINTY` standard deviations of the difference. Where none is, the incumbent.
+    Where none is, the incumbent.
 
     Args:
         posterior: Of the references.
+        certain: Standard deviations of the difference that make it certain: `certainty` of the budget.
         eligible: ``[u]``, whether a reference could be recommended; one at least.
         incumbent: Index of the incumbent among them. Where it is not eligible (it has no run, or diverges) and none is
             better with certainty, the eligible one that comes nearest to that is recommended.
@@ -51,7 +67,7 @@ def recommended(posterior: Posterior, *, eligible: Flags, incumbent: int) -> int
     """
     first = len(posterior.mean) - len(eligible)
     mean = posterior.mean[first:]
-    risk = mean + CERTAINTY * _apart(posterior, incumbent=incumbent)[first:]
+    risk = mean + certain * _apart(posterior, incumbent=incumbent)[first:]
     better = eligible & (risk < mean[incumbent])
     if better.any():
         return int(np.argmin(np.where(better, mean, math.inf)))
@@ -74,6 +90,8 @@ class RunValues:
     """The known configurations are its references, among them the incumbent, with or without a run of its own."""
     eligible: Flags
     """``[u]``, whether a known configuration could be recommended now; one at least."""
+    certain: float
+    """See `recommended`."""
     runs_left: float
     """Full runs that the budget still pays for."""
     incumbent: int
@@ -82,7 +100,7 @@ class RunValues:
     @property
     def leader(self) -> int:
         """Index of the known configuration that would be recommended now."""
-        return recommended(self.posterior, eligible=self.eligible, incumbent=self.incumbent)
+        return recommended(self.posterior, certain=self.certain, eligible=self.eligible, incumbent=self.incumbent)
 
     def log_values(self) -> Array:
         """``[n + u]``, logarithm of the value of each run, in z.
@@ -118,7 +136,9 @@ class RunValues:
         # The incumbent takes the leader's place unless that is better with certainty, which the model may be sure of
         # before the incumbent's first run, or not.
         back = (
-            p.mean[first + leader] + CERTAINTY * left[first + self.incumbent, leader] - p.mean[first + self.incumbent]
+            p.mean[first + leader]
+            + self.certain * left[first + self.incumbent, leader]
+            - p.mean[first + self.incumbent]
         )
         own_std = own[first + self.incumbent] - shown[first + self.incumbent, leader]
         own_gain[first + self.incumbent] = _log_gain(np.array([back]), std=np.array([own_std]))[0]
@@ -129,7 +149,7 @@ class RunValues:
     @property
     def _handicap(self) -> float:
         """Standard deviations of the difference to the incumbent by which another one must be ahead of the leader."""
-        return CERTAINTY if self.leader == self.incumbent else 0.0
+        return self.certain if self.leader == self.incumbent else 0.0
 
     def _gains(self, left: Array, *, shown: Array) -> Array:
         """``[r, u]``, log gain of each run by a change from the leader to each known configuration.
@@ -142,7 +162,7 @@ class RunValues:
         mean = self.posterior.mean[len(self.posterior.mean) - len(self.eligible) :]
         ahead = mean[leader] - mean - self._handicap * left
         # Back to the incumbent: when the leader is no longer better than it with certainty.
-        ahead[:, incumbent] = mean[leader] + CERTAINTY * left[:, leader] - mean[incumbent]
+        ahead[:, incumbent] = mean[leader] + self.certain * left[:, leader] - mean[incumbent]
         others = self.eligible & (np.arange(len(mean)) != leader)
         gains: Array = np.where(others, _log_gain(ahead, std=shown - shown[:, [leader]]), -math.inf)
         return gains

@@ -30,7 +30,7 @@ L^-1 (z - mu)      white_z         [g, m]       whitened residuals; alpha = K^-1
 K(X, x)            cov_cross       [g, m, n]    prior covariance between the runs and configurations
 L^-1 K(X, x)       white_cross     [g, m, n]    whitened, so that the posterior mean and variance are inner products
 sigma_f^2 / s^2    signal          [g]          variance of f, in variances of z
-sigma_h^2 / s^2    noise           [g]          variance of h, in variances of z
+sigma_h^2          noise           [g]          variance of h
 p(model | z)       weights         [g]          posterior weights of the models
 =================  ==============  ===========  =======================================================================
 """
@@ -72,10 +72,11 @@ _X0_POINTS: Final = 21
 _X0_STD: Final = 0.35
 """Prior standard deviation of x0 around the middle of that range, in widths of it."""
 _SIGNALS: Final = (0.02, 0.1, 0.4)
-_NOISES: Final = (0.05, 0.3, 1.5, 5.0)
-"""Variances of f, in variances of z, and of h, in variances of f."""
-_NOISE_WEIGHTS: Final = (0.4, 0.3, 0.2, 0.1)
-"""Prior weights of the variances of h: runs on one seed cannot show them."""
+"""Variances of f, in variances of z."""
+_NOISES: Final = (0.001, 0.01, 0.1, 1.0, 4.0)
+"""Variances of h, in squared units of z: of the median gap to the best, since bad schedules say nothing of it."""
+_NOISE_WEIGHTS: Final = (0.2, 0.25, 0.25, 0.2, 0.1)
+"""Their prior weights: runs on one seed cannot show them."""
 _MAX_RUNS: Final = 96
 """Runs that the GP is fitted to at most. A run far from the best says little about it."""
 _MAX_MODELS: Final = 40
@@ -183,9 +184,9 @@ class Surrogate:
         if not observations:
             raise InvalidValue("observations", value=0, allowed="at least one")
         self._total_steps, self._options = total_steps, options
-        ratios = (0.0,) if one_seed else _NOISES
-        self._variances = tuple((signal, ratio * signal) for signal in _SIGNALS for ratio in ratios)
-        self._log_ratios = np.zeros(1) if one_seed else np.log(_NOISE_WEIGHTS)
+        noises = (0.0,) if one_seed else _NOISES
+        self._variances = tuple((signal, noise) for signal in _SIGNALS for noise in noises)
+        self._log_noises = np.zeros(1) if one_seed else np.log(_NOISE_WEIGHTS)
         fitted = sorted(observations, key=lambda one: one.loss)[:_MAX_RUNS]
         self.observed = tuple(dict.fromkeys(one.configuration for one in fitted))
         """The configurations of the runs, without repetition."""
@@ -212,7 +213,7 @@ class Surrogate:
         log_evidence = -0.5 * np.sum(np.square(white_z), axis=1)
         log_evidence -= np.sum(np.log(np.diagonal(chol, axis1=1, axis2=2)), axis=1)
         log_evidence += np.tile(log_prior, len(self._variances))
-        log_evidence += np.repeat(np.tile(self._log_ratios, len(_SIGNALS)), len(log_prior))
+        log_evidence += np.repeat(np.tile(self._log_noises, len(_SIGNALS)), len(log_prior))
         weights = np.exp(log_evidence - log_evidence.max())
         weights /= weights.sum()
         # A prediction costs as much as its models, and most of them explain the runs too badly to count.
@@ -238,7 +239,7 @@ class Surrogate:
         by_seed = (correlation + _SHIFT) * np.equal.outer(self._seeds, self._seeds) + _RESIDUAL[1] * np.eye(count)
         common += self._variance * _RESIDUAL[0] * np.eye(count)
         return np.concatenate(
-            [common + self._variance * (signal * correlation + noise * by_seed) for signal, noise in self._variances]
+            [common + self._variance * signal * correlation + noise * by_seed for signal, noise in self._variances]
         )
 
     def posterior(
@@ -274,9 +275,9 @@ class Surrogate:
         run_cov += run_apart[:, :, None] * apart[:, None, first:]
         var = prior_var - np.sum(np.square(white), axis=1) + np.square(apart)
         run_own = prior_var - np.sum(run_white * white, axis=1) + run_apart * apart
-        seed_var = self._variance * (_RESIDUAL[0] + (1.0 + _SHIFT + _RESIDUAL[1]) * self._noise)
+        seed_var = self._variance * _RESIDUAL[0] + (1.0 + _SHIFT + _RESIDUAL[1]) * self._noise
         run_var = prior_var + seed_var[:, None] - np.sum(np.square(run_white), axis=1) + np.square(run_apart)
-        noise = self._variance * float(np.average(self._noise, weights=self._weights))
+        noise = float(np.average(self._noise, weights=self._weights))
         cov, run_cov, var, run_own, run_var = (
             np.average(some, axis=0, weights=self._weights) for some in (cov, run_cov, var, run_own, run_var)
         )
@@ -295,7 +296,7 @@ class Surrogate:
         """``[g, m, n]``, prior covariance of the effects of seeds between the runs and further runs."""
         same = np.equal.outer(self._seeds, seeds)
         effects = (kernel(self._runs, rows) + _SHIFT) * same
-        cross: Array = self._variance * self._noise[:, None, None] * effects
+        cross: Array = self._noise[:, None, None] * effects
         return cross
 
     def _cov_cross(self, rows: Features, penalty: Array) -> Array:
