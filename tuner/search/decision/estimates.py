@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from tuner.search.decision.decisions import Role, RunStatus, StudyState
 from tuner.search.decision.incumbent import incumbent_of
@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 
 COVERAGE: Final = 0.95
 """Of every interval."""
+_PRIOR_FREEDOM: Final = 3
+"""Degrees of freedom of the noise over seeds before any schedule has a second seed; each further run adds one."""
 _NOISE_SHARE: Final = 0.1
 """The margin as a share of the spread over seeds, where training steps cannot tell it."""
 
@@ -77,6 +79,7 @@ class Estimates:
         self._place = {number: place for place, number in enumerate(self._trials)}
         self._spread = math.sqrt(posterior.noise + posterior.shift)
         self._margin = state.margin
+        self._quantile = _quantile(state)
         eligible = np.zeros(len(compared), dtype=np.bool_)
         eligible[rows] = observations.are_stable([trial.configuration for trial in shown])
         if not eligible.any():
@@ -137,5 +140,14 @@ class Estimates:
         std = math.sqrt(max(float(slope @ cov @ slope), 0.0))
         losses = self._scale.expand(mean)
         middle = float(losses[0] - losses[1])
-        half = float(ndtri(0.5 + COVERAGE / 2.0)) * std
+        half = self._quantile * std
         return Difference(mean=middle, std=std, low=middle - half, high=middle + half)
+
+
+def _quantile(state: StudyState) -> float:
+    """The quantile of an interval: Student's, since the noise over seeds is estimated; normal on one seed alone."""
+    upper = 0.5 + COVERAGE / 2.0
+    if state.settings.seeds == 1:
+        return float(ndtri(upper))
+    finished = [run.trial for run in state.runs if run.status is RunStatus.FINISHED]
+    return float(stdtrit(_PRIOR_FREEDOM + len(finished) - len(set(finished)), upper))
