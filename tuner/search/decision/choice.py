@@ -39,6 +39,9 @@ _LOG_UNSTABLE: Final = math.log(0.02)
 _NOTHING: Final = 1e-5
 """The study ends when all that is left of the budget is not expected to gain this share of the margin."""
 _ALTERNATIVES: Final = 3
+_COMPARES_FROM: Final = 5.0
+"""Budget from which the incumbent is trained in any case: the first question is what a change from it gains."""
+_WHY_INCUMBENT: Final = "the incumbent: what every other schedule is compared with"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,13 @@ def choose(state: StudyState, *, pool: Sequence[Configuration] | None = None) ->
         return _by_theory(state, observations, pool=pool)
     if not observations.losses:
         return Spent(reason="no schedule may be added, and none has a result")
+    if state.settings.budget >= _COMPARES_FROM and _may_open(state) and _lacks_incumbent(state):
+        return _new(state, incumbent_of(state), reason=_WHY_INCUMBENT)
     return _Choice(state, observations, pool=pool).best()
+
+
+def _lacks_incumbent(state: StudyState) -> bool:
+    return not any(trial.role is Role.INCUMBENT for trial in state.trials)
 
 
 def _may_open(state: StudyState) -> bool:
@@ -165,8 +174,7 @@ class _Choice:
         known = place - len(self._new)
         trial = self._trials[known]
         if trial is None:
-            reason = "the incumbent: what every other schedule is compared with"
-            return _new(self._state, self._known[known], reason=reason, alternatives=alternatives)
+            return _new(self._state, self._known[known], reason=_WHY_INCUMBENT, alternatives=alternatives)
         return Replicate(
             trial=trial.number,
             seed=self._seeds[known],
