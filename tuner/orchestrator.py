@@ -59,10 +59,12 @@ def run_planning_step(store: Store, *, lock: StudyLock, ahead: bool = False) -> 
     record = store.planning.load(lock.job_id)
     if record.job.state is JobState.QUEUED:
         store.planning.start_job(lock)
-    record = _close_ended_trials(store, lock=lock, record=record)
+    loaded, record = record, _close_ended_trials(store, lock=lock, record=record)
     state = study_state(record)
-    state = replace(state, margin=loss_margin(state, curves=_complete_curves(store, record=record)))
-    record = _store_best(store, lock=lock, record=record, state=state)
+    if not ahead or record is not loaded or state.stop is not None:
+        # Otherwise nothing is chosen or reported, and the step before has stored the best trial.
+        state = replace(state, margin=loss_margin(state, curves=_complete_curves(store, record=record)))
+        record = _store_best(store, lock=lock, record=record, state=state)
     decisions = plan(state, capacity=0 if ahead else 1)
     over = any(isinstance(decision, Finish | GiveUp) for decision in decisions)
     if ahead or over or not decisions:
