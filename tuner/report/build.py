@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tuner.report.advice.advise import advise
 from tuner.report.analyses.early_stops import early_stops, updates_stopped
 from tuner.report.analyses.importances import describe_importances
 from tuner.report.analyses.sensitivity import peak_sensitivity
 from tuner.report.analyses.transfer import transfer
 from tuner.report.candidates import rank
-from tuner.report.comparisons import compare_with_rivals
+from tuner.report.comparisons.compare import compare_with_rivals
+from tuner.report.comparisons.exploration import range_edge
 from tuner.report.curves import learning_curves
 from tuner.report.evidence import Evidence
-from tuner.report.exploration import range_edge
 from tuner.report.next_steps import next_steps
 from tuner.report.report import (
     Candidate,
@@ -19,7 +21,6 @@ from tuner.report.report import (
     Cost,
     Margin,
     Report,
-    Reusable,
     Rival,
     RunRow,
     TrialRow,
@@ -47,56 +48,60 @@ def build_report(result: StudyResult) -> Report:
         InvalidValue: No run has finished, so there is nothing to recommend.
     """
     evidence = Evidence.of(result)
-    metric = result.metric
     candidates = {candidate.trial: candidate for candidate in rank(evidence)}
     recommended = candidates[evidence.estimates.recommended]
     comparisons = compare_with_rivals(evidence)
-    margin, cost, beside = _margin(evidence), _cost(result), reusable(evidence)
-    finding = _finding(evidence, recommended=recommended, comparisons=comparisons)
-    limits = reservations(evidence, recommended=recommended, comparisons=comparisons)
-    steps = next_steps(
-        recommended=recommended,
-        comparisons=comparisons,
-        at_edge=range_edge(evidence, recommended=recommended) is not None,
-        budget=result.state.settings.budget,
-        named_by_user=result.state.settings.incumbent is not None,
-        compared=_is_compared(evidence),
-    )
-    return Report(
+    draft = Report(
         job_id=result.job_id,
         job_name=result.job_name,
         workload=result.workload,
-        metric=metric,
+        metric=result.metric,
         options=dict(result.options),
         total_steps=result.total_steps,
         end_reason=result.end_reason,
-        finding=finding,
+        finding=_finding(evidence, recommended=recommended, comparisons=comparisons),
         recommended=recommended,
         incumbent=next((one for one in candidates.values() if one.role is Role.INCUMBENT), None),
         candidates=tuple(candidates.values()),
         comparisons=comparisons,
-        margin=margin,
-        reusable=beside,
-        cost=cost,
+        margin=_margin(evidence),
+        reusable=reusable(evidence),
+        cost=_cost(result),
         early_stops=early_stops(result),
         trials=tuple(_row(trial, result=result) for trial in result.state.trials),
         curves=learning_curves(evidence),
-        reservations=limits,
-        next_steps=steps,
-        summary=(
-            finding,
-            recommended_sentence(recommended, metric=metric),
-            *_beside(beside, candidates=candidates),
-            *(one.sentence for one in comparisons if one.sentence != finding),
-            margin.sentence,
-            *limits,
-            cost_sentence(cost),
-            *steps,
-        ),
+        reservations=reservations(evidence, recommended=recommended, comparisons=comparisons),
+        next_steps=_next_steps(evidence, recommended=recommended, comparisons=comparisons),
+        summary=(),
         sensitivity=peak_sensitivity(evidence, trial=recommended.trial),
         importances=describe_importances(result),
         advice=advise(evidence, recommended=recommended),
         transfer=transfer(evidence),
+    )
+    return draft.model_copy(update={"summary": tuple(_summary(draft))})
+
+
+def _summary(report: Report) -> Iterator[str]:
+    yield report.finding
+    yield recommended_sentence(report.recommended, metric=report.metric)
+    if report.reusable is not None:
+        yield reusable_sentence(report.reusable, candidate=report.candidate(report.reusable.trial))
+    yield from (one.sentence for one in report.comparisons if one.sentence != report.finding)
+    yield report.margin.sentence
+    yield from report.reservations
+    yield cost_sentence(report.cost)
+    yield from report.next_steps
+
+
+def _next_steps(evidence: Evidence, *, recommended: Candidate, comparisons: tuple[Comparison, ...]) -> tuple[str, ...]:
+    settings = evidence.result.state.settings
+    return next_steps(
+        recommended=recommended,
+        comparisons=comparisons,
+        at_edge=range_edge(evidence, recommended=recommended) is not None,
+        budget=settings.budget,
+        named_by_user=settings.incumbent is not None,
+        compared=_is_compared(evidence),
     )
 
 
@@ -111,10 +116,6 @@ def _finding(evidence: Evidence, *, recommended: Candidate, comparisons: tuple[C
     if not _is_compared(evidence):
         return f"Nothing was compared: one schedule was trained, {recommended.label}."
     return next(one.sentence for one in comparisons if one.rival is Rival.INCUMBENT)
-
-
-def _beside(beside: Reusable | None, *, candidates: dict[int, Candidate]) -> tuple[str, ...]:
-    return () if beside is None else (reusable_sentence(beside, candidate=candidates[beside.trial]),)
 
 
 def _margin(evidence: Evidence) -> Margin:

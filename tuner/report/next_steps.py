@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from tuner.report.claims import incumbent_name
+from tuner.report.comparisons.claims import incumbent_name
 from tuner.report.report import Candidate, Comparison, Rival, Verdict
 from tuner.search.decision.decisions import Role
 from tuner.search.settings import BUDGETS

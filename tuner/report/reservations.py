@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tuner.report.comparisons.exploration import MIN_PEAKS, edge_of, peaks_tried, range_edge
 from tuner.report.evidence import Evidence
-from tuner.report.exploration import MIN_PEAKS, edge_of, peaks_tried, range_edge
 from tuner.report.report import Candidate, Comparison, Rival, Verdict
 from tuner.search.decision.decisions import RunStatus
 from tuner.search.sampler.options import BATCH_SIZE

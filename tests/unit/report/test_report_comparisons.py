@@ -23,7 +23,7 @@ from tests.unit.report.studies import (
     study,
     tried,
 )
-from tuner.report.comparisons import compare_with_rivals, runs_to_settle
+from tuner.report.comparisons.compare import compare_with_rivals, runs_to_settle
 from tuner.report.report import Comparison, Rival, Verdict
 from tuner.report.wording import MOST_RUNS
 from tuner.search.decision.decisions import Role

@@ -9,11 +9,11 @@ from typing import Final
 
 from tuner.jobs.records import CurvePoint
 from tuner.metric import Metric
+from tuner.report.analyses.shapes import shape_of
+from tuner.report.analyses.tolerance import tolerance
 from tuner.report.evidence import Evidence
 from tuner.report.insights import Advice, AdviceCode
 from tuner.report.report import Candidate
-from tuner.report.shapes import shape_of
-from tuner.report.tolerance import tolerance
 from tuner.report.wording import difference_text
 from tuner.schedules.lengths import percent
 

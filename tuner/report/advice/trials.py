@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+from tuner.report.analyses.shapes import distance
+from tuner.report.analyses.tolerance import tolerance
 from tuner.report.evidence import Evidence
 from tuner.report.insights import Advice, AdviceCode
 from tuner.report.report import Candidate
-from tuner.report.shapes import distance
-from tuner.report.tolerance import tolerance
 from tuner.report.wording import difference_text
 from tuner.schedules.lengths import percent
 from tuner.search.decision.decisions import TrialView

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.metric import Metric
+from tuner.report.analyses.shapes import SIMILAR, distance
 from tuner.report.evidence import Evidence
 from tuner.report.insights import PeakFit, PeakPoint
-from tuner.report.shapes import SIMILAR, distance
 from tuner.search.decision.decisions import RunStatus, TrialView
 
 MIN_TRIALS: Final = 4

@@ -18,9 +18,9 @@ from tuner.report.analyses.peak_fit import (
     points_near,
     similar_trials,
 )
+from tuner.report.analyses.tolerance import tolerance
 from tuner.report.evidence import Evidence
 from tuner.report.insights import PeakFit, PeakLimit, PeakPoint, Sensitivity
-from tuner.report.tolerance import tolerance
 from tuner.search.decision.decisions import TrialView
 
 

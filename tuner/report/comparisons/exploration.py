@@ -6,9 +6,9 @@ import math
 from enum import StrEnum
 from typing import Final
 
+from tuner.report.comparisons.rivals import is_rival
 from tuner.report.evidence import Evidence
 from tuner.report.report import Candidate, Rival
-from tuner.report.rivals import is_rival
 from tuner.search.decision.decisions import RunStatus
 
 MIN_PEAKS: Final = 3

@@ -6,11 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from tuner.report.claims import Facts, claim, rival_name
-from tuner.report.evidence import Evidence
-from tuner.report.exploration import MIN_PEAKS, peaks_tried
-from tuner.report.report import Comparison, Gain, Rival, StepsGain, Verdict
-from tuner.report.rivals import (
+from tuner.report.comparisons.claims import Facts, claim, rival_name
+from tuner.report.comparisons.exploration import MIN_PEAKS, peaks_tried
+from tuner.report.comparisons.rivals import (
     Standing,
     best_against,
     constants_have_warmup,
@@ -18,6 +16,8 @@ from tuner.report.rivals import (
     label_of_rival,
     standing_of,
 )
+from tuner.report.evidence import Evidence
+from tuner.report.report import Comparison, Gain, Rival, StepsGain, Verdict
 from tuner.report.wording import MOST_RUNS
 from tuner.search.decision.estimates import Difference
 from tuner.search.decision.estimates import Normal as Expected
