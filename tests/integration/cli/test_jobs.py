@@ -120,7 +120,7 @@ class TestReads:
         assert text.startswith(f"tiny (mine)  job {job_id[:8]}  queued, time left unknown yet\n")
         assert "0 of 8 full runs" in text
         assert "0 opened (at most 8)" in text
-        assert "Best so far   none yet" in text
+        assert "Best so far  none yet" in text
 
     def test_a_report_that_is_not_there_yet_is_refused_with_the_state(self, cli, job_id):
         done = cli("report", job_id)
