@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from tuner.cli.job_ids import find_job
 from tuner.cli.parsing import parse_assignments, read_document
 from tuner.cli.request import request
 from tuner.cli.schedule.options import Family, Floor, FromJob, Parameters, PeakLr, Spec, Trial, Warmup
+from tuner.cli.schedule_documents import DOCUMENTED, read_schedule, schedule_document
 from tuner.cli.signatures import parameters_of, set_parameters
 from tuner.errors import MISSING, InvalidValue
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 DEFAULT_STEPS = 1000
 _DEFAULT_PEAK_LR = 0.01
-_DOCUMENTED = "docs/schedules.md describes every family"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class ScheduleSource:
         given = [option for option, text in named.items() if text]
         if len(given) != 1:
             allowed = "named by exactly one of --family, --spec and --job"
-            raise InvalidValue("the schedule", value=" ".join(given) or MISSING, allowed=allowed, hint=_DOCUMENTED)
+            raise InvalidValue("the schedule", value=" ".join(given) or MISSING, allowed=allowed, hint=DOCUMENTED)
         if self._flags() and not self.family:
             raise InvalidValue("--family", allowed=f"given with {', '.join(self._flags())}")
         if self.trial is not None and not self.job:
@@ -106,29 +106,6 @@ class ScheduleSource:
         )
 
 
-def schedule_document(
-    family: str, *, parameters: Mapping[str, Any], peak_lr: Any, warmup: str, floor: Any | None
-) -> dict[str, Any]:
-    """The JSON document of a schedule.
-
-    Args:
-        family: Its name.
-        parameters: The family's own, by name.
-        peak_lr: The peak learning rate.
-        warmup: Length of a linear warm-up, in updates (500) or as a part of the run (0.05, 5%); empty for none.
-        floor: The lowest rate as a fraction of the peak; the default when ``None``.
-
-    Raises:
-        InvalidValue: ``warmup`` is no length.
-    """
-    payload: dict[str, Any] = {"peak_lr": peak_lr, "family": {**parameters, "name": family}}
-    if warmup:
-        payload["warmup"] = {"shape": "linear", **_length(warmup)}
-    if floor is not None:
-        payload["floor"] = floor
-    return payload
-
-
 def takes_schedule(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of `ScheduleSource` to a command, in the place of its parameter ``source``."""
     added = inspect.signature(ScheduleSource, eval_str=True).parameters
@@ -140,32 +117,3 @@ def takes_schedule(command: Callable[..., None]) -> Callable[..., None]:
 
     own = parameters_of(command)
     return set_parameters(run, chain.from_iterable(added.values() if each.name == "source" else [each] for each in own))
-
-
-def _length(text: str) -> dict[str, float | int]:
-    try:
-        if text.endswith("%"):
-            return {"fraction": float(text[:-1]) / 100}
-        return {"updates": int(text)} if text.isdigit() else {"fraction": float(text)}
-    except ValueError:
-        raise InvalidValue("--warmup", value=text, allowed="updates (500) or a part of the run (0.05, 5%)") from None
-
-
-def read_schedule(payload: Mapping[str, Any]) -> Schedule:
-    """The schedule of a JSON document.
-
-    Raises:
-        InvalidValue: It is none.
-    """
-    from pydantic import ValidationError
-
-    from tuner.jobs.admission.strict_json import RefusedPayload, parse_strict, refusals
-    from tuner.schedules import Schedule
-
-    try:
-        return parse_strict(Schedule, payload)
-    except ValidationError as error:
-        first = refusals(error.errors(), model=Schedule)[0]
-        if not first.hint:
-            first = replace(first, message=f"{first.message}. {_DOCUMENTED}", hint=_DOCUMENTED)
-        raise RefusedPayload(first) from None

@@ -1,0 +1,66 @@
+"""A schedule as a JSON document: from the words of a command line, and read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from tuner.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from tuner.schedules import Schedule
+
+DOCUMENTED: Final = "docs/schedules.md describes every family"
+
+
+def schedule_document(
+    family: str, *, parameters: Mapping[str, Any], peak_lr: Any, warmup: str, floor: Any | None
+) -> dict[str, Any]:
+    """The JSON document of a schedule.
+
+    Args:
+        family: Its name.
+        parameters: The family's own, by name.
+        peak_lr: The peak learning rate.
+        warmup: Length of a linear warm-up, in updates (500) or as a part of the run (0.05, 5%); empty for none.
+        floor: The lowest rate as a fraction of the peak; the default when ``None``.
+
+    Raises:
+        InvalidValue: ``warmup`` is no length.
+    """
+    payload: dict[str, Any] = {"peak_lr": peak_lr, "family": {**parameters, "name": family}}
+    if warmup:
+        payload["warmup"] = {"shape": "linear", **_length(warmup)}
+    if floor is not None:
+        payload["floor"] = floor
+    return payload
+
+
+def _length(text: str) -> dict[str, float | int]:
+    try:
+        if text.endswith("%"):
+            return {"fraction": float(text[:-1]) / 100}
+        return {"updates": int(text)} if text.isdigit() else {"fraction": float(text)}
+    except ValueError:
+        raise InvalidValue("--warmup", value=text, allowed="updates (500) or a part of the run (0.05, 5%)") from None
+
+
+def read_schedule(payload: Mapping[str, Any]) -> Schedule:
+    """The schedule of a JSON document.
+
+    Raises:
+        InvalidValue: It is none.
+    """
+    from pydantic import ValidationError
+
+    from tuner.jobs.admission.strict_json import RefusedPayload, parse_strict, refusals
+    from tuner.schedules import Schedule
+
+    try:
+        return parse_strict(Schedule, payload)
+    except ValidationError as error:
+        first = refusals(error.errors(), model=Schedule)[0]
+        if not first.hint:
+            first = replace(first, message=f"{first.message}. {DOCUMENTED}", hint=DOCUMENTED)
+        raise RefusedPayload(first) from None
