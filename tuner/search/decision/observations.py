@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from tuner.search.configuration import Configuration
 from tuner.search.decision.decisions import RunStatus, StudyState
 from tuner.search.divergence import are_stable, p_stable
-from tuner.search.sampler.gp import Observation, Surrogate
+from tuner.search.sampler.gp import Surrogate
+from tuner.search.sampler.losses import Observation
 from tuner.search.sampler.options import SearchedOptions
 
 

@@ -49,6 +49,7 @@ from tuner.errors import InvalidValue
 from tuner.schedules import Linear, Schedule
 from tuner.search.configuration import Configuration
 from tuner.search.sampler.features import Features
+from tuner.search.sampler.losses import LossScale, Observation
 from tuner.search.sampler.options import SearchedOptions
 
 Array = NDArray[np.float64]
@@ -82,55 +83,6 @@ _MAX_RUNS: Final = 96
 _MAX_MODELS: Final = 40
 _MIN_WEIGHT: Final = 0.002
 """Models that the posterior averages over: at most so many, and none below this share of the largest weight."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observation:
-    """The loss of a configuration in a run at the horizon that did not diverge."""
-
-    configuration: Configuration
-    seed: int
-    loss: float
-    std: float = 0.0
-    """Of a loss that is a forecast; 0 for a measured one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossScale:
-    """The compression of losses: linear below the best configuration, logarithmic in the gap to it above."""
-
-    best: float
-    """The lowest mean loss of a configuration, where z is 0."""
-    unit: float
-    """The gap at which the compression sets in, above 0."""
-
-    @classmethod
-    def of(cls, observations: Sequence[Observation]) -> LossScale:
-        """The scale of a study: its unit is the median gap of its configurations to the best."""
-        losses: dict[Configuration, list[float]] = {}
-        for one in observations:
-            losses.setdefault(one.configuration, []).append(one.loss)
-        means = np.sort([math.fsum(some) / len(some) for some in losses.values()])
-        gaps = (means - means[0])[means > means[0]]
-        unit = float(np.median(gaps)) if len(gaps) else 1.0
-        return cls(best=float(means[0]), unit=unit)
-
-    def compress(self, losses: Array) -> Array:
-        """``[m]``, z of losses."""
-        gaps = (losses - self.best) / self.unit
-        z: Array = np.where(gaps > 0.0, np.log1p(np.maximum(gaps, 0.0)), gaps)
-        return z
-
-    def expand(self, z: Array) -> Array:
-        """``[m]``, losses of z; the inverse of `compress`."""
-        gaps = np.where(z > 0.0, np.expm1(np.clip(z, 0.0, 500.0)), z)
-        losses: Array = self.best + self.unit * gaps
-        return losses
-
-    def slope(self, z: Array) -> Array:
-        """``[m]``, loss per z."""
-        slope: Array = self.unit * np.exp(np.clip(z, 0.0, 500.0))
-        return slope
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -257,40 +209,49 @@ class Surrogate:
             seeds: Of the next runs, those of the references last; seeds that no run has when absent.
         """
         rows = self._features(configurations).joined(self._features(references or self.observed))
-        first, count = len(configurations), len(rows.peak)
-        next_seeds = np.full(count, -1) if seeds is None else np.array(seeds)
+        first = len(configurations)
         penalty = self._penalty(rows)[self._points]
-        cov_cross = self._cov_cross(rows, penalty)
-        white = np.linalg.solve(self._chol, cov_cross)
-        run_white = np.linalg.solve(self._chol, cov_cross + self._seed_cross(rows, next_seeds))
+        white, run_white = self._whitened(rows, penalty, seeds=seeds)
         prior_mean, prior_var = self._prior_mean(rows, penalty), self._prior_var(rows, penalty)
-        means = prior_mean + (np.swapaxes(white, 1, 2) @ self._white_z[:, :, None])[:, :, 0]
-        run_means = prior_mean + (np.swapaxes(run_white, 1, 2) @ self._white_z[:, :, None])[:, :, 0]
-        mean, run_mean = (np.average(some, axis=0, weights=self._weights) for some in (means, run_means))
-        # Moments of the mixture of models: the models' disagreement about the means adds to the covariances.
-        apart, run_apart = means - mean, run_means - run_mean
         prior_cov = self._prior_cov(rows, penalty, first=first)
-        cov = prior_cov - np.swapaxes(white, 1, 2) @ white[:, :, first:] + apart[:, :, None] * apart[:, None, first:]
-        run_cov = prior_cov - np.swapaxes(run_white, 1, 2) @ white[:, :, first:]
-        run_cov += run_apart[:, :, None] * apart[:, None, first:]
+        means, run_means = prior_mean + self._explained(white), prior_mean + self._explained(run_white)
+        # Moments of the mixture of models: the models' disagreement about the means adds to the covariances.
+        apart, run_apart = means - self._averaged(means), run_means - self._averaged(run_means)
+        across = apart[:, None, first:]
+        cov = prior_cov - np.swapaxes(white, 1, 2) @ white[:, :, first:] + apart[:, :, None] * across
+        run_cov = prior_cov - np.swapaxes(run_white, 1, 2) @ white[:, :, first:] + run_apart[:, :, None] * across
         var = prior_var - np.sum(np.square(white), axis=1) + np.square(apart)
         run_own = prior_var - np.sum(run_white * white, axis=1) + run_apart * apart
-        seed_var = self._variance * _RESIDUAL[0] + (1.0 + _SHIFT + _RESIDUAL[1]) * self._noise
-        run_var = prior_var + seed_var[:, None] - np.sum(np.square(run_white), axis=1) + np.square(run_apart)
-        noise = float(np.average(self._noise, weights=self._weights))
-        cov, run_cov, var, run_own, run_var = (
-            np.average(some, axis=0, weights=self._weights) for some in (cov, run_cov, var, run_own, run_var)
-        )
+        seed_var = self._variance * _RESIDUAL[0] + (1.0 + _SHIFT + _RESIDUAL[1]) * self._noise[:, None]
+        run_var = prior_var + seed_var - np.sum(np.square(run_white), axis=1) + np.square(run_apart)
+        noise = float(self._averaged(self._noise))
         return Posterior(
-            mean=mean + self._mean_z,
-            cov=cov,
-            var=np.maximum(var, 1e-12),
-            run_cov=run_cov,
-            run_own=run_own,
-            run_var=np.maximum(run_var, 1e-12),
+            mean=self._averaged(means) + self._mean_z,
+            cov=self._averaged(cov),
+            var=np.maximum(self._averaged(var), 1e-12),
+            run_cov=self._averaged(run_cov),
+            run_own=self._averaged(run_own),
+            run_var=np.maximum(self._averaged(run_var), 1e-12),
             noise=noise,
             shift=_SHIFT * noise,
         )
+
+    def _whitened(self, rows: Features, penalty: Array, *, seeds: Sequence[int] | None) -> tuple[Array, Array]:
+        """``[g, m, n]`` each, the whitened covariance of the runs with expected z, and with z in a next run."""
+        next_seeds = np.full(len(rows.peak), -1) if seeds is None else np.array(seeds)
+        cov_cross = self._cov_cross(rows, penalty)
+        run_cross = cov_cross + self._seed_cross(rows, next_seeds)
+        return np.linalg.solve(self._chol, cov_cross), np.linalg.solve(self._chol, run_cross)
+
+    def _explained(self, white: Array) -> Array:
+        """``[g, n]``, what the runs add to the prior mean."""
+        explained: Array = (np.swapaxes(white, 1, 2) @ self._white_z[:, :, None])[:, :, 0]
+        return explained
+
+    def _averaged(self, of_models: Array) -> Array:
+        """The mean over the models, the first axis, by their weights."""
+        averaged: Array = np.average(of_models, axis=0, weights=self._weights)
+        return averaged
 
     def _seed_cross(self, rows: Features, seeds: Array) -> Array:
         """``[g, m, n]``, prior covariance of the effects of seeds between the runs and further runs."""

@@ -17,8 +17,8 @@ from tuner.schedules import Linear, Schedule
 from tuner.search.configuration import Configuration
 from tuner.search.sampler.candidates import Grid
 from tuner.search.sampler.features import Features
-from tuner.search.sampler.gp import Observation
 from tuner.search.sampler.grid import PEAK_RATIO, grid
+from tuner.search.sampler.losses import Observation
 from tuner.search.sampler.options import SearchedOptions
 from tuner.search.settings import SearchSettings
 from tuner.search.space import SearchSpace, Value
