@@ -7,7 +7,7 @@ import textwrap
 from typing import Final
 
 from tuner.metric import Metric
-from tuner.report.insights import PeakLimit, Sensitivity, Tolerance
+from tuner.report.insights import PeakLimit, Sensitivity, StoppedRun, Tolerance
 from tuner.report.report import Candidate, Cost, Gain, Margin, Reusable, StepsGain
 
 MOST_RUNS: Final = 100
@@ -127,6 +127,15 @@ def recommended_sentence(candidate: Candidate, *, metric: Metric) -> str:
 def reusable_sentence(reusable: Reusable, *, candidate: Candidate) -> str:
     """A schedule that is offered beside the recommended one."""
     return f"Beside it, cheaper to reuse: {candidate.label} (trial {reusable.trial}). {reusable.reason}"
+
+
+def stop_text(run: StoppedRun, *, metric: Metric) -> str:
+    """Why a run was stopped, or would have been."""
+    return (
+        f"trial {run.trial} at update {run.step:,}: forecast {metric.text(run.forecast)} (95 % interval "
+        f"{metric.text(run.low)} to {metric.text(run.high)}), chance {100 * run.chance:.2g} % to beat "
+        f"{metric.text(run.leader)} by {difference_text(run.margin, metric=metric)}"
+    )
 
 
 def cost_sentence(cost: Cost) -> str:

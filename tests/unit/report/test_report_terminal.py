@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.unit.report.studies import DEFAULT, WSD, study, tried
+from tests.unit.report.studies import DEFAULT, WSD, Stop, at, study, tried
 from tuner.report.build import build_report
 from tuner.report.report import Rival
 from tuner.report.terminal.page import render_text
@@ -29,12 +29,18 @@ def test_it_has_verdict_recommendation_comparisons_stops_cost_and_code_and_ends_
         "the best constant rate without warm-up +0.0",
         "A change is worth it from a gain of 0.004 on: what 5 % more steps would gain.",
         "1 run was stopped early",
+        "- trial 5 at update 300: forecast 0.4000 (95 % interval 0.3980 to 0.4020), chance 0.01 % to beat 0.2800 by",
         "22.6 of 30 full runs: 20,300 updates. Saved: 600 by stopping runs early. It ended because nothing more is",
         "scheduler = ScheduleLR(optimizer, schedule, total_steps=900)",
     ):
         assert part in text
     last = squeezed(" ".join(f"- {sentence}" for sentence in report.next_steps))
     assert text.endswith(f"Next {last}")
+
+
+def test_no_two_lines_in_a_row_are_empty_before_the_code(report):
+    for shown in (report, build_report(study(tried(WSD, 0.3)))):
+        assert "\n\n\n" not in render_text(shown).partition("In your training script")[0]
 
 
 def test_a_report_of_one_run_claims_nothing():
@@ -66,6 +72,13 @@ def test_a_label_goes_on_after_a_comma_alone(report):
     lines = render_text(report, width=80).splitlines()
     assert any(line.strip().startswith("cosine, peak 5.0e-02,") for line in lines)
     assert not any(line.rstrip().endswith(" peak") for line in lines)
+
+
+def test_of_many_stopped_runs_the_first_are_listed():
+    stops = [tried(at(WSD, 0.02 * 1.3**n), Stop(step=300, mean=0.5)) for n in range(7)]
+    text = squeezed(render_text(build_report(study(tried(DEFAULT, 0.3, role=Role.INCUMBENT), *stops)), width=140))
+    assert text.count("at update 300") == 5
+    assert "- and 2 more" in text
 
 
 def test_an_unsettled_comparison_shows_what_it_would_cost_to_know():

@@ -24,10 +24,12 @@ from tuner.report.wording import (
     range_text,
     reusable_sentence,
     sensitivity_sentence,
+    stop_text,
 )
 from tuner.schedules import Schedule
 
 _MAX_WIDTH = 110
+_MOST_STOPS = 5  # listed one by one; the pages list all
 _DRAWING_HEIGHT = 13  # odd, so that the label in the middle is half the peak
 _VERDICT_STYLE = {Verdict.HELPS: "green", Verdict.DOES_NOT_HELP: "cyan", Verdict.NOT_SETTLED: "yellow"}
 
@@ -152,7 +154,7 @@ def _steps(comparison: Comparison, *, report: Report) -> Text:
 
 def _insights(report: Report) -> list[RenderableType]:
     """The further findings in short; the pages of the report have the details."""
-    sections = [_section("Stopped early", Text(report.early_stops.sentence))]
+    sections = [_section("Stopped early", _early_stops(report))]
     if report.sensitivity is not None:
         sentence = sensitivity_sentence(report.sensitivity, metric=report.metric)
         sections.append(_section("How far the peak may be off", Text(sentence)))
@@ -163,6 +165,14 @@ def _insights(report: Report) -> list[RenderableType]:
     if report.transfer is not None:
         sections.append(_section("If you train longer", Text(" ".join(report.transfer.sentences))))
     return sections
+
+
+def _early_stops(report: Report) -> RenderableType:
+    stops = report.early_stops
+    shown = [stop_text(run, metric=report.metric) for run in stops.stopped[:_MOST_STOPS]]
+    more = len(stops.stopped) - len(shown)
+    lines = [*shown, *([f"and {more} more"] if more else [])]
+    return Group(Text(stops.sentence), *([_list(lines)] if lines else []))
 
 
 def _list(sentences: Sequence[str]) -> RenderableType:
