@@ -24,6 +24,7 @@ from tests.unit.report.studies import (
     tried,
 )
 from tuner.report.comparisons.compare import compare_with_rivals, runs_to_settle
+from tuner.report.comparisons.exploration import MIN_PEAKS
 from tuner.report.report import Comparison, Rival, Verdict
 from tuner.report.wording import MOST_RUNS
 from tuner.search.decision.decisions import Role
@@ -64,11 +65,17 @@ class TestVerdicts:
         )
 
     def test_intervals_below_the_margin_show_that_it_does_not_help(self):
-        gains = {1: (-0.01, -0.02, 0.005), 2: (-0.03, -0.04, -0.02)}
-        found = incumbent(tried(WSD, 0.31, 0.31), tried(LINEAR, 0.33, 0.33), gains=gains)
+        gains = {1: (-0.01, -0.02, 0.005), 2: (-0.03, -0.04, -0.02), 3: (-0.03, -0.04, -0.02)}
+        others = (tried(WSD, 0.31, 0.31), tried(LINEAR, 0.33, 0.33), tried(at(LINEAR, 0.02), 0.33))
+        found = incumbent(*others, gains=gains)
         assert (found.verdict, found.best, found.cost_to_settle) == (Verdict.DOES_NOT_HELP, 1, None)
         assert found.sentence.startswith("A change from the usual default does not help: no other schedule that was")
         assert "has a higher validation loss by 0.010" in found.sentence
+
+    def test_one_other_schedule_that_is_no_better_says_little_of_all_others(self):
+        found = incumbent(tried(WSD, 0.31, 0.31), gains={1: (-0.01, -0.02, 0.005)})
+        assert (found.verdict, found.cost_to_settle) == (Verdict.NOT_SETTLED, 2.0)
+        assert ", but of other schedules one peak alone was tried. To settle it" in found.sentence
 
     def test_one_schedule_that_may_still_be_better_by_the_margin_leaves_it_open(self):
         gains = {1: (0.001, -0.003, 0.005), 2: (-0.01, -0.05, 0.03)}
@@ -136,7 +143,9 @@ class TestRivals:
         assert found.sentence.startswith("As far as was tried, a schedule helps here:")
 
     def test_whether_a_warm_up_is_needed_is_said_of_the_best_schedule_without_one(self):
-        found = against(Rival.NO_WARMUP, INCUMBENT, tried(BARE, 0.3, 0.3), gains={1: (0.001, -0.002, 0.004)})
+        gains = {1: (0.001, -0.002, 0.004), 2: (-0.01, -0.02, 0.0), 3: (-0.01, -0.02, 0.0)}
+        warmed = (tried(WSD, 0.31, 0.31), tried(at(LINEAR, 0.02), 0.31, 0.31))
+        found = against(Rival.NO_WARMUP, INCUMBENT, tried(BARE, 0.3, 0.3), *warmed, gains=gains)
         assert (found.trial, found.best, found.verdict) == (1, 0, Verdict.DOES_NOT_HELP)
         assert found.sentence.startswith("You need no warm-up here: no other schedule with a warm-up that was trained")
 
@@ -183,6 +192,8 @@ def test_a_verdict_other_than_not_settled_needs_the_interval_that_shows_it(gains
     if highest >= MARGIN and found.gain.low <= 0.0:
         assert found.verdict is Verdict.NOT_SETTLED
         assert found.cost_to_settle is None or 2.0 <= found.cost_to_settle <= MOST_RUNS
+    if highest < MARGIN and len(others) < MIN_PEAKS:
+        assert found.verdict is not Verdict.DOES_NOT_HELP
 
 
 @given(mean=LOSS, std=st.floats(0.001, 0.1), noise=st.floats(0.001, 0.1), margin=st.floats(0.001, 0.05))

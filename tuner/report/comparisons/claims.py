@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tuner.metric import Metric
+from tuner.report.comparisons.exploration import MIN_PEAKS
 from tuner.report.report import Gain, Rival, Verdict
 from tuner.report.wording import (
     better,
@@ -39,6 +40,8 @@ class Facts:
     """Whether constant rates were trained with a warm-up alone."""
     explored: bool
     """Whether enough peaks of such rivals were tried for a claim about all of them."""
+    others_tried: int
+    """Distinct peaks that were tried of schedules that are no such rival."""
     confirmed: bool
     """Whether any schedule was trained on two seeds."""
     noise_is_known: bool
@@ -172,7 +175,12 @@ def _words(facts: Facts) -> _Words:
 
 
 def _unknown(facts: Facts) -> str:
-    return "" if facts.noise_is_known else "; so few runs on one seed do not show how much of that is noise"
+    if not facts.noise_is_known:
+        return "; so few runs on one seed do not show how much of that is noise"
+    if facts.others_tried < MIN_PEAKS:
+        few = "one peak alone was" if facts.others_tried == 1 else f"{facts.others_tried} peaks alone were"
+        return f", but of other schedules {few} tried"
+    return ""
 
 
 def _lower(sentence: str) -> str:

@@ -71,6 +71,7 @@ def _compare(rival: Rival, *, evidence: Evidence) -> Comparison:
         forecast=standing.forecast,
         with_warmup_alone=constants_have_warmup(rival, evidence=evidence),
         explored=len(peaks_tried(evidence, rival=rival)) >= MIN_PEAKS,
+        others_tried=len(peaks_tried(evidence, other_than=rival)),
         confirmed=evidence.noise_is_measured,
         noise_is_known=evidence.noise_is_known,
     )
@@ -81,11 +82,13 @@ def _compare(rival: Rival, *, evidence: Evidence) -> Comparison:
         return _comparison(facts, standing=standing, best=best, verdict=verdict, gain=None, cost=cost)
     differences = _differences(rival, standing=standing, evidence=evidence)
     ours = differences[best]
-    verdict = Verdict.NOT_SETTLED
+    verdict, cost = Verdict.NOT_SETTLED, None
     if evidence.noise_is_known:
         verdict = _verdict(differences, ours=ours, margin=facts.margin)
-    cost = None
-    if verdict is Verdict.NOT_SETTLED:
+    if verdict is Verdict.DOES_NOT_HELP and facts.others_tried < MIN_PEAKS:
+        # It would be a claim about all schedules, from hardly any.
+        verdict, cost = Verdict.NOT_SETTLED, float(MIN_PEAKS - facts.others_tried)
+    elif verdict is Verdict.NOT_SETTLED:
         # Where the best is settled, another one may still be better by the margin.
         doubtful = ours if ours.high >= facts.margin else max(differences.values(), key=lambda one: one.high)
         cost = runs_to_settle(doubtful, margin=facts.margin, noise_std=evidence.estimates.noise_std)

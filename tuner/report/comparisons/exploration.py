@@ -24,19 +24,22 @@ class Edge(StrEnum):
     HIGHEST = "highest"
 
 
-def peaks_tried(evidence: Evidence, *, rival: Rival | None = None) -> set[float]:
+def peaks_tried(evidence: Evidence, *, rival: Rival | None = None, other_than: Rival | None = None) -> set[float]:
     """The peak rates of the trials with a run that came to an end, diverged and stopped ones included.
 
     Args:
         evidence: Of the study.
         rival: Those of such schedules alone; ``None`` for all.
+        other_than: Without those of such schedules.
     """
     state = evidence.result.state
     ended = {run.trial for run in state.runs if run.status not in (RunStatus.RUNNING, RunStatus.FAILED)}
     return {
         trial.configuration.schedule.peak_lr
         for trial in state.trials
-        if trial.number in ended and (rival is None or is_rival(trial.number, rival=rival, evidence=evidence))
+        if trial.number in ended
+        and (rival is None or is_rival(trial.number, rival=rival, evidence=evidence))
+        and (other_than is None or not is_rival(trial.number, rival=other_than, evidence=evidence))
     }
 
 
