@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 import pytest
 
 from tuner.schedules import Schedule
-from tuner.search.configuration import Configuration
-from tuner.search.decision.decisions import NewTrial, StudyState
 from tuner.search.sampler.options import SearchedOptions
 from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, SearchSpace, Value, default_space
 
-Ask = Callable[[StudyState, NewTrial], Configuration]
 NO_OPTIONS = SearchedOptions({})
 
 
@@ -34,18 +30,3 @@ def random_schedule(space: SearchSpace, rng: random.Random) -> Schedule:
 @pytest.fixture(scope="session")
 def space() -> SearchSpace:
     return default_space(OptimizerKind.ADAM)
-
-
-@pytest.fixture(scope="session")
-def random_ask(space: SearchSpace) -> Callable[[int], Ask]:
-    """Random search: the controls as they are, everything else by chance."""
-
-    def make(seed: int) -> Ask:
-        rng = random.Random(seed)
-
-        def ask(state: StudyState, decision: NewTrial) -> Configuration:
-            return Configuration(schedule=decision.schedule or random_schedule(space, rng))
-
-        return ask
-
-    return make
