@@ -76,14 +76,19 @@ def run(
 
 
 def state(
-    *rows: tuple[Configuration, Sequence[float]], stop: Stop | None = None, margin: float | None = None, **changes: object
+    *rows: tuple[Configuration, Sequence[float]],
+    stop: Stop | None = None,
+    margin: float | None = None,
+    **changes: object,
 ) -> StudyState:
     """A study of completed trials: the configuration of each, and its losses on the first seeds."""
     return StudyState(
         settings=settings(**changes),
         trials=tuple(trial(number, configuration) for number, (configuration, _) in enumerate(rows)),
         runs=tuple(
-            run(number, loss, place=place) for number, (_, losses) in enumerate(rows) for place, loss in enumerate(losses)
+            run(number, loss, place=place)
+            for number, (_, losses) in enumerate(rows)
+            for place, loss in enumerate(losses)
         ),
         stop=stop,
         margin=margin,

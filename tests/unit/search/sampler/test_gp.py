@@ -1,4 +1,4 @@
-"""The model on losses that are known: a bowl over the logarithm of the peak and the cooldown."""
+"""The GP on losses that are known: a bowl over the logarithm of the peak and the cooldown."""
 
 from __future__ import annotations
 
@@ -6,29 +6,39 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests.unit.search.conftest import NO_OPTIONS
 from tuner.errors import InvalidValue
-from tuner.schedules import Linear, Schedule, Warmup, Wsd
+from tuner.schedules import Cosine, Family, Linear, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
 from tuner.search.sampler.features import Features
-from tuner.search.sampler.gp import Observation, Surrogate, kernel
+from tuner.search.sampler.gp import Posterior, Surrogate, kernel
+from tuner.search.sampler.losses import Observation
 
+Array = NDArray[np.float64]
 HORIZON = 5_000
 PEAKS = (1e-4, 3e-2)
 BEST_PEAK, BEST_COOLDOWN = 2e-3, 0.6
 
 
 def configuration(peak: float, cooldown: float) -> Configuration:
+    return of_family(peak, Wsd(cooldown=cooldown, shape="linear"))
+
+
+def of_family(peak: float, family: Family) -> Configuration:
     warmup = Warmup(shape="linear", fraction=0.05)
-    return Configuration(schedule=Schedule(peak_lr=peak, family=Wsd(cooldown=cooldown, shape="linear"), warmup=warmup))
+    return Configuration(schedule=Schedule(peak_lr=peak, family=family, warmup=warmup))
 
 
 def loss(one: Configuration) -> float:
     family = one.schedule.family
-    assert isinstance(family, Wsd)
-    assert isinstance(family.cooldown, float)
-    return 3.0 + 0.05 * math.log(one.schedule.peak_lr / BEST_PEAK) ** 2 + 0.3 * (family.cooldown - BEST_COOLDOWN) ** 2
+    cooldown = family.cooldown if isinstance(family, Wsd) else BEST_COOLDOWN
+    assert isinstance(cooldown, float)
+    return 3.0 + 0.05 * math.log(one.schedule.peak_lr / BEST_PEAK) ** 2 + 0.3 * (cooldown - BEST_COOLDOWN) ** 2
 
 
 GRID = [configuration(peak, cooldown) for peak in np.geomspace(*PEAKS, 13) for cooldown in np.linspace(0.1, 0.9, 9)]
@@ -39,8 +49,16 @@ def sampled(count: int, *, seed: int = 0) -> list[Configuration]:
     return [GRID[index] for index in chosen]
 
 
-def observed(configurations: list[Configuration], *, steps: int = HORIZON, offset: float = 0.0) -> list[Observation]:
-    return [Observation(configuration=one, steps=steps, loss=loss(one) + offset) for one in configurations]
+def observed(
+    configurations: list[Configuration], *, seeds: int = 1, noise: float = 0.0, std: float = 0.0
+) -> list[Observation]:
+    """Runs on the first seeds; ``noise`` is the standard deviation that no two runs share."""
+    rng = np.random.default_rng(len(configurations))
+    return [
+        Observation(configuration=one, seed=seed, loss=loss(one) + noise * rng.normal(), std=std)
+        for seed in range(seeds)
+        for one in configurations
+    ]
 
 
 def features(*schedules: Schedule) -> Features:
@@ -48,94 +66,188 @@ def features(*schedules: Schedule) -> Features:
     return Features.of(configurations, total_steps=HORIZON, options=NO_OPTIONS)
 
 
-def fitted(observations: list[Observation]) -> Surrogate:
-    return Surrogate(observations, total_steps=HORIZON, peaks=PEAKS, options=NO_OPTIONS)
+def fitted(observations: list[Observation], *, one_seed: bool = False) -> Surrogate:
+    return Surrogate(observations, total_steps=HORIZON, peaks=PEAKS, options=NO_OPTIONS, one_seed=one_seed)
 
 
-def test_the_posterior_reproduces_losses_without_noise() -> None:
-    seen = sampled(30)
-
-    posterior = fitted(observed(seen)).posterior(seen)
-
-    gaps = np.array([loss(one) for one in seen]) - min(map(loss, seen))
-    order = np.argsort(gaps)
-    assert np.all(np.diff(posterior.mean_diff[order]) > -0.05)
-    assert posterior.mean_diff[order[0]] == pytest.approx(0.0, abs=0.05)
-    assert np.corrcoef(np.log1p(gaps / np.median(gaps)), posterior.mean_diff)[0, 1] > 0.99
-    assert np.all(posterior.std < 0.05)
+def differences(found: Posterior) -> Array:
+    """``[n, n]``, variances of the differences between expected z of the references."""
+    cov = found.cov[-found.cov.shape[1] :]
+    var: Array = np.diag(cov)[:, None] + np.diag(cov)[None, :] - 2.0 * cov
+    return var
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_best_of_a_grid_is_found_after_a_few_runs(seed: int) -> None:
-    seen = sampled(3, seed=seed)
-    for _ in range(8):
-        mean_diff = fitted(observed(seen)).posterior(GRID).mean_diff
-        seen.append(next(GRID[index] for index in np.argsort(mean_diff) if GRID[index] not in seen))
+class TestMean:
+    def test_it_reproduces_losses_without_noise(self) -> None:
+        seen = sampled(30)
+        model = fitted(observed(seen))
 
-    assert min(map(loss, seen)) == min(map(loss, GRID))
+        mean = model.posterior((), references=seen).mean
+
+        z = model.scale.compress(np.array([loss(one) for one in seen]))
+        assert np.corrcoef(z, mean)[0, 1] > 0.99
+        assert mean[np.argsort(z)[:10]] == pytest.approx(np.sort(z)[:10], abs=0.1)
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_the_best_of_a_grid_is_found_after_a_few_runs(self, seed: int) -> None:
+        seen = sampled(3, seed=seed)
+        for _ in range(8):
+            mean = fitted(observed(seen)).posterior(GRID).mean
+            seen.append(next(GRID[index] for index in np.argsort(mean[: len(GRID)]) if GRID[index] not in seen))
+
+        assert min(map(loss, seen)) == min(map(loss, GRID))
+
+    def test_families_learn_from_each_other(self) -> None:
+        peaks = np.geomspace(*PEAKS, 9)
+        linear = [of_family(float(peak), Linear()) for peak in peaks]
+        cosine = [of_family(float(peak), Cosine()) for peak in peaks]
+
+        alone = fitted(observed(linear[:1])).posterior(cosine)
+        learned = fitted(observed(linear)).posterior(cosine)
+
+        mean = learned.mean[: len(cosine)]
+        assert abs(math.log(peaks[int(np.argmin(mean))] / BEST_PEAK)) < 1.0
+        assert (learned.var[: len(cosine)] < alone.var[: len(cosine)]).all()
+
+    def test_the_order_of_the_runs_does_not_matter(self) -> None:
+        seen = observed(sampled(20), seeds=2, noise=0.01)
+
+        one, other = (fitted(some).posterior((), references=GRID[:40]) for some in (seen, seen[::-1]))
+
+        assert np.allclose(one.mean, other.mean, atol=1e-6)
+        assert np.allclose(one.cov, other.cov, atol=1e-6)
+
+    def test_a_forecast_counts_less_than_a_loss(self) -> None:
+        seen = observed(sampled(8))
+        surprise = configuration(1.1e-3, 0.3)
+
+        def after(std: float) -> Posterior:
+            row = Observation(configuration=surprise, seed=0, loss=loss(surprise) + 0.5, std=std)
+            return fitted([*seen, row]).posterior((), references=[surprise])
+
+        measured, forecast, guessed = after(0.0), after(0.1), after(10.0)
+        assert measured.mean[0] > forecast.mean[0] > guessed.mean[0]
+
+    def test_a_shift_of_all_runs_on_a_seed_changes_no_difference_much(self) -> None:
+        seen = sampled(12)
+        runs = observed(seen, seeds=2, noise=0.003)
+        unit = fitted(runs).scale.unit
+        shifted = [
+            Observation(configuration=one.configuration, seed=one.seed, loss=one.loss + 0.3 * unit * one.seed)
+            for one in runs
+        ]
+
+        one, other = (fitted(some).posterior((), references=seen).mean for some in (runs, shifted))
+
+        gaps = [mean - mean.min() for mean in (one, other)]
+        assert np.abs(gaps[0] - gaps[1]).max() < 0.15 * gaps[0].max()
+        assert np.argmin(one) == np.argmin(other)
+
+    def test_equal_losses_leave_nothing_to_choose_between_those_that_were_tried(self) -> None:
+        seen = sampled(20)
+        found = fitted([Observation(configuration=one, seed=0, loss=1.0) for one in seen]).posterior(
+            (), references=seen
+        )
+
+        assert np.ptp(found.mean) < 0.05
+        assert np.all(found.var > 0.0)
+
+    def test_beyond_the_limit_of_runs_the_best_are_fitted(self) -> None:
+        model = fitted(observed(GRID))
+        assert len(GRID) > 96 >= len(model.observed)
+
+        mean = model.posterior(GRID).mean[: len(GRID)]
+
+        assert np.isfinite(mean).all()
+        assert min(map(loss, GRID)) == min(map(loss, model.observed))
+        assert loss(GRID[int(np.argmin(mean))]) - min(map(loss, GRID)) < 0.02
 
 
-def test_shorter_runs_inform_the_horizon_at_any_level_of_their_losses() -> None:
-    seen = [*observed(sampled(12), steps=HORIZON // 3, offset=1.0), *observed(sampled(3, seed=1))]
+class TestCovariance:
+    @hypothesis_settings(max_examples=25)
+    @given(
+        chance=st.integers(0, 2**32),
+        count=st.integers(1, 12),
+        seeds=st.integers(1, 3),
+        noise=st.sampled_from((0.0, 0.01, 0.3)),
+    )
+    def test_it_is_symmetric_and_positive_semidefinite(self, chance: int, count: int, seeds: int, noise: float) -> None:
+        seen, others = sampled(count, seed=chance), sampled(5, seed=chance + 1)
+        found = fitted(observed(seen, seeds=seeds, noise=noise)).posterior(others, references=[*seen, *others])
 
-    posterior = fitted(seen).posterior(GRID)
+        own = found.cov[5:]
+        assert np.allclose(own, own.T, atol=1e-9)
+        assert np.linalg.eigvalsh(own).min() > -1e-8
+        assert np.allclose(np.diag(own), found.var[5:], atol=1e-9)
+        # The same configurations, once asked for and once as references.
+        assert np.allclose(found.cov[:5], own[count:], atol=1e-9)
+        assert (np.square(found.run_own) <= found.run_var * found.var * (1.0 + 1e-6)).all()
 
-    best = min(map(loss, GRID))
-    assert loss(GRID[int(np.argmin(posterior.mean_diff))]) - best < 0.05 * (max(map(loss, GRID)) - best)
+    def test_the_standard_deviation_grows_with_the_distance_from_tried_configurations(self) -> None:
+        seen = [configuration(peak, cooldown) for peak in (1e-3, 2e-3, 4e-3) for cooldown in (0.5, 0.7)]
+        steps_away = [configuration(4e-3 * factor, 0.7) for factor in (1.0, 1.3, 2.0, 4.0, 7.0)]
+
+        var = fitted(observed(seen)).posterior(steps_away).var[: len(steps_away)]
+
+        assert np.all(np.diff(var) > 0.0)
+
+    def test_more_runs_leave_less_variance(self) -> None:
+        seen = sampled(6)
+        few, more, many = (
+            differences(fitted(observed(seen, seeds=seeds, noise=0.02)).posterior((), references=seen))
+            for seeds in (1, 3, 9)
+        )
+        apart = ~np.eye(len(seen), dtype=np.bool_)
+        assert (few[apart] > more[apart]).all()
+        assert (more[apart] > many[apart]).all()
+
+    def test_a_second_seed_shows_more_of_a_difference_than_the_first_one_again(self) -> None:
+        seen = sampled(2, seed=5)
+        once = observed(seen, noise=0.02)
+        same = [Observation(configuration=one.configuration, seed=0, loss=one.loss + 0.01) for one in once]
+        fresh = [Observation(configuration=one.configuration, seed=1, loss=one.loss + 0.01) for one in once]
+
+        found = [differences(fitted(runs).posterior((), references=seen))[0, 1] for runs in (once + same, once + fresh)]
+
+        assert found[1] < found[0]
+
+    def test_on_one_seed_alone_nothing_is_noise(self) -> None:
+        seen = sampled(12)
+        found = fitted(observed(seen), one_seed=True).posterior((), references=seen)
+        usual = fitted(observed(seen)).posterior((), references=seen)
+
+        assert found.noise == found.shift == 0.0
+        assert usual.noise > 0.0
+        assert differences(found).max() < differences(usual).max()
+
+    def test_the_noise_over_seeds_is_learned_from_replicates(self) -> None:
+        calm, noisy = (fitted(observed(sampled(6), seeds=4, noise=noise)).posterior() for noise in (1e-3, 0.1))
+        assert calm.noise < 0.1 * noisy.noise
+        assert noisy.shift > noisy.noise
 
 
-def test_the_standard_deviation_grows_with_the_distance_from_tried_configurations() -> None:
-    seen = [configuration(peak, cooldown) for peak in (1e-3, 2e-3, 4e-3) for cooldown in (0.5, 0.7)]
-    steps_away = [configuration(4e-3 * factor, 0.7) for factor in (1.0, 1.3, 2.0, 4.0, 7.0)]
+class TestNextRuns:
+    def test_a_run_on_a_seed_that_others_share_shows_less_of_the_level(self) -> None:
+        seen = sampled(6)
+        model = fitted(observed(seen, noise=0.02))
+        shared, fresh = (model.posterior(GRID[:3], references=seen, seeds=[seed] * 9) for seed in (0, 7))
 
-    deviation = fitted(observed(seen)).posterior(steps_away).std
+        assert (shared.run_var[:3] < fresh.run_var[:3]).all()
+        assert np.array_equal(shared.mean, fresh.mean)
+        assert np.array_equal(shared.cov, fresh.cov)
 
-    assert np.all(np.diff(deviation) > 0.0)
-
-
-def test_the_order_of_the_runs_does_not_matter() -> None:
-    seen = observed(sampled(20))
-
-    one, other = fitted(seen).posterior(GRID), fitted(seen[::-1]).posterior(GRID)
-
-    assert np.allclose(one.mean_diff, other.mean_diff, atol=1e-6)
-    assert np.allclose(one.std, other.std, atol=1e-6)
-
-
-def test_beyond_the_limit_of_runs_the_best_are_fitted() -> None:
-    short = observed(GRID, steps=HORIZON // 3)
-    both = [*short, *observed(sampled(20))]
-
-    posterior = fitted(both).posterior(GRID)
-
-    assert len(both) > 96
-    assert loss(GRID[int(np.argmin(posterior.mean_diff))]) - min(map(loss, GRID)) < 0.02
-    assert np.all(np.isfinite(posterior.mean_diff))
-
-
-def test_equal_losses_leave_nothing_to_choose_between_those_that_were_tried() -> None:
-    seen = sampled(20)
-
-    posterior = fitted([Observation(configuration=one, steps=HORIZON, loss=1.0) for one in seen]).posterior(seen)
-
-    assert np.allclose(posterior.mean_diff, 0.0, atol=0.01)
-    assert np.all(posterior.std > 0.0)
-
-
-def test_the_same_schedule_may_have_been_run_twice() -> None:
-    twice = [*observed(sampled(5)), *observed(sampled(5))]
-
-    assert np.all(np.isfinite(fitted(twice).posterior(GRID).std))
+    def test_the_next_run_of_a_configuration_varies_more_than_its_expectation(self) -> None:
+        found = fitted(observed(sampled(6), seeds=2, noise=0.02)).posterior(GRID[:5])
+        assert (found.run_var > found.var).all()
 
 
 def test_one_run_is_enough_to_fit() -> None:
     (only,) = sampled(1)
 
-    posterior = fitted(observed([only])).posterior([only, *GRID])
+    found = fitted(observed([only])).posterior(GRID, references=[only])
 
-    assert posterior.mean_diff[0] == pytest.approx(0.0, abs=1e-9)
-    assert np.all(np.isfinite(posterior.mean_diff))
-    assert np.all(posterior.std[posterior.std.argsort()[1:]] > 0.0)
+    assert np.isfinite(found.mean).all()
+    assert (found.var > 0.0).all()
 
 
 def test_without_any_run_there_is_no_model() -> None:
