@@ -122,7 +122,7 @@ def pruning_tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield f"**{kind}**"
         yield ""
         yield from markdown(
-            ["table", "method", "steps saved", "stopped", "false prunes, of all runs", "best stopped", "coverage"],
+            ["table", "method", "steps saved", "stopped", "false prunes", "best stopped", "coverage"],
             [
                 [
                     line["table"],

@@ -62,3 +62,9 @@ def test_an_uncertain_leader_makes_stopping_less_sure() -> None:
     sure, unsure = (check(0.006, points=10, leader=Leader(mean=LEADER.mean, std=std)) for std in (0.0, 0.3))
     assert sure.forecast.mean > LEADER.mean
     assert sure.chance < unsure.chance
+
+
+def test_a_leader_that_is_better_known_than_the_run_changes_nothing() -> None:
+    sure, less = (check(0.006, points=10, leader=Leader(mean=LEADER.mean, std=std)) for std in (0.0, 1e-4))
+    assert sure.forecast.std > 1e-3
+    assert sure.chance == less.chance
