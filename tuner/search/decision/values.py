@@ -20,6 +20,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from tuner.search.sampler.expected_improvement import log_ei
 from tuner.search.sampler.gp import Posterior
@@ -57,21 +58,19 @@ def recommended(posterior: Posterior, *, certain: float, eligible: Flags, incumb
 
     Args:
         posterior: Of the references.
-        certain: Standard deviations of the difference that make it certain: `certainty` of the budget.
+        certain: Standard deviations of a normal difference that are as certain: `certainty` of the budget.
         eligible: ``[u]``, whether a reference could be recommended; one at least.
-        incumbent: Index of the incumbent among them. Where it is not eligible (it has no run, or diverges) and none is
-            better with certainty, the eligible one that comes nearest to that is recommended.
+        incumbent: Index of the incumbent among them. Where it is not eligible (it has no run, or diverges), the
+            eligible one with the least expected z is recommended.
 
     Returns:
         Index of a reference.
     """
-    first = len(posterior.mean) - len(eligible)
-    mean = posterior.mean[first:]
-    risk = mean + certain * _apart(posterior, incumbent=incumbent)[first:]
-    better = eligible & (risk < mean[incumbent])
-    if better.any():
-        return int(np.argmin(np.where(better, mean, math.inf)))
-    return incumbent if eligible[incumbent] else int(np.argmin(np.where(eligible, risk, math.inf)))
+    mean = posterior.mean[len(posterior.mean) - len(eligible) :]
+    if not eligible[incumbent]:
+        return int(np.argmin(np.where(eligible, mean, math.inf)))
+    better = eligible & (posterior.p_better(incumbent) > ndtr(certain)) & (mean < mean[incumbent])
+    return int(np.argmin(np.where(better, mean, math.inf))) if better.any() else incumbent
 
 
 def _apart(posterior: Posterior, *, incumbent: int) -> Array:

@@ -44,6 +44,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from tuner.errors import InvalidValue
 from tuner.schedules import Linear, Schedule
@@ -108,6 +109,30 @@ class Posterior:
     """Variance of h: of z over seeds beside what all configurations have in common."""
     shift: float
     """Variance of b: of what all configurations on a seed have in common."""
+    weights: Array
+    """``[g]``, of the models that the posterior is a mixture of; the sum is 1."""
+    model_means: Array
+    """``[g, u]``, expected z of the references by model."""
+    model_covs: Array
+    """``[g, u, u]``, its covariance by model."""
+
+    def p_better(self, than: int) -> Array:
+        """``[u]``, the probability that expected z of a reference is below that of another one.
+
+        Of the mixture of models, whose tails are heavier than a normal distribution's: some models have little noise
+        over seeds, others much.
+
+        Args:
+            than: Index of the other reference.
+
+        Returns:
+            In [0, 1]; one half for the reference itself.
+        """
+        ahead = self.model_means[:, [than]] - self.model_means
+        own = np.diagonal(self.model_covs, axis1=1, axis2=2)
+        var = own + own[:, [than]] - 2.0 * self.model_covs[:, :, than]
+        p: Array = self.weights @ ndtr(ahead / np.sqrt(np.maximum(var, 1e-12)))
+        return p
 
 
 class Surrogate:
@@ -218,7 +243,8 @@ class Surrogate:
         # Moments of the mixture of models: the models' disagreement about the means adds to the covariances.
         apart, run_apart = means - self._averaged(means), run_means - self._averaged(run_means)
         across = apart[:, None, first:]
-        cov = prior_cov - np.swapaxes(white, 1, 2) @ white[:, :, first:] + apart[:, :, None] * across
+        model_cov = prior_cov - np.swapaxes(white, 1, 2) @ white[:, :, first:]
+        cov = model_cov + apart[:, :, None] * across
         run_cov = prior_cov - np.swapaxes(run_white, 1, 2) @ white[:, :, first:] + run_apart[:, :, None] * across
         var = prior_var - np.sum(np.square(white), axis=1) + np.square(apart)
         run_own = prior_var - np.sum(run_white * white, axis=1) + run_apart * apart
@@ -234,6 +260,9 @@ class Surrogate:
             run_var=np.maximum(self._averaged(run_var), 1e-12),
             noise=noise,
             shift=_SHIFT * noise,
+            weights=self._weights,
+            model_means=means[:, first:],
+            model_covs=model_cov[:, first:],
         )
 
     def _whitened(self, rows: Features, penalty: Array, *, seeds: Sequence[int] | None) -> tuple[Array, Array]:
