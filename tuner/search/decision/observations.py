@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tuner.search.configuration import Configuration
 from tuner.search.decision.decisions import RunStatus, StudyState
+from tuner.search.decision.incumbent import incumbent_of
 from tuner.search.divergence import are_stable, p_stable
 from tuner.search.sampler.gp import Surrogate
 from tuner.search.sampler.losses import Observation
@@ -28,6 +29,7 @@ class Observations:
         self.peaks = (self.space.peak_lr.low, self.space.peak_lr.high)
         self.options = SearchedOptions(settings.options, usual=state.usual_options, batch_exponent=state.batch_exponent)
         configurations = {trial.number: trial.configuration for trial in state.trials}
+        self.usual_peak = incumbent_of(state).schedule.peak_lr
         self.tried = frozenset(configurations.values())
         self.losses = [
             Observation(configuration=configurations[run.trial], seed=run.seed, loss=run.loss, std=run.std)

@@ -34,6 +34,10 @@ _INITIAL_SHAPE_LOSSES: Final = 3
 """So many losses are of one good shape: the peak matters most, and the search learns it first."""
 _HOLD_BONUS: Final = 0.3
 """Preference for an initial shape that holds its peak: later schedules can share it as a prefix, which saves steps."""
+_FIRST_HOLD_BONUS: Final = 0.1
+"""The same for the very first schedule, which a small budget may recommend."""
+_FIRST_PEAK_COST: Final = 1.0
+"""Score of the very first schedule for each factor e between its peak and the incumbent's."""
 _USUAL_WARMUP: Final = 0.03
 _SCORE_TOLERANCE: Final = 0.01
 """Largest difference in score to the best initial shape at which another counts as equally good."""
@@ -48,6 +52,9 @@ class Tried(Protocol):
     options: SearchedOptions
     tried: frozenset[Configuration]
     losses: list[Observation]
+
+    usual_peak: float
+    """Of the incumbent."""
 
     def p_stable(self, configurations: list[Configuration]) -> Array:
         """``[n]``, the probability that a run does not diverge."""
@@ -84,12 +91,18 @@ def candidates(
 def initial(found: Sequence[Configuration], *, observations: Tried) -> Configuration:
     """The configuration to try while there are too few losses to fit the GP.
 
-    A good shape by theory, near one of the initial peaks.
+    The first has a good shape by theory and a peak near the incumbent's, which experience has found. The others have a
+    good shape that later schedules can share, near one of the initial peaks.
 
     Args:
         found: At least one.
         observations: The study.
     """
+    if not observations.tried:
+        usual = _with_usual_options(found, observations=observations)
+        rows = features(observations, usual)
+        away = np.abs(rows.rate - math.log(observations.usual_peak))
+        return usual[int(np.argmin(_shape_scores(rows, hold_bonus=_FIRST_HOLD_BONUS) + _FIRST_PEAK_COST * away))]
     shapes = initial_shapes(found, observations=observations)
     # A linear decay at both ends of the range is the scale on which peaks of other shapes are compared.
     ends = [
@@ -115,13 +128,22 @@ def initial_shapes(found: Sequence[Configuration], *, observations: Tried) -> li
 
     Only those with the usual options, where there are any.
     """
-    usual = [one for one in found if one.options == observations.options.usual] or list(found)
-    rows = features(observations, usual)
+    usual = _with_usual_options(found, observations=observations)
+    score = _shape_scores(features(observations, usual), hold_bonus=_HOLD_BONUS)
+    return [one for one, own in zip(usual, score, strict=True) if own <= score.min() + _SCORE_TOLERANCE]
+
+
+def _with_usual_options(found: Sequence[Configuration], *, observations: Tried) -> list[Configuration]:
+    return [one for one in found if one.options == observations.options.usual] or list(found)
+
+
+def _shape_scores(rows: Features, *, hold_bonus: float) -> Array:
+    """``[n]``, how bad a shape is by theory, less the bonus for holding its peak."""
     # The curve is relative to a peak of 1, and a held rate is exactly 1: no tolerance is needed.
     hold = np.mean(rows.curve == 1.0, axis=1)
     unusual = np.square(rows.warmup - math.log(_USUAL_WARMUP))
-    score = 4.0 * rows.bound + 0.05 * unusual - _HOLD_BONUS * hold
-    return [one for one, own in zip(usual, score, strict=True) if own <= score.min() + _SCORE_TOLERANCE]
+    scores: Array = 4.0 * rows.bound + 0.05 * unusual - hold_bonus * hold
+    return scores
 
 
 def shared_fraction(found: Sequence[Configuration], *, observations: Tried) -> Array:
