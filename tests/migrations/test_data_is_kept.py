@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import optuna
 import pytest
 from sqlalchemy import text
 
+from tests.integration.store.builders import offer
 from tests.migrations.revisions import Rows, all_rows, engine_of, run
 from tuner.errors import DatabaseUnavailable
+from tuner.jobs.admission.change import JobChange
 from tuner.jobs.priority import Priority
+from tuner.jobs.records import LeasedRun
 from tuner.jobs.states import JobState
 from tuner.jobs.study_state import study_state
 from tuner.metric import DEFAULT_METRIC, Metric
+from tuner.orchestrator import run_planning_step
 from tuner.people.permissions import LOCAL
+from tuner.report.report import Report
 from tuner.search.decision.decisions import Role
 from tuner.search.settings import SearchSettings
 from tuner.store import Store
@@ -177,6 +183,31 @@ def test_a_job_that_was_half_done_goes_on(released_url: str) -> None:
         assert store.reaper.reap().requeued == 1
     runs = [row for row in all_rows(released_url)["tuner_runs"].values() if row["job_id"] == half_done]
     assert sorted(row["state"] for row in runs) == ["queued", "queued", "succeeded"]
+
+
+def test_a_job_that_had_short_runs_comes_to_a_report_of_whole_ones(released_url: str) -> None:
+    upgrade(released_url)
+    half_done = job_named(all_rows(released_url), "half done")["id"]
+    with engine_of(released_url) as engine, engine.begin() as connection:
+        connection.execute(text("UPDATE tuner_trials SET optuna_number = NULL"))  # the fixture has no study of it
+    with closing(Store.open(released_url)) as store:
+        store.reaper.reap()
+        store.jobs.change(half_done, JobChange(budget=3))
+        versions = {info.name: info.version for info in store.workers.workloads()}
+        asked = offer("w1", workloads=versions)
+        claim = partial(store.queue.claim, asked, lease_seconds=60.0, lock_seconds=60.0, job_id=half_done)
+        while (taken := claim()) is not None:
+            if isinstance(taken, LeasedRun):
+                loss = 1.0 + taken.schedule.peak_lr
+                store.leases.finish(taken, loss=loss, step=taken.total_steps, updates=taken.total_steps)
+            else:
+                run_planning_step(store, lock=taken)
+        assert store.jobs.get(half_done).state is JobState.COMPLETED
+        report = Report.model_validate(store.jobs.report(half_done))
+        assert report.cost.full_runs == report.cost.budget == 3.0
+        assert {run.steps for trial in report.trials for run in trial.runs} == {report.total_steps}
+        trials = store.trials.list(half_done).items
+        assert [trial.state.value for trial in trials] == ["cancelled"] * 3 + ["completed"] * (len(trials) - 3)
 
 
 def test_new_rows_get_new_numbers(released_url: str) -> None:
