@@ -22,9 +22,8 @@ def overview(summaries: Summaries) -> Iterator[str]:
     """
     budgets = list(dict.fromkeys(row["budget"] for one in summaries.values() for row in one["recommendations"]))
     prices = " / ".join(f"{budget:g}" for budget in budgets)
-    others = [name for name in summaries if name not in (*TUNED_ON, *CLAIMED_ON)]
-    for side, names in (("tuned on", TUNED_ON), ("claimed on", CLAIMED_ON), ("others", others)):
-        own = {name: summaries[name] for name in names if name in summaries}
+    for side in ("tuned on", "claimed on", "others"):
+        own = {name: one for name, one in summaries.items() if _side(name) == side}
         if not own:
             continue
         yield f"**{side}**: mean regret in thousandths at {prices} full runs"
@@ -38,6 +37,14 @@ def overview(summaries: Summaries) -> Iterator[str]:
         yield ""
         yield from _ours(own, budget=max(budgets))
         yield ""
+
+
+def _side(table: str) -> str:
+    """The side of the split; of a table ``NAME-longer`` that of the workload NAME."""
+    for side, names in (("tuned on", TUNED_ON), ("claimed on", CLAIMED_ON)):
+        if any(table == name or table.startswith(f"{name}-") for name in names):
+            return side
+    return "others"
 
 
 def _regrets(summary: dict[str, Any], *, method: str) -> str:
