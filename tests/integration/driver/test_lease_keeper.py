@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.store.builders import claim_run, offer
+from tests.integration.store.builders import claim_run, forecast, offer
 from tuner.driver.heartbeat import Heartbeat
 from tuner.driver.lease_keeper import LeaseKeeper
 from tuner.driver.log_shipper import LogShipper
@@ -296,3 +296,26 @@ def test_a_pause_is_read_with_the_next_evaluation_and_so_is_its_end(bench):
     bench.evaluate(30)
     assert bench.keeper.stop_reason is None
     assert not bench.keeper.lost
+
+
+def test_forecasts_that_an_outage_delays_are_stored_with_their_evaluations(bench):
+    bench.store.away = True
+    for step in (10, 20):
+        bench.keeper.forecast(forecast(step, stop=False))
+        bench.evaluate(step)
+    assert bench.site.store.forecasts.of_run(bench.run_id) == ()
+    bench.store.away = False
+    bench.clock.now += LEASE_SECONDS
+    bench.keeper.beat_if_due()
+    assert bench.curve == [10, 20]
+    assert [one.step for one in bench.site.store.forecasts.of_run(bench.run_id)] == [10, 20]
+
+
+def test_a_stop_waits_until_the_database_is_back_and_is_recorded_once(bench):
+    bench.evaluate(10)
+    bench.store.away = True
+    bench.store.back_after = bench.store.calls + 3
+    assert bench.keeper.stop(forecast(20), step=20, updates=10, reason="almost no chance")
+    assert (bench.run.state, bench.run.step, bench.updates_spent) == (RunState.STOPPED, 20, 20)
+    assert not bench.keeper.stop(forecast(20), step=20, updates=10, reason="almost no chance")
+    assert bench.site.events("run.stopped", run_id=bench.run_id) == 1
