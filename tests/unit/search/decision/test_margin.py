@@ -1,0 +1,83 @@
+"""The gain from which a change is worth it: what more steps would gain the incumbent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tuner.schedules import Cosine, Linear, Schedule
+from tuner.search.configuration import Configuration
+from tuner.search.decision import margin
+from tuner.search.decision.decisions import Role, RunStatus, RunView, StudyState, TrialStatus, TrialView
+from tuner.search.decision.estimates import Estimates
+from tuner.search.decision.margin import loss_margin
+from tuner.search.pruning.forecast import Curve
+from tuner.search.settings import SearchSettings
+from tuner.search.space import OptimizerKind, default_space
+
+STEPS = 100
+TODAY = Schedule(peak_lr=0.05, family=Cosine())
+OTHER = Schedule(peak_lr=0.05, family=Linear())
+SETTINGS = SearchSettings(
+    total_steps=STEPS, worth=0.1, incumbent=TODAY, space=default_space(OptimizerKind.SGD), budget=5
+)
+CURVE = Curve(configuration=Configuration(schedule=TODAY), seed=1, total_steps=STEPS, points=((0, 2.0), (STEPS, 0.5)))
+
+
+def study(*, role: Role | None = Role.INCUMBENT, status: RunStatus = RunStatus.FINISHED) -> StudyState:
+    trials = tuple(
+        TrialView(
+            number=number,
+            role=role if number == 0 else None,
+            status=TrialStatus.COMPLETED,
+            configuration=Configuration(schedule=schedule),
+        )
+        for number, schedule in enumerate((TODAY, OTHER))
+    )
+    runs = tuple(
+        RunView(trial=number, seed=1, status=status, steps=STEPS, loss=loss if status is RunStatus.FINISHED else None)
+        for number, loss in enumerate((0.5, 0.4))
+    )
+    return StudyState(settings=SETTINGS, trials=trials, runs=runs)
+
+
+class Law:
+    """Stands for the scaling law."""
+
+    asked: dict[str, Any]
+
+    def __init__(self, curves: Any, *, total_steps: int) -> None:
+        Law.asked = {"curves": tuple(curves), "total_steps": total_steps}
+
+    def margin(self, **arguments: Any) -> float:
+        Law.asked |= arguments
+        return 0.0125
+
+
+@pytest.fixture(autouse=True)
+def law(monkeypatch: pytest.MonkeyPatch) -> None:
+    Law.asked = {}
+    monkeypatch.setattr(margin, "LossOverSteps", Law)
+
+
+def test_it_is_what_the_worth_in_steps_would_gain_the_incumbent() -> None:
+    state = study()
+    assert loss_margin(state, curves=[CURVE]) == 0.0125
+    assert Law.asked == {
+        "curves": (CURVE,),
+        "total_steps": STEPS,
+        "rival": Configuration(schedule=TODAY),
+        "rival_loss": Estimates(state).expected(0).mean,
+        "worth": 0.1,
+    }
+
+
+def test_it_is_unknown_without_curves_results_or_an_incumbent_that_has_a_loss() -> None:
+    assert loss_margin(study(), curves=[]) is None
+    assert loss_margin(study(role=None), curves=[CURVE]) is None
+    assert loss_margin(study(status=RunStatus.RUNNING), curves=[CURVE]) is None
+    only_the_other = replace(study(), runs=study().runs[1:])
+    assert loss_margin(only_the_other, curves=[CURVE]) is None
+    assert Law.asked == {}
