@@ -67,9 +67,11 @@ def choose(state: StudyState, *, pool: Sequence[Configuration] | None = None) ->
         return _new(state, start, reason="a start schedule")
     observations = Observations(state)
     if len(observations.losses) < _MIN_LOSSES and _may_open(state):
-        return _by_theory(state, observations, pool=pool)
+        guess = _by_theory(state, observations, pool=pool)
+        if guess is not None:
+            return guess
     if not observations.losses:
-        return Spent(reason="no schedule may be added, and none has a result")
+        return Spent(reason="no schedule is left to try, and none has a result")
     if state.settings.budget >= _COMPARES_FROM and _may_open(state) and _lacks_incumbent(state):
         return _new(state, incumbent_of(state), reason=_WHY_INCUMBENT)
     return _Choice(state, observations, pool=pool).best()
@@ -104,10 +106,10 @@ def _rng(state: StudyState) -> np.random.Generator:
 
 def _by_theory(
     state: StudyState, observations: Observations, *, pool: Sequence[Configuration] | None
-) -> NewTrial | Spent:
+) -> NewTrial | None:
     found = _untried(observations, pool) if pool is not None else candidates(observations, leaders=(), rng=_rng(state))
     if not found:
-        return Spent(reason="every schedule was tried")
+        return None
     return _new(state, initial(found, observations=observations), reason="the best guess of theory")
 
 
@@ -125,14 +127,14 @@ class _Choice:
     """
 
     def __init__(self, state: StudyState, observations: Observations, *, pool: Sequence[Configuration] | None) -> None:
-        self._state, self._observations = state, observations
+        self._state, self._observations, self._pool = state, observations, pool
         self._surrogate = surrogate = observations.surrogate
         incumbent, observed = incumbent_of(state), surrogate.observed
         # The incumbent is compared with also before its first run, as the model predicts it.
         self._known = observed if incumbent in observed else (*observed, incumbent)
         trials = {trial.configuration: trial for trial in reversed(state.trials)}
         self._trials = [trials.get(one) for one in self._known]
-        self._new = [one for one in self._new_ones(pool) if one not in self._known]
+        self._new = [one for one in self._new_ones() if one not in self._known]
         self._seeds = [self._next_seed(trial) for trial in self._trials]
         first_seed = run_seed(state.settings.seed, place=0)
         posterior = surrogate.posterior(
@@ -150,11 +152,11 @@ class _Choice:
         self._spread = math.sqrt(posterior.noise + posterior.shift)
         self._leader_z = posterior.mean[len(self._new) + self._values.leader]
 
-    def _new_ones(self, pool: Sequence[Configuration] | None) -> list[Configuration]:
+    def _new_ones(self) -> list[Configuration]:
         if not _may_open(self._state):
             return []
-        if pool is not None:
-            return restricted(_untried(self._observations, pool), observations=self._observations)
+        if self._pool is not None:
+            return restricted(_untried(self._observations, self._pool), observations=self._observations)
         order = np.argsort(self._surrogate.posterior(()).mean, kind="stable")
         leaders = [self._surrogate.observed[place] for place in order]
         return candidates(self._observations, leaders=leaders, rng=_rng(self._state))
@@ -200,7 +202,7 @@ class _Choice:
     def _can_train(self, known: int) -> bool:
         trial = self._trials[known]
         if trial is None:
-            return _may_open(self._state)
+            return _may_open(self._state) and (self._pool is None or self._known[known] in self._pool)
         runs = self._state.runs_of(trial.number)
         # A schedule that diverged, failed or was stopped is out.
         fine = all(run.status in (RunStatus.FINISHED, RunStatus.RUNNING) for run in runs)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
+from tuner.errors import InvalidValue
 from tuner.search.decision.decisions import Role, RunStatus, StudyState
 from tuner.search.decision.incumbent import incumbent_of
 from tuner.search.decision.observations import Observations
@@ -56,6 +57,8 @@ class Estimates:
     """
 
     def __init__(self, state: StudyState) -> None:
+        if not any(run.status is RunStatus.FINISHED for run in state.runs):
+            raise InvalidValue("runs", value=len(state.runs), allowed="at least one that has finished")
         observations = Observations(state)
         surrogate = observations.surrogate
         self._scale = surrogate.scale

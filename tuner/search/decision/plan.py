@@ -177,7 +177,8 @@ def _end(state: StudyState, *, reason: str) -> Decision:
         spent = state.steps_committed / state.settings.total_steps
         if state.stop is not None and not state.stop.at_once:
             reason = f"{state.stop.reason}; {reason}"
-        return Finish(reason=f"{reason}: {spent:.3g} of {_full_runs(state.settings.budget)} were used")
+        verb = "was" if state.settings.budget == 1 else "were"
+        return Finish(reason=f"{reason}: {spent:.3g} of {_full_runs(state.settings.budget)} {verb} used")
     return GiveUp(reason=_why_without_result(state, reason=reason))
 
 

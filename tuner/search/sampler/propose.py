@@ -72,7 +72,7 @@ def candidates(
         rng: Source of randomness.
 
     Returns:
-        Configurations that no trial of the study has, as long as there are any: in an exhausted space, tried ones.
+        Configurations that no trial of the study has; none in an exhausted space.
     """
     space = observations.space
     points = Grid(space, options=observations.options)
@@ -85,7 +85,7 @@ def candidates(
         )
     if observations.tried.issuperset(found):  # a small space, whose grid is exhausted
         found |= dict.fromkeys(points.sample_off_grid(_SAMPLES, rng=rng))
-    return [one for one in found if one not in observations.tried] or list(found)
+    return [one for one in found if one not in observations.tried]
 
 
 def initial(found: Sequence[Configuration], *, observations: Tried) -> Configuration:

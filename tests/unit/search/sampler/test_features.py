@@ -90,14 +90,30 @@ def test_the_curve_is_the_rate_after_the_warmup_over_the_peak() -> None:
     assert np.allclose(linear, 1.0 - (np.arange(16) + 0.5) / 16, atol=0.01)
 
 
-def test_rows_can_be_joined_and_singled_out() -> None:
+def test_rows_can_be_joined_and_taken_from_one_on() -> None:
     one, two = Schedule(peak_lr=0.1, family=Linear()), Schedule(peak_lr=0.2, family=Cosine())
 
     joined = of(one).joined(of(two))
 
     for part in PARTS:
         assert np.array_equal(getattr(joined, part), getattr(of(one, two), part))
-        assert np.array_equal(getattr(joined.only(1), part), getattr(of(two), part))
+        assert np.array_equal(getattr(joined.since(1), part), getattr(of(two), part))
+
+
+def test_no_warmup_is_near_a_very_short_one_and_far_from_a_long_one() -> None:
+    none, short, long = (
+        Schedule(
+            peak_lr=0.1, family=Linear(), warmup=Warmup(shape="linear", fraction=fraction) if fraction else Warmup()
+        )
+        for fraction in (0.0, 0.001, 0.1)
+    )
+
+    found = of(none, short, long)
+
+    assert np.isfinite(found.warmup).all()
+    assert found.warmup[0] == pytest.approx(math.log(0.005))
+    assert found.warmup[1] - found.warmup[0] < 0.2 < 2.0 < found.warmup[2] - found.warmup[0]
+    assert np.allclose(found.curve[0], found.curve[1], atol=0.01)
 
 
 def test_of_no_schedules_there_are_no_rows() -> None:

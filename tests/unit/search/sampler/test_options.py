@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tuner.search.decision.controls import control_count, control_of
 
 from tuner.errors import InvalidValue
 from tuner.schedules import Linear, Schedule, Warmup
 from tuner.search.configuration import Configuration, label_of, option_values, search_digest, values_of
-from tuner.search.decision.decisions import Control, TrialStatus
+from tuner.search.decision.decisions import Role, StudyState
+from tuner.search.decision.estimates import Estimates
 from tuner.search.sampler.candidates import Grid
 from tuner.search.sampler.features import Features
-from tuner.search.sampler.gp import Observation, Surrogate
+from tuner.search.sampler.gp import Surrogate
+from tuner.search.sampler.losses import Observation
 from tuner.search.sampler.options import SearchedOptions
 from tuner.search.settings import MAX_OPTIONS, SearchSettings
-from tuner.search.simulate import Simulation, simulate
+from tuner.search.simulate import simulate
 from tuner.search.space import Choice, FloatRange, IntRange, OptimizerKind, Parameter, Value, default_space
 from tuner.search.stage_tree import prefix_key
 
@@ -169,23 +170,21 @@ class TestTheSearch:
 
     best_decay = 1e-2
 
-    def loss(self, configuration: Configuration, steps: int, seed: int) -> float:
+    def oracle(self, configuration: Configuration, steps: int, seed: int) -> tuple[list[tuple[int, float]], float]:
         decay = float(dict(configuration.options)["weight_decay"])
         off = math.log10(decay / self.best_decay)
-        return 1.0 + 0.2 * math.log(configuration.schedule.peak_lr / 3e-3) ** 2 + 0.1 * off**2
+        return [], 1.0 + 0.2 * math.log(configuration.schedule.peak_lr / 3e-3) ** 2 + 0.1 * off**2
 
-    def search(self, **changes: object) -> Simulation:
-        return simulate(
-            settings(trials=24, **changes), loss=self.loss, workers=1, usual_options=(("weight_decay", 1e-4),)
-        )
+    def search(self, *, budget: float = 4.0, **changes: object) -> StudyState:
+        found = settings(budget=budget, seeds=1, **changes)
+        return simulate(found, oracle=self.oracle, usual_options=(("weight_decay", 1e-4),)).state
 
-    @pytest.mark.parametrize("seed", range(5))
+    @pytest.mark.parametrize("seed", range(3))
     def test_it_finds_the_option_as_well_as_the_peak(self, seed: int) -> None:
-        winner = self.search(seed=seed).winner
-        assert winner is not None
-        assert winner.schedule is not None
-        assert 10**-2.5 <= float(dict(winner.options)["weight_decay"]) <= 10**-1.5
-        assert 1e-3 <= winner.schedule.peak_lr <= 9e-3
+        state = self.search(budget=24.0, seed=seed)
+        best = state.trials[Estimates(state).recommended].configuration
+        assert 10**-2.5 <= float(dict(best.options)["weight_decay"]) <= 10**-1.5
+        assert 1e-3 <= best.schedule.peak_lr <= 9e-3
 
     def test_the_posterior_follows_the_observed_effect_of_an_option(self) -> None:
         ranges = {"norm": Choice(values=("layer", "batch", "none"))}
@@ -194,62 +193,46 @@ class TestTheSearch:
                 configuration=Configuration(
                     schedule=WARM.model_copy(update={"peak_lr": peak}), options=(("norm", norm),)
                 ),
-                steps=900,
+                seed=0,
                 loss=loss + math.log(peak / 0.01) ** 2,
             )
             for norm, loss in (("layer", 1.5), ("batch", 1.0))
             for peak in (0.005, 0.01, 0.02)
         ]
-        surrogate = Surrogate(seen, total_steps=900, peaks=(1e-4, 0.03), options=SearchedOptions(ranges))
+        surrogate = Surrogate(seen, total_steps=900, peaks=(1e-4, 0.03), options=SearchedOptions(ranges), one_seed=True)
         other = WARM.model_copy(update={"peak_lr": 0.012})
         posterior = surrogate.posterior(
             [Configuration(schedule=other, options=(("norm", norm),)) for norm in ("layer", "batch", "none")]
         )
-        assert posterior.mean_diff[1] < posterior.mean_diff[0]
-        assert posterior.std[2] > 2.0 * max(posterior.std[:2])  # it was never tried
+        assert posterior.mean[1] < posterior.mean[0]
+        assert posterior.var[2] > 4.0 * max(posterior.var[:2])  # it was never tried
 
     def test_the_first_trials_have_the_jobs_option_values(self) -> None:
-        trials = self.search().state.trials
-        assert [trial.options for trial in trials[:3]] == [(("weight_decay", 1e-4),)] * 3
+        trials = self.search().trials
+        assert [one.configuration.options for one in trials[:2]] == [(("weight_decay", 1e-4),)] * 2
 
-    def test_nothing_is_tried_twice_and_everything_lies_in_its_range(self) -> None:
-        trials = self.search().state.trials
-        tried = [(trial.schedule, trial.options) for trial in trials]
-        assert len(set(tried)) == len(tried) == 24
-        assert all(DECAY.contains(dict(trial.options)["weight_decay"]) for trial in trials)
+    def test_the_incumbent_has_the_jobs_option_values(self) -> None:
+        incumbents = [one for one in self.search(budget=8.0).trials if one.role is Role.INCUMBENT]
+        assert [one.configuration.options for one in incumbents] == [(("weight_decay", 1e-4),)]
 
     def test_start_schedules_are_tried_with_the_jobs_option_values(self) -> None:
-        first = self.search(start=(SCHEDULE,)).state.trials[0]
-        assert (first.schedule, first.options) == (SCHEDULE, (("weight_decay", 1e-4),))
+        first = self.search(budget=1.0, start=(SCHEDULE,)).trials[0]
+        assert first.configuration == Configuration(schedule=SCHEDULE, options=(("weight_decay", 1e-4),))
+
+    def test_nothing_is_tried_twice_and_everything_lies_in_its_range(self) -> None:
+        tried = [one.configuration for one in self.search(budget=12.0).trials]
+        assert len(set(tried)) == len(tried)
+        assert len({one.options for one in tried}) > 1
+        assert all(DECAY.contains(dict(one.options)["weight_decay"]) for one in tried)
 
     def test_choices_of_words_and_numbers_are_searched_as_well(self) -> None:
-        mixed = {"clip": Choice(values=("auto", 0.5, 1))}
         result = simulate(
-            settings(trials=12, options=mixed),
-            loss=lambda one, *_: 1.0 + one.schedule.peak_lr + 0.1 * (dict(one.options)["clip"] == "auto"),
-            workers=2,
+            settings(budget=8, seeds=1, options={"clip": Choice(values=("auto", 0.5, 1))}),
+            oracle=lambda one, *_: ([], 1.0 + one.schedule.peak_lr + 0.1 * (dict(one.options)["clip"] == "auto")),
+            devices=2,
             usual_options=(("clip", "auto"),),
         )
-        assert {dict(trial.options)["clip"] for trial in result.state.trials} > {"auto"}
-
-    def test_the_last_trials_are_controls_with_the_options_of_the_best(self) -> None:
-        trials = self.search().state.trials
-        assert [trial.number for trial in trials if trial.control is not None] == [0, 1, 21, 22, 23]
-        free = [trial for trial in trials[:21] if trial.status is TrialStatus.COMPLETED]
-        best = min(free, key=lambda trial: trial.results[-1].loss or math.inf)
-        assert {trial.options for trial in trials[21:]} == {best.options}
-
-
-@given(trials=st.integers(1, 60), start=st.integers(0, 2))
-def test_as_many_controls_as_without_options_and_the_first_two_in_their_place(trials: int, start: int) -> None:
-    given_ones = tuple(Schedule(peak_lr=peak, family=Linear()) for peak in (1e-3, 2e-3))[:start]
-    found = settings(trials=trials, start=given_ones)
-    groups = [control_of(number, settings=found) for number in range(trials)]
-    measured = [group for group in groups if group not in (None, Control.START)]
-
-    without = settings(trials=trials, start=given_ones, options={})
-    assert control_count(found) == len(measured) == control_count(without)
-    assert groups[start : start + 2] == [Control.DEFAULT, Control.CONSTANT][: max(0, trials - start)]
+        assert {dict(one.configuration.options)["clip"] for one in result.state.trials} > {"auto"}
 
 
 class TestConfigurations:
