@@ -107,19 +107,9 @@ class EndDistribution:
         std = self.end.std / self.scale.slope(mean)
         return Forecast(step=self.step, mean=mean, std=std, low=low, high=high)
 
-    def chance_below(self, loss: float, *, std: float) -> float:
-        """The chance that the run's configuration has a lower expected loss than another.
-
-        Both expected losses are uncertain by the noise of their seeds. The distribution of this run's end contains its
-        own noise, which for the expected loss is not there; it stands for the other's, which is not larger where that
-        was trained as well. So the larger of both counts, not their sum.
-
-        Args:
-            loss: The other's expected loss.
-            std: Its standard deviation.
-        """
-        spread = max(self.end.scale, std * self.scale.slope(loss))
-        return float(stdtr(self.end.degrees, (float(self.scale(loss)) - self.end.mean) / spread))
+    def chance_below(self, loss: float) -> float:
+        """The chance that the run ends below a loss."""
+        return float(stdtr(self.end.degrees, (float(self.scale(loss)) - self.end.mean) / self.end.scale))
 
 
 class LossForecaster:

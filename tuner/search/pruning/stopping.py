@@ -36,6 +36,9 @@ def check_forecast(
 ) -> ForecastCheck | None:
     """Decide whether a running training is stopped; ``None`` where it cannot be forecast yet.
 
+    The leader's uncertainty is recorded, and is no part of the chance: the distribution of the run's end contains the
+    noise of one run, which an expected loss does not have, and which stands for the noise of the leader's runs.
+
     Args:
         forecaster: Of the job.
         running: The run so far.
@@ -45,7 +48,7 @@ def check_forecast(
     distribution = forecaster.predict(running)
     if distribution is None:
         return None
-    chance = distribution.chance_below(leader.mean - margin, std=leader.std)
+    chance = distribution.chance_below(leader.mean - margin)
     return ForecastCheck(
         forecast=distribution.forecast, leader=leader, margin=margin, chance=chance, stop=chance < MAX_CHANCE
     )
