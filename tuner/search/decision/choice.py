@@ -36,7 +36,7 @@ _MIN_LOSSES: Final = 2
 """Losses from which the GP chooses; before, theory does."""
 _LOG_UNSTABLE: Final = math.log(0.02)
 """Added to the log value of a configuration that is likely to diverge on another seed."""
-_NOTHING: Final = 1e-8
+_NOTHING: Final = 1e-12
 """The study ends when all that is left of the budget is not expected to gain this share of the margin."""
 _ALTERNATIVES: Final = 3
 _COMPARES_FROM: Final = 5.0
