@@ -28,6 +28,7 @@ from tuner.search.decision.decisions import (
 from tuner.search.decision.estimates import Estimates
 from tuner.search.decision.margin import loss_margin
 from tuner.search.decision.plan import after, leading_ends, plan
+from tuner.search.decision.seeds import is_first
 from tuner.search.decision.stopping import search_over
 from tuner.search.oracle import Oracle, Outcome, RunFailed, outcome
 from tuner.search.pruning.audit import is_audited
@@ -218,7 +219,7 @@ class _Clock:
     def _wait(self, run: _Running, *, place: int) -> None:
         """Put the next look at a run on the clock: its next evaluation, or its end."""
         points = run.curve.points
-        looks = self._state.settings.prune and place < len(points) and points[place][0] < run.steps
+        looks = self._may_stop(run) and place < len(points) and points[place][0] < run.steps
         step = points[place][0] if looks else run.steps
         heapq.heappush(self._events, (run.started + step, run.index, place if looks else len(points)))
 
@@ -236,6 +237,12 @@ class _Clock:
                 ended = True
             else:
                 self._wait(run, place=place + 1)
+
+    def _may_stop(self, run: _Running) -> bool:
+        """Whether a worker would forecast the run: the first one of a schedule that is not the incumbent."""
+        settings = self._state.settings
+        role = self._state.trials[run.trial].role
+        return settings.prune and role is not Role.INCUMBENT and is_first(run.seed, search_seed=settings.seed)
 
     def _is_stopped(self, run: _Running, *, place: int) -> bool:
         """Check the forecast of a run at one of its points, as a worker does."""

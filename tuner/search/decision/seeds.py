@@ -28,3 +28,8 @@ def run_seed(search_seed: int, *, place: int) -> int:
     """
     digest = hashlib.sha256(f"schedule search {search_seed}".encode()).digest()
     return (int.from_bytes(digest[:4], "big") + place) % _SEEDS
+
+
+def is_first(seed: int, *, search_seed: int) -> bool:
+    """Whether a run on this seed is the first one of its schedule."""
+    return seed == run_seed(search_seed, place=0)

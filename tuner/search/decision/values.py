@@ -28,7 +28,7 @@ from tuner.search.sampler.gp import Posterior
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-CERTAINTY: Final = 1.8
+CERTAINTY: Final = 2.0
 """Standard deviations of the difference by which a schedule must be better than the incumbent to be recommended, ..."""
 _CERTAINTY_PER_RUN: Final = 0.25
 """... or so many for each full run of the budget beyond the first, where that is less: a small budget cannot make sure,
@@ -46,7 +46,7 @@ def certainty(budget: float) -> float:
         budget: In full runs, at least 1.
 
     Returns:
-        0 at a budget of 1, `CERTAINTY` from 8.2 on.
+        0 at a budget of 1, `CERTAINTY` from 9 on.
     """
     return min(CERTAINTY, _CERTAINTY_PER_RUN * (budget - 1.0))
 

@@ -14,6 +14,8 @@ from tuner.jobs.records import LeasedRun
 from tuner.jobs.states import RunState
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values
+from tuner.search.decision.decisions import Role
+from tuner.search.decision.seeds import is_first
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Forecast, Point, Run, Trial
 from tuner.store.db.rows import forecast_record, job_record
@@ -66,7 +68,9 @@ class Forecasts(Repository):
             loaded: The complete runs, by id, that the caller has already.
 
         Returns:
-            ``None`` for a run that is not stopped: its search prunes nothing, or recommends nothing yet.
+            ``None`` for a run that is not stopped: its search prunes nothing, or recommends nothing yet; it is the
+            incumbent's, which every other is compared with; or it is a further seed of its schedule, whose loss
+            counts against those of other schedules on that seed, not against the leader's expected one.
 
         Raises:
             NotFound: The job was deleted.
@@ -75,7 +79,9 @@ class Forecasts(Repository):
         run, trial = session.execute(
             select(Run, Trial).join(Trial, Trial.id == Run.trial_id).where(Run.id == lease.run_id)
         ).one()
-        if not job.spec.search.prune or job.best is None:
+        search = job.spec.search
+        first = is_first(lease.seed, search_seed=search.seed)
+        if not search.prune or job.best is None or not first or trial.role == Role.INCUMBENT:
             return None
         own = read_losses(session, [run.id], points=MAX_POINTS)[run.id]
         resumed_at = -1 if lease.snapshot is None else lease.snapshot.step
