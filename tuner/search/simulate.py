@@ -19,6 +19,7 @@ from tuner.search.decision.decisions import (
     GiveUp,
     NewTrial,
     Replicate,
+    Role,
     RunStatus,
     RunView,
     Stop,
