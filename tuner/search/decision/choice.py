@@ -72,13 +72,14 @@ def choose(state: StudyState, *, pool: Sequence[Configuration] | None = None) ->
             return guess
     if not observations.losses:
         return Spent(reason="no schedule is left to try, and none has a result")
-    if state.settings.budget >= _COMPARES_FROM and _may_open(state) and _lacks_incumbent(state):
+    if state.settings.budget >= _COMPARES_FROM and _may_open(state) and _lacks_incumbent(state, pool):
         return _new(state, incumbent_of(state), reason=_WHY_INCUMBENT)
     return _Choice(state, observations, pool=pool).best()
 
 
-def _lacks_incumbent(state: StudyState) -> bool:
-    return not any(trial.role is Role.INCUMBENT for trial in state.trials)
+def _lacks_incumbent(state: StudyState, pool: Sequence[Configuration] | None) -> bool:
+    can = pool is None or incumbent_of(state) in pool
+    return can and not any(trial.role is Role.INCUMBENT for trial in state.trials)
 
 
 def _may_open(state: StudyState) -> bool:

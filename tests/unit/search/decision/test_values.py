@@ -28,6 +28,9 @@ def posterior(mean: Array, cov: Array, *, new: int = 0, noise: float = 0.01) -> 
         run_var=np.diag(cov) + noise + shift,
         noise=noise,
         shift=shift,
+        weights=np.ones(1),
+        model_means=mean[None, new:],
+        model_covs=cov[None, new:, new:],
     )
 
 
@@ -99,11 +102,13 @@ class TestRecommended:
         found = [recommended(one, certain=certain, eligible=eligible, incumbent=0) for one in (p, common)]
         assert found[0] == found[1]
 
-    def test_where_the_incumbent_diverges_the_nearest_to_certain_is_recommended(self) -> None:
-        p = posterior(np.array([0.0, -0.5, -1.0]), np.diag([1e-6, 0.01, 4.0]))
-        eligible = np.array([False, True, True])
-        assert recommended(p, certain=2.0, eligible=eligible, incumbent=0) == 1
-        assert recommended(p, certain=0.0, eligible=eligible, incumbent=0) == 2
+    @given(p=posteriors(least=3), certain=st.floats(0.0, 3.0))
+    def test_where_the_incumbent_has_no_run_or_diverges_the_least_expectation_decides(
+        self, p: Posterior, certain: float
+    ) -> None:
+        eligible = np.ones(len(p.mean), dtype=np.bool_)
+        eligible[0] = False
+        assert recommended(p, certain=certain, eligible=eligible, incumbent=0) == 1 + int(np.argmin(p.mean[1:]))
 
 
 class TestRunValues:

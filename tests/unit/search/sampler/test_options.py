@@ -226,13 +226,18 @@ class TestTheSearch:
         assert all(DECAY.contains(dict(one.options)["weight_decay"]) for one in tried)
 
     def test_choices_of_words_and_numbers_are_searched_as_well(self) -> None:
+        def oracle(configuration: Configuration, steps: int, seed: int) -> tuple[list[tuple[int, float]], float]:
+            clipped = dict(configuration.options)["clip"] != "auto"
+            return [], 1.0 + 0.2 * math.log(configuration.schedule.peak_lr / 3e-3) ** 2 - 0.1 * clipped
+
         result = simulate(
-            settings(budget=8, seeds=1, options={"clip": Choice(values=("auto", 0.5, 1))}),
-            oracle=lambda one, *_: ([], 1.0 + one.schedule.peak_lr + 0.1 * (dict(one.options)["clip"] == "auto")),
-            devices=2,
+            settings(budget=16, seeds=1, options={"clip": Choice(values=("auto", 0.5, 1))}),
+            oracle=oracle,
             usual_options=(("clip", "auto"),),
         )
         assert {dict(one.configuration.options)["clip"] for one in result.state.trials} > {"auto"}
+        best = result.state.trials[Estimates(result.state).recommended].configuration
+        assert dict(best.options)["clip"] != "auto"
 
 
 class TestConfigurations:
