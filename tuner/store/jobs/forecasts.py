@@ -15,7 +15,6 @@ from tuner.jobs.states import RunState
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values
 from tuner.search.decision.decisions import Role
-from tuner.search.decision.seeds import is_first
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Forecast, Point, Run, Trial
 from tuner.store.db.rows import forecast_record, job_record
@@ -79,9 +78,8 @@ class Forecasts(Repository):
         run, trial = session.execute(
             select(Run, Trial).join(Trial, Trial.id == Run.trial_id).where(Run.id == lease.run_id)
         ).one()
-        search = job.spec.search
-        first = is_first(lease.seed, search_seed=search.seed)
-        if not search.prune or job.best is None or not first or trial.role == Role.INCUMBENT:
+        earlier = session.scalar(select(func.count()).where(Run.trial_id == trial.id, Run.seq < run.seq))
+        if not job.spec.search.prune or job.best is None or earlier or trial.role == Role.INCUMBENT:
             return None
         own = read_losses(session, [run.id], points=MAX_POINTS)[run.id]
         resumed_at = -1 if lease.snapshot is None else lease.snapshot.step

@@ -14,7 +14,7 @@ from tuner.jobs.records import CurvePoint, JobRecord, LeasedRun, SnapshotRef
 from tuner.jobs.states import RunState, TrialState
 from tuner.jobs.study_state import study_state
 from tuner.metric import Metric
-from tuner.search.decision.decisions import RunStatus
+from tuner.search.decision.decisions import Role, RunStatus
 from tuner.store import Store
 
 BEST = BestTrial(trial=0, label="cosine", value=0.4, std=0.01, low=0.38, high=0.42, runs=1, margin=0.02)
@@ -198,6 +198,19 @@ class TestContext:
         job = bench.running_job(search=search)
         set_best(bench, job, None if reason == "nothing is recommended yet" else BEST)
         assert store.forecasts.context(bench.claim()) is None
+
+    def test_a_further_seed_and_the_incumbent_are_not_stopped(self, bench: Bench, store: Store) -> None:
+        job = bench.running_job(runs=0)
+        store.jobs.pause(job.id)
+        store.jobs.resume(job.id)
+        lock = bench.lock()
+        bench.add_trial(lock, 0)
+        store.planning.add_run(lock, trial_number=0, run=new_run(seed=8))
+        bench.add_trial(lock, 1, role=Role.INCUMBENT)
+        store.planning.set_best(lock, BEST)
+        store.planning.release(lock, again=False)
+        looked_at = [store.forecasts.context(bench.claim()) is not None for _ in range(3)]
+        assert looked_at == [True, False, False]
 
     def test_only_runs_that_succeeded_at_this_length_are_complete(self, bench: Bench, store: Store) -> None:
         job = bench.running_job(runs=0)
