@@ -26,7 +26,7 @@ COVERAGE: Final = 0.95
 _PRIOR_FREEDOM: Final = 3
 """Degrees of freedom of the noise over seeds before any schedule has a second seed; each further run adds one."""
 _NOISE_SHARE: Final = 0.1
-"""The margin as a share of the spread over seeds, where training steps cannot tell it."""
+"""The margin as a share of the spread over seeds, where training steps do not define it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +140,9 @@ class Estimates:
         mean, cov = self._mean[places], self._cov[np.ix_(places, places)]
         # The losses' difference, linear in z around its mean.
         slope = self._scale.slope(mean) * np.array([1.0, -1.0])
-        std = math.sqrt(max(float(slope @ cov @ slope), 0.0))
+        # In units of the larger slope, whose square may overflow, or be 0.
+        unit = float(np.abs(slope).max())
+        std = unit * math.sqrt(max(float(slope / unit @ cov @ (slope / unit)), 0.0))
         losses = self._scale.expand(mean)
         middle = float(losses[0] - losses[1])
         half = self._quantile * std

@@ -131,7 +131,8 @@ class Posterior:
         ahead = self.model_means[:, [than]] - self.model_means
         own = np.diagonal(self.model_covs, axis1=1, axis2=2)
         var = own + own[:, [than]] - 2.0 * self.model_covs[:, :, than]
-        p: Array = self.weights @ ndtr(ahead / np.sqrt(np.maximum(var, 1e-12)))
+        # The weights sum to 1 up to rounding.
+        p: Array = np.minimum(self.weights @ ndtr(ahead / np.sqrt(np.maximum(var, 1e-12))), 1.0)
         return p
 
 

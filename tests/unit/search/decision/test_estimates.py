@@ -27,6 +27,7 @@ from tests.unit.search.decision.study_states import (
 from tuner.errors import InvalidValue
 from tuner.schedules import Constant, Linear, Wsd
 from tuner.search.configuration import Configuration
+from tuner.search.decision.choice import Spent, choose
 from tuner.search.decision.decisions import StudyState, TrialStatus
 from tuner.search.decision.estimates import Estimates
 
@@ -112,6 +113,20 @@ class TestExpectedLosses:
         )
         with pytest.raises(InvalidValue, match="runs must be at least one that has finished"):
             Estimates(stopped)
+
+    @pytest.mark.parametrize(
+        "losses",
+        [(0.0, 0.0, 0.0), (1.0, 1.0 + 1e-15, 1.0), (1e30, -1e30, 0.0), (1.0, 2.0, 1e300), (1e-300, 2e-300, 5e-300)],
+        ids=str,
+    )
+    def test_losses_of_any_size_have_estimates_and_a_next_run(self, losses: tuple[float, ...]) -> None:
+        study = state(*((one, [loss]) for one, loss in zip((INCUMBENT, *OTHERS), losses, strict=False)), budget=20)
+        found = Estimates(study)
+        differences = [
+            found.difference(one, to=other) for one in found.trials for other in found.trials if one != other
+        ]
+        assert all(one.std > 0.0 and np.isfinite([one.mean, one.low, one.high]).all() for one in differences)
+        assert not isinstance(choose(study), Spent)
 
 
 class TestDifferences:

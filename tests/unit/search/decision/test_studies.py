@@ -1,4 +1,4 @@
-"""What holds for every study, whatever its settings and results."""
+"""What holds for every study, at any settings and results."""
 
 from __future__ import annotations
 

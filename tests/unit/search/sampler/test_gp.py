@@ -241,6 +241,33 @@ class TestNextRuns:
         assert (found.run_var > found.var).all()
 
 
+class TestProbabilityOfBeingBetter:
+    @hypothesis_settings(max_examples=25)
+    @given(chance=st.integers(0, 2**32), seeds=st.integers(1, 3), noise=st.sampled_from((0.0, 0.01, 0.3)))
+    def test_of_two_references_one_is_better(self, chance: int, seeds: int, noise: float) -> None:
+        seen = sampled(6, seed=chance)
+        found = fitted(observed(seen, seeds=seeds, noise=noise)).posterior((), references=seen)
+        p = np.stack([found.p_better(place) for place in range(6)])
+        assert ((p >= 0.0) & (p <= 1.0)).all()
+        assert np.allclose(p + p.T, 1.0, atol=1e-9)
+        assert np.diag(p) == pytest.approx(0.5)
+
+    def test_it_is_nearly_sure_of_what_runs_have_shown_and_undecided_on_what_they_have_not(self) -> None:
+        seen = [configuration(BEST_PEAK, 0.6), configuration(3e-2, 0.6), configuration(BEST_PEAK, 0.61)]
+        found = fitted(observed(seen, seeds=3, noise=0.001)).posterior((), references=seen)
+        assert found.p_better(1)[0] > 0.99
+        assert 0.1 < found.p_better(2)[0] < 0.9
+
+    def test_the_models_explain_the_mean_and_the_covariance_together(self) -> None:
+        seen = sampled(6)
+        model = fitted(observed(seen, seeds=2, noise=0.02))
+        found = model.posterior(GRID[:2], references=seen)
+        apart = found.model_means - np.average(found.model_means, axis=0, weights=found.weights)
+        covs = found.model_covs + apart[:, :, None] * apart[:, None, :]
+        assert found.weights.sum() == pytest.approx(1.0)
+        assert np.allclose(np.average(covs, axis=0, weights=found.weights), found.cov[2:], atol=1e-9)
+
+
 def test_one_run_is_enough_to_fit() -> None:
     (only,) = sampled(1)
 

@@ -83,11 +83,15 @@ class TestCandidates:
 
 
 class TestTheory:
-    def test_it_starts_with_a_decay_near_the_middle_of_the_range(self) -> None:
-        found = first(observations()).schedule
-        middle = math.sqrt(SPACE.peak_lr.low * SPACE.peak_lr.high)
+    @pytest.mark.parametrize("peak", [3e-4, 2e-3, 1e-2])
+    def test_it_starts_with_a_decay_near_the_peak_of_the_incumbent(self, peak: float) -> None:
+        found = first(observations(incumbent=at(peak).schedule)).schedule
         assert not isinstance(found.family, Constant)
-        assert abs(math.log(found.peak_lr / middle)) < 0.25 * math.log(SPACE.peak_lr.high / SPACE.peak_lr.low)
+        assert abs(math.log(found.peak_lr / peak)) <= math.log(1.25)
+
+    @pytest.mark.parametrize(("peak", "end"), [(1e-9, SPACE.peak_lr.low), (10.0, SPACE.peak_lr.high)])
+    def test_it_stays_in_the_space_also_where_the_incumbent_does_not(self, peak: float, end: float) -> None:
+        assert first(observations(incumbent=at(peak).schedule)).schedule.peak_lr == end
 
     def test_then_it_tries_another_peak(self) -> None:
         one = first(observations())
