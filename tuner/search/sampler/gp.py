@@ -73,11 +73,11 @@ _X0_POINTS: Final = 21
 """Values of x0, evenly over the range of the peaks."""
 _X0_STD: Final = 0.35
 """Prior standard deviation of x0 around the middle of that range, in widths of it."""
-_SIGNALS: Final = (0.02, 0.1, 0.4)
+_SIGNALS: Final = (0.02, 0.1, 0.4, 2.0)
 """Variances of f, in variances of z."""
 _NOISES: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Variances of h, in squared units of z: of the median gap to the best, since bad schedules say nothing of it."""
-_NOISE_WEIGHTS: Final = (0.05, 0.05, 0.1, 0.15, 0.15, 0.2, 0.2, 0.1)
+_NOISE_WEIGHTS: Final = (0.2, 0.2, 0.15, 0.15, 0.1, 0.1, 0.07, 0.03)
 """Their prior weights: runs on one seed cannot show them."""
 _MAX_RUNS: Final = 96
 """Runs that the GP is fitted to at most. A run far from the best says little about it."""
