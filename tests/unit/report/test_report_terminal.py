@@ -59,9 +59,9 @@ def test_a_recommended_schedule_that_diverged_on_a_seed_is_said_to_have():
 
 def test_gains_have_the_decimals_that_their_interval_supports(report):
     gain = report.comparison(Rival.INCUMBENT).gain
-    assert 0.01 < (gain.high - gain.low) / 2 < 0.1
+    assert 0.001 < (gain.high - gain.low) / 2 < 0.01
     line = next(one for one in render_text(report, width=110).splitlines() if "the usual default  " in one)
-    assert f"{gain.mean:+.3f} ({gain.percent:.1f} %)" in line
+    assert f"{gain.mean:+.4f} ({gain.percent:.1f} %)" in line
 
 
 def test_square_brackets_in_a_name_are_not_taken_for_markup(report):

@@ -81,9 +81,8 @@ _NOISE_WEIGHTS: Final = (0.2, 0.2, 0.15, 0.15, 0.1, 0.1, 0.07, 0.03)
 """Their prior weights: runs on one seed cannot show them."""
 _MAX_RUNS: Final = 96
 """Runs that the GP is fitted to at most. A run far from the best says little about it."""
-_MAX_MODELS: Final = 40
-_MIN_WEIGHT: Final = 0.002
-"""Models that the posterior averages over: at most so many, and none below this share of the largest weight."""
+_MAX_MODELS: Final = 64
+"""Models that the posterior averages over, at most."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -194,10 +193,13 @@ class Surrogate:
         log_evidence += np.repeat(np.tile(self._log_noises, len(_SIGNALS)), len(log_prior))
         weights = np.exp(log_evidence - log_evidence.max())
         weights /= weights.sum()
-        # A prediction costs as much as its models, and most of them explain the runs too badly to count.
-        largest = np.argsort(-weights, kind="stable")[:_MAX_MODELS]
-        models = largest[weights[largest] >= _MIN_WEIGHT * weights[largest[0]]]
-        self._weights = weights[models] / weights[models].sum()
+        # A prediction costs as much as its models. They are drawn at equal distances along the sum of the weights, so
+        # that each kind of model has its share: the largest weights alone would leave out those with much noise, which
+        # are many, each with a small weight, while the runs are few.
+        along = (np.arange(_MAX_MODELS) + 0.5) / _MAX_MODELS
+        drawn = np.searchsorted(np.cumsum(weights), along * (1.0 - 1e-12))
+        models, count = np.unique(drawn, return_counts=True)
+        self._weights = count / _MAX_MODELS
         self._chol, self._white_z = chol[models], white_z[models]
         variances, self._points = np.divmod(models, len(self._x0_grid))
         self._signal, self._noise = np.array(self._variances)[variances].T

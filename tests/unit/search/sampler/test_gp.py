@@ -107,7 +107,7 @@ class TestMean:
 
         mean = learned.mean[: len(cosine)]
         assert abs(math.log(peaks[int(np.argmin(mean))] / BEST_PEAK)) < 1.0
-        assert (learned.var[: len(cosine)] < alone.var[: len(cosine)]).all()
+        assert learned.var[: len(cosine)].mean() < 0.2 * alone.var[: len(cosine)].mean()
 
     def test_the_order_of_the_runs_does_not_matter(self) -> None:
         seen = observed(sampled(20), seeds=2, noise=0.01)
