@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -79,13 +78,6 @@ class TestSeeds:
         if Estimates(noisy).recommended == 1:
             names[1] = "the one in front"
         assert choice.reason == f"seed 3 of {names[choice.trial]}: it decides more than a new schedule would"
-
-    def test_what_is_hopelessly_behind_gets_no_seed(self) -> None:
-        noisy = settings(budget=14, trials=4)
-        result = study(noisy, workload=bowl(noise=0.05))
-        runs = Counter(one.trial for one in result.state.runs)
-        worst = max(result.state.trials, key=lambda one: abs(math.log(one.configuration.schedule.peak_lr / 3e-3)))
-        assert runs[worst.number] <= min(runs[one] for one in runs) + 1
 
     @pytest.mark.parametrize("status", [DIVERGED, FAILED, STOPPED])
     def test_a_schedule_with_a_run_that_did_not_finish_gets_no_other(self, status: RunStatus) -> None:
