@@ -67,7 +67,7 @@ def build_report(result: StudyResult) -> Report:
         margin=_margin(evidence),
         reusable=reusable(evidence),
         cost=_cost(result),
-        early_stops=early_stops(result),
+        early_stops=early_stops(result, recommended=recommended.trial),
         trials=tuple(_row(trial, result=result) for trial in result.state.trials),
         curves=learning_curves(evidence),
         reservations=reservations(evidence, recommended=recommended, comparisons=comparisons),

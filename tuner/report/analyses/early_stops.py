@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuner.metric import Metric
+from tuner.report.analyses.raw_pruning import raw_pruning_sentence
 from tuner.report.insights import EarlyStops, StoppedRun
 from tuner.report.study_result import RunHistory, StudyResult
 from tuner.report.wording import runs_text
@@ -12,8 +13,13 @@ from tuner.search.decision.decisions import RunStatus, RunView
 from tuner.search.pruning.stopping import ForecastCheck
 
 
-def early_stops(result: StudyResult) -> EarlyStops:
-    """What was stopped and why, and which of the audited runs beat the leader after all."""
+def early_stops(result: StudyResult, *, recommended: int) -> EarlyStops:
+    """What was stopped and why, and which of the audited runs beat the leader after all.
+
+    Args:
+        result: The study.
+        recommended: The recommended trial, which pruning on the raw loss might have stopped.
+    """
     found = list(_checked(result))
     stopped = tuple(_stopped_run(run, check, metric=result.metric) for run, check in found if _is_stopped(run))
     audited = [(run, check) for run, check in found if not _is_stopped(run)]
@@ -22,7 +28,15 @@ def early_stops(result: StudyResult) -> EarlyStops:
         stopped=stopped,
         audited=tuple(_stopped_run(run, check, metric=result.metric) for run, check in audited),
         wrong=wrong,
-        sentence=" ".join(_sentences(result, stopped=len(stopped), audited=len(audited), wrong=wrong)),
+        sentence=" ".join(
+            filter(
+                None,
+                (
+                    *_sentences(result, stopped=len(stopped), audited=len(audited), wrong=wrong),
+                    raw_pruning_sentence(result, recommended=recommended),
+                ),
+            )
+        ),
     )
 
 
