@@ -34,7 +34,13 @@ def complete(run_id: str = "complete") -> TrialCurve:
 
 
 def context(**changes: Any) -> StoppingContext:
-    values = {"trial": 7, "best": BEST, "complete": (complete(),), "points": (), "configuration": CONFIGURATION}
+    values: dict[str, Any] = {
+        "trial": 7,
+        "best": BEST,
+        "complete": (complete(),),
+        "points": (),
+        "configuration": CONFIGURATION,
+    }
     return StoppingContext(**values | changes)
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.digits import DIGITS, REQUEST, SCHEDULES
 from tests.integration.service.live import served, wait_until
-from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES, World
+from tests.integration.service.world import World
 from tuner.api.jobs import JobDetail, TrialView
 from tuner.api.runs import CurveSample, RunView
 from tuner.client import ApiProblem, Client, ServiceUnreachable

@@ -21,8 +21,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.routing import Route
 
+from tests.digits import DIGITS, REQUEST
 from tests.integration.service.team import SPEECH, VISION, Team, as_user, settle
-from tests.integration.service.world import DIGITS, REQUEST, World
+from tests.integration.service.world import World
 from tuner.devices import Device
 from tuner.jobs.records import CurvePoint, JobRecord, LeasedRun, StudyLock, WorkerOffer
 from tuner.jobs.webhooks import NewWebhook

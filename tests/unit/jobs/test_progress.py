@@ -57,7 +57,7 @@ def trial(number: int, *, state: TrialState = TrialState.ACTIVE) -> TrialRecord:
 
 
 def run(number: int, **changes: Any) -> RunRecord:
-    values = {
+    values: dict[str, Any] = {
         "id": f"r{number}",
         "job_id": "j",
         "trial_id": f"t{number}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -389,5 +390,6 @@ class TestContradictions:
 
     @pytest.mark.parametrize("name", ["updates_spent", "updates_saved"])
     def test_negative_numbers_of_updates_are_refused(self, name):
+        changes: dict[str, Any] = {name: -1}
         with pytest.raises(InvalidValue, match=f"{name} must be at least 0"):
-            replace(typical(), **{name: -1})
+            replace(typical(), **changes)

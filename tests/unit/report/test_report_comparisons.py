@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,7 +36,7 @@ MARGIN = 0.01
 
 
 def against(
-    rival: Rival, *trials: Tried, gains: dict[int, tuple[float, float, float]], recommended: int = 0, **search: object
+    rival: Rival, *trials: Tried, gains: dict[int, tuple[float, float, float]], recommended: int = 0, **search: Any
 ) -> Comparison:
     """The comparison with a rival; trial 0 is what the gains are over."""
     estimates = FixedEstimates(gains, margin=MARGIN, recommended=recommended)

@@ -6,6 +6,7 @@ import csv
 import io
 import struct
 
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
@@ -99,7 +100,8 @@ def test_every_picture_can_be_drawn_of(result):
 def test_stopped_and_diverged_runs_end_in_a_marker_of_their_own():
     curves = {(2, SEEDS[0]): evaluations(1.0, 0.5, 0.281), (4, SEEDS[0]): evaluations(1.0, 3.0, steps=100)}
     axes = draw_curves(build_report(with_curves(typical(), curves))).axes[0]
-    marked = {line.get_marker(): line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 1}
+    steps = [(line.get_marker(), np.asarray(line.get_xdata())) for line in axes.lines]
+    marked = {marker: at[0] for marker, at in steps if len(at) == 1}
     assert marked == {"s": 300, "X": 100}
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.integration.service.world import DIGITS, REQUEST, SCHEDULES, World
+from tests.digits import DIGITS, REQUEST, SCHEDULES
+from tests.integration.service.world import World
 from tuner.report.report import Report
 from tuner.schedules import Schedule
 

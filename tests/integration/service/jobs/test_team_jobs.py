@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.digits import REQUEST
 from tests.integration.service.team import SPEECH, VISION, Team, asking, settle
-from tests.integration.service.world import REQUEST, World
+from tests.integration.service.world import World
 from tuner.jobs.priority import Priority
 from tuner.people.permissions import Actor
 from tuner.people.records import TeamSettings

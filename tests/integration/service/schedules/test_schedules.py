@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.integration.service.world import SCHEDULES
+from tests.digits import SCHEDULES
 from tuner.exports import EXPORTERS, ExportFormat, TargetRun, export
 from tuner.schedules import Schedule, Updates, Warmup, Wsd
 from tuner.schedules.scaling import ScalingRule, scaled_to_batch

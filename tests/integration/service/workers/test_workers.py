@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.digits import DIGITS
 from tests.integration.service.team import SPEECH, VISION, Team, asking, settle
-from tests.integration.service.world import DIGITS, World
+from tests.integration.service.world import World
 from tests.integration.store.builders import announce, claim_run, offer
 from tuner.people.permissions import Actor
 from tuner.people.records import TeamSettings

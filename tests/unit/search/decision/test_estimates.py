@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ OTHERS = (
 STUDIES = 40
 
 
-def pure_noise(chance: int, *, runs: int = 9, **changes: object) -> StudyState:
+def pure_noise(chance: int, *, runs: int = 9, **changes: Any) -> StudyState:
     """All schedules have one expected loss; runs on one seed share a part of their deviation."""
     rng = random.Random(chance)
     seeds = [rng.gauss(0.0, 0.1) for _ in range(3)]

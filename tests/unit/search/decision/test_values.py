@@ -43,8 +43,8 @@ def posteriors(draw: st.DrawFn, *, new: int = 0, least: int = 2) -> Posterior:
     return posterior(mean, root @ root.T, new=new, noise=10.0 ** draw(st.integers(-4, 1)))
 
 
-def flags(draw: st.DrawFn, count: int) -> NDArray[np.bool_]:
-    found = np.array(draw(st.lists(st.booleans(), min_size=count, max_size=count)))
+def flags(data: st.DataObject, count: int) -> NDArray[np.bool_]:
+    found = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
     return found if found.any() else np.ones(count, dtype=np.bool_)
 
 
@@ -75,7 +75,7 @@ class TestRecommended:
     ) -> None:
         count = len(p.mean)
         incumbent = data.draw(st.integers(0, count - 1))
-        eligible = flags(data.draw, count)
+        eligible = flags(data, count)
         eligible[incumbent] = True
 
         best = recommended(p, certain=certain, eligible=eligible, incumbent=incumbent)
@@ -87,7 +87,7 @@ class TestRecommended:
 
     @given(data=st.data(), p=posteriors(), certain=st.floats(0.0, 3.0))
     def test_only_what_is_eligible_is_recommended(self, data: st.DataObject, p: Posterior, certain: float) -> None:
-        eligible = flags(data.draw, len(p.mean))
+        eligible = flags(data, len(p.mean))
         assert eligible[recommended(p, certain=certain, eligible=eligible, incumbent=0)]
 
     @given(p=posteriors())
@@ -119,7 +119,7 @@ class TestRunValues:
         count = p.cov.shape[1]
         found = RunValues(
             posterior=p,
-            eligible=flags(data.draw, count),
+            eligible=flags(data, count),
             certain=certain,
             runs_left=runs_left,
             incumbent=data.draw(st.integers(0, count - 1)),
