@@ -135,6 +135,37 @@ class Posterior:
         return p
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Prediction:
+    """What each model says of n values of z. The covariance of their mixture is the models' mean, and that of means."""
+
+    white: Array
+    """``[g, m, n]``, whitened prior covariance with the runs."""
+    means: Array
+    """``[g, n]``, expected values."""
+    apart: Array
+    """``[g, n]``, their distances from the mean over the models."""
+
+    def since(self, first: int) -> _Prediction:
+        """The values from ``first`` on."""
+        return _Prediction(white=self.white[:, :, first:], means=self.means[:, first:], apart=self.apart[:, first:])
+
+    def cov(self, other: _Prediction, *, prior: Array) -> Array:
+        """``[g, n, k]``, each model's covariance with ``k`` other values."""
+        cov: Array = prior - np.swapaxes(self.white, 1, 2) @ other.white
+        return cov
+
+    def cov_of_models(self, other: _Prediction) -> Array:
+        """``[g, n, k]``, what the models' disagreement about the means adds to it."""
+        cov: Array = self.apart[:, :, None] * other.apart[:, None, :]
+        return cov
+
+    def total_own_cov(self, other: _Prediction, *, prior: Array) -> Array:
+        """``[g, n]``, the sum of both, of each value with the other one of its place."""
+        cov: Array = prior - np.sum(self.white * other.white, axis=1) + self.apart * other.apart
+        return cov
+
+
 class Surrogate:
     """The GP, fitted to runs.
 
@@ -239,46 +270,41 @@ class Surrogate:
         rows = self._features(configurations).joined(self._features(references or self.observed))
         first = len(configurations)
         penalty = self._penalty(rows)[self._points]
-        white, run_white = self._whitened(rows, penalty, seeds=seeds)
-        prior_mean, prior_var = self._prior_mean(rows, penalty), self._prior_var(rows, penalty)
-        prior_cov = self._prior_cov(rows, penalty, first=first)
-        means, run_means = prior_mean + self._explained(white), prior_mean + self._explained(run_white)
-        # Moments of the mixture of models: the models' disagreement about the means adds to the covariances.
-        apart, run_apart = means - self._averaged(means), run_means - self._averaged(run_means)
-        across = apart[:, None, first:]
-        model_cov = prior_cov - np.swapaxes(white, 1, 2) @ white[:, :, first:]
-        cov = model_cov + apart[:, :, None] * across
-        run_cov = prior_cov - np.swapaxes(run_white, 1, 2) @ white[:, :, first:] + run_apart[:, :, None] * across
-        var = prior_var - np.sum(np.square(white), axis=1) + np.square(apart)
-        run_own = prior_var - np.sum(run_white * white, axis=1) + run_apart * apart
+        expected, run = self._predictions(rows, penalty, seeds=seeds)
+        later = expected.since(first)
+        prior_cov, prior_var = self._prior_cov(rows, penalty, first=first), self._prior_var(rows, penalty)
+        model_cov = expected.cov(later, prior=prior_cov)
         seed_var = self._variance * _RESIDUAL[0] + (1.0 + _SHIFT + _RESIDUAL[1]) * self._noise[:, None]
-        run_var = prior_var + seed_var - np.sum(np.square(run_white), axis=1) + np.square(run_apart)
+        var = self._averaged(expected.total_own_cov(expected, prior=prior_var))
+        run_var = self._averaged(run.total_own_cov(run, prior=prior_var + seed_var))
         noise = float(self._averaged(self._noise))
         return Posterior(
-            mean=self._averaged(means) + self._mean_z,
-            cov=self._averaged(cov),
-            var=np.maximum(self._averaged(var), 1e-12),
-            run_cov=self._averaged(run_cov),
-            run_own=self._averaged(run_own),
-            run_var=np.maximum(self._averaged(run_var), 1e-12),
+            mean=self._averaged(expected.means) + self._mean_z,
+            cov=self._averaged(model_cov + expected.cov_of_models(later)),
+            var=np.maximum(var, 1e-12),
+            run_cov=self._averaged(run.cov(later, prior=prior_cov) + run.cov_of_models(later)),
+            run_own=self._averaged(run.total_own_cov(expected, prior=prior_var)),
+            run_var=np.maximum(run_var, 1e-12),
             noise=noise,
             shift=_SHIFT * noise,
             weights=self._weights,
-            model_means=means[:, first:],
+            model_means=later.means,
             model_covs=model_cov[:, first:],
         )
 
-    def _whitened(self, rows: Features, penalty: Array, *, seeds: Sequence[int] | None) -> tuple[Array, Array]:
-        """``[g, m, n]`` each, the whitened covariance of the runs with expected z, and with z in a next run."""
+    def _predictions(
+        self, rows: Features, penalty: Array, *, seeds: Sequence[int] | None
+    ) -> tuple[_Prediction, _Prediction]:
+        """Of expected z, and of z in a next run."""
         next_seeds = np.full(len(rows.peak), -1) if seeds is None else np.array(seeds)
-        cov_cross = self._cov_cross(rows, penalty)
+        prior_mean, cov_cross = self._prior_mean(rows, penalty), self._cov_cross(rows, penalty)
         run_cross = cov_cross + self._seed_cross(rows, next_seeds)
-        return np.linalg.solve(self._chol, cov_cross), np.linalg.solve(self._chol, run_cross)
+        return self._prediction(prior_mean, cov_cross), self._prediction(prior_mean, run_cross)
 
-    def _explained(self, white: Array) -> Array:
-        """``[g, n]``, what the runs add to the prior mean."""
-        explained: Array = (np.swapaxes(white, 1, 2) @ self._white_z[:, :, None])[:, :, 0]
-        return explained
+    def _prediction(self, prior_mean: Array, cov_cross: Array) -> _Prediction:
+        white = np.linalg.solve(self._chol, cov_cross)
+        means = prior_mean + (np.swapaxes(white, 1, 2) @ self._white_z[:, :, None])[:, :, 0]
+        return _Prediction(white=white, means=means, apart=means - self._averaged(means))
 
     def _averaged(self, of_models: Array) -> Array:
         """The mean over the models, the first axis, by their weights."""
