@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from tuner.search.settings import SearchSettings
+
+_COMPARES_FROM: Final = 5.0
+"""Budget from which the incumbent is trained in any case (`tuner.search.decision.choice`), ..."""
+_BEFORE_INCUMBENT: Final = 2
+"""... after so many schedules."""
+_CERTAIN_FROM: Final = 9.0
+"""Budget from which the certainty is full (`tuner.search.decision.values.certainty`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +40,18 @@ def price(settings: SearchSettings) -> Price:
         full_runs=full_runs,
         updates=round(full_runs * settings.total_steps),
         most_trials=trials,
-        expectation=_expectation(full_runs),
+        expectation=_expectation(settings, trials=trials),
     )
 
 
-def _expectation(full_runs: float) -> str:
-    if full_runs < 2:
-        return "The best guess of theory is trained once; nothing is compared."
-    if full_runs < 5:
-        return "A better peak rate and shape than the default is usually found; small gains stay unsettled."
-    return "The recommended schedule is usually close to the best; gains well above the noise over seeds are settled."
+def _expectation(settings: SearchSettings, *, trials: int) -> str:
+    if trials < 2:
+        return "One schedule is trained; nothing is compared."
+    if settings.budget < _COMPARES_FROM or trials <= max(_BEFORE_INCUMBENT, len(settings.start)):
+        return "A guess by expected loss: on a noisy workload it is often no better than a good default."
+    if settings.budget < _CERTAIN_FROM:
+        return "The incumbent is trained and compared: clear gains are usually found, small ones stay unsettled."
+    return (
+        "The incumbent is replaced only by a schedule that the model finds better with a probability of 97.7 %; "
+        "small gains stay unsettled."
+    )
