@@ -111,11 +111,11 @@ def _run_parts(arguments: Namespace) -> None:
         (out / "search-pruning.json").write_text(json.dumps(lines, indent=1))
         _show("pruning", tables.pruning_tables(lines), arguments=arguments)
     if arguments.part in (None, "worth"):
-        from benchmarks.search import steps_worth
+        from benchmarks.search.steps import worth
 
-        compared = steps_worth.run_all(studies=arguments.studies or _WORTH_STUDIES, workers=arguments.workers)
+        compared = worth.run_all(studies=arguments.studies or _WORTH_STUDIES, workers=arguments.workers)
         (out / "search-worth.json").write_text(json.dumps(compared, indent=1))
-        _show("worth", steps_worth.worth_tables(compared), arguments=arguments)
+        _show("worth", worth.worth_tables(compared), arguments=arguments)
     if arguments.part in (None, "training"):
         _train(arguments, out=out)
     if arguments.part in (None, "options"):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from benchmarks.lab.files import load_table
 from benchmarks.lab.power_law import PowerLaw
-from benchmarks.search.steps_recorded import RecordedLengths, recorded, solved
-from benchmarks.search.steps_worth import Pair, against_the_best, names, run, true_factor, worth_tables
+from benchmarks.search.steps.recorded import RecordedLengths, recorded, solved
+from benchmarks.search.steps.worth import Pair, against_the_best, names, run, true_factor, worth_tables
 from tuner.schedules import Cosine
 from tuner.search.configuration import Configuration
 from tuner.search.worth import Normal, StepsFactor

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.lab.files import load_table, table_names
 from benchmarks.lab.power_law import POWER_LAWS
 from benchmarks.lab.split import CLAIMED_ON, TUNED_ON
-from benchmarks.search.steps_recorded import RecordedLengths, recorded, solved
+from benchmarks.search.steps.recorded import RecordedLengths, recorded, solved
 from benchmarks.search.tables import markdown
 from tuner.search.configuration import Configuration
 from tuner.search.pruning.forecast import Curve
