@@ -53,15 +53,10 @@ def advise_on_decay(evidence: Evidence, *, recommended: Candidate, curves: Seque
     shape = shape_of(recommended.schedule, total_steps=total_steps)
     ends_at = float(shape[-1])
     decay = float((shape[::-1] < 0.5).argmin() / len(shape))
-    change = f"{_moved(metric)} by {difference_text(improvement, metric=metric)} ({len(curves)} seeds)"
+    seeds = len(curves)
+    change = f"{_moved(metric)} by {difference_text(improvement, metric=metric)} ({seeds} seeds)"
     seen = f"over the last {percent(TAIL)} of the updates the {metric.name} still {change}"
-    numbers = {
-        "improvement": improvement,
-        "needed": needed,
-        "ends_at": ends_at,
-        "decay_share": decay,
-        "seeds": len(curves),
-    }
+    numbers = {"improvement": improvement, "needed": needed, "ends_at": ends_at, "decay_share": decay, "seeds": seeds}
     if ends_at > ENDS_HIGH:
         yield Advice(
             code=AdviceCode.DECAY_TO_ZERO,

@@ -86,11 +86,7 @@ def parameter_importances(
     space = settings.searched_space
     if not trials:
         return None
-    rows = [
-        (values, loss)
-        for configuration, loss in trials
-        if (values := values_of(configuration, settings=settings)) is not None
-    ]
+    rows = [(values, loss) for one, loss in trials if (values := values_of(one, settings=settings)) is not None]
     # The stride is rounded up, so that no more than the maximum remain; without rows it would be 0.
     rows = rows[:: -(-len(rows) // MAX_TRIALS) or 1]
     by_family: defaultdict[str, list[Row]] = defaultdict(list)
