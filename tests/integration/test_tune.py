@@ -151,7 +151,7 @@ def test_two_studies_without_a_seed_have_different_ones():
 SHARING = SEARCH | {
     "prune": False,
     "space": {
-        "peak_lr": {"kind": "float", "low": 0.02, "high": 1.0, "log": True},
+        "peak_lr": {"kind": "float", "low": 0.15, "high": 0.16, "log": True},
         "warmup": [0.0],
         "floor": [0.0],
         "families": [

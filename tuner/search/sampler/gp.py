@@ -63,7 +63,7 @@ _BETA: Final = (4.0, 4.0)
 _GAMMA: Final = (1.0, 1.0)
 """Prior mean and standard deviation, in standard deviations of z."""
 _OFFSET: Final = 0.8
-_OPTION: Final = 0.5
+_OPTION: Final = 2.0
 """Prior variances of offset and each g_i, in variances of z."""
 _SHIFT: Final = 3.0
 """Variance of b, in variances of h."""
