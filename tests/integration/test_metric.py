@@ -124,6 +124,8 @@ def test_a_reward_that_is_never_positive_is_maximized() -> None:
     report = tune(Reward(), budget=16, search=SEARCH)
     values = [run.value for trial in report.trials for run in trial.runs if run.value is not None]
     assert max(values) < 0.0
+    expected = [one.expected for one in report.candidates if one.expected is not None]
+    assert expected == sorted(expected, reverse=True)
     assert report.recommended.expected is not None
     assert report.incumbent is not None
     assert report.incumbent.expected is not None

@@ -79,6 +79,15 @@ class TestSeeds:
             names[1] = "the one in front"
         assert choice.reason == f"seed 3 of {names[choice.trial]}: it decides more than a new schedule would"
 
+    def test_what_is_hopelessly_behind_gets_no_seed(self) -> None:
+        close = (INCUMBENT, [1.0, 1.1]), (NEAR, [0.95, 1.12])
+        for _ in range(6):
+            choice = choose(over(state(*close, (FAR, [4.0]), budget=20)))
+            assert isinstance(choice, Replicate)
+            assert choice.trial != 2
+            losses = close[choice.trial][1]
+            losses.append(1.05 - 0.01 * len(losses))
+
     @pytest.mark.parametrize("status", [DIVERGED, FAILED, STOPPED])
     def test_a_schedule_with_a_run_that_did_not_finish_gets_no_other(self, status: RunStatus) -> None:
         noisy = over(state((INCUMBENT, [1.0, 1.3]), (NEAR, [0.8, 1.15]), budget=20))

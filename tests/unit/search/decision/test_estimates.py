@@ -172,10 +172,9 @@ class TestDifferences:
 
 
 class TestRecommended:
-    def test_on_noise_alone_it_is_the_incumbent_nearly_always(self) -> None:
-        # Each of the others is better by chance with a probability of a few per cent, and worse in none of them.
+    def test_on_noise_alone_it_is_the_incumbent(self) -> None:
         found = [Estimates(pure_noise(chance)).recommended for chance in range(STUDIES)]
-        assert found.count(0) >= 0.8 * STUDIES
+        assert found.count(0) >= 0.95 * STUDIES
 
     @pytest.mark.parametrize("chance", range(5))
     def test_what_is_truly_much_better_is_recommended(self, chance: int) -> None:

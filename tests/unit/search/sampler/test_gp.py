@@ -89,13 +89,13 @@ class TestMean:
         assert mean[np.argsort(z)[:10]] == pytest.approx(np.sort(z)[:10], abs=0.1)
 
     @pytest.mark.parametrize("seed", range(4))
-    def test_one_of_the_best_of_a_grid_is_found_after_a_few_runs(self, seed: int) -> None:
+    def test_the_best_of_a_grid_is_found_after_a_few_runs(self, seed: int) -> None:
         seen = sampled(3, seed=seed)
-        for _ in range(8):
+        for _ in range(10):
             mean = fitted(observed(seen)).posterior(GRID).mean
             seen.append(next(GRID[index] for index in np.argsort(mean[: len(GRID)]) if GRID[index] not in seen))
 
-        assert min(map(loss, seen)) <= min(map(loss, GRID)) + 0.005
+        assert min(map(loss, seen)) == min(map(loss, GRID))
 
     def test_families_learn_from_each_other(self) -> None:
         peaks = np.geomspace(*PEAKS, 9)
@@ -107,7 +107,7 @@ class TestMean:
 
         mean = learned.mean[: len(cosine)]
         assert abs(math.log(peaks[int(np.argmin(mean))] / BEST_PEAK)) < 1.0
-        assert learned.var[: len(cosine)].mean() < 0.2 * alone.var[: len(cosine)].mean()
+        assert (learned.var[: len(cosine)] < alone.var[: len(cosine)]).all()
 
     def test_the_order_of_the_runs_does_not_matter(self) -> None:
         seen = observed(sampled(20), seeds=2, noise=0.01)
