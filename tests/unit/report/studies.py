@@ -12,12 +12,12 @@ from tuner.report.study_result import RunHistory, StudyResult
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration, option_values
 from tuner.search.decision.decisions import Role, RunStatus, RunView, StudyState, TrialStatus, TrialView
-from tuner.search.decision.estimates import Difference, Normal
+from tuner.search.decision.estimates import Difference
 from tuner.search.pruning.forecast import Forecast
 from tuner.search.pruning.stopping import ForecastCheck, Leader
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, Value, default_space
-from tuner.search.worth import LossOverSteps
+from tuner.search.worth import LossOverSteps, Normal
 
 STEPS = 900
 SEEDS = (101, 102, 103, 104, 105)

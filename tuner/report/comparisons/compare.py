@@ -20,7 +20,6 @@ from tuner.report.evidence import Evidence
 from tuner.report.report import Comparison, Gain, Rival, StepsGain, Verdict
 from tuner.report.wording import MOST_RUNS
 from tuner.search.decision.estimates import Difference
-from tuner.search.decision.estimates import Normal as Expected
 from tuner.search.worth import Normal, StepsFactor
 from tuner.search.worth.loss_over_steps import MAX_FACTOR
 
@@ -133,7 +132,7 @@ def _differences(rival: Rival, *, standing: Standing, evidence: Evidence) -> dic
     return {trial: evidence.estimates.difference(number, to=trial) for trial in others}
 
 
-def _apart(rival: Expected, *, trial: int, evidence: Evidence) -> Difference:
+def _apart(rival: Normal, *, trial: int, evidence: Evidence) -> Difference:
     """The difference of a loss that the estimates do not have to a trial's, as independent ones."""
     loss = evidence.estimates.expected(trial)
     mean, std = rival.mean - loss.mean, math.hypot(rival.std, loss.std)

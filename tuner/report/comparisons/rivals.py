@@ -9,8 +9,8 @@ from tuner.report.evidence import Evidence
 from tuner.report.report import Rival
 from tuner.schedules import Constant
 from tuner.search.decision.decisions import Role, RunStatus, TrialView
-from tuner.search.decision.estimates import Normal
 from tuner.search.decision.incumbent import incumbent_of
+from tuner.search.worth import Normal
 
 
 @dataclass(frozen=True, kw_only=True)

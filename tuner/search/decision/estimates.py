@@ -18,6 +18,7 @@ from tuner.search.decision.decisions import Role, RunStatus, StudyState
 from tuner.search.decision.incumbent import incumbent_of
 from tuner.search.decision.observations import Observations
 from tuner.search.decision.values import certainty, recommended
+from tuner.search.worth import Normal, noise_margin
 
 Array = NDArray[np.float64]
 
@@ -25,16 +26,6 @@ COVERAGE: Final = 0.95
 """Of every interval."""
 _PRIOR_FREEDOM: Final = 3
 """Degrees of freedom of the noise over seeds before any schedule has a second seed; each further run adds one."""
-_NOISE_SHARE: Final = 0.1
-"""The margin as a share of the spread over seeds, where training steps do not define it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Normal:
-    """A normal distribution of a loss."""
-
-    mean: float
-    std: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +107,7 @@ class Estimates:
     @property
     def margin(self) -> float:
         """The smallest gain in loss that is worth a change: the state's, or a tenth of ``noise_std``."""
-        return _NOISE_SHARE * self.noise_std if self._margin is None else self._margin
+        return noise_margin(self.noise_std) if self._margin is None else self._margin
 
     def expected(self, trial: int) -> Normal:
         """The expected loss of one of ``trials``.
