@@ -76,6 +76,10 @@ class JobRecord:
     """Updates that its finished runs did not execute, because they continued from a snapshot of another run."""
     device_seconds: float
     """Device time of its runs: seconds under a lease times devices."""
+    failed_attempts: int
+    """Attempts of its runs that ended because a runner died of the workload's code."""
+    lost_attempts: int
+    """Attempts of its runs that ended because the infrastructure was lost: machine, network, database, worker."""
     limit_reached: str | None
     """Which of its limits the job has reached, in words; it then ends with the results so far."""
     best: BestTrial | None
@@ -128,6 +132,11 @@ class RunRecord:
     alternatives: tuple[Alternative, ...]
     """What the plan considered beside it, by value."""
     attempts: int
+    """How often a worker has leased it."""
+    failed_attempts: int
+    """Attempts that ended because its runner died of the workload's code."""
+    lost_attempts: int
+    """Attempts that ended because the infrastructure was lost: machine, network, database, worker."""
     worker: str | None
     step: int
     """Updates done from the start of its schedule, as last reported."""

@@ -8,7 +8,7 @@ here needs a migration; a test compares the two.
 from tuner.store.db.models.accounting import Account, Pace, Usage
 from tuner.store.db.models.base import PREFIX, Base
 from tuner.store.db.models.jobs import Event, Job, Report, Trial
-from tuner.store.db.models.people import Audit, Membership, Team, Token, User
+from tuner.store.db.models.people import Audit, BrowserSession, Membership, Team, Token, User
 from tuner.store.db.models.runs import Forecast, LogChunk, Point, Run, Snapshot
 from tuner.store.db.models.webhooks import Delivery, Webhook
 from tuner.store.db.models.workers import Worker, Workload
@@ -18,6 +18,7 @@ __all__ = [
     "Account",
     "Audit",
     "Base",
+    "BrowserSession",
     "Delivery",
     "Event",
     "Forecast",

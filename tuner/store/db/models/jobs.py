@@ -58,6 +58,9 @@ class Job(Base):
     updates_spent: Mapped[int]
     updates_saved: Mapped[int] = mapped_column(server_default="0")
     device_seconds: Mapped[float]
+    failed_attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    lost_attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Of its runs, together."""
     limit_reached: Mapped[str | None]
     best: Mapped[dict[str, Any] | None]
     """The trial that the study recommends, as of the last planning step."""

@@ -46,7 +46,7 @@ class Token(Base):
     """An API token; only the digest of its secret is stored."""
 
     __tablename__ = "tuner_tokens"
-    __table_args__ = (Index(None, "user"),)
+    __table_args__ = (Index(None, "user"), Index(None, "parent_id"))
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
@@ -55,10 +55,24 @@ class Token(Base):
     role: Mapped[Role] = mapped_column(enum_type(Role))
     label: Mapped[str] = mapped_column(Name)
     created_by: Mapped[str] = mapped_column(Name)
+    parent_id: Mapped[str | None] = mapped_column(Id, ForeignKey("tuner_tokens.id"))
+    """The token by which it was created, where that was neither a login nor an admin's: it is revoked with it."""
     created_at: Mapped[float]
     expires_at: Mapped[float | None]
     revoked_at: Mapped[float | None]
     last_used_at: Mapped[float | None]
+
+
+class BrowserSession(Base):
+    """A browser's login; only the digest of its secret is stored. Logging out deletes it."""
+
+    __tablename__ = "tuner_sessions"
+    __table_args__ = (Index(None, "expires_at"), Index(None, "token_id"))
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    token_id: Mapped[str] = mapped_column(Id, ForeignKey(Token.id))
+    created_at: Mapped[float]
+    expires_at: Mapped[float]
 
 
 class Audit(Base):

@@ -41,6 +41,13 @@ class Run(Base):
     alternatives: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
     """What the plan considered beside it."""
     attempts: Mapped[int] = mapped_column(Integer)
+    """Leases so far; the next one's number is one more."""
+    failed_attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Attempts that ended because its runner died of the workload's code."""
+    lost_attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Attempts that ended because the infrastructure was lost: machine, network, database, worker."""
+    lost_in_a_row: Mapped[int] = mapped_column(Integer, server_default="0")
+    """Those since a snapshot last had more updates."""
     worker: Mapped[str | None] = mapped_column(Name)
     lease_token: Mapped[str | None] = mapped_column(Id)
     lease_expires_at: Mapped[float | None]
