@@ -9,12 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tuner.exports import EXPORTERS, ExportFormat
 from tuner.schedules import MIN_WARMUP, Schedule
+from tuner.schedules.lengths import MAX_STEPS
 from tuner.schedules.scaling import MAX_BATCH, ScaledFor, ScalingRule
 
-MAX_STEPS: Final = 10_000_000
-"""Longest run that the API previews or exports update by update."""
-MAX_HORIZON: Final = 100_000_000
-"""Longest run that a schedule is fitted to, as for a job."""
 FORMATS: Final = "; ".join(f"`{name}`: {exporter.description}" for name, exporter in EXPORTERS.items())
 """Description of each format."""
 
@@ -46,12 +43,12 @@ class ExportRequest(_Request):
 class CompressRequest(_Request):
     """A schedule, the length of the run that it was made for, and the length of the new run."""
 
-    from_steps: int = Field(ge=1, le=MAX_HORIZON, description="Updates of the old run.")
-    to_steps: int = Field(ge=1, le=MAX_HORIZON, description="Updates of the new run.")
+    from_steps: int = Field(ge=1, le=MAX_STEPS, description="Updates of the old run.")
+    to_steps: int = Field(ge=1, le=MAX_STEPS, description="Updates of the new run.")
     min_warmup: int = Field(
         default=MIN_WARMUP,
         ge=0,
-        le=MAX_HORIZON,
+        le=MAX_STEPS,
         description="Minimum updates of the warm-up, if the old one had as many; at most half of the new run.",
     )
 

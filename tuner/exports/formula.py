@@ -7,6 +7,7 @@ that its own lines assign, ``pi``, and the functions of `FUNCTIONS`. All lengths
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -19,6 +20,7 @@ from tuner.schedules import (
     Cosine,
     Cyclic,
     Exponential,
+    Family,
     InverseSqrt,
     Linear,
     MultiStep,
@@ -214,13 +216,39 @@ def _step(family: Step, n: int, floor: float) -> Iterator[Piece]:
 
 def _drops(family: Any, n: int, floor: float) -> Iterator[Piece]:
     """As `_step`, but one piece per level, unless there are more than `MAX_LEVELS`."""
-    factors = family.factors(np.arange(n + 1.0), n=n, floor=floor)
-    changes = (np.flatnonzero(np.diff(factors)) + 1).tolist()
-    if len(changes) >= MAX_LEVELS:
+    found = levels(family, n=n, end=n + 1, floor=floor)
+    if found is None:
         yield from _step(family, n, floor)
         return
-    for first in (0, *changes):
-        yield Piece(first=first, value=f"{float(factors[first])!r}")
+    for first, factor in found:
+        yield Piece(first=first, value=f"{factor!r}")
+
+
+def levels(family: Family, *, n: int, end: int, floor: float) -> tuple[tuple[int, float], ...] | None:
+    """The levels of a family that is piecewise constant and never rises.
+
+    Args:
+        family: Constant, step or multi-step.
+        n: Updates after the warm-up, at least 1.
+        end: Levels that start there or later are left out; at most n + 1.
+        floor: Fraction of the peak that bounds the levels from below.
+
+    Returns:
+        The first update of each level, counted from the end of the warm-up, and its fraction of the peak; ``None``
+        for more than `MAX_LEVELS` levels.
+    """
+
+    def factor(t: int) -> float:
+        return float(family.factors(np.array([float(t)]), n=n, floor=floor)[0])
+
+    found = [(0, factor(0))]
+    while len(found) <= MAX_LEVELS:
+        # The factors fall monotonically, so bisection finds the end of a level in a run of any length.
+        after = bisect_right(range(end), -found[-1][1], key=lambda t: -factor(t))
+        if after == end:
+            return tuple(found)
+        found.append((after, factor(after)))
+    return None
 
 
 def _multi_step(family: MultiStep, n: int, floor: float) -> Iterator[Piece]:

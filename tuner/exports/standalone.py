@@ -10,8 +10,8 @@ from tuner.exports.codegen import scalar_function
 from tuner.exports.exporter import BATCH_SIZE_RULES, UNIT, Export, Exporter, TargetRun, comment, header, length_note
 from tuner.exports.formula import schedule_formula
 from tuner.schedules import Schedule
+from tuner.schedules.schedule import BLOCK
 
-_CHUNK = 65_536  # updates that are turned into Python floats at a time
 _PYTHON = '''\
 import math
 
@@ -33,21 +33,24 @@ def schedule_json(schedule: Schedule) -> str:
 
 
 def schedule_csv(schedule: Schedule, *, total_steps: int) -> Iterator[str]:
-    """The learning rate of every update, line by line.
+    """The learning rate of every update, in blocks of lines: constant memory for runs of any length.
 
     Args:
         schedule: The schedule.
         total_steps: The horizon in updates, at least 1.
 
     Yields:
-        ``"update,lr"``, then one line per update from 0 to ``total_steps - 1``, each ending in a newline. A rate is
-        written with as many digits as it takes to read the same float64 back.
+        The line ``"update,lr"``, then one line per update from 0 to ``total_steps - 1``, each ending in a newline,
+        some thousands of lines at a time. A rate is written with as many digits as it takes to read the same float64
+        back.
+
+    Raises:
+        InvalidValue: The schedule does not fit into so few updates.
     """
+    blocks = schedule.lr_blocks(total_steps)
     yield "update,lr\n"
-    lrs = schedule.lrs(total_steps)
-    for start in range(0, total_steps, _CHUNK):
-        for update, lr in enumerate(lrs[start : start + _CHUNK].tolist(), start=start):
-            yield f"{update},{lr!r}\n"
+    for first, block in zip(range(0, total_steps, BLOCK), blocks, strict=True):
+        yield "".join(map("%d,%r\n".__mod__, enumerate(block.tolist(), start=first)))
 
 
 def _json(schedule: Schedule, run: TargetRun) -> Export:

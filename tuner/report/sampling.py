@@ -24,5 +24,4 @@ def sampled(schedule: Schedule, *, total_steps: int) -> tuple[NDArray[np.int64],
     if total_steps <= _MAX_DENSE:
         return np.arange(total_steps), schedule.lrs(total_steps)
     updates = np.linspace(0, total_steps - 1, _POINTS).astype(np.int64)
-    lrs = [schedule.lr(update, total_steps=total_steps) for update in updates.tolist()]
-    return updates, np.array(lrs)
+    return updates, schedule.lrs_at(updates, total_steps=total_steps)

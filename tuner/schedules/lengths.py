@@ -17,6 +17,9 @@ from tuner.schedules.values import Finite, NormalizedZero, Value
 TOLERANCE: Final = 1e-9
 """Relative tolerance for rounding errors, so that 0.7 of 10 updates is 7, and ten lengths of 0.1 fill a run."""
 
+MAX_STEPS: Final = 100_000_000
+"""Longest run, in updates, of a job and of everything that the service and the commands compute for a schedule."""
+
 _MIN_LENGTH: Final = 1e-12
 """Shorter lengths are refused as empty: dividing by them would overflow."""
 _MAX_LENGTH: Final = 1e12

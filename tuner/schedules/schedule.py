@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import model_validator
 
 from tuner.errors import InvalidValue
@@ -18,7 +20,7 @@ from tuner.schedules.warmup import Warmup
 MIN_WARMUP: Final = 10
 """Default of the warm-up updates that compression preserves."""
 
-_BLOCK: Final = 8192
+BLOCK: Final = 8192
 """Updates per block: few enough that intermediate arrays stay in the processor's cache."""
 
 
@@ -74,12 +76,48 @@ class Schedule(Value):
         Raises:
             InvalidValue: The schedule does not fit into so few updates, or ``total_steps`` is below 1.
         """
-        _check_steps("total_steps", total_steps, minimum=1)
+        blocks = self.lr_blocks(total_steps)
         lrs = np.empty(total_steps)
-        for first in range(0, total_steps, _BLOCK):
-            block = np.arange(float(first), min(first + _BLOCK, total_steps))
-            lrs[first : first + _BLOCK] = self._rates(block, total_steps=total_steps)
+        for first, block in zip(range(0, total_steps, BLOCK), blocks, strict=True):
+            lrs[first : first + BLOCK] = block
         return lrs
+
+    def lr_blocks(self, total_steps: int) -> Iterator[Array]:
+        """The learning rates of `lrs` in blocks, for runs of any length in constant memory.
+
+        Args:
+            total_steps: Updates of the run, T, at least 1.
+
+        Returns:
+            float64 ``[BLOCK]`` each, the last one shorter, in the order of the updates.
+
+        Raises:
+            InvalidValue: As for `lrs`.
+        """
+        self.lr(0, total_steps=total_steps)  # raises here, before the first block is requested
+        return (
+            self._rates(np.arange(float(first), min(first + BLOCK, total_steps)), total_steps=total_steps)
+            for first in range(0, total_steps, BLOCK)
+        )
+
+    def lrs_at(self, steps: Sequence[int] | NDArray[np.int64], *, total_steps: int) -> Array:
+        """The learning rates of some updates.
+
+        Args:
+            steps: ``[k]``, the updates, ascending, each in [0, total_steps]; at ``total_steps`` the progress is 1.
+            total_steps: Updates of the run, T, at least 1.
+
+        Returns:
+            float64 ``[k]``, each equal to `lr` of its update.
+
+        Raises:
+            InvalidValue: As for `lrs`, or the updates are out of range or not ascending.
+        """
+        _check_steps("total_steps", total_steps, minimum=1)
+        at = np.asarray(steps, dtype=np.float64)
+        if at.size and (at[0] < 0 or at[-1] > total_steps or np.any(np.diff(at) < 0)):
+            raise InvalidValue("steps", value=list(steps)[:4], allowed=f"ascending, each in [0, {total_steps}]")
+        return self._rates(at, total_steps=total_steps)
 
     def lr(self, step: int, *, total_steps: int) -> float:
         """The learning rate of one update.

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tuner.errors import InvalidValue
 from tuner.schedules import Schedule
+from tuner.schedules.lengths import MAX_STEPS
 from tuner.search.space import Parameter, SearchSpace
 
 MIN_HORIZON: Final = 10
@@ -27,7 +28,7 @@ class SearchSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     total_steps: int = Field(
-        ge=MIN_HORIZON, le=100_000_000, description="The horizon: optimizer updates of a full training run."
+        ge=MIN_HORIZON, le=MAX_STEPS, description="The horizon: optimizer updates of a full training run."
     )
     budget: float = Field(
         default=BUDGETS["standard"],

@@ -6,13 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from tuner.api.schedules import FORMATS, MAX_STEPS
+from tuner.api.schedules import FORMATS
 from tuner.exports import ExportFormat
 from tuner.jobs.export_context import export_context
 from tuner.jobs.records import JobRecord
 from tuner.jobs.states import is_terminal
 from tuner.report.pages.formats import ReportFormat
 from tuner.report.report import Report
+from tuner.schedules.lengths import MAX_STEPS
 from tuner.store import Store
 from tuner_service.access import VisibleJob
 from tuner_service.errors import ReportNotReady

@@ -32,13 +32,18 @@ _PROBLEMS = problem_responses(catalog.BODY_TOO_LARGE, catalog.NOT_JSON)
 def preview_schedule(request: Annotated[PreviewRequest, strict_body(PreviewRequest)]) -> Preview:
     """The learning rate at evenly spaced updates, a label of the schedule, and its digest. Nothing is stored."""
     schedule, steps = request.schedule, request.total_steps
-    updates = np.unique(np.linspace(0, steps - 1, num=request.points).round().astype(int)).tolist()
+    updates = np.unique(np.linspace(0, steps - 1, num=request.points).round().astype(np.int64))
+    lrs = schedule.lrs_at(updates, total_steps=steps)
     return Preview(
         label=schedule.label,
         digest=schedule.digest,
         total_steps=steps,
-        points=tuple(PreviewPoint(update=update, lr=schedule.lr(update, total_steps=steps)) for update in updates),
+        points=tuple(map(_point, updates.tolist(), lrs.tolist())),
     )
+
+
+def _point(update: int, lr: float) -> PreviewPoint:
+    return PreviewPoint(update=update, lr=lr)
 
 
 @router.post("/export", summary="Export a schedule", response_class=Response, responses=_PROBLEMS | EXPORT_CONTENT)

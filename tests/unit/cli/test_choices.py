@@ -2,15 +2,15 @@
 
 from typing import get_args
 
-from tuner.api import schedules as api
 from tuner.cli.admin.webhook import FormatName, StateName
 from tuner.cli.options import RoleName
 from tuner.cli.schedule.commands import FormatName as ExportFormatName
 from tuner.cli.schedule.fitting import OptimizerName, RuleName
-from tuner.cli.schedule.options import MAX_HORIZON, MAX_STEPS
+from tuner.cli.schedule.options import MAX_STEPS
 from tuner.exports import EXPORTERS, ExportFormat
 from tuner.jobs.webhooks import DeliveryState, WebhookFormat
 from tuner.people.permissions import Role
+from tuner.schedules import lengths
 from tuner.schedules.scaling import ScaledFor, ScalingRule
 
 
@@ -21,4 +21,4 @@ def test_the_choices_are_those_of_the_library():
     assert get_args(ExportFormatName) == tuple(ExportFormat) == tuple(EXPORTERS)
     assert get_args(RuleName) == tuple(ScalingRule)
     assert OptimizerName == ScaledFor
-    assert (MAX_STEPS, MAX_HORIZON) == (api.MAX_STEPS, api.MAX_HORIZON)
+    assert MAX_STEPS == lengths.MAX_STEPS

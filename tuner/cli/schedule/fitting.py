@@ -8,7 +8,7 @@ import typer
 
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show_json
-from tuner.cli.schedule.options import MAX_HORIZON, Output, write
+from tuner.cli.schedule.options import MAX_STEPS, Output, write
 from tuner.cli.schedule.source import ScheduleSource, takes_schedule
 from tuner.errors import InvalidValue
 
@@ -23,7 +23,7 @@ def compress(
     *,
     to_steps: Annotated[
         int,
-        typer.Option("--to-steps", metavar="UPDATES", min=1, max=MAX_HORIZON, help="Length of the new run."),
+        typer.Option("--to-steps", metavar="UPDATES", min=1, max=MAX_STEPS, help="Length of the new run."),
     ],
     from_steps: Annotated[
         int | None,
@@ -31,7 +31,7 @@ def compress(
             "--from-steps",
             metavar="UPDATES",
             min=1,
-            max=MAX_HORIZON,
+            max=MAX_STEPS,
             show_default=False,
             help="Length of the run it was tuned for; the job's own when absent.",
         ),
@@ -42,7 +42,7 @@ def compress(
             "--min-warmup",
             metavar="UPDATES",
             min=0,
-            max=MAX_HORIZON,
+            max=MAX_STEPS,
             help="Minimum length of the warm-up, where the schedule has as much; at most half of the new run.",
         ),
     ] = 10,

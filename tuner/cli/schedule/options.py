@@ -11,10 +11,8 @@ import typer
 
 from tuner.cli.output import say
 
-MAX_STEPS = 10_000_000
-"""Longest run that is drawn or written update by update, as in the API."""
-MAX_HORIZON = 100_000_000
-"""Longest run that a schedule is fitted to, as in the API."""
+MAX_STEPS = 100_000_000
+"""Longest run of a schedule, as in the API."""
 
 Family = Annotated[
     str, typer.Option("--family", metavar="NAME", show_default=False, help="constant, linear, cosine, wsd, ...")

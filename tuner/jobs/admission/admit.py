@@ -18,6 +18,7 @@ from tuner.jobs.admission.budget import Budget
 from tuner.jobs.admission.strict_json import RefusedPayload, dotted, parse_strict, refusals, unknown_field
 from tuner.jobs.records import WorkloadInfo
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
+from tuner.schedules.lengths import MAX_STEPS
 from tuner.search.settings import BUDGETS, MIN_HORIZON, SearchSettings
 from tuner.search.space import FloatRange, OptimizerKind, Parameter, Value, default_space
 from tuner.validation import phrase
@@ -30,7 +31,7 @@ class SearchRequest(SearchSettings):
     total_steps: int | None = Field(  # type: ignore[assignment]
         default=None,
         ge=MIN_HORIZON,
-        le=100_000_000,
+        le=MAX_STEPS,
         description="The horizon: optimizer updates of a full training run; the workload's own default when absent.",
     )
     budget: Budget = BUDGETS["standard"]

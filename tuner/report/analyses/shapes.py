@@ -11,7 +11,6 @@ from tuner.schedules import Schedule
 
 SIMILAR: Final = 0.1
 """Mean absolute distance of two shapes up to which they count as similar; linear and cosine are 0.07 apart."""
-_MAX_DENSE: Final = 50_000  # updates up to which all of them at once are quicker than the places one by one
 _PLACES: Final = 400  # updates of a run that stands for every length
 
 
@@ -25,12 +24,8 @@ def shape_of(schedule: Schedule, *, total_steps: int) -> NDArray[np.float64]:
     Returns:
         float64 ``[min(total_steps, 400)]``, in [0, 1].
     """
-    updates = np.linspace(0, total_steps - 1, min(total_steps, _PLACES)).astype(int)
-    if total_steps <= _MAX_DENSE:
-        lrs = schedule.lrs(total_steps)[updates]
-    else:
-        lrs = np.array([schedule.lr(update, total_steps=total_steps) for update in updates.tolist()])
-    shape: NDArray[np.float64] = lrs / schedule.peak_lr
+    updates = np.linspace(0, total_steps - 1, min(total_steps, _PLACES)).astype(np.int64)
+    shape: NDArray[np.float64] = schedule.lrs_at(updates, total_steps=total_steps) / schedule.peak_lr
     return shape
 
 

@@ -3,10 +3,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from tuner.api.schedules import MAX_STEPS
 from tuner.cli.main import app
 from tuner.exports import EXPORTERS
 from tuner.schedules import Constant, Schedule, Updates, Warmup, Wsd
+from tuner.schedules.lengths import MAX_STEPS
 from tuner.schedules.scaling import ScalingRule, scaled_to_batch
 
 
