@@ -63,7 +63,12 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
     """
     secret = secret_key(settings)
     authenticator = Authenticator(settings, accounts=store.people, secret=secret)
-    reaper = Reaper(store, interval=settings.reap_interval, event_retention=settings.event_retention)
+    reaper = Reaper(
+        store,
+        interval=settings.reap_interval,
+        event_retention=settings.event_retention,
+        lost_limit=settings.lost_attempts,
+    )
     sender = WebhookSender(secret=derived(secret, purpose="webhooks"), allow_private=settings.webhooks_allow_private)
     dispatcher = Dispatcher(store, sender=sender)
     registry = new_registry(store)

@@ -12,6 +12,7 @@ from typing import Self
 
 import structlog
 
+from tuner.jobs.attempts import LOST_ATTEMPTS
 from tuner.store import Reaped, Store
 
 _STOP_SECONDS = 5.0  # a pass that hangs longer, without a database, ends with the process
@@ -28,11 +29,20 @@ class Reaper:
         store: The database.
         interval: Time between two passes.
         event_retention: How long events are stored.
+        lost_limit: Attempts at a run in a row that may be lost while no snapshot of it moves on.
     """
 
-    def __init__(self, store: Store, *, interval: timedelta, event_retention: timedelta = EVENT_RETENTION) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        interval: timedelta,
+        event_retention: timedelta = EVENT_RETENTION,
+        lost_limit: int = LOST_ATTEMPTS,
+    ) -> None:
         self._store = store
         self._interval = interval.total_seconds()
+        self._lost_limit = lost_limit
         self._event_retention = event_retention.total_seconds()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -58,7 +68,7 @@ class Reaper:
     def reap_once(self) -> None:
         """Do one pass. A step that fails is logged and does not prevent the others; the next pass repeats it."""
         reaper, events = self._store.reaper, self._store.events
-        self._try("reaper.reaped", lambda: _counts(reaper.reap()))
+        self._try("reaper.reaped", lambda: _counts(reaper.reap(lost_limit=self._lost_limit)))
         self._try("reaper.limits_enforced", lambda: {"jobs": reaper.enforce_limits()})
         self._try("reaper.preempted", lambda: {"runs": reaper.preempt()})
         self._try("reaper.events_pruned", lambda: {"events": events.prune(self._event_retention)})

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tuner.errors import InvalidValue
+from tuner.jobs.attempts import LOST_ATTEMPTS
 from tuner.loopback import is_loopback
 
 MIN_SECRET_CHARACTERS = 32
@@ -78,6 +79,12 @@ class Settings(BaseSettings):
         default=timedelta(seconds=2),
         gt=timedelta(0),
         description="Interval at which expired leases are released.",
+    )
+    lost_attempts: int = Field(
+        default=LOST_ATTEMPTS,
+        ge=1,
+        description="Attempts at a run in a row that may be lost to machines and outages while no snapshot of it moves "
+        "on; set it for the workers too.",
     )
     shutdown_grace: timedelta = Field(
         default=timedelta(seconds=3),

@@ -93,7 +93,7 @@ class Session:
             (site.folder / how).mkdir()
             self.runs[how] = self.enqueue(how, folder=site.folder / how)
             if how not in FINAL:  # two attempts went wrong already; the third is the last
-                site.sql("UPDATE tuner_runs SET attempts = 2 WHERE id = ?", self.runs[how])
+                site.sql("UPDATE tuner_runs SET failed_attempts = 2 WHERE id = ?", self.runs[how])
             self.runs[f"after {how}"] = self.enqueue("look_around", folder=site.folder)
         silence: dict[str, Any] = {"silence_limit": 2} if STUCK.keys() & self.runs.keys() else {}
         self.worker = site.worker(**silence, runner_memory_mb=1024)
@@ -130,8 +130,8 @@ def test_each_hostile_workload_fails_its_run_with_its_own_reason_and_the_next_ru
     session = session_of(hostile)
     for how, (_, then) in hostile.items():
         run = session.end(how)
-        assert (run.state, run.attempts) == (RunState.FAILED, 1 if how in FINAL else 3), how
-        first, _, rest = run.error.removeprefix("given up after 3 attempts: ").partition("\n")
+        assert (run.state, run.failed_attempts) == (RunState.FAILED, 1 if how in FINAL else 3), how
+        first, _, rest = run.error.removeprefix("given up after 3 failed attempts: ").partition("\n")
         assert [other for other, (line, _) in REASONS.items() if re.fullmatch(line, first)] == [how], run.error
         assert rest.startswith(then), run.error
         if how in ("hoard", "allocate"):

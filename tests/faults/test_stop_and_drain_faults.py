@@ -25,12 +25,13 @@ def test_a_paused_job_frees_the_device_at_the_next_evaluation_and_goes_on_from_t
     assert stopped["step"] == 30
     assert "paused" in stopped["reason"]
     assert other.state is RunState.SUCCEEDED
-    assert (site.run(run_id).state, site.run(run_id).attempts) == (RunState.QUEUED, 0)
+    assert (site.run(run_id).state, site.run(run_id).attempts) == (RunState.QUEUED, 1)
     assert site.store.jobs.get(job_id).state is JobState.PAUSED
 
     site.store.jobs.resume(job_id)
     run = site.wait_over(run_id)
-    assert (run.state, run.loss, run.attempts, run.updates) == (RunState.SUCCEEDED, undisturbed_loss, 1, 60)
+    assert (run.state, run.loss, run.attempts, run.updates) == (RunState.SUCCEEDED, undisturbed_loss, 2, 60)
+    assert (run.failed_attempts, run.lost_attempts) == (0, 0)
     assert list(gate.steps_by_process().values()) == [list(range(60))]
 
 
@@ -48,7 +49,8 @@ def test_a_more_urgent_job_gets_the_device_at_the_next_evaluation(site, gate, un
 
     assert [entry["run_id"] for entry in worker.logged("run.claimed")] == [run_id, urgent_id, run_id]
     assert f"pre-empted by job {urgent.job_id}" in worker.logged("run.returned")[0]["reason"]
-    assert (run.state, run.loss, run.attempts, run.updates) == (RunState.SUCCEEDED, undisturbed_loss, 1, 60)
+    assert (run.state, run.loss, run.attempts, run.updates) == (RunState.SUCCEEDED, undisturbed_loss, 2, 60)
+    assert (run.failed_attempts, run.lost_attempts) == (0, 0)
     assert list(gate.steps_by_process().values()) == [list(range(60))]
 
 

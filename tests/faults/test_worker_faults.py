@@ -66,13 +66,13 @@ def test_a_worker_asked_to_stop_gives_its_run_back_with_a_snapshot(site, gate, u
 
     assert worker.wait() == 0
     run = site.run(run_id)
-    assert (run.state, run.attempts) == (RunState.QUEUED, 0)
+    assert (run.state, run.failed_attempts, run.lost_attempts) == (RunState.QUEUED, 0, 0)
     assert site.sql("SELECT step FROM tuner_snapshots") == [(30,)]
     assert not site.store.workers.worker("w1").alive
 
     site.worker("another")
     run = site.wait_over(run_id)
-    assert (run.state, run.loss, run.attempts) == (RunState.SUCCEEDED, undisturbed_loss, 1)
+    assert (run.state, run.loss, run.attempts) == (RunState.SUCCEEDED, undisturbed_loss, 2)
     assert list(gate.steps_by_process().values()) == [list(range(30)), list(range(30, 60))]
 
 
@@ -100,7 +100,7 @@ def test_a_run_that_does_not_stop_within_the_grace_is_cut_off_and_released(site,
     assert worker.wait() == 0
     assert not is_alive(runner)
     run = site.run(run_id)
-    assert (run.state, run.attempts) == (RunState.QUEUED, 0)
+    assert (run.state, run.failed_attempts, run.lost_attempts) == (RunState.QUEUED, 0, 0)
 
 
 def test_a_worker_asked_to_stop_ends_a_run_that_ignores_every_signal(site):
@@ -113,7 +113,8 @@ def test_a_worker_asked_to_stop_ends_a_run_that_ignores_every_signal(site):
 
     assert worker.wait() == 0
     assert not [pid for pid in map(int, pids.read_text().split()) if is_alive(pid)]
-    assert (site.run(run_id).state, site.run(run_id).attempts) == (RunState.QUEUED, 0)
+    run = site.run(run_id)
+    assert (run.state, run.failed_attempts, run.lost_attempts) == (RunState.QUEUED, 0, 0)
     assert worker.logged("run.killed")[0]["reason"] == (
         "the runner was killed: it did not stop within 0.2 s; "
         "it did not end at SIGTERM, which its code ignores or handles, so that SIGKILL had to end it"

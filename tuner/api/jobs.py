@@ -45,6 +45,10 @@ class JobView:
     """Updates that its finished runs did not execute, because they continued from a snapshot of another run."""
     device_seconds: float
     """Device time of its runs: seconds under a lease times devices."""
+    failed_attempts: int
+    """Attempts of its runs that ended because the workload's code failed or their runner died of it."""
+    lost_attempts: int
+    """Attempts of its runs that ended because the infrastructure was lost: machine, network, database, worker."""
     limit_reached: str | None
     """Which of its limits the job has reached, in words; it then ends with the results so far."""
 

@@ -32,6 +32,11 @@ class RunView:
     alternatives: tuple[Alternative, ...]
     """The actions that the plan considered at that time, the chosen one among them, the best value first."""
     attempts: int
+    """How often a worker has leased it; an attempt is the time until that lease ends."""
+    failed_attempts: int
+    """Attempts that ended because the workload's code failed or its runner died of it; the third fails the run."""
+    lost_attempts: int
+    """Attempts that ended because the infrastructure was lost: machine, network, database, worker."""
     worker: str | None
     step: int
     """Updates from the start of its schedule, as last reported."""

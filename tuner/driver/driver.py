@@ -21,6 +21,7 @@ from tuner.driver.snapshot_folders import SnapshotFolders
 from tuner.driver.supervisor import RunSupervisor
 from tuner.driver.watchdog import RunTimeouts, Watchdog
 from tuner.errors import DatabaseUnavailable, NotFound
+from tuner.jobs.attempts import LOST_ATTEMPTS
 from tuner.jobs.branch_points import branch_points_of
 from tuner.jobs.forecasts import ForecastRecord
 from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer
@@ -40,7 +41,7 @@ class RunEnd(StrEnum):
     """Its result, or its final failure, is stored."""
     RETURNED = "returned"
     """It can be claimed again: it was stopped (so was the worker, or the job is paused, or a more urgent one needs the
-    device), or the runner died."""
+    device), or the runner died or was lost."""
     LOST = "lost"
     """The lease was lost; nothing of this attempt counts from then on."""
 
@@ -59,6 +60,8 @@ class DriverSettings:
     """The limits of each run."""
     branching: bool = True
     """Whether runs store states for others that share a prefix."""
+    lost_attempts: int = LOST_ATTEMPTS
+    """Attempts at a run in a row that may be lost while no snapshot of it moves on."""
 
 
 class Driver:
@@ -114,7 +117,7 @@ class Driver:
         """
         if self._leases_released:
             return None
-        released = self._store.reaper.free_worker(self._worker)
+        released = self._store.reaper.free_worker(self._worker, lost_limit=self._settings.lost_attempts)
         self._snapshots.sweep(self._is_over)
         self._leases_released = True
         return released
@@ -303,9 +306,13 @@ class Driver:
         if death.shortage is not None:
             what, *words = reason.split("\n", 1)
             reason = "\n".join([what, death.shortage.advice(options=lease.options), *words])
-        if not death.final and (stopping or not death.fault_of_run):
+        if stopping and not death.final:
             _log.warning("run.killed", reason=reason)
             return self._leave(RunEnd.RETURNED, stored=keeper.release(), outcome="returned")
+        if not death.fault_of_run:
+            _log.warning("runner.lost", reason=reason)
+            stored = keeper.lose(reason=reason, lost_limit=self._settings.lost_attempts)
+            return self._leave(RunEnd.RETURNED, stored=stored, outcome="died")
         _log.error("runner.died", reason=reason)
         end = RunEnd.RECORDED if death.final else RunEnd.RETURNED
         return self._leave(end, stored=keeper.fail(reason=reason, retry=not death.final), outcome="died")

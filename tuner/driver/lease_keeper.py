@@ -145,6 +145,11 @@ class LeaseKeeper:
         leases, lease = self._store.leases, self._lease
         return self._conclude(lambda: leases.fail(lease, reason=reason, retry=retry, updates=self._updates))
 
+    def lose(self, *, reason: str, lost_limit: int) -> bool:
+        """Record that this attempt was lost by the infrastructure; whether it was accepted."""
+        leases, lease = self._store.leases, self._lease
+        return self._conclude(lambda: leases.lose(lease, reason=reason, lost_limit=lost_limit, updates=self._updates))
+
     def release(self, *, updates: int = 0) -> bool:
         """Release the run, to be resumed from its last snapshot; whether the lease was still held."""
         self._updates += updates

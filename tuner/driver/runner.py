@@ -19,7 +19,8 @@ class RunnerDied(TunerError):
         message: What happened, with the last lines that it printed.
         final: Whether another attempt at the same run would end the same.
         shortage: The memory that it used, where that was too much.
-        fault_of_run: Whether the run may have caused it. If not (its node is gone), the attempt is not counted.
+        fault_of_run: Whether the workload's code may have caused it. If not (its node is gone), the attempt is lost and
+            has not failed.
     """
 
     def __init__(

@@ -77,7 +77,7 @@ class JobRecord:
     device_seconds: float
     """Device time of its runs: seconds under a lease times devices."""
     failed_attempts: int
-    """Attempts of its runs that ended because a runner died of the workload's code."""
+    """Attempts of its runs that ended because the workload's code failed or their runner died of it."""
     lost_attempts: int
     """Attempts of its runs that ended because the infrastructure was lost: machine, network, database, worker."""
     limit_reached: str | None
@@ -134,9 +134,9 @@ class RunRecord:
     attempts: int
     """How often a worker has leased it."""
     failed_attempts: int
-    """Attempts that ended because its runner died of the workload's code."""
+    """Those that ended because the workload's code failed or its runner died of it."""
     lost_attempts: int
-    """Attempts that ended because the infrastructure was lost: machine, network, database, worker."""
+    """Those that ended because the infrastructure was lost: machine, network, database, worker."""
     worker: str | None
     step: int
     """Updates done from the start of its schedule, as last reported."""

@@ -3,8 +3,7 @@
 from tuner.store.db.pages import Page
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.workers import WORKER_TIMEOUT_SECONDS
-from tuner.store.queue.leases import MAX_ATTEMPTS
 from tuner.store.queue.reaper import Reaped
 from tuner.store.store import Store
 
-__all__ = ["MAX_ATTEMPTS", "WORKER_TIMEOUT_SECONDS", "EventKind", "Page", "Reaped", "Store"]
+__all__ = ["WORKER_TIMEOUT_SECONDS", "EventKind", "Page", "Reaped", "Store"]

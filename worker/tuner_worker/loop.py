@@ -220,6 +220,7 @@ def _driver_settings(settings: WorkerSettings) -> DriverSettings:
             stop=settings.kill_grace.total_seconds(),
         ),
         branching=settings.branch_memory_mb > 0,
+        lost_attempts=settings.lost_attempts,
     )
 
 

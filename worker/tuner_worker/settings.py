@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tuner.jobs.attempts import LOST_ATTEMPTS
+
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
@@ -80,6 +82,12 @@ class WorkerSettings(BaseSettings):
     outage_patience: Duration = Field(
         default=timedelta(minutes=10),
         description="A run is trained on for this long while the database is away; then its lease is lost.",
+    )
+    lost_attempts: int = Field(
+        default=LOST_ATTEMPTS,
+        ge=1,
+        description="Attempts at a run in a row that may be lost to machines and outages while no snapshot of it moves "
+        "on; set it for the service too.",
     )
     runner_memory_mb: int | None = Field(
         default=None,

@@ -20,6 +20,7 @@ from tuner.training.protocol import Directive, Ended, Evaluated, Outcome, Train
 from tuner.training.runner.out_of_memory import MemoryUse
 
 OFFER = offer("w1", workloads={"gated": "1"})
+LOST_LIMIT = 4
 SHORTAGE = MemoryUse(peak_mib=900, limit_mib=1000, limit="of the test")
 Play = Callable[[Train, RunSupervisor], Ended]
 
@@ -77,6 +78,7 @@ class Bench:
                 outage_seconds=60,
                 snapshot_seconds=60,
                 timeouts=RunTimeouts(start=60, silence=60, run=None, stop=60),
+                lost_attempts=LOST_LIMIT,
             ),
             hide=lambda text: text.replace("s3cret", "***"),
             stop_requested=lambda: self.stop,
@@ -134,11 +136,19 @@ def test_what_a_runner_reports_and_how_it_ends_is_stored(bench):
     assert bench.runner.ends == []
 
 
-def test_a_death_counts_an_attempt_unless_it_is_no_fault_of_the_run(bench):
+def test_a_death_is_a_failed_attempt_unless_it_is_no_fault_of_the_run_then_it_is_a_lost_one(bench):
     bench.work(die(fault_of_run=False))
-    assert (bench.run.state, bench.run.attempts) == (RunState.QUEUED, 0)
+    assert (bench.run.state, bench.run.failed_attempts, bench.run.lost_attempts) == (RunState.QUEUED, 0, 1)
     bench.work(die())
-    assert (bench.run.state, bench.run.attempts) == (RunState.QUEUED, 1)
+    assert (bench.run.state, bench.run.failed_attempts, bench.run.lost_attempts) == (RunState.QUEUED, 1, 1)
+
+
+def test_as_many_attempts_may_be_lost_in_a_row_as_the_setting_of_the_worker_says(bench):
+    for _ in range(LOST_LIMIT):
+        assert bench.run.state is RunState.QUEUED
+        bench.work(die(fault_of_run=False))
+    assert (bench.run.state, bench.run.lost_attempts) == (RunState.FAILED, LOST_LIMIT)
+    assert bench.run.error.endswith("then retry the job: the runner is gone\nits last line")
 
 
 def test_a_final_death_fails_the_run_with_what_usually_helps(bench):
@@ -158,7 +168,8 @@ def test_a_run_that_is_cut_off_while_it_stops_is_released(bench):
         raise RunnerDied("it did not stop")
 
     bench.work(play)
-    assert (bench.run.state, bench.run.attempts) == (RunState.QUEUED, 0)
+    run = bench.run
+    assert (run.state, run.attempts, run.failed_attempts, run.lost_attempts) == (RunState.QUEUED, 1, 0, 0)
 
 
 def test_a_failure_is_stored_with_its_traceback_and_ends_the_runner(bench):

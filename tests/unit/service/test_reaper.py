@@ -30,6 +30,7 @@ class Queue:
         self.away = set(away)
         self.looked_again = threading.Event()
         self.retention: float | None = None
+        self.lost_limit: int | None = None
 
     def _do(self, what: str) -> None:
         if what in self.away:
@@ -37,8 +38,9 @@ class Queue:
             raise DatabaseUnavailable("connection refused")
         self.done.append(what)
 
-    def reap(self) -> Reaped:
+    def reap(self, *, lost_limit: int) -> Reaped:
         self._do("reap")
+        self.lost_limit = lost_limit
         self.looked_again.set()
         return Reaped(requeued=0, failed=0)
 
@@ -94,11 +96,14 @@ def test_it_logs_what_it_did_and_nothing_else():
     assert told == [("reaper.limits_enforced", 1, None), ("reaper.events_pruned", None, 7)]
 
 
-def test_events_are_stored_for_the_configured_time():
+def test_the_configured_time_of_events_and_limit_of_lost_attempts_are_used():
     queue = Queue(away=())
     with quiet():
-        Reaper(a_store(queue), interval=timedelta(seconds=1), event_retention=timedelta(hours=2)).reap_once()
+        Reaper(
+            a_store(queue), interval=timedelta(seconds=1), event_retention=timedelta(hours=2), lost_limit=5
+        ).reap_once()
     assert queue.retention == 7200.0
+    assert queue.lost_limit == 5
 
 
 def test_a_stop_does_not_wait_for_the_interval():

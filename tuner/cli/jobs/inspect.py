@@ -12,6 +12,7 @@ from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url
 from tuner.cli.output import format_time, say, show
 from tuner.cli.request import Table, service_command
+from tuner.jobs.attempts import attempts_in_words
 from tuner.jobs.states import RunState
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _RUNS: Table[RunView] = Table(
         "SEED": lambda run: str(run.seed),
         "STATE": lambda run: run.state.value,
         "UPDATES": lambda run: f"{run.step:,} of {run.total_steps:,}",
+        "ATTEMPTS": lambda run: attempts_in_words(run.attempts, failed=run.failed_attempts, lost=run.lost_attempts),
         "RESULT": lambda run: "" if run.value is None else run.metric.text(run.value),
         "DEVICE TIME": lambda run: f"{run.device_seconds:,.0f} s",
         "WORKER": lambda run: run.worker or "",

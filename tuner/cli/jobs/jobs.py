@@ -14,6 +14,7 @@ from tuner.cli.output import format_device_time, say, show, show_json, show_tabl
 from tuner.cli.request import Table, request, service_command
 from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
+from tuner.jobs.attempts import attempts_in_words
 from tuner.jobs.states import JobState, RunState, is_terminal
 from tuner.report.pages.formats import ReportFormat, rendered
 
@@ -161,6 +162,9 @@ def describe_job(job: JobDetail, *, queue_entry: QueueEntry | None, address: str
         lines.append(f"Queue: {queue_entry.reason}")
     if job.limit_reached is not None:
         lines.append(f"Limit reached: {job.limit_reached}")
+    if job.failed_attempts or job.lost_attempts:
+        counts = attempts_in_words(failed=job.failed_attempts, lost=job.lost_attempts)
+        lines.append(f"Attempts at its runs: {counts} (lost ones are the machines' and not the workload's)")
     lines.append(f"Dashboard: {address}{job.links['dashboard']}")
     if job.origin is not None:
         lines.append(f"Cloned from job {job.origin}")

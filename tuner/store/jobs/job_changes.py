@@ -107,7 +107,9 @@ def retry_job(tx: Tx, job: Job, *, check_limits: Callable[[], None]) -> None:
         .where(retried)
         .values(
             state=RunState.QUEUED,
-            attempts=0,
+            failed_attempts=0,
+            lost_attempts=0,
+            lost_in_a_row=0,
             step=0,
             error=None,
             worker=None,
@@ -117,6 +119,8 @@ def retry_job(tx: Tx, job: Job, *, check_limits: Callable[[], None]) -> None:
             finished_at=None,
         )
     )
+    # Their attempts begin anew, but not the numbers of these: each names a folder that its code may still write to.
+    job.failed_attempts, job.lost_attempts = _sum_attempts(tx, job)
     trials = update(Trial).where(Trial.job_id == job.id, Trial.state.in_(_RETRIED_TRIALS))
     tx.session.execute(trials.values(state=TrialState.ACTIVE, end_reason=None))
     tx.emit(EventKind.JOB_RETRIED, job_id=job.id, runs=len(ids))
@@ -146,6 +150,15 @@ def _resumed_state(job: Job) -> JobState:
 def _transition(job: Job, *, to: JobState) -> None:
     check_transition(JOB_TRANSITIONS, kind="job", key=job.id, state=job.state, to=to)
     job.state = to
+
+
+def _sum_attempts(tx: Tx, job: Job) -> tuple[int, int]:
+    """The attempts of a job's runs that failed, and those that were lost."""
+    sums = select(func.coalesce(func.sum(Run.failed_attempts), 0), func.coalesce(func.sum(Run.lost_attempts), 0)).where(
+        Run.job_id == job.id
+    )
+    failed, lost = tx.session.execute(sums).one()
+    return int(failed), int(lost)
 
 
 def _search_progress(tx: Tx, job: Job) -> SearchProgress:

@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tuner.errors import NotFound
+from tuner.jobs.attempts import LOST_ATTEMPTS, AttemptEnd, reason_to_give_up
 from tuner.jobs.states import (
     JOB_TRANSITIONS,
     RUN_TRANSITIONS,
@@ -109,14 +110,62 @@ def end_run(
     emit_run_event(tx, _RUN_ENDED[state], run, step=run.step, value=value, metric=job.metric, reason=run.error, **data)
 
 
-def requeue_run(tx: Tx, run: Run, *, reason: str) -> None:
-    """Return a leased run to the queue, in its old place; it keeps its snapshot."""
+def requeue_or_fail(
+    tx: Tx, job: Job, run: Run, *, end: AttemptEnd, reason: str, lost_limit: int = LOST_ATTEMPTS
+) -> bool:
+    """Count an attempt, and return its run to the queue or, where that is the last one, fail it.
+
+    Args:
+        tx: Holds both rows.
+        job: Of the run.
+        run: A leased run.
+        end: How the attempt ended.
+        reason: What happened.
+        lost_limit: Attempts in a row that may be lost while no snapshot moves on.
+
+    Returns:
+        Whether it is queued again.
+    """
+    job.plan_due = True
+    count_attempt(job, run, end=end)
+    given_up = reason_to_give_up(
+        end, failed=run.failed_attempts, lost_in_a_row=run.lost_in_a_row, lost_limit=lost_limit
+    )
+    if given_up is None:
+        requeue_run(tx, run, end=end, reason=reason)
+        return True
+    end_run(tx, job, run, state=RunState.FAILED, error=f"{given_up}: {reason}", end=end)
+    return False
+
+
+def count_attempt(job: Job, run: Run, *, end: AttemptEnd) -> None:
+    """Count an attempt that left its run without a result."""
+    if end is AttemptEnd.FAILED:
+        run.failed_attempts += 1
+        job.failed_attempts += 1
+    if end is AttemptEnd.LOST:
+        run.lost_attempts += 1
+        run.lost_in_a_row += 1
+        job.lost_attempts += 1
+
+
+def requeue_run(tx: Tx, run: Run, *, end: AttemptEnd, reason: str) -> None:
+    """Return a leased run to the queue, in its old place, after its attempt ended so; it keeps its snapshot."""
     check_transition(RUN_TRANSITIONS, kind="run", key=run.id, state=run.state, to=RunState.QUEUED)
     run.state = RunState.QUEUED
     run.worker = None
     _end_lease(run)
     run.queued_at = tx.now
-    emit_run_event(tx, EventKind.RUN_REQUEUED, run, attempt=run.attempts, reason=clipped_text(reason))
+    emit_run_event(
+        tx,
+        EventKind.RUN_REQUEUED,
+        run,
+        attempt=run.attempts,
+        end=end,
+        failed_attempts=run.failed_attempts,
+        lost_attempts=run.lost_attempts,
+        reason=clipped_text(reason),
+    )
 
 
 def end_trial(tx: Tx, trial: Trial, *, state: TrialState, reason: str) -> None:

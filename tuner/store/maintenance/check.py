@@ -231,6 +231,18 @@ def _invariants() -> Iterator[tuple[str, str, Select[Any]]]:
         _runs(or_(Run.updates < 0, Run.shared_updates < 0, Run.attempts < 0, Run.device_seconds < 0)),
     )
     yield (
+        "attempts",
+        "more attempts of runs failed or were lost than there have been",
+        _runs(
+            or_(
+                Run.failed_attempts < 0,
+                Run.lost_in_a_row < 0,
+                Run.lost_in_a_row > Run.lost_attempts,
+                Run.failed_attempts + Run.lost_attempts > Run.attempts,
+            )
+        ),
+    )
+    yield (
         "stop",
         "runs were stopped early without a forecast that says why",
         _runs(Run.state == RunState.STOPPED, not_(exists().where(Forecast.run_id == Run.id, Forecast.stop))),

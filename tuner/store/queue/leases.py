@@ -16,6 +16,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue, LeaseLost
+from tuner.jobs.attempts import LOST_ATTEMPTS, AttemptEnd
 from tuner.jobs.forecasts import ForecastRecord
 from tuner.jobs.records import CurvePoint, LeasedRun, LeaseStatus, SnapshotRef
 from tuner.jobs.states import RunState
@@ -27,12 +28,9 @@ from tuner.store.db.upsert import upsert
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.job_limits import mark_limit, reason_to_stop
 from tuner.store.jobs.run_logs import append_chunk
-from tuner.store.jobs.transitions import emit_run_event, end_run, requeue_run
+from tuner.store.jobs.transitions import count_attempt, emit_run_event, end_run, requeue_or_fail, requeue_run
 
 Columns = TypeVarTuple("Columns")
-
-MAX_ATTEMPTS = 3
-"""How often a run is started before it counts as failed."""
 
 
 class Leases(Repository):
@@ -107,6 +105,8 @@ class Leases(Repository):
     def save_snapshot(self, tx: Tx, lease: LeasedRun, snapshot: SnapshotRef, *, updates: int = 0) -> None:
         """Record the run's latest snapshot, from which the next attempt resumes; it replaces an earlier one.
 
+        One with more updates than the last allows as many lost attempts in a row as at first.
+
         Args:
             lease: The claim.
             snapshot: Its step and its file.
@@ -119,6 +119,9 @@ class Leases(Repository):
         job, run = lock_lease(tx, lease)
         _record_progress(tx, job, run, updates=updates)
         step = _checked_step(snapshot.step, run=run)
+        last = tx.session.scalar(select(Snapshot.step).where(Snapshot.run_id == run.id))
+        if step > (last or 0):
+            run.lost_in_a_row = 0
         upsert(tx.session, Snapshot, rows=[{"run_id": run.id, "step": step, "path": snapshot.path, "saved_at": tx.now}])
 
     @writes
@@ -215,13 +218,13 @@ class Leases(Repository):
 
     @writes
     def fail(self, tx: Tx, lease: LeasedRun, *, reason: str, retry: bool, updates: int = 0) -> None:
-        """Record that an attempt failed.
+        """Record that an attempt failed by the workload's code.
 
         Args:
             lease: The claim.
             reason: What happened, such as a traceback.
-            retry: Whether another attempt may succeed. The run then returns to the queue, with its snapshot, unless its
-                attempts are used up.
+            retry: Whether another attempt may succeed. The run then returns to the queue, with its snapshot, unless it
+                has failed too often.
             updates: Updates executed since the last report, at least 0.
 
         Raises:
@@ -230,21 +233,38 @@ class Leases(Repository):
         job, run = lock_lease(tx, lease)
         _record_progress(tx, job, run, updates=updates)
         if retry:
-            requeue_or_fail(tx, job, run, reason=reason)
+            requeue_or_fail(tx, job, run, end=AttemptEnd.FAILED, reason=reason)
         else:
-            end_run(tx, job, run, state=RunState.FAILED, error=reason or "no reason was given")
+            count_attempt(job, run, end=AttemptEnd.FAILED)
+            end_run(tx, job, run, state=RunState.FAILED, error=reason or "no reason was given", end=AttemptEnd.FAILED)
+
+    @writes
+    def lose(self, tx: Tx, lease: LeasedRun, *, reason: str, lost_limit: int = LOST_ATTEMPTS, updates: int = 0) -> None:
+        """Record that an attempt was lost by the infrastructure; the run returns to the queue, with its snapshot.
+
+        Args:
+            lease: The claim.
+            reason: What happened.
+            lost_limit: Attempts in a row that may be lost while no snapshot moves on; the last one fails the run.
+            updates: Updates executed since the last report, at least 0.
+
+        Raises:
+            LeaseLost: The lease is void; nothing was recorded.
+        """
+        job, run = lock_lease(tx, lease)
+        _record_progress(tx, job, run, updates=updates)
+        requeue_or_fail(tx, job, run, end=AttemptEnd.LOST, reason=reason, lost_limit=lost_limit)
 
     @writes
     def release(self, tx: Tx, lease: LeasedRun, *, updates: int = 0) -> None:
-        """Return a run to the queue, as a worker does when it shuts down; the attempt is not counted.
+        """Return a run to the queue, as a worker does when it shuts down; the attempt neither failed nor was lost.
 
         Raises:
             LeaseLost: The lease is void.
         """
         job, run = lock_lease(tx, lease)
         _record_progress(tx, job, run, updates=updates)
-        run.attempts -= 1
-        requeue_run(tx, run, reason=f"worker {run.worker} gave it back")
+        requeue_run(tx, run, end=AttemptEnd.RETURNED, reason=f"worker {run.worker} gave it back")
 
 
 def lock_lease(tx: Tx, lease: LeasedRun) -> tuple[Job, Run]:
@@ -280,20 +300,6 @@ def _record_end(tx: Tx, job: Job, run: Run, *, step: int, updates: int, shared_u
     run.shared_updates = shared_updates
     job.updates_saved += shared_updates
     record_pace(tx, job, run)
-
-
-def requeue_or_fail(tx: Tx, job: Job, run: Run, *, reason: str) -> bool:
-    """Return a run to the queue, or fail it when its attempts are used up.
-
-    Returns:
-        Whether it is queued again.
-    """
-    job.plan_due = True
-    if run.attempts < MAX_ATTEMPTS:
-        requeue_run(tx, run, reason=reason)
-        return True
-    end_run(tx, job, run, state=RunState.FAILED, error=f"given up after {run.attempts} attempts: {reason}")
-    return False
 
 
 def _checked_step(step: int, *, run: Run) -> int:

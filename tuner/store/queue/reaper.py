@@ -9,15 +9,15 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import NotFound
+from tuner.jobs.attempts import LOST_ATTEMPTS, AttemptEnd
 from tuner.jobs.states import RunState
 from tuner.store.accounting.usage import record_usage
 from tuner.store.db.clock import Now, expired
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Job, Run
 from tuner.store.jobs.job_limits import mark_limit, past_limits
-from tuner.store.jobs.transitions import lock_job, unlock_study
+from tuner.store.jobs.transitions import lock_job, requeue_or_fail, unlock_study
 from tuner.store.queue.claims import lock_scheduler
-from tuner.store.queue.leases import requeue_or_fail
 from tuner.store.queue.preemption import find_victims, request_stop
 
 
@@ -27,27 +27,35 @@ class Reaped:
 
     requeued: int
     failed: int
-    """Their attempts were used up."""
+    """They have lost too many attempts in a row."""
 
 
 class Reaper(Repository):
     """Frees and stops runs without their workers."""
 
-    def free_worker(self, worker: str) -> int:
+    def free_worker(self, worker: str, *, lost_limit: int = LOST_ATTEMPTS) -> int:
         """Free the runs and study locks that an earlier process with this worker's name held.
 
-        A worker calls it when it starts. The attempts count, as when a lease expires.
+        A worker calls it when it starts. The attempts are lost, as when a lease expires.
+
+        Args:
+            worker: Its name.
+            lost_limit: As in `reap`.
 
         Returns:
             How many runs were freed.
         """
         self._unlock_studies(worker)
-        freed = self._free(Run.worker == worker, reason=f"worker {worker} started anew")
+        freed = self._free(Run.worker == worker, reason=f"worker {worker} started anew", lost_limit=lost_limit)
         return freed.requeued + freed.failed
 
-    def reap(self) -> Reaped:
-        """Free the runs with expired leases: they return to the queue, or fail when their attempts are used up."""
-        return self._free(expired(Run.lease_expires_at, now=Now()), reason="its lease expired")
+    def reap(self, *, lost_limit: int = LOST_ATTEMPTS) -> Reaped:
+        """Free the runs with expired leases, whose attempts are lost: they return to the queue, with their snapshots.
+
+        Args:
+            lost_limit: Attempts in a row that a run may lose while no snapshot of it moves on; the last one fails it.
+        """
+        return self._free(expired(Run.lease_expires_at, now=Now()), reason="its lease expired", lost_limit=lost_limit)
 
     def enforce_limits(self) -> int:
         """Mark the running jobs that have used up their device or wall hours; the next planning ends them.
@@ -88,11 +96,11 @@ class Reaper(Repository):
         lock_scheduler(tx)
         return sum(request_stop(tx, victim) for victim in find_victims(tx.session, now=tx.now))
 
-    def _free(self, which: ColumnElement[bool], *, reason: str) -> Reaped:
+    def _free(self, which: ColumnElement[bool], *, reason: str, lost_limit: int) -> Reaped:
         requeued = failed = 0
         # One transaction per job: the job's row is locked first, as everywhere.
         for job_id in self._jobs_to_free(which):
-            of_job = self._free_in_job(job_id, which=which, reason=reason)
+            of_job = self._free_in_job(job_id, which=which, reason=reason, lost_limit=lost_limit)
             requeued += of_job.requeued
             failed += of_job.failed
         return Reaped(requeued=requeued, failed=failed)
@@ -103,7 +111,7 @@ class Reaper(Repository):
         return session.scalars(leased.distinct().order_by(Run.job_id)).all()
 
     @writes
-    def _free_in_job(self, tx: Tx, job_id: str, *, which: ColumnElement[bool], reason: str) -> Reaped:
+    def _free_in_job(self, tx: Tx, job_id: str, *, which: ColumnElement[bool], reason: str, lost_limit: int) -> Reaped:
         try:
             job = lock_job(tx, job_id)
         except NotFound:  # deleted since it was read
@@ -112,7 +120,8 @@ class Reaper(Repository):
         requeued = failed = 0
         for run in tx.session.scalars(leased.with_for_update(key_share=True)).all():
             record_usage(tx, job, run, silent=True)
-            if requeue_or_fail(tx, job, run, reason=f"{reason} (worker {run.worker}, update {run.step})"):
+            what = f"{reason} (worker {run.worker}, update {run.step})"
+            if requeue_or_fail(tx, job, run, end=AttemptEnd.LOST, reason=what, lost_limit=lost_limit):
                 requeued += 1
             else:
                 failed += 1

@@ -21,9 +21,10 @@ from tests.integration.store.builders import (
     spec,
 )
 from tuner.errors import InvalidValue, LeaseLost
+from tuner.jobs.attempts import LOST_ATTEMPTS, MAX_FAILED_ATTEMPTS
 from tuner.jobs.records import LeasedRun, SnapshotRef
 from tuner.jobs.states import RunState
-from tuner.store import MAX_ATTEMPTS, Reaped, Store
+from tuner.store import Reaped, Store
 
 Expire = Callable[[str], None]
 Sql = Callable[..., list[Any]]
@@ -189,25 +190,55 @@ class TestFail:
 
     def test_a_failure_to_try_again_goes_back_until_the_attempts_are_used_up(self, bench: Bench, store: Store) -> None:
         bench.running_job()
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        for attempt in range(1, MAX_FAILED_ATTEMPTS + 1):
             lease = bench.claim()
             assert lease.attempt == attempt
             store.leases.fail(lease, reason="out of memory", retry=True)
         run = store.runs.get(lease.run_id)
-        assert run.state is RunState.FAILED
-        assert run.error == f"given up after {MAX_ATTEMPTS} attempts: out of memory"
+        assert (run.state, run.failed_attempts, run.lost_attempts) == (RunState.FAILED, MAX_FAILED_ATTEMPTS, 0)
+        assert run.error == f"given up after {MAX_FAILED_ATTEMPTS} failed attempts: out of memory"
         assert bench.nothing_to_claim()
+
+    def test_lost_attempts_between_them_do_not_count_as_failed(
+        self, bench: Bench, store: Store, expire: Expire
+    ) -> None:
+        job = bench.running_job()
+        for _ in range(MAX_FAILED_ATTEMPTS - 1):
+            store.leases.fail(bench.claim(), reason="a crash", retry=True)
+            expire(bench.claim().run_id)
+            store.reaper.reap()
+            store.leases.lose(bench.claim(), reason="the node is gone")
+            store.leases.release(bench.claim())
+        (run,) = store.runs.list(job.id).items
+        assert (run.state, run.attempts, run.failed_attempts, run.lost_attempts) == (RunState.QUEUED, 8, 2, 4)
+        counted = store.jobs.get(job.id)
+        assert (counted.failed_attempts, counted.lost_attempts) == (2, 4)
+
+    def test_a_requeued_run_says_how_its_attempt_ended(self, bench: Bench, store: Store, expire: Expire) -> None:
+        job = bench.running_job()
+        store.leases.fail(bench.claim(), reason="a crash", retry=True)
+        expire(bench.claim().run_id)
+        store.reaper.reap()
+        store.leases.release(bench.claim())
+        requeued = [event.data for event in store.events.after(0, job_id=job.id) if event.kind == "run.requeued"]
+        assert [(data["end"], data["failed_attempts"], data["lost_attempts"]) for data in requeued] == [
+            ("failed", 1, 0),
+            ("lost", 1, 1),
+            ("returned", 1, 1),
+        ]
 
 
 class TestReleaseAndTakeBack:
-    def test_a_release_does_not_count_the_attempt(self, bench: Bench, store: Store) -> None:
+    def test_a_released_attempt_has_neither_failed_nor_been_lost_and_its_number_is_not_used_again(
+        self, bench: Bench, store: Store
+    ) -> None:
         bench.running_job()
-        for _ in range(MAX_ATTEMPTS + 2):
+        for attempt in range(1, MAX_FAILED_ATTEMPTS + LOST_ATTEMPTS + 2):
             lease = bench.claim()
-            assert lease.attempt == 1
+            assert lease.attempt == attempt
             store.leases.release(lease)
         run = store.runs.get(lease.run_id)
-        assert (run.state, run.worker, run.attempts) == (RunState.QUEUED, None, 0)
+        assert (run.state, run.worker, run.failed_attempts, run.lost_attempts) == (RunState.QUEUED, None, 0, 0)
 
     def test_a_run_taken_up_again_starts_from_its_last_snapshot(self, bench: Bench, store: Store) -> None:
         bench.running_job()
@@ -221,13 +252,13 @@ class TestReleaseAndTakeBack:
         self, bench: Bench, store: Store, expire: Expire
     ) -> None:
         job = bench.running_job()
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        for attempt in range(1, 5):
             lease = bench.claim()
             store.leases.save_snapshot(lease, SnapshotRef(step=20 * attempt, path="/data/a"), updates=20)
-            if attempt < MAX_ATTEMPTS:
+            if attempt < 4:
                 expire(lease.run_id)
                 store.reaper.reap()
-        store.leases.finish(lease, loss=0.25, step=STEPS, updates=STEPS - 20 * MAX_ATTEMPTS)
+        store.leases.finish(lease, loss=0.25, step=STEPS, updates=STEPS - 20 * 4)
         assert store.jobs.get(job.id).updates_spent == STEPS
 
     def test_a_refused_snapshot_is_not_kept_and_its_updates_do_not_count(self, bench: Bench, store: Store) -> None:
@@ -259,14 +290,17 @@ class TestReleaseAndTakeBack:
         assert store.reaper.free_worker("w1") == 0
         assert bench.lock("w2").job_id == job.id
 
-    def test_a_run_that_kills_its_worker_every_time_is_given_up(self, bench: Bench, store: Store) -> None:
+    def test_a_run_that_kills_its_worker_every_time_is_given_up_in_the_end(self, bench: Bench, store: Store) -> None:
         bench.running_job()
-        for _ in range(MAX_ATTEMPTS):
+        for _ in range(5):
             lease = bench.claim("w1")
-            assert store.reaper.free_worker("w1") == 1
+            assert store.reaper.free_worker("w1", lost_limit=5) == 1
         run = store.runs.get(lease.run_id)
-        assert run.state is RunState.FAILED
-        assert run.error == f"given up after {MAX_ATTEMPTS} attempts: worker w1 started anew (worker w1, update 0)"
+        assert (run.state, run.failed_attempts, run.lost_attempts) == (RunState.FAILED, 0, 5)
+        assert (run.error or "").startswith(
+            "given up after 5 attempts in a row that lost their worker before a snapshot"
+        )
+        assert (run.error or "").endswith("then retry the job: worker w1 started anew (worker w1, update 0)")
 
 
 class TestReap:
@@ -288,18 +322,38 @@ class TestReap:
         again = bench.claim("w2")
         assert (again.run_id, again.attempt, again.snapshot) == (lease.run_id, 2, SnapshotRef(step=30, path="/data/a"))
 
-    def test_the_last_attempt_fails_the_run_and_says_so(self, bench: Bench, store: Store, expire: Expire) -> None:
+    def test_the_last_lease_that_may_be_lost_in_a_row_fails_the_run_and_says_what_to_do(
+        self, bench: Bench, store: Store, expire: Expire
+    ) -> None:
         job = bench.running_job()
-        for _ in range(MAX_ATTEMPTS - 1):
+        for _ in range(LOST_ATTEMPTS - 1):
             expire(bench.claim().run_id)
             assert store.reaper.reap() == Reaped(requeued=1, failed=0)
         lease = bench.claim()
         expire(lease.run_id)
         assert store.reaper.reap() == Reaped(requeued=0, failed=1)
         run = store.runs.get(lease.run_id)
-        assert run.state is RunState.FAILED
-        assert run.error == f"given up after {MAX_ATTEMPTS} attempts: its lease expired (worker w1, update 0)"
+        assert (run.state, run.failed_attempts, run.lost_attempts) == (RunState.FAILED, 0, LOST_ATTEMPTS)
+        assert run.error == (
+            f"given up after {LOST_ATTEMPTS} attempts in a row that lost their worker before a snapshot moved on "
+            "(TUNER_LOST_ATTEMPTS allows no more): see to the machines or shorten TUNER_SNAPSHOT_INTERVAL, "
+            "then retry the job: its lease expired (worker w1, update 0)"
+        )
         assert store.jobs.get(job.id).plan_due
+
+    def test_a_run_whose_snapshots_move_on_outlives_any_number_of_lost_leases(
+        self, bench: Bench, store: Store, expire: Expire
+    ) -> None:
+        bench.running_job()
+        for step in range(1, STEPS):
+            for _ in range(2):
+                lease = bench.claim()
+                store.leases.save_snapshot(lease, SnapshotRef(step=step, path="/data/a"))
+                expire(lease.run_id)
+                assert store.reaper.reap(lost_limit=3) == Reaped(requeued=1, failed=0)
+        assert store.runs.get(lease.run_id).lost_attempts == 2 * (STEPS - 1)
+        expire(bench.claim().run_id)
+        assert store.reaper.reap(lost_limit=3) == Reaped(requeued=0, failed=1)
 
     def test_leases_of_several_jobs_are_reaped_at_once(self, bench: Bench, store: Store, sql: Sql) -> None:
         for _ in range(3):
@@ -329,6 +383,7 @@ LATE: dict[str, Callable[[Store, LeasedRun], object]] = {
     "finish diverged": lambda store, lease: store.leases.finish(lease, loss=None, step=3, updates=3),
     "fail": lambda store, lease: store.leases.fail(lease, reason="late", retry=False, updates=3),
     "fail with retry": lambda store, lease: store.leases.fail(lease, reason="late", retry=True, updates=3),
+    "lose": lambda store, lease: store.leases.lose(lease, reason="late", updates=3),
     "release": lambda store, lease: store.leases.release(lease, updates=3),
 }
 

@@ -16,13 +16,15 @@ from sqlalchemy import text
 
 from tests.integration.store.builders import OFFER, STEPS, Bench, announce, claim_run, offer, point
 from tuner.errors import LeaseLost
+from tuner.jobs.attempts import MAX_FAILED_ATTEMPTS
 from tuner.jobs.records import LeasedRun, SnapshotRef
 from tuner.jobs.states import JobState, RunState
-from tuner.store import MAX_ATTEMPTS, Reaped, Store
+from tuner.store import Reaped, Store
 from tuner.store.db.engine import WRITES, connect, parse_url
 
 WORKERS = st.sampled_from(["w1", "w2"])
 RUNS_PER_JOB = 3
+LOST_LIMIT = 2
 ENDED = {RunState.SUCCEEDED: "run.succeeded", RunState.DIVERGED: "run.diverged", RunState.FAILED: "run.failed"}
 
 
@@ -32,6 +34,9 @@ class ModelRun:
 
     state: RunState = RunState.QUEUED
     attempts: int = 0
+    failed: int = 0
+    lost: int = 0
+    lost_in_a_row: int = 0
     token: str | None = None
     worker: str | None = None
     expired: bool = False
@@ -41,9 +46,23 @@ class ModelRun:
     def end(self, state: RunState, *, loss: float | None = None) -> None:
         self.state, self.loss, self.token, self.expired = state, loss, None, False
 
-    def back(self) -> bool:
+    def fail(self) -> None:
+        self.failed += 1
+        self.back(given_up=self.failed >= MAX_FAILED_ATTEMPTS)
+
+    def lose(self) -> bool:
+        self.lost += 1
+        self.lost_in_a_row += 1
+        return self.back(given_up=self.lost_in_a_row >= LOST_LIMIT)
+
+    def move_on(self, snapshot: SnapshotRef) -> None:
+        if self.snapshot is None or snapshot.step > self.snapshot.step:
+            self.lost_in_a_row = 0
+        self.snapshot = snapshot
+
+    def back(self, *, given_up: bool = False) -> bool:
         """Put it back or give it up; tell whether it is back."""
-        if self.attempts >= MAX_ATTEMPTS:
+        if given_up:
             self.end(RunState.FAILED)
             return False
         self.state, self.token, self.worker, self.expired = RunState.QUEUED, None, None, False
@@ -108,49 +127,55 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.leases)
     @rule(
-        data=st.data(), verb=st.sampled_from(["heartbeat", "snapshot", "finish", "diverge", "fail", "retry", "release"])
+        data=st.data(),
+        verb=st.sampled_from(["heartbeat", "snapshot", "finish", "diverge", "fail", "retry", "lose", "release"]),
+        step=st.integers(1, 3),
     )
-    def write(self, data: st.DataObject, verb: str) -> None:
+    def write(self, data: st.DataObject, verb: str, step: int) -> None:
         # The latest leases are drawn more often: they are the ones that hold.
         lease = self.leases[-1 - data.draw(st.integers(0, min(3, len(self.leases) - 1)))]
         held = self.held(lease)
         if held is None:
             with pytest.raises(LeaseLost):
-                self.send(verb, lease)
+                self.send(verb, lease, step=step)
             return
-        self.send(verb, lease)
+        self.send(verb, lease, step=step)
         job, run = held
         job.updates += 10
         match verb:
             case "heartbeat":
                 run.expired = False
             case "snapshot":
-                run.snapshot = SnapshotRef(step=30, path=lease.token)
+                run.move_on(SnapshotRef(step=step, path=lease.token))
             case "finish":
                 run.end(RunState.SUCCEEDED, loss=0.5)
             case "diverge":
                 run.end(RunState.DIVERGED)
             case "fail":
+                run.failed += 1
                 run.end(RunState.FAILED)
             case "retry":
-                run.back()
+                run.fail()
+            case "lose":
+                run.lose()
             case "release":
-                run.attempts -= 1
                 assert run.back()
 
-    def send(self, verb: str, lease: LeasedRun) -> None:
+    def send(self, verb: str, lease: LeasedRun, *, step: int) -> None:
         leases = self.store.leases
         match verb:
             case "heartbeat":
                 leases.heartbeat(lease, points=[point(30)], updates=10, lease_seconds=1e6)
             case "snapshot":
-                leases.save_snapshot(lease, SnapshotRef(step=30, path=lease.token), updates=10)
+                leases.save_snapshot(lease, SnapshotRef(step=step, path=lease.token), updates=10)
             case "finish":
                 leases.finish(lease, loss=0.5, step=STEPS, updates=10)
             case "diverge":
                 leases.finish(lease, loss=None, step=30, updates=10, reason="NaN")
             case "fail" | "retry":
                 leases.fail(lease, reason="it broke", retry=verb == "retry", updates=10)
+            case "lose":
+                leases.lose(lease, reason="its node is gone", lost_limit=LOST_LIMIT, updates=10)
             case "release":
                 leases.release(lease, updates=10)
 
@@ -165,15 +190,15 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def reap(self) -> None:
-        back = [run.back() for _, _, run in self.all_runs() if run.state is RunState.LEASED and run.expired]
-        assert self.store.reaper.reap() == Reaped(requeued=sum(back), failed=len(back) - sum(back))
+        back = [run.lose() for _, _, run in self.all_runs() if run.state is RunState.LEASED and run.expired]
+        assert self.store.reaper.reap(lost_limit=LOST_LIMIT) == Reaped(requeued=sum(back), failed=len(back) - sum(back))
 
     @rule(worker=WORKERS)
     def restart(self, worker: str) -> None:
         held = [run for _, _, run in self.all_runs() if run.state is RunState.LEASED and run.worker == worker]
         for run in held:
-            run.back()
-        assert self.store.reaper.free_worker(worker) == len(held)
+            run.lose()
+        assert self.store.reaper.free_worker(worker, lost_limit=LOST_LIMIT) == len(held)
 
     @precondition(lambda self: len(self.leases) > 3)
     @rule(which=st.integers(0, 1))
@@ -192,10 +217,17 @@ class Machine(RuleBasedStateMachine):
             assert [tuple(row) for row in jobs] == [
                 (job_id, job.state.value, job.updates) for job_id, job in self.jobs.items()
             ]
-            runs = connection.execute(text("SELECT id, state, attempts, loss FROM tuner_runs ORDER BY seq"))
+            columns = "id, state, attempts, failed_attempts, lost_attempts, lost_in_a_row, loss"
+            runs = connection.execute(text(f"SELECT {columns} FROM tuner_runs ORDER BY seq"))
             assert sorted(tuple(row) for row in runs) == sorted(
-                (run_id, run.state.value, run.attempts, run.loss) for _, run_id, run in self.all_runs()
+                (run_id, run.state.value, run.attempts, run.failed, run.lost, run.lost_in_a_row, run.loss)
+                for _, run_id, run in self.all_runs()
             )
+            counts = connection.execute(text("SELECT id, failed_attempts, lost_attempts FROM tuner_jobs"))
+            assert {row.id: (row.failed_attempts, row.lost_attempts) for row in counts} == {
+                job_id: (sum(run.failed for run in job.runs.values()), sum(run.lost for run in job.runs.values()))
+                for job_id, job in self.jobs.items()
+            }
 
     def check_that_every_end_was_told_once(self) -> None:
         events = self.store.events.after(0, limit=1_000)

@@ -46,6 +46,8 @@ def job(
         updates_spent=4_200,
         updates_saved=saved,
         device_seconds=0.0,
+        failed_attempts=0,
+        lost_attempts=0,
         limit_reached=None,
         progress=progress,
         price=price(search),
