@@ -96,7 +96,7 @@ def study_result(
         workload=record.job.spec.workload,
         options=record.job.spec.options,
         state=state,
-        reasons={trial.number: trial.reason for trial in record.trials},
+        reasons={trial.number: trial.reasons for trial in record.trials},
         end_reason=end_reason,
         updates_spent=record.job.updates_spent,
         updates_saved=record.job.updates_saved,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tuner.api.views import view_of
 from tuner.jobs.admission.pricing import Estimate
+from tuner.jobs.forecasts import BestTrial
 from tuner.jobs.priority import Priority
-from tuner.jobs.progress import JobStatus, Progress
+from tuner.jobs.progress import JobOverview, JobStatus, Progress, TrialLoss
 from tuner.jobs.records import JobRecord, TrialRecord
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState, TrialState
@@ -77,11 +79,98 @@ class JobDetail(JobView):
         return view_of(cls, job, progress=status.progress, price=price(job.spec.search), links=links)
 
 
+class JobListView(StrEnum):
+    """How much of each job a list shows."""
+
+    FULL = "full"
+    """All that is stored of it, with its request."""
+    SUMMARY = "summary"
+    """Its progress and its result so far, without its request."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobPage:
-    """One page of jobs, the newest first."""
+    """One page of jobs."""
 
     items: tuple[JobView, ...]
+    next_cursor: str | None
+    """Pass it as ``cursor`` to get the next page; ``None`` on the last page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSummary:
+    """A job in a list: its progress and its result so far, without its request."""
+
+    id: str
+    name: str
+    state: JobState
+    workload: str
+    team: str
+    owner: str
+    """The user who submitted it."""
+    priority: Priority
+    shared: bool
+    metric: Metric
+    total_steps: int
+    """The horizon: updates of a full run."""
+    budget: float
+    """What it may cost, in full runs."""
+    full_runs_spent: float
+    """What its runs have spent of it so far."""
+    fraction: float
+    """Share of the budget that is spent, in [0, 1]; exactly 1 for a completed job."""
+    seconds_left: float | None
+    """As in `Progress`."""
+    best: BestTrial | None
+    """The trial that would be recommended now; of a completed job the recommended one."""
+    finding: str | None
+    """The first sentence of its report; ``None`` without one."""
+    error: str | None
+    """Why it failed or who cancelled it: the first line."""
+    device_seconds: float
+    """Device time of its runs: seconds under a lease times devices."""
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    age_seconds: float
+    """Since it was submitted, by the database's clock."""
+
+    @classmethod
+    def of(cls, overview: JobOverview) -> Self:
+        """The public part of a stored job and its progress."""
+        job, progress = overview.status.job, overview.status.progress
+        spec = job.spec
+        return cls(
+            id=job.id,
+            name=spec.name,
+            state=job.state,
+            workload=spec.workload,
+            team=spec.team,
+            owner=job.owner,
+            priority=spec.priority,
+            shared=spec.shared,
+            metric=job.metric,
+            total_steps=spec.search.total_steps,
+            budget=progress.budget,
+            full_runs_spent=progress.full_runs_spent,
+            fraction=progress.fraction,
+            seconds_left=progress.seconds_left,
+            best=progress.best,
+            finding=overview.finding,
+            error=None if job.error is None else job.error.partition("\n")[0],
+            device_seconds=job.device_seconds,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            age_seconds=overview.age_seconds,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSummaryPage:
+    """One page of jobs without their requests."""
+
+    items: tuple[JobSummary, ...]
     next_cursor: str | None
     """Pass it as ``cursor`` to get the next page; ``None`` on the last page."""
 
@@ -101,13 +190,19 @@ class TrialView:
     """At the full horizon."""
     options: dict[str, Any]
     """The trial's values of the options that the job searches."""
+    label: str
+    """Its schedule and searched options in words."""
+    losses: tuple[TrialLoss, ...]
+    """Of its runs that have ended with a result, the first run first."""
     reason: str
-    """Why it was created, and, once it has ended, why it ended."""
+    """Why it was created."""
+    end_reason: str | None
+    """Why it ended; ``None`` until then."""
 
     @classmethod
-    def of(cls, trial: TrialRecord) -> Self:
+    def of(cls, trial: TrialRecord, *, losses: tuple[TrialLoss, ...]) -> Self:
         """The public part of a stored trial."""
-        return view_of(cls, trial)
+        return view_of(cls, trial, label=trial.configuration.label, losses=losses)
 
     @property
     def configuration(self) -> Configuration:

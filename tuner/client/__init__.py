@@ -1,6 +1,6 @@
 """The service's API, typed: for scripts, notebooks and the command line."""
 
-from tuner.api.jobs import JobDetail, JobPreview, JobView, Refusal, TrialView
+from tuner.api.jobs import JobDetail, JobPreview, JobSummary, JobView, Refusal, TrialView
 from tuner.api.people import Me, NewToken
 from tuner.api.runs import RunLog, RunView
 from tuner.api.schedules import Preview, PreviewPoint
@@ -15,6 +15,7 @@ __all__ = [
     "Client",
     "JobDetail",
     "JobPreview",
+    "JobSummary",
     "JobView",
     "Me",
     "NewToken",

@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from tuner.api.jobs import JobDetail, JobPage, JobPreview, JobView, TrialPage, TrialView
+from tuner.api.jobs import (
+    JobDetail,
+    JobListView,
+    JobPage,
+    JobPreview,
+    JobSummary,
+    JobSummaryPage,
+    JobView,
+    TrialPage,
+    TrialView,
+)
 from tuner.api.runs import RunPage, RunView
 from tuner.client.transport import Transport, path_segment, read, without_none
+from tuner.jobs.progress import JobSort
 from tuner.jobs.records import EventRecord
 from tuner.jobs.states import JobState, RunState
 from tuner.schedules import Schedule
@@ -54,8 +65,9 @@ class JobsApi:
         workload: str | None = None,
         owner: str | None = None,
         text: str | None = None,
+        sort: JobSort = JobSort.NEWEST,
     ) -> Iterator[JobView]:
-        """The jobs that the caller may see, the newest first. Pages are requested when they are needed.
+        """The jobs that the caller may see. Pages are requested when they are needed.
 
         Args:
             states: Only jobs in these states; all when empty.
@@ -63,10 +75,24 @@ class JobsApi:
             workload: Only jobs of this workload.
             owner: Only jobs that this user submitted.
             text: Only jobs with this text in the name, the notes or the workload, or at the start of the id.
+            sort: Their order.
         """
-        state_filter = {"state": [JobState(state).value for state in states] or None}
         filters = {"team": team, "workload": workload, "owner": owner, "text": text}
-        return self._http.pages(JobPage, "/v1/jobs", params=without_none({**state_filter, **filters}))
+        return self._http.pages(JobPage, "/v1/jobs", params=_filters(states, sort=sort, filters=filters))
+
+    def job_summaries(
+        self,
+        *,
+        states: Collection[JobState] = (),
+        team: str | None = None,
+        workload: str | None = None,
+        owner: str | None = None,
+        text: str | None = None,
+        sort: JobSort = JobSort.NEWEST,
+    ) -> Iterator[JobSummary]:
+        """The jobs that the caller may see, each with its progress and result so far. Arguments as for `jobs`."""
+        filters = {"team": team, "workload": workload, "owner": owner, "text": text, "view": JobListView.SUMMARY.value}
+        return self._http.pages(JobSummaryPage, "/v1/jobs", params=_filters(states, sort=sort, filters=filters))
 
     def change(self, job_id: str, change: BaseModel | Mapping[str, Any]) -> JobDetail:
         """Update a job.
@@ -188,6 +214,12 @@ class JobsApi:
         """
         query = without_none({"format": format, "trial": trial, "total_steps": total_steps})
         return self._http.request("GET", f"/v1/jobs/{path_segment(job_id)}/export", params=query).text
+
+
+def _filters(states: Collection[JobState], *, sort: JobSort, filters: Mapping[str, str | None]) -> dict[str, Any]:
+    """The query of a list of jobs."""
+    wanted = [JobState(state).value for state in states] or None
+    return without_none({"state": wanted, "sort": JobSort(sort).value, **filters})
 
 
 def _plain(request: BaseModel | Mapping[str, Any]) -> dict[str, Any]:

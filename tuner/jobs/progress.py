@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from tuner.jobs.forecasts import BestTrial
 from tuner.jobs.records import JobRecord
@@ -72,6 +73,42 @@ class JobStatus:
 
     job: JobRecord
     progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialLoss:
+    """How a run of a trial ended."""
+
+    seed: int
+    steps: int
+    """Updates of its schedule that it reached."""
+    state: RunState
+    """Succeeded, diverged or stopped early."""
+    loss: float | None
+    """Of the job's metric at the end, as people read it, in the metric's own direction; ``None`` for a run that
+    diverged or was stopped early."""
+
+
+class JobSort(StrEnum):
+    """The order of a list of jobs."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    COST = "cost"
+    """The most device time first."""
+    FINISHED = "finished"
+    """The one that ended last first; those that have not ended come after all that have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOverview:
+    """A job in a list: its progress and its result so far."""
+
+    status: JobStatus
+    finding: str | None
+    """The first sentence of its report; ``None`` without one."""
+    age_seconds: float
+    """Since it was submitted, by the database's clock."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,7 +106,14 @@ class TrialRecord:
     options: dict[str, Any]
     """The trial's values of the options that the job searches."""
     reason: str
-    """Why it was created, and, once it has ended, why it ended."""
+    """Why it was created."""
+    end_reason: str | None
+    """Why it ended; ``None`` until then."""
+
+    @property
+    def reasons(self) -> str:
+        """Why it was created, and, once it has ended, why it ended."""
+        return "; ".join(part for part in (self.reason, self.end_reason) if part)
 
     @property
     def configuration(self) -> Configuration:

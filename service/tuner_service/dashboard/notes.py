@@ -92,6 +92,7 @@ def trial_note(job: JobRecord, trial: TrialRecord, *, runs: Sequence[RunRecord])
             *rows,
             "",
             f"Why: {plain(trial.reason)}",
+            *([] if trial.end_reason is None else ["", f"Ended: {plain(trial.end_reason)}"]),
         ]
     )
 

@@ -6,9 +6,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from tuner.api.jobs import JobDetail, JobPage, JobView, TrialPage, TrialView
+from tuner.api.jobs import (
+    JobDetail,
+    JobListView,
+    JobPage,
+    JobSummary,
+    JobSummaryPage,
+    JobView,
+    TrialPage,
+    TrialView,
+)
 from tuner.api.runs import RunPage, RunView
 from tuner.errors import NotFound
+from tuner.jobs.progress import JobSort
 from tuner.jobs.states import JobState, RunState
 from tuner_service.access import PrincipalDep, VisibleJob
 from tuner_service.jobs.parameters import Cursor
@@ -35,10 +45,24 @@ def list_jobs(
         Name,
         Query(description="Only jobs with this text in their name, notes or workload, or at the start of their id."),
     ] = None,
+    sort: Annotated[
+        JobSort,
+        Query(
+            description="`newest` or `oldest` first; `cost`: the most device time first; `finished`: the one that "
+            "ended last first, then those that have not ended."
+        ),
+    ] = JobSort.NEWEST,
+    view: Annotated[
+        JobListView,
+        Query(
+            description="`full`: with the request of each job; `summary`: with its progress and its result so far "
+            "instead."
+        ),
+    ] = JobListView.FULL,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Jobs per page.")] = 50,
-) -> JobPage:
-    """The jobs that you may see, which are those of your team and the shared ones. The newest come first."""
+) -> JobPage | JobSummaryPage:
+    """The jobs that you may see, which are those of your team and the shared ones."""
     page = store.jobs.list(
         visibility=principal.visibility,
         states=state,
@@ -46,9 +70,13 @@ def list_jobs(
         workload=workload,
         owner=owner,
         text=text,
+        sort=sort,
         cursor=cursor,
         limit=limit,
     )
+    if view is JobListView.SUMMARY:
+        overviews = store.jobs.overviews([job.id for job in page.items])
+        return JobSummaryPage(items=tuple(map(JobSummary.of, overviews)), next_cursor=page.next_cursor)
     return JobPage(items=tuple(map(JobView.of, page.items)), next_cursor=page.next_cursor)
 
 
@@ -68,9 +96,14 @@ def list_trials(
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=500, description="Trials per page.")] = 200,
 ) -> TrialPage:
-    """Every configuration that the job has tried, by number: its schedule, why it was created, and its state."""
+    """Every configuration that the job has tried, by number.
+
+    Each with its schedule, the losses of its runs, why it was created, and why it ended.
+    """
     page = store.trials.list(job.id, cursor=cursor, limit=limit)
-    return TrialPage(items=tuple(map(TrialView.of, page.items)), next_cursor=page.next_cursor)
+    losses = store.trials.losses(job.id, numbers=[trial.number for trial in page.items])
+    items = tuple(TrialView.of(trial, losses=losses[trial.number]) for trial in page.items)
+    return TrialPage(items=items, next_cursor=page.next_cursor)
 
 
 @router.get("/{job_id}/runs", summary="List a job's runs", responses=_MISSING)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.digits import DIGITS, REQUEST, SCHEDULES
 from tests.integration.service.live import served, wait_until
 from tests.integration.service.world import World
-from tuner.api.jobs import JobDetail, TrialView
+from tuner.api.jobs import JobDetail, JobSummary, TrialView
 from tuner.api.runs import CurveSample, RunView
 from tuner.client import ApiProblem, Client, ServiceUnreachable
 from tuner.jobs.admission.admit import JobRequest
@@ -34,7 +35,11 @@ def test_it_returns_the_records_of_the_store(client: Client, world: World, store
     run = store.runs.list(job.id).items[0]
     stored = Report.model_validate(store.jobs.report(job.id))
     assert client.job(job.id) == JobDetail.of_status(store.jobs.status(job.id))
-    assert client.trials(job.id) == tuple(map(TrialView.of, store.trials.list(job.id).items))
+    losses = store.trials.losses(job.id, numbers=range(3))
+    trials = store.trials.list(job.id).items
+    assert client.trials(job.id) == tuple(TrialView.of(trial, losses=losses[trial.number]) for trial in trials)
+    (summary,), (overview,) = client.job_summaries(), store.jobs.overviews([job.id])
+    assert summary == replace(JobSummary.of(overview), age_seconds=summary.age_seconds)
     assert client.runs(job.id) == tuple(map(RunView.of, store.runs.list(job.id).items))
     assert client.run(run.id) == RunView.of(run)
     points = store.runs.curve(run.id)

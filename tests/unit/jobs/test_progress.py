@@ -55,6 +55,7 @@ def trial(number: int, *, state: TrialState = TrialState.ACTIVE) -> TrialRecord:
         schedule=SCHEDULES[number],
         options={},
         reason="",
+        end_reason=None,
     )
 
 

@@ -30,7 +30,7 @@ _TRIALS: Table[TrialView] = Table(
         "STATE": lambda trial: trial.state.value,
         "ROLE": lambda trial: trial.role or "",
         "SCHEDULE": lambda trial: trial.configuration.label,
-        "REASON": lambda trial: _first_line(trial.reason),
+        "REASON": lambda trial: _first_line(trial.end_reason or trial.reason),
     },
     empty="No trials yet.",
 )

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select, and_, or_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from tuner.errors import InvalidValue
 
 MAX_PAGE = 500
+_BETWEEN = "~"
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
@@ -35,6 +36,7 @@ def read_page(
     cursor: str | None,
     limit: int,
     newest_first: bool = False,
+    largest: ColumnElement[float] | None = None,
 ) -> Page[Item]:
     """One page of a query's rows, in the order of a unique key.
 
@@ -46,19 +48,25 @@ def read_page(
         cursor: ``next_cursor`` of the previous page; the first page when absent.
         limit: Items on the page, 1 to `MAX_PAGE`.
         newest_first: Whether the greatest key comes first.
+        largest: Sort by this first, the largest first; the cursor holds its value as well.
 
     Raises:
         InvalidValue: The limit is out of range, or the cursor is invalid.
     """
     check_limit(limit)
     if cursor is not None:
-        last = _parse_cursor(cursor)
-        query = query.where(key < last if newest_first else key > last)
+        query = query.where(_after(cursor, key=key, newest_first=newest_first, largest=largest))
+    order = key.desc() if newest_first else key
+    by = (order,) if largest is None else (largest.desc(), order)
     # One row more than the page holds tells whether there is a next page.
-    rows = session.scalars(query.order_by(key.desc() if newest_first else key).limit(limit + 1)).all()
-    shown = rows[:limit]
-    more = len(rows) > limit
-    return Page(items=tuple(map(record, shown)), next_cursor=str(getattr(shown[-1], key.key)) if more else None)
+    rows = session.execute(query.add_columns(key if largest is None else largest, key).order_by(*by).limit(limit + 1))
+    found = rows.all()
+    shown = found[:limit]
+    items = tuple(record(row[0]) for row in shown)
+    if len(found) <= limit:
+        return Page(items=items, next_cursor=None)
+    _, value, last = shown[-1]
+    return Page(items=items, next_cursor=f"{last}" if largest is None else f"{value!r}{_BETWEEN}{last}")
 
 
 def check_limit(limit: int) -> None:
@@ -71,13 +79,28 @@ def check_limit(limit: int) -> None:
         raise InvalidValue("limit", value=limit, allowed=f"in [1, {MAX_PAGE}]")
 
 
-def _parse_cursor(cursor: str) -> int:
-    """The sort key in a cursor.
+def _after(
+    cursor: str, *, key: InstrumentedAttribute[int], newest_first: bool, largest: ColumnElement[float] | None
+) -> ColumnElement[bool]:
+    """The rows after those of an earlier page.
 
     Raises:
-        InvalidValue: It is no cursor.
+        InvalidValue: The cursor is none of this order.
     """
+    value, between, last = cursor.rpartition(_BETWEEN)
     # 19 digits may not fit a 64-bit column.
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        raise InvalidValue("cursor", value=cursor, allowed="the next_cursor of an earlier page")
-    return int(cursor)
+    is_key = last.isascii() and last.isdigit() and len(last) < 19
+    if not is_key or (between == "") != (largest is None):
+        raise _no_cursor(cursor)
+    further = key < int(last) if newest_first else key > int(last)
+    if largest is None:
+        return further
+    try:
+        reached = float(value)
+    except ValueError:
+        raise _no_cursor(cursor) from None
+    return or_(largest < reached, and_(largest == reached, further))
+
+
+def _no_cursor(cursor: str) -> InvalidValue:
+    return InvalidValue("cursor", value=cursor, allowed="the next_cursor of an earlier page in the same order")

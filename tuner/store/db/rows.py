@@ -89,7 +89,8 @@ def trial_record(trial: Trial) -> TrialRecord:
         state=trial.state,
         schedule=Schedule.model_validate(trial.schedule),
         options=dict(trial.options),
-        reason="; ".join(part for part in (trial.reason, trial.end_reason) if part),
+        reason=trial.reason,
+        end_reason=trial.end_reason,
     )
 
 

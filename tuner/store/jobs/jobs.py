@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import IdempotencyConflict, InvalidValue, LimitReached, NotFound, TunerError
 from tuner.jobs.admission.change import JobChange
-from tuner.jobs.progress import JobStatus
+from tuner.jobs.progress import JobOverview, JobSort, JobStatus
 from tuner.jobs.records import JobRecord
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
@@ -26,11 +26,15 @@ from tuner.store.jobs import workers
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.job_changes import change_job, delete_job, pause_job, resume_job, retry_job
 from tuner.store.jobs.job_filter import matches_filter
-from tuner.store.jobs.job_status import read_status
+from tuner.store.jobs.job_status import read_overviews, read_status
 from tuner.store.jobs.transitions import end_job, find_job, lock_job, read_team
 from tuner.store.jobs.visibility import visible_jobs
 
 MAX_KEY_LENGTH = 200
+_LARGEST: Final[Mapping[JobSort, ColumnElement[float]]] = {
+    JobSort.COST: Job.device_seconds.expression,
+    JobSort.FINISHED: func.coalesce(Job.finished_at, 0.0),
+}
 
 
 class Jobs(Repository):
@@ -166,10 +170,11 @@ class Jobs(Repository):
         workload: str | None = None,
         owner: str | None = None,
         text: str | None = None,
+        sort: JobSort = JobSort.NEWEST,
         cursor: str | None = None,
         limit: int = 50,
     ) -> Page[JobRecord]:
-        """Jobs, the newest first.
+        """Jobs, in the order of ``sort``.
 
         Args:
             visibility: Only these jobs.
@@ -178,6 +183,7 @@ class Jobs(Repository):
             workload: Only of this workload.
             owner: Only this user's.
             text: Only with this in the name, the notes or the workload (case-insensitive), or at the start of the id.
+            sort: Their order.
             cursor: ``next_cursor`` of the previous page; the first page when absent.
             limit: Jobs on the page, 1 to 500.
 
@@ -186,7 +192,21 @@ class Jobs(Repository):
         """
         matching = matches_filter(states=states, team=team, workload=workload, owner=owner, text=text)
         query = select(Job).where(visible_jobs(visibility), matching)
-        return read_page(session, query, key=Job.seq, record=job_record, cursor=cursor, limit=limit, newest_first=True)
+        return read_page(
+            session,
+            query,
+            key=Job.seq,
+            record=job_record,
+            cursor=cursor,
+            limit=limit,
+            newest_first=sort is not JobSort.OLDEST,
+            largest=_LARGEST.get(sort),
+        )
+
+    @reads
+    def overviews(self, session: Session, job_ids: Collection[str]) -> tuple[JobOverview, ...]:
+        """Jobs with their progress and results so far, in the order of the ids; a deleted one is left out."""
+        return read_overviews(session, job_ids)
 
     @writes
     def change(self, tx: Tx, job_id: str, change: JobChange, *, by: Actor = LOCAL_ACTOR) -> JobRecord:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tuner.errors import NotFound
+from tuner.jobs.progress import TrialLoss
 from tuner.jobs.records import TrialRecord
+from tuner.jobs.states import RunState
 from tuner.store.db.database import Repository, reads
-from tuner.store.db.models import Trial
+from tuner.store.db.models import Run, Trial
 from tuner.store.db.pages import Page, read_page
-from tuner.store.db.rows import trial_record
+from tuner.store.db.rows import job_metric, trial_record
 from tuner.store.jobs.transitions import find_job
+
+_WITH_RESULT = (RunState.SUCCEEDED, RunState.DIVERGED, RunState.STOPPED)
 
 
 class Trials(Repository):
@@ -49,6 +55,28 @@ class Trials(Repository):
             existing = "no trials yet" if last is None else f"trials 0 to {last.number}"
             raise NotFound("trial", key=str(number), hint=f"Job {job_id} has {existing}")
         return trial_record(trial)
+
+    @reads
+    def losses(self, session: Session, job_id: str, *, numbers: Collection[int]) -> Mapping[int, tuple[TrialLoss, ...]]:
+        """How the runs of trials ended, by the trial's number, the first run first.
+
+        Args:
+            job_id: The job.
+            numbers: Of the trials.
+
+        Raises:
+            NotFound: There is no such job.
+        """
+        metric = job_metric(find_job(session, job_id))
+        ended = (
+            select(Run.trial_number, Run.seed, Run.step, Run.state, Run.loss)
+            .where(Run.job_id == job_id, Run.trial_number.in_(numbers), Run.state.in_(_WITH_RESULT))
+            .order_by(Run.seq)
+        )
+        losses: dict[int, tuple[TrialLoss, ...]] = dict.fromkeys(numbers, ())
+        for number, seed, steps, state, loss in session.execute(ended):
+            losses[number] += (TrialLoss(seed=seed, steps=steps, state=state, loss=metric.value_or_none(loss)),)
+        return losses
 
 
 def read_trials(session: Session, job_id: str) -> tuple[TrialRecord, ...]:
