@@ -7,7 +7,7 @@ from enum import IntEnum
 import typer
 
 from tuner.cli.hints import in_commands
-from tuner.errors import DatabaseUnavailable, TunerError, refusal_text
+from tuner.errors import DatabaseUnavailable, InvalidValue, TunerError, refusal_text
 from tuner.extras import extra_missing
 
 _SERVER_ERRORS = 500
@@ -45,6 +45,8 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
 
     if isinstance(error, ModuleNotFoundError) and (missing := extra_missing(error, user="this command")) is not None:
         error = missing
+    if isinstance(error, UnicodeEncodeError):
+        error = InvalidValue("the command line", value=str(error.object)[:200], allowed="text in UTF-8")
     if isinstance(error, ChildFailed):
         return str(error), ExitCode.GIVEN_UP
     if isinstance(error, TunerError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import Annotated, Any
@@ -121,4 +122,7 @@ app.add_typer(database.app, name="db")
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without a character shows its number
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(app(prog_name="tuner"))

@@ -81,8 +81,8 @@ def read_command_file(path: Path) -> Workload:
     """
     try:
         file = CommandFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidValue(str(path), value=str(error), allowed="a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidValue(str(path), value=str(error), allowed="a TOML file, in UTF-8") from None
     except ValidationError as error:
         raise _refused(error, path=path) from None
     _check_placeholders(file, path=path)

@@ -162,7 +162,7 @@ class _ReportFile:
             run.report(report["step"], value=report["value"], train_loss=report.get("train_loss"))
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             wanted = '{"step": 100, "value": 1.25}, with "train_loss" if you like'
-            shown = line[:200].decode(errors="replace")
+            shown = line[:200].decode(errors="backslashreplace")
             message = f"line {self._lines} of the reports must be like {wanted}, got {shown!r}"
             raise WorkloadError(f"{message} ({type(error).__name__}: {error})") from None
 
@@ -219,7 +219,7 @@ class _Guarded:
         Raises:
             WorkloadError: It did not.
         """
-        status = self._status.decode(errors="replace")
+        status = self._status.decode(errors="backslashreplace")
         if status == "0":
             return
         if not status.lstrip("-").isdecimal():

@@ -23,13 +23,17 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from tuner.jobs.records import CurvePoint, SnapshotRef, WorkloadInfo
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
+from tuner.text import escaped_text
 
 PROTOCOL_VERSION = 4
+
+Text = Annotated[str, AfterValidator(escaped_text)]
+"""What the user's code wrote: anything."""
 
 
 class _Message(BaseModel):
@@ -45,7 +49,7 @@ class Hello(_Message):
     device: str
     """As torch names it: ``"cpu"``, ``"cuda:0"``."""
     workloads: tuple[WorkloadInfo, ...]
-    refused: tuple[str, ...] = ()
+    refused: tuple[Text, ...] = ()
     """Of installed packages that offer workloads which cannot be used: which, and why."""
 
 
@@ -146,13 +150,13 @@ class Ended(_Message):
     """Updates of the ``step`` that were never executed for this run, because another one had made them."""
     loss: float | None = None
     """At the end, lower is better whatever the metric; for `SUCCEEDED` alone."""
-    reason: str = ""
+    reason: Text = ""
     """For `DIVERGED` and `FAILED`: one line."""
-    hint: str = ""
+    hint: Text = ""
     """For `FAILED`: what to do about it, where that is known."""
-    traceback: str = ""
+    traceback: Text = ""
     """For `FAILED`: the traceback, as `tuner.training.runner.tracebacks` cuts it."""
-    leftovers: str = ""
+    leftovers: Text = ""
     """What the run left in the process that may disturb later runs: none should follow in it."""
 
 

@@ -23,7 +23,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from tuner.errors import WorkloadError
+from tuner.errors import InvalidValue, WorkloadError
+from tuner.jobs.admission.strict_json import check_storable
 from tuner.jobs.records import Level, WorkloadInfo
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.search.settings import MIN_HORIZON
@@ -195,12 +196,17 @@ def describe(workload: Workload) -> WorkloadInfo:
             no description, or ``optimizer_option`` does not name an option whose default is ``optimizer``.
     """
     _check_attributes(workload)
+    schema = options_schema(workload.Options)
+    try:
+        check_storable({"version": workload.version, "description": workload.description, "Options": schema})
+    except InvalidValue as error:
+        raise WorkloadError(f"{workload.name}: {error}") from None
     return WorkloadInfo(
         name=workload.name,
         version=workload.version,
         level=workload.level,
         description=workload.description,
-        options_schema=options_schema(workload.Options),
+        options_schema=schema,
         optimizer_option=workload.optimizer_option,
         optimizer=workload.optimizer,
         default_steps=workload.default_steps,
@@ -217,6 +223,9 @@ def _check_attributes(workload: Workload) -> None:
     for attribute in ("name", "version", "description", "default_steps", "optimizer"):
         if not hasattr(workload, attribute):
             raise WorkloadError(f"{type(workload).__name__} must set the class attribute {attribute!r}")
+    for attribute in ("name", "version", "description"):
+        if not isinstance(text := getattr(workload, attribute), str):
+            raise WorkloadError(f"{type(workload).__name__}: {attribute} must be text, got {text!r}")
     if not isinstance(workload.metric, Metric):
         raise WorkloadError(f"{workload.name}: metric must be a tuner.Metric, got {workload.metric!r}")
     if not _NAME.fullmatch(workload.name):

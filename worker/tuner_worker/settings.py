@@ -10,7 +10,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tuner.errors import InvalidValue
 from tuner.jobs.attempts import LOST_ATTEMPTS
+from tuner.text import is_storable
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
@@ -107,6 +109,13 @@ class WorkerSettings(BaseSettings):
         default="127.0.0.1",
         description="Address to serve them at. They name workloads and devices, and ask for no login.",
     )
+
+    @field_validator("data_dir")
+    @classmethod
+    def _in_utf8(cls, value: Path) -> Path:
+        if not is_storable(str(value)):
+            raise InvalidValue("TUNER_DATA_DIR", value=ascii(str(value)), allowed="a path in UTF-8")
+        return value
 
     @field_validator("workloads", mode="before")
     @classmethod

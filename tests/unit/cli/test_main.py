@@ -1,3 +1,4 @@
+import io
 import os
 import re
 import subprocess
@@ -10,7 +11,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from tuner.cli.failures import ExitCode
-from tuner.cli.main import app
+from tuner.cli.main import app, main
+from tuner.cli.output import show
 
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
 
@@ -132,6 +134,21 @@ class TestErrors:
                 [sys.executable, "-c", code, *words], stdout=output, stderr=subprocess.PIPE, check=False
             )
         assert (done.returncode, done.stderr) == (ExitCode.PIPE_CLOSED, b"")
+
+    def test_an_argument_that_is_no_utf_8_is_refused_as_such(self):
+        result = CliRunner().invoke(app, ["submit", os.fsdecode(b"caf\xe9"), "--url", "http://127.0.0.1:9"])
+        assert result.exit_code == ExitCode.REFUSED
+        assert result.stderr.startswith("Error: the command line must be text in UTF-8, got ")
+        assert "caf\\udce9" in result.stderr
+
+    def test_a_terminal_without_a_character_shows_its_number(self, monkeypatch):
+        output = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="latin-1"))
+        monkeypatch.setattr("tuner.cli.main.app", lambda **_: show("a loss \u2264 1"))
+        with pytest.raises(SystemExit):
+            main()
+        sys.stdout.flush()
+        assert output.getvalue() == b"a loss \\u2264 1\n"
 
     @pytest.mark.parametrize(
         "url", ["foo", "localhost:8642", "ftp://host", "http://", "http://host:port", "http://[::1"]

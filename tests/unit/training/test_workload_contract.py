@@ -24,6 +24,10 @@ class Options(WorkloadOptions):
     flag: bool = Field(default=True, description="Whether.")
 
 
+class Unstorable(WorkloadOptions):
+    name: str = Field(default="caf\udce9", description="A file.")
+
+
 class TestOptions:
     def test_those_left_out_take_their_defaults(self):
         assert parse_options(Options, {"width": 5}) == Options(width=5)
@@ -75,6 +79,10 @@ class TestDescription:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
+            ({"version": 2}, "version must be text, got 2"),
+            ({"description": "trains on caf\udce9"}, "must be text without NUL and unpaired surrogates"),
+            ({"version": "1\0"}, "must be text without NUL and unpaired surrogates"),
+            ({"Options": Unstorable}, "Options.properties.name.default must be text without NUL and unpaired"),
             ({"name": "My Workload"}, "must be lower-case words joined by hyphens"),
             ({"default_steps": 9}, "default_steps must be at least 10, the least horizon of a search, got 9"),
             ({"optimizer_option": "nothing"}, "must name an option whose default is sgd"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 from datetime import timedelta
 from pathlib import Path
@@ -68,6 +69,12 @@ def test_the_command_line_comes_before_the_environment(monkeypatch):
         ["--device", "cpu", "--name", "n", "--workload", "c:C", "--workload", "d:D", "--data-dir", "x"]
     )
     assert (given.device, given.worker_name, given.workloads, given.data_dir) == ("cpu", "n", ("c:C", "d:D"), Path("x"))
+
+
+def test_a_data_folder_that_is_no_utf_8_is_refused_at_the_start(monkeypatch, capsys):
+    monkeypatch.setenv("TUNER_DATA_DIR", os.fsdecode(b"/data/caf\xe9"))
+    assert main(["--device=cpu"]) == 2
+    assert "TUNER_DATA_DIR must be a path in UTF-8, got \"'/data/caf\\\\udce9'\"" in capsys.readouterr().err
 
 
 def test_settings_cannot_change():

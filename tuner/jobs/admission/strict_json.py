@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from tuner.errors import MISSING, InvalidValue, refusal_text
+from tuner.text import is_storable
 from tuner.validation import allowed_by, one_of_names
 
 MAX_DEPTH = 32
@@ -68,7 +69,7 @@ def parse_strict(model: type[Model], payload: Any) -> Model:
         InvalidValue: Text that no database can store, a number that is not finite, or nesting deeper than `MAX_DEPTH`.
         pydantic.ValidationError: Anything else; `refusals` describes it.
     """
-    _check_storable(payload, loc=())
+    check_storable(payload)
     try:
         text = to_json(payload)
     except PydanticSerializationError as error:
@@ -139,30 +140,27 @@ def shown(value: Any) -> Any:
     return plain if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
 
 
-def _check_storable(value: Any, *, loc: Loc) -> None:
+def check_storable(value: Any, *, loc: Loc = ()) -> None:
+    """Check that a JSON value can be stored: its text, its numbers, its depth.
+
+    Raises:
+        InvalidValue: Text that no database can store, a number that is not finite, or nesting deeper than `MAX_DEPTH`.
+    """
     if len(loc) > MAX_DEPTH:
         raise InvalidValue(dotted(loc[:3]), value="...", allowed=f"nested at most {MAX_DEPTH} deep")
     if isinstance(value, str):
-        if "\0" in value or not _is_unicode(value):
+        if not is_storable(value):
             raise InvalidValue(dotted(loc), value=ascii(value), allowed="text without NUL and unpaired surrogates")
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidValue(dotted(loc), value=str(value), allowed="a finite number")
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            _check_storable(key, loc=loc)
-            _check_storable(inner, loc=(*loc, str(key)))
+            check_storable(key, loc=loc)
+            check_storable(inner, loc=(*loc, str(key)))
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            _check_storable(inner, loc=(*loc, index))
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+            check_storable(inner, loc=(*loc, index))
 
 
 def dotted(loc: Iterable[str | int]) -> str:

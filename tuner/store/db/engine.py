@@ -12,6 +12,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from tuner.errors import InvalidValue
 from tuner.extras import require
+from tuner.text import is_storable
 
 BUSY_TIMEOUT_SECONDS = 30.0
 """How long a SQLite writer waits for another writer."""
@@ -44,6 +45,8 @@ def parse_url(url: str) -> URL:
     Raises:
         InvalidValue: It is no such URL, or names an in-memory database, which other processes could not see.
     """
+    if not is_storable(url):
+        raise InvalidValue("database_url", value=url.partition(":")[0], allowed=f"{_FORMS}, all of it UTF-8")
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:

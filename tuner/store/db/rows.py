@@ -30,6 +30,7 @@ from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind
 from tuner.store.db import models
 from tuner.store.db.models import Event, Forecast, Job, Point, Run, Trial, Worker, Workload
+from tuner.text import escaped_text
 
 MAX_TEXT = 20_000
 """Stored characters of an error; of a longer one, the first and the last half."""
@@ -225,11 +226,6 @@ def clipped_text(text: str) -> str:
     if len(clean) <= MAX_TEXT:
         return clean
     return f"{clean[: MAX_TEXT // 2]}\n[...]\n{clean[-MAX_TEXT // 2 :]}"
-
-
-def escaped_text(text: str) -> str:
-    """Text that both databases can store: NUL and lone surrogates are escaped."""
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def _not_nan(value: float | None) -> float | None:

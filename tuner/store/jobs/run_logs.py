@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, update
 
 from tuner.store.db.database import Tx
 from tuner.store.db.models import LogChunk
-from tuner.store.db.rows import escaped_text
+from tuner.text import escaped_text
 
 MAX_LOG_CHARACTERS = 256 * 1024
 """Maximum length of a run's log, over all attempts."""

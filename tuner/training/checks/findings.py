@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tuner.jobs.records import WorkloadInfo
+from tuner.text import escaped_text
 
 
 class Mark(StrEnum):
@@ -36,7 +37,7 @@ class Findings:
 
     def add(self, rule: str, mark: Mark, detail: str) -> None:
         """Note what came of a rule."""
-        self.found.append(Finding(rule=rule, mark=mark, detail=detail))
+        self.found.append(Finding(rule=rule, mark=mark, detail=escaped_text(detail)))
 
     def require(self, rule: str, holds: bool, *, ok: str, broken: str) -> None:
         """Note whether a rule holds."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import io
 import os
 import signal
 import sys
@@ -74,7 +75,7 @@ class Channel:
         """
         self._refuse_a_copy()
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # on a full disk, or with its output closed, a run goes on
+            with suppress(Exception):  # a full disk, closed, or replaced by anything: a run goes on
                 stream.flush()
         try:
             self._writer.write(message.model_dump_json().encode() + b"\n")
@@ -152,6 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = parser.parse_args(arguments)
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever is printed, in whatever locale
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     faulthandler.enable()  # a segmentation fault in training code leaves its traceback in the log
     channel = Channel(read_fd=parsed.read_fd, write_fd=parsed.write_fd)
     device = str(resolve_device(parsed.device))

@@ -11,6 +11,8 @@ from traceback import FrameSummary, StackSummary, TracebackException
 
 MAX_CHARACTERS = 16_000
 """Longest traceback; of a longer one the first quarter and the end are shown."""
+MAX_LINE = 2_000
+"""Most characters of an error's first line."""
 MAX_FRAMES = 40
 """Most frames of the user's code in one exception; of more, half from either end."""
 _OURS = Path(__file__).parents[2]
@@ -21,11 +23,14 @@ _LIBRARIES = tuple(
 
 
 def first_line(error: BaseException) -> str:
-    """The type of an error and the first line of its message."""
+    """The type of an error and the first line of its message, of which a very long one is cut."""
     try:
         message = next(iter(str(error).splitlines()), "")
     except Exception:
         message = "(its message cannot be read)"
+    left_out = len(message) - MAX_LINE
+    if left_out > 0:
+        message = f"{message[:MAX_LINE]} [{left_out:,} characters left out]"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

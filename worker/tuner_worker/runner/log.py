@@ -135,7 +135,7 @@ def printable(data: bytes) -> str:
 
     Line ends, tabs and carriage returns stay, and what joins the parts of an emoji.
     """
-    plain = _TERMINAL_SEQUENCE.sub("", data.decode("utf-8", errors="replace"))
+    plain = _TERMINAL_SEQUENCE.sub("", data.decode("utf-8", errors="backslashreplace"))
     return "".join(character if _is_harmless(character) else _spelt_out(character) for character in plain)
 
 
