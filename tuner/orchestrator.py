@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from tuner.jobs.forecasts import ForecastRecord
+from tuner.job_reports import complete_curves, job_report
 from tuner.jobs.records import NewRun, StudyLock, StudyRecord
 from tuner.jobs.states import JobState, RunState, TrialState
-from tuner.jobs.study_state import best_trial, first_runs, runs_at_horizon, study_state
-from tuner.report.build import build_report
-from tuner.report.study_result import RunHistory, StudyResult
+from tuner.jobs.study_state import best_trial, first_runs, study_state
 from tuner.search.decision.decisions import (
     Decision,
     Finish,
@@ -24,20 +22,15 @@ from tuner.search.decision.decisions import (
     NewTrial,
     Prune,
     Replicate,
-    RunStatus,
     StudyState,
 )
 from tuner.search.decision.margin import loss_margin
 from tuner.search.decision.plan import after, leading_ends, may_request, plan
-from tuner.search.optuna.importances import parameter_importances
 from tuner.search.optuna.study import Study, StudyTrial
-from tuner.search.pruning.forecast import Curve, Forecast
-from tuner.search.pruning.stopping import ForecastCheck, Leader
 from tuner.store import Store
 
 LOCK_SECONDS = 60.0
 """How long a planning step may take before another worker may plan the same job."""
-_CURVE_POINTS = 200  # of a run, for the report: its loss does not jump between them unseen
 _OPTUNA_POINTS = 100  # of a run: Optuna writes each in a transaction of its own
 
 
@@ -63,7 +56,7 @@ def run_planning_step(store: Store, *, lock: StudyLock, ahead: bool = False) -> 
     state = study_state(record)
     if not ahead or record is not loaded or state.stop is not None:
         # Otherwise nothing is chosen or reported, and the step before has stored the best trial.
-        state = replace(state, margin=loss_margin(state, curves=_complete_curves(store, record=record)))
+        state = replace(state, margin=loss_margin(state, curves=complete_curves(store, record=record)))
         record = _store_best(store, lock=lock, record=record, state=state)
     decisions = plan(state, capacity=0 if ahead else 1)
     over = any(isinstance(decision, Finish | GiveUp) for decision in decisions)
@@ -76,43 +69,6 @@ def run_planning_step(store: Store, *, lock: StudyLock, ahead: bool = False) -> 
     if not over:
         # A needless flag would let an urgent job pre-empt a run although it has no run to start.
         store.planning.release(lock, again=(ahead or bool(decisions)) and may_request(state))
-
-
-def study_result(
-    record: StudyRecord, *, state: StudyState, end_reason: str, histories: tuple[RunHistory, ...] = ()
-) -> StudyResult:
-    """The input of the report.
-
-    Args:
-        record: The study as stored.
-        state: The plan's view of it.
-        end_reason: In words.
-        histories: Of its runs.
-    """
-    first = {trial.number: state.runs_of(trial.number)[:1] for trial in state.trials}
-    return StudyResult(
-        job_id=record.job.id,
-        job_name=record.job.spec.name,
-        workload=record.job.spec.workload,
-        options=record.job.spec.options,
-        state=state,
-        reasons={trial.number: trial.reasons for trial in record.trials},
-        end_reason=end_reason,
-        updates_spent=record.job.updates_spent,
-        updates_saved=record.job.updates_saved,
-        device_seconds=record.job.device_seconds,
-        histories=histories,
-        longer=record.job.spec.longer,
-        importances=parameter_importances(
-            [
-                (trial.configuration, run.loss)
-                for trial in state.trials
-                for run in first[trial.number]
-                if run.loss is not None or run.status is RunStatus.DIVERGED
-            ],
-            settings=state.settings,
-        ),
-    )
 
 
 def _close_ended_trials(store: Store, *, lock: StudyLock, record: StudyRecord) -> StudyRecord:
@@ -147,13 +103,6 @@ def _store_best(store: Store, *, lock: StudyLock, record: StudyRecord, state: St
     return replace(record, job=replace(record.job, best=best))
 
 
-def _complete_curves(store: Store, *, record: StudyRecord) -> tuple[Curve, ...]:
-    return tuple(
-        Curve(configuration=one.configuration, seed=one.seed, total_steps=one.total_steps, points=one.points)
-        for one in store.forecasts.complete_curves(record.job.id, total_steps=record.job.spec.search.total_steps)
-    )
-
-
 def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, state: StudyState, decision: Decision) -> None:
     match decision:
         case NewTrial():
@@ -169,10 +118,8 @@ def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, state: Stu
             run = _new_run(decision, state=state, trial=decision.trial)
             store.planning.add_run(lock, trial_number=decision.trial, run=run)
         case Finish():
-            histories = _histories(store, record=record)
-            result = study_result(record, state=state, end_reason=decision.reason, histories=histories)
-            report = build_report(result).model_dump(mode="json")
-            store.planning.complete_job(lock, report=report, reason=decision.reason)
+            report = job_report(store, record=record, state=state, end_reason=decision.reason)
+            store.planning.complete_job(lock, report=report.model_dump(mode="json"), reason=decision.reason)
         case GiveUp():
             errors = (run.error for run in record.runs if run.state is RunState.FAILED and run.error)
             first = next(errors, "")
@@ -187,31 +134,6 @@ def _new_run(decision: NewTrial | Replicate, *, state: StudyState, trial: int) -
         schedule=state.trials[trial].configuration.schedule,
         reason=decision.reason,
         alternatives=decision.alternatives,
-    )
-
-
-def _histories(store: Store, *, record: StudyRecord) -> tuple[RunHistory, ...]:
-    return tuple(
-        RunHistory(
-            trial=run.trial_number,
-            seed=run.seed,
-            steps=run.step,
-            points=store.runs.curve(run.id, points=_CURVE_POINTS),
-            check=None if stop is None else _check(stop),
-            audited=stop is not None and run.state is not RunState.STOPPED,
-        )
-        for run in runs_at_horizon(record)
-        for stop in (record.stops.get(run.id),)
-    )
-
-
-def _check(stop: ForecastRecord) -> ForecastCheck:
-    return ForecastCheck(
-        forecast=Forecast(step=stop.step, mean=stop.mean, std=stop.std, low=stop.low, high=stop.high),
-        leader=Leader(mean=stop.leader_mean, std=stop.leader_std),
-        margin=stop.margin,
-        chance=stop.chance,
-        stop=stop.stop,
     )
 
 

@@ -34,6 +34,7 @@ from tuner_service.resources import Resources
 from tuner_service.runs import routes as runs
 from tuner_service.schedules import routes as schedules
 from tuner_service.settings import Settings
+from tuner_service.standings import Standings
 from tuner_service.web import routes as web
 from tuner_service.webhooks import routes as webhooks
 from tuner_service.webhooks.dispatcher import Dispatcher
@@ -100,6 +101,7 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
         store=store,
         reaper=reaper,
         authenticator=authenticator,
+        standings=Standings(store),
         closing=closing or threading.Event(),
     )
     app.state.webhook_sender = sender

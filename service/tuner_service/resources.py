@@ -15,6 +15,7 @@ from tuner.store import Store
 from tuner_service.auth.authenticator import Authenticator
 from tuner_service.reaper import Reaper
 from tuner_service.settings import Settings
+from tuner_service.standings import Standings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class Resources:
     store: Store
     reaper: Reaper
     authenticator: Authenticator
+    standings: Standings
     closing: threading.Event
     """Set when the service stops: open event streams end."""
 

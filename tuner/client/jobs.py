@@ -26,6 +26,7 @@ from tuner.jobs.states import JobState, RunState
 from tuner.schedules import Schedule
 
 if TYPE_CHECKING:
+    from tuner.api.standing import Standing
     from tuner.report.pages.formats import ReportFormat
     from tuner.report.report import Report
 
@@ -182,6 +183,12 @@ class JobsApi:
         from tuner.report.report import Report
 
         return Report.model_validate_json(self._http.request("GET", f"/v1/jobs/{path_segment(job_id)}/report").content)
+
+    def standing(self, job_id: str) -> Standing:
+        """What the report would say if the search ended now, for a job in any state."""
+        from tuner.api.standing import Standing
+
+        return self._http.get(Standing, f"/v1/jobs/{path_segment(job_id)}/standing")
 
     def report_page(self, job_id: str, *, format: ReportFormat) -> str:
         """The report of a completed job as a page.

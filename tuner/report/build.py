@@ -133,7 +133,7 @@ def _margin(evidence: Evidence) -> Margin:
 def _cost(result: StudyResult) -> Cost:
     return Cost(
         budget=result.state.settings.budget,
-        full_runs=result.state.steps_committed / result.total_steps,
+        full_runs=sum(map(result.steps_spent, result.state.runs)) / result.total_steps,
         updates_spent=result.updates_spent,
         updates_saved=result.updates_saved,
         updates_stopped=updates_stopped(result),

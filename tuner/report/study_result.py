@@ -127,6 +127,10 @@ class StudyResult:
         history = self.history(run)
         return run.steps if history is None else history.steps
 
+    def steps_spent(self, run: RunView) -> int:
+        """Updates that one of the runs has cost of the budget."""
+        return self.steps_reached(run) if run.status is RunStatus.RUNNING else run.steps
+
     @cached_property
     def complete_curves(self) -> tuple[Curve, ...]:
         """The curves of the finished runs that have one."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from tuner.api.schedules import FORMATS
+from tuner.api.standing import Standing
 from tuner.exports import ExportFormat
 from tuner.jobs.export_context import export_context
 from tuner.jobs.records import JobRecord
@@ -20,7 +21,7 @@ from tuner_service.errors import ReportNotReady
 from tuner_service.jobs.report_pages import PAGE_CONTENT, report_page
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
-from tuner_service.resources import StoreDep
+from tuner_service.resources import ResourcesDep, StoreDep
 from tuner_service.schedules.exporting import EXPORT_CONTENT, export_response
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -40,6 +41,17 @@ def get_report(
     """The best schedule, its gain with a confidence interval, and the cost of the search. For completed jobs."""
     report = _report(job, store=store)
     return report if format is ReportFormat.JSON else report_page(report, format=format)
+
+
+@router.get(
+    "/{job_id}/standing", summary="Get a report on a job so far", responses=problem_responses(catalog.NOT_FOUND)
+)
+async def get_standing(job: VisibleJob, resources: ResourcesDep) -> Standing:
+    """What the report would say if the search ended now, for jobs in every state: also paused, cancelled, failed ones.
+
+    Of a completed job it is the report.
+    """
+    return await resources.standings.of(job)
 
 
 @router.get(
@@ -90,6 +102,7 @@ def _alternative(job: JobRecord) -> str:
     hints = [] if ended else [f"GET /v1/jobs/{job.id}/events reports when it completes"]
     if best is not None:
         exported = f"GET /v1/jobs/{job.id}/export?trial={best.trial}"
+        hints.append(f"GET /v1/jobs/{job.id}/standing is the report so far")
         hints.append(f"The best so far is trial {best.trial}: {exported} exports it")
     elif ended:
         hints.append(f"None of its runs has succeeded; GET /v1/jobs/{job.id}/runs lists the reasons")

@@ -44,7 +44,7 @@ def test_it_returns_the_records_of_the_store(client: Client, world: World, store
     assert client.run(run.id) == RunView.of(run)
     points = store.runs.curve(run.id)
     assert client.curve(run.id) == tuple(CurveSample.of(point, metric=run.metric) for point in points)
-    assert client.report(job.id) == stored
+    assert client.report(job.id) == client.standing(job.id).report == stored
     assert tuple(client.events(job.id)) == store.events.after(0, job_id=job.id, limit=1000)
     assert client.workloads() == (DIGITS,)
     assert client.workload("digits-mlp") == DIGITS

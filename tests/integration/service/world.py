@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.digits import DIGITS, REQUEST, SCHEDULES
 from tests.integration.store.builders import announce, claim_lock, claim_run, offer
+from tuner.job_reports import study_result
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import (
     CurvePoint,
@@ -17,7 +18,7 @@ from tuner.jobs.records import (
 )
 from tuner.jobs.states import TrialState
 from tuner.jobs.study_state import best_trial, study_state
-from tuner.orchestrator import run_planning_step, study_result
+from tuner.orchestrator import run_planning_step
 from tuner.people.permissions import LOCAL_ACTOR, Actor
 from tuner.report.build import build_report
 from tuner.schedules import Schedule

@@ -6,10 +6,10 @@ import pytest
 
 from tests.integration.store.builders import STEPS, Bench, new_run, offer, schedule
 from tuner.errors import InvalidValue
+from tuner.job_reports import study_result
 from tuner.jobs.branch_points import branch_points_of
 from tuner.jobs.records import LeasedRun, StudyLock
 from tuner.jobs.study_state import study_state
-from tuner.orchestrator import study_result
 from tuner.schedules import Constant, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
 from tuner.search.stage_tree import likely_branch_points
