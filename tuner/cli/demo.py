@@ -40,8 +40,8 @@ def demo(
         typer.Option(
             "--total-steps",
             metavar="UPDATES",
-            show_default=False,
-            help="Length of a full training run; the workload's own when absent.",
+            show_default="the workload's own",
+            help="Length of a full training run.",
         ),
     ] = None,
     budget: Annotated[
@@ -61,18 +61,21 @@ def demo(
         typer.Option(
             "--data-dir",
             metavar="DIR",
-            show_default=False,
-            help="Folder for database, snapshots and logs; a new one under --output when absent. With the folder of an "
-            "interrupted demo, its job continues.",
+            show_default="a new one under --output",
+            help="Folder for database, snapshots and logs. With the folder of an interrupted demo, its job continues.",
         ),
     ] = None,
 ) -> None:
-    """Tune a schedule on real data: service, worker, job, live progress, report.
+    """Tune a schedule on real data, from start to report.
 
-    Everything runs on this machine and is stopped at the end. A process that is killed meanwhile is restarted, and the
-    report is the same.
+    Service, worker and one job run on this machine, and are stopped at the end. A process that is killed meanwhile is
+    restarted, and the report is the same.
+
+    Examples:
+        tuner demo
+        tuner demo --workload digits-cnn --budget quick
     """
-    from tuner.cli.jobs.jobs import show_report, write_files
+    from tuner.cli.jobs.report import show_report, write_files
     from tuner.jobs.admission.admit import read_request
 
     require("service", "worker", user="tuner demo")

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 
 def login(url: Address = CURRENT_URL) -> None:
-    """Log in to a service: store a token, and use that service from now on.
+    """Log in to a service, and use it from now on.
 
     The command prompts for the token; where standard input is no terminal, it reads the token from there. The token is
     stored in a file that only you may read: `tuner/profiles.json` in the configuration folder.
+
+    Example:
+        tuner login https://tuner.example.org
     """
     from tuner.client import Client, NotLoggedIn, Profiles
 
@@ -53,7 +56,11 @@ def logout(
         bool, typer.Option("--revoke", help="Revoke the token, too: the service refuses it from now on.")
     ] = False,
 ) -> None:
-    """Log out: delete the stored token of a service."""
+    """Log out: delete the stored token of a service.
+
+    Example:
+        tuner logout --revoke
+    """
     from tuner.client import Client, Profiles
 
     with Client.from_profile(url) as client:
@@ -73,7 +80,11 @@ def logout(
 
 
 def whoami(as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Show the user and role that you have at the service."""
+    """Show the user and role that you have at the service.
+
+    Example:
+        tuner whoami
+    """
     me, address = request(lambda client: (client.people.me(), client.url), url=url)
     if as_json:
         show_json(me)

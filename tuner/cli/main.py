@@ -6,21 +6,22 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from tuner.cli import admin, demo, login, workload, workloads
 from tuner.cli.admin import database, webhook, workers
 from tuner.cli.failures import ExitCode, describe_bad_parameter, explain
-from tuner.cli.jobs import control, inspect, jobs, queue, submit, watch
+from tuner.cli.help import App, Commands
+from tuner.cli.jobs import control, inspect, jobs, queue, report, submit, watch
 from tuner.cli.output import say, show
 from tuner.cli.schedule import commands as schedule
 from tuner.cli.stack import up
 
 
-class _Commands(TyperGroup):
+class _Commands(Commands):
     """Turns an error of a command into one line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -48,14 +49,7 @@ class _Commands(TyperGroup):
             raise typer.Exit(code) from error
 
 
-app = typer.Typer(
-    name="tuner",
-    cls=_Commands,
-    help="Find the learning-rate schedule that a model should train with.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-)
+app = App(name="tuner", cls=_Commands)
 
 
 def _drop_output() -> None:
@@ -82,42 +76,54 @@ def _root(
 ) -> None:
     """Find the learning-rate schedule that a model should train with.
 
-    Start with `tuner demo`, or with `tuner up` in one terminal and `tuner submit digits-mlp --watch` in another.
+    `tuner demo` shows all of it in three minutes. `tuner COMMAND --help` has the options and an example of a command.
+
+    Examples:
+        tuner demo
+        tuner up                         in one terminal, and in another:
+        tuner submit digits-mlp --watch
     """
 
 
-app.command("demo")(demo.demo)
-app.command("up")(up.up)
-app.command("serve")(up.serve)
-app.command("worker")(up.worker)
-app.command("login")(login.login)
-app.command("logout")(login.logout)
-app.command("whoami")(login.whoami)
-app.command("submit")(submit.submit)
-app.command("jobs")(jobs.jobs)
-app.command("show")(jobs.show_job)
-app.command("watch")(watch.watch)
-app.command("report")(jobs.report)
-app.command("trials")(inspect.trials)
-app.command("runs")(inspect.runs)
-app.command("logs")(inspect.logs)
-app.command("events")(inspect.events)
-app.command("pause")(control.pause)
-app.command("resume")(control.resume)
-app.command("cancel")(control.cancel)
-app.command("retry")(control.retry)
-app.command("clone")(control.clone)
-app.command("set")(control.set_job)
-app.command("delete")(control.delete)
-app.command("queue")(queue.queue)
-app.command("shares")(queue.shares)
-app.command("workloads")(workloads.workloads)
-app.add_typer(workload.app, name="workload")
-app.add_typer(workers.app, name="workers")
-app.add_typer(schedule.app, name="schedule")
-app.add_typer(webhook.app, name="webhook")
-app.add_typer(admin.app, name="admin")
-app.add_typer(database.app, name="db")
+_START = "Start here"
+_JOBS = "Tuning jobs"
+_INSIDE = "Inside a job"
+_CHANGE = "Change a job"
+_SHARED = "Queue and devices"
+_TRAINING = "Workloads and schedules"
+_SERVICE = "The service and its people"
+_GROUPS: dict[str, dict[str, Callable[..., None]]] = {
+    _START: {"demo": demo.demo, "up": up.up, "submit": submit.submit},
+    _JOBS: {"jobs": jobs.jobs, "show": jobs.show_job, "watch": watch.watch, "report": report.report},
+    _INSIDE: {"trials": inspect.trials, "runs": inspect.runs, "logs": inspect.logs, "events": inspect.events},
+    _CHANGE: {
+        "pause": control.pause,
+        "resume": control.resume,
+        "cancel": control.cancel,
+        "retry": control.retry,
+        "clone": control.clone,
+        "set": control.set_job,
+        "delete": control.delete,
+    },
+    _SHARED: {"queue": queue.queue, "shares": queue.shares},
+    _TRAINING: {"workloads": workloads.workloads},
+    _SERVICE: {
+        "serve": up.serve,
+        "worker": up.worker,
+        "login": login.login,
+        "logout": login.logout,
+        "whoami": login.whoami,
+    },
+}
+for _group, _commands in _GROUPS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, group=_group)(_command)
+app.add_typer(workers.app, name="workers", rich_help_panel=_SHARED)
+app.add_typer(workload.app, name="workload", rich_help_panel=_TRAINING)
+app.add_typer(schedule.app, name="schedule", rich_help_panel=_TRAINING)
+app.add_typer(webhook.app, name="webhook", rich_help_panel=_SERVICE)
+app.add_typer(admin.app, name="admin", rich_help_panel=_SERVICE)
+app.add_typer(database.app, name="db", rich_help_panel=_SERVICE)
 
 
 def main() -> None:

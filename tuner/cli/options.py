@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from tuner.cli.help import COMMON
 from tuner.errors import InvalidValue
 
 DEFAULT_HOST = "127.0.0.1"
@@ -64,9 +65,9 @@ def check_provider(text: str, *, field: str) -> None:
         raise InvalidValue(field, value=text, allowed=example)
 
 
-def limit_option(name: str, *, unit: str, help: str) -> Any:
+def limit_option(name: str, *, unit: str, help: str, default: str = "none", panel: str | None = None) -> Any:
     """An option that sets a limit, or lifts it with ``none``; `tuner.cli.parsing.parse_limits` reads it."""
-    return typer.Option(name, metavar=f"{unit}|none", show_default=False, help=help)
+    return typer.Option(name, metavar=f"{unit}|none", show_default=default or False, rich_help_panel=panel, help=help)
 
 
 Url = Annotated[
@@ -76,22 +77,23 @@ Url = Annotated[
         envvar="TUNER_URL",
         metavar="URL",
         callback=_check_address,
-        show_default=f"that of the last `tuner login`, else {DEFAULT_URL}",
+        show_default="that of the last login, else this machine's",
+        rich_help_panel=COMMON,
         help="Address of the service.",
     ),
 ]
 Address = Annotated[
     str,
     typer.Argument(
-        metavar="[URL]",
+        metavar="URL",
         envvar="TUNER_URL",
         callback=_check_address,
-        show_default=False,
-        help="Address of the service; that of the last `tuner login`, else one on this machine, when absent.",
+        show_default="that of the last login, else this machine's",
+        help="Address of the service.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-Job = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job, the start of it, or `latest`.")]
+AsJson = Annotated[bool, typer.Option("--json", rich_help_panel=COMMON, help="Print JSON on standard output.")]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job, its start, or `latest`.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of entries.")]
 RoleName = Literal["viewer", "submitter", "admin"]
@@ -108,8 +110,8 @@ DatabaseUrl = Annotated[
         "--database-url",
         envvar="TUNER_DATABASE_URL",
         metavar="URL",
-        show_default=False,
-        help="sqlite:///file or postgresql://...; a SQLite file in the data folder when absent.",
+        show_default="a SQLite file in the data folder",
+        help="sqlite:///file or postgresql://...",
     ),
 ]
 Host = Annotated[str, typer.Option("--host", envvar="TUNER_HOST", metavar="ADDRESS", help="Address to listen on.")]
@@ -128,7 +130,7 @@ PublicUrl = Annotated[
         "--public-url",
         envvar="TUNER_PUBLIC_URL",
         metavar="URL",
-        show_default=False,
+        show_default="none",
         help="Address of the proxy in front of the service: https://tuner.example.org.",
     ),
 ]
@@ -137,7 +139,7 @@ AllowedHosts = Annotated[
     typer.Option(
         "--allowed-host",
         metavar="NAME",
-        show_default=False,
+        show_default="none",
         help="A further host name of the service (TUNER_ALLOWED_HOSTS, with commas). Repeatable.",
     ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from typing import Any
 import typer
 
 from tuner.errors import InvalidValue
+
+_SHORT = 8
+"""Characters of an id that is shown to people."""
 
 
 def say(message: str) -> None:
@@ -38,10 +42,34 @@ def show_json(value: Any) -> None:
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print aligned columns on standard output, two blanks apart; never cut, so that they can be piped."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    for cells in (headings, *rows):
-        show("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+    """Print a table on standard output: columns that fit the terminal; elsewhere one row a line, with tabs between."""
+    from tuner.cli.tables import fitted, tab_separated
+
+    lines = fitted(headings, rows, width=terminal_width()) if is_tty() else tab_separated(headings, rows)
+    show("\n".join(lines))
+
+
+def show_rich(*parts: Any) -> None:
+    """Print what rich renders on standard output; without a terminal, without the blanks that it pads lines with."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(*parts)
+        return
+    with console.capture() as rendered:
+        console.print(*parts)
+    show("\n".join(line.rstrip() for line in rendered.get().rstrip("\n").split("\n")))
+
+
+def short_id(text: str) -> str:
+    """An id as it is listed: its start on a terminal, which every command takes, and all of it elsewhere."""
+    return text[:_SHORT] if is_tty() else text
+
+
+def terminal_width() -> int:
+    """Columns of the terminal."""
+    return shutil.get_terminal_size().columns
 
 
 def format_time(seconds: float | None) -> str:

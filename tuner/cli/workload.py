@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tuner.cli.failures import ExitCode
+from tuner.cli.help import App
 from tuner.cli.options import AsJson, check_provider
 from tuner.cli.output import say, show, show_json, show_table
 from tuner.cli.parsing import parse_assignments
@@ -20,7 +21,7 @@ from tuner.errors import InvalidValue, TunerError, WorkloadError
 if TYPE_CHECKING:
     from tuner.training.checks.findings import CheckReport
 
-app = typer.Typer(help="Write and check workloads of your own.", rich_markup_mode=None, no_args_is_help=True)
+app = App(help="Write and check workloads of your own.")
 
 
 @app.command()
@@ -31,7 +32,12 @@ def new(
         typer.Option("--level", help="How much of the training the tuner drives; opaque: your own loop."),
     ] = "opaque",
 ) -> None:
-    """Write a small workload that runs as it is, as a start for your own training."""
+    """Write a small workload that runs, as a start for your own.
+
+    Examples:
+        tuner workload new my_tuning.py
+        tuner workload new my_tuning.py --level declared
+    """
     if not (file.suffix == ".py" and file.stem.isidentifier()):
         raise InvalidValue("FILE", value=str(file), allowed="a name that Python can import, like my_tuning.py")
     name = file.stem.lower().strip("_").replace("_", "-")
@@ -76,9 +82,13 @@ def check(
     steps: Annotated[int, typer.Option("--steps", min=10, max=100_000, help="Optimizer updates of one training.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Check a workload: train it for a few updates, and test each rule of the contract.
+    """Check a workload: train it a little, and test every rule.
 
-    The exit code is 1 when a rule is broken.
+    It is trained for a few updates, and each rule of the contract is tested. The exit code is 1 when a rule is broken.
+
+    Examples:
+        tuner workload check my_tuning:MyWorkload
+        tuner workload check my_tuning:MyWorkload --option depth=4
     """
     check_provider(workload, field="WORKLOAD")
     options = parse_assignments(option or (), option="--option")

@@ -25,12 +25,17 @@ def has_worker(client: Client) -> bool:
 
 def workloads(
     name: Annotated[
-        str, typer.Argument(metavar="[WORKLOAD]", show_default=False, help="Show this workload with its options.")
+        str, typer.Argument(metavar="WORKLOAD", show_default=False, help="Show this workload with its options.")
     ] = "",
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """List the workloads that the workers offer; with a name, show its options."""
+    """List the workloads that the workers offer, or show one.
+
+    Examples:
+        tuner workloads
+        tuner workloads digits-mlp
+    """
     offered = sorted(request(lambda client: client.workloads(), url=url), key=lambda info: info.name)
     if name:
         chosen = next((info for info in offered if info.name == name), None)

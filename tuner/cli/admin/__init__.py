@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import typer
-
 from tuner.cli.admin import audit, members, teams, tokens, users
+from tuner.cli.help import App
 
-app = typer.Typer(
-    help="Manage teams, members, users and tokens; read the audit log.", no_args_is_help=True, rich_markup_mode=None
-)
+app = App(help="Manage teams, members, users and tokens; audit.")
 app.add_typer(teams.app, name="team")
 app.add_typer(members.app, name="member")
 app.add_typer(users.app, name="user")

@@ -44,5 +44,9 @@ def audit(
     ] = None,
     limit: Limit = 50,
 ) -> list[AuditRecord]:
-    """List the audit log, the latest entry first: who did what."""
+    """List the audit log, the latest entry first: who did what.
+
+    Example:
+        tuner admin audit --actor ada --limit 10
+    """
     return list(islice(client.people.audit(team=team, actor=actor, action=action), limit))

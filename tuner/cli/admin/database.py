@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tuner.cli.help import App
 from tuner.cli.options import DEFAULT_DATA_DIR, AsJson, DatabaseUrl, DataDir
 from tuner.cli.output import say, show, show_json
 from tuner.cli.stack.stack import database_in
@@ -14,15 +15,18 @@ from tuner.cli.stack.stack import database_in
 UNSOUND = 1
 """Exit code of ``tuner db check`` when the check found something."""
 
-app = typer.Typer(help="Upgrade, back up, restore and check the database.", no_args_is_help=True, rich_markup_mode=None)
+app = App(help="Upgrade, back up, restore and check the database.")
 
 
 @app.command()
 def upgrade(database_url: DatabaseUrl = "", data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Upgrade the tables of the database to this release, or create them.
+    """Upgrade the tables to this release, or create them.
 
     The service upgrades a SQLite file when it starts; any other database is upgraded by this command alone. Running it
     again changes nothing.
+
+    Example:
+        tuner db upgrade --database-url postgresql://db/tuner
     """
     from tuner.store.maintenance.migrate import upgrade as upgrade_database
 
@@ -38,11 +42,14 @@ def backup(
     database_url: DatabaseUrl = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Back up the whole database into a file, consistently, while service and workers run.
+    """Back up the whole database into a file.
 
-    The backup holds jobs, curves, reports, Optuna's studies, people and the digests of their tokens. It does not hold
-    the snapshots of runs: after a restore, unfinished runs start again. PostgreSQL needs its client programs (pg_dump)
-    on this machine.
+    It is consistent, also while service and workers run. The backup holds jobs, curves, reports, Optuna's studies,
+    people and the digests of their tokens. It does not hold the snapshots of runs: after a restore, unfinished runs
+    start again. PostgreSQL needs its client programs (pg_dump) on this machine.
+
+    Example:
+        tuner db backup tuner-backup.db
     """
     from tuner.store.maintenance.backup import back_up
 
@@ -60,6 +67,9 @@ def restore(
     """Restore the database from a backup, whole or not at all.
 
     Stop the service and the workers first. A backup of an earlier release is then upgraded with `tuner db upgrade`.
+
+    Example:
+        tuner db restore tuner-backup.db --replace
     """
     from tuner.store.maintenance.backup import restore as restore_database
     from tuner.store.maintenance.migrate import is_current
@@ -75,9 +85,13 @@ def restore(
 
 @app.command()
 def check(database_url: DatabaseUrl = "", data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
-    """Check the database for damage, lost references and broken invariants of the queue, while everything runs.
+    """Check the database, while everything runs.
 
-    The exit code is 0 when it is sound and 1 when the check found something.
+    The check looks for damage, lost references and broken invariants of the queue. The exit code is 0 when the database
+    is sound and 1 when the check found something.
+
+    Example:
+        tuner db check
     """
     from tuner.store.maintenance.check import check as check_database
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.cli.help import App
 from tuner.cli.options import CURRENT_URL, RoleName, Url
 from tuner.cli.output import say
 from tuner.cli.request import Table, request, service_command
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from tuner.client import Client
     from tuner.people.records import Member
 
-app = typer.Typer(help="Manage the members of a team.", no_args_is_help=True, rich_markup_mode=None)
+app = App(help="Manage the members of a team.")
 
 Team = Annotated[str, typer.Argument(metavar="TEAM", help="The team's name.")]
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
@@ -31,7 +32,11 @@ def _say_role(member: Member) -> None:
 @app.command("list")
 @service_command(_MEMBERS.print)
 def list_members(client: Client, team: Team) -> tuple[Member, ...]:
-    """List a team's members."""
+    """List a team's members.
+
+    Example:
+        tuner admin member list vision
+    """
     return client.people.members(team)
 
 
@@ -43,7 +48,11 @@ def set_member(
     user: User,
     role: Annotated[RoleName, typer.Option("--role", help="What the user may do in the team.")] = "submitter",
 ) -> Member:
-    """Add a user to a team, or change the user's role in it."""
+    """Add a user to a team, or change the user's role in it.
+
+    Example:
+        tuner admin member set vision ada --role viewer
+    """
     from tuner.people.permissions import Role
 
     return client.people.put_member(team, user, role=Role(role))
@@ -51,6 +60,12 @@ def set_member(
 
 @app.command("remove")
 def remove_member(team: Team, user: User, url: Url = CURRENT_URL) -> None:
-    """Remove a user from a team; the user's tokens for it are revoked."""
+    """Remove a user from a team.
+
+    The user's tokens for the team are revoked.
+
+    Example:
+        tuner admin member remove vision ada
+    """
     request(lambda client: client.people.remove_member(team, user), url=url)
     say(f"{user} is no longer in team {team}.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuner.cli.help import App
 from tuner.cli.options import CURRENT_URL, Url, Yes, limit_option
 from tuner.cli.output import confirm_action, format_time, say, show
 from tuner.cli.parsing import parse_limits
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
 
 _NOT_FOUND = 404
 
-app = typer.Typer(help="Manage teams, their shares and limits.", no_args_is_help=True, rich_markup_mode=None)
+app = App(help="Manage teams, their shares and limits.")
 
 Team = Annotated[str, typer.Argument(metavar="TEAM", help="Its name.")]
+
+
+def _limit(name: str, *, unit: str, help: str) -> Any:
+    """A limit that stays as it is where the option is left out."""
+    return limit_option(name, unit=unit, default="", help=help)
 
 
 _TEAMS: Table[TeamRecord] = Table(
@@ -46,14 +52,22 @@ def _show_settings(team: TeamRecord) -> None:
 @app.command("list")
 @service_command(_TEAMS.print)
 def list_teams(client: Client) -> tuple[TeamRecord, ...]:
-    """List the teams."""
+    """List the teams.
+
+    Example:
+        tuner admin team list
+    """
     return client.people.teams()
 
 
 @app.command("show")
 @service_command(_show_settings)
 def show_team(client: Client, team: Team) -> TeamRecord:
-    """Show a team's settings."""
+    """Show a team's settings.
+
+    Example:
+        tuner admin team show vision
+    """
     return client.people.team(team)
 
 
@@ -71,31 +85,47 @@ def set_team(
         typer.Option("--highest-priority", show_default=False, help="Highest class that its jobs may have."),
     ] = None,
     max_running_runs: Annotated[
-        str | None, limit_option("--max-running-runs", unit="RUNS", help="Runs of the team at a time.")
+        str | None, _limit("--max-running-runs", unit="RUNS", help="Runs of the team at a time.")
     ] = None,
     max_open_jobs: Annotated[
-        str | None, limit_option("--max-open-jobs", unit="JOBS", help="Jobs of the team that are not over.")
+        str | None, _limit("--max-open-jobs", unit="JOBS", help="Jobs of the team that are not over.")
     ] = None,
     device_hours_per_month: Annotated[
         str | None,
         limit_option(
-            "--device-hours-per-month", unit="HOURS", help="Device time of the team in a calendar month (UTC)."
+            "--device-hours-per-month",
+            unit="HOURS",
+            default="",
+            help="Device time of the team in a calendar month (UTC).",
         ),
     ] = None,
     user_max_running_runs: Annotated[
-        str | None, limit_option("--user-max-running-runs", unit="RUNS", help="Runs of each user at a time.")
+        str | None,
+        _limit("--user-max-running-runs", unit="RUNS", help="Runs of each user at a time."),
     ] = None,
     user_max_open_jobs: Annotated[
-        str | None, limit_option("--user-max-open-jobs", unit="JOBS", help="Jobs of each user that are not over.")
+        str | None,
+        _limit("--user-max-open-jobs", unit="JOBS", help="Jobs of each user that are not over."),
     ] = None,
     user_device_hours_per_month: Annotated[
         str | None,
         limit_option(
-            "--user-device-hours-per-month", unit="HOURS", help="Device time of each user in a calendar month."
+            "--user-device-hours-per-month",
+            unit="HOURS",
+            default="",
+            help="Device time of each user in a calendar month.",
         ),
     ] = None,
 ) -> TeamRecord:
-    """Add a team, or change one; options that are left out change nothing. `none` lifts a limit."""
+    """Add a team, or change one.
+
+    Options that are left out change nothing; for a new team they stand for weight 1, priority high and no limits.
+    `none` lifts a limit.
+
+    Examples:
+        tuner admin team set vision --weight 2
+        tuner admin team set vision --max-running-runs 4
+    """
     change: dict[str, Any] = {"weight": weight, "highest_priority": highest_priority}
     change = {field: value for field, value in change.items() if value is not None}
     change |= parse_limits(
@@ -113,7 +143,11 @@ def set_team(
 
 @app.command("delete")
 def delete_team(team: Team, yes: Yes = False, url: Url = CURRENT_URL) -> None:
-    """Delete a team that has no jobs, members and tokens."""
+    """Delete a team that has no jobs, members and tokens.
+
+    Example:
+        tuner admin team delete vision
+    """
     confirm_action(f"Delete team {team}?", yes=yes)
     request(lambda client: client.people.delete_team(team), url=url)
     say(f"Deleted team {team}.")

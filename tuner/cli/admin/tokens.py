@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.cli.help import App
 from tuner.cli.options import CURRENT_URL, RoleName, Url
 from tuner.cli.output import format_span, format_time, say, show
 from tuner.cli.parsing import parse_limits
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tuner.client import Client, NewToken
     from tuner.people.records import TokenRecord
 
-app = typer.Typer(help="Manage API tokens.", no_args_is_help=True, rich_markup_mode=None)
+app = App(help="Manage API tokens.")
 
 _TOKENS: Table[TokenRecord] = Table(
     columns={
@@ -49,7 +50,13 @@ def list_tokens(
     user: Annotated[str | None, typer.Option("--user", show_default=False, help="Only this user's.")] = None,
     valid: Annotated[bool, typer.Option("--valid", help="Only those neither revoked nor expired.")] = False,
 ) -> tuple[TokenRecord, ...]:
-    """List tokens: your own, and as an admin those of your team. The service does not store their secrets."""
+    """List tokens: your own, and as an admin your team's.
+
+    The service does not store their secrets.
+
+    Example:
+        tuner admin token list --valid
+    """
     return client.people.tokens(team=team, user=user, valid=valid)
 
 
@@ -57,13 +64,11 @@ def list_tokens(
 @service_command(_show_secret)
 def create_token(
     client: Client,
-    user: Annotated[str | None, typer.Option("--user", show_default=False, help="Its owner; you when absent.")] = None,
-    team: Annotated[
-        str | None, typer.Option("--team", show_default=False, help="The team it is for; yours when absent.")
-    ] = None,
+    user: Annotated[str | None, typer.Option("--user", show_default="you", help="Its owner.")] = None,
+    team: Annotated[str | None, typer.Option("--team", show_default="yours", help="The team it is for.")] = None,
     role: Annotated[
         RoleName | None,
-        typer.Option("--role", show_default=False, help="What it allows at most; your own role when absent."),
+        typer.Option("--role", show_default="your own role", help="What it allows at most."),
     ] = None,
     label: Annotated[str | None, typer.Option("--label", metavar="TEXT", help="What it is for.")] = None,
     days: Annotated[
@@ -71,12 +76,17 @@ def create_token(
         typer.Option(
             "--days",
             metavar="DAYS|none",
-            show_default=False,
-            help="Days until it expires; 90 when absent. none, for never, is for admins.",
+            show_default="90",
+            help="Days until it expires. none, for never, is for admins.",
         ),
     ] = None,
 ) -> NewToken:
-    """Create a token; prints its secret on standard output, this once."""
+    """Create a token, and print its secret, this once.
+
+    Examples:
+        tuner admin token create --label laptop
+        tuner admin token create --user ada --team vision --days 30
+    """
     from tuner.people.permissions import Role
 
     lifetime = parse_limits({"days": days})
@@ -94,7 +104,11 @@ def revoke_token(
     token: Annotated[str, typer.Argument(metavar="ID", help="Of the token, as `tuner admin token list` lists it.")],
     url: Url = CURRENT_URL,
 ) -> None:
-    """Revoke a token: the service refuses it from now on."""
+    """Revoke a token: the service refuses it from now on.
+
+    Example:
+        tuner admin token revoke 4f9c21b7
+    """
     request(lambda client: client.people.revoke_token(token), url=url)
     say(f"Token {token} is revoked.")
 

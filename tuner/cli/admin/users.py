@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.cli.help import App
 from tuner.cli.output import format_time, say
 from tuner.cli.request import Table, service_command
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from tuner.client import Client
     from tuner.people.records import UserRecord
 
-app = typer.Typer(help="Manage users.", no_args_is_help=True, rich_markup_mode=None)
+app = App(help="Manage users.")
 
 _USERS: Table[UserRecord] = Table(
     columns={
@@ -33,7 +34,11 @@ def _say_state(user: UserRecord) -> None:
 @app.command("list")
 @service_command(_USERS.print)
 def list_users(client: Client) -> tuple[UserRecord, ...]:
-    """List the users with their teams."""
+    """List the users with their teams.
+
+    Example:
+        tuner admin user list
+    """
     return client.people.users()
 
 
@@ -51,7 +56,14 @@ def set_user(
         typer.Option("--disabled/--enabled", show_default=False, help="Whether the service refuses the user's tokens."),
     ] = None,
 ) -> UserRecord:
-    """Add a user, or change one; options that are left out change nothing."""
+    """Add a user, or change one.
+
+    Options that are left out change nothing.
+
+    Examples:
+        tuner admin user set ada
+        tuner admin user set ada --disabled
+    """
     return client.people.put_user(user, admin=admin, disabled=disabled)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tuner.cli.failures import ExitCode
+from tuner.cli.help import App
 from tuner.cli.options import CURRENT_URL, AsJson, Limit, Url, Yes
 from tuner.cli.output import confirm_action, format_time, say, show, show_json
 from tuner.cli.request import Table, request, service_command
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from tuner.client import Client, WebhookWithKey
     from tuner.jobs.webhooks import DeliveryRecord, WebhookRecord
 
-app = typer.Typer(
-    help="Manage webhooks: URLs that receive the events of jobs.", no_args_is_help=True, rich_markup_mode=None
-)
+app = App(help="Manage webhooks: URLs that receive the events of jobs.")
 
 FormatName = Literal["json", "slack"]
 StateName = Literal["pending", "sending", "delivered", "failed"]
@@ -71,7 +70,11 @@ def _say_changed(webhook: WebhookRecord) -> None:
 @app.command("list")
 @service_command(_WEBHOOKS.print)
 def list_webhooks(client: Client) -> tuple[WebhookRecord, ...]:
-    """List your team's webhooks."""
+    """List your team's webhooks.
+
+    Example:
+        tuner webhook list
+    """
     return client.webhooks.list()
 
 
@@ -84,10 +87,17 @@ def add(
     form: Annotated[FormatName, typer.Option("--format", help="Format of the body of a delivery.")] = "json",
     team: Annotated[
         str | None,
-        typer.Option("--team", show_default=False, help="The team whose events are sent; yours when absent."),
+        typer.Option("--team", show_default="yours", help="The team whose events are sent."),
     ] = None,
 ) -> WebhookWithKey:
-    """Add a webhook: events are sent to the URL from now on. Prints the signing key, this once."""
+    """Add a webhook: events are sent to the URL from now on.
+
+    The command prints the signing key, this once.
+
+    Examples:
+        tuner webhook add https://example.org/hook
+        tuner webhook add https://hooks.slack.com/x --format slack
+    """
     body: dict[str, Any] = {"url": target, "format": form}
     body |= ({"events": event} if event else {}) | ({"team": team} if team else {})
     return client.webhooks.create(body)
@@ -111,7 +121,13 @@ def set_webhook(
         typer.Option("--enabled/--disabled", show_default=False, help="Whether anything is sent there."),
     ] = None,
 ) -> WebhookRecord:
-    """Change a webhook; options that are left out change nothing."""
+    """Change a webhook.
+
+    Options that are left out change nothing.
+
+    Example:
+        tuner webhook set 4f9c21b7 --event job.completed --disabled
+    """
     wanted = {"url": target, "events": event or None, "format": form, "enabled": enabled}
     change = {field: value for field, value in wanted.items() if value is not None}
     if not change:
@@ -121,7 +137,11 @@ def set_webhook(
 
 @app.command()
 def remove(webhook: Webhook, yes: Yes = False, url: Url = CURRENT_URL) -> None:
-    """Remove a webhook with its deliveries."""
+    """Remove a webhook with its deliveries.
+
+    Example:
+        tuner webhook remove 4f9c21b7
+    """
     confirm_action(f"Remove webhook {webhook} with its deliveries?", yes=yes)
     request(lambda client: client.webhooks.delete(webhook), url=url)
     say(f"Removed webhook {webhook}.")
@@ -129,7 +149,13 @@ def remove(webhook: Webhook, yes: Yes = False, url: Url = CURRENT_URL) -> None:
 
 @app.command("test")
 def send_test(webhook: Webhook, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Send a test delivery at once; the exit code is 1 when it was not delivered."""
+    """Send a test delivery at once.
+
+    The exit code is 1 when it was not delivered.
+
+    Example:
+        tuner webhook test 4f9c21b7
+    """
     result = request(lambda client: client.webhooks.test(webhook), url=url)
     if as_json:
         show_json(result)
@@ -144,7 +170,11 @@ def send_test(webhook: Webhook, as_json: AsJson = False, url: Url = CURRENT_URL)
 @app.command("rotate-key")
 @service_command(_show_key)
 def rotate_key(client: Client, webhook: Webhook) -> WebhookWithKey:
-    """Replace the signing key; prints the new one on standard output, this once."""
+    """Replace the signing key, and print the new one, this once.
+
+    Example:
+        tuner webhook rotate-key 4f9c21b7
+    """
     return client.webhooks.rotate_key(webhook)
 
 
@@ -158,7 +188,11 @@ def deliveries(
     ] = None,
     limit: Limit = 20,
 ) -> list[DeliveryRecord]:
-    """List the deliveries of a webhook, the newest first."""
+    """List the deliveries of a webhook, the newest first.
+
+    Example:
+        tuner webhook deliveries 4f9c21b7 --state failed
+    """
     from tuner.jobs.webhooks import DeliveryState
 
     wanted = None if state is None else DeliveryState(state)

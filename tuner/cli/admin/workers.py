@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuner.cli.help import App
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import format_span, say, show_json
 from tuner.cli.request import Table, request
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _BYTES_PER_GIB = 2**30
 
-app = typer.Typer(help="List and manage the workers.", invoke_without_command=True, rich_markup_mode=None)
+app = App(invoke_without_command=True)
 
 Worker = Annotated[str, typer.Argument(metavar="WORKER", help="Its name, as `tuner workers` lists it.")]
 
@@ -41,7 +42,14 @@ _WORKERS: Table[WorkerRecord] = Table(
 
 @app.callback()
 def workers(context: typer.Context, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """List the workers, including those that stopped without leaving."""
+    """List the workers, or change one.
+
+    The list includes workers that stopped without leaving.
+
+    Examples:
+        tuner workers
+        tuner workers drain gpu1-cuda0
+    """
     if context.invoked_subcommand is not None:
         return
     known = request(lambda client: client.workers(), url=url)
@@ -55,32 +63,47 @@ def workers(context: typer.Context, as_json: AsJson = False, url: Url = CURRENT_
 
 @app.command()
 def drain(worker: Worker, url: Url = CURRENT_URL) -> None:
-    """Drain a worker: it ends its run and takes no other."""
+    """Drain a worker: it ends its run and takes no other.
+
+    Example:
+        tuner workers drain gpu1-cuda0
+    """
     _change(worker, url=url, change={"draining": True}, done="ends its run and takes no other")
 
 
 @app.command()
 def undrain(worker: Worker, url: Url = CURRENT_URL) -> None:
-    """Undo a drain: the worker takes runs again."""
+    """Undo a drain: the worker takes runs again.
+
+    Example:
+        tuner workers undrain gpu1-cuda0
+    """
     _change(worker, url=url, change={"draining": False}, done="takes runs again")
 
 
 @app.command()
 def reserve(
     worker: Worker,
-    team: Annotated[
-        str, typer.Argument(metavar="[TEAM]", show_default=False, help="The team; everybody when absent.")
-    ] = "",
+    team: Annotated[str, typer.Argument(metavar="TEAM", show_default="everybody", help="The team.")] = "",
     url: Url = CURRENT_URL,
 ) -> None:
-    """Reserve a worker for the jobs of one team."""
+    """Reserve a worker for the jobs of one team.
+
+    Examples:
+        tuner workers reserve gpu1-cuda0 vision
+        tuner workers reserve gpu1-cuda0
+    """
     users = f"team {team}" if team else "everybody"
     _change(worker, url=url, change={"reserved_for": team or None}, done=f"takes the jobs of {users}")
 
 
 @app.command()
 def forget(worker: Worker, url: Url = CURRENT_URL) -> None:
-    """Remove a worker that is gone from the list."""
+    """Remove a worker that is gone from the list.
+
+    Example:
+        tuner workers forget gpu1-cuda0
+    """
     request(lambda client: client.forget_worker(worker), url=url)
     say(f"Worker {worker} is removed from the list.")
 

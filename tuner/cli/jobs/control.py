@@ -8,50 +8,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuner.cli.job_ids import find_job
-from tuner.cli.options import CURRENT_URL, Job, Url, Yes, limit_option
+from tuner.cli.jobs.options import (
+    Name,
+    NewBudget,
+    NewDeviceHours,
+    NewPatience,
+    NewPriority,
+    NewTarget,
+    NewTrials,
+    NewWallHours,
+    Notes,
+    Shared,
+)
+from tuner.cli.options import CURRENT_URL, Job, Url, Yes
 from tuner.cli.output import confirm_action, say, show
 from tuner.cli.parsing import parse_budget, parse_limits
 from tuner.cli.request import request, service_command
 from tuner.errors import InvalidValue
-from tuner.jobs.priority import Priority
 
 if TYPE_CHECKING:
     from tuner.api.jobs import JobDetail, JobView
     from tuner.client import Client
-
-Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A name for the job; free text.")]
-Notes = Annotated[str | None, typer.Option("--notes", metavar="TEXT", help="Anything worth remembering; Markdown.")]
-Shared = Annotated[
-    bool | None,
-    typer.Option("--shared/--not-shared", show_default=False, help="Whether all teams may see the job."),
-]
-PriorityClass = Annotated[Priority | None, typer.Option("--priority", help="A higher class is scheduled first.")]
-
-
-DeviceHours = Annotated[
-    str | None, limit_option("--device-hours", unit="HOURS", help="Stop at this device time, summed over all runs.")
-]
-WallHours = Annotated[str | None, limit_option("--wall-hours", unit="HOURS", help="Stop this long after the start.")]
-Target = Annotated[
-    str | None,
-    limit_option("--target", unit="VALUE", help="Try no more schedules once one reaches this value at the horizon."),
-]
-Patience = Annotated[
-    str | None,
-    limit_option("--patience", unit="TRIALS", help="Try no more schedules after this many without a new best."),
-]
-Budget = Annotated[
-    str | None,
-    typer.Option(
-        "--budget",
-        metavar="FULL-RUNS|NAME",
-        show_default=False,
-        help="What the job may cost, in full runs, from 1: a number, or quick (3), standard (10), thorough (30).",
-    ),
-]
-Trials = Annotated[
-    str | None, limit_option("--trials", unit="TRIALS", help="Most schedules to try; none: what the budget pays for.")
-]
 
 
 def show_submitted(job: JobView) -> None:
@@ -66,13 +43,23 @@ def _say_done(done: str) -> Callable[[JobDetail], None]:
 
 @service_command(_say_done("Paused"))
 def pause(client: Client, job: Job) -> JobDetail:
-    """Pause a job: its runs stop at their next evaluation and continue from there after `tuner resume`."""
+    """Pause a job, with a snapshot of each of its runs.
+
+    The runs stop at their next evaluation, and continue from there after `tuner resume`.
+
+    Example:
+        tuner pause latest
+    """
     return client.pause(find_job(client, text=job))
 
 
 @service_command(_say_done("Resumed"))
 def resume(client: Client, job: Job) -> JobDetail:
-    """Resume a paused job."""
+    """Resume a paused job.
+
+    Example:
+        tuner resume latest
+    """
     return client.resume(find_job(client, text=job))
 
 
@@ -82,25 +69,47 @@ def cancel(
     job: Job,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Stored with the job.")] = "",
 ) -> JobDetail:
-    """Cancel a job; its results so far stay."""
+    """Cancel a job; its results so far stay.
+
+    `tuner report` shows what it found until then.
+
+    Example:
+        tuner cancel 3f2a91c0 --reason "wrong data"
+    """
     return client.cancel(find_job(client, text=job), reason=reason)
 
 
 @service_command(_say_done("Retried"))
 def retry(client: Client, job: Job) -> JobDetail:
-    """Retry a failed or cancelled job from where it stopped."""
+    """Retry a failed or cancelled job from where it stopped.
+
+    Example:
+        tuner retry 3f2a91c0
+    """
     return client.retry(find_job(client, text=job))
 
 
 @service_command(show_submitted)
 def clone(client: Client, job: Job, name: Name = None) -> JobView:
-    """Submit a copy of a job; prints the new job's id on standard output."""
+    """Submit a copy of a job.
+
+    The command prints the id of the new job. `tuner submit --from JOB` instead starts from what the job found.
+
+    Example:
+        tuner clone 3f2a91c0 --name again
+    """
     change = {} if name is None else {"name": name}
     return client.clone(find_job(client, text=job), change=change)
 
 
 def delete(job: Job, yes: Yes = False, url: Url = CURRENT_URL) -> None:
-    """Delete a finished job with its trials, curves, logs and report. This cannot be undone."""
+    """Delete a finished job with all of its results.
+
+    NewTrials, curves, logs, events and report are deleted. This cannot be undone.
+
+    Example:
+        tuner delete 3f2a91c0
+    """
 
     def confirm_and_delete(client: Client) -> str:
         job_id = find_job(client, text=job)
@@ -120,17 +129,22 @@ def set_job(
     name: Name = None,
     notes: Notes = None,
     shared: Shared = None,
-    priority: PriorityClass = None,
-    budget: Budget = None,
-    trials: Trials = None,
-    device_hours: DeviceHours = None,
-    wall_hours: WallHours = None,
-    target: Target = None,
-    patience: Patience = None,
+    priority: NewPriority = None,
+    budget: NewBudget = None,
+    trials: NewTrials = None,
+    device_hours: NewDeviceHours = None,
+    wall_hours: NewWallHours = None,
+    target: NewTarget = None,
+    patience: NewPatience = None,
 ) -> JobDetail:
-    """Change a job: its name and notes at any time; its priority, budget and limits until it has finished.
+    """Change a job: its name, notes, priority, budget or limits.
 
-    `none` lifts a limit.
+    Name, notes and sharing change at any time, the rest until the job has finished. Options that are left out change
+    nothing; `none` lifts a limit.
+
+    Examples:
+        tuner set latest --name baseline --priority high
+        tuner set 3f2a91c0 --budget 20 --wall-hours none
     """
     plain = {"name": name, "notes": notes, "shared": shared, "priority": priority, "budget": parse_budget(budget)}
     limits = parse_limits(

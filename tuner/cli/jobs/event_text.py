@@ -2,37 +2,74 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from tuner.jobs.records import EventRecord
 from tuner.metric import Metric
 
+_FREQUENT: Final = frozenset({"run.queued", "run.started", "run.evaluated", "run.stopping"})
+"""Events that a progress display leaves out: it shows what they add up to."""
+
+
+def highlight(event: EventRecord) -> str:
+    """One line about an event for a progress display; empty for frequent ones."""
+    return "" if event.kind in _FREQUENT else describe_event(event)
+
 
 def describe_event(event: EventRecord) -> str:
-    """One line about an event; empty for events that are not shown (evaluations, queued runs)."""
+    """One line about an event."""
     data = event.data
     reason = str(data.get("reason") or "").strip().split("\n", 1)[0]
     subject, _, what = event.kind.partition(".")
     if subject == "run":
-        return _run_line(what, data, reason=reason)
-    because = f": {reason}" if reason else ""
-    name = f"trial {data.get('trial')}" if subject == "trial" else "job"
-    return f"{name} {what}{because}"
+        return _of_run(what, data, reason=reason)
+    if subject == "trial":
+        return f"trial {data.get('trial')} {what}{_because(reason)}"
+    return _of_job(what, data, reason=reason)
 
 
-def _run_line(what: str, data: dict[str, Any], *, reason: str) -> str:
-    run = f"trial {data.get('trial')}"
+def _of_job(what: str, data: dict[str, Any], *, reason: str) -> str:
     match what:
+        case "changed":
+            return f"job changed: {', '.join(data.get('fields', ()))}"
+        case "retried":
+            return f"job retried: {_counted(data.get('runs', 0), 'run')} queued again"
+        case "limit_reached":
+            return f"job reached a limit{_because(reason)}"
+        case _:
+            return f"job {what.replace('_', ' ')}{_because(reason)}"
+
+
+def _of_run(what: str, data: dict[str, Any], *, reason: str) -> str:
+    run, step = f"trial {data.get('trial')}", data.get("step")
+    match what:
+        case "queued":
+            return f"{run}: a run of {data['total_steps']:,} updates with seed {data['seed']} waits{_because(reason)}"
+        case "started":
+            again = f", attempt {data['attempt']}" if data.get("attempt", 1) > 1 else ""
+            return f"{run} trains on worker {data['worker']}{again}"
+        case "evaluated":
+            value = data.get("value")
+            reached = "not finite" if value is None else f"{value:.4g}"
+            return f"{run} at update {step:,} of {data['total_steps']:,}: {reached}"
         case "succeeded":
             metric = Metric.model_validate(data.get("metric", {}))
             return f"{run}: {metric.name} {metric.text(data['value'])}"
         case "diverged":
-            return f"{run} diverged at update {data.get('step')}"
+            return f"{run} diverged at update {step:,}"
         case "stopped":
-            return f"{run} stopped at update {data.get('step')}: {reason}"
-        case "failed":
-            return f"{run} failed: {reason}"
+            return f"{run} stopped at update {step:,}{_because(reason)}"
+        case "stopping":
+            return f"{run} is to stop{_because(reason)}"
         case "requeued":
-            return f"{run} will be retried: {reason}"
+            return f"{run} will be retried{_because(reason)}"
         case _:
-            return ""
+            return f"{run} {what}{_because(reason)}"
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -10,7 +10,7 @@ import typer
 from tuner.cli.failures import ExitCode
 from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url
-from tuner.cli.output import format_time, say, show
+from tuner.cli.output import format_time, say, short_id, show
 from tuner.cli.request import Table, service_command
 from tuner.jobs.attempts import attempts_in_words
 from tuner.jobs.states import RunState
@@ -36,7 +36,7 @@ _TRIALS: Table[TrialView] = Table(
 )
 _RUNS: Table[RunView] = Table(
     columns={
-        "RUN": lambda run: run.id,
+        "RUN": lambda run: short_id(run.id),
         "TRIAL": lambda run: str(run.trial_number),
         "SEED": lambda run: str(run.seed),
         "STATE": lambda run: run.state.value,
@@ -52,7 +52,11 @@ _RUNS: Table[RunView] = Table(
 
 @service_command(_TRIALS.print)
 def trials(client: Client, job: Job) -> tuple[TrialView, ...]:
-    """List a job's trials: one schedule each, its state and the reason."""
+    """List a job's trials: one schedule each, with its results.
+
+    Example:
+        tuner trials latest
+    """
     return client.trials(find_job(client, text=job))
 
 
@@ -67,7 +71,12 @@ def runs(
         RunState | None, typer.Option("--state", show_default=False, help="Only those in this state.")
     ] = None,
 ) -> tuple[RunView, ...]:
-    """List a job's runs: one training each."""
+    """List a job's runs: one training each.
+
+    Examples:
+        tuner runs latest
+        tuner runs 3f2a91c0 --trial 4 --state failed
+    """
     return client.runs(find_job(client, text=job), trial=trial, state=state)
 
 
@@ -80,14 +89,21 @@ def logs(
             "--after",
             metavar="SEQ",
             min=0,
-            show_default=False,
-            help="Only what came after this chunk, as --json numbers them; all when absent.",
+            show_default="all",
+            help="Only what came after this chunk, as --json numbers them.",
         ),
     ] = None,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Print the log of a run: what its code printed. With --json, each chunk is one line of JSON."""
+    """Print the log of a run: what its code printed.
+
+    With --json, each chunk is one line of JSON.
+
+    Examples:
+        tuner logs 8c1f77aa
+        tuner logs 8c1f77aa --follow
+    """
     from tuner.client import Client
 
     silent = True
@@ -116,14 +132,21 @@ def events(
             "--after",
             metavar="ID",
             min=0,
-            show_default=False,
-            help="Only those after this one. When absent: all, or with --follow and no --job those from now on.",
+            show_default="all; with --follow and no --job, from now on",
+            help="Only those after this one.",
         ),
     ] = None,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """List the events of jobs, the oldest first. With --json, each event is one line of JSON."""
+    """List the events of jobs, the oldest first.
+
+    With --json, each event is one line of JSON.
+
+    Examples:
+        tuner events --job latest
+        tuner events --follow
+    """
     from tuner.client import Client
 
     with Client.from_profile(url) as client:
@@ -139,8 +162,7 @@ def events(
 def _event_line(event: EventRecord) -> str:
     from tuner.cli.jobs.event_text import describe_event
 
-    text = describe_event(event) or event.kind
-    return f"{event.id}  {format_time(event.at)}  job {event.job_id[:8]}  {text}"
+    return f"{event.id}  {format_time(event.at)}  job {event.job_id[:8]}  {describe_event(event)}"
 
 
 def _first_line(text: str) -> str:

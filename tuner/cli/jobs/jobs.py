@@ -1,22 +1,19 @@
-"""``tuner jobs``, ``tuner show``, ``tuner report``: list jobs, show one, show its report."""
+"""``tuner jobs``, ``tuner show``: list jobs, show one."""
 
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tuner.cli.job_ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Limit, Url
-from tuner.cli.output import format_device_time, say, show, show_json, show_table
-from tuner.cli.request import Table, request, service_command
+from tuner.cli.output import format_device_time, say, short_id, show, show_json, show_rich, show_table
+from tuner.cli.request import Table, service_command
 from tuner.cli.workloads import NO_WORKER, has_worker
-from tuner.errors import InvalidValue
 from tuner.jobs.attempts import attempts_in_words
 from tuner.jobs.states import JobState, RunState, is_terminal
-from tuner.report.pages.formats import ReportFormat, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,11 +22,10 @@ if TYPE_CHECKING:
     from tuner.api.runs import RunView
     from tuner.client import Client
     from tuner.jobs.records import QueueEntry
-    from tuner.report.report import Report
 
 _JOBS: Table[JobView] = Table(
     columns={
-        "ID": lambda job: job.id,
+        "ID": lambda job: short_id(job.id),
         "STATE": lambda job: job.state.value,
         "TEAM": lambda job: job.spec.team,
         "OWNER": lambda job: job.owner,
@@ -62,13 +58,22 @@ def jobs(
     ] = None,
     limit: Limit = 20,
 ) -> list[JobView]:
-    """List jobs, the latest first."""
+    """List jobs, the latest first.
+
+    Examples:
+        tuner jobs --state running --state queued
+        tuner jobs --workload digits-mlp --limit 5
+    """
     found = client.jobs(states=state or (), team=team, owner=owner, workload=workload, text=text)
     return list(islice(found, limit))
 
 
 def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Show one job: its progress, its place in the queue, and its trials."""
+    """Show one job: its progress, its place in the queue, its trials.
+
+    Example:
+        tuner show latest
+    """
     from tuner.client import Client
 
     with Client.from_profile(url) as client:
@@ -82,13 +87,10 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     if as_json:
         show_json({"job": detail, "trials": trials, "runs": runs})
         return
-    from rich.console import Console
-
     from tuner.cli.jobs.live import screen
 
-    console = Console(highlight=False)
-    console.print(screen(detail))
-    console.print(describe_job(detail, queue_entry=entry, address=client.url), markup=False, soft_wrap=True)
+    show_rich(screen(detail))
+    show(describe_job(detail, queue_entry=entry, address=client.url))
     if trials:
         show("")
         show_table(("TRIAL", "STATE", "RESULTS", "SCHEDULE"), _trial_rows(trials, runs=runs))
@@ -97,51 +99,6 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
 def queue_entry(client: Client, *, job_id: str) -> QueueEntry | None:
     """The job's entry in the queue; ``None`` where it has none."""
     return next((entry for entry in client.queue() if entry.job_id == job_id), None)
-
-
-def report(
-    job: Job,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", metavar="DIR", show_default=False, help="Write the files of the report to this folder, too."
-        ),
-    ] = None,
-    format: Annotated[
-        ReportFormat | None,
-        typer.Option("--format", show_default=False, help="Print it as JSON, as Markdown, or as one HTML page."),
-    ] = None,
-    as_json: AsJson = False,
-    url: Url = CURRENT_URL,
-) -> None:
-    """Show the report of a completed job: the recommended schedule and how it was found."""
-    if as_json and format not in (None, ReportFormat.JSON):
-        raise InvalidValue("--format", value=format, allowed="json, or absent, with --json")
-    found = request(lambda client: client.report(find_job(client, text=job)), url=url)
-    wanted = ReportFormat.JSON if as_json else format
-    if wanted is None:
-        show_report(found)
-    else:
-        show(rendered(found, format=wanted).rstrip("\n"))
-    if output is not None:
-        write_files(found, folder=output)
-
-
-def show_report(report: Report) -> None:
-    """Print a report on standard output."""
-    from rich.console import Console
-
-    from tuner.report.terminal.page import render
-
-    Console(highlight=False).print(render(report))
-
-
-def write_files(report: Report, *, folder: Path) -> None:
-    """Write the files of a report, and list them on standard error."""
-    from tuner.report.files import write_report
-
-    written = write_report(report, folder)
-    say("\n".join([f"Wrote to {folder}:", *(f"  {path.name}" for path in written)]))
 
 
 def describe_job(job: JobDetail, *, queue_entry: QueueEntry | None, address: str) -> str:

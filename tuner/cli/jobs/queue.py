@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tuner.cli.output import format_device_time, format_span
+from tuner.cli.output import format_device_time, format_span, short_id
 from tuner.cli.request import Table, service_command
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _QUEUE: Table[QueueEntry] = Table(
     columns={
         "POSITION": lambda entry: "" if entry.position is None else str(entry.position),
-        "JOB": lambda entry: entry.job_id,
+        "JOB": lambda entry: short_id(entry.job_id),
         "STATE": lambda entry: entry.state.value,
         "TEAM": lambda entry: entry.team,
         "OWNER": lambda entry: entry.owner,
@@ -41,11 +41,19 @@ _SHARES: Table[TeamShare] = Table(
 
 @service_command(_QUEUE.print)
 def queue(client: Client) -> tuple[QueueEntry, ...]:
-    """Show the queue: each job's position, and why it waits."""
+    """Show the queue: each job's position, and why it waits.
+
+    Example:
+        tuner queue
+    """
     return client.queue()
 
 
 @service_command(_SHARES.print)
 def shares(client: Client) -> tuple[TeamShare, ...]:
-    """Show each team's recent share of the devices, against its weight."""
+    """Show each team's recent share of the devices.
+
+    Example:
+        tuner shares
+    """
     return client.shares()

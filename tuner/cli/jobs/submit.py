@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from tuner.cli.jobs.control import (
-    Budget,
-    DeviceHours,
-    Name,
-    Notes,
-    Patience,
-    PriorityClass,
-    Shared,
-    Target,
-    Trials,
-    WallHours,
-    show_submitted,
-)
+from tuner.cli.jobs.control import show_submitted
 from tuner.cli.jobs.incumbent import read_incumbent
 from tuner.cli.jobs.jobs import queue_entry
+from tuner.cli.jobs.options import (
+    Budget,
+    Device,
+    DeviceHours,
+    Devices,
+    DryRun,
+    Family,
+    Floor,
+    Incumbent,
+    Longer,
+    MemoryGib,
+    Name,
+    NoPrune,
+    Notes,
+    Option,
+    Origin,
+    Patience,
+    PeakLr,
+    PriorityClass,
+    Seed,
+    Seeds,
+    Shared,
+    Spec,
+    Target,
+    Team,
+    TotalSteps,
+    Trials,
+    Vary,
+    WallHours,
+    Warmup,
+    Watch,
+    Workload,
+    Worth,
+)
 from tuner.cli.jobs.price import print_price
+from tuner.cli.jobs.space import parse_space
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show_json
 from tuner.cli.parsing import (
@@ -42,149 +63,91 @@ if TYPE_CHECKING:
 
 
 def submit(
-    workload: Annotated[
-        str, typer.Argument(metavar="[WORKLOAD]", show_default=False, help="As `tuner workloads` lists them.")
-    ] = "",
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option", "-o", metavar="NAME=VALUE", show_default=False, help="An option of the workload. Repeatable."
-        ),
-    ] = None,
-    vary: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--vary",
-            metavar="NAME=RANGE",
-            show_default=False,
-            help="Search this option along with the schedule: LOW..HIGH, LOW..HIGH:log, or ONE,OTHER. Repeatable.",
-        ),
-    ] = None,
-    total_steps: Annotated[
-        int | None,
-        typer.Option(
-            "--total-steps", metavar="UPDATES", help="Length of a full training run; the workload's own when absent."
-        ),
-    ] = None,
+    workload: Workload = "",
+    option: Option = None,
+    total_steps: TotalSteps = None,
     budget: Budget = None,
-    incumbent: Annotated[
-        str,
-        typer.Option(
-            "--incumbent",
-            metavar="SCHEDULE",
-            show_default=False,
-            help="The schedule that is used today: a JSON file, a finished job, or as in "
-            "cosine,peak-lr=3e-4,warmup=5%. Nothing worse is recommended.",
-        ),
-    ] = "",
-    worth: Annotated[
-        str | None,
-        typer.Option(
-            "--worth",
-            metavar="SHARE",
-            show_default=False,
-            help="The gain from which a change of schedule is worth it, in training updates; 5% when absent.",
-        ),
-    ] = None,
+    worth: Worth = None,
     trials: Trials = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option("--seeds", show_default=False, help="Most seeds of one schedule; 10 when absent."),
-    ] = None,
-    no_prune: Annotated[
-        bool, typer.Option("--no-prune", help="Train every run to its end, however its forecast looks.")
-    ] = False,
-    seed: Annotated[
-        int | None,
-        typer.Option("--seed", show_default=False, help="Seed of the search and of its runs; a new one when absent."),
-    ] = None,
-    name: Name = None,
-    notes: Notes = None,
-    team: Annotated[
-        str | None, typer.Option("--team", metavar="TEAM", help="The team it belongs to; yours when absent.")
-    ] = None,
-    shared: Shared = None,
-    priority: PriorityClass = None,
-    longer: Annotated[
-        float | None,
-        typer.Option("--longer", metavar="TIMES", help="Let the report predict for a run this many times as long."),
-    ] = None,
-    device: Annotated[
-        Literal["any", "cpu", "cuda"] | None, typer.Option("--device", help="Kind of device to train on.")
-    ] = None,
-    devices: Annotated[int | None, typer.Option("--devices", help="Devices that each run needs.")] = None,
-    memory_gib: Annotated[
-        float | None, typer.Option("--memory-gib", metavar="GIB", help="Memory that each device must have.")
-    ] = None,
+    seeds: Seeds = None,
+    no_prune: NoPrune = False,
     device_hours: DeviceHours = None,
     wall_hours: WallHours = None,
     target: Target = None,
     patience: Patience = None,
-    spec: Annotated[
-        str,
-        typer.Option(
-            "--spec",
-            metavar="FILE|-",
-            show_default=False,
-            help="The job as a JSON document (docs/api.md); other options override its fields.",
-        ),
-    ] = "",
-    origin: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            metavar="JOB",
-            show_default=False,
-            help="Warm start from a completed job: its workload, options and space, its best schedules first.",
-        ),
-    ] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Submit nothing; show the most it can cost, or why it would be refused.")
-    ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Follow the job to its end, like `tuner watch`.")
-    ] = False,
+    peak_lr: PeakLr = "",
+    family: Family = None,
+    warmup: Warmup = "",
+    floor: Floor = "",
+    vary: Vary = None,
+    incumbent: Incumbent = "",
+    origin: Origin = "",
+    spec: Spec = "",
+    name: Name = None,
+    notes: Notes = None,
+    team: Team = None,
+    shared: Shared = None,
+    priority: PriorityClass = None,
+    longer: Longer = None,
+    seed: Seed = None,
+    device: Device = None,
+    devices: Devices = None,
+    memory_gib: MemoryGib = None,
+    dry_run: DryRun = False,
+    watch: Watch = False,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
     """Submit a tuning job; prints its id on standard output.
 
     Only the workload is required. The service checks the request and fills in the defaults.
+
+    Examples:
+        tuner submit digits-mlp --watch
+        tuner submit digits-mlp --budget 5 --dry-run
+        tuner submit digits-mlp --peak-lr 1e-3..0.1 --family wsd
+        tuner submit digits-cnn --option optimizer=adam --vary dropout=0,0.2
     """
     if watch and (as_json or dry_run):
         other = "--json" if as_json else "--dry-run"
         raise InvalidValue(other, value="with --watch", allowed="given without --watch")
+    options = parse_assignments(option or (), option="--option")
+    varied = parse_ranges(vary or (), option="--vary")
+    space = parse_space(peak_lr=peak_lr, families=family or (), warmup=warmup, floor=floor)
     limits = {"device_hours": device_hours, "wall_hours": wall_hours, "target": target, "patience": patience}
     top = {"workload": workload or None, "name": name, "notes": notes, "team": team, "shared": shared, "longer": longer}
-    given_options = parse_assignments(option or (), option="--option")
-    varied = parse_ranges(vary or (), option="--vary")
-    search = _without_none(
-        {
-            "total_steps": total_steps,
-            "budget": parse_budget(budget),
-            "worth": parse_share(worth, option="--worth"),
-            "seeds": seeds,
-            "seed": seed,
-            "prune": False if no_prune else None,
-            "incumbent": read_incumbent(incumbent, url=url, total_steps=total_steps) if incumbent else None,
-        }
-    ) | parse_limits({"trials": trials})
-    base = _warm_start(origin, url=url, options=given_options, total_steps=total_steps) if origin else {}
+    search = {
+        "total_steps": total_steps,
+        "budget": parse_budget(budget),
+        "worth": parse_share(worth, option="--worth"),
+        "seeds": seeds,
+        "seed": seed,
+        "prune": False if no_prune else None,
+        "incumbent": read_incumbent(incumbent, url=url, total_steps=total_steps) if incumbent else None,
+    }
+    base = _warm_start(origin, url=url, options=options, total_steps=total_steps) if origin else {}
     body = merge_request(
         {**base, **(read_document(spec, option="--spec") if spec else {})},
         top=_without_none(top | {"priority": priority}),
         parts={
-            "options": given_options,
-            "search": search | ({"options": varied} if varied else {}),
+            "options": options,
+            "search": _without_none(search)
+            | parse_limits({"trials": trials})
+            | ({"options": varied} if varied else {}),
             "resources": _without_none({"device": device, "devices": devices, "memory_gib": memory_gib}),
             "limits": parse_limits(limits),
         },
+        space=space,
     )
     if "workload" not in body:
         raise InvalidValue("WORKLOAD", allowed="given", hint="`tuner workloads` lists them")
     if dry_run:
         print_price(body, url=url, as_json=as_json)
-        return
+    else:
+        _send(body, url=url, watch=watch, as_json=as_json)
+
+
+def _send(body: Mapping[str, Any], *, url: str, watch: bool, as_json: bool) -> None:
     from tuner.client import Client
 
     with Client.from_profile(url) as client:
@@ -226,7 +189,11 @@ def _warm_start(origin: str, *, url: str, options: Mapping[str, Any], total_step
 
 
 def merge_request(
-    document: Mapping[str, Any], *, top: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]]
+    document: Mapping[str, Any],
+    *,
+    top: Mapping[str, Any],
+    parts: Mapping[str, Mapping[str, Any]],
+    space: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The document of a job, with the values of the command line in place of its own.
 
@@ -234,13 +201,20 @@ def merge_request(
         document: The job as JSON; may be empty. Parts of a wrong type stay: the service refuses them.
         top: Top-level fields.
         parts: Fields of its parts, by the part's name: ``"options"``, ``"search"``, ...
+        space: Fields of ``search.space``.
     """
     request = {**document, **top}
     for name, values in parts.items():
-        present = request.get(name, {})
-        if values and isinstance(present, Mapping):
-            request[name] = {**present, **values}
+        request = _merged(request, name, values=values)
+    search = request.get("search", {})
+    if space and isinstance(search, Mapping):
+        request["search"] = _merged(search, "space", values=space)
     return request
+
+
+def _merged(document: Mapping[str, Any], name: str, *, values: Mapping[str, Any]) -> dict[str, Any]:
+    present = document.get(name) or {}
+    return {**document, name: {**present, **values}} if values and isinstance(present, Mapping) else dict(document)
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,9 +29,13 @@ _STEP = 0.05  # lines show the progress each time it has grown by this much
 
 
 def watch(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
-    """Follow a job until it has finished; Ctrl-C leaves the job running.
+    """Follow a job until it has finished.
 
-    On a terminal the command redraws a screen, elsewhere it prints lines. With --json, each event is one line of JSON.
+    Ctrl-C leaves the job running. On a terminal the command redraws a screen, elsewhere it prints lines. With --json,
+    each event is one line of JSON.
+
+    Example:
+        tuner watch latest
     """
     from tuner.cli.job_ids import find_job
 
@@ -125,6 +129,6 @@ class _JsonPrinter:
 
 
 def _event_lines(events: list[EventRecord]) -> list[str]:
-    from tuner.cli.jobs.event_text import describe_event
+    from tuner.cli.jobs.event_text import highlight
 
-    return [line for event in events if (line := describe_event(event))]
+    return [line for event in events if (line := highlight(event))]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import typer
 
+from tuner.cli.help import App
 from tuner.cli.options import CURRENT_URL, AsJson, Url
-from tuner.cli.output import say, show_json, show_table
+from tuner.cli.output import say, show, show_json, show_rich, show_table
 from tuner.cli.schedule.fitting import compress, scale
 from tuner.cli.schedule.options import Output, TotalSteps, write
 from tuner.cli.schedule.source import ScheduleSource, takes_schedule
@@ -32,7 +33,7 @@ FormatName = Literal[
 ]
 """`tuner.exports.ExportFormat`, spelled out: importing it takes too long for a help text."""
 
-app = typer.Typer(help="Draw, export and fit schedules.", no_args_is_help=True, rich_markup_mode=None)
+app = App()
 
 
 @app.callback()
@@ -41,6 +42,10 @@ def _schedule() -> None:
 
     Name a schedule in one of three ways: `--family` with its options, `--spec` with its JSON, or `--job` for the
     recommendation of a finished job (or one of its trials, with `--trial`).
+
+    Examples:
+        tuner schedule preview --family cosine --warmup 5%
+        tuner schedule export --job latest --format torch
     """
 
 
@@ -54,7 +59,12 @@ def preview(
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Draw a schedule in the terminal."""
+    """Draw a schedule in the terminal.
+
+    Examples:
+        tuner schedule preview --family wsd --param cooldown=0.2
+        tuner schedule preview --job latest --log
+    """
     schedule, run = source.read(url=url, total_steps=total_steps)
     steps = run.total_steps
     if as_json:
@@ -62,13 +72,10 @@ def preview(
         summary = {"label": schedule.label, "digest": schedule.digest, "total_steps": steps}
         show_json({"schedule": schedule, **summary, "points": points})
         return
-    from rich.console import Console
-
     from tuner.report.terminal.page import ScheduleDrawing
 
-    console = Console(highlight=False)
-    console.print(f"{schedule.label}; {steps:,} updates")
-    console.print(ScheduleDrawing(schedule=schedule, total_steps=steps, log=log))
+    show(f"{schedule.label}; {steps:,} updates")
+    show_rich(ScheduleDrawing(schedule=schedule, total_steps=steps, log=log))
 
 
 @app.command()
@@ -82,7 +89,7 @@ def export(
         typer.Option(
             "--format",
             metavar="NAME",
-            help=f"What to write: {', '.join(get_args(FormatName))}. `tuner schedule formats` describes them.",
+            help="What to write; `tuner schedule formats` describes them.",
         ),
     ] = "json",
     batch_size: Annotated[
@@ -91,8 +98,8 @@ def export(
             "--batch-size",
             metavar="SAMPLES",
             min=1,
-            show_default=False,
-            help="Samples of one update, which the export states; the job's own when absent.",
+            show_default="the job's own",
+            help="Samples of one update, which the export states.",
         ),
     ] = None,
     optimizer: Annotated[
@@ -100,8 +107,8 @@ def export(
         typer.Option(
             "--optimizer",
             metavar="NAME",
-            show_default=False,
-            help="The optimizer, which the export states; the job's own when absent.",
+            show_default="the job's own",
+            help="The optimizer, which the export states.",
         ),
     ] = "",
     output: Output = "-",
@@ -111,6 +118,10 @@ def export(
 
     Every export has the same learning rate at every update. Where a library's own schedules cannot express it, the
     export is a function for that library, and a message gives the reason.
+
+    Examples:
+        tuner schedule export --job latest --format torch
+        tuner schedule export --family cosine --format csv --output lr.csv
     """
     schedule, run = source.read(url=url, total_steps=total_steps)
     from dataclasses import replace
@@ -127,9 +138,12 @@ def export(
 
 @app.command()
 def formats(as_json: AsJson = False) -> None:
-    """List the export formats, and the schedules that each expresses natively.
+    """List the export formats.
 
     Every format can write every schedule: one that it cannot express natively becomes a function.
+
+    Example:
+        tuner schedule formats
     """
     from tuner.exports import EXPORTERS
 

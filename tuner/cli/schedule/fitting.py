@@ -32,8 +32,8 @@ def compress(
             metavar="UPDATES",
             min=1,
             max=MAX_STEPS,
-            show_default=False,
-            help="Length of the run it was tuned for; the job's own when absent.",
+            show_default="the job's own",
+            help="Length of the run it was tuned for.",
         ),
     ] = None,
     min_warmup: Annotated[
@@ -50,10 +50,13 @@ def compress(
     output: Output = "-",
     url: Url = CURRENT_URL,
 ) -> None:
-    """Fit a schedule to a run of another length, and write its JSON.
+    """Fit a schedule to a run of another length.
 
     The learning rate at the same progress stays the same. The peak, the floor and all fractions stay; lengths in
     updates scale with the run, and the warm-up keeps its minimum. The run may also be longer.
+
+    Example:
+        tuner schedule compress --job latest --to-steps 500
     """
     if from_steps is None and not source.job:
         raise InvalidValue("--from-steps", allowed="given unless the schedule comes from a job")
@@ -87,8 +90,8 @@ def scale(
             "--from-batch",
             metavar="SAMPLES",
             min=1,
-            show_default=False,
-            help="Samples of one update so far, over all devices and micro-batches; the job's own when absent.",
+            show_default="the job's own",
+            help="Samples of one update so far, over all devices and micro-batches.",
         ),
     ] = None,
     optimizer: Annotated[
@@ -100,10 +103,13 @@ def scale(
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Scale a schedule to another batch size, write its JSON, and list the caveats.
+    """Scale a schedule to another batch size.
 
-    The square root rule is for Adam and its variants, the linear rule for SGD. Both are starting points for a new
-    search, not guarantees. The lengths in updates stay.
+    The command writes its JSON and lists the caveats. The square root rule is for Adam and its variants, the linear
+    rule for SGD. Both are starting points for a new search, not guarantees. The lengths in updates stay.
+
+    Example:
+        tuner schedule scale --job latest --rule sqrt --to-batch 512
     """
     schedule, run = source.read(url=url, must_fit=bool(source.job))
     before = from_batch or run.batch_size

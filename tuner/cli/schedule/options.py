@@ -23,21 +23,21 @@ Parameters = Annotated[
 ]
 PeakLr = Annotated[
     float | None,
-    typer.Option("--peak-lr", metavar="RATE", show_default=False, help="Peak learning rate; 0.01 when absent."),
+    typer.Option("--peak-lr", metavar="RATE", show_default="0.01", help="Peak learning rate."),
 ]
 Warmup = Annotated[
     str,
     typer.Option(
         "--warmup",
         metavar="LENGTH",
-        show_default=False,
+        show_default="none",
         help="Length of a linear warm-up, in updates (500) or as a fraction of the run (0.05, 5%).",
     ),
 ]
 Floor = Annotated[
     float | None,
     typer.Option(
-        "--floor", metavar="FRACTION", show_default=False, help="Lowest learning rate, as a fraction of the peak."
+        "--floor", metavar="FRACTION", show_default="0", help="Lowest learning rate, as a fraction of the peak."
     ),
 ]
 Spec = Annotated[
@@ -58,8 +58,8 @@ TotalSteps = Annotated[
         metavar="UPDATES",
         min=1,
         max=MAX_STEPS,
-        show_default=False,
-        help="Length of the run; a job's schedule is scaled to it. The job's own, else 1000, when absent.",
+        show_default="the job's own, else 1000",
+        help="Length of the run; a job's schedule is scaled to it.",
     ),
 ]
 Output = Annotated[str, typer.Option("--output", metavar="FILE|-", help="Where to write it; - is standard output.")]

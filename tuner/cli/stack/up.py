@@ -43,8 +43,8 @@ def up(
         typer.Option(
             "--device",
             metavar="DEVICE",
-            show_default=False,
-            help="cpu or cuda:N; one worker each. Repeatable; every CUDA device, else the CPU, when absent.",
+            show_default="every CUDA device, else the CPU",
+            help="cpu or cuda:N; one worker each. Repeatable.",
         ),
     ] = None,
     workload: Workloads = None,
@@ -55,9 +55,14 @@ def up(
         bool, typer.Option("--logs", help="Log to the terminal instead of to files in the data folder.")
     ] = False,
 ) -> None:
-    """Run the service and one worker per device; Ctrl-C stops them all.
+    """Run the service and a worker per device until Ctrl-C.
 
     A process that dies is restarted. Its runs continue from their last snapshot.
+
+    Examples:
+        tuner up
+        tuner up --workload my_tuning:MyWorkload
+        tuner up --device cuda:0 --device cuda:1 --data-dir /data/tuner
     """
     from tuner.devices import training_devices
 
@@ -136,7 +141,11 @@ def serve(
         typer.Option("--new-admin-token", help="Create a new token for the user admin, print it, and exit."),
     ] = False,
 ) -> None:
-    """Run the service alone, in this process."""
+    """Run the service alone, in this process.
+
+    Example:
+        tuner serve --host 0.0.0.0 --database-url postgresql://db/tuner
+    """
     require("service", *_driver(database_url), user="tuner serve")
     arguments = ("--host", host, "--port", str(port), "--data-dir", str(data_dir))
     names = ",".join(allowed_host or ())
@@ -159,8 +168,8 @@ def worker(
             "--name",
             envvar="TUNER_WORKER_NAME",
             metavar="NAME",
-            show_default=False,
-            help="Name of the worker, unique and the same after a restart; <host>-<device> when absent.",
+            show_default="HOST-DEVICE",
+            help="Name of the worker, unique and the same after a restart.",
         ),
     ] = "",
     workload: Workloads = None,
@@ -168,6 +177,9 @@ def worker(
     """Run one worker for one device, in this process.
 
     Further settings come from the environment: docs/worker.md.
+
+    Example:
+        tuner worker --device cuda:0 --workload my_tuning:MyWorkload
     """
     require("worker", *_driver(database_url), user="tuner worker")
     arguments = ["--device", device, "--data-dir", str(data_dir)]

@@ -73,7 +73,7 @@ def read_queue_view(session: Session, *, visibility: Visibility) -> tuple[QueueE
     entries = []
     for position, seq in enumerate(order, start=1):
         job = open_jobs[seq]
-        line = _jobs_ahead(ahead, team=job.row.team) if ahead or job.obstacle is None else None
+        line = _place(job, ahead=ahead) if ahead or job.obstacle is None else None
         reason = "; ".join(part for part in (line, job.obstacle) if part)
         entries.append(_entry(job, position=position, reason=reason, now=now))
         ahead[job.row.team] += 1
@@ -222,6 +222,15 @@ def _expected(job: _OpenJob, *, paces: Mapping[tuple[str, str], float]) -> float
     if pace is None or not job.runs.ready_steps:
         return UNMEASURED_SECONDS * float(job.row.needs_devices)
     return float(pace * job.runs.ready_steps)
+
+
+def _place(job: _OpenJob, *, ahead: Counter[str]) -> str:
+    """Where a job stands in the queue; of one that trains, where its next run stands."""
+    place = _jobs_ahead(ahead, team=job.row.team)
+    training = job.runs.leased
+    if not training:
+        return place
+    return f"{training} run{' of it trains' if training == 1 else 's of it train'}; its next run is {place}"
 
 
 def _jobs_ahead(ahead: Counter[str], *, team: str) -> str:

@@ -73,7 +73,9 @@ def test_a_limit_is_told_as_the_reason_and_goes_behind_those_without(bench: Benc
     bench.ready_job(name="free too", team="speech")
     entry = entry_of(store, limited.id)
     assert (entry.position, entry.running_runs) == (3, 1)
-    assert entry.reason == "behind 2 jobs of team speech; its team runs 1 of its 1"
+    assert entry.reason == (
+        "1 run of it trains; its next run is behind 2 jobs of team speech; its team runs 1 of its 1"
+    )
 
 
 def test_work_that_no_worker_can_take_says_what_is_missing(bench: Bench, store: Store) -> None:

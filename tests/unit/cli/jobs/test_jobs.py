@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from tuner.cli.jobs.jobs import write_files
+from tuner.cli.jobs.report import write_files
 
 
 def test_the_files_written_are_named_one_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

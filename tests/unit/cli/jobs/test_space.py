@@ -1,0 +1,49 @@
+"""The space of the search on the command line."""
+
+import pytest
+
+from tuner.cli.jobs.space import parse_space
+from tuner.errors import InvalidValue
+
+
+def space(*, peak_lr="", families=(), warmup="", floor=""):
+    return parse_space(peak_lr=peak_lr, families=families, warmup=warmup, floor=floor)
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        ({"peak_lr": "1e-5..1e-3"}, {"peak_lr": {"low": 1e-5, "high": 1e-3, "log": True}}),
+        ({"peak_lr": "0.01"}, {"peak_lr": {"low": 0.01, "high": 0.01, "log": True}}),
+        ({"families": ["cosine", "wsd"]}, {"families": [{"name": "cosine"}, {"name": "wsd"}]}),
+        ({"families": ["cosine, wsd", "wsd"]}, {"families": [{"name": "cosine"}, {"name": "wsd"}]}),
+        ({"warmup": "0,0.02,10%"}, {"warmup": [0.0, 0.02, 0.1]}),
+        ({"floor": "0,0.1"}, {"floor": [0.0, 0.1]}),
+        ({}, {}),
+    ],
+)
+def test_words_set_the_fields_that_they_name(words, field):
+    assert space(**words) == field
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            {"peak_lr": "1e-3..1e-5"},
+            "as in 1e-5..1e-3, or one rate, the lower one first, got",
+        ),
+        ({"peak_lr": "0..1"}, "--peak-lr must be"),
+        ({"peak_lr": "1e-5-1e-3"}, "as in 1e-5..1e-3, or one rate, got '1e-5-1e-3'"),
+        ({"peak_lr": "nan"}, "--peak-lr must be"),
+        ({"families": ["cosin"]}, "got 'cosin'. Did you mean 'cosine'?"),
+        ({"families": ["cosine,"]}, "--family must be one of"),
+        ({"warmup": "500"}, "--warmup must be parts of the run from 0 to below 1, as in 0,0.02,10%, got '500'"),
+        ({"warmup": "0,,1%"}, "--warmup must be"),
+        ({"floor": "low"}, "--floor must be parts of the peak"),
+    ],
+)
+def test_words_of_another_form_are_refused_with_one_that_is_right(words, message):
+    with pytest.raises(InvalidValue) as refused:
+        space(**words)
+    assert message in str(refused.value)

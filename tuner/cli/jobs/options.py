@@ -1,0 +1,264 @@
+"""Options of the commands that submit or change a job."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import typer
+
+from tuner.cli.options import limit_option
+from tuner.jobs.priority import Priority
+
+TRAINING: Final = "Training"
+SPACE: Final = "Search space"
+COST: Final = "Budget and limits"
+START: Final = "Start from"
+JOB: Final = "The job"
+DEVICES: Final = "Devices"
+ACTION: Final = "What to do"
+_TRIALS: Final = "Most schedules to try."
+_DEVICE_HOURS: Final = "Stop at this device time, summed over all runs."
+_WALL_HOURS: Final = "Stop this long after the start."
+_TARGET: Final = "Try no more schedules once one reaches this value at the horizon."
+_PATIENCE: Final = "Try no more schedules after this many without a new best."
+_BUDGETED: Final = "what the budget pays for"
+
+
+def _limit(name: str, *, unit: str, help: str, default: str = "none") -> Any:
+    return limit_option(name, unit=unit, default=default, panel=COST, help=help)
+
+
+def _new_limit(name: str, *, unit: str, help: str) -> Any:
+    """A limit that stays as it is where the option is left out."""
+    return _limit(name, unit=unit, default="", help=help)
+
+
+Workload = Annotated[
+    str, typer.Argument(metavar="WORKLOAD", show_default=False, help="As `tuner workloads` lists them.")
+]
+Option = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "-o",
+        metavar="NAME=VALUE",
+        show_default=False,
+        rich_help_panel=TRAINING,
+        help="An option of the workload. Repeatable.",
+    ),
+]
+Vary = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vary",
+        metavar="NAME=RANGE",
+        show_default=False,
+        rich_help_panel=SPACE,
+        help="Search this option of the workload, too: LOW..HIGH, LOW..HIGH:log, or ONE,OTHER. Repeatable.",
+    ),
+]
+TotalSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--total-steps",
+        metavar="UPDATES",
+        show_default="the workload's own",
+        rich_help_panel=TRAINING,
+        help="Length of a full training run.",
+    ),
+]
+PeakLr = Annotated[
+    str,
+    typer.Option(
+        "--peak-lr",
+        metavar="LOW..HIGH",
+        show_default="the workload's own range",
+        rich_help_panel=SPACE,
+        help="Peak learning rates to search: 1e-5..1e-3, or one rate.",
+    ),
+]
+Family = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--family",
+        metavar="NAME",
+        show_default="all of the default space",
+        rich_help_panel=SPACE,
+        help="A schedule family to search: cosine, wsd, linear, ... Repeatable.",
+    ),
+]
+Warmup = Annotated[
+    str,
+    typer.Option(
+        "--warmup",
+        metavar="SHARES",
+        show_default="0,1%,2%,5%,10%",
+        rich_help_panel=SPACE,
+        help="Warm-up lengths to search, as parts of the run: 0,0.02,0.1 or 0,5%.",
+    ),
+]
+Floor = Annotated[
+    str,
+    typer.Option(
+        "--floor",
+        metavar="SHARES",
+        show_default="0,1%,10%",
+        rich_help_panel=SPACE,
+        help="Where a decay may end, as parts of the peak: 0,0.1.",
+    ),
+]
+Incumbent = Annotated[
+    str,
+    typer.Option(
+        "--incumbent",
+        metavar="SCHEDULE",
+        show_default="cosine to zero with warm-up",
+        rich_help_panel=START,
+        help="The schedule that is used today: a JSON file, a finished job, or as in cosine,peak-lr=3e-4,warmup=5%. "
+        "Nothing worse is recommended.",
+    ),
+]
+Origin = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="JOB",
+        show_default=False,
+        rich_help_panel=START,
+        help="Warm start from a completed job: its workload, options and space, its best schedules first.",
+    ),
+]
+Spec = Annotated[
+    str,
+    typer.Option(
+        "--spec",
+        metavar="FILE|-",
+        show_default=False,
+        rich_help_panel=START,
+        help="The job as a JSON document (docs/api.md); other options override its fields.",
+    ),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="RUNS|NAME",
+        show_default="standard",
+        rich_help_panel=COST,
+        help="What the job may cost, in full runs, from 1: a number, or quick (3), standard (10), thorough (30).",
+    ),
+]
+NewBudget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="RUNS|NAME",
+        show_default=False,
+        rich_help_panel=COST,
+        help="What the job may cost, in full runs: a number, or quick (3), standard (10), thorough (30).",
+    ),
+]
+Worth = Annotated[
+    str | None,
+    typer.Option(
+        "--worth",
+        metavar="SHARE",
+        show_default="5%",
+        rich_help_panel=COST,
+        help="The gain from which a change of schedule is worth it, in training updates.",
+    ),
+]
+Trials = Annotated[str | None, _limit("--trials", unit="TRIALS", default=_BUDGETED, help=_TRIALS)]
+NewTrials = Annotated[str | None, _new_limit("--trials", unit="TRIALS", help=_TRIALS)]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds", metavar="NUMBER", show_default="10", rich_help_panel=COST, help="Most seeds of one schedule."
+    ),
+]
+NoPrune = Annotated[
+    bool,
+    typer.Option("--no-prune", rich_help_panel=COST, help="Train every run to its end, however its forecast looks."),
+]
+DeviceHours = Annotated[str | None, _limit("--device-hours", unit="HOURS", help=_DEVICE_HOURS)]
+NewDeviceHours = Annotated[str | None, _new_limit("--device-hours", unit="HOURS", help=_DEVICE_HOURS)]
+WallHours = Annotated[str | None, _limit("--wall-hours", unit="HOURS", help=_WALL_HOURS)]
+NewWallHours = Annotated[str | None, _new_limit("--wall-hours", unit="HOURS", help=_WALL_HOURS)]
+Target = Annotated[str | None, _limit("--target", unit="VALUE", help=_TARGET)]
+NewTarget = Annotated[str | None, _new_limit("--target", unit="VALUE", help=_TARGET)]
+Patience = Annotated[str | None, _limit("--patience", unit="TRIALS", help=_PATIENCE)]
+NewPatience = Annotated[str | None, _new_limit("--patience", unit="TRIALS", help=_PATIENCE)]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", show_default="a new one", rich_help_panel=JOB, help="Seed of the search and of its runs."),
+]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", metavar="TEXT", show_default=False, rich_help_panel=JOB, help="A name for the job."),
+]
+Notes = Annotated[
+    str | None,
+    typer.Option(
+        "--notes", metavar="TEXT", show_default=False, rich_help_panel=JOB, help="Anything worth remembering; Markdown."
+    ),
+]
+Team = Annotated[
+    str | None,
+    typer.Option("--team", metavar="TEAM", show_default="yours", rich_help_panel=JOB, help="The team it belongs to."),
+]
+Shared = Annotated[
+    bool | None,
+    typer.Option(
+        "--shared/--not-shared", show_default=False, rich_help_panel=JOB, help="Whether all teams may see the job."
+    ),
+]
+PriorityClass = Annotated[
+    Priority | None,
+    typer.Option("--priority", show_default="normal", rich_help_panel=JOB, help="A higher class is scheduled first."),
+]
+NewPriority = Annotated[
+    Priority | None,
+    typer.Option("--priority", show_default=False, rich_help_panel=JOB, help="A higher class is scheduled first."),
+]
+Longer = Annotated[
+    float | None,
+    typer.Option(
+        "--longer",
+        metavar="TIMES",
+        show_default="3",
+        rich_help_panel=JOB,
+        help="Let the report predict for a run this many times as long.",
+    ),
+]
+Device = Annotated[
+    Literal["any", "cpu", "cuda"] | None,
+    typer.Option("--device", show_default="any", rich_help_panel=DEVICES, help="Kind of device to train on."),
+]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        "--devices", metavar="NUMBER", show_default="1", rich_help_panel=DEVICES, help="Devices that each run needs."
+    ),
+]
+MemoryGib = Annotated[
+    float | None,
+    typer.Option(
+        "--memory-gib",
+        metavar="GIB",
+        show_default="any",
+        rich_help_panel=DEVICES,
+        help="Memory that each device must have.",
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        rich_help_panel=ACTION,
+        help="Submit nothing; show the most it can cost, or why it would be refused.",
+    ),
+]
+Watch = Annotated[
+    bool,
+    typer.Option("--watch", "-w", rich_help_panel=ACTION, help="Follow the job to its end, like `tuner watch`."),
+]

@@ -1,0 +1,69 @@
+"""``tuner submit --peak-lr``, ``--family``, ``--warmup``, ``--floor``: the space of the search. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any, Final
+
+from tuner.errors import InvalidValue
+
+_RANGE: Final = "a range of rates above 0, as in 1e-5..1e-3, or one rate"
+
+
+def parse_space(*, peak_lr: str, families: Sequence[str], warmup: str, floor: str) -> dict[str, Any]:
+    """The fields of ``search.space`` that the command line sets; the service fills in the others.
+
+    Args:
+        peak_lr: ``LOW..HIGH``, or one rate.
+        families: Names of families; one text may hold several, with commas.
+        warmup: Parts of a run, with commas: ``0,0.02,10%``.
+        floor: Parts of the peak, with commas.
+
+    Raises:
+        InvalidValue: A text has none of these forms.
+    """
+    space: dict[str, Any] = {}
+    if peak_lr:
+        space["peak_lr"] = _peak_range(peak_lr)
+    names = [name.strip() for text in families for name in text.split(",")]
+    if names:
+        space["families"] = [{"name": _family(name)} for name in dict.fromkeys(names)]
+    if warmup:
+        space["warmup"] = list(_shares(warmup, option="--warmup", of="the run"))
+    if floor:
+        space["floor"] = list(_shares(floor, option="--floor", of="the peak"))
+    return space
+
+
+def _peak_range(text: str) -> dict[str, Any]:
+    low, dots, high = text.partition("..")
+    try:
+        ends = float(low), float(high if dots else low)
+    except ValueError:
+        raise InvalidValue("--peak-lr", value=text, allowed=_RANGE) from None
+    if not 0 < ends[0] <= ends[1] < float("inf"):
+        raise InvalidValue("--peak-lr", value=text, allowed=_RANGE + ", the lower one first")
+    return {"low": ends[0], "high": ends[1], "log": True}
+
+
+def _family(name: str) -> str:
+    from tuner.schedules import FAMILIES
+
+    if name in FAMILIES:
+        return name
+    close = get_close_matches(name.lower(), FAMILIES, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else "`tuner schedule families` describes them"
+    raise InvalidValue("--family", value=name, allowed=f"one of {', '.join(FAMILIES)}", hint=hint)
+
+
+def _shares(text: str, *, option: str, of: str) -> Iterable[float]:
+    for part in text.split(","):
+        number = part.strip()
+        try:
+            share = float(number[:-1]) / 100 if number.endswith("%") else float(number)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share < 1:
+            raise InvalidValue(option, value=text, allowed=f"parts of {of} from 0 to below 1, as in 0,0.02,10%")
+        yield share
