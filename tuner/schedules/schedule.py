@@ -147,7 +147,8 @@ class Schedule(Value):
                 least 0.
 
         Raises:
-            InvalidValue: The schedule does not fit into ``from_steps``, or an argument is out of range.
+            InvalidValue: The schedule does not fit into ``from_steps``, has too many cycles for ``to_steps``, or an
+                argument is out of range.
         """
         _check_steps("to_steps", to_steps, minimum=1)
         _check_steps("from_steps", from_steps, minimum=1)
@@ -155,7 +156,9 @@ class Schedule(Value):
         self.lr(0, total_steps=from_steps)  # raises when the schedule does not fit
         warmup = self.warmup.compressed(to_steps, from_steps=from_steps, min_warmup=min_warmup)
         ratio = (to_steps - warmup.length(to_steps)) / (from_steps - self.warmup.length(from_steps))
-        return self.model_copy(update={"warmup": warmup, "family": self.family.scaled(ratio)})
+        compressed = self.model_copy(update={"warmup": warmup, "family": self.family.scaled(ratio)})
+        compressed.lr(0, total_steps=to_steps)  # raises when its cycles do not fit: all lengths do
+        return compressed
 
     @property
     def is_compressible(self) -> bool:

@@ -19,6 +19,12 @@ from tuner.validation import allowed_by, one_of_names
 Value = bool | float | int | str
 """A value of one parameter."""
 _WITHOUT_FLOOR: Final = "constant"
+MIN_PEAK: Final = 1e-20
+MAX_PEAK: Final = 1e20
+"""Peaks beyond these bounds are refused: products of rates and of their logarithms would leave the range of floats."""
+_MAX_WHOLE: Final = 2**53
+"""Larger whole numbers are not exact as floats, in which grids are computed."""
+_MAX_REAL: Final = 1e100
 
 
 class OptimizerKind(StrEnum):
@@ -48,7 +54,9 @@ class _Range(_Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+        for field, value in (("low", self.low), ("high", self.high)):
+            _check_magnitude(value, field=field)
+        if not self.low <= self.high:
             allowed = f"a finite number, at least the low end ({self.low})"
             raise InvalidValue("high", value=self.high, allowed=allowed)
         if self.log and self.low <= 0:
@@ -59,6 +67,11 @@ class _Range(_Frozen):
     def corners(self) -> tuple[Value, ...]:
         """Both ends."""
         return (self.low, self.high)
+
+    @property
+    def extremes(self) -> tuple[Value, ...]:
+        """Both ends, once each."""
+        return tuple(dict.fromkeys(self.corners))
 
 
 class FloatRange(_Range):
@@ -93,12 +106,22 @@ class Choice(_Frozen):
     def _check(self) -> Choice:
         if len(set(self.values)) < len(self.values):
             raise InvalidValue("values", value=self.values, allowed="different from one another")
+        for place, value in enumerate(self.values):
+            _check_magnitude(value, field=f"values.{place}")
         return self
 
     @property
     def corners(self) -> tuple[Value, ...]:
         """All values."""
         return self.values
+
+    @property
+    def extremes(self) -> tuple[Value, ...]:
+        """The least and the largest of numbers, in which a schedule changes steadily; else all values."""
+        numbers = [value for value in self.values if isinstance(value, int | float) and not isinstance(value, bool)]
+        if len(numbers) < len(self.values):
+            return self.values
+        return tuple(dict.fromkeys((min(numbers), max(numbers))))
 
     def contains(self, value: object) -> bool:
         """Whether ``value`` is one of the choices."""
@@ -140,12 +163,16 @@ class SearchSpace(_Frozen):
     def _check(self) -> SearchSpace:
         if self.peak_lr.low <= 0:
             raise InvalidValue("peak_lr.low", value=self.peak_lr.low, allowed="above 0")
+        if self.peak_lr.low < MIN_PEAK:
+            raise InvalidValue("peak_lr.low", value=self.peak_lr.low, allowed=f"at least {MIN_PEAK:g}")
+        if self.peak_lr.high > MAX_PEAK:
+            raise InvalidValue("peak_lr.high", value=self.peak_lr.high, allowed=f"at most {MAX_PEAK:g}")
         names = [family.name for family in self.families]
         if len(set(names)) < len(names):
             raise InvalidValue("families", value=names, allowed="each a different family")
         for index, family in enumerate(self.families):
             _check_names(family, field=f"families.{index}")
-            for corner in self._corners(family):
+            for corner in self.corners(family.name):
                 _check_corner(corner, field=f"families.{index}")
         return self
 
@@ -204,6 +231,21 @@ class SearchSpace(_Frozen):
         inside = all(parameter.contains(values[name]) for name, parameter in parameters.items())
         return values if inside and _schedule(values) == schedule else None
 
+    def corners(self, family: str) -> Iterator[dict[str, Value]]:
+        """Points of a family: all combinations of the extremes of its parameters, and each further choice once.
+
+        Args:
+            family: Name of one of the space's families.
+        """
+        parameters = self.parameters(family)
+        for values in product(*(parameter.extremes for parameter in parameters.values())):
+            yield {"family": family, **dict(zip(parameters, values, strict=True))}
+        first: dict[str, Value] = {"family": family, **{name: p.extremes[0] for name, p in parameters.items()}}
+        for name, parameter in parameters.items():
+            for value in parameter.corners:
+                if value not in parameter.extremes:
+                    yield {**first, name: value}
+
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hexadecimal."""
@@ -216,17 +258,6 @@ class SearchSpace(_Frozen):
                 return family
         known = ", ".join(family.name for family in self.families)
         raise InvalidValue("family", value=name, allowed=f"one of {known}")
-
-    def _corners(self, family: FamilySpace) -> Iterator[dict[str, Value]]:
-        """All combinations of the ends of the parameters, and each further choice once."""
-        parameters = self.parameters(family.name)
-        ends = [(parameter.corners[0], parameter.corners[-1]) for parameter in parameters.values()]
-        for values in product(*map(dict.fromkeys, ends)):
-            yield {"family": family.name, **dict(zip(parameters, values, strict=True))}
-        first: dict[str, Value] = {"family": family.name, **{name: p.corners[0] for name, p in parameters.items()}}
-        for name, parameter in parameters.items():
-            for value in parameter.corners[1:-1]:
-                yield {**first, name: value}
 
 
 def _check_names(family: FamilySpace, *, field: str) -> None:
@@ -276,6 +307,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _check_magnitude(value: Value, *, field: str) -> None:
+    if isinstance(value, str):
+        return
+    limit = _MAX_WHOLE if isinstance(value, int) else _MAX_REAL
+    if not -limit <= value <= limit:
+        raise InvalidValue(field, value=str(value), allowed=f"in [-{limit:.16g}, {limit:.16g}]")
+
+
 _PEAK_LR: Final = {OptimizerKind.ADAM: (1e-4, 3e-2), OptimizerKind.SGD: (1e-3, 1.0)}
 
 
@@ -298,9 +337,10 @@ def peak_range(
     low, high = bounds or _PEAK_LR[optimizer]
     if around is None:
         return low, high
-    half = math.sqrt(high / low)
+    around, half = min(max(around, MIN_PEAK), MAX_PEAK), math.sqrt(high / low)
     # Three digits are precise enough for a range, and read well.
-    return float(f"{around / half:.3g}"), float(f"{around * half:.3g}")
+    low, high = float(f"{around / half:.3g}"), float(f"{around * half:.3g}")
+    return max(low, MIN_PEAK), min(high, MAX_PEAK)
 
 
 def default_space(

@@ -141,7 +141,7 @@ def _families(n: int) -> st.SearchStrategy[Any]:
         st.just(Cosine()),
         st.just(Rex()),
         st.builds(Polynomial, power=_POWERS),
-        st.builds(Sgdr, cycles=st.integers(1, 5), multiplier=decimals(1, 3)),
+        st.builds(Sgdr, cycles=st.integers(1, 5), multiplier=decimals(1, 3)).map(lambda family: family.resolved(n)),
         st.builds(Exponential, rate=decimals(0.01, 20)),
         st.builds(Exponential, gamma=_GAMMAS, every=lengths),
         st.builds(Step, gamma=_GAMMAS, every=lengths),
@@ -156,7 +156,7 @@ def _families(n: int) -> st.SearchStrategy[Any]:
 
 def _rising_families(n: int) -> st.SearchStrategy[Any]:
     """Families that have their own rise and fit into n updates."""
-    cycles = st.integers(1, 6)
+    cycles = st.integers(1, min(6, max(n // 2, 1)))
     return st.one_of(
         st.builds(
             OneCycle, rise=decimals(0.0001, 0.9999), start_factor=_FACTORS, shape=st.sampled_from(["cosine", "linear"])

@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 
 from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
 from tuner.errors import InvalidValue
-from tuner.schedules import MIN_WARMUP, Cosine, Linear, ReduceOnPlateau, Schedule, Updates, Warmup, Wsd
+from tuner.schedules import (
+    MIN_WARMUP,
+    Cosine,
+    Cyclic,
+    Linear,
+    ReduceOnPlateau,
+    Schedule,
+    Sgdr,
+    Updates,
+    Warmup,
+    Wsd,
+)
 
 
 def _after_warmup(schedule: Schedule, *, total_steps: int, points: int) -> list[float]:
@@ -67,8 +78,17 @@ def test_when_the_warm_up_keeps_its_minimum_the_rest_still_fits():
 
 
 @given(case=cases(), to_steps=st.integers(1, 800), min_warmup=st.integers(0, 50))
-def test_a_schedule_that_fits_can_be_compressed_to_any_length(case: Case, to_steps: int, min_warmup: int):
-    small = case.schedule.compressed(to_steps, from_steps=case.total_steps, min_warmup=min_warmup)
+def test_a_schedule_that_fits_can_be_compressed_to_any_length_that_shows_its_cycles(
+    case: Case, to_steps: int, min_warmup: int
+):
+    refused = None
+    try:
+        small = case.schedule.compressed(to_steps, from_steps=case.total_steps, min_warmup=min_warmup)
+    except InvalidValue as error:
+        refused = error.field
+    if refused is not None:
+        assert refused == "family.cycles"
+        return
     assert small.lrs(to_steps).shape == (to_steps,)
     assert Schedule.from_json(small.to_json()) == small
     assert small.lr(to_steps, total_steps=to_steps) == pytest.approx(
@@ -104,6 +124,14 @@ def test_what_does_not_fit_into_its_own_run_is_not_compressed():
     schedule = Schedule(peak_lr=0.1, family=Wsd(cooldown=Updates(updates=100)))
     with pytest.raises(InvalidValue, match=r"family\.cooldown must be at most the 50 updates"):
         schedule.compressed(10, from_steps=50)
+
+
+@pytest.mark.parametrize("family", [Cyclic(cycles=20), Sgdr(cycles=20)])
+def test_more_cycles_than_the_compressed_run_can_show_are_refused(family):
+    schedule = Schedule(peak_lr=0.1, family=family)
+    assert schedule.compressed(40, from_steps=1_000).family == family
+    with pytest.raises(InvalidValue, match=r"family\.cycles must be at most 19, so that each has 2 of the 39 updates"):
+        schedule.compressed(39, from_steps=1_000)
 
 
 def test_only_reduce_on_plateau_cannot_be_compressed():

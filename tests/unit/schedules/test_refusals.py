@@ -25,6 +25,7 @@ from tuner.schedules import (
     Schedule,
     Segment,
     Segments,
+    Sgdr,
     Updates,
     Warmup,
     Wsd,
@@ -187,6 +188,9 @@ _RAMP = Warmup(shape="linear", updates=20)
             _RAMP,
             "family.segments must be 80 long in sum, got 70.0",
         ),
+        (Cyclic(cycles=51), Warmup(), "family.cycles must be at most 50, so that each has 2 of the 100 updates"),
+        (Sgdr(cycles=41), _RAMP, "family.cycles must be at most 40, so that each has 2 of the 80 updates after the"),
+        (Sgdr(cycles=6, multiplier=2.0), _RAMP, "family.cycles must be at most 5, so that each has 2 of the 80"),
         (OneCycle(rise=1.0), Warmup(), "family.rise must be less than the run of 100 updates"),
     ],
 )
@@ -230,3 +234,20 @@ def test_extreme_but_allowed_lengths_give_finite_rates(low: float, high: float):
         schedule = Schedule(peak_lr=1e30, family=family)
         lrs = [*schedule.lrs(50), schedule.lr(50, total_steps=50)]
         assert all(0 <= lr <= 1e30 * (1 + 1e-12) for lr in lrs)
+
+
+_CYCLIC = [Cyclic(cycles=20), Cyclic(cycles=20, mode="triangular2"), Sgdr(cycles=20)]
+
+
+@pytest.mark.parametrize("total_steps", [40, 41, 200])
+@pytest.mark.parametrize("family", _CYCLIC)
+def test_a_family_with_cycles_rises_and_falls(family, total_steps: int):
+    lrs = Schedule(peak_lr=0.1, family=family).lrs(total_steps)
+    assert lrs.max() > lrs.min()
+
+
+@pytest.mark.parametrize("total_steps", [2, 10, 20, 39])
+@pytest.mark.parametrize("family", _CYCLIC)
+def test_cycles_without_two_updates_each_are_refused(family, total_steps: int):
+    with pytest.raises(InvalidValue, match=rf"family\.cycles must be at most {total_steps // 2}, .*got 20"):
+        Schedule(peak_lr=0.1, family=family).lrs(total_steps)

@@ -15,10 +15,12 @@ from pydantic import Field, ValidationError
 
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.budget import Budget
+from tuner.jobs.admission.space_request import SpaceRequest, complete_space
 from tuner.jobs.admission.strict_json import RefusedPayload, dotted, parse_strict, refusals, unknown_field
 from tuner.jobs.records import WorkloadInfo
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.schedules.lengths import MAX_STEPS
+from tuner.search.buildable import check_buildable
 from tuner.search.settings import BUDGETS, MIN_HORIZON, SearchSettings
 from tuner.search.space import FloatRange, OptimizerKind, Parameter, Value, default_space
 from tuner.validation import phrase
@@ -28,6 +30,10 @@ class SearchRequest(SearchSettings):
     """Search settings that a request may leave open: the horizon and the seed, too."""
 
     # Wider than the parent's fields on purpose: admission alone reads them, and returns a `SearchSettings`.
+    space: SpaceRequest | None = Field(  # type: ignore[assignment]
+        default=None,
+        description="Where to search; of what is absent, the default space of the workload's optimizer.",
+    )
     total_steps: int | None = Field(  # type: ignore[assignment]
         default=None,
         ge=MIN_HORIZON,
@@ -213,7 +219,17 @@ def _complete_search(
         completed["total_steps"] = info.default_steps
     if search.seed is None:
         completed["seed"] = seed
-    if search.space is None:
-        usual = None if search.incumbent is None else search.incumbent.peak_lr
-        completed["space"] = default_space(optimizer, peak_lr=info.peak_lr.get(optimizer.value), around=usual)
-    return SearchSettings(**completed)
+    usual = None if search.incumbent is None else search.incumbent.peak_lr
+    default = default_space(optimizer, peak_lr=info.peak_lr.get(optimizer.value), around=usual)
+    completed["space"] = complete_space(
+        search.space or SpaceRequest(), default=default, path=("search", "space"), model=JobRequest
+    )
+    try:
+        settings = SearchSettings(**completed)
+        check_buildable(settings)
+    except ValidationError as error:  # the workload's own default
+        errors = [{**one, "loc": ("search", *one["loc"])} for one in error.errors()]
+        raise RefusedPayload(refusals(errors, model=JobRequest)[0]) from None
+    except InvalidValue as error:
+        raise InvalidValue(f"search.{error.field}", value=error.value, allowed=error.allowed, hint=error.hint) from None
+    return settings

@@ -234,6 +234,7 @@ def _place(schema: Mapping[str, Any], *, loc: Loc, last_is_field: bool) -> tuple
             node = {"$ref": tagged[part]}
             continue
         is_field = last_is_field and position == len(loc) - 1
+        is_field |= any(isinstance(option.get("additionalProperties"), Mapping) for option in options)
         if len(options) > 1 and isinstance(part, str) and part not in known and not is_field:
             continue  # the tag of a union that the schema does not name
         path.append(part)

@@ -36,8 +36,12 @@ class BaseFamily(ScalableValue):
             float64 ``[k]``, each in [0, 1].
 
         Raises:
-            InvalidValue: A length or position does not fit into n updates.
+            InvalidValue: A length, a position or a count does not fit into n updates.
         """
+
+    def resolved(self, n: int) -> Self:
+        """The same family with as many of its cycles as n updates can show; itself where it has none."""
+        return self
 
     @property
     def starts_at_peak(self) -> bool:

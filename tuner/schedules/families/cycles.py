@@ -11,18 +11,21 @@ from tuner.errors import InvalidValue
 from tuner.schedules import curves
 from tuner.schedules.curves import Curve, interpolate
 from tuner.schedules.families.base import BaseFamily
-from tuner.schedules.lengths import Length, snap_to_integer, span_text, updates_within
+from tuner.schedules.lengths import TOLERANCE, Length, snap_to_integer, span_text, updates_within
 from tuner.schedules.values import Array, Factor, Finite
 
 Cycles = Annotated[int, Field(ge=1, le=1000, strict=True)]
 _OpenUnit = Annotated[Finite, Field(gt=0, lt=1)]
 _CURVES: Final[dict[str, Curve]] = {"cosine": curves.cosine, "linear": curves.linear}
+MIN_CYCLE: Final = 2
+"""Updates of the shortest cycle at least: one update cannot show a rise or a fall, and a triangle of one is at 0."""
 
 
 class Sgdr(BaseFamily):
     """Cosine with warm restarts: in each cycle, ``(1 + cos(pi x)) / 2`` (Loshchilov and Hutter, arXiv 1608.03983).
 
-    Cycle i has ``n multiplier^i / (1 + multiplier + ... + multiplier^(cycles - 1))`` updates.
+    Cycle i has ``n multiplier^i / (1 + multiplier + ... + multiplier^(cycles - 1))`` updates; two at least, where there
+    are several.
 
     Example:
         At updates 0, W - 1, W, the middle of the rest (a restart) and T - 1, for W = 10 and T = 110:
@@ -40,11 +43,23 @@ class Sgdr(BaseFamily):
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
+        _check_cycles(self.cycles, most=self._most_cycles(n), n=n)
         edges = cycle_edges(self, n=n)
         # The inner edges alone, so that t = n belongs to the last cycle and does not begin another.
         cycle = np.searchsorted(edges[1:-1], t, side="right")
         x = (t - edges[cycle]) / (edges[cycle + 1] - edges[cycle])
         return interpolate(1.0, floor, curves.cosine(x))
+
+    def resolved(self, n: int) -> Self:
+        """See `BaseFamily.resolved`."""
+        return self.model_copy(update={"cycles": min(self.cycles, self._most_cycles(n))})
+
+    def _most_cycles(self, n: int) -> int:
+        """The cycles of which the first, the shortest, has `MIN_CYCLE` updates."""
+        most, total, length = 0, 0.0, 1.0
+        while most < self.cycles and (total := total + length) * MIN_CYCLE <= n * (1.0 + TOLERANCE):
+            most, length = most + 1, length * self.multiplier
+        return max(most, 1)
 
     @property
     def label(self) -> str:
@@ -111,7 +126,7 @@ class Cyclic(BaseFamily):
 
     In cycle i, with progress x in [0, 1) within the cycle, the triangle is ``x / rise`` and then
     ``(1 - x) / (1 - rise)``. Its height is 1 (triangular), ``1 / 2^i`` (triangular2) or ``gamma^(i + x)`` (exp_range).
-    It starts at the bottom, so it refuses a warm-up.
+    It starts at the bottom, so it refuses a warm-up. Where there are several cycles, each has two updates at least.
 
     Example:
         At updates 0, 9, 10, 60 (early in the second cycle) and T - 1, for T = 110:
@@ -139,6 +154,7 @@ class Cyclic(BaseFamily):
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
+        _check_cycles(self.cycles, most=_most_equal_cycles(n), n=n)
         position = t * self.cycles / n
         # t = n is the end of the last cycle, x = 1, not the start of another.
         cycle = np.minimum(np.floor(position), self.cycles - 1.0)
@@ -150,6 +166,10 @@ class Cyclic(BaseFamily):
             height = height * np.exp(np.log(self.gamma) * position)
         return interpolate(1.0, floor, height)
 
+    def resolved(self, n: int) -> Self:
+        """See `BaseFamily.resolved`."""
+        return self.model_copy(update={"cycles": min(self.cycles, _most_equal_cycles(n))})
+
     @property
     def starts_at_peak(self) -> bool:
         """See `BaseFamily.starts_at_peak`."""
@@ -159,3 +179,13 @@ class Cyclic(BaseFamily):
     def label(self) -> str:
         """See `BaseFamily.label`."""
         return f"cyclic {self.mode} {self.cycles} cycles"
+
+
+def _most_equal_cycles(n: int) -> int:
+    return max(n // MIN_CYCLE, 1)
+
+
+def _check_cycles(cycles: int, *, most: int, n: int) -> None:
+    if cycles > most:
+        allowed = f"at most {most}, so that each has {MIN_CYCLE} of the {n} updates after the warm-up"
+        raise InvalidValue("family.cycles", value=cycles, allowed=allowed)

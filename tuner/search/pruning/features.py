@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.schedules import Schedule
+from tuner.search.resolution import at_resolution
 
 Array = NDArray[np.float64]
 
-_RESOLUTION: Final = 256
-"""Steps that a schedule is compressed to, at most, before its features are computed."""
 _WINDOWS: Final = (0.02, 0.07, 0.25)
 """Time constants of the averages of the rate, as fractions of the run: noise in the loss decays fast in some
 directions and slowly in others."""
@@ -83,8 +82,8 @@ class Features:
 @lru_cache(maxsize=1024)
 def _trajectory(schedule: Schedule, total_steps: int) -> Array:
     """``[4, m + 1]``: the area and the three averages of the rate after 0 .. m parts of the run."""
-    parts = min(total_steps, _RESOLUTION)
-    rates = schedule.compressed(parts, from_steps=total_steps, min_warmup=0).lrs(parts)
+    short, parts = at_resolution(schedule, total_steps=total_steps)
+    rates = short.lrs(parts)
     rows = np.zeros((1 + len(_WINDOWS), parts + 1))
     rows[0, 1:] = np.cumsum(rates) / parts
     rows[1:, 1:] = _averaging(parts) @ rates

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from tuner.schedules import Family, Schedule, Warmup
 from tuner.search.configuration import Configuration
+from tuner.search.resolution import RESOLUTION, at_resolution
 from tuner.search.sampler.convex_bound import shape_bound
 from tuner.search.sampler.options import SearchedOptions
 
 Array = NDArray[np.float64]
 
-_RESOLUTION: Final = 256
-"""Steps that a schedule is compressed to, at most, before its features are computed."""
+_TINY: Final = 1e-30
+"""Rates below this share of the peak count as 0: the convex bound divides by sums over the tail of a schedule."""
 _CURVE: Final = 16
 """Points of the curve after the warm-up."""
 _NO_WARMUP: Final = 0.005
@@ -95,18 +96,22 @@ class Features:
 def _shape_row(family: Family, warmup: Warmup, floor: float, total_steps: int) -> tuple[float, ...]:
     """All features but the peak rate; cached, since most schedules of a search differ in their peak rate alone."""
     shape = Schedule(peak_lr=1.0, family=family, warmup=warmup, floor=floor)
-    # The cost of a row must not grow with the length of the run.
-    steps = min(total_steps, _RESOLUTION)
-    short = shape.compressed(steps, from_steps=total_steps, min_warmup=0)
-    rates = short.lrs(steps)
+    short, steps = at_resolution(shape, total_steps=total_steps)
+    rates = _visible(short.lrs(steps))
     bound = shape_bound(rates)
     rise = short.warmup.length(steps)
     # The middle of 16 equal parts: each sample stands for as many updates.
     samples = rise + ((np.arange(_CURVE) + 0.5) * (steps - rise) / _CURVE).astype(np.int64)
     return (
         # Best peak and bound fall with the square root of the steps: without that factor all horizons compare.
-        -math.log(bound.best_peak) + 0.5 * math.log(_RESOLUTION / steps),
+        -math.log(bound.best_peak) + 0.5 * math.log(RESOLUTION / steps),
         math.log(bound.bound * math.sqrt(steps) / 2.0),
         math.log(shape.warmup.length(total_steps) / total_steps + _NO_WARMUP),
         *rates[samples].tolist(),
     )
+
+
+def _visible(rates: Array) -> Array:
+    """Rates without those too small to count; where that leaves none, as between two far samples, the least of them."""
+    visible: Array = np.where(rates < _TINY, 0.0, rates)
+    return visible if visible.any() else np.full_like(rates, _TINY)

@@ -8,6 +8,7 @@ import pytest
 from tests.digits import DIGITS
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.admit import JobRequest, SearchRequest, admit, fresh_seed
+from tuner.jobs.admission.space_request import SpaceRequest
 from tuner.jobs.priority import Priority
 from tuner.jobs.spec import DEFAULT_TEAM, Limits, Resources
 from tuner.schedules import Cosine, Schedule
@@ -50,7 +51,7 @@ class TestWhatIsLeftOut:
             shared=True,
             resources=Resources(device="cuda", devices=2),
             limits=Limits(patience=24),
-            search=SearchRequest(total_steps=500, trials=5, space=space),
+            search=SearchRequest(total_steps=500, trials=5, space=SpaceRequest.model_validate(space.model_dump())),
         )
         spec = admit(request, workloads=[DIGITS])
         assert (spec.options["width"], spec.name, spec.team, spec.priority) == (3, "n", "t", Priority.HIGH)

@@ -1,0 +1,155 @@
+"""A job that is admitted can build every schedule that it can ever ask for, at the updates that it trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.digits import DIGITS
+from tuner.errors import InvalidValue
+from tuner.jobs.admission.admit import admit
+
+PEAK = {"low": 0.01, "high": 0.1, "log": True}
+RISING = {"peak_lr": 0.1, "family": {"name": "cosine"}, "warmup": {"shape": "linear", "updates": 20}}
+
+
+def admitted(**search: Any) -> Any:
+    return admit({"workload": "digits-mlp", "search": search}, workloads=[DIGITS])
+
+
+def space(*families: dict[str, Any], **parts: Any) -> dict[str, Any]:
+    return {"families": list(families), **parts}
+
+
+def family(name: str, **params: Any) -> dict[str, Any]:
+    return {"name": name, "params": params}
+
+
+def whole(low: int, high: int) -> dict[str, Any]:
+    return {"kind": "int", "low": low, "high": high}
+
+
+def real(low: float, high: float) -> dict[str, Any]:
+    return {"kind": "float", "low": low, "high": high}
+
+
+def choice(*values: Any) -> dict[str, Any]:
+    return {"kind": "choice", "values": list(values)}
+
+
+KNOTS = [{"at": 0.0, "factor": 0.0}, {"at": 1.0, "factor": 0.0}]
+
+
+@pytest.mark.parametrize(
+    ("steps", "search", "field", "value", "allowed"),
+    [
+        (20, {"start": [RISING]}, "search.start.0.warmup.updates", 20, "less than the whole run of 20 updates"),
+        (20, {"incumbent": RISING}, "search.incumbent.warmup.updates", 20, "less than the whole run of 20 updates"),
+        (10, {"space": {"warmup": [0.96]}}, "search.space.warmup.0", 0.96, "10 of 10 leave none"),
+        (10, {"space": {"warmup": [0.0, 0.1, 0.96]}}, "search.space.warmup.2", 0.96, "10 of 10 leave none"),
+        (
+            20,
+            {"space": space(family("cyclic", cycles=whole(20, 20)))},
+            "search.space.families.0.params.cycles",
+            20,
+            "at most 10, so that each has 2 of the 20",
+        ),
+        (
+            20,
+            {"space": space(family("linear"), family("sgdr", cycles=choice(2, 9, 3)), warmup=[0.0, 0.5])},
+            "search.space.families.1.params.cycles",
+            9,
+            "at most 5, so that each has 2 of the 10",
+        ),
+        (
+            20,
+            {"space": space(family("sgdr", cycles=choice(2, 3), multiplier=choice(1.0, 8.0)))},
+            "search.space.families.0.params.cycles",
+            3,
+            "at most 2",
+        ),
+        (
+            10,
+            {"space": space(family("sgdr"), warmup=[0.7])},
+            "search.space.families.0",
+            {"family": "sgdr", "peak_lr": 0.01, "warmup": 0.7, "floor": 0.0},
+            "at most 1",
+        ),
+        (
+            20,
+            {"space": space(family("one_cycle", rise=real(0.1, 1.0)))},
+            "search.space.families.0.params.rise",
+            1.0,
+            "less than the run of 20 updates",
+        ),
+        (
+            30,
+            {"start": [{"peak_lr": 0.1, "family": {"name": "wsd", "cooldown": {"updates": 40}}}]},
+            "search.start.0.family.cooldown",
+            "40 updates",
+            "at most the 30 updates",
+        ),
+        (
+            30,
+            {"incumbent": {"peak_lr": 0.1, "family": {"name": "piecewise_linear", "knots": KNOTS}}},
+            "search.incumbent.family",
+            "piecewise_linear",
+            "a rate above 0 at some of its 30 updates",
+        ),
+        (
+            30,
+            {"incumbent": {"peak_lr": 1e-30, "family": {"name": "linear"}}},
+            "search.incumbent.peak_lr",
+            1e-30,
+            "in [",
+        ),
+        (30, {"space": {"peak_lr": {"high": 1e30}}}, "search.space.peak_lr.high", 1e30, "at most 1e+20"),
+        (
+            30,
+            {"space": space(family("polynomial", power=real(0.5, 1e200)))},
+            "search.space.families.0.params.power.high",
+            "1e+200",
+            "in [-1e+100",
+        ),
+        (
+            30,
+            {"options": {"width": {"kind": "int", "low": 1, "high": 10**400}}},
+            "search.options.width.high",
+            str(10**400)[:200] + "...",
+            "in [-9007199254740992",
+        ),
+    ],
+)
+def test_what_cannot_be_built_at_the_jobs_own_length_is_refused_by_name(
+    steps: int, search: dict[str, Any], field: str, value: Any, allowed: str
+):
+    with pytest.raises(InvalidValue) as caught:
+        admitted(total_steps=steps, **search)
+    assert caught.value.field == field
+    assert caught.value.value == value
+    assert allowed in caught.value.allowed
+
+
+@pytest.mark.parametrize(
+    ("steps", "search"),
+    [
+        (21, {"start": [RISING]}),
+        (10, {"space": {"warmup": [0.94]}}),
+        (40, {"space": space(family("cyclic", cycles=whole(1, 20)))}),
+        (20, {"space": space(family("one_cycle", rise=real(0.1, 0.99)))}),
+        (10, {"space": space(family("cyclic", cycles=whole(1, 2)), warmup=[0.96])}),  # a family without warm-up
+    ],
+)
+def test_what_fits_is_admitted(steps: int, search: dict[str, Any]):
+    assert admitted(total_steps=steps, **search).search.total_steps == steps
+
+
+def test_the_refusal_says_how_long_the_runs_are():
+    with pytest.raises(InvalidValue, match=r"Every run of this search has 20 updates \(total_steps\)"):
+        admitted(total_steps=20, start=[RISING])
+
+
+def test_a_workloads_own_length_counts_where_none_is_named():
+    with pytest.raises(InvalidValue, match="less than the whole run of 90 updates"):
+        admitted(start=[RISING | {"warmup": {"shape": "linear", "updates": 90}}])

@@ -1,0 +1,97 @@
+"""Whether every schedule that a search can ever train exists at its horizon. Pure.
+
+A value may be fine by itself and impossible in a run of so many updates: a warm-up that takes the whole run, more
+cycles than updates. So schedules are built, not only checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tuner.errors import InvalidValue
+from tuner.schedules import PiecewiseLinear, Schedule, Segments
+from tuner.search.settings import SearchSettings
+from tuner.search.space import MAX_PEAK, MIN_PEAK, SearchSpace, Value
+
+_SAMPLED: Final = 100_000
+"""Updates at which a schedule is looked at for a rate above 0, at most."""
+
+
+def check_buildable(settings: SearchSettings) -> None:
+    """Build what the search can train: its incumbent, its start schedules, and the corners of its space.
+
+    Every other schedule of the space lies between corners, and is buildable where they are.
+
+    Args:
+        settings: Complete.
+
+    Raises:
+        InvalidValue: One does not exist at the horizon. The field counts from the search settings.
+    """
+    steps = settings.total_steps
+    if settings.incumbent is not None:
+        _check_named(settings.incumbent, field="incumbent", total_steps=steps)
+    for place, schedule in enumerate(settings.start):
+        _check_named(schedule, field=f"start.{place}", total_steps=steps)
+    _check_space(settings.searched_space, total_steps=steps)
+
+
+def _check_named(schedule: Schedule, *, field: str, total_steps: int) -> None:
+    if not MIN_PEAK <= schedule.peak_lr <= MAX_PEAK:
+        allowed = f"in [{MIN_PEAK:g}, {MAX_PEAK:g}]"
+        raise InvalidValue(f"{field}.peak_lr", value=schedule.peak_lr, allowed=allowed)
+    try:
+        schedule.lr(0, total_steps=total_steps)
+    except InvalidValue as error:
+        raise _refused(error, field=f"{field}.{error.field}", value=error.value, total_steps=total_steps) from None
+    if not _has_rate(schedule, total_steps=total_steps):
+        raise InvalidValue(
+            f"{field}.family",
+            value=schedule.family.name,
+            allowed=f"a schedule with a rate above 0 at some of its {total_steps} updates",
+        )
+
+
+def _has_rate(schedule: Schedule, *, total_steps: int) -> bool:
+    """Whether any rate is above 0; all families but those composed by hand reach their peak."""
+    if not isinstance(schedule.family, PiecewiseLinear | Segments):
+        return True
+    steps = min(total_steps, _SAMPLED)
+    return bool((schedule.compressed(steps, from_steps=total_steps).lrs(steps) > 0.0).any())
+
+
+def _check_space(space: SearchSpace, *, total_steps: int) -> None:
+    if any("warmup" in space.parameters(family.name) for family in space.families):
+        for place, fraction in enumerate(space.warmup):
+            _check_warmup(fraction, field=f"space.warmup.{place}", total_steps=total_steps)
+    for place, family in enumerate(space.families):
+        for corner in space.corners(family.name):
+            try:
+                space.build(corner).lr(0, total_steps=total_steps)
+            except InvalidValue as error:
+                name = error.field.rpartition(".")[2]
+                field, value = _in_family(corner, family=family.name, name=name, field=f"space.families.{place}")
+                raise _refused(error, field=field, value=value, total_steps=total_steps) from None
+
+
+def _check_warmup(fraction: float, *, field: str, total_steps: int) -> None:
+    updates = round(fraction * total_steps)
+    if updates >= total_steps:
+        raise InvalidValue(
+            field,
+            value=fraction,
+            allowed=f"a fraction that leaves an update after the warm-up: {updates} of {total_steps} leave none",
+            hint="Take a smaller one, or raise total_steps.",
+        )
+
+
+def _in_family(corner: Mapping[str, Value], *, family: str, name: str, field: str) -> tuple[str, Any]:
+    """The field of a family's parameter, and its value; the family with the whole corner where it is not searched."""
+    value = corner.get(f"{family}.{name}")
+    return (field, dict(corner)) if value is None else (f"{field}.params.{name}", value)
+
+
+def _refused(error: InvalidValue, *, field: str, value: object, total_steps: int) -> InvalidValue:
+    hint = f"Every run of this search has {total_steps} updates (total_steps)."
+    return InvalidValue(field, value=value, allowed=error.allowed, hint=" ".join(filter(None, (error.hint, hint))))
