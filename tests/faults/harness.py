@@ -85,9 +85,12 @@ class Gate:
 class Site:
     """A database with a data folder, and the workers on it."""
 
-    def __init__(self, folder: Path, *, infos: tuple[WorkloadInfo, ...], url: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, infos: tuple[WorkloadInfo, ...], url: str | None = None, worker_url: str | None = None
+    ) -> None:
         self.folder = folder
         self.url = url or f"sqlite:///{folder / 'tuner.db'}"
+        self.worker_url = worker_url or self.url
         self.store = Store.open(self.url)
         self.workers: list[WorkerProcess] = []
         announce(self.store, "setting-up", device="cpu", workloads=infos)
@@ -188,7 +191,7 @@ class WorkerProcess:
                 env={
                     **os.environ,
                     **{f"TUNER_{name.upper()}": str(value) for name, value in settings.items()},
-                    "TUNER_DATABASE_URL": self.site.url,
+                    "TUNER_DATABASE_URL": self.site.worker_url,
                     "TUNER_DATA_DIR": str(self.site.folder),
                 },
                 stdin=subprocess.DEVNULL,
@@ -245,9 +248,18 @@ def undisturbed(
 
 
 @contextmanager
-def site_in(folder: Path, *, infos: tuple[WorkloadInfo, ...], url: str | None = None) -> Iterator[Site]:
-    """A site that leaves no process behind, over a SQLite database of its own when no other is named."""
-    site = Site(folder, infos=infos, url=url)
+def site_in(
+    folder: Path, *, infos: tuple[WorkloadInfo, ...], url: str | None = None, worker_url: str | None = None
+) -> Iterator[Site]:
+    """A site that leaves no process behind, over a SQLite database of its own when no other is named.
+
+    Args:
+        folder: The data folder.
+        infos: Workloads that are announced.
+        url: Of the database, for the test.
+        worker_url: For the workers; the same when absent.
+    """
+    site = Site(folder, infos=infos, url=url, worker_url=worker_url)
     try:
         yield site
     finally:

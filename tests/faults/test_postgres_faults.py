@@ -18,8 +18,10 @@ import pytest
 from tests.faults.fault_workloads import Gated, Hostile
 from tests.faults.harness import Gate, Site, site_in, wait_until
 from tests.integration.store.postgres_server import RESTARTED, PostgresServer, PrivateServer, private_server
+from tests.integration.store.role_urls import roles_of, url_as
 from tuner.jobs.states import RunState, is_terminal
 from tuner.store.maintenance.migrate import upgrade
+from tuner.store.maintenance.roles import make_roles
 from tuner.training.workload import describe
 
 pytestmark = [pytest.mark.faults, pytest.mark.pg]
@@ -38,10 +40,13 @@ def server() -> Iterator[PrivateServer]:
 
 @pytest.fixture
 def site(server: PrivateServer, tmp_path: Path) -> Iterator[Site]:
-    """A site over a database whose URL holds a password (which the server does not ask for)."""
-    url = PostgresServer(server.admin).create().replace("postgres@", f"postgres:{PASSWORD}@")
-    upgrade(url)
-    with site_in(tmp_path, infos=(describe(Gated()), describe(Hostile())), url=url) as site:
+    """A site over a database whose URLs hold a password (which the server does not ask for), with a role for each."""
+    admin = PostgresServer(server.admin).create()
+    roles = roles_of(admin, passwords=dict.fromkeys(("owner", "service", "worker"), PASSWORD))
+    make_roles(admin, roles)
+    upgrade(url_as(admin, roles.owner))
+    urls = {"url": url_as(admin, roles.service), "worker_url": url_as(admin, roles.worker)}
+    with site_in(tmp_path, infos=(describe(Gated()), describe(Hostile())), **urls) as site:
         yield site
 
 

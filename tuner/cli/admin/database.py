@@ -1,9 +1,9 @@
-"""``tuner db``: upgrade, back up, restore and check the database."""
+"""``tuner db``: make its roles, upgrade, back up, restore and check the database."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,11 +11,12 @@ from tuner.cli.help import App
 from tuner.cli.options import DEFAULT_DATA_DIR, AsJson, DatabaseUrl, DataDir
 from tuner.cli.output import say, show, show_json
 from tuner.cli.stack.stack import database_in
+from tuner.errors import InvalidValue
 
 UNSOUND = 1
 """Exit code of ``tuner db check`` when the check found something."""
 
-app = App(help="Upgrade, back up, restore and check the database.")
+app = App(help="Make roles for the database; upgrade, back up, restore and check it.")
 
 
 @app.command()
@@ -104,3 +105,62 @@ def check(database_url: DatabaseUrl = "", data_dir: DataDir = DEFAULT_DATA_DIR, 
     if findings:
         raise typer.Exit(UNSOUND)
     say("The database is sound.")
+
+
+def _password_file(of: str) -> Any:
+    return typer.Option(
+        f"--{of}-password-file",
+        envvar=f"TUNER_{of.upper()}_PASSWORD_FILE",
+        metavar="FILE",
+        show_default=False,
+        help=f"File with the password of the {of}'s role; it keeps the one that it has when absent.",
+    )
+
+
+@app.command()
+def roles(
+    database_url: DatabaseUrl = "",
+    owner: Annotated[str, typer.Option("--owner", metavar="ROLE", help="Owns the tables.")] = "tuner_owner",
+    service: Annotated[str, typer.Option("--service", metavar="ROLE", help="The service's.")] = "tuner_service",
+    worker: Annotated[str, typer.Option("--worker", metavar="ROLE", help="The workers'.")] = "tuner_worker",
+    owner_password_file: Annotated[Path | None, _password_file("owner")] = None,
+    service_password_file: Annotated[Path | None, _password_file("service")] = None,
+    worker_password_file: Annotated[Path | None, _password_file("worker")] = None,
+) -> None:
+    """Make the roles of a PostgreSQL database: owner, service, and a narrow one for workers.
+
+    The database URL is that of a superuser, or of the database's owner with CREATEROLE and CREATEDB. None of the three
+    is a superuser. The owner upgrades and restores. The workers' role reaches neither people nor tokens nor webhooks.
+    Nobody else may connect to the database afterwards. Running it again changes nothing but passwords.
+
+    Example:
+        tuner db roles --database-url postgresql://postgres@db/tuner --worker-password-file worker.txt
+    """
+    from tuner.store.maintenance.roles import SQLITE_HINT, DatabaseRoles, Login, make_roles
+
+    if not database_url:
+        raise InvalidValue("--database-url", allowed="that of a PostgreSQL database", hint=SQLITE_HINT)
+    logins = DatabaseRoles(
+        owner=Login(name=owner, password=_password_in(owner_password_file, option="--owner-password-file")),
+        service=Login(name=service, password=_password_in(service_password_file, option="--service-password-file")),
+        worker=Login(name=worker, password=_password_in(worker_password_file, option="--worker-password-file")),
+    )
+    make_roles(database_url, logins)
+    say(f"The roles {owner}, {service} and {worker} are ready.")
+
+
+def _password_in(file: Path | None, *, option: str) -> str | None:
+    """The password in a file, without line ends.
+
+    Raises:
+        InvalidValue: The file cannot be read, or it is empty.
+    """
+    if file is None:
+        return None
+    try:
+        password = file.read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidValue(option, value=str(file), allowed=f"a file that can be read ({error})") from error
+    if not password:
+        raise InvalidValue(option, value=str(file), allowed="a file with a password in it")
+    return password

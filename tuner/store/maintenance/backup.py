@@ -20,7 +20,7 @@ from sqlalchemy import URL, inspect
 from tuner.errors import InvalidValue, TunerError
 from tuner.store.db.engine import BUSY_TIMEOUT_SECONDS, LOCK_SECONDS, parse_url
 from tuner.store.db.models import PREFIX
-from tuner.store.maintenance.migrate import VERSION_TABLE, open_engine, upgrade_lock
+from tuner.store.maintenance.migrate import VERSION_TABLE, grant_privileges, open_engine, upgrade_lock
 
 
 class BackupFailed(TunerError):
@@ -155,6 +155,7 @@ def _restore_postgres(url: URL, *, source: Path, present: Sequence[str]) -> None
         _run("pg_restore", *flags, f"--file={script}", str(source), url=None)
         options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1")
         _run("psql", *options, f"--file={drops}", f"--file={script}", url=url)
+    grant_privileges(url)
 
 
 def _run(program: str, *arguments: str, url: URL | None) -> str:

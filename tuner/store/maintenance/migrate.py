@@ -26,8 +26,9 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from tuner.errors import DatabaseUnavailable, InvalidValue, SchemaMismatch
 from tuner.store.db.engine import WRITES, connect, parse_url
 from tuner.store.db.models import PREFIX
+from tuner.store.maintenance.privileges import OUR_VERSION, grant_again
 
-VERSION_TABLE = "tuner_alembic_version"
+VERSION_TABLE = OUR_VERSION
 _OPTUNA_TABLES = {"version_info", "alembic_version", "studies", "trials"}
 _UPGRADE_LOCK = 0x74756E6573
 """Key of an advisory lock that nothing else uses."""
@@ -61,6 +62,13 @@ def upgrade(url: str) -> None:
         from tuner.store.optuna.storage import upgrade_tables  # importing Optuna takes a second
 
         upgrade_tables(parsed)
+        grant_privileges(parsed)
+
+
+def grant_privileges(url: URL) -> None:
+    """Grant the roles that `tuner db roles` has made their privileges on the tables; nothing where there are none."""
+    with open_engine(url) as engine, engine.begin() as connection:
+        grant_again(connection)
 
 
 def is_current(url: str) -> bool:

@@ -10,10 +10,13 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from sqlalchemy import URL
+from sqlalchemy import URL, inspect
 
 from tuner.errors import SchemaMismatch
 from tuner.store.db.engine import BUSY_TIMEOUT_SECONDS, parse_url, postgres_settings, set_sqlite_pragmas
+
+VERSION_TABLES = ("alembic_version", "version_info")
+"""Tables of Optuna's that hold its revision."""
 
 
 def open_backend(url: str) -> RDBStorage:
@@ -77,6 +80,16 @@ def upgrade_tables(url: URL) -> None:
                 storage.upgrade()
     finally:
         storage.engine.dispose()
+
+
+@cache
+def table_names() -> frozenset[str]:
+    """The names of Optuna's tables, without those of its revision."""
+    engine = RDBStorage("sqlite://").engine  # in memory
+    try:
+        return frozenset(inspect(engine).get_table_names()) - frozenset(VERSION_TABLES)
+    finally:
+        engine.dispose()
 
 
 @cache
