@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tuner.cli.options import CURRENT_URL, AsJson, Url
-from tuner.cli.output import say, show_json, show_table
+from tuner.cli.output import is_tty, say, show_json, show_table
 from tuner.cli.signatures import parameters_of, set_parameters
 
 if TYPE_CHECKING:
@@ -25,13 +25,21 @@ class Table(Generic[T]):
     """By heading, the text of a row's cell."""
     empty: str = ""
     """What standard error says in place of a table without rows."""
+    details: frozenset[str] = frozenset()
+    """Columns that a terminal shows only where their cells differ."""
 
     def print(self, items: Sequence[T]) -> None:
         """Print the items, one a row."""
         if items:
-            show_table(tuple(self.columns), [tuple(cell(item) for cell in self.columns.values()) for item in items])
+            columns = {name: [cell(item) for item in items] for name, cell in self.columns.items()}
+            if is_tty():
+                columns = {name: cells for name, cells in columns.items() if self._is_telling(name, cells)}
+            show_table(tuple(columns), list(zip(*columns.values(), strict=True)))
         elif self.empty:
             say(self.empty)
+
+    def _is_telling(self, name: str, cells: Sequence[str]) -> bool:
+        return any(cells) and (name not in self.details or len(set(cells)) > 1)
 
 
 def request(call: Callable[[Client], T], *, url: str) -> T:

@@ -22,6 +22,14 @@ class RunsApi:
         """One run."""
         return self._http.get(RunView, f"/v1/runs/{path_segment(run_id)}")
 
+    def find_runs(self, start: str) -> tuple[RunView, ...]:
+        """The runs that the caller may see whose ids begin with a text, the newest first; ten at most.
+
+        Args:
+            start: The text, of four characters at least.
+        """
+        return self._http.get(tuple[RunView, ...], "/v1/runs", params={"id": start})
+
     def curve(self, run_id: str, *, points: int | None = None) -> tuple[CurveSample, ...]:
         """A run's evaluations so far, by step. A value that was not finite is ``None``.
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from tuner.api.runs import CurveSample, RunLog, RunView
 from tuner.jobs.curves import MIN_POINTS
 from tuner.jobs.states import RunState
-from tuner_service.access import VisibleRun
+from tuner_service.access import PrincipalDep, VisibleRun
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep
@@ -18,6 +18,16 @@ router = APIRouter(prefix="/runs", tags=["runs"])
 
 _MISSING = problem_responses(catalog.NOT_FOUND)
 _OPEN = frozenset({RunState.QUEUED, RunState.LEASED})
+
+
+@router.get("", summary="Find runs by the start of their id")
+def find_runs(
+    store: StoreDep,
+    principal: PrincipalDep,
+    id: Annotated[str, Query(min_length=4, max_length=36, pattern="^[0-9a-f-]+$", description="The start of the id.")],
+) -> tuple[RunView, ...]:
+    """The runs that you may see whose ids begin so, the newest first; ten at most."""
+    return tuple(map(RunView.of, store.runs.find(id, visibility=principal.visibility)))
 
 
 @router.get("/{run_id}", summary="Get a run", responses=_MISSING)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner.cli.help import App
-from tuner.cli.options import CURRENT_URL, RoleName, Url
-from tuner.cli.output import format_span, format_time, say, show
+from tuner.cli.ids import check_whole, find_token
+from tuner.cli.options import CURRENT_URL, RoleName, Url, Yes
+from tuner.cli.output import confirm_action, format_span, format_time, say, short_id, show
 from tuner.cli.parsing import parse_limits
 from tuner.cli.request import Table, request, service_command
 from tuner.errors import MISSING
@@ -22,7 +23,7 @@ app = App(help="Manage API tokens.")
 
 _TOKENS: Table[TokenRecord] = Table(
     columns={
-        "ID": lambda token: token.id,
+        "ID": lambda token: short_id(token.id),
         "USER": lambda token: token.user,
         "TEAM": lambda token: token.team or "(all)",
         "ROLE": lambda token: token.role.value,
@@ -101,16 +102,29 @@ def create_token(
 
 @app.command("revoke")
 def revoke_token(
-    token: Annotated[str, typer.Argument(metavar="ID", help="Of the token, as `tuner admin token list` lists it.")],
+    token: Annotated[
+        str, typer.Argument(metavar="ID", help="Of the token or its start, as `tuner admin token list` lists it.")
+    ],
+    yes: Yes = False,
     url: Url = CURRENT_URL,
 ) -> None:
     """Revoke a token: the service refuses it from now on.
 
+    The command asks for confirmation where only the start of the id is named.
+
     Example:
         tuner admin token revoke 4f9c21b7
     """
-    request(lambda client: client.people.revoke_token(token), url=url)
-    say(f"Token {token} is revoked.")
+
+    def confirm_and_revoke(client: Client) -> str:
+        token_id = find_token(client, text=token)
+        if yes:
+            check_whole(token, found=token_id, kind="id")
+        confirm_action(f"Revoke token {token_id}?", yes=token == token_id)
+        client.people.revoke_token(token_id)
+        return token_id
+
+    say(f"Token {request(confirm_and_revoke, url=url)} is revoked.")
 
 
 def _state(token: TokenRecord) -> str:

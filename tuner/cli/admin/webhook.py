@@ -9,8 +9,9 @@ import typer
 
 from tuner.cli.failures import ExitCode
 from tuner.cli.help import App
+from tuner.cli.ids import check_whole, find_webhook
 from tuner.cli.options import CURRENT_URL, AsJson, Limit, Url, Yes
-from tuner.cli.output import confirm_action, format_time, say, show, show_json
+from tuner.cli.output import confirm_action, format_time, say, short_id, show, show_json
 from tuner.cli.request import Table, request, service_command
 from tuner.errors import InvalidValue
 
@@ -22,7 +23,7 @@ app = App(help="Manage webhooks: URLs that receive the events of jobs.")
 
 FormatName = Literal["json", "slack"]
 StateName = Literal["pending", "sending", "delivered", "failed"]
-Webhook = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Its id, as `tuner webhook list` lists it.")]
+Webhook = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Its id or its start, as in `tuner webhook list`.")]
 Events = Annotated[
     list[str] | None,
     typer.Option(
@@ -33,7 +34,7 @@ Events = Annotated[
 
 _WEBHOOKS: Table[WebhookRecord] = Table(
     columns={
-        "ID": lambda webhook: webhook.id,
+        "ID": lambda webhook: short_id(webhook.id),
         "TEAM": lambda webhook: webhook.team or "(all)",
         "STATE": lambda webhook: "enabled" if webhook.enabled else "disabled",
         "FORMAT": lambda webhook: webhook.format.value,
@@ -46,7 +47,7 @@ _DELIVERIES: Table[DeliveryRecord] = Table(
     columns={
         "WHEN": lambda delivery: format_time(delivery.created_at),
         "EVENT": lambda delivery: delivery.type,
-        "JOB": lambda delivery: delivery.job_id,
+        "JOB": lambda delivery: short_id(delivery.job_id),
         "STATE": lambda delivery: delivery.state.value,
         "ATTEMPTS": lambda delivery: str(delivery.attempts),
         "NEXT ATTEMPT": lambda delivery: format_time(delivery.next_attempt_at),
@@ -132,7 +133,7 @@ def set_webhook(
     change = {field: value for field, value in wanted.items() if value is not None}
     if not change:
         raise InvalidValue("the change", allowed="given by at least one option")
-    return client.webhooks.change(webhook, change)
+    return client.webhooks.change(find_webhook(client, text=webhook), change)
 
 
 @app.command()
@@ -142,9 +143,16 @@ def remove(webhook: Webhook, yes: Yes = False, url: Url = CURRENT_URL) -> None:
     Example:
         tuner webhook remove 4f9c21b7
     """
-    confirm_action(f"Remove webhook {webhook} with its deliveries?", yes=yes)
-    request(lambda client: client.webhooks.delete(webhook), url=url)
-    say(f"Removed webhook {webhook}.")
+
+    def confirm_and_remove(client: Client) -> str:
+        webhook_id = find_webhook(client, text=webhook)
+        if yes:
+            check_whole(webhook, found=webhook_id, kind="webhook")
+        confirm_action(f"Remove webhook {webhook_id} with its deliveries?", yes=yes)
+        client.webhooks.delete(webhook_id)
+        return webhook_id
+
+    say(f"Removed webhook {request(confirm_and_remove, url=url)}.")
 
 
 @app.command("test")
@@ -156,7 +164,7 @@ def send_test(webhook: Webhook, as_json: AsJson = False, url: Url = CURRENT_URL)
     Example:
         tuner webhook test 4f9c21b7
     """
-    result = request(lambda client: client.webhooks.test(webhook), url=url)
+    result = request(lambda client: client.webhooks.test(find_webhook(client, text=webhook)), url=url)
     if as_json:
         show_json(result)
     elif result.delivered:
@@ -175,7 +183,7 @@ def rotate_key(client: Client, webhook: Webhook) -> WebhookWithKey:
     Example:
         tuner webhook rotate-key 4f9c21b7
     """
-    return client.webhooks.rotate_key(webhook)
+    return client.webhooks.rotate_key(find_webhook(client, text=webhook))
 
 
 @app.command()
@@ -196,4 +204,4 @@ def deliveries(
     from tuner.jobs.webhooks import DeliveryState
 
     wanted = None if state is None else DeliveryState(state)
-    return list(islice(client.webhooks.deliveries(webhook, state=wanted), limit))
+    return list(islice(client.webhooks.deliveries(find_webhook(client, text=webhook), state=wanted), limit))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuner.cli.job_ids import find_job
+from tuner.cli.ids import check_whole, find_job
 from tuner.cli.jobs.options import (
     Name,
     NewBudget,
@@ -105,7 +105,8 @@ def clone(client: Client, job: Job, name: Name = None) -> JobView:
 def delete(job: Job, yes: Yes = False, url: Url = CURRENT_URL) -> None:
     """Delete a finished job with all of its results.
 
-    NewTrials, curves, logs, events and report are deleted. This cannot be undone.
+    Trials, curves, logs, events and report are deleted. This cannot be undone: with --yes, the job is named by its
+    whole id.
 
     Example:
         tuner delete 3f2a91c0
@@ -113,6 +114,8 @@ def delete(job: Job, yes: Yes = False, url: Url = CURRENT_URL) -> None:
 
     def confirm_and_delete(client: Client) -> str:
         job_id = find_job(client, text=job)
+        if yes:
+            check_whole(job, found=job_id, kind="job")
         detail = client.job(job_id)
         name = f" ({detail.spec.name})" if detail.spec.name else ""
         confirm_action(f"Delete job {job_id}{name} with all of its results?", yes=yes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from tuner.cli.job_ids import LATEST, find_job
+from tuner.cli.ids import LATEST, find_job
 from tuner.cli.parsing import parse_assignments, read_document
 from tuner.cli.request import request
 from tuner.cli.schedule_documents import read_schedule, schedule_document

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner.cli.failures import ExitCode
-from tuner.cli.job_ids import find_job
+from tuner.cli.ids import find_job, find_run
+from tuner.cli.jobs.trials import TRIALS
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url
 from tuner.cli.output import format_time, say, short_id, show
 from tuner.cli.request import Table, service_command
@@ -24,16 +25,6 @@ if TYPE_CHECKING:
 _QUIET_SECONDS = 2.0  # without --follow, the list ends when no event has come for this long
 
 
-_TRIALS: Table[TrialView] = Table(
-    columns={
-        "TRIAL": lambda trial: str(trial.number),
-        "STATE": lambda trial: trial.state.value,
-        "ROLE": lambda trial: trial.role or "",
-        "SCHEDULE": lambda trial: trial.configuration.label,
-        "REASON": lambda trial: _first_line(trial.end_reason or trial.reason),
-    },
-    empty="No trials yet.",
-)
 _RUNS: Table[RunView] = Table(
     columns={
         "RUN": lambda run: short_id(run.id),
@@ -50,7 +41,7 @@ _RUNS: Table[RunView] = Table(
 )
 
 
-@service_command(_TRIALS.print)
+@service_command(TRIALS.print)
 def trials(client: Client, job: Job) -> tuple[TrialView, ...]:
     """List a job's trials: one schedule each, with its results.
 
@@ -81,7 +72,7 @@ def runs(
 
 
 def logs(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, as `tuner runs` lists it.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run or its start, as `tuner runs` lists it.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more until the run has ended.")] = False,
     after: Annotated[
         int | None,
@@ -109,7 +100,7 @@ def logs(
     silent = True
     with Client.from_profile(url) as client:
         try:
-            for chunk in client.log_chunks(run, after=after, follow=follow):
+            for chunk in client.log_chunks(find_run(client, text=run), after=after, follow=follow):
                 silent = False
                 if as_json:
                     show(json.dumps(vars(chunk), ensure_ascii=False))
@@ -163,8 +154,3 @@ def _event_line(event: EventRecord) -> str:
     from tuner.cli.jobs.event_text import describe_event
 
     return f"{event.id}  {format_time(event.at)}  job {event.job_id[:8]}  {describe_event(event)}"
-
-
-def _first_line(text: str) -> str:
-    """The first line of a text."""
-    return text.strip().split("\n", 1)[0]

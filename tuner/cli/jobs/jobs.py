@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tuner.cli.job_ids import find_job
+from tuner.cli.ids import find_job
+from tuner.cli.jobs.trials import TRIALS
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Limit, Url
-from tuner.cli.output import format_device_time, say, short_id, show, show_json, show_rich, show_table
+from tuner.cli.output import format_device_time, format_span, say, short_id, show, show_json, show_rich
 from tuner.cli.request import Table, service_command
 from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.jobs.attempts import attempts_in_words
-from tuner.jobs.states import JobState, RunState, is_terminal
+from tuner.jobs.states import JobState, is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tuner.api.jobs import JobDetail, JobView, TrialView
-    from tuner.api.runs import RunView
+    from tuner.api.jobs import JobDetail, JobSummary
     from tuner.client import Client
     from tuner.jobs.records import QueueEntry
 
-_JOBS: Table[JobView] = Table(
+Sort = Literal["newest", "oldest", "cost", "finished"]
+"""`tuner.jobs.progress.JobSort`, spelled out: its import takes too long for a help text."""
+
+_JOBS: Table[JobSummary] = Table(
     columns={
         "ID": lambda job: short_id(job.id),
         "STATE": lambda job: job.state.value,
-        "TEAM": lambda job: job.spec.team,
+        "PROGRESS": lambda job: _progress(job),
+        "BEST": lambda job: "" if job.best is None else job.metric.text(job.best.value),
+        "AGE": lambda job: format_span(job.age_seconds),
+        "WORKLOAD": lambda job: job.workload,
+        "TEAM": lambda job: job.team,
         "OWNER": lambda job: job.owner,
-        "WORKLOAD": lambda job: job.spec.workload,
-        "BUDGET": lambda job: f"{job.spec.search.budget:g}",
-        "SPENT": lambda job: f"{(job.updates_spent + job.updates_saved) / job.spec.search.total_steps:.3g}",
-        "NAME": lambda job: job.spec.name,
+        "NAME": lambda job: job.name,
     },
     empty="No such jobs. `tuner submit` adds one.",
+    details=frozenset({"TEAM", "OWNER"}),
 )
+
+
+def _progress(job: JobSummary) -> str:
+    """``"45 % of 10 runs, 3 min left"``; once it has finished, what it spent: ``"9.2 of 10 runs"``."""
+    if is_terminal(job.state):
+        return f"{job.full_runs_spent:.3g} of {job.budget:g} runs"
+    left = "" if job.seconds_left is None else f", {format_span(job.seconds_left)} left"
+    return f"{job.fraction * 100:.0f} % of {job.budget:g} runs{left}"
 
 
 @service_command(_JOBS.print)
@@ -56,15 +67,25 @@ def jobs(
         str | None,
         typer.Option("--text", show_default=False, help="Only those with this in their name, notes, workload or id."),
     ] = None,
+    sort: Annotated[
+        Sort,
+        typer.Option("--sort", help="The first: newest, oldest, of the most device time, or finished last."),
+    ] = "newest",
     limit: Limit = 20,
-) -> list[JobView]:
-    """List jobs, the latest first.
+) -> list[JobSummary]:
+    """List jobs with progress, best result and age.
+
+    PROGRESS is in full runs, the unit of the budget; BEST is the expected value of what would be recommended now.
 
     Examples:
         tuner jobs --state running --state queued
         tuner jobs --workload digits-mlp --limit 5
     """
-    found = client.jobs(states=state or (), team=team, owner=owner, workload=workload, text=text)
+    from tuner.jobs.progress import JobSort
+
+    found = client.job_summaries(
+        states=state or (), team=team, owner=owner, workload=workload, text=text, sort=JobSort(sort)
+    )
     return list(islice(found, limit))
 
 
@@ -78,7 +99,7 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
 
     with Client.from_profile(url) as client:
         job_id = find_job(client, text=job)
-        detail, trials, runs = client.job(job_id), client.trials(job_id), client.runs(job_id)
+        detail, trials, runs = client.job(job_id), client.trials(job_id), client.runs(job_id) if as_json else ()
         is_open = not is_terminal(detail.state)
         entry = queue_entry(client, job_id=job_id) if is_open else None
         lacks_worker = is_open and not has_worker(client)
@@ -93,7 +114,7 @@ def show_job(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     show(describe_job(detail, queue_entry=entry, address=client.url))
     if trials:
         show("")
-        show_table(("TRIAL", "STATE", "RESULTS", "SCHEDULE"), _trial_rows(trials, runs=runs))
+        TRIALS.print(trials)
 
 
 def queue_entry(client: Client, *, job_id: str) -> QueueEntry | None:
@@ -128,21 +149,3 @@ def describe_job(job: JobDetail, *, queue_entry: QueueEntry | None, address: str
     if spec.notes:
         lines.append(f"Notes: {spec.notes}")
     return "\n".join(lines)
-
-
-def _trial_rows(trials: Sequence[TrialView], *, runs: Sequence[RunView]) -> list[tuple[str, ...]]:
-    results: dict[int, list[str]] = {}
-    for run in runs:
-        if run.value is not None:
-            results.setdefault(run.trial_number, []).append(run.metric.text(run.value))
-        elif run.state in {RunState.DIVERGED, RunState.STOPPED}:
-            results.setdefault(run.trial_number, []).append(run.state.value)
-    return [
-        (
-            str(trial.number),
-            trial.state.value,
-            "  ".join(results.get(trial.number, ())),
-            trial.configuration.label + (f" ({trial.role})" if trial.role else ""),
-        )
-        for trial in trials
-    ]

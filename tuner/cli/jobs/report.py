@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.cli.job_ids import find_job
+from tuner.cli.ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url
 from tuner.cli.output import say, show, show_rich
 from tuner.cli.request import request

@@ -44,7 +44,7 @@ def _peak_range(text: str) -> dict[str, Any]:
         raise InvalidValue("--peak-lr", value=text, allowed=_RANGE) from None
     if not 0 < ends[0] <= ends[1] < float("inf"):
         raise InvalidValue("--peak-lr", value=text, allowed=_RANGE + ", the lower one first")
-    return {"low": ends[0], "high": ends[1], "log": True}
+    return {"low": ends[0], "high": ends[1]}
 
 
 def _family(name: str) -> str:

@@ -175,7 +175,7 @@ def _waiting_reason(client: Client, *, job_id: str) -> str:
 
 
 def _warm_start(origin: str, *, url: str, options: Mapping[str, Any], total_steps: int | None) -> dict[str, Any]:
-    from tuner.cli.job_ids import find_job
+    from tuner.cli.ids import find_job
     from tuner.cli.jobs.warm_start import FollowUp, follow_up
 
     def read(client: Client) -> FollowUp:

@@ -37,7 +37,7 @@ def watch(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     Example:
         tuner watch latest
     """
-    from tuner.cli.job_ids import find_job
+    from tuner.cli.ids import find_job
 
     job_id = request(lambda client: find_job(client, text=job), url=url)
     follow_to_the_end(url, job_id=job_id, as_json=as_json)

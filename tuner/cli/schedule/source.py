@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from tuner.cli.job_ids import find_job
+from tuner.cli.ids import find_job
 from tuner.cli.parsing import parse_assignments, read_document
 from tuner.cli.request import request
 from tuner.cli.schedule.options import Family, Floor, FromJob, Parameters, PeakLr, Spec, Trial, Warmup

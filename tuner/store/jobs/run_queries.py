@@ -11,12 +11,14 @@ from tuner.errors import NotFound
 from tuner.jobs.curves import downsample
 from tuner.jobs.records import CurvePoint, JobRecord, LogChunk, RunRecord
 from tuner.jobs.states import RunState
+from tuner.people.permissions import EVERYTHING, Visibility
 from tuner.store.db import models
 from tuner.store.db.database import Repository, reads
-from tuner.store.db.models import Point, Run
+from tuner.store.db.models import Job, Point, Run
 from tuner.store.db.pages import Page, check_limit, read_page
 from tuner.store.db.rows import curve_point, job_metric, log_chunk, run_record
 from tuner.store.jobs.transitions import find_job
+from tuner.store.jobs.visibility import visible_jobs
 
 MAX_SEQ = 2**31 - 1
 
@@ -67,6 +69,26 @@ class Runs(Repository):
         """
         run = find_run(session, run_id)
         return run_record(run, metric=job_metric(find_job(session, run.job_id)))
+
+    @reads
+    def find(
+        self, session: Session, start: str, *, visibility: Visibility = EVERYTHING, limit: int = 10
+    ) -> tuple[RunRecord, ...]:
+        """The runs whose ids begin with a text, the newest first.
+
+        Args:
+            start: The text.
+            visibility: Only the runs of these jobs.
+            limit: At most so many.
+        """
+        query = (
+            select(Run, Job)
+            .join(Job, Job.id == Run.job_id)
+            .where(Run.id.startswith(start, autoescape=True), visible_jobs(visibility))
+            .order_by(Run.seq.desc())
+            .limit(limit)
+        )
+        return tuple(run_record(run, metric=job_metric(job)) for run, job in session.execute(query))
 
     @reads
     def curve(self, session: Session, run_id: str, *, points: int | None = None) -> tuple[CurvePoint, ...]:

@@ -35,6 +35,16 @@ def test_runs_can_be_filtered_by_trial_and_state(api: TestClient, world: World):
     assert [run["trial_number"] for run in by_trial] == [1]
 
 
+def test_runs_are_found_by_the_start_of_their_id(api: TestClient, world: World):
+    world.started(world.job())
+    run_id = world.claim().run_id
+    for start in (run_id[:4], run_id[:8], run_id):
+        assert run_id in [run["id"] for run in api.get("/v1/runs", params={"id": start}).json()]
+    assert api.get("/v1/runs", params={"id": "00000000-0000"}).json() == []
+    for start in ("", run_id[:3], "%25%25%25%25", f"{run_id}0"):
+        assert api.get("/v1/runs", params={"id": start}).status_code == 422
+
+
 def test_a_curve_is_thinned_and_keeps_what_matters(api: TestClient, world: World, store: Store):
     world.started(world.job())
     lease = world.claim()

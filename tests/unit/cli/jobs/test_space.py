@@ -13,8 +13,8 @@ def space(*, peak_lr="", families=(), warmup="", floor=""):
 @pytest.mark.parametrize(
     ("words", "field"),
     [
-        ({"peak_lr": "1e-5..1e-3"}, {"peak_lr": {"low": 1e-5, "high": 1e-3, "log": True}}),
-        ({"peak_lr": "0.01"}, {"peak_lr": {"low": 0.01, "high": 0.01, "log": True}}),
+        ({"peak_lr": "1e-5..1e-3"}, {"peak_lr": {"low": 1e-5, "high": 1e-3}}),
+        ({"peak_lr": "0.01"}, {"peak_lr": {"low": 0.01, "high": 0.01}}),
         ({"families": ["cosine", "wsd"]}, {"families": [{"name": "cosine"}, {"name": "wsd"}]}),
         ({"families": ["cosine, wsd", "wsd"]}, {"families": [{"name": "cosine"}, {"name": "wsd"}]}),
         ({"warmup": "0,0.02,10%"}, {"warmup": [0.0, 0.02, 0.1]}),
