@@ -13,6 +13,9 @@ MAX_FAILED_ATTEMPTS = 3
 LOST_ATTEMPTS = 20
 """The default of TUNER_LOST_ATTEMPTS: attempts in a row that may be lost while no snapshot moves on."""
 
+MAX_LEASE_SECONDS = 3600.0
+"""The longest time that a lease of a run, or the lock of a study, may last without being extended."""
+
 
 class AttemptEnd(StrEnum):
     """How an attempt ended that left the run without a result."""

@@ -21,6 +21,8 @@ MAX_ATTEMPTS = 10
 FIRST_WAIT_SECONDS = 10.0
 WAIT_FACTOR = 3.0
 """Ratio of each wait to the previous one."""
+LONGEST_WAIT_SECONDS = FIRST_WAIT_SECONDS * WAIT_FACTOR ** (MAX_ATTEMPTS - 2) * 1.25
+"""Before the last attempt, with all of the jitter."""
 _HIGHEST_PORT = 65_535
 
 

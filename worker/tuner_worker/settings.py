@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tuner.errors import InvalidValue
-from tuner.jobs.attempts import LOST_ATTEMPTS
+from tuner.jobs.attempts import LOST_ATTEMPTS, MAX_LEASE_SECONDS
 from tuner.text import is_storable
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
@@ -59,7 +59,9 @@ class WorkerSettings(BaseSettings):
         description="Workloads to offer besides built-in and installed ones: module:Class or .toml file, with commas.",
     )
     lease_time: Duration = Field(
-        default=timedelta(seconds=30), description="A worker unheard of for this long loses its run to another."
+        default=timedelta(seconds=30),
+        le=timedelta(seconds=MAX_LEASE_SECONDS),
+        description="A worker unheard of for this long loses its run to another; an hour at most.",
     )
     poll_interval: Duration = Field(
         default=timedelta(seconds=1), description="Pause between two reads of an empty queue, give or take a fifth."

@@ -49,7 +49,8 @@ def record_usage(tx: Tx, job: Job, run: Run, *, updates: int = 0, silent: bool =
     """
     if updates < 0:
         raise InvalidValue("updates", value=updates, allowed="at least 0")
-    since = tx.now if run.accounted_at is None else run.accounted_at
+    # A clock that was ahead may have stored the last record's time: nothing is counted until this one's.
+    since = tx.now if run.accounted_at is None else min(run.accounted_at, tx.now)
     until = min(tx.now, run.lease_expires_at) if silent and run.lease_expires_at is not None else tx.now
     seconds = max(0.0, until - since) * _devices(tx, run)
     run.accounted_at = max(since, until)

@@ -168,7 +168,7 @@ def log_chunk(chunk: models.LogChunk) -> LogChunk:
     return LogChunk(seq=chunk.seq, attempt=chunk.attempt, text=chunk.text, at=chunk.at)
 
 
-def worker_record(worker: Worker, *, runs: Sequence[str], alive_since: float) -> WorkerRecord:
+def worker_record(worker: Worker, *, runs: Sequence[str], alive: bool) -> WorkerRecord:
     """The record of a worker and its leased runs."""
     return WorkerRecord(
         name=worker.name,
@@ -183,7 +183,7 @@ def worker_record(worker: Worker, *, runs: Sequence[str], alive_since: float) ->
         runs=tuple(runs),
         started_at=worker.started_at,
         heartbeat_at=worker.heartbeat_at,
-        alive=worker.left_at is None and worker.heartbeat_at >= alive_since,
+        alive=alive,
     )
 
 

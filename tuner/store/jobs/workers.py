@@ -14,6 +14,7 @@ from tuner.errors import IllegalTransition, NotFound
 from tuner.jobs.records import WorkerOffer, WorkerRecord, WorkloadInfo
 from tuner.jobs.states import RunState
 from tuner.people.permissions import EVERYTHING, LOCAL_ACTOR, Actor, Visibility
+from tuner.store.db.clock import happened_within
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Job, Run, Team, Worker, Workload
 from tuner.store.db.rows import info_json, worker_record, workload_info
@@ -164,9 +165,16 @@ def read_workers(
     for worker, run_id in session.execute(held):
         runs[worker].append(run_id)
     return tuple(
-        worker_record(worker, runs=runs[worker.name], alive_since=now - WORKER_TIMEOUT_SECONDS)
+        worker_record(
+            worker, runs=runs[worker.name], alive=worker.left_at is None and beats(worker.heartbeat_at, now=now)
+        )
         for worker in session.scalars(query)
     )
+
+
+def beats(heartbeat_at: float, *, now: float) -> bool:
+    """Whether a worker's last heartbeat shows that it is alive; one from a clock that was ahead shows nothing."""
+    return happened_within(WORKER_TIMEOUT_SECONDS, heartbeat_at, now=now)
 
 
 def _worker(session: Session, name: str, *, visibility: Visibility = EVERYTHING) -> WorkerRecord:

@@ -11,6 +11,7 @@ from tuner.errors import DatabaseUnavailable, InvalidValue, NotFound
 from tuner.people.permissions import LOCAL_ACTOR, Actor, Principal, Role, least
 from tuner.people.records import TokenRecord
 from tuner.people.tokens import MAX_LIFETIME_SECONDS, digest, new_token
+from tuner.store.db.clock import happened_within
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Membership, Token, User
 from tuner.store.db.upsert import insert_if_absent
@@ -184,7 +185,8 @@ def _principal(session: Session, *, wanted: ColumnElement[bool]) -> tuple[Princi
     if held is None:
         return None
     principal = Principal(user=token.user, team=token.team, role=least(token.role, held), token_id=token.id)
-    return principal, token.last_used_at is not None and token.last_used_at > now - _USE_RECORDED_EVERY_SECONDS
+    used = token.last_used_at
+    return principal, used is not None and happened_within(_USE_RECORDED_EVERY_SECONDS, used, now=now)
 
 
 def _first_admin(tx: Tx) -> str | None:

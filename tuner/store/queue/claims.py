@@ -113,7 +113,7 @@ def _lease_run(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float
     run.expected_seconds = expected_seconds(tx.session, job, offer=offer, updates=remaining)
     run.attempts += 1
     run.started_at = run.started_at or tx.now
-    waited = tx.now - run.queued_at
+    waited = max(0.0, tx.now - run.queued_at)
     emit_run_event(tx, EventKind.RUN_STARTED, run, worker=offer.name, attempt=run.attempts, waited_seconds=waited)
     return LeasedRun(
         run_id=run.id,

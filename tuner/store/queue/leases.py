@@ -16,7 +16,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import InvalidValue, LeaseLost
-from tuner.jobs.attempts import LOST_ATTEMPTS, AttemptEnd
+from tuner.jobs.attempts import LOST_ATTEMPTS, MAX_LEASE_SECONDS, AttemptEnd
 from tuner.jobs.forecasts import ForecastRecord
 from tuner.jobs.records import CurvePoint, LeasedRun, LeaseStatus, SnapshotRef
 from tuner.jobs.states import RunState
@@ -55,7 +55,7 @@ class Leases(Repository):
                 at the same steps. A NaN loss stays NaN (``train_loss`` becomes ``None``).
             forecasts: Made since the last heartbeat; they overwrite earlier ones likewise.
             updates: Updates executed since the last report, at least 0.
-            lease_seconds: How long the lease lasts from now, above 0.
+            lease_seconds: How long the lease lasts from now, above 0 and at most an hour.
 
         Returns:
             When the lease expires, and why the run must stop, if it must: its job was paused or has reached a limit,
@@ -64,7 +64,7 @@ class Leases(Repository):
         Raises:
             LeaseLost: The lease is void; nothing was stored.
         """
-        check_positive("lease_seconds", lease_seconds)
+        check_lease_seconds("lease_seconds", lease_seconds)
         job, run = lock_lease(tx, lease)
         run.lease_expires_at = expires_at = tx.now + lease_seconds
         _record_progress(tx, job, run, updates=updates)
@@ -308,7 +308,7 @@ def _checked_step(step: int, *, run: Run) -> int:
     return step
 
 
-def check_positive(field: str, value: float) -> None:
-    """Refuse a duration that is not finite and above 0."""
-    if not (math.isfinite(value) and value > 0):
-        raise InvalidValue(field, value=value, allowed="finite and above 0")
+def check_lease_seconds(field: str, value: float) -> None:
+    """Refuse a duration of a lease or a lock that always or hardly ever expires."""
+    if not 0 < value <= MAX_LEASE_SECONDS:
+        raise InvalidValue(field, value=value, allowed=f"above 0 and at most {MAX_LEASE_SECONDS:g} s")

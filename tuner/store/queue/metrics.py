@@ -12,7 +12,7 @@ from tuner.jobs.states import JobState, RunState
 from tuner.store.db.database import Repository, read_clock, reads
 from tuner.store.db.models import Delivery, Event, Job, Run, Trial, Usage, Worker
 from tuner.store.jobs.events import EventKind, latest_event_id
-from tuner.store.jobs.workers import WORKER_TIMEOUT_SECONDS
+from tuner.store.jobs.workers import beats
 
 WAIT_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
 """Upper bounds of the histogram of waiting times, in seconds."""
@@ -84,7 +84,7 @@ class QueueMetrics(Repository):
             runs=_runs(session),
             oldest_waiting_seconds={team: max(now - since, 0.0) for team, since in _waiting_since(session).items()},
             used=_used(session),
-            workers=_workers(session, alive_since=now - WORKER_TIMEOUT_SECONDS),
+            workers=_workers(session, now=now),
             deliveries=_counts(session, select(Delivery.state, func.count()).group_by(Delivery.state)),
         )
 
@@ -175,12 +175,12 @@ def _used(session: Session) -> dict[str, TeamUsage]:
     }
 
 
-def _workers(session: Session, *, alive_since: float) -> dict[str, int]:
+def _workers(session: Session, *, now: float) -> dict[str, int]:
     holds = select(Run.id).where(Run.state == RunState.LEASED, Run.worker == Worker.name).exists()
     found = session.execute(select(Worker.heartbeat_at, Worker.draining, holds).where(Worker.left_at.is_(None)))
     counts = dict.fromkeys(WORKER_STATES, 0)
     for heartbeat_at, draining, training in found:
-        counts[worker_state(alive=heartbeat_at >= alive_since, draining=draining, training=training)] += 1
+        counts[worker_state(alive=beats(heartbeat_at, now=now), draining=draining, training=training)] += 1
     return counts
 
 

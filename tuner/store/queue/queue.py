@@ -8,7 +8,7 @@ from tuner.jobs.records import LeasedRun, Pace, QueueEntry, SiblingRun, StudyLoc
 from tuner.people.permissions import EVERYTHING, Visibility
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.queue.claims import LeaseDurations, claim_next, lock_scheduler, lock_study_beside
-from tuner.store.queue.leases import check_positive
+from tuner.store.queue.leases import check_lease_seconds
 from tuner.store.queue.next_job import ClaimRequest, has_candidate_jobs
 from tuner.store.queue.queue_view import read_paces, read_queue_view, read_shares
 from tuner.store.queue.shared_prefixes import read_sibling_runs
@@ -35,16 +35,16 @@ class Queue(Repository):
         Args:
             offer: The worker and what it can do. Only jobs qualify whose workload it offers in the same version and
                 whose needs its devices meet; for a reserved worker, only its team's. A draining worker gets nothing.
-            lease_seconds: How long a lease lasts without a heartbeat, above 0.
-            lock_seconds: How long a study lock lasts, above 0.
+            lease_seconds: How long a lease lasts without a heartbeat, above 0 and at most an hour.
+            lock_seconds: How long a study lock lasts, likewise.
             job_id: Claim from this job alone.
             prefix_key: Of the run that the worker trained last, so that it continues where it can share updates.
 
         Returns:
             A lease, a lock, or ``None`` when there is no work.
         """
-        check_positive("lease_seconds", lease_seconds)
-        check_positive("lock_seconds", lock_seconds)
+        check_lease_seconds("lease_seconds", lease_seconds)
+        check_lease_seconds("lock_seconds", lock_seconds)
         # Read first: a worker without work must not hold the scheduler lock that others wait for.
         if not self._has_work(offer, job_id=job_id):
             return None
@@ -62,7 +62,7 @@ class Queue(Repository):
         Raises:
             LeaseLost: The lease is void.
         """
-        check_positive("lock_seconds", lock_seconds)
+        check_lease_seconds("lock_seconds", lock_seconds)
         return lock_study_beside(tx, lease, seconds=lock_seconds)
 
     @reads

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import NotFound
 from tuner.jobs.attempts import LOST_ATTEMPTS, AttemptEnd
 from tuner.jobs.states import RunState
 from tuner.store.accounting.usage import record_usage
-from tuner.store.db.clock import Now, expired
+from tuner.store.db.clock import Now, expired, in_future
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Job, Run
 from tuner.store.jobs.job_limits import mark_limit, past_limits
@@ -52,10 +52,14 @@ class Reaper(Repository):
     def reap(self, *, lost_limit: int = LOST_ATTEMPTS) -> Reaped:
         """Free the runs with expired leases, whose attempts are lost: they return to the queue, with their snapshots.
 
+        A lease that was extended in the future, or lasts longer than any lease, has expired as well: the clock of its
+        worker was ahead.
+
         Args:
             lost_limit: Attempts in a row that a run may lose while no snapshot of it moves on; the last one fails it.
         """
-        return self._free(expired(Run.lease_expires_at, now=Now()), reason="its lease expired", lost_limit=lost_limit)
+        over = or_(expired(Run.lease_expires_at, now=Now()), in_future(Run.accounted_at, now=Now()))
+        return self._free(over, reason="its lease expired", lost_limit=lost_limit)
 
     def enforce_limits(self) -> int:
         """Mark the running jobs that have used up their device or wall hours; the next planning ends them.

@@ -10,12 +10,20 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from tuner.jobs.priority import Priority
-from tuner.jobs.webhooks import DeliveryResponse, DeliveryState, DueDelivery, Outcome, WebhookFormat
+from tuner.jobs.webhooks import (
+    LONGEST_WAIT_SECONDS,
+    DeliveryResponse,
+    DeliveryState,
+    DueDelivery,
+    Outcome,
+    WebhookFormat,
+)
 from tuner.people.permissions import Actor
+from tuner.store.db.clock import expired
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Delivery, Event, Job, Webhook
 from tuner.store.db.rows import clipped_text
@@ -181,14 +189,24 @@ def disable(tx: Tx, webhook: Webhook, *, reason: str) -> None:
 
 
 def _due(now: float) -> ColumnElement[bool]:
-    """The deliveries that may be claimed: pending, or with an expired claim."""
-    return and_(Delivery.state.in_(_OPEN), Delivery.due_at <= now)
+    """The deliveries that may be claimed: pending, or with an expired claim.
+
+    One that is due later than any wait lasts was stored by a clock that was ahead.
+    """
+    pending = and_(
+        Delivery.state == DeliveryState.PENDING.value,
+        or_(Delivery.due_at <= now, expired(Delivery.due_at, now=now, longest=LONGEST_WAIT_SECONDS)),
+    )
+    return or_(pending, and_(Delivery.state == DeliveryState.SENDING.value, expired(Delivery.due_at, now=now)))
 
 
 def _sending(now: float) -> ColumnElement[bool]:
     """The webhooks to which a delivery is being sent."""
     held = select(Delivery.id).where(
-        Delivery.webhook_id == Webhook.id, Delivery.state == DeliveryState.SENDING.value, Delivery.due_at > now
+        Delivery.webhook_id == Webhook.id,
+        Delivery.state == DeliveryState.SENDING.value,
+        Delivery.due_at > now,
+        ~expired(Delivery.due_at, now=now),
     )
     return held.exists()
 

@@ -76,7 +76,7 @@ class TestStudyLock:
 
     @pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
     def test_a_lock_without_end_is_refused(self, store: Store, seconds: float) -> None:
-        with pytest.raises(InvalidValue, match="seconds must be finite and above 0"):
+        with pytest.raises(InvalidValue, match="seconds must be above 0 and at most 3600 s"):
             store.queue.claim(offer(), lease_seconds=60.0, lock_seconds=seconds)
 
 

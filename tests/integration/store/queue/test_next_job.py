@@ -200,7 +200,8 @@ class TestJobsThatStandStill:
         assert store.queue.claim(offer(), lease_seconds=60.0, lock_seconds=60.0) is None
         assert store.leases.heartbeat(held, lease_seconds=60.0).stop == "the job is paused"
         store.leases.release(held)
-        assert store.runs.get(held.run_id).attempts == 0
+        released = store.runs.get(held.run_id)
+        assert (released.attempts, released.failed_attempts, released.lost_attempts) == (1, 0, 0)
         store.jobs.resume(job.id)
         assert bench.claim().run_id == held.run_id
 

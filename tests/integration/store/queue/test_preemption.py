@@ -34,7 +34,7 @@ def test_an_urgent_job_has_a_lower_run_stopped_and_gets_its_worker(bench: Bench,
     store.leases.release(busy)
     assert bench.claim().job_id == urgent.id
     after = store.runs.get(busy.run_id)
-    assert (after.attempts, after.stop_reason) == (0, None)
+    assert (after.failed_attempts, after.lost_attempts, after.stop_reason) == (0, 0, None)
     assert "run.stopping" in bench.kinds(busy.job_id)
     assert store.reaper.preempt() == 0
 

@@ -71,9 +71,9 @@ class TestClaim:
         store.leases.release(first)
         assert bench.claim().token != first.token
 
-    @pytest.mark.parametrize("seconds", [0.0, -1.0, math.inf, math.nan])
+    @pytest.mark.parametrize("seconds", [0.0, -1.0, 3600.1, math.inf, math.nan])
     def test_a_lease_that_never_or_always_expires_is_refused(self, store: Store, seconds: float) -> None:
-        with pytest.raises(InvalidValue, match="lease_seconds must be finite and above 0"):
+        with pytest.raises(InvalidValue, match="lease_seconds must be above 0 and at most 3600 s"):
             store.queue.claim(offer(), lease_seconds=seconds, lock_seconds=60.0)
 
 

@@ -113,7 +113,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(worker=WORKERS)
     def claim(self, worker: str) -> None:
-        lease = claim_run(self.store, offer(worker), lease_seconds=1e6)
+        lease = claim_run(self.store, offer(worker), lease_seconds=3600.0)
         ready = [(run_id, run) for _, run_id, run in self.all_runs() if run.state is RunState.QUEUED]
         if lease is None:
             assert not ready
@@ -165,7 +165,7 @@ class Machine(RuleBasedStateMachine):
         leases = self.store.leases
         match verb:
             case "heartbeat":
-                leases.heartbeat(lease, points=[point(30)], updates=10, lease_seconds=1e6)
+                leases.heartbeat(lease, points=[point(30)], updates=10, lease_seconds=3600.0)
             case "snapshot":
                 leases.save_snapshot(lease, SnapshotRef(step=step, path=lease.token), updates=10)
             case "finish":
