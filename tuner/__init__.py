@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tuner.local import tune as tune
     from tuner.metric import Metric as Metric
     from tuner.report.report import Report as Report
+    from tuner.schedules import GroupRates as GroupRates
     from tuner.schedules import Schedule as Schedule
     from tuner.schedules import ScheduleLR as ScheduleLR
     from tuner.schedules import Warmup as Warmup
@@ -49,7 +50,7 @@ _MODULES: Final = {
     "tuner.local": ("tune",),
     "tuner.metric": ("Metric",),
     "tuner.report.report": ("Report",),
-    "tuner.schedules": ("Schedule", "ScheduleLR", "Warmup"),
+    "tuner.schedules": ("GroupRates", "Schedule", "ScheduleLR", "Warmup"),
     "tuner.search.space": ("OptimizerKind",),
     "tuner.simulation": ("simulate_study",),
     "tuner.training.data": ("ShuffledBatches", "step_generator"),

@@ -4,7 +4,7 @@
 torch scheduler, is loaded on first use.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tuner.schedules.families import FAMILIES, Family
 from tuner.schedules.families.classic_decays import Constant, Exponential, InverseSqrt, MultiStep, Power, Step
@@ -18,7 +18,7 @@ from tuner.schedules.schedule import MIN_WARMUP, Schedule
 from tuner.schedules.warmup import Warmup
 
 if TYPE_CHECKING:
-    from tuner.schedules.torch_adapter import ScheduleLR
+    from tuner.schedules.torch_adapter import GroupRates, ScheduleLR
 
 __all__ = [
     "FAMILIES",
@@ -29,6 +29,7 @@ __all__ = [
     "Epochs",
     "Exponential",
     "Family",
+    "GroupRates",
     "InverseSqrt",
     "Knot",
     "Linear",
@@ -54,14 +55,16 @@ __all__ = [
     "scaled_to_batch",
 ]
 
+_OF_TORCH: Final = ("GroupRates", "ScheduleLR")
+
 if not TYPE_CHECKING:  # else type checkers would accept every name
 
     def __getattr__(name: str) -> Any:
-        if name != "ScheduleLR":
+        if name not in _OF_TORCH:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from tuner.extras import explained
 
         with explained(user=f"{__name__}.{name}"):
-            from tuner.schedules.torch_adapter import ScheduleLR
+            from tuner.schedules import torch_adapter
 
-        return ScheduleLR
+        return getattr(torch_adapter, name)

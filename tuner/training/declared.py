@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tuner.errors import WorkloadError
+from tuner.schedules.torch_adapter import GroupRates
 
 Batch = Any
 """What ``Declaration.batch`` passes to ``Declaration.loss``; nothing else reads it."""
@@ -38,10 +39,10 @@ class Declaration:
     """
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer]
     """The schedule sets its learning rates. Those it was built with only set the ratios between its parameter groups:
-    the group with the largest one follows the schedule, a group with half of that follows at half the rate (as
-    `tuner.schedules.torch_adapter.ScheduleLR` has it)."""
+    the group with the largest one follows the schedule, a group with half of that follows at half the rate. Of several
+    (Muon and AdamW) the first is the reference whose largest rate follows the schedule; all step at every update."""
     batch: Callable[[int], Batch]
     """Update index -> batch; always the same batch for the same seed and index."""
     loss: Callable[[nn.Module, Batch], Tensor]
@@ -63,23 +64,24 @@ class DeclaredTraining:
         device: Decides about mixed precision, and whether a loss can be read without waiting for it.
 
     Raises:
-        WorkloadError: No parameter group of the optimizer has a learning rate above 0.
+        InvalidValue: No parameter group of the first optimizer has a learning rate above 0.
     """
 
     def __init__(self, declaration: Declaration, *, device: torch.device) -> None:
         self._parts = declaration
         self._device = device
-        self._shares = _shares(declaration.optimizer)
+        self._rates = GroupRates(declaration.optimizer)
+        self._optimizers = self._rates.optimizers
         self._autocast = declaration.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
         declaration.model.train()
 
     def train_step(self, step: int, lr: float) -> Tensor:
         """Make one update. On CPU a loss that is not finite is returned without the update that it would spoil."""
         parts = self._parts
-        for group, share in zip(parts.optimizer.param_groups, self._shares, strict=True):
-            group["lr"] = lr * share
+        self._rates.set(lr)
         batch = parts.batch(step)
-        parts.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
         with self._precision():
             loss = parts.loss(parts.model, batch)
         if loss.dim() != 0:
@@ -89,7 +91,8 @@ class DeclaredTraining:
         loss.backward()  # type: ignore[no-untyped-call]
         if parts.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(parts.model.parameters(), parts.clip_norm)
-        parts.optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         return loss.detach()
 
     def validate(self) -> float:
@@ -104,21 +107,15 @@ class DeclaredTraining:
                 module.training = mode
 
     def state_dict(self) -> dict[str, Any]:
-        """Model and optimizer."""
-        return {"model": self._parts.model.state_dict(), "optimizer": self._parts.optimizer.state_dict()}
+        """Model and optimizers."""
+        optimizers = [optimizer.state_dict() for optimizer in self._optimizers]
+        return {"model": self._parts.model.state_dict(), "optimizers": optimizers}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load what `state_dict` returned."""
         self._parts.model.load_state_dict(state["model"])
-        self._parts.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
 
     def _precision(self) -> AbstractContextManager[None]:
         return torch.autocast("cuda", dtype=torch.bfloat16) if self._autocast else nullcontext()
-
-
-def _shares(optimizer: torch.optim.Optimizer) -> list[float]:
-    """The learning rate of each parameter group, as a fraction of the largest."""
-    rates = [float(group["lr"]) for group in optimizer.param_groups]
-    if max(rates) <= 0:
-        raise WorkloadError(f"one parameter group must have a learning rate above 0, got {rates}")
-    return [lr / max(rates) for lr in rates]

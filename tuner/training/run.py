@@ -89,6 +89,7 @@ class TrainingRun(ABC):
         self.device = device
         self.snapshot_dir = snapshot_dir
         self.metric = metric
+        self._reference_lr: float | None = None  # of the run's reference optimizer, once there is one
 
     @cached_property
     def lrs(self) -> NDArray[np.float64]:
@@ -108,17 +109,40 @@ class TrainingRun(ABC):
         """
         return self.schedule.lr(step, total_steps=self.total_steps)
 
-    def scheduler(self, optimizer: Optimizer) -> ScheduleLR:
-        """A torch scheduler over the schedule: call its ``step()`` once after every optimizer update. Needs torch.
+    def scheduler(self, *optimizers: Optimizer, reference: Optimizer | None = None) -> ScheduleLR:
+        """A torch scheduler over the schedule: call its ``step()`` once after every update. Needs torch.
+
+        The largest learning rate of the run's reference optimizer follows the schedule; every other parameter group
+        keeps the ratio to it that it was built with. The reference is the first optimizer of the first call, unless it
+        is named, and holds for later calls: so ``scheduler(muon, adam)`` sets the same rates as a scheduler for each.
 
         Its ``state_dict`` resumes exactly, and refuses a checkpoint of another schedule or horizon.
 
-        Raises:
-            InvalidValue: No parameter group of the optimizer has a learning rate above 0.
-        """
-        from tuner.schedules.torch_adapter import ScheduleLR
+        Args:
+            *optimizers: At least one.
+            reference: The reference optimizer of the run; need not be one of ``optimizers``.
 
-        return ScheduleLR(optimizer, self.schedule, total_steps=self.total_steps)
+        Raises:
+            InvalidValue: No parameter group of the reference has a learning rate above 0, or the run already has
+                another reference.
+        """
+        from tuner.schedules.torch_adapter import ScheduleLR, largest_rate
+
+        if reference is not None and self._reference_lr not in (None, largest_rate(reference)):
+            raise InvalidValue(
+                "reference",
+                value=largest_rate(reference),
+                allowed=f"the optimizer with the largest rate of {self._reference_lr:g} that the run already has",
+                hint="Name it in the first call of scheduler",
+            )
+        scheduler = ScheduleLR(
+            optimizers,
+            self.schedule,
+            total_steps=self.total_steps,
+            reference=self._reference_lr if reference is None else reference,
+        )
+        self._reference_lr = scheduler.reference_lr
+        return scheduler
 
     def resumed(self, step: int) -> None:
         """Say that training goes on from a checkpoint taken after ``step`` updates, so that they are not counted again.

@@ -20,17 +20,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.exports.drivers import DRIVERS, executed
-from tests.unit.exports.test_export_claims import HORIZONS, LINEAR, NATIVE, NOT_NATIVE, text
+from tests.unit.exports.drivers import executed
+from tests.unit.exports.test_export_claims import HORIZONS, LINEAR, NATIVE, NOT_NATIVE, SINGLE, assert_equal, text
 from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
 from tuner.exports import TargetRun
 from tuner.schedules import Constant, Cosine, Schedule, Step, Updates, Warmup, Wsd
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 MODULES = {"timm": "timm", "megatron": "megatron.core", "composer": "composer", "keras": "keras", "optax": "optax"}
-SINGLE = 1e-5
-"""Of the peak: what float32 leaves of a rate in runs of up to 5,000 updates, where a curve is steepest."""
-
 
 _HOW = "`make test-exports` installs what works with this torch; docs/exports.md describes the check of Composer"
 
@@ -55,14 +52,6 @@ def library(request: pytest.FixtureRequest) -> Iterator[str]:
     jax.config.update("jax_enable_x64", True)
     yield request.param
     jax.config.update("jax_enable_x64", False)
-
-
-def assert_equal(name: str, schedule: Schedule, total_steps: int, *, stop: int | None = None) -> None:
-    code = text(schedule, name, TargetRun(total_steps=total_steps))
-    lrs = DRIVERS[name](code, peak=schedule.peak_lr, updates=total_steps, stop=stop)
-    relative, absolute = (0.0, SINGLE) if name == "keras" else (1e-9, 1e-12)
-    want = schedule.lrs(total_steps)
-    np.testing.assert_allclose(lrs, want, rtol=relative, atol=absolute * schedule.peak_lr, err_msg=code)
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

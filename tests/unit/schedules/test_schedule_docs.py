@@ -31,14 +31,16 @@ def test_the_defaults_in_the_table_are_those_of_the_code():
 
 @pytest.mark.parametrize("page", ["schedules.md", "exports.md"])
 def test_the_code_of_the_page_runs(page):
-    names: dict = {"optimizer": torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)}
+    optimizers = [torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr) for lr in (1.0, 0.02, 3e-4)]
+    names: dict = dict(zip(("optimizer", "muon", "adam"), optimizers, strict=True))
     blocks = re.findall(r"```python\n(.*?)```", (_PAGES / page).read_text(), flags=re.DOTALL)
     for block in blocks:
         exec(compile(block, page, "exec"), names)
     if page == "schedules.md":
         assert f'"{names["schedule"].label}"' in blocks[0]
         assert names["plateau"].lr == names["lr"]
-        assert names["scheduler"].last_epoch == 1
+        assert names["optimizer"].param_groups[0]["lr"] == names["schedule"].lr(1, total_steps=20_000)
+        assert names["adam"].param_groups[0]["lr"] == pytest.approx(names["muon"].param_groups[0]["lr"] * 0.015)
     else:
         assert names["exported"].fallback_reason == ""
         assert "optax.cosine_decay_schedule(" in names["code"]

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from sklearn.datasets import load_digits
 
-from tuner import OptimizerKind, ShuffledBatches, StepwiseWorkload, WorkloadOptions
+from tuner import GroupRates, OptimizerKind, ShuffledBatches, StepwiseWorkload, WorkloadOptions
 
 
 class MyOptions(WorkloadOptions):
@@ -49,13 +49,13 @@ class MyTraining:
     def __init__(self, options, *, seed, device):
         self.x, self.y, self.x_val, self.y_val = load_data(device)
         self.model = make_model(options).to(device)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1.0)  # train_step sets the rate
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1.0)
+        self.rates = GroupRates(self.optimizer)  # keeps the ratios between parameter groups; takes a list as well
         self.rows = ShuffledBatches(len(self.x), batch_size=64, seed=seed, device=device)
 
     def train_step(self, step, lr):
         """Make one update at this learning rate; the batch depends on the seed and the step alone."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        self.rates.set(lr)
         batch = self.rows.indices(step)
         loss = torch.nn.functional.cross_entropy(self.model(self.x[batch]), self.y[batch])
         self.optimizer.zero_grad()
