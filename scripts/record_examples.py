@@ -54,10 +54,7 @@ def main() -> None:
                 body = examples["requests"][request][name]["value"] | changes
                 examples["responses"][response] = client.post(path, json=body).raise_for_status().json()
     responses = examples["responses"]
-    recorded = report(responses["JobDetail"]).model_dump(mode="json")
-    responses["Report"] = recorded
-    standing = {"job_id": recorded["job_id"], "state": "completed", "final": True, "sentence": recorded["finding"]}
-    responses["Standing"] = standing | {"report": recorded}
+    responses["Report"] = report(responses["JobDetail"]).model_dump(mode="json")
     EXAMPLES.write_text(json.dumps(examples, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
