@@ -1,4 +1,4 @@
-"""Record again the examples of the API that the code computes: the conversions of schedules, and a report.
+"""Record again the examples of the API that the code computes: of schedules, of a workload's search, and a report.
 
     python scripts/record_examples.py
 
@@ -15,8 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastapi.testclient import TestClient
+from pydantic import TypeAdapter
 
 from tuner import OptimizerKind, Report, simulate_study
+from tuner.api.families import FamilyView, FormatView
+from tuner.api.workloads import WorkloadView
+from tuner.exports import ExportFormat
+from tuner.jobs.records import WorkloadInfo
 from tuner.search.configuration import Configuration
 from tuner.store import Store
 from tuner_service.app import create_app
@@ -44,6 +49,11 @@ def report(job: dict[str, Any]) -> Report:
     return found.model_copy(update={**names, "options": job["spec"]["options"]})
 
 
+def plain(value: object) -> Any:
+    """A value of a wire type as JSON."""
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
+
+
 def main() -> None:
     examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
     with TemporaryDirectory() as folder:
@@ -54,6 +64,12 @@ def main() -> None:
                 body = examples["requests"][request][name]["value"] | changes
                 examples["responses"][response] = client.post(path, json=body).raise_for_status().json()
     responses = examples["responses"]
+    responses["FamilyView"] = plain(FamilyView.of("wsd"))
+    responses["FormatView"] = plain(FormatView.of(ExportFormat.TORCH_BUILTIN))
+    info = TypeAdapter(WorkloadInfo).validate_python(
+        {name: value for name, value in responses["WorkloadView"].items() if name != "default_search"}
+    )
+    responses["WorkloadView"] = plain(WorkloadView.of(info))
     responses["Report"] = report(responses["JobDetail"]).model_dump(mode="json")
     EXAMPLES.write_text(json.dumps(examples, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tuner.api.schedules import Preview
 from tuner.client.transport import Transport, without_none
 from tuner.schedules import Schedule
 from tuner.schedules.scaling import ScaledSchedule
 
+if TYPE_CHECKING:
+    from tuner.api.families import FamilyView, FormatView
+
 
 class SchedulesApi:
     """Requests about schedules; part of `tuner.client.Client`."""
 
     _http: Transport
+
+    def families(self) -> tuple[FamilyView, ...]:
+        """The families of schedules, with their parameters."""
+        from tuner.api.families import FamilyView
+
+        return self._http.get(tuple[FamilyView, ...], "/v1/schedules/families")
+
+    def formats(self) -> tuple[FormatView, ...]:
+        """The formats that a schedule can be exported to."""
+        from tuner.api.families import FormatView
+
+        return self._http.get(tuple[FormatView, ...], "/v1/schedules/formats")
 
     def preview(self, schedule: Schedule, *, total_steps: int, points: int = 200) -> Preview:
         """The learning rates of a schedule over a run.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuner.client.transport import Transport, path_segment
 from tuner.errors import MISSING, Missing
-from tuner.jobs.records import WorkerRecord, WorkloadInfo
+from tuner.jobs.records import WorkerRecord
+
+if TYPE_CHECKING:
+    from tuner.api.workloads import WorkloadView
 
 
 class WorkersApi:
@@ -14,13 +17,17 @@ class WorkersApi:
 
     _http: Transport
 
-    def workloads(self) -> tuple[WorkloadInfo, ...]:
+    def workloads(self) -> tuple[WorkloadView, ...]:
         """The workloads that the workers offer."""
-        return self._http.get(tuple[WorkloadInfo, ...], "/v1/workloads")
+        from tuner.api.workloads import WorkloadView
 
-    def workload(self, name: str) -> WorkloadInfo:
+        return self._http.get(tuple[WorkloadView, ...], "/v1/workloads")
+
+    def workload(self, name: str) -> WorkloadView:
         """One workload."""
-        return self._http.get(WorkloadInfo, f"/v1/workloads/{path_segment(name)}")
+        from tuner.api.workloads import WorkloadView
+
+        return self._http.get(WorkloadView, f"/v1/workloads/{path_segment(name)}")
 
     def workers(self) -> tuple[WorkerRecord, ...]:
         """The workers."""

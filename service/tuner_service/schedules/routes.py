@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Response
 
+from tuner.api.families import FamilyView, FormatView
 from tuner.api.schedules import (
     CompressRequest,
     ExportRequest,
@@ -15,8 +17,8 @@ from tuner.api.schedules import (
     PreviewRequest,
     ScaleRequest,
 )
-from tuner.exports import TargetRun
-from tuner.schedules import Schedule
+from tuner.exports import EXPORTERS, TargetRun
+from tuner.schedules import FAMILIES, Schedule
 from tuner.schedules.scaling import ScaledSchedule, scaled_to_batch
 from tuner_service.json_body import strict_body
 from tuner_service.problems import catalog
@@ -25,6 +27,7 @@ from tuner_service.schedules.exporting import EXPORT_CONTENT, export_response
 
 router = APIRouter(prefix="/schedules", tags=["schedules"])
 
+_families = lru_cache(maxsize=1)(lambda: tuple(map(FamilyView.of, FAMILIES)))
 _PROBLEMS = problem_responses(catalog.BODY_TOO_LARGE, catalog.NOT_JSON)
 
 
@@ -52,6 +55,18 @@ def export_schedule(request: Annotated[ExportRequest, strict_body(ExportRequest)
     name = f"schedule-{request.schedule.digest[:8]}-{request.total_steps}"
     run = TargetRun(total_steps=request.total_steps, batch_size=request.batch_size, optimizer=request.optimizer)
     return export_response(request.schedule, run=run, format=request.format, name=name)
+
+
+@router.get("/families", summary="List the families of schedules")
+async def list_families() -> tuple[FamilyView, ...]:
+    """Every family with its parameters, their bounds and defaults, and a picture of its shape."""
+    return _families()
+
+
+@router.get("/formats", summary="List the formats of an export")
+async def list_formats() -> tuple[FormatView, ...]:
+    """Every format that a schedule can be exported to, and what its library expresses in its own terms."""
+    return tuple(map(FormatView.of, EXPORTERS))
 
 
 @router.post("/compress", summary="Fit a schedule to another length", responses=_PROBLEMS)

@@ -14,11 +14,14 @@ from tests.integration.service.live import served, wait_until
 from tests.integration.service.world import World
 from tuner.api.jobs import JobDetail, JobSummary, TrialView
 from tuner.api.runs import CurveSample, RunView
+from tuner.api.workloads import WorkloadView
 from tuner.client import ApiProblem, Client, ServiceUnreachable
+from tuner.exports import EXPORTERS
 from tuner.jobs.admission.admit import JobRequest
 from tuner.jobs.records import CurvePoint
 from tuner.jobs.states import JobState
 from tuner.report.report import Report
+from tuner.schedules import FAMILIES
 from tuner.store import Store
 from tuner_service.settings import Settings
 
@@ -46,8 +49,9 @@ def test_it_returns_the_records_of_the_store(client: Client, world: World, store
     assert client.curve(run.id) == tuple(CurveSample.of(point, metric=run.metric) for point in points)
     assert client.report(job.id) == client.standing(job.id).report == stored
     assert tuple(client.events(job.id)) == store.events.after(0, job_id=job.id, limit=1000)
-    assert client.workloads() == (DIGITS,)
-    assert client.workload("digits-mlp") == DIGITS
+    assert client.workloads() == (client.workload("digits-mlp"),) == (WorkloadView.of(DIGITS),)
+    assert [family.name for family in client.families()] == list(FAMILIES)
+    assert [each.name for each in client.formats()] == list(EXPORTERS)
     assert [worker.name for worker in client.workers()] == ["w1"]
     assert client.export(job.id) == stored.recommended.schedule
     assert client.export(job.id, trial=1, total_steps=900) == SCHEDULES[1].compressed(900, from_steps=90)
