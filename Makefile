@@ -7,7 +7,7 @@ PYTEST := -m pytest -n 2 --dist worksteal
 # Where it is set, each of the hundreds of processes that the tests start compiles the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help bootstrap demo test test-quick test-all examples test-exports libraries coverage check lint format bench bench-search constraints wheel
+.PHONY: help bootstrap demo test test-quick test-all soak examples test-exports libraries coverage check lint format bench bench-search constraints wheel
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -23,8 +23,13 @@ test: bootstrap ## Run the test suite
 test-quick: bootstrap ## Run the unit tests and the rules of the architecture (90 s on 2 cores)
 	@$(PY) $(PYTEST) tests/unit tests/architecture
 
-# The parts after `test` are those of .ci/run, in its order. Browser, soak and engines come after test-exports.
-test-all: test examples test-exports ## Run everything: the suite, the examples in their frameworks, exports in their libraries
+# The parts after `test` are those of .ci/run, in its order, where the soak takes four minutes.
+test-all: test examples test-exports soak ## Run everything: the suite, the examples in their frameworks, exports in their libraries, the soak
+
+MINUTES ?= 20
+SEED ?= 1
+soak: bootstrap ## Inject faults of all kinds for 20 minutes, on both databases (MINUTES=4 SEED=2 to choose)
+	@$(PY) -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 examples: libraries ## Test the examples and the integrations, in frameworks that take long to load
 	@$(ALL) -m pytest -m 'frameworks or not frameworks' tests/integration/test_examples.py tests/integration/test_examples_on_a_queue.py tests/integration/integrations

@@ -22,7 +22,7 @@ _OPEN = "('queued', 'running', 'paused')"
 _TWICE = (
     # a run that ended more than once
     "SELECT count(*) FROM (SELECT r.id FROM tuner_runs r JOIN tuner_events e ON e.job_id = r.job_id"
-    " WHERE e.kind IN ('run.succeeded', 'run.diverged', 'run.stopped') AND e.data LIKE '%' || r.id || '%'"
+    " WHERE e.kind IN ('run.succeeded', 'run.diverged', 'run.stopped') AND CAST(e.data AS TEXT) LIKE '%' || r.id || '%'"
     " GROUP BY r.id HAVING count(*) > 1) AS ended",
     # one trial trained twice with the same seed
     "SELECT count(*) FROM (SELECT trial_id FROM tuner_runs GROUP BY trial_id, seed, total_steps HAVING count(*) > 1)"

@@ -180,7 +180,12 @@ class Site:
         }
         if clock and self.faketime is not None:
             library, file = self.faketime
-            environment |= {"LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1"}
+            environment |= {
+                "LD_PRELOAD": str(library),
+                "FAKETIME_TIMESTAMP_FILE": str(file),
+                "FAKETIME_CACHE_DURATION": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # a clock that is set does not move the monotonic one
+            }
         command = (sys.executable, "-m", module, *arguments)
         return Process(name=name, command=command, environment=environment, log=self.folder / f"{name}.log")
 
