@@ -20,7 +20,7 @@ echo "ran $1"
 
 
 def parts() -> list[str]:
-    return re.findall(r"^part (\S+) \d+$", SCRIPT.read_text(), flags=re.MULTILINE)
+    return re.findall(r"^part (\S+) \d+(?: [A-Z]+=\S+)*$", SCRIPT.read_text(), flags=re.MULTILINE)
 
 
 @pytest.fixture
