@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     JOB_NOT_COMPLETED = 1
-    """The followed job failed or was cancelled."""
+    """The followed job failed or was cancelled, or it has no report yet."""
     RULE_BROKEN = 1
     """A checked workload breaks its contract."""
     REFUSED = 2

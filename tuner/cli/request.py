@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tuner.client import Client
 
 T = TypeVar("T")
+_TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +43,13 @@ class Table(Generic[T]):
         return any(cells) and (name not in self.details or len(set(cells)) > 1)
 
 
-def request(call: Callable[[Client], T], *, url: str) -> T:
+def request(call: Callable[[Client], T], *, url: str, timeout: float = _TIMEOUT_SECONDS) -> T:
     """The result of a call of the service.
 
     Args:
         call: Makes the call.
         url: Address of the service; empty for the current one.
+        timeout: Seconds for one request.
 
     Raises:
         ApiProblem: The service refuses.
@@ -55,7 +57,7 @@ def request(call: Callable[[Client], T], *, url: str) -> T:
     """
     from tuner.client import Client
 
-    with Client.from_profile(url) as client:
+    with Client.from_profile(url, timeout=timeout) as client:
         return call(client)
 
 

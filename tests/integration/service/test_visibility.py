@@ -69,6 +69,7 @@ ROUTES: dict[str, Shows] = {
     "GET /v1/jobs/{job_id}/standing": Shows.ONE,
     "GET /v1/jobs/{job_id}/export": Shows.ONE,
     "GET /v1/jobs/{job_id}/dashboard": Shows.ONE,
+    "GET /v1/runs": Shows.MANY,
     "GET /v1/runs/{run_id}": Shows.ONE,
     "GET /v1/runs/{run_id}/curve": Shows.ONE,
     "GET /v1/runs/{run_id}/log": Shows.ONE,
@@ -358,6 +359,14 @@ def test_lists_leave_out_what_is_anothers_and_nothing_else(scene: Scene, path: s
     assert kept or path == "/api/studies"
     assert not {job.id for job in scene.private if job.id in foreign}
     assert SECRET not in foreign
+
+
+def test_runs_of_others_are_not_found_by_the_start_of_their_id(scene: Scene):
+    for run_id in scene.names()["run_id"]:
+        path = f"/v1/runs?id={run_id[:8]}"
+        assert run_id in {run["id"] for run in scene.ask(scene.team.ben, "GET", path).json()}
+        for secret in scene.outsiders.values():
+            assert scene.ask(secret, "GET", path).json() == []
 
 
 @pytest.mark.parametrize("role", Role)

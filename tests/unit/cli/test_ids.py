@@ -57,7 +57,8 @@ def test_a_start_of_none_is_not_found_and_says_where_they_are_listed(find):
 
 
 def test_the_latest_job_is_the_first_of_the_list():
-    assert find_job(Service(), text="latest") == FIRST
+    service: Any = Service()
+    assert find_job(service, text="latest") == FIRST
 
 
 @pytest.mark.parametrize("text", ["latest", "3f2a91c0"])

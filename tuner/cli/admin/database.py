@@ -112,8 +112,8 @@ def _password_file(of: str) -> Any:
         f"--{of}-password-file",
         envvar=f"TUNER_{of.upper()}_PASSWORD_FILE",
         metavar="FILE",
-        show_default=False,
-        help=f"File with the password of the {of}'s role; it keeps the one that it has when absent.",
+        show_default="the one that it has",
+        help=f"File with the password of the {of}'s role.",
     )
 
 
@@ -127,14 +127,15 @@ def roles(
     service_password_file: Annotated[Path | None, _password_file("service")] = None,
     worker_password_file: Annotated[Path | None, _password_file("worker")] = None,
 ) -> None:
-    """Make the roles of a PostgreSQL database: owner, service, and a narrow one for workers.
+    """Make the roles of a PostgreSQL database.
 
-    The database URL is that of a superuser, or of the database's owner with CREATEROLE and CREATEDB. None of the three
-    is a superuser. The owner upgrades and restores. The workers' role reaches neither people nor tokens nor webhooks.
-    Nobody else may connect to the database afterwards. Running it again changes nothing but passwords.
+    They are its owner, the service's, and a narrow one for workers, which reaches neither people nor tokens nor
+    webhooks; none is a superuser. The database URL is that of a superuser, or of the database's owner with CREATEROLE
+    and CREATEDB. The owner upgrades and restores. Nobody else may connect to the database afterwards. Running it again
+    changes nothing but passwords.
 
     Example:
-        tuner db roles --database-url postgresql://postgres@db/tuner --worker-password-file worker.txt
+        tuner db roles --database-url postgresql://postgres@db/tuner
     """
     from tuner.store.maintenance.roles import SQLITE_HINT, DatabaseRoles, Login, make_roles
 

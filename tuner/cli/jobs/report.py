@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.cli.failures import ExitCode
 from tuner.cli.ids import find_job
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Url
 from tuner.cli.output import say, show, show_rich
@@ -16,6 +17,8 @@ from tuner.report.pages.formats import ReportFormat, rendered
 
 if TYPE_CHECKING:
     from tuner.report.report import Report
+
+_REPORT_SECONDS = 60.0  # a report so far is built on request
 
 
 def report(
@@ -35,6 +38,9 @@ def report(
 ) -> None:
     """Show what a job found: the recommended schedule, and why.
 
+    Of a job that has not completed, whether it runs, waits, was cancelled or failed, it is the report so far. The exit
+    code is 1 while no run has come to its end.
+
     Examples:
         tuner report latest
         tuner report 3f2a91c0 --output results
@@ -42,7 +48,13 @@ def report(
     """
     if as_json and format not in (None, ReportFormat.JSON):
         raise InvalidValue("--format", value=format, allowed="json, or absent, with --json")
-    found = request(lambda client: client.report(find_job(client, text=job)), url=url)
+    standing = request(lambda client: client.standing(find_job(client, text=job)), url=url, timeout=_REPORT_SECONDS)
+    found = standing.report
+    if found is None:
+        say(standing.sentence)
+        raise typer.Exit(ExitCode.JOB_NOT_COMPLETED)
+    if not standing.final:
+        say(f"The job is {standing.state.value}: this is its report so far.")
     wanted = ReportFormat.JSON if as_json else format
     if wanted is None:
         show_report(found)
