@@ -18,7 +18,7 @@ from tuner_service.auth.middleware import Authentication
 from tuner_service.dashboard import routes as dashboard
 from tuner_service.events import routes as events
 from tuner_service.health import routes as health
-from tuner_service.jobs import control, results, submission
+from tuner_service.jobs import control, pictures, results, submission
 from tuner_service.jobs import routes as jobs
 from tuner_service.metrics import routes as metrics
 from tuner_service.metrics.latency import RequestLatency, latency_histogram
@@ -108,7 +108,7 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
     app.state.metrics = registry
     handlers.install(app)
     known = [Depends(only_known_parameters)]
-    job_features = (submission, jobs, control, results, events)
+    job_features = (submission, jobs, control, results, pictures, events)
     for feature in (*job_features, runs, queue, workloads, workers, schedules, people, webhooks, dashboard):
         app.include_router(feature.router, prefix="/v1", dependencies=known)
     app.include_router(health.router)

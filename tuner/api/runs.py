@@ -8,7 +8,7 @@ from typing import Self
 
 from tuner.api.views import view_of
 from tuner.jobs.records import CurvePoint, LogChunk, RunRecord
-from tuner.jobs.states import RunState
+from tuner.jobs.states import RunState, TrialState
 from tuner.metric import Metric
 from tuner.schedules import Schedule
 from tuner.search.decision.decisions import Alternative
@@ -91,6 +91,61 @@ class CurveSample:
         """A point, with ``None`` for values that are not finite."""
         value = _finite(metric.value(point.val_loss))
         return cls(step=point.step, lr=point.lr, train_loss=_finite(point.train_loss), value=value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCurve:
+    """The learning curve of a run, thinned."""
+
+    run_id: str
+    trial: int
+    """The trial's number."""
+    seed: int
+    state: RunState
+    total_steps: int
+    step: int
+    """Updates that it has reached."""
+    points: tuple[CurveSample, ...]
+    """By step."""
+
+    @classmethod
+    def of(cls, run: RunRecord, *, points: tuple[CurvePoint, ...]) -> Self:
+        """The curve of a stored run."""
+        samples = tuple(CurveSample.of(point, metric=run.metric) for point in points)
+        return view_of(cls, run, run_id=run.id, trial=run.trial_number, points=samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePage:
+    """The learning curves of one page of a job's runs, in the order in which they were planned."""
+
+    items: tuple[RunCurve, ...]
+    next_cursor: str | None
+    """Pass it as ``cursor`` to get the next page; ``None`` on the last page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRates:
+    """The learning rates of a trial over the full horizon."""
+
+    trial: int
+    """The trial's number."""
+    label: str
+    state: TrialState
+    lrs: tuple[float, ...]
+    """At the updates of the page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatesPage:
+    """The learning rates of one page of a job's trials, by number."""
+
+    total_steps: int
+    updates: tuple[int, ...]
+    """Evenly spaced, the first and the last one of the run included: the same for all trials."""
+    items: tuple[TrialRates, ...]
+    next_cursor: str | None
+    """Pass it as ``cursor`` to get the next page; ``None`` on the last page."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from tuner.api.jobs import (
     TrialPage,
     TrialView,
 )
-from tuner.api.runs import RunPage, RunView
+from tuner.api.runs import CurvePage, RatesPage, RunCurve, RunPage, RunView, TrialRates
 from tuner.client.transport import Transport, path_segment, read, without_none
 from tuner.jobs.progress import JobSort
 from tuner.jobs.records import EventRecord
@@ -183,6 +183,26 @@ class JobsApi:
         from tuner.report.report import Report
 
         return Report.model_validate_json(self._http.request("GET", f"/v1/jobs/{path_segment(job_id)}/report").content)
+
+    def rates(self, job_id: str, *, points: int = 100) -> Iterator[TrialRates]:
+        """The learning rates of a job's trials over the full horizon, by number.
+
+        Args:
+            job_id: The job.
+            points: At most this many updates of each, evenly spaced.
+        """
+        return self._http.pages(RatesPage, f"/v1/jobs/{path_segment(job_id)}/schedules", params={"points": points})
+
+    def curves(self, job_id: str, *, points: int = 100, trial: int | None = None) -> Iterator[RunCurve]:
+        """The learning curves of a job's runs so far, in the order in which they were planned.
+
+        Args:
+            job_id: The job.
+            points: At most this many points of each.
+            trial: Only runs of the trial with this number.
+        """
+        query = without_none({"points": points, "trial": trial, "limit": 100})
+        return self._http.pages(CurvePage, f"/v1/jobs/{path_segment(job_id)}/curves", params=query)
 
     def standing(self, job_id: str) -> Standing:
         """What the report would say if the search ended now, for a job in any state."""

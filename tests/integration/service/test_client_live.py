@@ -13,7 +13,7 @@ from tests.digits import DIGITS, REQUEST, SCHEDULES
 from tests.integration.service.live import served, wait_until
 from tests.integration.service.world import World
 from tuner.api.jobs import JobDetail, JobSummary, TrialView
-from tuner.api.runs import CurveSample, RunView
+from tuner.api.runs import CurveSample, RunCurve, RunView
 from tuner.api.workloads import WorkloadView
 from tuner.client import ApiProblem, Client, ServiceUnreachable
 from tuner.exports import EXPORTERS
@@ -44,6 +44,10 @@ def test_it_returns_the_records_of_the_store(client: Client, world: World, store
     (summary,), (overview,) = client.job_summaries(), store.jobs.overviews([job.id])
     assert summary == replace(JobSummary.of(overview), age_seconds=summary.age_seconds)
     assert client.runs(job.id) == tuple(map(RunView.of, store.runs.list(job.id).items))
+    runs = store.runs.list(job.id).items
+    assert tuple(client.curves(job.id)) == tuple(RunCurve.of(one, points=store.runs.curve(one.id)) for one in runs)
+    assert [one.trial for one in client.curves(job.id, trial=1)] == [1, 1, 1]
+    assert [one.trial for one in client.rates(job.id)] == [0, 1, 2]
     assert client.run(run.id) == RunView.of(run)
     points = store.runs.curve(run.id)
     assert client.curve(run.id) == tuple(CurveSample.of(point, metric=run.metric) for point in points)

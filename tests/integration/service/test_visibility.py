@@ -67,6 +67,8 @@ ROUTES: dict[str, Shows] = {
     "GET /v1/jobs/{job_id}/events": Shows.ONE,
     "GET /v1/jobs/{job_id}/report": Shows.ONE,
     "GET /v1/jobs/{job_id}/standing": Shows.ONE,
+    "GET /v1/jobs/{job_id}/schedules": Shows.ONE,
+    "GET /v1/jobs/{job_id}/curves": Shows.ONE,
     "GET /v1/jobs/{job_id}/export": Shows.ONE,
     "GET /v1/jobs/{job_id}/dashboard": Shows.ONE,
     "GET /v1/runs": Shows.MANY,
