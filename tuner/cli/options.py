@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -53,7 +56,7 @@ def check_provider(text: str, *, field: str) -> None:
     """Check that a text can name a workload.
 
     Raises:
-        InvalidValue: It is neither ``module:Class`` nor an existing ``.toml`` file.
+        InvalidValue: It is neither ``module:Class`` of a module that is there nor an existing ``.toml`` file.
     """
     if text.endswith(".toml"):
         if not Path(text).is_file():
@@ -63,6 +66,10 @@ def check_provider(text: str, *, field: str) -> None:
     if not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
         example = "module:Class, as in my_project.training:MyWorkload, or a .toml file that describes a command"
         raise InvalidValue(field, value=text, allowed=example)
+    package = module.partition(".")[0]
+    if find_spec(package) is None and PathFinder.find_spec(package, [os.getcwd()]) is None:
+        where = f"There is no module {package!r} in {os.getcwd()}, on PYTHONPATH or among the installed packages"
+        raise InvalidValue(field, value=text, allowed="module:Class of a module that Python finds", hint=where)
 
 
 def limit_option(name: str, *, unit: str, help: str, default: str = "none", panel: str | None = None) -> Any:

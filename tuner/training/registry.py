@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from tuner.errors import InvalidValue, WorkloadError
+from tuner.errors import InvalidValue, TunerError, WorkloadError
 from tuner.training.command import read_command_file
 from tuner.training.workload import Workload, describe
 
@@ -39,7 +40,8 @@ def load_provider(provider: str) -> dict[str, Workload]:
 
     Raises:
         InvalidValue: It is not written so, or there is no such name in the module.
-        WorkloadError: What it names gives something else than workloads, or one that breaks the contract.
+        WorkloadError: What it names gives something else than workloads, or one that breaks the contract, or a module
+            that it imports is not installed.
         OSError: There is no such file.
         BaseException: Any error of importing the module.
     """
@@ -48,7 +50,10 @@ def load_provider(provider: str) -> dict[str, Workload]:
     module, colon, name = provider.partition(":")
     if not (colon and module and name):
         raise InvalidValue("workloads", value=provider, allowed="module:Class, module:function or a .toml file")
-    home = importlib.import_module(module)
+    try:
+        home = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise _missing_module(error, provider=provider) from error
     try:
         made = getattr(home, name)
     except AttributeError:
@@ -101,6 +106,17 @@ def load_workloads(providers: Sequence[str], *, builtin: str) -> LoadedWorkloads
         workloads |= offered
     installed = installed_workloads()
     return LoadedWorkloads(workloads={**installed.workloads, **workloads}, refused=installed.refused)
+
+
+def _missing_module(error: ModuleNotFoundError, *, provider: str) -> TunerError:
+    """The provider's own module is not there, or one that it imports."""
+    module, missing = provider.partition(":")[0], error.name or ""
+    if f"{module}.".startswith(f"{missing}."):
+        where = f"There is no module {missing!r} in {os.getcwd()}, on PYTHONPATH or among the installed packages"
+        return InvalidValue(
+            "workloads", value=provider, allowed="module:Class of a module that Python finds", hint=where
+        )
+    return WorkloadError(f"{provider} cannot be loaded: it imports {missing!r}, which is not installed here")
 
 
 def _made(made: Workload | type[Workload] | Callable[[], Any], *, origin: str) -> dict[str, Workload]:

@@ -74,4 +74,6 @@ def test_code_that_does_not_import_or_describe_itself_ends_with_1_and_the_reason
     (project / "gone.py").write_text("import a_library_that_nobody_has")
     code, shown, said = tuner("check", "gone:Mine")
     assert (code, shown) == (1, "")
-    assert "Broken: loading gone:Mine failed: ModuleNotFoundError: No module named 'a_library" in said
+    assert said == (
+        "Broken: gone:Mine cannot be loaded: it imports 'a_library_that_nobody_has', which is not installed here\n"
+    )

@@ -40,7 +40,9 @@ def test_no_summary_is_cut():
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_an_example_that_it_accepts(name):
+def test_every_command_has_an_example_that_it_accepts(name, tmp_path, monkeypatch):
+    (tmp_path / "my_tuning.py").touch()
+    monkeypatch.chdir(tmp_path)
     command = COMMANDS[name]
     lines = examples(command.help)
     assert lines

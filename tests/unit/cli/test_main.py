@@ -164,6 +164,10 @@ class TestErrors:
             (("demo", "--budget", "0"), "search.budget must be at least 1, got 0.0"),
             (("demo", "--total-steps", "3"), "search.total_steps must be at least 10, got 3"),
             (
+                ("up", "--workload", "no_such_module:Mine"),
+                "--workload must be module:Class of a module that Python finds, got 'no_such_module:Mine'. There is no",
+            ),
+            (
                 ("up", "--host", "0.0.0.0", "--auth", "off"),
                 "--auth must be on or auto where the service listens on 0.0.0.0, got 'off'. Without a login",
             ),

@@ -68,6 +68,20 @@ def test_a_misspelt_class_is_refused_with_those_that_exist():
         load_provider("tuner.workloads.digits:DigitMlp")
 
 
+@pytest.mark.parametrize("provider", ["no_such_module:Model", "no_such.module:Model", "tuner.no_such_module:Model"])
+def test_a_module_that_is_not_there_is_refused_with_where_it_was_looked_for(provider):
+    with pytest.raises(InvalidValue, match=r"There is no module '[a-z_.]*no_such[a-z_.]*' in /") as refused:
+        load_provider(provider)
+    assert refused.value.value == provider
+
+
+def test_a_module_that_imports_one_that_is_not_installed_names_it(tmp_path, monkeypatch):
+    (tmp_path / "needs_another.py").write_text("import a_library_that_nobody_has")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(WorkloadError, match="needs_another:X cannot be loaded: it imports 'a_library_that_nobody_has'"):
+        load_provider("needs_another:X")
+
+
 def test_something_else_than_workloads_is_refused():
     with pytest.raises(WorkloadError, match="must give workloads, got a str"):
         load_provider("os:getcwd")

@@ -22,10 +22,11 @@ from types import TracebackType
 from typing import IO, Self
 
 from tuner import die_with_parent
+from tuner.cli.stack.failure_cause import failure_cause
 from tuner.errors import TunerError
 
 _POLL_SECONDS = 0.05
-_TAIL_LINES = 12
+_TAIL_BYTES = 65_536
 _STDERR = 2
 
 
@@ -69,13 +70,13 @@ class ChildFailed(TunerError):
 
     Args:
         name: The child's name.
-        reason: How it ended, with the last lines of its log where it has one.
+        reason: Why, the cause first.
     """
 
     def __init__(self, name: str, *, reason: str) -> None:
         self.name = name
         self.reason = reason
-        super().__init__(f"the {name} keeps failing: {reason}")
+        super().__init__(f"the {name} {reason}")
 
 
 class _ManagedChild:
@@ -123,18 +124,13 @@ class _ManagedChild:
         if self.process is not None:
             self.process.terminate()
 
-    def last_line(self) -> str:
-        """The last line of its log since its last start."""
-        return next(reversed(self._log_lines(start=self.log_start)), "")
-
-    def log_tail(self) -> str:
-        lines = self._log_lines()[-_TAIL_LINES:]
-        return "".join(f"\n    {line}" for line in lines)
-
-    def _log_lines(self, *, start: int = 0) -> list[str]:
+    def cause(self) -> str:
+        """Why it ended, from its log since its last start; empty where that says nothing."""
         if self.child.log is None or not self.child.log.exists():
-            return []
-        return self.child.log.read_bytes()[start:].decode(errors="replace").splitlines()
+            return ""
+        with self.child.log.open("rb") as log:
+            log.seek(max(self.log_start, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            return failure_cause(log.read().decode(errors="replace").splitlines())
 
 
 class Supervisor:
@@ -218,18 +214,20 @@ class Supervisor:
         try:
             one.start()
         except OSError as error:
-            self._given_up = ChildFailed(one.child.name, reason=f"it cannot be started ({error})")
+            self._given_up = ChildFailed(one.child.name, reason=f"cannot be started: {error}")
 
     def _reap(self, one: _ManagedChild, *, code: int) -> None:
         now = time.monotonic()
         one.deaths = 1 if now - one.started_at >= self._policy.steady_seconds else one.deaths + 1
-        ending = _describe_exit(code)
+        ending, cause = _describe_exit(code), one.cause() if code > 0 else ""
         if code in self._policy.refusals or one.deaths >= self._policy.deaths_in_a_row:
-            self._given_up = ChildFailed(one.child.name, reason=ending + one.log_tail())
+            verb = "cannot start" if code in self._policy.refusals else "keeps failing"
+            logged = f"\nIts log is {one.child.log}" if one.child.log is not None else ""
+            self._given_up = ChildFailed(one.child.name, reason=f"{verb}: {cause or ending}{logged}")
             return
         delay = self._policy.delay(one.deaths)
         one.start_at = now + delay
-        why = f" Its last line: {line}" if code > 0 and (line := one.last_line()) else ""
+        why = f" Why: {cause.splitlines()[0]}" if cause else ""
         self._say(f"The {one.child.name} {ending}; restarting it in {delay:.1f} s.{why}")
 
     def _stop_one(self, one: _ManagedChild) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tuner.die_with_parent import die_with_parent
+from tuner.errors import TunerError
 from tuner.training.branches import BranchCache, branch_memory
 from tuner.training.devices import resolve_device
 from tuner.training.protocol import (
@@ -160,7 +161,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     channel = Channel(read_fd=parsed.read_fd, write_fd=parsed.write_fd)
     device = str(resolve_device(parsed.device))
     try:
-        serve(channel, device=device, offered=load_workloads(parsed.workloads, builtin=BUILTIN))
+        offered = load_workloads(parsed.workloads, builtin=BUILTIN)
+    except TunerError as error:
+        sys.exit(f"{error}")
+    try:
+        serve(channel, device=device, offered=offered)
     except WorkerGone:
         os._exit(1)  # at once, also with threads of the training code
     except Forked as error:
