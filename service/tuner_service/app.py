@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import CapacityLimiter
 from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 
@@ -15,15 +16,17 @@ from tuner_service import openapi
 from tuner_service.auth.authenticator import Authenticator
 from tuner_service.auth.keys import derived, secret_key
 from tuner_service.auth.middleware import Authentication
+from tuner_service.bodies import BodyLimit, bodies_under_way
 from tuner_service.dashboard import routes as dashboard
 from tuner_service.events import routes as events
+from tuner_service.expensive import STREAM_THREADS
 from tuner_service.health import routes as health
 from tuner_service.jobs import control, pictures, results, submission
 from tuner_service.jobs import routes as jobs
 from tuner_service.metrics import routes as metrics
 from tuner_service.metrics.latency import RequestLatency, latency_histogram
 from tuner_service.metrics.registry import new_registry
-from tuner_service.middleware import BodyLimit, OwnHost, RequestContext
+from tuner_service.middleware import OwnHost, RequestContext
 from tuner_service.people import routes as people
 from tuner_service.problems import handlers
 from tuner_service.problems import routes as problems
@@ -89,7 +92,7 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
             Middleware(RequestContext),
             Middleware(OwnHost, settings=settings),
             Middleware(Authentication, authenticator=authenticator),
-            Middleware(BodyLimit, limit=settings.body_limit),
+            Middleware(BodyLimit, limit=settings.body_limit, under_way=bodies_under_way(settings.body_limit)),
         ],
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
@@ -102,6 +105,7 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
         reaper=reaper,
         authenticator=authenticator,
         standings=Standings(store),
+        stream_threads=CapacityLimiter(STREAM_THREADS),
         closing=closing or threading.Event(),
     )
     app.state.webhook_sender = sender

@@ -1,16 +1,14 @@
-"""Middleware: request ids and logs, the response to unexpected errors, host and origin checks, the body limit."""
+"""Middleware: request ids and logs, the response to unexpected errors, host and origin checks."""
 
 from __future__ import annotations
 
 import ipaddress
 import time
 import uuid
-from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tuner.loopback import is_loopback
@@ -127,33 +125,6 @@ class OwnHost:
     def _expected(self) -> str:
         # The configured names stay private: the caller may be unauthenticated.
         return "127.0.0.1, localhost or [::1]" if self._on_loopback else "its address or a name in TUNER_ALLOWED_HOSTS"
-
-
-class BodyLimit:
-    """Refuses request bodies above a limit before they are stored in memory.
-
-    Args:
-        app: The application within.
-        limit: Maximum bytes.
-    """
-
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
-        self._app = app
-        self._limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request (ASGI)."""
-        size = 0
-
-        async def receive_some() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self._limit:
-                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {self._limit} bytes")
-            return message
-
-        await self._app(scope, receive_some if scope["type"] == "http" else receive, send)
 
 
 def _public_host(settings: Settings) -> str:

@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Path, Request
 
 from tuner.store import Store
@@ -26,7 +27,12 @@ class Resources:
     store: Store
     reaper: Reaper
     authenticator: Authenticator
+<<<<<<< HEAD
     standings: Standings
+=======
+    stream_threads: CapacityLimiter
+    """Limit of the threads that compute streamed responses."""
+>>>>>>> d976c94 (One caller cannot exhaust the service, tokens end with their makers, and logging out ends a session)
     closing: threading.Event
     """Set when the service stops: open event streams end."""
 

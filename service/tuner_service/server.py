@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import sys
 import threading
+from functools import partial
+from typing import Final, cast
 
 import uvicorn
 from fastapi import FastAPI
 
+from tuner_service.connections import Connection, ConnectionLimits, close_overdue
 from tuner_service.settings import Settings
+
+_TICKS_PER_SECOND: Final = 10
 
 
 class Server(uvicorn.Server):
@@ -27,6 +33,9 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                # A type in uvicorn's signature, which it only calls.
+                http=cast(type[asyncio.Protocol], partial(Connection, limits=ConnectionLimits.of(settings))),
+                ws="none",
                 host=settings.host.strip("[]"),
                 port=settings.port,
                 log_config=None,
@@ -53,6 +62,12 @@ class Server(uvicorn.Server):
         if self.started:
             sys.stdout.write(f"Schedule Tuner listens on {self.address} (API: {self.address}/openapi.json)\n")
             sys.stdout.flush()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Disconnect the clients that are too slow, once a second."""
+        if counter % _TICKS_PER_SECOND == 0:
+            close_overdue(self.server_state.connections, now=asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the open event streams, then the server."""

@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         default=(), description="Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."
     )
     secret_key: SecretStr = Field(
-        default=SecretStr(""), description="Signs sessions and derives webhook keys; the same for all services."
+        default=SecretStr(""), description="Signs forms and derives webhook keys; the same for all services."
     )
     secret_key_file: Path | None = Field(
         default=None, description="File with the secret key; `secret.key` in the data folder, made when it is absent."
@@ -57,13 +57,44 @@ class Settings(BaseSettings):
         default=timedelta(days=7), gt=timedelta(0), description="How long a browser stays logged in."
     )
     rate_limit: str = Field(
-        default="6000/minute", description="Requests of one token, or of one address without a login; empty for none."
+        default="6000/minute",
+        description="Requests of one user by all tokens, or of one address without a login; empty for none.",
     )
     login_rate_limit: str = Field(
         default="20/minute", description="Refused tokens and logins of one address; empty for none."
     )
-    stream_limit: int = Field(default=100, ge=1, description="Event streams of one token that are open at a time.")
-    body_limit: int = Field(default=2**20, ge=1024, description="Bytes of a request's body at most.")
+    stream_limit: int = Field(default=100, ge=1, description="Event streams of one user that are open at a time.")
+    expensive_limit: int = Field(
+        default=8,
+        ge=1,
+        description="Expensive requests of one user at a time, four times as many in all: exports, reports, previews "
+        "of jobs, the dashboard's data.",
+    )
+    body_limit: int = Field(
+        default=2**20,
+        ge=1024,
+        description="Bytes of a request's body at most. Bodies under way: 8 times as many of one user, 64 times in "
+        "all.",
+    )
+    connection_limit: int = Field(
+        default=500, ge=8, description="Connections in all; above, the one that waits longest for a request is closed."
+    )
+    connection_limit_per_address: int = Field(
+        default=200, ge=4, description="The same for one address that is not a trusted proxy."
+    )
+    header_timeout: timedelta = Field(
+        default=timedelta(seconds=10),
+        gt=timedelta(0),
+        description="Time for a client to send a request's headers.",
+    )
+    body_timeout: timedelta = Field(
+        default=timedelta(seconds=30), gt=timedelta(0), description="Time for a client to send the body."
+    )
+    write_timeout: timedelta = Field(
+        default=timedelta(seconds=30),
+        gt=timedelta(0),
+        description="Time for a client to read more of a response.",
+    )
     event_retention: timedelta = Field(
         default=timedelta(days=30), gt=timedelta(0), description="How long events are stored."
     )

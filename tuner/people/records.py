@@ -84,6 +84,8 @@ class TokenRecord:
     """The maximum; a lower role of the user in the team limits it."""
     label: str
     created_by: str
+    parent_id: str | None
+    """The token by which it was created, where that was not an admin's: it is revoked with it."""
     created_at: float
     expires_at: float | None
     revoked_at: float | None

@@ -77,8 +77,8 @@ class Authentication:
         if caller is None:
             self._authenticator.requests.take(f"address {address_of(request)}")
             raise Unauthenticated("this needs a login: send the header Authorization: Bearer <token>")
-        if caller.principal.token_id is not None:
-            self._authenticator.requests.take(f"token {caller.principal.token_id}")
+        if caller.principal.token_id is not None:  # by user: everyone may make further tokens for themselves
+            self._authenticator.requests.take(f"user {caller.principal.user}")
         if caller.session is not None and request.method not in SAFE_METHODS and request.url.path not in _FORMS:
             csrf_token = request.headers.get(CSRF_HEADER, "")
             if not self._authenticator.sessions.is_csrf_token(csrf_token, session=caller.session):

@@ -41,18 +41,24 @@ class RateLimit:
         reset_at = self._limiter.get_window_stats(self._item, who).reset_time
         raise TooManyRequests(str(self._item), seconds=max(1, math.ceil(reset_at - time.time())))
 
+    def is_reached(self, who: str) -> bool:
+        """Whether the limit is reached; counts nothing."""
+        return self._item is not None and not self._limiter.test(self._item, who)
+
 
 class ConcurrencyLimit:
-    """A maximum number of long operations at a time, for each caller.
+    """A maximum number of long operations at a time, for each caller and in all.
 
     Args:
-        maximum: The limit.
+        maximum: The limit of one caller.
+        in_all: The limit of all callers together; none when absent.
         what: The operations' name, in the plural.
         retry_after: Seconds after which a retry may succeed.
     """
 
-    def __init__(self, maximum: int, *, what: str, retry_after: int) -> None:
+    def __init__(self, maximum: int, *, what: str, retry_after: int, in_all: int | None = None) -> None:
         self._maximum = maximum
+        self._in_all = in_all
         self._what = what
         self._retry_after = retry_after
         self._lock = threading.Lock()
@@ -66,15 +72,34 @@ class ConcurrencyLimit:
             who: The caller.
 
         Raises:
-            TooManyRequests: The limit is reached.
+            TooManyRequests: A limit is reached.
         """
-        with self._lock:
-            if self._running[who] >= self._maximum:
-                raise TooManyRequests(f"{self._maximum} {self._what} at a time", seconds=self._retry_after)
-            self._running[who] += 1
+        self.take(who)
         try:
             yield
         finally:
-            with self._lock:
-                self._running[who] -= 1
-                self._running += Counter()  # drops callers without operations
+            self.release(who)
+
+    def take(self, who: str, *, amount: int = 1) -> None:
+        """Count the start of operations.
+
+        Args:
+            who: The caller.
+            amount: How many.
+
+        Raises:
+            TooManyRequests: A limit is reached; nothing is counted.
+        """
+        with self._lock:
+            if self._running[who] + amount > self._maximum:
+                raise TooManyRequests(f"{self._maximum} {self._what} at a time", seconds=self._retry_after)
+            if self._in_all is not None and self._running.total() + amount > self._in_all:
+                rate = f"{self._in_all} {self._what} of all users at a time"
+                raise TooManyRequests(rate, seconds=self._retry_after)
+            self._running[who] += amount
+
+    def release(self, who: str, *, amount: int = 1) -> None:
+        """Count the end of operations that `take` has counted."""
+        with self._lock:
+            self._running[who] -= amount
+            self._running += Counter()  # drops callers without operations

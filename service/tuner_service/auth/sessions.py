@@ -1,4 +1,4 @@
-"""Browser sessions: a signed cookie that names a token. A session ends with its token or its lifetime."""
+"""Browser sessions: a cookie with a random secret, whose digest the database stores, and signed login forms."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import timedelta
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.responses import Response
 
+from tuner.people.tokens import digest, is_session
 from tuner_service.auth.keys import derived
 
 CSRF_HEADER = "X-CSRF-Token"
@@ -20,15 +21,13 @@ _FORM_MINUTES = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """The content of a session cookie."""
+    """A session, by the digest of the secret in its cookie."""
 
-    token_id: str
-    nonce: str
-    """Differs from login to login."""
+    digest: str
 
 
 class Sessions:
-    """Creates and verifies the cookies. Nothing is stored: the service's signature is the proof.
+    """Sets and reads the cookies, and signs the tokens of forms.
 
     Args:
         secret: The service's own; services over one database share it.
@@ -37,7 +36,6 @@ class Sessions:
     """
 
     def __init__(self, secret: bytes, *, lifetime: timedelta, secure: bool) -> None:
-        self._sessions = _serializer(secret, purpose="session")
         self._forms = _serializer(secret, purpose="login form")
         self._csrf_key = derived(secret, purpose="csrf")
         self._lifetime = int(lifetime.total_seconds())
@@ -46,10 +44,9 @@ class Sessions:
         self.cookie = f"{prefix}tuner_session"
         self.form_cookie = f"{prefix}tuner_login"
 
-    def begin(self, response: Response, *, token_id: str) -> None:
+    def begin(self, response: Response, *, secret: str) -> None:
         """Set the session cookie on a response."""
-        value = self._sessions.dumps([token_id, secrets.token_urlsafe(16)])
-        self._set(response, self.cookie, value, seconds=self._lifetime)
+        self._set(response, self.cookie, secret, seconds=self._lifetime)
         self._set(response, self.form_cookie, "", seconds=0)
 
     def end(self, response: Response) -> None:
@@ -57,18 +54,12 @@ class Sessions:
         self._set(response, self.cookie, "", seconds=0)
 
     def read(self, cookie: str) -> Session | None:
-        """The session of a cookie; ``None`` when this service did not sign it, or it is too old."""
-        try:
-            content = self._sessions.loads(cookie, max_age=self._lifetime)
-        except BadData:
-            return None
-        token_id, nonce = content
-        return Session(token_id=token_id, nonce=nonce)
+        """The session of a cookie, which may have ended; ``None`` for any other text."""
+        return Session(digest=digest(cookie)) if is_session(cookie) else None
 
     def csrf_token(self, session: Session) -> str:
         """The CSRF token of a session, which pages of other sites cannot know."""
-        message = f"{session.token_id} {session.nonce}"
-        return hmac.new(self._csrf_key, message.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._csrf_key, session.digest.encode(), hashlib.sha256).hexdigest()
 
     def is_csrf_token(self, candidate: str, *, session: Session) -> bool:
         """Whether a text is the CSRF token of a session."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -72,12 +73,15 @@ class Gateway:
             )
             await refusal(scope, receive, send)
             return
-        study_scope = await run_in_threadpool(
-            self._study_scope, resources.store, path=request.url.path, visibility=_principal(request).visibility
-        )
-        dashboard = await run_in_threadpool(self._ready, resources.store)
-        with use_scope(study_scope):
-            await dashboard(scope, receive, send)
+        principal, path = _principal(request), request.url.path
+        counted = nullcontext() if _OPEN.fullmatch(path) else resources.authenticator.expensive.one(principal.user)
+        with counted:
+            study_scope = await run_in_threadpool(
+                self._study_scope, resources.store, path=path, visibility=principal.visibility
+            )
+            dashboard = await run_in_threadpool(self._ready, resources.store)
+            with use_scope(study_scope):
+                await dashboard(scope, receive, send)
 
     def _ready(self, store: Store) -> ASGIApp:
         """The dashboard itself, created at the first request: its import takes a second."""

@@ -73,5 +73,6 @@ def schedules_figure(schedules: Sequence[tuple[str, Schedule]], *, total_steps: 
 
 
 def _sampled(schedule: Schedule, *, total_steps: int, points: int) -> tuple[list[int], list[float]]:
-    updates = np.unique(np.linspace(0, total_steps - 1, num=points).round().astype(int)).tolist()
-    return updates, [float(f"{schedule.lr(update, total_steps=total_steps):.6g}") for update in updates]
+    updates = np.unique(np.linspace(0, total_steps - 1, num=points).round().astype(np.int64))
+    lrs = schedule.lrs_at(updates, total_steps=total_steps)
+    return updates.tolist(), [float(f"{lr:.6g}") for lr in lrs.tolist()]

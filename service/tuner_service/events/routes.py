@@ -53,7 +53,7 @@ async def count_stream(principal: PrincipalDep, resources: ResourcesDep) -> Asyn
     Raises:
         TooManyRequests: The caller has too many open streams.
     """
-    with resources.authenticator.streams.one(principal.token_id or principal.user):
+    with resources.authenticator.streams.one(principal.user):
         yield
 
 

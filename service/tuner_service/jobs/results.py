@@ -18,6 +18,7 @@ from tuner.schedules.lengths import MAX_STEPS
 from tuner.store import Store
 from tuner_service.access import VisibleJob
 from tuner_service.errors import ReportNotReady
+from tuner_service.expensive import EXPENSIVE
 from tuner_service.jobs.report_pages import PAGE_CONTENT, report_page
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
@@ -29,7 +30,13 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 _PROBLEMS = problem_responses(catalog.NOT_FOUND, catalog.REPORT_NOT_READY)
 
 
-@router.get("/{job_id}/report", summary="Get a job's report", response_model=Report, responses=_PROBLEMS | PAGE_CONTENT)
+@router.get(
+    "/{job_id}/report",
+    summary="Get a job's report",
+    response_model=Report,
+    dependencies=[EXPENSIVE],
+    responses=_PROBLEMS | PAGE_CONTENT,
+)
 def get_report(
     job: VisibleJob,
     store: StoreDep,
@@ -58,11 +65,12 @@ async def get_standing(job: VisibleJob, resources: ResourcesDep) -> Standing:
     "/{job_id}/export",
     summary="Export a job's schedule",
     response_class=Response,
+    dependencies=[EXPENSIVE],
     responses=_PROBLEMS | EXPORT_CONTENT,
 )
 def export_job(
     job: VisibleJob,
-    store: StoreDep,
+    resources: ResourcesDep,
     format: Annotated[
         ExportFormat,
         Query(description=FORMATS),
@@ -77,6 +85,7 @@ def export_job(
     ] = None,
 ) -> Response:
     """A schedule to train with: the recommended one or any trial's, scaled to any length of run."""
+    store, threads = resources.store, resources.stream_threads
     if trial is None:
         recommended = _report(job, store=store).recommended
         schedule, options = recommended.schedule, recommended.options
@@ -86,7 +95,8 @@ def export_job(
     run = export_context(job.spec, options=options, total_steps=total_steps)
     if run.fitted_from is not None:
         schedule = schedule.compressed(run.total_steps, from_steps=run.fitted_from)
-    return export_response(schedule, run=run, format=format, name=f"schedule-{job.id[:8]}-{run.total_steps}")
+    name = f"schedule-{job.id[:8]}-{run.total_steps}"
+    return export_response(schedule, run=run, format=format, name=name, threads=threads)
 
 
 def _report(job: JobRecord, *, store: Store) -> Report:

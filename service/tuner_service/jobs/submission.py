@@ -19,6 +19,7 @@ from tuner.people.permissions import Actor, Principal, Role
 from tuner.store import Store
 from tuner_service.access import ActorDep, PrincipalDep, VisibleJob
 from tuner_service.errors import Forbidden
+from tuner_service.expensive import EXPENSIVE
 from tuner_service.jobs.parameters import IdempotencyKey
 from tuner_service.jobs.preview import jobs_ahead, to_refusal
 from tuner_service.json_body import strict_body
@@ -34,7 +35,13 @@ _MERGED = ("options", "resources", "limits", "search")
 """Parts of a request whose fields are overridden one by one."""
 
 
-@router.post("", status_code=HTTPStatus.CREATED, summary="Submit a job", responses=_BODY | _SUBMISSION)
+@router.post(
+    "",
+    status_code=HTTPStatus.CREATED,
+    summary="Submit a job",
+    dependencies=[EXPENSIVE],
+    responses=_BODY | _SUBMISSION,
+)
 def submit_job(
     request: Annotated[JobRequest, strict_body(JobRequest)],
     response: Response,
@@ -54,7 +61,12 @@ def submit_job(
     return JobDetail.of_status(store.jobs.status(job.id))
 
 
-@router.post("/preview", summary="Preview a job: validation errors, cost, queue position", responses=_BODY)
+@router.post(
+    "/preview",
+    summary="Preview a job: validation errors, cost, queue position",
+    dependencies=[EXPENSIVE],
+    responses=_BODY,
+)
 def preview_job(
     request: Annotated[JobRequest, strict_body(JobRequest)],
     store: StoreDep,
@@ -83,7 +95,13 @@ def preview_job(
     )
 
 
-@router.post("/{job_id}/clone", status_code=HTTPStatus.CREATED, summary="Clone a job", responses=_BODY | _SUBMISSION)
+@router.post(
+    "/{job_id}/clone",
+    status_code=HTTPStatus.CREATED,
+    summary="Clone a job",
+    dependencies=[EXPENSIVE],
+    responses=_BODY | _SUBMISSION,
+)
 def clone_job(
     job: VisibleJob,
     response: Response,

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from tuner.api.people import DAY_SECONDS, NewToken, TokenRequest
-from tuner.errors import NotFound
+from tuner.errors import InvalidValue, NotFound
 from tuner.people.permissions import Principal, Role
 from tuner.people.records import TEAM_NAME, USER_NAME, Member, TokenRecord
 from tuner_service.access import ActorDep, PrincipalDep
@@ -36,9 +36,10 @@ def list_tokens(
 ) -> tuple[TokenRecord, ...]:
     """Your own tokens for your team; all of the team for its admins, and all of the service for the service's admins.
 
-    The latest come first. Their secrets are not stored and therefore not listed.
+    The latest come first, a thousand at most. Their secrets are not stored and therefore not listed.
     """
-    tokens = store.people.tokens(team=team, user=user, valid=valid)
+    own = None if _manages(principal, team=principal.team) else principal.user
+    tokens = store.people.tokens(team=team or principal.team, user=user or own, valid=valid)
     return tuple(token for token in tokens if _may_see(principal, token))
 
 
@@ -47,7 +48,12 @@ def list_tokens(
     summary="Create a token",
     status_code=HTTPStatus.CREATED,
     responses=problem_responses(
-        catalog.FORBIDDEN, catalog.NOT_FOUND, catalog.INVALID_REQUEST, catalog.BODY_TOO_LARGE, catalog.NOT_JSON
+        catalog.FORBIDDEN,
+        catalog.NOT_FOUND,
+        catalog.LIMIT_REACHED,
+        catalog.INVALID_REQUEST,
+        catalog.BODY_TOO_LARGE,
+        catalog.NOT_JSON,
     ),
 )
 def create_token(
@@ -59,7 +65,8 @@ def create_token(
 ) -> NewToken:
     """For yourself, with at most the rights of the calling token; as an admin, for any member of the team.
 
-    Only this response contains the secret.
+    Unless an admin creates it, it expires with the calling token at the latest, and is revoked with it. Only this
+    response contains the secret.
     """
     user = request.user or principal.user
     team = principal.team if request.team is None else request.team
@@ -68,8 +75,11 @@ def create_token(
     if not principal.runs_the_service and user != principal.user:
         _check_member(store.people.members(team) if team else (), user=user)
     lifetime = None if request.lifetime_days is None else request.lifetime_days * DAY_SECONDS
+    parent_id = None if _manages(principal, team=team) else principal.token_id
+    if parent_id is not None and "lifetime_days" in request.model_fields_set:
+        _check_lifetime(request.lifetime_days, parent=store.people.token(parent_id), now=store.now())
     token, secret = store.people.create_token(
-        user, team=team, role=role, label=request.label, lifetime=lifetime, by=actor
+        user, team=team, role=role, label=request.label, lifetime=lifetime, parent_id=parent_id, by=actor
     )
     response.headers["Cache-Control"] = "no-store"
     return NewToken(token=token, secret=secret)
@@ -82,7 +92,7 @@ def create_token(
     responses=problem_responses(catalog.NOT_FOUND, catalog.INVALID_REQUEST),
 )
 def revoke_token(token_id: Id, principal: PrincipalDep, actor: ActorDep, resources: ResourcesDep) -> None:
-    """The token and the browser sessions that logged in with it are refused from then on.
+    """The token, the tokens that were created with it, and their browser sessions are refused from then on.
 
     You may revoke every token that you may see. Other services over the same database may accept it for another five
     seconds.
@@ -110,6 +120,23 @@ def _check_member(members: Iterable[Member], *, user: str) -> None:
     """
     if user not in {member.user for member in members}:
         raise NotFound("member", key=user, hint="GET /v1/teams/{team}/members lists them")
+
+
+def _check_lifetime(days: float | None, *, parent: TokenRecord, now: float) -> None:
+    """Check that a token does not outlive the one by which it is created.
+
+    Raises:
+        InvalidValue: It would.
+    """
+    if days is None or parent.expires_at is None or now + days * DAY_SECONDS <= parent.expires_at:
+        return
+    left = (parent.expires_at - now) / DAY_SECONDS
+    raise InvalidValue(
+        "lifetime_days",
+        value=days,
+        allowed=f"at most {left:.4g}, when the calling token expires",
+        hint="Leave it out to create one that expires with it, or let an admin create a longer one",
+    )
 
 
 def _check(principal: Principal, *, user: str, team: str | None, role: Role, no_expiry: bool) -> None:

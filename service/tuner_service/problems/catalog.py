@@ -179,10 +179,11 @@ TOO_MANY_REQUESTS = ProblemType(
     slug="too-many-requests",
     status=429,
     title="Too many requests",
-    meaning="One token, or one address without a login, sends more requests than the service allows; or one address "
-    "sent too many refused tokens; or too many long operations run at a time: open event streams of one token, "
-    "webhook tests.",
-    remedy="Wait the seconds that the Retry-After header names. To follow a job, stream its events instead of polling.",
+    meaning="One user, or one address without a login, sends more requests than the service allows; or one address "
+    "sent too many refused tokens; or too many long operations run at a time: open event streams of one user, "
+    "expensive requests (exports, reports, previews of jobs, the dashboard's data), request bodies, webhook tests.",
+    remedy="Wait the seconds that the Retry-After header names. To follow a job, stream its events instead of polling. "
+    "Read the responses to earlier requests.",
     members={"rate": "The limit."},
 )
 INTERNAL_ERROR = ProblemType(

@@ -199,6 +199,8 @@ def _refused(listed: Sequence[Refusal], *, total: int, request: Request) -> Resp
 
 def _framework_error(request: Request, error: HTTPException) -> Response:
     """Handles the framework's own errors: unknown paths and methods, bodies that cannot be read."""
+    if isinstance(error.__cause__, TooManyRequests):
+        return to_response(request, error.__cause__)
     if error.status_code == HTTPStatus.NOT_FOUND:
         unknown = NotFound("path", key=request.url.path, hint="The API is under /v1; /openapi.json describes it")
         return _not_found(request, unknown)

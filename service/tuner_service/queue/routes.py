@@ -7,12 +7,13 @@ from fastapi import APIRouter
 from tuner.api.queue import QueueView
 from tuner.jobs.records import TeamShare
 from tuner_service.access import PrincipalDep
+from tuner_service.expensive import EXPENSIVE
 from tuner_service.resources import StoreDep
 
 router = APIRouter(prefix="/queue", tags=["queue"])
 
 
-@router.get("", summary="Get the queue: the position of each job")
+@router.get("", summary="Get the queue: the position of each job", dependencies=[EXPENSIVE])
 def get_queue(store: StoreDep, principal: PrincipalDep) -> QueueView:
     """The open jobs that you may see in queue order, with the position of each and the reason for it.
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any, Final
 
+from anyio import CapacityLimiter
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from tuner.exports import EXPORTERS, ExportFormat, TargetRun
 from tuner.schedules import Schedule
-
-_CHUNK_LINES = 5_000
+from tuner_service.expensive import streamed
 
 EXPORT_CONTENT: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -29,7 +27,9 @@ EXPORT_CONTENT: Final[dict[int | str, dict[str, Any]]] = {
 """The ``responses=`` of an operation that returns an `export_response`."""
 
 
-def export_response(schedule: Schedule, *, run: TargetRun, format: ExportFormat, name: str) -> Response:
+def export_response(
+    schedule: Schedule, *, run: TargetRun, format: ExportFormat, name: str, threads: CapacityLimiter
+) -> Response:
     """The response that carries a schedule as a file.
 
     Args:
@@ -37,6 +37,7 @@ def export_response(schedule: Schedule, *, run: TargetRun, format: ExportFormat,
         run: The run that it is exported for.
         format: The file's format.
         name: The file's name, without its ending.
+        threads: Limit of the threads that compute streamed responses.
 
     Raises:
         InvalidValue: The schedule does not fit into so few updates.
@@ -45,11 +46,5 @@ def export_response(schedule: Schedule, *, run: TargetRun, format: ExportFormat,
     chunks = exporter.write(schedule, run).chunks
     headers = {"Content-Disposition": f'attachment; filename="{name}.{exporter.extension}"'}
     if format is ExportFormat.CSV:
-        return StreamingResponse(_joined(iter(chunks)), media_type=exporter.media_type, headers=headers)
+        return StreamingResponse(streamed(chunks, threads=threads), media_type=exporter.media_type, headers=headers)
     return Response("".join(chunks), media_type=exporter.media_type, headers=headers)
-
-
-def _joined(lines: Iterator[str]) -> Iterator[str]:
-    """Joins lines to larger chunks: each chunk of a stream costs a thread switch."""
-    while chunk := "".join(islice(lines, _CHUNK_LINES)):
-        yield chunk

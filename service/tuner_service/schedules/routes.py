@@ -20,9 +20,11 @@ from tuner.api.schedules import (
 from tuner.exports import EXPORTERS, TargetRun
 from tuner.schedules import FAMILIES, Schedule
 from tuner.schedules.scaling import ScaledSchedule, scaled_to_batch
+from tuner_service.expensive import EXPENSIVE
 from tuner_service.json_body import strict_body
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
+from tuner_service.resources import ResourcesDep
 from tuner_service.schedules.exporting import EXPORT_CONTENT, export_response
 
 router = APIRouter(prefix="/schedules", tags=["schedules"])
@@ -49,12 +51,19 @@ def _point(update: int, lr: float) -> PreviewPoint:
     return PreviewPoint(update=update, lr=lr)
 
 
-@router.post("/export", summary="Export a schedule", response_class=Response, responses=_PROBLEMS | EXPORT_CONTENT)
-def export_schedule(request: Annotated[ExportRequest, strict_body(ExportRequest)]) -> Response:
+@router.post(
+    "/export",
+    summary="Export a schedule",
+    response_class=Response,
+    dependencies=[EXPENSIVE],
+    responses=_PROBLEMS | EXPORT_CONTENT,
+)
+def export_schedule(request: Annotated[ExportRequest, strict_body(ExportRequest)], resources: ResourcesDep) -> Response:
     """A schedule as a file: its specification, its rate at every update, or code for a training library."""
     name = f"schedule-{request.schedule.digest[:8]}-{request.total_steps}"
     run = TargetRun(total_steps=request.total_steps, batch_size=request.batch_size, optimizer=request.optimizer)
-    return export_response(request.schedule, run=run, format=request.format, name=name)
+    threads = resources.stream_threads
+    return export_response(request.schedule, run=run, format=request.format, name=name, threads=threads)
 
 
 @router.get("/families", summary="List the families of schedules")

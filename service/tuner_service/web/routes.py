@@ -65,13 +65,13 @@ async def log_in(request: Request, resources: ResourcesDep) -> Response:
         return response
     response = RedirectResponse(target, status_code=303)
     if principal.token_id is not None:
-        authenticator.sessions.begin(response, token_id=principal.token_id)
+        await authenticator.begin_session(response, token_id=principal.token_id)
     return response
 
 
 @router.post("/logout")
 async def log_out(request: Request, resources: ResourcesDep) -> Response:
-    """End the session of this browser. The token stays valid.
+    """End the session, also for copies of its cookie. The token stays valid.
 
     Raises:
         ForgedRequest: The CSRF token is missing or wrong: another site may have sent the request.
@@ -82,6 +82,7 @@ async def log_out(request: Request, resources: ResourcesDep) -> Response:
         csrf_token = (await _fields(request)).get(CSRF_FIELD, "")
         if not authenticator.sessions.is_csrf_token(csrf_token, session=session):
             raise ForgedRequest
+        await authenticator.end_session(session)
     response = RedirectResponse("/login", status_code=303)
     authenticator.sessions.end(response)
     return response

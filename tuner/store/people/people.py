@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import IllegalTransition, InvalidValue, NotFound
 from tuner.people.permissions import LOCAL_ACTOR, LOCAL_USER, Actor, Role
 from tuner.people.records import TEAM_NAME, USER_NAME, Member, TeamRecord, TeamSettings, UserRecord
 from tuner.store.db.database import Tx, reads, writes
-from tuner.store.db.models import Job, Membership, Team, Token, User, Webhook
+from tuner.store.db.models import BrowserSession, Job, Membership, Team, Token, User, Webhook
 from tuner.store.db.upsert import insert_if_absent, upsert
 from tuner.store.people.people_rows import (
     find_team,
@@ -22,10 +22,11 @@ from tuner.store.people.people_rows import (
     user_records,
     valid_tokens,
 )
-from tuner.store.people.tokens import Tokens
+from tuner.store.people.sessions import BrowserSessions
+from tuner.store.people.tokens import revoke
 
 
-class People(Tokens):
+class People(BrowserSessions):
     """The users of the service, their teams and their roles.
 
     Changes of one user are serialized, and so are changes of one team: no token is created for a user who is being
@@ -82,6 +83,8 @@ class People(Tokens):
         if any(owned.values()):
             listed = ", ".join(f"{count} {what if count > 1 else what[:-1]}" for what, count in owned.items() if count)
             raise IllegalTransition("team", key=name, state=f"in use ({listed})", wanted="deleted")
+        of_team = select(Token.id).where(Token.team == name)
+        tx.session.execute(delete(BrowserSession).where(BrowserSession.token_id.in_(of_team)))
         tx.session.execute(delete(Token).where(Token.team == name))
         tx.session.execute(delete(Team).where(Team.name == name))
         tx.audit(by, "team.delete", target=name, team=name)
@@ -122,12 +125,7 @@ class People(Tokens):
         removed = tx.session.execute(
             delete(Membership).where(Membership.team == team, Membership.user == user).returning(Membership.user)
         ).first()
-        revoked = tx.session.scalars(
-            update(Token)
-            .where(Token.user == user, Token.team == team, Token.revoked_at.is_(None))
-            .values(revoked_at=tx.now)
-            .returning(Token.id)
-        ).all()
+        revoked = revoke(tx, (Token.user == user) & (Token.team == team))
         if removed is not None or revoked:
             tx.audit(by, "member.remove", target=user, team=team, revoked_tokens=sorted(revoked))
 

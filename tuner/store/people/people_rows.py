@@ -96,6 +96,7 @@ def token_record(token: Token) -> TokenRecord:
         role=token.role,
         label=token.label,
         created_by=token.created_by,
+        parent_id=token.parent_id,
         created_at=token.created_at,
         expires_at=token.expires_at,
         revoked_at=token.revoked_at,

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from tuner.errors import DatabaseUnavailable, InvalidValue, NotFound
+from tuner.errors import DatabaseUnavailable, InvalidValue, LimitReached, NotFound
 from tuner.people.permissions import LOCAL_ACTOR, Actor, Principal, Role, least
 from tuner.people.records import TokenRecord
 from tuner.people.tokens import MAX_LIFETIME_SECONDS, digest, new_token
 from tuner.store.db.clock import happened_within
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
-from tuner.store.db.models import Membership, Token, User
+from tuner.store.db.models import BrowserSession, Membership, Token, User
 from tuner.store.db.upsert import insert_if_absent
 from tuner.store.people.people_rows import lock_team, lock_user, role_in, token_record, valid_tokens
 
 FIRST_ADMIN = "admin"
+MAX_CREATED = 100
+"""Valid tokens of one user that were created with tokens; those that admins create do not count."""
+MAX_LISTED = 1_000
+"""Tokens in one list."""
 _USE_RECORDED_EVERY_SECONDS = 60.0
 
 
@@ -38,6 +42,7 @@ class Tokens(Repository):
         role: Role,
         label: str = "",
         lifetime: float | None = None,
+        parent_id: str | None = None,
         by: Actor = LOCAL_ACTOR,
     ) -> tuple[TokenRecord, str]:
         """Create a token.
@@ -48,14 +53,16 @@ class Tokens(Repository):
             role: What it allows.
             label: A name for people.
             lifetime: Seconds until it expires; never when absent.
+            parent_id: The token by which it is created: it expires with that one at the latest, and is revoked with it.
             by: The actor.
 
         Returns:
             The token and its secret, which is not stored and cannot be read again.
 
         Raises:
-            NotFound: There is no such user, or no such team.
+            NotFound: There is no such user, no such team, or no valid parent.
             InvalidValue: The user is disabled or lacks the role, or the lifetime is out of range.
+            LimitReached: There is a parent, and its user has many valid tokens already.
         """
         owner = lock_user(tx.session, user)
         if owner.disabled:
@@ -65,13 +72,14 @@ class Tokens(Repository):
         if team is not None:
             lock_team(tx.session, team, shared=True)
         _check_role(tx.session, owner=owner, team=team, role=role)
-        return _add_token(tx, owner.name, team=team, role=role, label=label, lifetime=lifetime, by=by)
+        parent = None if parent_id is None else _lock_parent(tx, parent_id)
+        return _add_token(tx, owner.name, team=team, role=role, label=label, lifetime=lifetime, parent=parent, by=by)
 
     @writes
     def revoke_token(self, tx: Tx, token_id: str, *, by: Actor = LOCAL_ACTOR) -> TokenRecord:
-        """Revoke a token; a service that has cached it may accept it for a few more seconds.
+        """Revoke a token, those that were created with it, and their sessions.
 
-        Revoking it again changes nothing.
+        A service that has cached one may accept it for a few more seconds. Revoking it again changes nothing.
 
         Raises:
             NotFound: There is no such token.
@@ -80,8 +88,10 @@ class Tokens(Repository):
         if token is None:
             raise NotFound("token", key=token_id)
         if token.revoked_at is None:
-            token.revoked_at = tx.now
-            tx.audit(by, "token.revoke", target=token_id, team=token.team, user=token.user)
+            revoked = revoke(tx, Token.id == token_id)
+            others = sorted(set(revoked) - {token_id})
+            tx.audit(by, "token.revoke", target=token_id, team=token.team, user=token.user, revoked_tokens=others)
+            tx.session.refresh(token)
         return token_record(token)
 
     @reads
@@ -100,7 +110,7 @@ class Tokens(Repository):
     def tokens(
         self, session: Session, *, team: str | None = None, user: str | None = None, valid: bool = False
     ) -> tuple[TokenRecord, ...]:
-        """Tokens without their secrets, the latest first.
+        """Tokens without their secrets, the latest `MAX_LISTED` first.
 
         Args:
             team: Only those for this team.
@@ -112,9 +122,8 @@ class Tokens(Repository):
             query = query.where(Token.team == team)
         if user is not None:
             query = query.where(Token.user == user)
-        return tuple(
-            token_record(token) for token in session.scalars(query.order_by(Token.created_at.desc(), Token.id))
-        )
+        latest = query.order_by(Token.created_at.desc(), Token.id).limit(MAX_LISTED)
+        return tuple(map(token_record, session.scalars(latest)))
 
     def authenticate(self, secret: str) -> Principal | None:
         """The principal of a token's secret.
@@ -124,10 +133,6 @@ class Tokens(Repository):
             of its team.
         """
         return self._resolve(Token.digest == digest(secret))
-
-    def principal(self, token_id: str) -> Principal | None:
-        """The principal of a token's id, as stored in a session; ``None`` as in `authenticate`."""
-        return self._resolve(Token.id == token_id)
 
     def first_admin(self) -> str | None:
         """Create the user `admin` and a token with all rights, unless any user exists.
@@ -185,8 +190,41 @@ def _principal(session: Session, *, wanted: ColumnElement[bool]) -> tuple[Princi
     if held is None:
         return None
     principal = Principal(user=token.user, team=token.team, role=least(token.role, held), token_id=token.id)
+<<<<<<< HEAD
     used = token.last_used_at
     return principal, used is not None and happened_within(_USE_RECORDED_EVERY_SECONDS, used, now=now)
+=======
+    # A use in the future was recorded by a clock that was ahead, and is overwritten.
+    return principal, token.last_used_at is not None and now - _USE_RECORDED_EVERY_SECONDS < token.last_used_at <= now
+
+
+def revoke(tx: Tx, wanted: ColumnElement[bool]) -> tuple[str, ...]:
+    """Revoke tokens and all that were created with them, and end their sessions.
+
+    Args:
+        tx: The transaction.
+        wanted: Condition of the tokens to begin with.
+
+    Returns:
+        The ids of those that were not revoked before.
+    """
+    revoked: list[str] = []
+    while True:
+        # Again until there are none: a token that was being created is visible once its parent's row is locked.
+        condition = or_(wanted, Token.parent_id.in_(revoked))
+        more = tx.session.scalars(
+            update(Token)
+            .where(condition, Token.revoked_at.is_(None))
+            .values(revoked_at=tx.now)
+            .returning(Token.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+        if not more:
+            break
+        revoked += more
+    tx.session.execute(delete(BrowserSession).where(BrowserSession.token_id.in_(revoked)))
+    return tuple(revoked)
+>>>>>>> d976c94 (One caller cannot exhaust the service, tokens end with their makers, and logging out ends a session)
 
 
 def _first_admin(tx: Tx) -> str | None:
@@ -230,10 +268,36 @@ def _check_role(session: Session, *, owner: User, team: str | None, role: Role) 
         raise InvalidValue("role", value=role.value, allowed=allowed)
 
 
+def _lock_parent(tx: Tx, parent_id: str) -> Token:
+    """The valid token by which another is created, locked against its revocation.
+
+    Raises:
+        NotFound: It does not exist, or is not valid any more.
+        LimitReached: Its user has as many valid tokens that were created with tokens as there may be.
+    """
+    parent = tx.session.scalar(valid_tokens(now=tx.now).where(Token.id == parent_id).with_for_update())
+    if parent is None:
+        raise NotFound("token", key=parent_id)
+    created = valid_tokens(now=tx.now).where(Token.user == parent.user, Token.parent_id.is_not(None)).subquery()
+    count = tx.session.execute(select(func.count()).select_from(created)).scalar_one()
+    if count >= MAX_CREATED:
+        raise LimitReached("max_valid_tokens", of=f"user {parent.user}", value=count + 1, allowed=MAX_CREATED)
+    return parent
+
+
 def _add_token(
-    tx: Tx, user: str, *, team: str | None, role: Role, label: str, lifetime: float | None, by: Actor
+    tx: Tx,
+    user: str,
+    *,
+    team: str | None,
+    role: Role,
+    label: str,
+    lifetime: float | None,
+    by: Actor,
+    parent: Token | None = None,
 ) -> tuple[TokenRecord, str]:
     secret = new_token()
+    expiries = [None if lifetime is None else tx.now + lifetime, None if parent is None else parent.expires_at]
     token = Token(
         id=str(uuid.uuid4()),
         digest=digest(secret),
@@ -242,8 +306,9 @@ def _add_token(
         role=role,
         label=label,
         created_by=by.user,
+        parent_id=None if parent is None else parent.id,
         created_at=tx.now,
-        expires_at=None if lifetime is None else tx.now + lifetime,
+        expires_at=min((expiry for expiry in expiries if expiry is not None), default=None),
     )
     tx.session.add(token)
     details = {"user": user, "role": role.value, "label": label, "expires_at": token.expires_at}

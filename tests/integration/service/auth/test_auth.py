@@ -303,6 +303,25 @@ def test_logging_out_ends_the_session_of_the_browser(browser: TestClient, team: 
     assert browser.get("/v1/me").status_code == 401
 
 
+def test_a_cookie_that_was_copied_before_the_logout_is_refused_after_it(browser: TestClient, team: Team):
+    log_in(browser, team.cleo)
+    copy = browser.cookies["tuner_session"]
+    token = field(browser.get("/").text, "csrf_token")
+    browser.post("/logout", data={"csrf_token": token})
+    browser.cookies.set("tuner_session", copy)
+    assert browser.get("/v1/me").status_code == 401
+    assert browser.get("/v1/me", headers=as_user(team.cleo)).status_code == 200, "the token stays valid"
+
+
+def test_logging_out_leaves_the_other_browsers_of_the_token_logged_in(browser: TestClient, team: Team):
+    log_in(browser, team.cleo)
+    other = browser.cookies["tuner_session"]
+    log_in(browser, team.cleo)
+    browser.post("/logout", data={"csrf_token": field(browser.get("/").text, "csrf_token")})
+    browser.cookies.set("tuner_session", other)
+    assert browser.get("/v1/me").json()["user"] == "cleo"
+
+
 def test_without_a_login_every_caller_is_local(settings: Settings, store: Store):
     for api in client_for(settings.model_copy(update={"auth": "off"}), store, f"http://{HOST}"):
         me = api.get("/v1/me", headers={"Authorization": "Bearer stt_old"}).json()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.integration.service.team import Team, asking, settle
+from tests.integration.service.team import Team, as_user, asking, settle
 from tuner.store import Store
 from tuner_service.settings import Settings
 
@@ -188,6 +188,35 @@ def test_a_teams_admin_makes_tokens_for_its_members_alone(ask: Ask, team: Team):
 def test_a_token_for_every_team_is_for_the_services_admins(ask: Ask, team: Team):
     assert ask(team.ada, "POST", "/tokens", json={"lifetime_days": None})[1]["token"]["team"] is None
     assert ask(team.ada, "POST", "/tokens", json={"user": "ben"})[0] == 422
+
+
+@pytest.mark.parametrize("way", ["token", "session"])
+def test_a_viewers_token_makes_none_that_outlives_it(ask: Ask, api: TestClient, team: Team, way: str):
+    _, short = ask(team.ben, "POST", "/tokens", json={"user": "dan", "role": "viewer", "lifetime_days": 1})
+    headers = as_user(short["secret"])
+    if way == "session":  # it stands for the token
+        page = api.get("/login").text
+        csrf_token = page.split('name="csrf_token" value="')[1].split('"')[0]
+        api.post("/login", data={"token": short["secret"], "csrf_token": csrf_token})
+        headers = {"X-CSRF-Token": api.get("/v1/me").json()["csrf_token"]}
+    refused = api.post("/v1/tokens", headers=headers, json={"lifetime_days": 3650})
+    assert (refused.status_code, refused.json()["field"]) == (422, "lifetime_days")
+    assert refused.json()["allowed"] == "at most 1, when the calling token expires"
+    made = api.post("/v1/tokens", headers=headers, json={}).json()
+    assert made["token"]["expires_at"] == short["token"]["expires_at"]
+    assert made["token"]["parent_id"] == short["token"]["id"]
+    api.cookies.clear()
+    assert ask(made["secret"], "GET", "/me")[0] == 200
+    assert ask(team.ben, "DELETE", f"/tokens/{short['token']['id']}")[0] == 204
+    assert ask(made["secret"], "GET", "/me")[0] == 401
+
+
+def test_the_tokens_that_an_admin_makes_stand_on_their_own(ask: Ask, team: Team):
+    _, short = ask(team.ben, "POST", "/tokens", json={"lifetime_days": 1})
+    _, made = ask(short["secret"], "POST", "/tokens", json={"user": "dan", "role": "viewer", "lifetime_days": 30})
+    assert ask(team.ben, "DELETE", f"/tokens/{short['token']['id']}")[0] == 204
+    assert made["token"]["parent_id"] is None
+    assert ask(made["secret"], "GET", "/me")[0] == 200
 
 
 def test_who_sees_a_token_may_revoke_it(ask: Ask, team: Team):

@@ -114,7 +114,6 @@ def test_a_token_tells_who_is_behind_it(people: Store):
     principal = people.people.authenticate(secret)
     assert principal is not None
     assert (principal.user, principal.team, principal.role) == ("ben", "vision", Role.VIEWER)
-    assert principal == people.people.principal(record.id)
     assert people.people.tokens(team="vision") == (people.people.token(record.id),)
     assert people.people.tokens(user="ada") == ()
 
@@ -128,7 +127,7 @@ def test_of_a_secret_only_the_digest_is_stored(people: Store, sql: Sql):
 def test_a_token_of_somebody_elses_making_is_nobodys(people: Store):
     assert people.people.authenticate("stt_guessed") is None
     assert people.people.authenticate("") is None
-    assert people.people.principal("none") is None
+    assert people.people.session_principal(digest("guessed")) is None
 
 
 def test_its_last_use_is_noted_at_most_once_a_minute(people: Store, sql: Sql):
@@ -168,7 +167,6 @@ def test_a_token_is_refused_once_it_expired_was_revoked_or_its_user_disabled(peo
     revoked_id, revoked = secret()
     assert people.people.revoke_token(revoked_id, by=ROOT) == people.people.revoke_token(revoked_id, by=ROOT)
     assert people.people.authenticate(revoked) is None
-    assert people.people.principal(revoked_id) is None
     _, disabled = secret()
     people.people.put_user("ben", disabled=True)
     assert people.people.authenticate(disabled) is None
