@@ -27,12 +27,9 @@ class Resources:
     store: Store
     reaper: Reaper
     authenticator: Authenticator
-<<<<<<< HEAD
     standings: Standings
-=======
     stream_threads: CapacityLimiter
     """Limit of the threads that compute streamed responses."""
->>>>>>> d976c94 (One caller cannot exhaust the service, tokens end with their makers, and logging out ends a session)
     closing: threading.Event
     """Set when the service stops: open event streams end."""
 

@@ -51,7 +51,10 @@ def get_report(
 
 
 @router.get(
-    "/{job_id}/standing", summary="Get a report on a job so far", responses=problem_responses(catalog.NOT_FOUND)
+    "/{job_id}/standing",
+    summary="Get a report on a job so far",
+    dependencies=[EXPENSIVE],
+    responses=problem_responses(catalog.NOT_FOUND),
 )
 async def get_standing(job: VisibleJob, resources: ResourcesDep) -> Standing:
     """What the report would say if the search ended now, for jobs in every state: also paused, cancelled, failed ones.

@@ -9,12 +9,8 @@ from fastapi import APIRouter, Query
 from tuner.api.runs import CurveSample, RunLog, RunView
 from tuner.jobs.curves import MIN_POINTS
 from tuner.jobs.states import RunState
-<<<<<<< HEAD
 from tuner_service.access import PrincipalDep, VisibleRun
-=======
-from tuner_service.access import VisibleRun
 from tuner_service.expensive import EXPENSIVE
->>>>>>> d976c94 (One caller cannot exhaust the service, tokens end with their makers, and logging out ends a session)
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep

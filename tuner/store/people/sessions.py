@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from tuner.errors import NotFound
 from tuner.people.permissions import Principal
 from tuner.people.tokens import digest, new_session
+from tuner.store.db.clock import CLOCK_STEP_SECONDS
 from tuner.store.db.database import Tx, read_clock, writes
 from tuner.store.db.models import BrowserSession, Token
 from tuner.store.people.people_rows import valid_tokens
@@ -17,8 +18,6 @@ from tuner.store.people.tokens import Tokens
 
 MAX_SESSIONS: Final = 100
 """Sessions of one token; a further login ends the oldest."""
-_CLOCK_TOLERANCE_SECONDS: Final = 60.0
-"""A session from further in the future was stored by a clock that was ahead: its end would be too late."""
 
 
 class BrowserSessions(Tokens):
@@ -80,6 +79,6 @@ def _token_of(session: Session, *, session_digest: str) -> str | None:
         select(BrowserSession.token_id).where(
             BrowserSession.digest == session_digest,
             BrowserSession.expires_at > now,
-            BrowserSession.created_at <= now + _CLOCK_TOLERANCE_SECONDS,
+            BrowserSession.created_at <= now + CLOCK_STEP_SECONDS,  # else a fast clock stored it: it would end late
         )
     )

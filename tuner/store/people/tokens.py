@@ -190,12 +190,8 @@ def _principal(session: Session, *, wanted: ColumnElement[bool]) -> tuple[Princi
     if held is None:
         return None
     principal = Principal(user=token.user, team=token.team, role=least(token.role, held), token_id=token.id)
-<<<<<<< HEAD
     used = token.last_used_at
     return principal, used is not None and happened_within(_USE_RECORDED_EVERY_SECONDS, used, now=now)
-=======
-    # A use in the future was recorded by a clock that was ahead, and is overwritten.
-    return principal, token.last_used_at is not None and now - _USE_RECORDED_EVERY_SECONDS < token.last_used_at <= now
 
 
 def revoke(tx: Tx, wanted: ColumnElement[bool]) -> tuple[str, ...]:
@@ -224,7 +220,6 @@ def revoke(tx: Tx, wanted: ColumnElement[bool]) -> tuple[str, ...]:
         revoked += more
     tx.session.execute(delete(BrowserSession).where(BrowserSession.token_id.in_(revoked)))
     return tuple(revoked)
->>>>>>> d976c94 (One caller cannot exhaust the service, tokens end with their makers, and logging out ends a session)
 
 
 def _first_admin(tx: Tx) -> str | None:
