@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.store.builders import claim_lock, offer
 from tuner.driver.planner import PAUSE_SECONDS, PLANNING_ATTEMPTS, Planner
-from tuner.errors import DatabaseUnavailable, StudyLockLost
+from tuner.errors import DatabaseUnavailable, InvalidValue, StudyLockLost
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.search.settings import SearchSettings
@@ -17,9 +17,11 @@ class Step:
     """A planning step that raises what it is told to; a stand-in for faults of Optuna that cannot be ordered."""
 
     def __init__(self) -> None:
-        self.error: Exception | None = ZeroDivisionError("float division by zero")
+        self.error: Exception | None = RuntimeError("the storage is confused")
+        self.taken = 0
 
     def __call__(self, store, *, lock, ahead) -> None:
+        self.taken += 1
         if self.error is not None:
             raise self.error
         store.planning.release(lock, again=True)
@@ -76,7 +78,7 @@ def test_a_job_whose_planning_always_fails_ends_with_the_reason(bench):
         bench.plan()
         bench.let_the_lock_expire()
     assert bench.job.state is JobState.FAILED
-    assert bench.job.error == "planning failed 3 times in a row, last with ZeroDivisionError: float division by zero"
+    assert bench.job.error == "planning failed 3 times in a row, last with RuntimeError: the storage is confused"
 
 
 def test_a_step_that_works_forgives_the_failures_before_it(bench):
@@ -103,3 +105,49 @@ def test_an_outage_is_no_failure_of_the_job(bench):
             bench.plan()
         bench.let_the_lock_expire()
     assert bench.job.state is JobState.QUEUED
+
+
+class TestErrorsThatRepeatThemselves:
+    """A plan is a function of the study's state: waiting does not help."""
+
+    @pytest.mark.parametrize(
+        ("error", "words"),
+        [
+            (
+                InvalidValue("warmup.updates", value=20, allowed="less than 20"),
+                "warmup.updates must be less than 20, got",
+            ),
+            (TypeError("'NoneType' object is not iterable"), "TypeError: 'NoneType' object is not iterable"),
+            (ZeroDivisionError("float division by zero"), "ZeroDivisionError: float division by zero"),
+            (KeyError("wsd.cooldown"), "KeyError: 'wsd.cooldown'"),
+        ],
+    )
+    def test_the_job_fails_at_once_with_what_to_change(self, bench, error, words):
+        bench.step.error = error
+        bench.plan()
+        assert bench.step.taken == 2
+        assert bench.job.state is JobState.FAILED
+        assert bench.job.error.startswith(f"the search cannot be planned: {words}")
+        assert "submit a job with another value" in bench.job.error or "please report it" in bench.job.error
+
+    def test_one_that_does_not_repeat_itself_is_forgotten(self, bench):
+        errors = iter([ValueError("the job was being changed"), None])
+
+        def step(store, *, lock, ahead):
+            bench.step.error = next(errors)
+            bench.step(store, lock=lock, ahead=ahead)
+
+        bench.planner = Planner(bench.site.store, step=step)
+        bench.plan()
+        assert bench.job.state is JobState.QUEUED
+        assert bench.lock("w2") is not None
+
+    def test_another_one_each_time_counts_as_a_passing_fault(self, bench):
+        numbers = iter(range(10))
+
+        def step(store, *, lock, ahead):
+            raise ValueError(f"fault {next(numbers)}")
+
+        bench.planner = Planner(bench.site.store, step=step)
+        bench.plan()
+        assert bench.job.state is JobState.QUEUED
