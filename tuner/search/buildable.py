@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+
 from tuner.errors import InvalidValue
 from tuner.schedules import PiecewiseLinear, Schedule, Segments
 from tuner.search.settings import SearchSettings
@@ -57,8 +59,8 @@ def _has_rate(schedule: Schedule, *, total_steps: int) -> bool:
     """Whether any rate is above 0; all families but those composed by hand reach their peak."""
     if not isinstance(schedule.family, PiecewiseLinear | Segments):
         return True
-    steps = min(total_steps, _SAMPLED)
-    return bool((schedule.compressed(steps, from_steps=total_steps).lrs(steps) > 0.0).any())
+    updates = np.linspace(0, total_steps - 1, min(total_steps, _SAMPLED)).astype(np.int64)
+    return bool((schedule.lrs_at(updates, total_steps=total_steps) > 0.0).any())
 
 
 def _check_space(space: SearchSpace, *, total_steps: int) -> None:

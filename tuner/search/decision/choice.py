@@ -42,6 +42,7 @@ _NOTHING: Final = 1e-12
 _ALTERNATIVES: Final = 3
 _COMPARES_FROM: Final = 5.0
 """Budget from which the incumbent is trained in any case: the first question is what a change from it gains."""
+_EXHAUSTED: Final = "every schedule of the space has been tried"
 _WHY_INCUMBENT: Final = "the incumbent: what every other schedule is compared with"
 
 
@@ -62,20 +63,27 @@ def choose(state: StudyState, *, pool: Sequence[Configuration] | None = None) ->
     Returns:
         The run; `Spent` when none is worth its cost, or while the runs that decide have to finish first.
     """
-    number = len(state.trials)
-    if number < len(state.settings.start) and _may_open(state):
-        start = Configuration(schedule=state.settings.start[number], options=state.usual_options)
-        return _new(state, start, reason="a start schedule")
     observations = Observations(state)
+    if _may_open(state) and (start := _start(state, observations)):
+        return _new(state, start[0], reason="a start schedule")
     if len(observations.losses) < _MIN_LOSSES and _may_open(state):
         guess = _by_theory(state, observations, pool=pool)
         if guess is not None:
             return guess
     if not observations.losses:
-        return Spent(reason="no schedule is left to try, and none has a result")
+        reason = (
+            f"{_EXHAUSTED}, and none" if _may_open(state) and pool is None else "no schedule is left to try, and none"
+        )
+        return Spent(reason=f"{reason} has a result")
     if state.settings.budget >= _COMPARES_FROM and _may_open(state) and _lacks_incumbent(state, pool):
         return _new(state, incumbent_of(state), reason=_WHY_INCUMBENT)
     return _Choice(state, observations, pool=pool).best()
+
+
+def _start(state: StudyState, observations: Observations) -> list[Configuration]:
+    """The start schedules that were not trained yet."""
+    wanted = (Configuration(schedule=one, options=state.usual_options) for one in state.settings.start)
+    return observations.untried(observations.named(wanted))
 
 
 def _lacks_incumbent(state: StudyState, pool: Sequence[Configuration] | None) -> bool:
@@ -91,7 +99,7 @@ def _may_open(state: StudyState) -> bool:
 def _new(
     state: StudyState, configuration: Configuration, *, reason: str, alternatives: tuple[Alternative, ...] = ()
 ) -> NewTrial:
-    role = Role.START if len(state.trials) < len(state.settings.start) else None
+    role = Role.START if configuration.schedule in state.settings.start else None
     return NewTrial(
         number=len(state.trials),
         role=Role.INCUMBENT if configuration == incumbent_of(state) else role,
@@ -109,14 +117,10 @@ def _rng(state: StudyState) -> np.random.Generator:
 def _by_theory(
     state: StudyState, observations: Observations, *, pool: Sequence[Configuration] | None
 ) -> NewTrial | None:
-    found = _untried(observations, pool) if pool is not None else candidates(observations, leaders=(), rng=_rng(state))
+    found = candidates(observations, leaders=(), rng=_rng(state)) if pool is None else observations.untried(pool)
     if not found:
         return None
     return _new(state, initial(found, observations=observations), reason="the best guess of theory")
-
-
-def _untried(observations: Observations, pool: Sequence[Configuration]) -> list[Configuration]:
-    return [one for one in pool if one not in observations.tried]
 
 
 class _Choice:
@@ -158,7 +162,7 @@ class _Choice:
         if not _may_open(self._state):
             return []
         if self._pool is not None:
-            return restricted(_untried(self._observations, self._pool), observations=self._observations)
+            return restricted(self._observations.untried(self._pool), observations=self._observations)
         order = np.argsort(self._surrogate.posterior(()).mean, kind="stable")
         leaders = [self._surrogate.observed[place] for place in order]
         return candidates(self._observations, leaders=leaders, rng=_rng(self._state))
@@ -168,9 +172,12 @@ class _Choice:
         values = self._log_values()
         place = int(np.argmax(values))
         if values[place] == -math.inf:
-            return Spent(reason="there is nothing more to try")
+            return Spent(
+                reason=f"{_EXHAUSTED}{self._no_seeds}" if self._is_exhausted else "there is nothing more to try"
+            )
         if self._is_worthless(float(values[place])):
-            return Spent(reason="nothing more is expected to change the recommendation")
+            tried = f"{_EXHAUSTED}, and " if self._is_exhausted else ""
+            return Spent(reason=f"{tried}nothing more is expected to change the recommendation")
         alternatives = self._alternatives(values)
         if place < len(self._new):
             reason = f"the most promising after {len(self._observations.losses)} results"
@@ -185,6 +192,14 @@ class _Choice:
             reason=self._why_again(known, runs=len(self._state.runs_of(trial.number))),
             alternatives=alternatives,
         )
+
+    @property
+    def _is_exhausted(self) -> bool:
+        return self._pool is None and _may_open(self._state) and not self._new
+
+    @property
+    def _no_seeds(self) -> str:
+        return "" if self._state.settings.seeds == 1 else ", and none can be trained on a further seed"
 
     def _log_values(self) -> Array:
         """``[n + u]``, log value of each run, for its cost and the risk of divergence."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +15,7 @@ from tuner.search.divergence import are_stable, p_stable
 from tuner.search.sampler.gp import Surrogate
 from tuner.search.sampler.losses import Observation
 from tuner.search.sampler.options import SearchedOptions
+from tuner.search.training_key import TrainingKey, training_key
 
 
 class Observations:
@@ -29,7 +31,8 @@ class Observations:
         self.peaks = (self.space.peak_lr.low, self.space.peak_lr.high)
         self.options = SearchedOptions(settings.options, usual=state.usual_options, batch_exponent=state.batch_exponent)
         configurations = {trial.number: trial.configuration for trial in state.trials}
-        self.usual_peak = incumbent_of(state).schedule.peak_lr
+        self._incumbent = incumbent_of(state)
+        self.usual_peak = self._incumbent.schedule.peak_lr
         self.tried = frozenset(configurations.values())
         self.losses = [
             Observation(configuration=configurations[run.trial], seed=run.seed, loss=run.loss, std=run.std)
@@ -63,6 +66,25 @@ class Observations:
             for (configuration, seed), loss in zip(self.running, expected, strict=True)
         ]
         return self._fitted([*self.losses, *pending])
+
+    def named(self, configurations: Iterable[Configuration]) -> list[Configuration]:
+        """The same trainings: one that is the incumbent's becomes the incumbent, so that it is known as it."""
+        key = self._key(self._incumbent)
+        return [self._incumbent if self._key(one) == key else one for one in configurations]
+
+    def untried(self, configurations: Iterable[Configuration]) -> list[Configuration]:
+        """The trainings that no trial of the study is, each once."""
+        first: dict[TrainingKey, Configuration] = {}
+        for one in configurations:
+            first.setdefault(self._key(one), one)
+        return [one for key, one in first.items() if key not in self._tried_keys]
+
+    @cached_property
+    def _tried_keys(self) -> frozenset[TrainingKey]:
+        return frozenset(map(self._key, self.tried))
+
+    def _key(self, configuration: Configuration) -> TrainingKey:
+        return training_key(configuration, total_steps=self.settings.total_steps)
 
     def are_stable(self, configurations: list[Configuration]) -> NDArray[np.bool_]:
         """``[n]``, whether a configuration could be recommended: not if it is likely to diverge on the next seed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 
@@ -59,6 +60,14 @@ class Grid:
             schedule = self._space.build({"family": family, **values})
             found[Configuration(schedule=schedule, options=self._options.sample(rng=rng))] = None
         return list(found)
+
+    def all(self) -> Iterator[Configuration]:
+        """Every point of the grid."""
+        for family, points in self._points.items():
+            for values in product(*points.values()):
+                schedule = self._space.build({"family": family, **dict(zip(points, values, strict=True))})
+                for options in self._options.all():
+                    yield Configuration(schedule=schedule, options=options)
 
     def neighbors(self, configuration: Configuration) -> Iterator[Configuration]:
         """The points that differ in one thing: up to two steps of the peak, any other value, or one option.

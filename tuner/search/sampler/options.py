@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -52,6 +53,11 @@ class SearchedOptions:
             (name, usual if rng.random() < 0.5 else points[rng.integers(len(points))])
             for (name, usual), points in zip(self.usual, self._points.values(), strict=True)
         )
+
+    def all(self) -> Iterator[OptionValues]:
+        """Every point of the grid; one without any option where none is searched."""
+        for values in product(*self._points.values()):
+            yield tuple(zip(self._points, values, strict=True))
 
     def neighbors(self, options: OptionValues) -> Iterator[OptionValues]:
         """The points that differ in one option: by up to two points, or by any other choice.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Final, Protocol
 
 import numpy as np
@@ -26,6 +27,8 @@ from tuner.search.space import SearchSpace, Value
 Array = NDArray[np.float64]
 
 _SAMPLES: Final = 256
+_ENUMERATED: Final = 20_000
+"""Points of a grid that are looked through for one that was not tried: more than a study has trials."""
 _LEADERS: Final = 4
 """Best configurations whose neighbors are candidates."""
 _INITIAL_PEAKS: Final = (0.5, 0.75, 0.25, 0.1)
@@ -56,6 +59,14 @@ class Tried(Protocol):
     usual_peak: float
     """Of the incumbent."""
 
+    def named(self, configurations: Iterable[Configuration]) -> list[Configuration]:
+        """The same trainings, the incumbent's under its own value."""
+        ...
+
+    def untried(self, configurations: Iterable[Configuration]) -> list[Configuration]:
+        """The trainings that no trial of the study is, each once."""
+        ...
+
     def p_stable(self, configurations: list[Configuration]) -> Array:
         """``[n]``, the probability that a run does not diverge."""
         ...
@@ -72,7 +83,7 @@ def candidates(
         rng: Source of randomness.
 
     Returns:
-        Configurations that no trial of the study has; none in an exhausted space.
+        Configurations that are no training of the study yet, each another training; none in an exhausted space.
     """
     space = observations.space
     points = Grid(space, options=observations.options)
@@ -83,9 +94,12 @@ def candidates(
         found = dict.fromkeys(
             (*shapes, *(one for peak in grid(space.peak_lr, ratio=PEAK_RATIO) for one in _at_peak(shapes, peak)))
         )
-    if observations.tried.issuperset(found):  # a small space, whose grid is exhausted
-        found |= dict.fromkeys(points.sample_off_grid(_SAMPLES, rng=rng))
-    return [one for one in found if one not in observations.tried]
+    untried = observations.untried(observations.named(found))
+    if not untried:  # a small space, whose grid is exhausted
+        untried = observations.untried(observations.named(points.sample_off_grid(_SAMPLES, rng=rng)))
+    if not untried:  # without ranges, or nearly so: what is left is rare among random points
+        untried = observations.untried(observations.named(islice(points.all(), _ENUMERATED)))[:_SAMPLES]
+    return untried
 
 
 def initial(found: Sequence[Configuration], *, observations: Tried) -> Configuration:

@@ -22,10 +22,11 @@ from tests.unit.search.decision.study_states import (
     study,
 )
 from tuner.schedules import Linear, Wsd
+from tuner.search.configuration import Configuration
 from tuner.search.decision.choice import Spent, choose
 from tuner.search.decision.decisions import NewTrial, Replicate, Role, RunStatus, Stop, StudyState
 from tuner.search.decision.estimates import Estimates
-from tuner.search.space import FamilySpace, FloatRange, SearchSpace
+from tuner.search.space import Choice, FamilySpace, FloatRange, SearchSpace
 
 NEAR = at(2.2e-3, family=Linear())
 FAR = at(2e-4)
@@ -59,7 +60,44 @@ class TestTheory:
         only = settings(space=SINGLE, budget=8, incumbent=at(2e-3, family=Linear(), warmup=0.0).schedule, seeds=1)
         result = study(only, workload=bowl())
         assert len(result.state.runs) == 1
-        assert result.end.reason == "there is nothing more to try: 1 of 8 full runs were used"
+        assert result.end.reason == "every schedule of the space has been tried: 1 of 8 full runs were used"
+
+    def test_an_exhausted_space_without_a_result_is_told(self) -> None:
+        only = settings(space=SINGLE, incumbent=at(2e-3, family=Linear(), warmup=0.0).schedule, seeds=1)
+        reason = study(only, workload=lambda *_: (DIVERGED, None)).end.reason
+        assert "1 diverged" in reason
+
+
+class TestOneTrainingUnderSeveralValues:
+    """Over 900 updates a warm-up of .0001 takes one update, as does one of .0002; a whole cooldown is linear decay."""
+
+    SPACE = SearchSpace(
+        peak_lr=FloatRange(low=2e-3, high=2e-3),
+        warmup=(0.0001, 0.0002, 0.0011),
+        floor=(0.0,),
+        families=(
+            FamilySpace(name="linear"),
+            FamilySpace(name="polynomial", params={"power": Choice(values=(1.0,))}),
+            FamilySpace(name="wsd", params={"cooldown": Choice(values=(1.0,)), "shape": Choice(values=("linear",))}),
+        ),
+    )
+
+    def started(self, *start: Configuration, incumbent: Configuration) -> StudyState:
+        wanted = tuple(one.schedule for one in start)
+        changes = {"space": self.SPACE, "start": wanted, "incumbent": incumbent.schedule, "seeds": 1, "budget": 20}
+        return study(settings(**changes), workload=bowl()).state
+
+    def test_it_is_trained_once(self) -> None:
+        grid_point, same = at(2e-3, family=Linear(), warmup=0.0001), at(2e-3, family=Linear(), warmup=0.0002)
+        now = self.started(same, grid_point, same, incumbent=grid_point)
+        assert len(now.runs) == 1
+        assert now.trials[0].role is Role.INCUMBENT
+        assert now.trials[0].configuration == grid_point
+
+    def test_a_start_schedule_that_was_named_twice_is_trained_once(self) -> None:
+        other = at(1e-3, family=Linear(), warmup=0.0)
+        now = self.started(other, other, incumbent=at(2e-3, family=Linear(), warmup=0.0001))
+        assert [one.role for one in now.trials] == [Role.START, Role.INCUMBENT]
 
 
 class TestSeeds:
