@@ -241,7 +241,7 @@ def test_a_trial_whose_first_run_is_stopped_is_pruned_and_the_budget_pays_for_an
     plan_beside(store)
     trials = store.trials.list(job.id).items
     assert trials[1].state is TrialState.PRUNED
-    assert "stopped after 9 updates" in trials[1].reason
+    assert "stopped after 9 updates" in (trials[1].end_reason or "")
     assert optuna_states(store, job)[:2] == ["COMPLETE", "PRUNED"]
     assert study_state(store.planning.load(job.id)).steps_committed == 90 + 9 + 90
 
