@@ -28,6 +28,8 @@ REFUSED = 2
 """Exit code when a setting or the database's schema is refused, or a package is missing: a restart does not help."""
 FAILED = 1
 """Exit code when the database or the port is not available: a restart may help."""
+WRITE_PATIENCE_SECONDS = 4.0
+"""How long a request waits for another process that writes to the database, before it gets 503."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not settings.database_url:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
-        with closing(Store.open(settings.database)) as store:
+        with closing(Store.open(settings.database, patience=WRITE_PATIENCE_SECONDS)) as store:
             if new_token:
                 write_new_token(store=store, output=sys.stdout)
                 return 0

@@ -38,10 +38,11 @@ class Store:
     Every method is one short transaction and may raise `DatabaseUnavailable`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience: float | None = None) -> None:
         """Use a database whose tables are current; `open` ensures that."""
         self._url = url
-        self._database = Database(url)
+        self._patience = patience
+        self._database = Database(url, patience=patience)
         self._open = ExitStack()
         self._open.callback(self._database.close)
         self._optuna: BaseStorage | None = None
@@ -63,13 +64,15 @@ class Store:
         self.audit = AuditLog(self._database)
 
     @classmethod
-    def open(cls, url: str, *, migrate: bool | None = None) -> Store:
+    def open(cls, url: str, *, migrate: bool | None = None, patience: float | None = None) -> Store:
         """Open a database.
 
         Args:
             url: ``sqlite:///path/to/file.db`` or ``postgresql://user:password@host/database``.
             migrate: Whether to create or upgrade the tables. By default on SQLite only: a shared database is upgraded
                 by an explicit command.
+            patience: How long a write may wait for other writers, in seconds, before `DatabaseUnavailable`; two minutes
+                when absent.
 
         Raises:
             InvalidValue: The URL is not supported.
@@ -86,7 +89,7 @@ class Store:
                 f"the tables in {shown} are not those of this version of Schedule Tuner. "
                 f"Run `tuner db upgrade` with the same database URL once, then start again"
             )
-        return cls(url)
+        return cls(url, patience=patience)
 
     def close(self) -> None:
         """Close the connections. The store must not be used afterwards."""
@@ -106,7 +109,7 @@ class Store:
 
         with self._optuna_lock:
             if self._optuna is None:
-                backend = open_backend(self._url)
+                backend = open_backend(self._url, patience=self._patience)
                 self._open.callback(backend.engine.dispose)
                 self._optuna = with_cache(backend)
             return self._optuna

@@ -7,9 +7,11 @@ argument and which its caller does not pass.
 from __future__ import annotations
 
 import functools
+import math
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -21,8 +23,9 @@ from sqlalchemy.orm import Session
 from tuner.errors import DatabaseUnavailable, InvalidValue
 from tuner.people.permissions import Actor
 from tuner.store.db.clock import Now
-from tuner.store.db.engine import WRITES, connect, parse_url
+from tuner.store.db.engine import PATIENCE, WRITES, connect, parse_url
 from tuner.store.db.models import Audit, Event
+from tuner.store.db.write_gate import DatabaseLocked, WriteGate
 
 RETRY_PAUSES_SECONDS = (0.05, 0.2, 0.8)
 """Pauses before the retries of a transaction that failed transiently."""
@@ -30,6 +33,8 @@ _EVENT_LOCK = 0x74756E6572
 """Key of an advisory lock that nothing else uses; its bytes spell "tuner"."""
 _TRANSIENT_STATES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03"})
 """SQLSTATE of PostgreSQL: serialization failure, deadlock, lock not available; shut down, crashed, starting up."""
+
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -100,11 +105,18 @@ class Database:
 
     Args:
         url: See `tuner.store.db.engine.parse_url`.
+        patience: How long a writing transaction may wait for other writers, in seconds, retries included: of a process
+            that has others waiting for its response. As long as the engine and all retries allow when absent.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience: float | None = None) -> None:
         self._engine = connect(parse_url(url))
-        self._writer = self._engine.execution_options(**{WRITES: True})
+        self._writer = self._writer_with(patience)
+        self._hasty = self._writer_with(0.0)
+        self._patience = patience
+        self._gate: Callable[[], AbstractContextManager[None]] = nullcontext
+        if patience is not None and self._engine.dialect.name == "sqlite":
+            self._gate = WriteGate().passing
         self._reader = self._engine
         if self._engine.dialect.name == "postgresql":
             # All statements of a reading transaction see one state of the database, as they do on SQLite.
@@ -122,12 +134,13 @@ class Database:
         """
         return _run(self._reader, body)
 
-    def write(self, body: Callable[[Tx], R]) -> R:
+    def write(self, body: Callable[[Tx], R], *, waits: bool = True) -> R:
         """Run ``body`` in one transaction, and commit it.
 
         Args:
             body: Called again from its start after a transient failure, so it must have no effects outside the
                 transaction.
+            waits: Whether it may wait for other writers; if not, it fails at once where one holds the lock.
 
         Raises:
             DatabaseUnavailable: The database failed, also in the retries, and nothing was written; or it failed during
@@ -140,7 +153,14 @@ class Database:
             tx.flush()
             return result
 
-        return _run(self._writer, run)
+        if not waits:
+            return _run(self._hasty, run, patience=0.0)
+        with self._gate():
+            return _run(self._writer, run, patience=self._patience)
+
+    def _writer_with(self, patience: float | None) -> Engine:
+        limit = {} if patience is None else {PATIENCE: patience}
+        return self._engine.execution_options(**{WRITES: True} | limit)
 
 
 class Repository:
@@ -170,15 +190,16 @@ def writes(method: Callable[Concatenate[RepositoryT, Tx, P], R]) -> Callable[Con
     return in_transaction
 
 
-def _run(engine: Engine, body: Callable[[Session], R]) -> R:
+def _run(engine: Engine, body: Callable[[Session], R], *, patience: float | None = None) -> R:
     pauses = iter(RETRY_PAUSES_SECONDS)
+    end = math.inf if patience is None else time.monotonic() + patience
     while True:
         with Session(engine, autoflush=False, expire_on_commit=False) as session:
             try:
                 result = body(session)
             except (DBAPIError, PoolTimeout) as error:
                 pause = next(pauses, None) if is_transient(error) else None
-                if pause is None:
+                if pause is None or time.monotonic() + pause > end:
                     raise translate_error(error) from error
             else:
                 return _commit(session, result)
@@ -199,7 +220,7 @@ def is_transient(error: DBAPIError | PoolTimeout) -> bool:
     if isinstance(error, PoolTimeout):
         return False
     if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_code(error.orig) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        return _sqlite_code(error.orig) in _LOCKED
     state = getattr(error.orig, "sqlstate", None)
     lost = error.connection_invalidated or (state is None and isinstance(error, OperationalError))
     return lost or state in _TRANSIENT_STATES
@@ -211,7 +232,10 @@ def translate_error(error: DBAPIError | PoolTimeout) -> Exception:
         return DatabaseUnavailable(f"no connection to the database became free: {error}")
     if isinstance(error, DataError):
         return InvalidValue("value", value=str(error.orig), allowed="something that the database can store")
-    defect = isinstance(error.orig, sqlite3.Error) and _sqlite_code(error.orig) == sqlite3.SQLITE_ERROR
+    code = _sqlite_code(error.orig) if isinstance(error.orig, sqlite3.Error) else None
+    if code in _LOCKED:
+        return DatabaseLocked(f"another process writes to the database: {error.orig}")
+    defect = code == sqlite3.SQLITE_ERROR
     if isinstance(error, OperationalError) and not defect:
         return DatabaseUnavailable(f"the database does not answer: {error.orig}")
     return RuntimeError(f"the database refused a statement: {error.orig}")

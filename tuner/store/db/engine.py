@@ -32,6 +32,8 @@ POOL_SECONDS = 15.0
 """How long a thread waits for one of the pool's connections."""
 WRITES = "tuner_writes"
 """Execution option of an engine whose transactions write."""
+PATIENCE = "tuner_patience"
+"""Execution option of an engine whose transactions wait for a lock at most so many seconds."""
 
 _FORMS = "sqlite:///path/to/file.db or postgresql://user:password@host/database"
 
@@ -77,7 +79,9 @@ def connect(url: URL, *, foreign_keys: bool = True, timeouts: bool = True) -> En
     """
     if url.get_backend_name() == "postgresql":
         require("postgres", user="a PostgreSQL database")
-        return create_engine(url, **postgres_settings(url, timeouts=timeouts))
+        engine = create_engine(url, **postgres_settings(url, timeouts=timeouts))
+        event.listen(engine, "begin", _set_lock_timeout)
+        return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
     set_sqlite_pragmas(engine, foreign_keys=foreign_keys)
 
@@ -88,10 +92,22 @@ def connect(url: URL, *, foreign_keys: bool = True, timeouts: bool = True) -> En
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get(WRITES, False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        patience = options.get(PATIENCE, BUSY_TIMEOUT_SECONDS)
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={round(1000 * patience)}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _set_lock_timeout(connection: Connection) -> None:
+    """For this transaction alone: the connection goes back to the pool."""
+    patience = connection.get_execution_options().get(PATIENCE)
+    if patience is not None:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, round(1000 * patience))}")
 
 
 def postgres_settings(url: URL, *, timeouts: bool = True) -> dict[str, Any]:

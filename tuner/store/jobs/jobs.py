@@ -16,7 +16,7 @@ from tuner.jobs.records import JobRecord
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
 from tuner.people.permissions import EVERYTHING, LOCAL_ACTOR, Actor, Visibility
-from tuner.store.accounting.team_quotas import check_open_job, check_priority, lock_team_settings
+from tuner.store.accounting.team_quotas import check_open_job, check_priority, lock_team_settings, read_team_settings
 from tuner.store.db.database import Repository, Tx, reads, writes
 from tuner.store.db.models import Account, Job, Report
 from tuner.store.db.pages import Page, read_page
@@ -79,7 +79,7 @@ class Jobs(Repository):
         if earlier is not None:
             return _same_request(earlier, spec=spec, request_digest=request_digest)
         check_priority(settings, spec.priority)
-        check_open_job(tx, settings, team=spec.team, owner=by.user)
+        check_open_job(tx.session, settings, team=spec.team, owner=by.user)
         row = _new_row(tx, spec, by=by)
         row |= {"idempotency_key": idempotency_key, "request_digest": request_digest, "origin": origin}
         insert_if_absent(tx.session, Account, row={"team": spec.team, "owner": by.user}, key=("team", "owner"))
@@ -94,16 +94,16 @@ class Jobs(Repository):
         tx.emit(EventKind.JOB_SUBMITTED, job_id=job_id, name=spec.name, workload=spec.workload, team=spec.team)
         return job_record(find_job(tx.session, job_id))
 
-    @writes
-    def submission_errors(self, tx: Tx, spec: JobSpec, *, by: Actor = LOCAL_ACTOR) -> tuple[TunerError, ...]:
-        """The errors of team, priority and limits that `submit` would raise now. Nothing is stored.
+    @reads
+    def submission_errors(self, session: Session, spec: JobSpec, *, by: Actor = LOCAL_ACTOR) -> tuple[TunerError, ...]:
+        """The errors of team, priority and limits that `submit` would raise now. It does not wait for writers.
 
         Args:
             spec: The complete request.
             by: The user who would submit it.
         """
         try:
-            settings = lock_team_settings(tx, spec.team)
+            settings = read_team_settings(session, spec.team)
         except NotFound as unknown:
             return (unknown,)
         errors: list[TunerError] = []
@@ -112,7 +112,7 @@ class Jobs(Repository):
         except InvalidValue as refused:
             errors.append(refused)
         try:
-            check_open_job(tx, settings, team=spec.team, owner=by.user)
+            check_open_job(session, settings, team=spec.team, owner=by.user)
         except LimitReached as reached:
             errors.append(reached)
         return tuple(errors)
@@ -274,7 +274,7 @@ class Jobs(Repository):
         """
         settings = lock_team_settings(tx, read_team(tx.session, job_id))
         job = lock_job(tx, job_id)
-        retry_job(tx, job, check_limits=lambda: check_open_job(tx, settings, team=job.team, owner=job.owner))
+        retry_job(tx, job, check_limits=lambda: check_open_job(tx.session, settings, team=job.team, owner=job.owner))
         tx.audit(by, "job.retry", target=job.id, team=job.team)
         return job_record(job)
 

@@ -19,13 +19,14 @@ VERSION_TABLES = ("alembic_version", "version_info")
 """Tables of Optuna's that hold its revision."""
 
 
-def open_backend(url: str) -> RDBStorage:
+def open_backend(url: str, *, patience: float | None = None) -> RDBStorage:
     """Open Optuna's storage, without its cache. The tables exist: `tuner.store.maintenance.migrate.upgrade`.
 
     Optuna's log messages of level WARNING and above propagate to the program's handlers.
 
     Args:
         url: The database's, as for `Store.open`.
+        patience: How long a write to a SQLite file waits for other writers, in seconds.
 
     Returns:
         The storage; the caller disposes of its ``engine``.
@@ -37,7 +38,8 @@ def open_backend(url: str) -> RDBStorage:
     if parsed.get_backend_name() == "postgresql":
         return RDBStorage(_template(parsed), engine_kwargs=postgres_settings(parsed), skip_table_creation=True)
     # IMMEDIATE: a writing transaction waits for the lock at its start; an upgrade of a read lock would fail instead.
-    arguments = {"timeout": BUSY_TIMEOUT_SECONDS, "isolation_level": "IMMEDIATE"}
+    timeout = BUSY_TIMEOUT_SECONDS if patience is None else patience
+    arguments = {"timeout": timeout, "isolation_level": "IMMEDIATE"}
     storage = RDBStorage(_template(parsed), engine_kwargs={"connect_args": arguments}, skip_table_creation=True)
     storage.engine.dispose()  # the constructor has connected without the pragmas
     set_sqlite_pragmas(storage.engine, foreign_keys=False)

@@ -168,9 +168,9 @@ class Tokens(Repository):
             tx.session.execute(update(Token).where(Token.id == token_id).values(last_used_at=tx.now))
 
         try:
-            self._database.write(record)
+            self._database.write(record, waits=False)
         except DatabaseUnavailable:
-            return  # another writer holds the lock for long; the next use is recorded
+            return  # another writer holds the lock, for which a read does not wait; the next use is recorded
 
 
 def _principal(session: Session, *, wanted: ColumnElement[bool]) -> tuple[Principal, bool] | None:

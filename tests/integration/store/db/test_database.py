@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.integration.store.builders import OFFER, STEPS, Bench, announce, point, spec
 from tuner.errors import DatabaseUnavailable, InvalidValue
+from tuner.jobs.admission.change import JobChange
 from tuner.store import Store
 from tuner.store.db import database
 from tuner.store.db.database import Database, Tx
@@ -68,7 +69,7 @@ class TestSqlite:
         with closing(Store(sqlite_url)) as store, closing(sqlite3.connect(file_of(sqlite_url))) as blocker:
             blocker.isolation_level = None
             blocker.execute("BEGIN IMMEDIATE")
-            with pytest.raises(DatabaseUnavailable, match="the database does not answer: database is locked"):
+            with pytest.raises(DatabaseUnavailable, match="another process writes to the database: database is locked"):
                 announce(store, "w1", device="cpu", workloads=[OFFER])
             blocker.rollback()
             assert store.workers.workloads() == ()
@@ -212,3 +213,21 @@ class TestOptuna:
         with closing(Store.open(f"sqlite:///{folder}/tuner.db")) as store:
             assert optuna.create_study(storage=store.optuna_storage()).trials == []
         assert (folder / "tuner.db").exists()
+
+
+def test_a_row_that_another_transaction_holds_is_waited_for_as_long_as_the_store_may(postgresql_database: str) -> None:
+    with closing(Store(postgresql_database, patience=0.05)) as store, closing(Store(postgresql_database)) as other:
+        announce(store, "w1", device="cpu", workloads=[OFFER])
+        job = store.jobs.submit(spec())
+        locked = text("SELECT id FROM tuner_jobs FOR UPDATE")
+
+        def while_locked(tx: Tx) -> None:
+            tx.session.execute(locked)
+            with pytest.raises(DatabaseUnavailable, match="lock timeout"):
+                store.jobs.change(job.id, JobChange(name="other"))
+            assert store.jobs.submission_errors(job.spec) == ()
+
+        other._database.write(while_locked)
+        assert store.jobs.change(job.id, JobChange(name="other")).spec.name == "other"
+        limit = store._database.read(lambda session: session.scalar(text("SHOW lock_timeout")))
+        assert limit == "10s"  # the connections of the pool have their own again
