@@ -26,7 +26,7 @@ from tuner_service.jobs import routes as jobs
 from tuner_service.metrics import routes as metrics
 from tuner_service.metrics.latency import RequestLatency, latency_histogram
 from tuner_service.metrics.registry import new_registry
-from tuner_service.middleware import OwnHost, RequestContext
+from tuner_service.middleware import HeadRequests, OwnHost, RequestContext
 from tuner_service.people import routes as people
 from tuner_service.problems import handlers
 from tuner_service.problems import routes as problems
@@ -92,6 +92,7 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
             Middleware(RequestContext),
             Middleware(OwnHost, settings=settings),
             Middleware(Authentication, authenticator=authenticator),
+            Middleware(HeadRequests),
             Middleware(BodyLimit, limit=settings.body_limit, under_way=bodies_under_way(settings.body_limit)),
         ],
         redirect_slashes=False,

@@ -135,6 +135,18 @@ def close_overdue(connections: Iterable[object], *, now: float) -> None:
         log.info("connections.timed_out", **Counter(timeout for timeout, _ in overdue))
 
 
+def disconnect(connections: Iterable[object], *, waiting_only: bool = False) -> None:
+    """Disconnect clients.
+
+    Args:
+        connections: Those of the server; those of other protocols are left alone.
+        waiting_only: Only those that have not completed a request.
+    """
+    for connection in [each for each in connections if isinstance(each, Connection)]:
+        if not waiting_only or connection.waits_since() is not None:
+            connection.abort()
+
+
 def _make_room(connections: list[Connection], *, limit: int) -> None:
     """Close the connection that has waited longest for a request, where there are more than ``limit``."""
     if len(connections) <= limit:

@@ -1,10 +1,11 @@
-"""Middleware: request ids and logs, the response to unexpected errors, host and origin checks."""
+"""Middleware: request ids and logs, the response to unexpected errors, host and origin checks, HEAD."""
 
 from __future__ import annotations
 
 import ipaddress
 import time
 import uuid
+from asyncio import CancelledError
 from urllib.parse import urlsplit
 
 import structlog
@@ -19,6 +20,7 @@ from tuner_service.settings import Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods without side effects."""
+_ROUTED = ("route", "endpoint", "path_params")
 
 log = structlog.get_logger(__name__)
 
@@ -52,9 +54,13 @@ class RequestContext:
             await send(message)
 
         started = time.perf_counter()
+        cancelled = False
         with logging_of(scope, request_id=request_id):
             try:
                 await self._app(scope, receive, send_with_id)
+            except CancelledError:
+                # The service stops, and this request was still under way at the end of the grace period: no error.
+                cancelled = True
             except Exception:
                 # The outermost handler: no other one could still respond.
                 log.exception("request.failed", method=scope["method"], path=scope["path"])
@@ -66,6 +72,7 @@ class RequestContext:
                 "user": getattr(scope["state"].get("principal"), "user", None),
                 "status": status,
                 "ms": round((time.perf_counter() - started) * 1000, 1),
+                **({"cancelled": True} if cancelled else {}),
             }
             log.info("request.ended", **ended)
 
@@ -125,6 +132,34 @@ class OwnHost:
     def _expected(self) -> str:
         # The configured names stay private: the caller may be unauthenticated.
         return "127.0.0.1, localhost or [::1]" if self._on_loopback else "its address or a name in TUNER_ALLOWED_HOSTS"
+
+
+class HeadRequests:
+    """Responds to HEAD as to GET, without the body.
+
+    Args:
+        app: The application within, which may know GET alone.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request (ASGI)."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        within: Scope = {**scope, "method": "GET"}
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # The middleware around this one label their measurements and log lines with the route.
+                scope.update({name: within[name] for name in _ROUTED if name in within})
+                await send(message)
+                # The response is complete: what would produce a long body is disconnected.
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        await self._app(within, receive, send_head)
 
 
 def _public_host(settings: Settings) -> str:

@@ -17,6 +17,8 @@ from tuner.store import Reaped, Store
 
 _STOP_SECONDS = 5.0  # a pass that hangs longer, without a database, ends with the process
 
+_PASSES_PER_PRUNING = 30  # each is a write, and events stay for days
+
 EVENT_RETENTION = timedelta(days=30)
 
 log = structlog.get_logger(__name__)
@@ -45,6 +47,7 @@ class Reaper:
         self._lost_limit = lost_limit
         self._event_retention = event_retention.total_seconds()
         self._stopping = threading.Event()
+        self._passes = 0
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -71,7 +74,9 @@ class Reaper:
         self._try("reaper.reaped", lambda: _counts(reaper.reap(lost_limit=self._lost_limit)))
         self._try("reaper.limits_enforced", lambda: {"jobs": reaper.enforce_limits()})
         self._try("reaper.preempted", lambda: {"runs": reaper.preempt()})
-        self._try("reaper.events_pruned", lambda: {"events": events.prune(self._event_retention)})
+        if self._passes % _PASSES_PER_PRUNING == 0:
+            self._try("reaper.events_pruned", lambda: {"events": events.prune(self._event_retention)})
+        self._passes += 1
 
     def _try(self, what: str, act: Callable[[], Mapping[str, int]]) -> None:
         """Run one step, and log its counts if any is not zero."""

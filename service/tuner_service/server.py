@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import socket
 import sys
 import threading
@@ -13,10 +14,12 @@ from typing import Final, cast
 import uvicorn
 from fastapi import FastAPI
 
-from tuner_service.connections import Connection, ConnectionLimits, close_overdue
+from tuner_service.connections import Connection, ConnectionLimits, close_overdue, disconnect
 from tuner_service.settings import Settings
 
 _TICKS_PER_SECOND: Final = 10
+_CANCEL_SECONDS: Final = 2
+"""Time for requests to end after their clients were disconnected; then they are cancelled."""
 
 
 class Server(uvicorn.Server):
@@ -30,6 +33,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, *, settings: Settings, closing: threading.Event) -> None:
         self._closing = closing
+        self._grace_seconds = settings.shutdown_grace.total_seconds()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -43,7 +47,7 @@ class Server(uvicorn.Server):
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=list(settings.trusted_proxies),
                 server_header=False,
-                timeout_graceful_shutdown=round(settings.shutdown_grace.total_seconds()),
+                timeout_graceful_shutdown=math.ceil(self._grace_seconds) + _CANCEL_SECONDS,
             )
         )
 
@@ -70,6 +74,13 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the open event streams, then the server."""
+        """End the open event streams, then the server.
+
+        Clients that have not completed their requests are disconnected at once, the others at the end of the grace
+        period.
+        """
         self._closing.set()
+        connections = self.server_state.connections
+        disconnect(connections, waiting_only=True)
+        asyncio.get_running_loop().call_later(self._grace_seconds, disconnect, connections)
         await super().shutdown(sockets=sockets)

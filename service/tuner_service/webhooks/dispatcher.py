@@ -51,11 +51,12 @@ class Dispatcher:
         self._retention = retention.total_seconds()
         self._jitter = jitter
         self._stopping = threading.Event()
+        self._due = threading.Event()
         self._threads: tuple[threading.Thread, ...] = ()
 
     def __enter__(self) -> Self:
         self._stopping.clear()
-        tasks = (self.enqueue, *[self.deliver_due] * _THREADS)
+        tasks = (self._watch, *[self._deliver_when_due] * _THREADS)
         self._threads = tuple(
             threading.Thread(target=self._repeat, args=(task,), name=f"webhooks-{number}", daemon=True)
             for number, task in enumerate(tasks)
@@ -68,6 +69,7 @@ class Dispatcher:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stopping.set()
+        self._due.set()
         deadline = time.monotonic() + _STOP_SECONDS
         for thread in self._threads:
             thread.join(timeout=max(deadline - time.monotonic(), 0.0))
@@ -107,6 +109,17 @@ class Dispatcher:
             error=response.error,
         )
         return True
+
+    def _watch(self) -> None:
+        """Enqueue what is new, and wake the other threads when a delivery is due: one thread alone polls."""
+        self.enqueue()
+        if self._store.deliveries.is_due():
+            self._due.set()
+
+    def _deliver_when_due(self) -> None:
+        self._due.wait()
+        self._due.clear()
+        self.deliver_due()
 
     def _repeat(self, task: Callable[[], None]) -> None:
         while not self._stopping.is_set():

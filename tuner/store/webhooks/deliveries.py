@@ -61,7 +61,7 @@ class Deliveries(Repository):
             The delivery, or ``None`` when none is due.
         """
         # Read without a lock first: most calls find nothing.
-        return self._claim(hold_seconds=hold_seconds) if self._is_due() else None
+        return self._claim(hold_seconds=hold_seconds) if self.is_due() else None
 
     @writes
     def record(self, tx: Tx, due: DueDelivery, *, response: DeliveryResponse, outcome: Outcome) -> bool:
@@ -137,7 +137,8 @@ class Deliveries(Repository):
         return len(found)
 
     @reads
-    def _is_due(self, session: Session) -> bool:
+    def is_due(self, session: Session) -> bool:
+        """Whether a delivery is due."""
         due = select(Delivery.id).where(_due(read_clock(session))).limit(1)
         return session.scalar(due) is not None
 

@@ -271,3 +271,19 @@ def test_a_dispatcher_stops_when_told_and_leaves_the_rest_to_others(store: Store
     states = Counter(one.state for one in store.webhooks.deliveries(made.id).items)
     assert DeliveryState.SENDING not in states
     assert states[DeliveryState.DELIVERED] == len(receiver.got)
+
+
+def test_while_nothing_is_due_one_thread_alone_polls(store: Store, monkeypatch: pytest.MonkeyPatch):
+    polls, claims = threading.Semaphore(0), []
+    is_due = store.deliveries.is_due
+
+    def counted() -> bool:
+        polls.release()
+        return is_due()
+
+    monkeypatch.setattr(store.deliveries, "is_due", counted)
+    monkeypatch.setattr(store.deliveries, "claim", lambda **_: claims.append(1))
+    with dispatcher(store, interval=timedelta(milliseconds=1)):
+        for _ in range(20):
+            assert polls.acquire(timeout=60)
+    assert len(claims) <= 8  # each thread looks once more when the dispatcher stops
