@@ -17,8 +17,8 @@ from tuner.filelock import file_lock
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Wildcard addresses, and an address at which a service that listens there is reached."""
-_READY_SECONDS = 60.0
 _POLL_SECONDS = 0.5
+_REMINDER_SECONDS = 15.0
 
 
 class FolderInUse(TunerError):
@@ -156,29 +156,50 @@ def running(stack: Stack, *, say: Callable[[str], None], policy: RestartPolicy |
     Raises:
         FolderInUse: Another process runs a service over the same data folder.
         ChildFailed: The service dies again and again.
-        ServiceUnreachable: The service runs but does not respond within a minute.
     """
     lock = file_lock(stack.data_dir / "up.lock", error=lambda holder: FolderInUse(stack.data_dir, holder=holder))
     with lock, Supervisor(say=say, policy=policy) as supervisor:
         say("Starting the service ...")
         supervisor.add(stack.service())
-        wait_until_ready(stack.url, supervisor=supervisor)
+        wait_until_ready(stack.url, supervisor=supervisor, say=say)
         for child in stack.workers():
             say(f"Starting the {child.name} ...")
             supervisor.add(child)
         yield supervisor
 
 
-def wait_until_ready(url: str, *, supervisor: Supervisor) -> None:
-    """Wait until the service responds; raises like `running`."""
+def wait_until_ready(
+    url: str,
+    *,
+    supervisor: Supervisor,
+    say: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Wait until the service is ready, for as long as its process is kept running.
+
+    Args:
+        url: Address of the service.
+        supervisor: Keeps its process running.
+        say: Prints a line: from time to time, what the service is waited for.
+        clock: Monotonic seconds.
+
+    Raises:
+        ChildFailed: The service dies again and again.
+    """
     from tuner.client import ApiProblem, Client, ServiceUnreachable
 
-    end = time.monotonic() + _READY_SECONDS
+    began = reminded = clock()
     with Client(url) as client:
         while True:
             supervisor.check()
             try:
                 return client.wait_ready(_POLL_SECONDS)
-            except (ServiceUnreachable, ApiProblem):
-                if time.monotonic() >= end:
-                    raise
+            except (ServiceUnreachable, ApiProblem) as error:
+                if clock() - reminded >= _REMINDER_SECONDS:
+                    reminded = clock()
+                    state = (
+                        str(error).rstrip(".")
+                        if isinstance(error, ApiProblem)
+                        else "its process runs and does not respond yet"
+                    )
+                    say(f"Waiting for the service, {reminded - began:.0f} s so far: {state}.")

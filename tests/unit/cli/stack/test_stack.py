@@ -1,11 +1,13 @@
 import socket
 import sys
+from typing import Any
 
 import pytest
 
 from tuner.cli import options
-from tuner.cli.stack.stack import Stack, free_port
-from tuner.client import DEFAULT_URL
+from tuner.cli.stack.stack import Stack, free_port, wait_until_ready
+from tuner.cli.stack.supervisor import ChildFailed
+from tuner.client import DEFAULT_URL, ApiProblem, Client, ServiceUnreachable
 from tuner.errors import InvalidValue
 from tuner_service.settings import Settings
 
@@ -77,3 +79,47 @@ class TestFreePort:
     def test_port_zero_takes_a_free_one(self):
         with socket.create_server(("127.0.0.1", free_port("127.0.0.1"))):
             pass
+
+
+class Clock:
+    """Ten seconds for each look at a service that is not ready, and what it responds."""
+
+    def __init__(self, *responses: Exception | None) -> None:
+        self.now = 0.0
+        self._responses = iter(responses)
+
+    def wait_ready(self) -> None:
+        self.now += 10.0
+        if (response := next(self._responses)) is not None:
+            raise response
+
+
+class Patient:
+    """A supervisor whose service runs."""
+
+    def check(self) -> None: ...
+
+
+AWAY = ServiceUnreachable("http://127.0.0.1:1", reason="Connection refused")
+UPGRADING = ApiProblem(status=503, type="x", title="Not ready", detail="database: its tables are upgraded", members={})
+
+
+def test_a_service_that_is_slow_to_start_is_waited_for_and_lines_say_for_what(monkeypatch):
+    clock, lines = Clock(*[AWAY] * 20, *[UPGRADING] * 20, None), []
+    monkeypatch.setattr(Client, "wait_ready", lambda client, deadline: clock.wait_ready())
+    supervisor: Any = Patient()
+    wait_until_ready("http://127.0.0.1:1", supervisor=supervisor, say=lines.append, clock=lambda: clock.now)
+    assert clock.now == 410.0
+    assert lines[0] == "Waiting for the service, 20 s so far: its process runs and does not respond yet."
+    assert lines[-1].endswith(" so far: database: its tables are upgraded.")
+    assert len(lines) == 20
+
+
+def test_a_service_that_is_given_up_is_not_waited_for(monkeypatch):
+    class GivenUp:
+        def check(self) -> None:
+            raise ChildFailed("service", reason="cannot start: no such database")
+
+    supervisor: Any = GivenUp()
+    with pytest.raises(ChildFailed, match="the service cannot start: no such database"):
+        wait_until_ready("http://127.0.0.1:1", supervisor=supervisor)
