@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import typer
 
-from tuner.cli.hints import in_commands
+from tuner.cli.hints import in_commands, refusal_lines
 from tuner.errors import DatabaseUnavailable, InvalidValue, TunerError, refusal_text
 from tuner.extras import extra_missing
 
@@ -50,7 +50,7 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
     if isinstance(error, ChildFailed):
         return str(error), ExitCode.GIVEN_UP
     if isinstance(error, TunerError):
-        return in_commands(str(error)), ExitCode.UNREACHABLE if _is_outage(error) else ExitCode.REFUSED
+        return _in_words(error), ExitCode.UNREACHABLE if _is_outage(error) else ExitCode.REFUSED
     if isinstance(error, OSError):
         return str(error), ExitCode.REFUSED
     return f"{error!r}. This is a bug; `tuner --debug ...` shows where", ExitCode.BUG
@@ -72,6 +72,12 @@ def describe_bad_parameter(refused: typer.BadParameter) -> str:
     if errors[0]["type"] == "value_error":  # a choice: the parser's message has value and choices
         return str(errors[0]["ctx"]["error"]).rstrip(".")
     return refusal_text("it", value=errors[0]["input"], allowed=allowed_by(errors[0]))
+
+
+def _in_words(error: TunerError) -> str:
+    from tuner.client import ApiProblem
+
+    return refusal_lines(str(error), error.members) if isinstance(error, ApiProblem) else in_commands(str(error))
 
 
 def _is_outage(error: TunerError) -> bool:

@@ -64,14 +64,28 @@ class TestSubmit:
         assert job["spec"]["priority"] == "low"
         assert [job["spec"]["search"][name] for name in ("seeds", "seed", "total_steps")] == [2, 7, 900]
 
+    def test_the_space_of_the_search_is_set_by_options_and_the_rest_is_the_default(self, cli):
+        job = cli.json(
+            "submit", "tiny", "--peak-lr", "1e-3..0.1", "--family", "wsd", "--warmup", "0,5%", "--seeds", "3"
+        )
+        search = job["spec"]["search"]
+        space = search["space"]
+        assert (space["peak_lr"]["low"], space["peak_lr"]["high"], space["peak_lr"]["log"]) == (1e-3, 0.1, True)
+        assert [family["name"] for family in space["families"]] == ["wsd"]
+        assert set(space["families"][0]["params"]) == {"cooldown", "shape"}
+        assert (space["warmup"], space["floor"], search["seeds"]) == ([0.0, 0.05], [0.0, 0.01, 0.1], 3)
+
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (("tinny",), ("workload must be one of tiny", '"tinny"', "Did you mean 'tiny'?")),
-            (("tiny", "-o", "width=0"), ("options.width must be at least 1", "0")),
-            (("tiny", "-o", "widht=3"), ("options.widht", "width, optimizer", "Did you mean 'width'?")),
-            (("tiny", "--trials", "0"), ("search.trials must be at least 1", "0")),
-            (("tiny", "--budget", "cheap"), ("search.budget must be a number of full runs from 1", "quick (3)")),
+            (("tinny",), ("WORKLOAD must be one of tiny", '"tinny"', "Did you mean 'tiny'?")),
+            (("tiny", "-o", "width=0"), ("--option width must be at least 1", "0")),
+            (("tiny", "-o", "widht=3"), ("--option widht", "width, optimizer", "Did you mean 'width'?")),
+            (("tiny", "-o", "lr=0.1"), ("--option lr is not one of", "It is set by `--peak-lr`.")),
+            (("tiny", "--vary", "warmup=0,0.1"), ("--vary warmup is not one of", "It is set by `--warmup`.")),
+            (("tiny", "--trials", "0", "--seeds", "0"), ("--trials must be", "--seeds must be")),
+            (("tiny", "--trials", "0"), ("--trials must be at least 1", "0")),
+            (("tiny", "--budget", "cheap"), ("--budget must be a number of full runs from 1", "quick (3)")),
         ],
     )
     def test_a_refusal_names_the_field_the_value_and_what_is_allowed(self, cli, arguments, words):

@@ -146,7 +146,7 @@ class TestActions:
         assert "Device time: unknown" in done.stdout
         assert done.stdout.startswith("At most 8 full runs")
         refused = ada("submit", "tiny", "--priority", "high", "--dry-run")
-        assert (refused.returncode, "It would be refused: priority" in refused.stderr) == (2, True)
+        assert (refused.returncode, "It would be refused: --priority" in refused.stderr) == (2, True)
         assert [job["id"] for job in ada.json("jobs")] == before
 
 

@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from tests.unit.cli.test_main import COMMANDS
 from tuner.cli.failures import ExitCode, explain
-from tuner.cli.hints import in_commands
+from tuner.cli.hints import in_commands, refusal_in_options
 from tuner.cli.main import app
 from tuner.client import ApiProblem
+from tuner.jobs.admission.admit import JobRequest, SearchRequest
+from tuner.jobs.spec import Limits, Resources
 from tuner_service.problems.catalog import CATALOG
 from tuner_service.problems.handlers import _WHERE_LISTED
 
@@ -82,11 +84,43 @@ def test_every_kind_of_problem_is_a_line_without_a_call_of_the_api(kind):
             "trial 3: `tuner schedule export --job 3f --trial 3` exports it.",
         ),
         ("GET /v1/teams/{team}/members lists them", "`tuner admin member list TEAM` lists them"),
-        ("search.trials must be at least 1, got 0.", "search.trials must be at least 1, got 0."),
+        ("search.trials must be at least 1, got 0.", "--trials must be at least 1, got 0."),
+        (
+            "options.lr is not one of them. It is set by `search.space.peak_lr`.",
+            "--option lr is not one of them. It is set by `--peak-lr`.",
+        ),
+        ("search.options.wd.low must be above 0 on a log scale", "--vary wd must be above 0 on a log scale"),
+        ("search.space.warmup.1 must be below 1", "--warmup must be below 1"),
+        ("search.space.families.0.name must be one of cosine", "--family must be one of cosine"),
+        ("search.space.families.0.params is no such", "search.space.families.0.params is no such"),
+        ("my_search.budget and search.budgets stay", "my_search.budget and search.budgets stay"),
     ],
 )
 def test_a_call_becomes_the_command_that_does_the_same(text, shown):
     assert in_commands(text) == shown
+
+
+OPTIONS = {flag for parameter in COMMANDS["tuner submit"].params for flag in parameter.opts}
+
+
+@pytest.mark.parametrize(
+    ("part", "model"), [("", JobRequest), ("search", SearchRequest), ("resources", Resources), ("limits", Limits)]
+)
+def test_every_field_of_a_job_is_refused_by_the_option_that_sets_it(part, model):
+    for name in {*model.model_fields} - {"start", "space", "options", "search", "resources", "limits", "shared"}:
+        field = f"{part}.{name}".lstrip(".")
+        shown = refusal_in_options(f"{field} must be something else")
+        assert shown.split()[0] in OPTIONS | {"WORKLOAD"}, shown
+
+
+def test_several_refused_values_are_a_line_each():
+    errors = [{"msg": "search.seeds must be at least 1, got 0."}, {"msg": "limits.patience must be at least 1, got 0."}]
+    problem = ApiProblem(
+        status=422, type="x", title="Refused", detail="search.seeds (1 more in `errors`)", members={"errors": errors}
+    )
+    line, code = explain(problem)
+    assert line.split("\n") == ["--seeds must be at least 1, got 0.", "       --patience must be at least 1, got 0."]
+    assert code is ExitCode.REFUSED
 
 
 @pytest.mark.parametrize(

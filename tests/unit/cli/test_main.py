@@ -161,8 +161,8 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (("demo", "--budget", "0"), "search.budget must be at least 1, got 0.0"),
-            (("demo", "--total-steps", "3"), "search.total_steps must be at least 10, got 3"),
+            (("demo", "--budget", "0"), "--budget must be at least 1, got 0.0"),
+            (("demo", "--total-steps", "3"), "--total-steps must be at least 10, got 3"),
             (
                 ("up", "--workload", "no_such_module:Mine"),
                 "--workload must be module:Class of a module that Python finds, got 'no_such_module:Mine'. There is no",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tuner.cli.failures import ExitCode
-from tuner.cli.hints import in_commands
+from tuner.cli.hints import refusal_in_options
 from tuner.cli.output import say, show, show_json
 from tuner.cli.request import request
 
@@ -34,7 +34,7 @@ def print_price(body: Mapping[str, Any], *, url: str, as_json: bool) -> None:
     else:
         _show_preview(preview)
     for refusal in preview.refusals:
-        say(f"It would be refused: {in_commands(refusal.message)}")
+        say(f"It would be refused: {refusal_in_options(refusal.message)}")
     if preview.refusals:
         raise typer.Exit(ExitCode.REFUSED)
 

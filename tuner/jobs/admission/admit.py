@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.budget import Budget
+from tuner.jobs.admission.settings_names import where_set
 from tuner.jobs.admission.space_request import SpaceRequest, complete_space
 from tuner.jobs.admission.strict_json import RefusedPayload, dotted, parse_strict, refusals, unknown_field
 from tuner.jobs.records import WorkloadInfo
@@ -131,7 +132,14 @@ def complete_options(options: Mapping[str, Any], *, info: WorkloadInfo) -> dict[
         if name not in properties:
             path = ("options", name)
             raise RefusedPayload(
-                unknown_field(path, loc=path, known=properties, value=value, kind=f"options of {info.name}")
+                unknown_field(
+                    path,
+                    loc=path,
+                    known=properties,
+                    value=value,
+                    kind=f"options of {info.name}",
+                    set_by=where_set(name),
+                )
             )
     defaults = {name: one["default"] for name, one in properties.items() if "default" in one}
     complete = {**defaults, **options}
@@ -157,7 +165,14 @@ def check_searched_options(ranges: Mapping[str, Parameter], *, options: Mapping[
         path = ("search", "options", name)
         if name not in properties:
             raise RefusedPayload(
-                unknown_field(path, loc=path, known=properties, value=name, kind=f"options of {info.name}")
+                unknown_field(
+                    path,
+                    loc=path,
+                    known=properties,
+                    value=name,
+                    kind=f"options of {info.name}",
+                    set_by=where_set(name),
+                )
             )
         if name == info.optimizer_option:
             raise InvalidValue(

@@ -18,12 +18,14 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from tuner.errors import MISSING, InvalidValue, refusal_text
+from tuner.jobs.admission.settings_names import where_set
 from tuner.text import is_storable
 from tuner.validation import allowed_by, one_of_names
 
 MAX_DEPTH = 32
 """Nested objects and arrays; far more than any request needs."""
 _SHOWN_CHARACTERS = 200
+_SEARCHED_DEPTH = 3
 
 Model = TypeVar("Model", bound=BaseModel)
 Loc = tuple[str | int, ...]
@@ -109,7 +111,9 @@ def refusal_of(error: InvalidValue) -> Refusal:
     return _refused(path, loc=path, value=error.value, allowed=error.allowed, hint=error.hint)
 
 
-def unknown_field(path: Loc, *, loc: Loc, known: Iterable[str], value: Any, kind: str = "known fields") -> Refusal:
+def unknown_field(
+    path: Loc, *, loc: Loc, known: Iterable[str], value: Any, kind: str = "known fields", set_by: str = ""
+) -> Refusal:
     """The refusal of an unknown field, with the known ones and the closest match.
 
     Args:
@@ -118,10 +122,13 @@ def unknown_field(path: Loc, *, loc: Loc, known: Iterable[str], value: Any, kind
         known: The names of the known fields; empty when they are not known.
         value: Its value.
         kind: The word for the known fields, in the plural.
+        set_by: The field that sets what the name usually means, where there is one.
     """
     names = tuple(known)
     close = get_close_matches(str(path[-1]), names, n=1)
-    hint = f"Did you mean {close[0]!r}?" if close else "Leave it out."
+    meant = [f"It is set by `{set_by}`."] if set_by else []
+    meant += [f"Did you mean {close[0]!r}?"] if close else []
+    hint = " ".join(meant) or "Leave it out."
     one_of = one_of_names(names, kind=kind) if names else f"one of the {kind}"
     return Refusal(
         loc=loc,
@@ -176,7 +183,8 @@ def _refusal(error: Mapping[str, Any], *, schema: Mapping[str, Any]) -> Refusal:
         path = _joined(path, field=cause.field)
         return _refused(path, loc=error["loc"], value=cause.value, allowed=cause.allowed, hint=cause.hint)
     if kind == "extra_forbidden":
-        return unknown_field(path, loc=error["loc"], known=known, value=error["input"])
+        elsewhere = _where_set(str(path[-1]), schema=schema)
+        return unknown_field(path, loc=error["loc"], known=known, value=error["input"], set_by=elsewhere)
     allowed = allowed_by(error)
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         path = (*path, context["discriminator"].strip("'"))
@@ -240,6 +248,21 @@ def _place(schema: Mapping[str, Any], *, loc: Loc, last_is_field: bool) -> tuple
         path.append(part)
         node = next((found for option in options if (found := _child(option, part=part)) is not None), {})
     return tuple(path), known
+
+
+def _where_set(name: str, *, schema: Mapping[str, Any]) -> str:
+    """The field elsewhere in a payload that has a name, or that sets what the name usually means; empty where none."""
+    if "search" in schema.get("properties", {}) and (usual := where_set(name)):
+        return usual
+    definitions, place = schema.get("$defs", {}), [("", schema)]
+    for path, node in place:  # grows: breadth first
+        for option in _branches(node, definitions=definitions):
+            for field, child in option.get("properties", {}).items():
+                if field == name:
+                    return f"{path}{field}"
+                if path.count(".") < _SEARCHED_DEPTH:
+                    place.append((f"{path}{field}.", child))
+    return ""
 
 
 def _branches(node: Mapping[str, Any], *, definitions: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:

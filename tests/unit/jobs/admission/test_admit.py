@@ -106,6 +106,26 @@ class TestRefusals:
         assert (error.field, error.allowed) == (field, allowed)
 
     @pytest.mark.parametrize(
+        ("request_", "set_by"),
+        [
+            ({"options": {"warmup-steps": 5}}, "search.space.warmup"),
+            ({"options": {"scheduler": "cosine"}}, "search.space.families"),
+            ({"options": {"epochs": 5}}, "search.total_steps"),
+            ({"options": {"seed": 5}}, "search.seed"),
+            ({"budget": 5}, "search.budget"),
+            ({"peak_lr": 5}, "search.space.peak_lr"),
+            ({"lr": 5}, "search.space.peak_lr"),
+            ({"device": "cpu"}, "resources.device"),
+            ({"search": {"peak_lr": {}}}, "search.space.peak_lr"),
+            ({"search": {"epochs": 3}}, "search.total_steps"),
+            ({"search": {"device_hours": 3}}, "limits.device_hours"),
+            ({"search": {"space": {"budget": 3}}}, "search.budget"),
+        ],
+    )
+    def test_a_setting_in_the_wrong_place_is_refused_with_the_right_one(self, request_: dict[str, Any], set_by: str):
+        assert f"It is set by `{set_by}`." in str(refused({"workload": "digits-mlp"} | request_))
+
+    @pytest.mark.parametrize(
         ("request_", "message"),
         [
             (
@@ -118,6 +138,16 @@ class TestRefusals:
                 "Did you mean 'width'?",
             ),
             ({"searhc": {}}, "searhc is not one of the known fields: "),
+            (
+                {"options": {"lr": 0.1}},
+                "options.lr is not one of the options of digits-mlp: width, dropout, optimizer. "
+                "It is set by `search.space.peak_lr`.",
+            ),
+            (
+                {"search": {"options": {"peak_lr": {"kind": "float", "low": 0.1, "high": 1}}}},
+                "search.options.peak_lr is not one of the options of digits-mlp: width, dropout, optimizer. "
+                "It is set by `search.space.peak_lr`.",
+            ),
         ],
     )
     def test_an_unknown_name_is_shown_instead_of_its_value(self, request_: dict[str, Any], message: str):
