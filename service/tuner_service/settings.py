@@ -11,6 +11,7 @@ from limits import parse
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tuner.durations import Duration
 from tuner.errors import InvalidValue
 from tuner.jobs.attempts import LOST_ATTEMPTS
 from tuner.loopback import is_loopback
@@ -22,7 +23,10 @@ Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
-    """Settings of the service, from the command line or from environment variables with the prefix ``TUNER_``."""
+    """Settings of the service, from the command line or from environment variables with the prefix ``TUNER_``.
+
+    Durations are seconds, or ISO 8601 (``PT10M``).
+    """
 
     model_config = SettingsConfigDict(env_prefix="TUNER_", frozen=True, extra="ignore")
 
@@ -53,9 +57,7 @@ class Settings(BaseSettings):
     secret_key_file: Path | None = Field(
         default=None, description="File with the secret key; `secret.key` in the data folder, made when it is absent."
     )
-    session_lifetime: timedelta = Field(
-        default=timedelta(days=7), gt=timedelta(0), description="How long a browser stays logged in."
-    )
+    session_lifetime: Duration = Field(default=timedelta(days=7), description="How long a browser stays logged in.")
     rate_limit: str = Field(
         default="6000/minute",
         description="Requests of one user by all tokens, or of one address without a login; empty for none.",
@@ -82,33 +84,25 @@ class Settings(BaseSettings):
     connection_limit_per_address: int = Field(
         default=200, ge=4, description="The same for one address that is not a trusted proxy."
     )
-    header_timeout: timedelta = Field(
+    header_timeout: Duration = Field(
         default=timedelta(seconds=10),
-        gt=timedelta(0),
         description="Time for a client to send a request's headers.",
     )
-    body_timeout: timedelta = Field(
-        default=timedelta(seconds=30), gt=timedelta(0), description="Time for a client to send the body."
-    )
-    write_timeout: timedelta = Field(
+    body_timeout: Duration = Field(default=timedelta(seconds=30), description="Time for a client to send the body.")
+    write_timeout: Duration = Field(
         default=timedelta(seconds=30),
-        gt=timedelta(0),
         description="Time for a client to read more of a response.",
     )
-    event_retention: timedelta = Field(
-        default=timedelta(days=30), gt=timedelta(0), description="How long events are stored."
-    )
+    event_retention: Duration = Field(default=timedelta(days=30), description="How long events are stored.")
     webhooks_allow_private: bool = Field(
         default=False, description="Whether webhooks may call loopback and private addresses."
     )
-    event_poll_interval: timedelta = Field(
+    event_poll_interval: Duration = Field(
         default=timedelta(seconds=0.25),
-        gt=timedelta(0),
         description="Poll interval of an open event stream.",
     )
-    reap_interval: timedelta = Field(
+    reap_interval: Duration = Field(
         default=timedelta(seconds=2),
-        gt=timedelta(0),
         description="Interval at which expired leases are released.",
     )
     lost_attempts: int = Field(
@@ -117,7 +111,7 @@ class Settings(BaseSettings):
         description="Attempts at a run in a row that may be lost to machines and outages while no snapshot of it moves "
         "on; set it for the workers too.",
     )
-    shutdown_grace: timedelta = Field(
+    shutdown_grace: Duration = Field(
         default=timedelta(seconds=3),
         ge=timedelta(seconds=1),
         description="How long running requests may take after the service was asked to stop.",

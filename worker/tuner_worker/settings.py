@@ -7,27 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tuner.durations import Duration
 from tuner.errors import InvalidValue
 from tuner.jobs.attempts import LOST_ATTEMPTS, MAX_LEASE_SECONDS
 from tuner.text import is_storable
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-
-
-def _seconds(value: Any) -> Any:
-    """Read a bare number as seconds, also where it arrives as text; leave ISO 8601 ("PT30S") to pydantic."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-Duration = Annotated[timedelta, Field(gt=timedelta(0)), BeforeValidator(_seconds)]
 
 
 class WorkerSettings(BaseSettings):

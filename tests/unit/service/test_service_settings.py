@@ -58,13 +58,19 @@ def test_the_process_refuses_with_a_line_and_an_exit_code(capsys: pytest.Capture
     ("value", "line"),
     [
         ("PT0S", 'shutdown_grace must be at least 1 second, got "PT0S"'),
-        ("soon", 'shutdown_grace must be a duration, as in PT30S, got "soon"'),
+        ("soon", 'shutdown_grace must be a duration: seconds, or ISO 8601 as in PT30S, got "soon"'),
     ],
 )
 def test_a_refused_duration_is_named_in_words(value: str, line: str, capsys, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TUNER_SHUTDOWN_GRACE", value)
     assert main([]) == REFUSED
     assert capsys.readouterr().err == f"{line}\n"
+
+
+@pytest.mark.parametrize("value", ["5", "5.0", "PT5S"])
+def test_a_duration_is_seconds_or_iso_8601(value: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TUNER_REAP_INTERVAL", value)
+    assert Settings().reap_interval == timedelta(seconds=5)
 
 
 def test_a_refused_secret_is_not_in_the_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):

@@ -101,7 +101,7 @@ def test_a_wrong_command_line_ends_with_exit_code_2_and_says_why(arguments, word
         ("METRICS_PORT", "x", "metrics_port must be a whole number"),
         ("RUNNER_MEMORY_MB", "3", "runner_memory_mb must be at least 256"),
         ("LEASE_TIME", "PT0S", "lease_time must be above 0 seconds"),
-        ("RUN_LIMIT", "soon", "run_limit must be a duration, as in PT30S"),
+        ("RUN_LIMIT", "soon", "run_limit must be a duration: seconds, or ISO 8601 as in PT30S"),
     ],
 )
 def test_a_wrong_setting_is_refused_in_the_words_of_every_refusal(name, value, said, monkeypatch, capsys):
