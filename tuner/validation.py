@@ -62,7 +62,9 @@ _OTHER_ERRORS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "extra_forbidden": lambda _: "absent",
     "finite_number": lambda _: "a finite number",
     "json_invalid": lambda _: "valid JSON",
-    **dict.fromkeys(("time_delta_type", "time_delta_parsing"), lambda _: "a duration: seconds, or ISO 8601 as in PT30S"),
+    **dict.fromkeys(
+        ("time_delta_type", "time_delta_parsing"), lambda _: "a duration: seconds, or ISO 8601 as in PT30S"
+    ),
     "literal_error": lambda context: _expected(context["expected"]),
     "enum": lambda context: _expected(context["expected"]),
     "union_tag_invalid": lambda context: _expected(context["expected_tags"]),
