@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tuner.training.data import step_generator as step_generator
     from tuner.training.run import RunStopped as RunStopped
     from tuner.training.run import TrainingRun as TrainingRun
+    from tuner.training.stepwise import RunFinished as RunFinished
     from tuner.training.workload import Declaration as Declaration
     from tuner.training.workload import DeclaredWorkload as DeclaredWorkload
     from tuner.training.workload import OpaqueWorkload as OpaqueWorkload
@@ -55,6 +56,7 @@ _MODULES: Final = {
     "tuner.simulation": ("simulate_study",),
     "tuner.training.data": ("ShuffledBatches", "step_generator"),
     "tuner.training.run": ("RunStopped", "TrainingRun"),
+    "tuner.training.stepwise": ("RunFinished",),
     "tuner.training.workload": (
         "DeclaredWorkload",
         "Declaration",

@@ -11,14 +11,18 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, SupportsFloat
 
+from tuner.errors import InvalidValue
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
-from tuner.training.run import Report, Reports, RunStopped, TrainingRun
+from tuner.training.reports import Report, Reports
+from tuner.training.run import RunStopped, TrainingRun
 
 __all__ = ["RunStopped", "ScriptRun", "TrainingRun", "run"]
 
@@ -42,23 +46,59 @@ class ScriptRun(TrainingRun):
         self.reports: list[Report] = []
         self._file = reports_file
         self._reports = Reports(total_steps=self.total_steps)
+        self._finished = False
 
     def report(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
-        """See `TrainingRun.report`. Of several processes only the one with ``RANK`` 0 in its environment reports.
+        """See `TrainingRun.report`. Of several processes only the one of rank 0 reports.
 
-        It never raises `RunStopped`: to stop the run, the tuner ends the script's process group.
+        The rank is that of ``torch.distributed`` where it is in use, else ``RANK`` in the environment. It never raises
+        `RunStopped`: to stop the run, the tuner ends the script's process group.
         """
-        report = self._reports.check(step, value=value, train_loss=train_loss)
-        if report is None or os.environ.get("RANK", "0") != "0":
+        if _rank() != 0:
             return
+        if self._finished or (not self.attached and self._reports.is_past_end(step)):
+            _log.warning("the run is over: a report after %s updates is not passed on", step)
+            return
+        with self._explained():
+            if self._reports.is_past_end(step):
+                report: Report | None = Report(step=int(step), value=float(value), train_loss=None)
+            else:
+                scheduled = self._updates_scheduled
+                report = self._reports.check(step, value=value, train_loss=train_loss, scheduled=scheduled)
+        if report is not None:
+            self._pass_on(report)
+
+    def finish(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
+        """See `TrainingRun.finish`, and `report`."""
+        if _rank() != 0 or self._finished:
+            return
+        with self._explained():
+            report = self._reports.finish(step, value=value, train_loss=train_loss)
+        self._finished = True
+        self._pass_on(report)
+
+    def _pass_on(self, report: Report) -> None:
         self.reports.append(report)
         if self._file is None:
             shown = self.metric.text(report.value)
             _log.info("update %d of %d: %s %s", report.step, self.total_steps, self.metric.name, shown)
             return
         line = {"step": report.step, "value": report.value, "train_loss": report.train_loss}
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        self._write({**line, "final": True} if self._finished else line)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Pass the reason of a refused report on too: of a script that fails, the tuner sees the exit code alone."""
+        try:
+            yield
+        except InvalidValue as error:
+            self._write({"error": str(error)})
+            raise
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        if self._file is not None:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**line, "process": os.getpid()}) + "\n")
 
 
 def run(
@@ -126,6 +166,15 @@ def run(
         reports_file=Path(environment["TUNER_REPORTS"]),
         metric=Metric.model_validate_json(environment["TUNER_METRIC"]),
     )
+
+
+def _rank() -> int:
+    """The rank of this process among those that train together."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_rank())
+    rank = os.environ.get("RANK", "0")
+    return int(rank) if rank.isdecimal() else 0
 
 
 def _temporary_folder() -> Path:

@@ -35,7 +35,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory):
 def test_an_error_of_any_text_fails_the_run_at_once_with_its_text_escaped(ended, what):
     site, runs = ended
     run = site.run(runs[what])
-    assert (run.state, run.attempts) == (RunState.FAILED, 1), run.error
+    assert (run.state, run.failed_attempts, run.lost_attempts) == (RunState.FAILED, 1, 0), run.error
     assert run.error.startswith(SAID[what])
     assert f"in {what}" in run.error, "the line of the user's code is missing"
 
@@ -51,7 +51,7 @@ def test_the_cause_and_the_notes_of_an_error_are_escaped_too(ended):
 def test_what_is_printed_costs_the_run_nothing(ended, what):
     site, runs = ended
     run = site.run(runs[what])
-    assert (run.state, run.attempts, run.loss) == (RunState.SUCCEEDED, 1, 0.5), run.error
+    assert (run.state, run.failed_attempts, run.loss) == (RunState.SUCCEEDED, 0, 0.5), run.error
 
 
 def test_what_is_printed_stands_escaped_in_the_log_of_the_run(ended):

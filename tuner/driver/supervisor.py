@@ -72,6 +72,8 @@ class RunSupervisor:
 
     def forecast(self, evaluated: Evaluated) -> None:
         """Forecast the loss at the end after an evaluation; the evaluation's directive then stops a hopeless run."""
+        if evaluated.final:
+            return
         forecast = self._early_stopping.evaluated(self.lease, point=evaluated.point)
         if forecast is None:
             return

@@ -32,7 +32,8 @@ _RUN_STATUS: Final = {
     RunState.FAILED: RunStatus.FAILED,
 }
 _HALF_WIDTH: Final = NormalDist().inv_cdf(0.5 + COVERAGE / 2)
-_CUT_SHORT: Final = frozenset({RunState.DIVERGED, RunState.STOPPED})
+_REACHED: Final = frozenset({RunState.SUCCEEDED, RunState.DIVERGED, RunState.STOPPED})
+"""States of a run whose cost is the updates that it reached."""
 
 
 def study_state(record: StudyRecord) -> StudyState:
@@ -103,7 +104,7 @@ def _trial_view(trial: TrialRecord, *, begun: bool) -> TrialView:
 
 
 def _run_view(run: RunRecord, *, stop: ForecastRecord | None) -> RunView:
-    length = run.step if run.state in _CUT_SHORT else run.total_steps
+    length = run.step if run.state in _REACHED else run.total_steps
     view = RunView(
         trial=run.trial_number,
         seed=run.seed,

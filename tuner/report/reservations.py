@@ -28,6 +28,7 @@ def reservations(evidence: Evidence, *, recommended: Candidate, comparisons: Seq
     peak = peak_sentence(evidence, recommended=recommended)
     rivals = [sentence for one in comparisons if (sentence := _rival_is_unexplored(evidence, comparison=one))]
     return (
+        *_early_ends(evidence),
         *_seeds(evidence, recommended=recommended),
         *([] if peak is None else [peak]),
         *rivals,
@@ -54,6 +55,19 @@ def peak_sentence(evidence: Evidence, *, recommended: Candidate) -> str | None:
         f"The peak of the recommended schedule, {peak:.1e}, is the {edge} of the {len(peaks)} that were tried: a "
         "better one may lie beyond, so search with a larger budget."
     )
+
+
+def _early_ends(evidence: Evidence) -> Iterator[str]:
+    """That trainings ended by a rule of their own before the horizon."""
+    total = evidence.result.total_steps
+    finished = [run for run in evidence.result.state.runs if run.status is RunStatus.FINISHED]
+    ends = sorted(run.steps for run in finished if run.steps < total)
+    if ends:
+        where = f"{ends[0]:,}" if ends[0] == ends[-1] else f"{ends[0]:,} to {ends[-1]:,}"
+        yield (
+            f"{len(ends)} of {len(finished)} runs ended early by the training's own rule, at {where} of {total:,} "
+            "updates: what they reported then counts as their result at the horizon."
+        )
 
 
 def _seeds(evidence: Evidence, *, recommended: Candidate) -> Iterator[str]:

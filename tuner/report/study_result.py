@@ -123,7 +123,7 @@ class StudyResult:
     def steps_reached(self, run: RunView) -> int:
         """Updates of its schedule that one of the runs reached."""
         if run.status is RunStatus.FINISHED:
-            return self.total_steps
+            return run.steps
         history = self.history(run)
         return run.steps if history is None else history.steps
 
@@ -133,7 +133,7 @@ class StudyResult:
 
     @cached_property
     def complete_curves(self) -> tuple[Curve, ...]:
-        """The curves of the finished runs that have one."""
+        """The curves of the finished runs that have one; of those that ended early by their own rule there is none."""
         finished = ((run, self.history(run)) for run in self.state.runs if run.status is RunStatus.FINISHED)
         return tuple(
             Curve(
@@ -143,7 +143,7 @@ class StudyResult:
                 points=tuple((point.step, point.val_loss) for point in history.points),
             )
             for run, history in finished
-            if history is not None and history.points
+            if history is not None and history.points and run.steps >= self.total_steps
         )
 
 

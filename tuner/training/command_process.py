@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tuner.errors import WorkloadError
+from tuner.training.report_file import ReportFile
 from tuner.training.run import TrainingRun
 
 GRACE_SECONDS = 5.0
@@ -58,7 +59,7 @@ def run_command(
             "python": sys.executable,
         }
         arguments = [filled(argument, values=values) for argument in command]
-        reports = _ReportFile(Path(variables["TUNER_REPORTS"]))
+        reports = ReportFile(Path(variables["TUNER_REPORTS"]))
         with _Guarded(arguments, folder=folder, environment={**os.environ, **variables}) as process:
             while not process.ended(timeout=_POLL_SECONDS):
                 reports.pass_on(run)
@@ -119,52 +120,6 @@ def _write_files(run: TrainingRun, variables: Mapping[str, str]) -> None:
         file.write("update,lr\n")
         file.writelines(lines)
     Path(variables["TUNER_REPORTS"]).touch()
-
-
-class _ReportFile:
-    """A growing file of reports, one JSON object a line."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read = 0
-        self._lines = 0
-        self.any = False
-        """Whether anything was reported."""
-
-    def pass_on(self, run: TrainingRun, *, complete: bool = False) -> None:
-        """Report what is new.
-
-        Args:
-            run: Where to.
-            complete: The command has ended: a last line without its end counts.
-
-        Raises:
-            WorkloadError: A line is no report.
-            RunStopped: The run is over.
-        """
-        with self._path.open("rb") as file:
-            file.seek(self._read)
-            new = file.read()
-        end = len(new) if complete else new.rfind(b"\n") + 1
-        self._read += end
-        for line in new[:end].splitlines():
-            self._lines += 1
-            if line.strip():
-                self.any = True
-                self._report(run, line=line)
-
-    def _report(self, run: TrainingRun, *, line: bytes) -> None:
-        try:
-            report = json.loads(line)
-            unknown = report.keys() - {"step", "value", "train_loss"}
-            if unknown:
-                raise ValueError(f"{min(unknown)!r} is not known")
-            run.report(report["step"], value=report["value"], train_loss=report.get("train_loss"))
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            wanted = '{"step": 100, "value": 1.25}, with "train_loss" if you like'
-            shown = line[:200].decode(errors="backslashreplace")
-            message = f"line {self._lines} of the reports must be like {wanted}, got {shown!r}"
-            raise WorkloadError(f"{message} ({type(error).__name__}: {error})") from None
 
 
 class _Guarded:

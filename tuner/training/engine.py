@@ -22,7 +22,7 @@ from tuner.training.evaluation import Diverged, to_curve_point
 from tuner.training.evaluation_steps import evaluation_steps
 from tuner.training.protocol import Directive, Outcome
 from tuner.training.randomness import preserve_random_state
-from tuner.training.stepwise import StepwiseTraining
+from tuner.training.stepwise import RunFinished, StepwiseTraining
 
 GUARD_WINDOW = 32
 """Updates between two reads of the training losses on CUDA, where a read waits for the device."""
@@ -62,8 +62,14 @@ class Result:
 class Evaluations(Protocol):
     """Receives the reports of a run, and decides whether it goes on."""
 
-    def evaluated(self, point: CurvePoint, *, updates: int) -> Directive:
-        """An evaluation, and the updates not reported before; training waits for the directive."""
+    def evaluated(self, point: CurvePoint, *, updates: int, final: bool) -> Directive:
+        """An evaluation, and the updates not reported before; training waits for the directive.
+
+        Args:
+            point: The evaluation.
+            updates: Updates not reported before.
+            final: Whether it is the result of a training that ends early by its own rule.
+        """
 
 
 class Listener(Evaluations, Protocol):
@@ -126,7 +132,10 @@ class Engine:
             BaseException: Any error of the training.
         """
         try:
-            return self._run()
+            try:
+                return self._run()
+            except RunFinished as finished:
+                return self._finish(finished)
         except Diverged as diverged:
             return Result(outcome=Outcome.DIVERGED, step=diverged.step, reason=diverged.reason)
 
@@ -152,6 +161,21 @@ class Engine:
             if progress.step < total and self._listener.snapshot_due():
                 self._save()
         return Result(outcome=Outcome.SUCCEEDED, step=total, loss=progress.points[-1].val_loss)
+
+    def _finish(self, finished: RunFinished) -> Result:
+        """The end of a training that ends early by its own rule.
+
+        Raises:
+            WorkloadError: It has made no update.
+            Diverged: Its result is not finite.
+        """
+        progress = self._progress
+        if progress.step == 0:
+            raise WorkloadError("the training ended by its own rule (RunFinished) before its first update")
+        self._settle()
+        value = None if finished.value is None else _number(finished.value, what="RunFinished")
+        self._evaluate(value, final=True)
+        return Result(outcome=Outcome.SUCCEEDED, step=progress.step, loss=progress.points[-1].val_loss)
 
     def _stopped_at_evaluation(self) -> bool:
         """Evaluate, where the run is due for it; whether it must stop. At its end that comes too late."""
@@ -181,14 +205,30 @@ class Engine:
             return _number(self._training.validate(), what="validate")
 
     def _stopped_by_evaluation(self) -> bool:
-        """Evaluate, start the next mean, write the snapshot that the directive requests; return whether it says stop.
+        """Evaluate, and write the snapshot that the directive requests; return whether it says stop.
+
+        Raises:
+            Diverged: The run has diverged.
+        """
+        directive = self._evaluate()
+        self._branch_points.update(directive.branch_points)
+        if directive.snapshot and self._progress.step < len(self._lrs):
+            self._save()
+        return directive.stop
+
+    def _evaluate(self, value: float | None = None, *, final: bool = False) -> Directive:
+        """Report an evaluation, and start the next mean.
+
+        Args:
+            value: Of the metric; the training validates when absent.
+            final: Whether the training ends with it by its own rule.
 
         Raises:
             Diverged: The run has diverged.
         """
         progress = self._progress
         point = to_curve_point(
-            self._validate(),
+            self._validate() if value is None else value,
             step=progress.step,
             lr=float(self._lrs[max(progress.step - 1, 0)]),
             train_loss=progress.loss_sum / progress.loss_count if progress.loss_count else None,
@@ -198,12 +238,9 @@ class Engine:
         if progress.start_loss is None:
             progress.start_loss = point.val_loss
         progress.points.append(point)
-        directive = self._listener.evaluated(point, updates=progress.unreported)
+        directive = self._listener.evaluated(point, updates=progress.unreported, final=final)
         progress.loss_sum, progress.loss_count, progress.unreported = 0.0, 0, 0
-        self._branch_points.update(directive.branch_points)
-        if directive.snapshot and progress.step < len(self._lrs):
-            self._save()
-        return directive.stop
+        return directive
 
     def _save(self) -> None:
         self._settle()

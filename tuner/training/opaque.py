@@ -11,7 +11,8 @@ from tuner.errors import WorkloadError
 from tuner.training.engine import Evaluations, Progress, Result
 from tuner.training.evaluation import Diverged, to_curve_point
 from tuner.training.protocol import Outcome, Train
-from tuner.training.run import Reports, RunStopped, TrainingRun
+from tuner.training.reports import Report, Reports
+from tuner.training.run import RunStopped, TrainingRun
 
 if TYPE_CHECKING:
     from tuner.training.workload import OpaqueWorkload
@@ -24,7 +25,8 @@ def train_opaque(
 ) -> Result:
     """Let a workload train one run, and say how it ended.
 
-    Once the run was stopped, or has diverged, that is how it ended; what the code does afterwards is ignored.
+    Once the run was stopped, has diverged, or its result is in, that is how it ended; what the code does afterwards is
+    logged, and changes nothing.
 
     Args:
         workload: The training code.
@@ -35,7 +37,7 @@ def train_opaque(
         listener: Receives the reports.
 
     Raises:
-        WorkloadError: The code returned without a report at the last update.
+        WorkloadError: The code returned without a report at the last update, and without `TrainingRun.finish`.
         BaseException: Any error of the code while the run is not over, and of the listener.
     """
     run = ListenedRun(request=request, device=device, progress=progress, listener=listener)
@@ -46,7 +48,7 @@ def train_opaque(
     except KeyboardInterrupt:
         raise
     except BaseException:
-        if run.ended is None and run.failure is None:
+        if not run.is_over:
             raise
         _log.warning("after the end of run %s its code raised", request.run_id, exc_info=True)
     return run.result()
@@ -72,7 +74,7 @@ class ListenedRun(TrainingRun):
             metric=request.metric,
         )
         self.ended: Result | None = None
-        """How the run ended, once it is over before its last update."""
+        """How the run ended, once nothing may be reported any more."""
         self.failure: BaseException | None = None
         """What the listener raised; the code may have swallowed it."""
         self._progress = progress
@@ -91,9 +93,30 @@ class ListenedRun(TrainingRun):
             raise self.failure
         if self.ended is not None:
             raise RunStopped
-        report = self._reports.check(step, value=value, train_loss=train_loss)
-        if report is None:
-            return
+        if self._reports.is_past_end(step):
+            _log.warning("the schedule ends after update %d: a report after %s is beyond it", self.total_steps, step)
+            self._end(self._result())
+        scheduled = self._updates_scheduled
+        report = self._reports.check(step, value=value, train_loss=train_loss, scheduled=scheduled)
+        if report is not None:
+            self._pass_on(report, final=False)
+
+    def finish(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
+        """See `TrainingRun.finish`."""
+        if self.failure is not None:
+            raise self.failure
+        if self.ended is not None:
+            raise RunStopped
+        self._pass_on(self._reports.finish(step, value=value, train_loss=train_loss), final=True)
+        self.ended = self._result()
+
+    def _pass_on(self, report: Report, *, final: bool) -> None:
+        """Pass a report on, and end the run where it must.
+
+        Raises:
+            RunStopped: It must.
+            BaseException: What the listener raised.
+        """
         progress = self._progress
         progress.unreported += max(0, report.step - progress.step)
         progress.step = report.step
@@ -112,32 +135,36 @@ class ListenedRun(TrainingRun):
             progress.start_loss = point.val_loss
         self._loss = point.val_loss
         try:
-            directive = self._listener.evaluated(point, updates=progress.unreported)
+            directive = self._listener.evaluated(point, updates=progress.unreported, final=final)
         except BaseException as error:
             self.failure = error
             raise
         progress.unreported = 0
-        if directive.stop and report.step < self.total_steps:
+        if directive.stop and not final and report.step < self.total_steps:
             self._end(Result(outcome=Outcome.STOPPED, step=report.step))
 
     def result(self) -> Result:
         """How the run ended, after its code has returned.
 
         Raises:
-            WorkloadError: There is no report of the last update.
+            WorkloadError: There is no result.
             BaseException: What the listener raised.
         """
         if self.failure is not None:
             raise self.failure
         if self.ended is not None:
             return self.ended
-        last, total = self._reports.step, self.total_steps
-        wanted = f"run.report({total}, value=...) is due after the last update (run.total_steps is {total})"
-        if last is None:
-            raise WorkloadError(f"the training ended without a report; {wanted}")
-        if last < total:
-            raise WorkloadError(f"the last report was after {last} of {total} updates; {wanted}")
-        return Result(outcome=Outcome.SUCCEEDED, step=total, loss=self._loss)
+        if not self._reports.is_complete:
+            raise WorkloadError(self._reports.missing(scheduled=self._updates_seen))
+        return self._result()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is known how the run ended, whatever its code does now."""
+        return self.ended is not None or self.failure is not None or self._reports.is_complete
+
+    def _result(self) -> Result:
+        return Result(outcome=Outcome.SUCCEEDED, step=self._reports.step or 0, loss=self._loss)
 
     def _end(self, result: Result) -> NoReturn:
         self.ended = result

@@ -30,7 +30,7 @@ from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.text import escaped_text
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 Text = Annotated[str, AfterValidator(escaped_text)]
 """What the user's code wrote: anything."""
@@ -93,6 +93,8 @@ class Evaluated(_Message):
     point: CurvePoint
     updates: int = Field(ge=0)
     """Updates executed since the last message of this run."""
+    final: bool = False
+    """Whether it is the result of a training that ends early by its own rule: nothing stops it any more."""
 
 
 class Directive(_Message):
@@ -143,7 +145,8 @@ class Ended(_Message):
     run_id: str
     outcome: Outcome
     step: int
-    """Updates done from the start of the schedule."""
+    """Updates done from the start of the schedule; of a run that has `SUCCEEDED` fewer than its length where its
+    training ended early by its own rule."""
     updates: int = Field(ge=0)
     """Updates executed since the last message of this run."""
     shared_updates: int = Field(default=0, ge=0)

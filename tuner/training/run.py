@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsFloat
@@ -15,6 +14,7 @@ from tuner.errors import InvalidValue
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.training.evaluation_steps import evaluation_steps
+from tuner.training.reports import checked_step
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -90,6 +90,8 @@ class TrainingRun(ABC):
         self.snapshot_dir = snapshot_dir
         self.metric = metric
         self._reference_lr: float | None = None  # of the run's reference optimizer, once there is one
+        self._schedulers: list[ScheduleLR] = []
+        self._rates_read = 0
 
     @cached_property
     def lrs(self) -> NDArray[np.float64]:
@@ -107,7 +109,9 @@ class TrainingRun(ABC):
         Raises:
             InvalidValue: ``step`` is below 0.
         """
-        return self.schedule.lr(step, total_steps=self.total_steps)
+        rate = self.schedule.lr(step, total_steps=self.total_steps)
+        self._rates_read = max(self._rates_read, int(step) + 1)
+        return rate
 
     def scheduler(self, *optimizers: Optimizer, reference: Optimizer | None = None) -> ScheduleLR:
         """A torch scheduler over the schedule: call its ``step()`` once after every update. Needs torch.
@@ -142,7 +146,18 @@ class TrainingRun(ABC):
             reference=self._reference_lr if reference is None else reference,
         )
         self._reference_lr = scheduler.reference_lr
+        self._schedulers.append(scheduler)
         return scheduler
+
+    @property
+    def _updates_scheduled(self) -> int | None:
+        """Updates by the count of the slowest scheduler of the run; ``None`` where it has none."""
+        return min((int(one.last_epoch) for one in self._schedulers), default=None)
+
+    @property
+    def _updates_seen(self) -> int | None:
+        """Updates by its schedulers, or else by the rates that were read; ``None`` where neither was used."""
+        return self._updates_scheduled or self._rates_read or None
 
     def resumed(self, step: int) -> None:
         """Say that training goes on from a checkpoint taken after ``step`` updates, so that they are not counted again.
@@ -150,11 +165,11 @@ class TrainingRun(ABC):
         Raises:
             InvalidValue: ``step`` outside [0, total_steps].
         """
-        _checked_step(step, total_steps=self.total_steps)
+        checked_step(step, total_steps=self.total_steps)
 
     @abstractmethod
     def report(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
-        """Report an evaluation. Any number of them, in ascending order; the last one at ``total_steps`` is the result.
+        """Report an evaluation. Any number of them, in ascending order; the one at ``total_steps`` is the result.
 
         Args:
             step: Updates done, in [0, total_steps].
@@ -164,78 +179,25 @@ class TrainingRun(ABC):
                 not, such as an accuracy, this is how a divergence is found.
 
         Raises:
-            RunStopped: The run must end here: it was stopped, or it has diverged. Every later report raises too.
+            RunStopped: The run is over: it was stopped, it has diverged, or its result is in and this report lies
+                beyond the schedule. Every later report raises too.
             InvalidValue: ``step`` is no whole number in its range, or below that of an earlier report, or has another
-                value than an earlier report at the same step; or a value is no number.
+                value than an earlier report at the same step, or counts epochs; or a value is no number.
         """
 
+    @abstractmethod
+    def finish(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
+        """Report the result of a training that ends early by a rule of its own, such as early stopping.
 
-def _checked_step(step: int, *, total_steps: int, at_least: int = 0) -> int:
-    """An update count that can be reported.
+        The value counts as the result at the horizon; that of the best checkpoint, where the training goes back to it.
+        Let the code return after it.
 
-    Raises:
-        InvalidValue: It is no whole number in ``[at_least, total_steps]``.
-    """
-    try:
-        whole = step.__index__()
-    except AttributeError:
-        whole = -1
-    if not at_least <= whole <= total_steps:
-        raise InvalidValue(
-            "step",
-            value=step,
-            allowed=f"updates done, a whole number in [{at_least}, {total_steps}]",
-            hint="Count optimizer updates, not epochs, micro-batches or processes",
-        )
-    return whole
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """One evaluation in plain numbers."""
-
-    step: int
-    value: float
-    """Of the metric, as people read it."""
-    train_loss: float | None
-
-
-class Reports:
-    """What was reported so far: refuses a report that does not fit.
-
-    Args:
-        total_steps: Updates of the run.
-    """
-
-    def __init__(self, *, total_steps: int) -> None:
-        self._total_steps = total_steps
-        self.step: int | None = None
-        """Of the last report; ``None`` before the first."""
-        self._value: float | None = None
-
-    def check(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None) -> Report | None:
-        """A new report in plain numbers; ``None`` when the last one said the same.
+        Args:
+            step: Updates done, in [1, total_steps], at least those of the last report.
+            value: Of the workload's metric, as in `report`; it may differ from that of a report at the same step.
+            train_loss: As in `report`.
 
         Raises:
-            InvalidValue: As `TrainingRun.report` says.
+            RunStopped: The run is over already, or the value is not finite.
+            InvalidValue: As in `report`.
         """
-        report = Report(
-            step=_checked_step(step, total_steps=self._total_steps, at_least=self.step or 0),
-            value=_number("value", value),
-            train_loss=None if train_loss is None else _number("train_loss", train_loss),
-        )
-        if report.step != self.step:
-            self.step, self._value = report.step, report.value
-            return report
-        if report.value == self._value:
-            return None
-        allowed = f"reported once per step; step {step} already has {self._value!r}"
-        raise InvalidValue("value", value=report.value, allowed=allowed)
-
-
-def _number(field: str, value: SupportsFloat) -> float:
-    try:
-        return float(getattr(value, "detach", lambda: value)())
-    except (TypeError, ValueError, RuntimeError):
-        allowed = "a number, or a tensor of one element"
-        raise InvalidValue(field, value=type(value).__name__, allowed=allowed) from None

@@ -7,6 +7,30 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 
+class RunFinished(Exception):
+    """The training ends early by a rule of its own, with its result: raised in `train_step` or `validate`.
+
+    The updates made so far count, and the value counts as the result at the horizon.
+
+    Args:
+        value: The result, of the workload's metric; that of the best state, for instance. The training validates once
+            more when absent.
+
+    Example:
+        >>> from tuner import RunFinished
+        >>> def validate(losses, *, patience):
+        ...     if len(losses) - losses.index(min(losses)) > patience:
+        ...         raise RunFinished(min(losses))
+        ...     return losses[-1]
+        >>> validate([0.5, 0.2, 0.3], patience=2)
+        0.3
+    """
+
+    def __init__(self, value: float | Tensor | None = None) -> None:
+        super().__init__(value)
+        self.value = value
+
+
 @runtime_checkable
 class StepwiseTraining(Protocol):
     """One training that makes its own updates, built on its device with its seed.

@@ -128,7 +128,7 @@ def view_of(report: Report) -> View:
             for runs, audited in ((report.early_stops.stopped, False), (report.early_stops.audited, True))
             for run in runs
         ),
-        trials=tuple(_trial(trial, metric=metric) for trial in report.trials),
+        trials=tuple(_trial(trial, metric=metric, total_steps=report.total_steps) for trial in report.trials),
         sensitivity=_sensitivity(report),
         cost=cost_sentence(report.cost),
         options=json.dumps(report.options, sort_keys=True, ensure_ascii=False),
@@ -188,19 +188,21 @@ def _stop(run: StoppedRun, *, metric: Metric, audited: bool) -> StopLine:
     )
 
 
-def _trial(trial: TrialRow, *, metric: Metric) -> TrialLine:
+def _trial(trial: TrialRow, *, metric: Metric, total_steps: int) -> TrialLine:
     return TrialLine(
         number=trial.number,
         label=trial.label,
         role=trial.role.value if trial.role else "",
-        runs=", ".join(_run(run, metric=metric) for run in trial.runs),
+        runs=", ".join(_run(run, metric=metric, total_steps=total_steps) for run in trial.runs),
         status=trial.status.value,
         reason=trial.reason,
     )
 
 
-def _run(run: RunRow, *, metric: Metric) -> str:
+def _run(run: RunRow, *, metric: Metric, total_steps: int) -> str:
     match run.status:
+        case RunStatus.FINISHED if run.steps < total_steps:
+            return f"{metric.text(run.value)} (ended early at {run.steps:,} of {total_steps:,})"
         case RunStatus.FINISHED:
             return metric.text(run.value)
         case RunStatus.STOPPED:

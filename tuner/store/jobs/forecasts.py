@@ -139,6 +139,7 @@ def _complete_curves(
             Run.job_id == job_id,
             Run.state == RunState.SUCCEEDED,
             Run.total_steps == total_steps,
+            Run.step == total_steps,  # one that ended early by its own rule shows nothing of the last losses
         )
         .order_by(Run.finished_at.desc(), Run.seq)
         .limit(MAX_CURVES)

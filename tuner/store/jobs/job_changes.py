@@ -164,8 +164,8 @@ def _sum_attempts(tx: Tx, job: Job) -> tuple[int, int]:
 def _search_progress(tx: Tx, job: Job) -> SearchProgress:
     trials = select(func.count()).select_from(Trial).where(Trial.job_id == job.id)
     # Cancelled runs count: runs are cancelled only with their job, and a retry of the job trains them again.
-    cut_short = Run.state.in_((RunState.STOPPED, RunState.DIVERGED))
-    cost = case((cut_short, Run.step), else_=Run.total_steps)
+    reached = Run.state.in_((RunState.SUCCEEDED, RunState.STOPPED, RunState.DIVERGED))
+    cost = case((reached, Run.step), else_=Run.total_steps)
     asked = select(func.sum(cost)).where(Run.job_id == job.id)
     return SearchProgress(
         trials=tx.session.scalar(trials) or 0,

@@ -97,7 +97,7 @@ class _Tries:
         metric = self.workload.metric
 
         class Watch:
-            def evaluated(self, point: Any, *, updates: int) -> Directive:
+            def evaluated(self, point: Any, *, updates: int, final: bool) -> Directive:
                 reports.append((point.step, metric.value(point.val_loss)))
                 return Directive(stop=stop_at is not None and point.step >= stop_at)
 

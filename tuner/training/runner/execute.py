@@ -185,8 +185,8 @@ class _Run:
         )
         return engine.run()
 
-    def evaluated(self, point: CurvePoint, *, updates: int) -> Directive:
-        message = Evaluated(run_id=self._request.run_id, point=point, updates=updates)
+    def evaluated(self, point: CurvePoint, *, updates: int, final: bool) -> Directive:
+        message = Evaluated(run_id=self._request.run_id, point=point, updates=updates, final=final)
         try:
             return self._on_evaluation(message)
         except BaseException as error:
