@@ -243,6 +243,9 @@ class JobPreview:
     """Why it would be refused; empty when it would be accepted."""
     jobs_ahead: int
     """Number of waiting jobs that would run before it."""
+    would_wait: str | None
+    """Why it would wait for more than a free worker: no worker that is alive can train it, or a limit of its team is
+    reached; ``None`` where nothing is in its way. Such a job is accepted all the same."""
 
 
 class CancelRequest(BaseModel):

@@ -6,15 +6,19 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tuner.errors import InvalidValue
+
+_AS_JSON: Final = {"True": "true", "False": "false", "None": "null"}
+"""What Python prints, in JSON."""
 
 
 def parse_assignments(texts: Sequence[str], *, option: str) -> dict[str, Any]:
     """Parse ``NAME=VALUE`` texts.
 
-    A value that is valid JSON is parsed as such (``0.1``, ``true``, ``null``, ``[3, 5]``); any other is text.
+    A value that is valid JSON is parsed as such (``0.1``, ``true``, ``null``, ``[3, 5]``), and so are ``True``,
+    ``False`` and ``None``; any other is text.
 
     Args:
         texts: The texts.
@@ -159,6 +163,6 @@ def read_document(source: str, *, option: str) -> dict[str, Any]:
 
 def _json_or_text(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(_AS_JSON.get(text, text))
     except ValueError:
         return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,7 +67,12 @@ def describe(info: WorkloadInfo) -> None:
         show_table(
             ("OPTION", "DEFAULT", "ALLOWED", "DESCRIPTION"),
             [
-                (name, str(schema.get("default", "")), limits_of(schema), schema.get("description", ""))
+                (name, _as_written(schema.get("default", "")), limits_of(schema), schema.get("description", ""))
                 for name, schema in options.items()
             ],
         )
+
+
+def _as_written(value: Any) -> str:
+    """A value as ``--option`` takes it."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -79,9 +79,10 @@ def preview_job(
     none before its first runs.
     """
     team = _team(request.team, principal=principal)
-    refused = JobPreview(spec=None, estimate=None, refusals=(), jobs_ahead=0)
+    refused = JobPreview(spec=None, estimate=None, refusals=(), jobs_ahead=0, would_wait=None)
     try:
         _check_may_submit(principal, team=team)
+        _check_team(store, team=team)
         spec = admit(request, workloads=store.workers.workloads(), team=team, seed=fresh_seed())
     except (Forbidden, InvalidValue) as error:
         return JobPreview(**vars(refused) | {"refusals": (to_refusal(error),)})
@@ -92,6 +93,7 @@ def preview_job(
         estimate=estimate(spec, paces=store.queue.paces(spec.workload, version)),
         refusals=tuple(map(to_refusal, limits)),
         jobs_ahead=jobs_ahead(store.queue.view(), shares=store.queue.shares(), team=team, priority=spec.priority),
+        would_wait=store.queue.obstacle(spec, owner=actor.user),
     )
 
 
@@ -133,6 +135,7 @@ def _submit(
         earlier = store.jobs.find_repeated(team, idempotency_key=key, request_digest=digest)
         if earlier is not None:
             return earlier
+    _check_team(store, team=team)
     spec = admit(read_request(body), workloads=store.workers.workloads(), team=team, seed=fresh_seed())
     return store.jobs.submit(spec, by=actor, idempotency_key=key, request_digest=digest, origin=origin)
 
@@ -144,6 +147,13 @@ def _team(requested: str | None, *, principal: Principal) -> str:
 def _check_may_submit(principal: Principal, *, team: str) -> None:
     if not principal.may_submit_for(team):
         raise Forbidden(needed=f"the role {Role.SUBMITTER.value} in team {team}")
+
+
+def _check_team(store: Store, *, team: str) -> None:
+    """Refuse a named team where none exists; where teams exist, storing the job refuses an unknown one."""
+    if team != DEFAULT_TEAM and not store.people.teams():
+        hint = "An admin makes teams; `GET /v1/teams` lists them."
+        raise InvalidValue("team", value=team, allowed=f"left out, or {DEFAULT_TEAM!r}: there are no teams", hint=hint)
 
 
 def _overridden(job: JobRecord, *, changes: CloneRequest, principal: Principal) -> dict[str, Any]:

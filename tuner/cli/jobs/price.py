@@ -43,6 +43,8 @@ def _show_preview(preview: JobPreview) -> None:
     if preview.estimate is not None:
         _show_estimate(preview.estimate)
         show(f"Jobs that would be scheduled first: {preview.jobs_ahead}.")
+    if preview.would_wait is not None:
+        show(f"It would wait: {preview.would_wait}.")
 
 
 def _show_estimate(estimate: Estimate) -> None:

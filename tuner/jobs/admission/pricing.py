@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tuner.devices import DeviceKind
 from tuner.jobs.limits import HOUR_SECONDS
 from tuner.jobs.records import Pace
 from tuner.jobs.spec import JobSpec
@@ -40,13 +41,19 @@ def estimate(spec: JobSpec, *, paces: Sequence[Pace]) -> Estimate:
     by_model = {
         pace.device_model: min(limit, cost.updates * pace.seconds_per_update)
         for pace in paces
-        if pace.workload == spec.workload and pace.updates > 0
+        if pace.workload == spec.workload and pace.updates > 0 and _may_train_on(pace.device_model, spec=spec)
     }
     return Estimate(
         price=cost,
         compared=tuple(_compared(spec.search, most_trials=cost.most_trials)),
         device_seconds=by_model or None,
     )
+
+
+def _may_train_on(model: str, *, spec: JobSpec) -> bool:
+    """Whether the job's kind of device admits a model; only that of a CPU says its kind."""
+    is_cpu = model == DeviceKind.CPU.value
+    return spec.resources.device in ("any", DeviceKind.CPU.value if is_cpu else DeviceKind.CUDA.value)
 
 
 def _compared(search: SearchSettings, *, most_trials: int) -> Iterator[str]:

@@ -60,9 +60,13 @@ class Victim:
 
 def fits(needs: Needs, worker: WorkerRecord) -> bool:
     """Whether a worker meets the requirements, once it is free."""
+    return not worker.draining and fits_when_serving(needs, worker)
+
+
+def fits_when_serving(needs: Needs, worker: WorkerRecord) -> bool:
+    """Whether a worker would meet the requirements if it were not draining."""
     return (
         worker.alive
-        and not worker.draining
         and worker.reserved_for in (None, needs.team)
         and worker.workloads.get(needs.workload) == needs.version
         and needs.device in ("any", worker.device_kind.value)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -91,7 +91,12 @@ class LossOverSteps:
         if total_steps < 1:
             raise InvalidValue("total_steps", value=total_steps, allowed="a whole number of at least 1")
         self._total_steps = total_steps
-        self._curves = [one for one in curves if one.is_complete and all(math.isfinite(loss) for _, loss in one.points)]
+        finite = [one for one in curves if one.is_complete and all(math.isfinite(loss) for _, loss in one.points)]
+        # Squares of losses near the ends of the floats' range would overflow, or vanish.
+        self._unit = _unit(loss for one in finite for _, loss in one.points)
+        self._curves = [
+            replace(one, points=tuple((step, loss / self._unit) for step, loss in one.points)) for one in finite
+        ]
         self._gains: dict[Configuration, _Gains | None] = {}
         self._laws: dict[tuple[int, ...], _FittedLaws | None] = {}
 
@@ -108,10 +113,12 @@ class LossOverSteps:
             a law that does not explain them, or not the rival's loss.
         """
         gains = self._of(rival)
-        if gains is None or not gains.describes(rival_loss.mean):
+        if gains is None or not gains.describes(rival_loss.mean / self._unit):
             return None
-        std = math.hypot(rival_loss.std, loss.std)
-        needed = rival_loss.mean - loss.mean + std * (_DEVIATIONS if std > 0.0 else np.zeros(1))
+        std = math.hypot(rival_loss.std / self._unit, loss.std / self._unit)
+        needed = (
+            rival_loss.mean / self._unit - loss.mean / self._unit + std * (_DEVIATIONS if std > 0.0 else np.zeros(1))
+        )
         low, middle, high = gains.stretches(needed, quantiles=(0.025, 0.5, 0.975))
         return StepsFactor(
             factor=middle, low=low, high=high if high < MAX_FACTOR * (1.0 - 1e-9) else None, basis=gains.fitted.basis
@@ -120,7 +127,9 @@ class LossOverSteps:
     def margin(self, *, rival: Configuration, rival_loss: float, worth: float) -> float | None:
         """The loss that ``worth`` more steps (0.05: five per cent) would gain the rival; ``None`` as for `factor`."""
         gains = self._of(rival)
-        return gains.gain(1.0 + worth) if gains is not None and gains.describes(rival_loss) else None
+        if gains is None or not gains.describes(rival_loss / self._unit):
+            return None
+        return self._unit * gains.gain(1.0 + worth)
 
     def _of(self, rival: Configuration) -> _Gains | None:
         if rival not in self._gains:
@@ -283,6 +292,12 @@ class _Gains:
         found = np.exp([np.interp(scaled, row, np.log(_STRETCHES)) for row in self.gains])
         weights = np.outer(self.fitted.laws.weights, np.tile(self.weights, len(needed)))
         return _quantiles(found, weights=weights, at=quantiles)
+
+
+def _unit(losses: Iterable[float]) -> float:
+    """A power of two near the largest loss: dividing by it loses no digit."""
+    largest = max(map(abs, losses), default=0.0)
+    return math.ldexp(1.0, min(max(math.frexp(largest)[1], -1000), 1000)) if largest else 1.0
 
 
 def _gain_scales(fitted: _FittedLaws, *, doubled: float, slope: float) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from tuner.errors import IllegalTransition, NotFound
 from tuner.jobs.records import WorkerOffer, WorkerRecord, WorkloadInfo
+from tuner.jobs.spec import DEFAULT_TEAM
 from tuner.jobs.states import RunState
 from tuner.people.permissions import EVERYTHING, LOCAL_ACTOR, Actor, Visibility
 from tuner.store.db.clock import happened_within
@@ -100,7 +101,7 @@ class Workers(Repository):
             by: The actor.
 
         Raises:
-            NotFound: There is no such worker; or teams exist, and this is none of them.
+            NotFound: There is no such worker, or no such team.
         """
         row = _lock_worker(tx, name)
         changed: dict[str, bool | str | None] = {}
@@ -191,9 +192,9 @@ def _lock_worker(tx: Tx, name: str) -> Worker:
 
 
 def _check_team(tx: Tx, team: str) -> None:
-    """Refuse an unknown team; without any teams every name is accepted."""
-    known = tx.session.scalars(select(Team.name)).all()
-    if known and team not in known:
+    """Refuse an unknown team; without any teams there is the one of all jobs."""
+    known = tx.session.scalars(select(Team.name)).all() or [DEFAULT_TEAM]
+    if team not in known:
         raise NotFound("team", key=team, hint="GET /v1/teams lists them")
 
 

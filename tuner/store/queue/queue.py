@@ -5,12 +5,13 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from tuner.jobs.records import LeasedRun, Pace, QueueEntry, SiblingRun, StudyLock, TeamShare, WorkerOffer
+from tuner.jobs.spec import JobSpec
 from tuner.people.permissions import EVERYTHING, Visibility
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.queue.claims import LeaseDurations, claim_next, lock_scheduler, lock_study_beside
 from tuner.store.queue.leases import check_lease_seconds
 from tuner.store.queue.next_job import ClaimRequest, has_candidate_jobs
-from tuner.store.queue.queue_view import read_paces, read_queue_view, read_shares
+from tuner.store.queue.queue_view import read_obstacle, read_paces, read_queue_view, read_shares
 from tuner.store.queue.shared_prefixes import read_sibling_runs
 
 
@@ -84,6 +85,19 @@ class Queue(Repository):
             visibility: Only these jobs are listed; positions count all jobs.
         """
         return read_queue_view(session, visibility=visibility)
+
+    @reads
+    def obstacle(self, session: Session, spec: JobSpec, *, owner: str) -> str | None:
+        """Why a job that is submitted now would wait for more than a free worker; ``None`` where nothing is in its way.
+
+        Args:
+            spec: The complete request.
+            owner: Who would submit it.
+
+        Raises:
+            NotFound: No worker has announced the workload.
+        """
+        return read_obstacle(session, spec, owner=owner)
 
     @reads
     def shares(self, session: Session) -> tuple[TeamShare, ...]:

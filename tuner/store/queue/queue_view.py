@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,18 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from tuner.jobs.priority import Priority
-from tuner.jobs.records import Pace, QueueEntry, TeamShare, WorkerRecord
-from tuner.jobs.scheduling.preemption import Needs, fits
+from tuner.jobs.records import Pace, QueueEntry, TeamShare
+from tuner.jobs.scheduling.obstacles import obstacle
+from tuner.jobs.scheduling.preemption import Needs
 from tuner.jobs.scheduling.serving_order import UNMEASURED_SECONDS, Account, WaitingJob, queue_order
+from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState, RunState, is_terminal
 from tuner.people.permissions import Visibility
 from tuner.store.db import models
 from tuner.store.db.database import read_clock
 from tuner.store.db.models import Job, Run
-from tuner.store.jobs.workers import read_workers
+from tuner.store.db.rows import workload_info
+from tuner.store.jobs.workers import find_workload, read_workers
 from tuner.store.queue.fair_share import FairShare
 from tuner.store.queue.next_job import planning_is_due
 
@@ -105,6 +108,21 @@ def read_shares(session: Session) -> tuple[TeamShare, ...]:
     )
 
 
+def read_obstacle(session: Session, spec: JobSpec, *, owner: str) -> str | None:
+    """Why a job that is submitted now would not be trained; ``None`` where a worker can train it, once it is free."""
+    now = read_clock(session)
+    needs = Needs(
+        team=spec.team,
+        workload=spec.workload,
+        version=workload_info(find_workload(session, spec.workload)).version,
+        device=spec.resources.device,
+        devices=spec.resources.devices,
+        memory_bytes=spec.resources.memory_bytes,
+    )
+    limit = FairShare(session, now=now).blocking_limit(Account(team=spec.team, owner=owner))
+    return limit or obstacle(needs, workers=read_workers(session, now=now))
+
+
 def read_paces(session: Session, *, workload: str, version: str) -> tuple[Pace, ...]:
     """The measured pace of a workload, by device model."""
     measured = (
@@ -125,7 +143,7 @@ def read_paces(session: Session, *, workload: str, version: str) -> tuple[Pace, 
 
 
 def _read_open_jobs(session: Session, *, fair_share: FairShare, now: float) -> Mapping[int, _OpenJob]:
-    workers = [worker for worker in read_workers(session, now=now) if worker.alive and not worker.draining]
+    workers = read_workers(session, now=now)
     runs = _live_runs(session)
     query = select(
         *(Job.id, Job.seq, Job.name, Job.team, Job.owner, Job.shared, Job.priority, Job.state, Job.created_at),
@@ -141,7 +159,7 @@ def _read_open_jobs(session: Session, *, fair_share: FairShare, now: float) -> M
             limits[account] = fair_share.blocking_limit(account)
         needs = _needs(row)
         if needs not in missing:
-            missing[needs] = _missing_worker(needs, workers=workers)
+            missing[needs] = obstacle(needs, workers=workers)
         live = runs.get(row.id, _LiveRuns())
         ready = live.ready > 0 and row.state is JobState.RUNNING and row.limit_reached is None
         open_jobs[row.seq] = _OpenJob(
@@ -196,25 +214,6 @@ def _needs(row: Row[*tuple[Any, ...]]) -> Needs:
         devices=row.needs_devices,
         memory_bytes=row.needs_memory_bytes,
     )
-
-
-def _missing_worker(needs: Needs, *, workers: Iterable[WorkerRecord]) -> str | None:
-    """Why no present worker can run such a job; ``None`` where one can."""
-    offering = [worker for worker in workers if worker.workloads.get(needs.workload) == needs.version]
-    if not offering:
-        return f"no live worker offers {needs.workload} in version {needs.version}"
-    if any(fits(needs, worker) for worker in offering):
-        return None
-    if all(worker.reserved_for not in (None, needs.team) for worker in offering):
-        return f"every worker that offers {needs.workload} is reserved for another team"
-    return f"no live worker that offers {needs.workload} has {_describe_needs(needs)}"
-
-
-def _describe_needs(needs: Needs) -> str:
-    kind = "" if needs.device == "any" else f"{needs.device} "
-    devices = f"{needs.devices} {kind}device{'s' if needs.devices > 1 else ''}"
-    memory = "" if needs.memory_bytes is None else f" with {needs.memory_bytes / 2**30:g} GiB"
-    return f"{devices}{memory} for its team"
 
 
 def _expected(job: _OpenJob, *, paces: Mapping[tuple[str, str], float]) -> float:

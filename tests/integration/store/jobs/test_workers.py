@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.store.builders import Bench, announce
 from tuner.errors import IllegalTransition, NotFound
+from tuner.jobs.spec import DEFAULT_TEAM
 from tuner.people.permissions import Actor, Visibility
 from tuner.people.records import TeamSettings
 from tuner.store import Store
@@ -18,6 +19,7 @@ ADA = Actor(user="ada")
 
 
 def test_decisions_stand_until_others_are_made(store: Store) -> None:
+    store.people.put_team("vision", TeamSettings())
     assert store.workers.set_worker("w1", draining=True).draining
     changed = store.workers.set_worker("w1", reserved_for="vision")
     assert (changed.draining, changed.reserved_for) == (True, "vision")
@@ -29,11 +31,16 @@ def test_decisions_stand_until_others_are_made(store: Store) -> None:
 
 
 def test_decisions_are_audited(store: Store, sql: Sql) -> None:
-    store.workers.set_worker("w1", draining=True, reserved_for="vision", by=ADA)
+    store.workers.set_worker("w1", draining=True, reserved_for=DEFAULT_TEAM, by=ADA)
     store.workers.retire("w1")
     store.workers.forget("w1", by=ADA)
     told = [tuple(row) for row in sql("SELECT actor, action, target FROM tuner_audit ORDER BY id")]
     assert told == [("ada", "worker.change", "w1"), ("ada", "worker.forget", "w1")]
+
+
+def test_where_no_team_exists_no_worker_is_reserved_for_one(store: Store) -> None:
+    with pytest.raises(NotFound, match="there is no team 'vision'"):
+        store.workers.set_worker("w1", reserved_for="vision")
 
 
 def test_a_worker_is_reserved_only_for_a_team_that_there_is(store: Store) -> None:

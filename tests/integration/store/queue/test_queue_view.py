@@ -83,7 +83,12 @@ def test_work_that_no_worker_can_take_says_what_is_missing(bench: Bench, store: 
     greedy = bench.ready_job(name="greedy", resources=Resources(device="cuda", devices=2, memory_gib=24))
     reason = "no live worker that offers digits-mlp has 2 cuda devices with 24 GiB for its team"
     assert entry_of(store, greedy.id).reason == f"behind 1 job of its own team; {reason}"
-    store.workers.set_worker("w1", reserved_for="vision")
+    store.workers.set_worker("w1", draining=True)
+    assert entry_of(store, plain.id).reason.endswith(
+        "worker w1 could train it, but is draining: it takes no further run"
+    )
+    team(store, "vision")
+    store.workers.set_worker("w1", draining=False, reserved_for="vision")
     reserved = "every worker that offers digits-mlp is reserved for another team"
     assert entry_of(store, plain.id).reason.endswith(reserved)
     store.workers.retire("w1")
