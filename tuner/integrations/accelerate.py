@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from tuner.training.run import TrainingRun
 
-__all__ = ["UpdateScheduler", "report", "update_scheduler"]
+__all__ = ["UpdateScheduler", "finish", "report", "update_scheduler"]
 
 
 class UpdateScheduler:
@@ -97,6 +97,28 @@ def report(
     train = None if train_loss is None else _mean(train_loss, accelerator=accelerator)
     if accelerator.is_main_process:
         run.report(step, value=mean, train_loss=train)
+
+
+def finish(
+    run: TrainingRun,
+    step: int,
+    *,
+    value: SupportsFloat,
+    accelerator: Accelerator,
+    train_loss: SupportsFloat | None = None,
+) -> None:
+    """End the run early with the mean of the processes' values as its result; the arguments are those of `report`.
+
+    Every process must call it.
+
+    Raises:
+        RunStopped: In the main process, when the run is over already, or the value is not finite.
+        InvalidValue: See `TrainingRun.finish`.
+    """
+    mean = _mean(value, accelerator=accelerator)
+    train = None if train_loss is None else _mean(train_loss, accelerator=accelerator)
+    if accelerator.is_main_process:
+        run.finish(step, value=mean, train_loss=train)
 
 
 def _mean(value: SupportsFloat, *, accelerator: Accelerator) -> SupportsFloat:

@@ -83,7 +83,9 @@ def attach(trainer: Trainer, run: TrainingRun, *, metric: str = "eval_loss") -> 
 class TunerCallback(TrainerCallback):
     """Requests evaluations at ``run.evaluate_at``, reports them, and ends the training when the run is stopped.
 
-    Of several processes only the main process reports.
+    Where another callback ends the training early (`EarlyStoppingCallback`), its last evaluation is the result of the
+    run; with ``load_best_model_at_end`` and ``metric_for_best_model`` on the metric of the run, the best one. Of
+    several processes only the main process reports.
 
     Args:
         run: The run to report to.
@@ -98,6 +100,7 @@ class TunerCallback(TrainerCallback):
         self._run = run
         self._metric = metric
         self._train_loss: float | None = None
+        self._last: tuple[int, float] | None = None  # step and value of the last report
         self._training = False
         self._stopped = False
 
@@ -129,6 +132,7 @@ class TunerCallback(TrainerCallback):
             return
         try:
             self._run.report(state.global_step, value=metrics[self._metric], train_loss=self._train_loss)
+            self._last = state.global_step, float(metrics[self._metric])
         except RunStopped:
             self._stopped = True
             control.should_training_stop = True
@@ -137,7 +141,7 @@ class TunerCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """End a stopped run, after the trainer's own clean-up.
+        """End a run that was stopped, or that another callback has ended early, after the trainer's own clean-up.
 
         Raises:
             RunStopped: The run was stopped before its last update.
@@ -145,3 +149,9 @@ class TunerCallback(TrainerCallback):
         self._training = False
         if self._stopped:
             raise RunStopped
+        if self._last is not None and self._last[0] < self._run.total_steps:
+            step, value = self._last
+            watched = args.metric_for_best_model in (self._metric, self._metric.removeprefix("eval_"))
+            if args.load_best_model_at_end and watched and state.best_metric is not None:
+                value = state.best_metric
+            self._run.finish(step, value=value)

@@ -55,6 +55,8 @@ def trainer_arguments(run: TrainingRun, *, accumulate_grad_batches: int = 1) -> 
 class TunerCallback(Callback):
     """Validates at ``run.evaluate_at``, reports the validations, and ends the fit when the run is stopped.
 
+    Where another callback ends the fit early (``EarlyStopping``), the last validation is the result of the run.
+
     It overrides ``val_check_interval`` and ``check_val_every_n_epoch``. ``monitor`` must be logged in
     ``validation_step``, with ``sync_dist=True`` when there are several processes, of which only the first one reports.
 
@@ -77,6 +79,7 @@ class TunerCallback(Callback):
         self._monitor = monitor
         self._evaluated = 0
         self._stopped = False
+        self._last: tuple[int, float] | None = None  # step and value of the last report
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the length of the fit, and set when it validates.
@@ -115,17 +118,22 @@ class TunerCallback(Callback):
         if self._monitor not in trainer.callback_metrics:
             logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
             raise InvalidValue("monitor", value=self._monitor, allowed=f"a metric that is logged: {logged}")
+        value = float(trainer.callback_metrics[self._monitor])
         try:
-            self._run.report(trainer.global_step, value=trainer.callback_metrics[self._monitor])
+            self._run.report(trainer.global_step, value=value)
+            self._last = trainer.global_step, value
         except RunStopped:
             self._stopped = True
             trainer.should_stop = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End a stopped run, after the trainer's own clean-up.
+        """End a run that was stopped, or that another callback has ended early, after the trainer's own clean-up.
 
         Raises:
             RunStopped: The run was stopped before its last update.
         """
         if self._stopped:
             raise RunStopped
+        if self._last is not None and self._last[0] < self._run.total_steps:
+            step, value = self._last
+            self._run.finish(step, value=value)

@@ -49,6 +49,7 @@ class Executed:
         attempt: int = 1,
         stop_at: int | None = None,
         metric: Metric = DEFAULT_METRIC,
+        total_steps: int = 20,
     ) -> Ended:
         self.steps, self.updates = [], 0
 
@@ -62,7 +63,7 @@ class Executed:
             workload="function",
             options={},
             schedule=SCHEDULE,
-            total_steps=20,
+            total_steps=total_steps,
             seed=3,
             snapshot_dir=str(self._folder / str(attempt)),
             snapshot_seconds=3600,

@@ -11,7 +11,7 @@ from tuner.training.checks.recording import recorded_optimizers
 from tuner.training.protocol import Outcome
 
 pytest.importorskip("accelerate", reason="the Trainer needs accelerate: pip install 'schedule-tuner[huggingface]'")
-from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
+from transformers import EarlyStoppingCallback, GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 
 ROWS = [{"input_ids": (torch.arange(8) * step + step) % 16} for step in range(64)]
 for row in ROWS:
@@ -66,6 +66,32 @@ def test_a_stopped_run_ends_and_the_next_attempt_goes_on_from_its_checkpoint_to_
     assert [lrs[0] for lrs in record.lrs[0]] == executed.lrs[10:]
     assert executed.updates == 10
     assert ended.loss == whole.loss
+
+
+class Worsens:
+    """Evaluates to 0.3, 0.4, 0.5, ...: nothing gets better."""
+
+    def __init__(self) -> None:
+        self.losses = iter(0.3 + 0.1 * number for number in range(100))
+
+    def __call__(self, _):
+        return {"quality": next(self.losses)}
+
+
+@pytest.mark.parametrize(("best", "result"), [(True, 0.3), (False, 0.4)])
+def test_early_stopping_ends_the_run_with_its_result(executed, best, result):
+    def body(run):
+        watched = {"metric_for_best_model": "quality", "greater_is_better": False, "load_best_model_at_end": best}
+        made = trainer(run, eval_strategy="steps", eval_steps=5, **watched)
+        made.compute_metrics = Worsens()
+        made.add_callback(EarlyStoppingCallback(early_stopping_patience=1))
+        attach(made, run, metric="eval_quality")
+        made.train()
+
+    ended = executed(body)
+    assert (ended.outcome, ended.step) == (Outcome.SUCCEEDED, 10), ended.traceback
+    assert ended.loss == pytest.approx(result)
+    assert executed.steps == [5, 10, 10]
 
 
 ACCURACY = Metric(name="accuracy", direction="maximize")

@@ -18,6 +18,8 @@ with warnings.catch_warnings():
     lightning = pytest.importorskip(
         "lightning.pytorch", reason="NOT TESTED HERE: lightning is not installed; `make examples` installs and tests it"
     )
+    from lightning.pytorch.callbacks import EarlyStopping
+
     from tuner.integrations.lightning import TunerCallback, optimizer_and_schedule, trainer_arguments
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -40,14 +42,14 @@ class Module(lightning.LightningModule):  # type: ignore[name-defined]
         return optimizer_and_schedule(self.run, torch.optim.SGD(self.parameters(), lr=1.0))
 
 
-def training(run, *, callback=None, **changes):
+def training(run, *, callback=None, others=(), **changes):
     torch.manual_seed(run.seed)
     data: Any = torch.randn(20, 2)
     rows = torch.utils.data.DataLoader(data, batch_size=4)  # 5 batches an epoch, 2 per update
     quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
     trainer = lightning.Trainer(
         **trainer_arguments(run, accumulate_grad_batches=2) | quiet | changes,
-        callbacks=[TunerCallback(run, **callback or {})],
+        callbacks=[*others, TunerCallback(run, **callback or {})],
         accelerator="cpu",
         default_root_dir=run.snapshot_dir,
         enable_checkpointing=False,
@@ -80,6 +82,13 @@ def test_a_fit_of_another_length_is_refused(executed):
     ended = executed(lambda run: training(run, max_steps=30))
     assert ended.outcome is Outcome.FAILED
     assert "Trainer.max_steps must be 20, as the run says" in ended.reason
+
+
+def test_early_stopping_ends_the_run_with_its_result(executed):
+    stopping = EarlyStopping(monitor="val_acc", mode="max", patience=1)  # val_acc never rises
+    ended = executed(lambda run: training(run, others=[stopping], callback={"monitor": "val_loss"}), total_steps=60)
+    assert (ended.outcome, ended.step) == (Outcome.SUCCEEDED, 20), ended.traceback
+    assert executed.steps == [10, 20, 20]
 
 
 ACCURACY = Metric(name="accuracy", direction="maximize")
