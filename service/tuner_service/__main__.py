@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 
 from tuner.extras import ExtraMissing, require
+from tuner.process_exit import limit_exit
 
 _REFUSED = 2
 
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code. Nothing of the extra is imported before the check."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # before the imports, which take a second
+        signal.signal(number, _stop)
     try:
         require("service", user="python -m tuner_service")
     except ExtraMissing as error:
@@ -18,7 +23,15 @@ def main() -> int:
         return _REFUSED
     from tuner_service import process
 
-    return process.main()
+    try:
+        return process.main()
+    finally:
+        limit_exit()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End in good order: there is nothing to close yet."""
+    raise SystemExit(0)
 
 
 if __name__ == "__main__":

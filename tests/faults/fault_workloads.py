@@ -55,7 +55,8 @@ class GatedTraining:
         return float((error**2).mean())
 
     def pass_gate(self, gate: Path, *, step: int) -> None:
-        if step == self.options.at_step:
+        moved = gate / "at"
+        if step == (int(moved.read_text()) if moved.exists() else self.options.at_step):
             wait_for_gate(gate)
         with (gate / "trace").open("a") as trace:
             trace.write(f"{os.getpid()} {step}\n")

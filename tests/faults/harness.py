@@ -73,6 +73,12 @@ class Gate:
     def open(self) -> None:
         (self.folder / "open").touch()
 
+    def move(self, step: int) -> None:
+        """Hold the next runner that comes before another update, once the one that is held is dead."""
+        (self.folder / "waiting").unlink(missing_ok=True)
+        (self.folder / "at.new").write_text(str(step))
+        (self.folder / "at.new").rename(self.folder / "at")
+
     def steps_by_process(self) -> dict[int, list[int]]:
         """The updates that were made, by process, in order of the processes."""
         steps: dict[int, list[int]] = {}
@@ -192,7 +198,7 @@ class WorkerProcess:
                     **os.environ,
                     **{f"TUNER_{name.upper()}": str(value) for name, value in settings.items()},
                     "TUNER_DATABASE_URL": self.site.worker_url,
-                    "TUNER_DATA_DIR": str(self.site.folder),
+                    "TUNER_DATA_DIR": str(settings.get("data_dir", self.site.folder)),
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=log,

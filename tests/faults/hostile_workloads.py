@@ -185,6 +185,12 @@ def delete_snapshots(folder: Path) -> None:
         shutil.rmtree(path)
 
 
+def write_much(folder: Path) -> None:
+    """More than the small disk of the data folder has, until there is enough of it."""
+    if not (folder / "enough").exists():
+        (folder / "disk" / "much").write_bytes(bytes(8 << 20))
+
+
 def lose_the_loss(folder: Path) -> None:
     """The training loss of this update is NaN."""
 
@@ -231,6 +237,7 @@ MISDEEDS: dict[str, Callable[[Path], None]] = {
         change_surroundings,
         patch_the_library,
         delete_snapshots,
+        write_much,
         lose_the_loss,
         tell_secrets,
         tell_what_it_was_given,

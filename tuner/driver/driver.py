@@ -108,6 +108,20 @@ class Driver:
         self._clock = clock
         self._prefix_key: str | None = None
         self._leases_released = False
+        self._lost_last_attempt = False
+
+    @property
+    def lost_last_attempt(self) -> bool:
+        """Whether the last run that was claimed here was lost by this machine, or by whoever killed its runner."""
+        return self._lost_last_attempt
+
+    def beat(self) -> None:
+        """Show that the worker is alive, without claiming anything.
+
+        Raises:
+            DatabaseUnavailable: The database is away.
+        """
+        self._heartbeat.beat()
 
     def release_leases(self) -> int | None:
         """Release what this worker still holds from before a restart or an outage, and delete unused snapshots.
@@ -170,6 +184,7 @@ class Driver:
 
     def _train(self, lease: LeasedRun) -> None:
         """Train a leased run, record how it ended, and delete the snapshots that are no longer needed."""
+        self._lost_last_attempt = False
         _log.info("run.claimed", attempt=lease.attempt, workload=lease.workload, total_steps=lease.total_steps)
         if self._end(lease) is RunEnd.RECORDED:
             self._snapshots.discard(lease.run_id)
@@ -275,6 +290,9 @@ class Driver:
                     reason=ended.reason,
                 )
                 return self._leave(RunEnd.RECORDED, stored=stored, outcome=ended.outcome.value)
+            case Outcome.FAILED if ended.lost:
+                reason = self._failure(ended, lease=lease)
+                return self._record_loss(keeper, event="run.lost", reason=reason, updates=ended.updates)
             case Outcome.FAILED:
                 _log.warning("run.failed", reason=ended.reason)
                 stored = keeper.fail(reason=self._failure(ended, lease=lease), retry=False, updates=ended.updates)
@@ -310,12 +328,17 @@ class Driver:
             _log.warning("run.killed", reason=reason)
             return self._leave(RunEnd.RETURNED, stored=keeper.release(), outcome="returned")
         if not death.fault_of_run:
-            _log.warning("runner.lost", reason=reason)
-            stored = keeper.lose(reason=reason, lost_limit=self._settings.lost_attempts)
-            return self._leave(RunEnd.RETURNED, stored=stored, outcome="died")
+            return self._record_loss(keeper, event="runner.died", reason=reason)
         _log.error("runner.died", reason=reason)
         end = RunEnd.RECORDED if death.final else RunEnd.RETURNED
         return self._leave(end, stored=keeper.fail(reason=reason, retry=not death.final), outcome="died")
+
+    def _record_loss(self, keeper: LeaseKeeper, *, event: str, reason: str, updates: int = 0) -> RunEnd:
+        """Record an attempt that this machine has lost."""
+        _log.warning(event, reason=reason, hint="the attempt does not count as failed")
+        self._lost_last_attempt = True
+        stored = keeper.lose(reason=reason, lost_limit=self._settings.lost_attempts, updates=updates)
+        return self._leave(RunEnd.RETURNED, stored=stored, outcome="died")
 
     def _leave(self, end: RunEnd, *, stored: bool, outcome: str) -> RunEnd:
         """Count a run that leaves this driver; it is lost where its end could not be stored."""

@@ -145,8 +145,9 @@ class LeaseKeeper:
         leases, lease = self._store.leases, self._lease
         return self._conclude(lambda: leases.fail(lease, reason=reason, retry=retry, updates=self._updates))
 
-    def lose(self, *, reason: str, lost_limit: int) -> bool:
+    def lose(self, *, reason: str, lost_limit: int, updates: int = 0) -> bool:
         """Record that this attempt was lost by the infrastructure; whether it was accepted."""
+        self._updates += updates
         leases, lease = self._store.leases, self._lease
         return self._conclude(lambda: leases.lose(lease, reason=reason, lost_limit=lost_limit, updates=self._updates))
 

@@ -19,17 +19,25 @@ class RunnerDied(TunerError):
         message: What happened, with the last lines that it printed.
         final: Whether another attempt at the same run would end the same.
         shortage: The memory that it used, where that was too much.
-        fault_of_run: Whether the workload's code may have caused it. If not (its node is gone), the attempt is lost and
-            has not failed.
+        fault_of_run: Whether the workload's code may have caused it. If not (its node is gone, or it was killed from
+            outside), the attempt is lost and has not failed.
+        exit_code: Where it ended by itself.
     """
 
     def __init__(
-        self, message: str, *, final: bool = False, shortage: MemoryUse | None = None, fault_of_run: bool = True
+        self,
+        message: str,
+        *,
+        final: bool = False,
+        shortage: MemoryUse | None = None,
+        fault_of_run: bool = True,
+        exit_code: int | None = None,
     ) -> None:
         super().__init__(message)
         self.final = final
         self.shortage = shortage
         self.fault_of_run = fault_of_run
+        self.exit_code = exit_code
 
 
 class Runner(Protocol):
@@ -122,7 +130,11 @@ def train_by_messages(runner: MessageRunner, request: Train, *, supervisor: RunS
     Raises:
         RunnerDied: The runner died, or was killed because it broke the protocol or exceeded a limit.
     """
-    runner.send(request)
+    try:
+        runner.send(request)
+    except RunnerDied as death:
+        death.fault_of_run = False  # the run has not begun
+        raise
     while True:
         message = runner.receive(timeout=supervisor.seconds_to_check(), until_stop=not supervisor.stopping)
         if isinstance(message, Hello):

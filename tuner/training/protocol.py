@@ -153,6 +153,8 @@ class Ended(_Message):
     """Updates of the ``step`` that were never executed for this run, because another one had made them."""
     loss: float | None = None
     """At the end, lower is better whatever the metric; for `SUCCEEDED` alone."""
+    lost: bool = False
+    """For `FAILED`: whether the machine failed the run (its disk is full, read-only or gone), and not its code."""
     reason: Text = ""
     """For `DIVERGED` and `FAILED`: one line."""
     hint: Text = ""

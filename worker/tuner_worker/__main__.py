@@ -5,12 +5,26 @@ from __future__ import annotations
 import sys
 
 from tuner.extras import ExtraMissing, require
+from tuner.process_exit import limit_exit
+from tuner_worker.stop_request import StopRequest
 
 _REFUSED = 2
+_INTERRUPTED = 130
 
 
 def main() -> int:
     """Work until SIGTERM or SIGINT; return the exit code. Nothing of the extra is imported before the check."""
+    # Before the imports, which take a second: a signal in it ends the worker in good order.
+    stop = StopRequest().on_signals()
+    try:
+        return _main(stop)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    finally:
+        limit_exit()
+
+
+def _main(stop: StopRequest) -> int:
     try:
         require("worker", user="python -m tuner_worker")
     except ExtraMissing as error:
@@ -18,7 +32,7 @@ def main() -> int:
         return _REFUSED
     from tuner_worker import process
 
-    return process.main(sys.argv[1:])
+    return process.main(sys.argv[1:], stop=stop)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import structlog
 
 from tuner.backoff import Backoff
 from tuner.devices import Device
+from tuner.disk import disk_trouble
 from tuner.driver.driver import Driver, DriverSettings
 from tuner.driver.planner import Planner
 from tuner.driver.prefetch_plan import PlanPrefetch
@@ -31,7 +32,9 @@ _log = structlog.get_logger(__name__)
 START_SECONDS = 300.0
 """How long a runner may take to be ready: importing torch and the training code from a cold, shared disk."""
 START_ATTEMPTS = 3
-"""Starts in a row that may fail before the worker gives up, after one successful start; the very first may not fail."""
+"""Starts in a row that may fail before the worker gives up; those that a kill or the machine ends do not count."""
+LONGEST_TROUBLE_SECONDS = 60.0
+"""The longest pause between two attempts while this machine loses them or its disk takes nothing."""
 
 
 class RunnerStartError(TunerError):
@@ -39,13 +42,13 @@ class RunnerStartError(TunerError):
 
     Args:
         reason: How it died.
-        was_up: Whether it had been up before. If not, no restart is likely to help: a setting is wrong (a workload
-            that cannot be imported, a device that is not there).
+        is_of_settings: Whether no restart is likely to help, because a setting is wrong: it ended by itself in its
+            first start (a workload that cannot be imported, a device that is not there).
     """
 
-    def __init__(self, reason: str, *, was_up: bool) -> None:
+    def __init__(self, reason: str, *, is_of_settings: bool) -> None:
         self.reason = reason
-        self.was_up = was_up
+        self.is_of_settings = is_of_settings
         super().__init__(f"the runner would not start: {reason}")
 
 
@@ -104,6 +107,7 @@ class WorkerLoop:
         self._workloads: tuple[WorkloadInfo, ...] = ()
         self._announced = False
         self._availability = Availability()
+        self._disk_trouble: str | None = None
 
     def run(self) -> None:
         """Work until asked to stop; then end the runner, release the lease and retire the worker.
@@ -130,12 +134,28 @@ class WorkerLoop:
             DatabaseUnavailable: The database is away; nothing is lost.
             RunnerStartError: No runner could be started.
         """
+        if self._disk_is_in_trouble():
+            self._driver.beat()
+            return False
         if not self._ready() or self._stop.requested:
             return False
         claimed = self._driver.work(self._offer)
         if claimed is None:
             self._note_availability()
         return claimed is not None
+
+    def _disk_is_in_trouble(self) -> bool:
+        """Whether nothing can be written in the data folder; it is logged when that changes.
+
+        A run would lose its snapshots, and what its code writes: nothing is claimed until the disk is back.
+        """
+        trouble = disk_trouble(self._settings.data_dir)
+        if trouble is not None and self._disk_trouble is None:
+            _log.warning("disk.unavailable", reason=trouble, hint="no run is claimed until it can be written to")
+        if trouble is None and self._disk_trouble is not None:
+            _log.info("disk.available")
+        self._disk_trouble = trouble
+        return trouble is not None
 
     def _note_availability(self) -> None:
         """Log the availability for this worker when they change: they explain why it claims nothing."""
@@ -150,7 +170,7 @@ class WorkerLoop:
             self._availability = availability
 
     def _serve(self) -> None:
-        away = Backoff()
+        away, losses = Backoff(), Backoff(first=1.0, longest=LONGEST_TROUBLE_SECONDS)
         while not self._stop.requested:
             try:
                 busy = self.step()
@@ -159,6 +179,10 @@ class WorkerLoop:
                 self._stop.wait(away.pause())
                 continue
             away.reset()
+            if not self._driver.lost_last_attempt:
+                losses.reset()
+            elif busy:  # at once it would only be lost again
+                self._stop.wait(losses.pause())
             if not busy:
                 self._stop.wait(_jittered(self._settings.poll_interval))
 
@@ -182,16 +206,17 @@ class WorkerLoop:
 
     def _start_runner(self) -> tuple[WorkloadInfo, ...]:
         """Start the runner and return what it offers; nothing when the worker was asked to stop meanwhile."""
-        between = Backoff()
-        reason = ""
-        for attempt in range(1, (START_ATTEMPTS if self._workloads else 1) + 1):
-            if self._stop.requested:
-                return ()
+        between = Backoff(longest=LONGEST_TROUBLE_SECONDS)
+        failed = 0
+        while not self._stop.requested:
             try:
                 hello = self._runner.start(timeout=START_SECONDS)
             except RunnerDied as death:
-                reason = str(death)
-                _log.error("runner.start_failed", reason=reason, attempt=attempt)
+                failed += death.fault_of_run
+                _log.error("runner.start_failed", reason=str(death), failed=failed)
+                is_of_settings = death.exit_code is not None and not self._workloads
+                if is_of_settings or failed >= START_ATTEMPTS:
+                    raise RunnerStartError(str(death), is_of_settings=is_of_settings) from None
                 self._stop.wait(between.pause())
                 continue
             if hello is None:
@@ -200,7 +225,7 @@ class WorkerLoop:
                 _log.warning("workload.refused", reason=refused)
             _log.info("runner.ready", pid=hello.pid, workloads=[info.name for info in hello.workloads])
             return hello.workloads
-        raise RunnerStartError(reason, was_up=bool(self._workloads))
+        return ()
 
     def _leave(self) -> None:
         with suppress(DatabaseUnavailable):

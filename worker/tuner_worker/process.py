@@ -1,7 +1,10 @@
 """The process of a worker, which serves one device.
 
-Exit codes: 0 after an orderly stop, 1 when it cannot work (the reason is the last thing it logs), 2 for settings that
-are wrong (also when a package is missing, or the runner dies in its first start), 130 after two signals to stop.
+Exit codes: 0 after an orderly stop, 1 when it cannot work (the reason is the last thing it logs), 2 for what a restart
+does not change: settings that are wrong, a package that is missing, tables of another version, a runner that ends by
+itself in its first start (as one does whose workload cannot be imported). 130 after two signals to stop.
+
+A database that is away, a disk that is full, read-only or gone, and a runner that is killed are waited for.
 """
 
 from __future__ import annotations
@@ -18,12 +21,13 @@ from pydantic import ValidationError
 
 from tuner.backoff import Backoff
 from tuner.devices import Device, choose_device
-from tuner.errors import DatabaseUnavailable, InvalidValue, TunerError
+from tuner.disk import is_disk_error
+from tuner.errors import DatabaseUnavailable, InvalidValue, SchemaMismatch, TunerError
 from tuner.extras import ExtraMissing
 from tuner.jobs.admission.strict_json import refusals
 from tuner.store import Store
 from tuner_worker.logs import configure_logs
-from tuner_worker.loop import RunnerStartError, WorkerLoop
+from tuner_worker.loop import LONGEST_TROUBLE_SECONDS, RunnerStartError, WorkerLoop
 from tuner_worker.metrics import WorkerMetrics
 from tuner_worker.name_lock import lock_name
 from tuner_worker.redaction import Redaction
@@ -78,8 +82,16 @@ def _all_settings() -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run a worker until it is asked to stop; return the exit code."""
+def main(arguments: Sequence[str], *, stop: StopRequest) -> int:
+    """Run a worker until it is asked to stop.
+
+    Args:
+        arguments: Of the command line.
+        stop: Requested by SIGTERM and SIGINT already.
+
+    Returns:
+        The exit code.
+    """
     try:
         settings = read_settings(arguments)
         device = choose_device(settings.device, environment=os.environ)
@@ -93,7 +105,8 @@ def main(arguments: Sequence[str]) -> int:
     configure_logs(database_url=settings.database)
     try:
         with structlog.contextvars.bound_contextvars(worker=settings.name_on(device.name)):
-            return work(settings, device=device)
+            work(settings, device=device, stop=stop)
+            return 0
     except KeyboardInterrupt:
         return 130
     except TunerError as error:
@@ -106,22 +119,37 @@ def main(arguments: Sequence[str]) -> int:
 
 def _is_of_settings(error: TunerError) -> bool:
     """Whether it would end the same when started again with the same settings."""
-    return isinstance(error, InvalidValue | ExtraMissing) or (isinstance(error, RunnerStartError) and not error.was_up)
+    of_settings = isinstance(error, RunnerStartError) and error.is_of_settings
+    return isinstance(error, InvalidValue | ExtraMissing | SchemaMismatch) or of_settings
 
 
-def work(settings: WorkerSettings, *, device: Device) -> int:
-    """Serve one device until SIGTERM or SIGINT.
+def work(settings: WorkerSettings, *, device: Device, stop: StopRequest) -> None:
+    """Serve one device until a stop is requested; where the disk takes nothing, wait until it does, and begin anew.
 
     Raises:
         TunerError: It cannot work; the message says why.
         KeyboardInterrupt: It was asked twice to stop.
     """
+    between = Backoff(longest=LONGEST_TROUBLE_SECONDS)
+    while not stop.requested:
+        try:
+            return _serve(settings, device=device, stop=stop)
+        except (PermissionError, NotADirectoryError, FileExistsError) as error:
+            allowed = f"a folder in which this user may write ({error.strerror}: {error.filename})"
+            raise InvalidValue("data_dir", value=str(settings.data_dir), allowed=allowed) from error
+        except OSError as error:
+            if not is_disk_error(error):
+                raise
+            _log.warning("disk.unavailable", reason=str(error), hint="the worker begins anew when it is back")
+            stop.wait(between.pause())
+
+
+def _serve(settings: WorkerSettings, *, device: Device, stop: StopRequest) -> None:
     name = settings.name_on(device.name)
-    stop = StopRequest().on_signals()
     with lock_name(name, folder=settings.data_dir / "workers"):
         store = _open_store(settings.database, stop=stop)
         if store is None:
-            return 0
+            return
         try:
             command = RunnerCommand(
                 device=device.torch_name,
@@ -150,7 +178,6 @@ def work(settings: WorkerSettings, *, device: Device) -> int:
                 loop.run()
         finally:
             store.close()
-    return 0
 
 
 def _open_store(url: str, *, stop: StopRequest) -> Store | None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from tuner_worker.process import main, read_settings
 from tuner_worker.settings import WorkerSettings
+from tuner_worker.stop_request import StopRequest
 
 URL = "postgresql://tuner:s3cret@db/tuner"
 
@@ -73,7 +74,7 @@ def test_the_command_line_comes_before_the_environment(monkeypatch):
 
 def test_a_data_folder_that_is_no_utf_8_is_refused_at_the_start(monkeypatch, capsys):
     monkeypatch.setenv("TUNER_DATA_DIR", os.fsdecode(b"/data/caf\xe9"))
-    assert main(["--device=cpu"]) == 2
+    assert main(["--device=cpu"], stop=StopRequest()) == 2
     assert "TUNER_DATA_DIR must be a path in UTF-8, got \"'/data/caf\\\\udce9'\"" in capsys.readouterr().err
 
 
@@ -90,7 +91,7 @@ def test_settings_cannot_change():
     ],
 )
 def test_a_wrong_command_line_ends_with_exit_code_2_and_says_why(arguments, words, capsys):
-    assert main(arguments) == 2
+    assert main(arguments, stop=StopRequest()) == 2
     assert words in capsys.readouterr().err
 
 
@@ -106,7 +107,7 @@ def test_a_wrong_command_line_ends_with_exit_code_2_and_says_why(arguments, word
 )
 def test_a_wrong_setting_is_refused_in_the_words_of_every_refusal(name, value, said, monkeypatch, capsys):
     monkeypatch.setenv(f"TUNER_{name}", value)
-    assert main([]) == 2
+    assert main([], stop=StopRequest()) == 2
     assert capsys.readouterr().err == f'worker: {said}, got "{value}"\n'
 
 
@@ -114,7 +115,7 @@ def test_a_wrong_database_url_ends_with_exit_code_2_and_hides_its_password(tmp_p
     url = "postgresql//tuner:s3cret@db/tuner"
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        assert main([f"--database-url={url}", f"--data-dir={tmp_path}", "--device=cpu"]) == 2
+        assert main([f"--database-url={url}", f"--data-dir={tmp_path}", "--device=cpu"], stop=StopRequest()) == 2
     finally:
         structlog.reset_defaults()
         for number, handler in handlers.items():
@@ -126,6 +127,6 @@ def test_a_wrong_database_url_ends_with_exit_code_2_and_hides_its_password(tmp_p
 
 def test_the_help_lists_every_setting(capsys):
     with pytest.raises(SystemExit, match="0"):
-        main(["--help"])
+        main(["--help"], stop=StopRequest())
     said = capsys.readouterr().out
     assert all(f"TUNER_{field.upper()} = " in said for field in WorkerSettings.model_fields)

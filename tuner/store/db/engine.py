@@ -22,9 +22,9 @@ LOCK_SECONDS = 10
 """How long a PostgreSQL statement waits for a lock, before the transaction is retried."""
 STATEMENT_SECONDS = 60
 """How long a PostgreSQL statement may take; the usual time is milliseconds."""
-IDLE_SECONDS = 30
+IDLE_SECONDS = 5
 """How long an open PostgreSQL transaction may be idle. The server then ends it and frees its locks: a process that was
-stopped inside a transaction would block the whole queue."""
+stopped inside a transaction would block the whole queue, and leases would be freed late."""
 POOL_SIZE = 10
 MAX_OVERFLOW = 30
 """Connections beyond the pool's size; the service runs requests in at most 40 threads."""

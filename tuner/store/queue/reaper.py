@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from tuner.errors import NotFound
 from tuner.jobs.attempts import LOST_ATTEMPTS, AttemptEnd
 from tuner.jobs.states import RunState
 from tuner.store.accounting.usage import record_usage
@@ -16,7 +15,7 @@ from tuner.store.db.clock import Now, expired, in_future
 from tuner.store.db.database import Repository, Tx, read_clock, reads, writes
 from tuner.store.db.models import Job, Run
 from tuner.store.jobs.job_limits import mark_limit, past_limits
-from tuner.store.jobs.transitions import lock_job, requeue_or_fail, unlock_study
+from tuner.store.jobs.transitions import requeue_or_fail, unlock_study
 from tuner.store.queue.claims import lock_scheduler
 from tuner.store.queue.preemption import find_victims, request_stop
 
@@ -46,20 +45,23 @@ class Reaper(Repository):
             How many runs were freed.
         """
         self._unlock_studies(worker)
-        freed = self._free(Run.worker == worker, reason=f"worker {worker} started anew", lost_limit=lost_limit)
-        return freed.requeued + freed.failed
+        held, reason = Run.worker == worker, f"worker {worker} started anew"
+        # All that is free at once, then the rest: this happens once per start, and nothing must be left.
+        freed = [self._free(held, reason=reason, lost_limit=lost_limit, wait=wait) for wait in (False, True)]
+        return sum(part.requeued + part.failed for part in freed)
 
     def reap(self, *, lost_limit: int = LOST_ATTEMPTS) -> Reaped:
         """Free the runs with expired leases, whose attempts are lost: they return to the queue, with their snapshots.
 
         A lease that was extended in the future, or lasts longer than any lease, has expired as well: the clock of its
-        worker was ahead.
+        worker was ahead. What another transaction has locked is left to the next call: that may be one of a process
+        which was stopped in it, and the other leases are freed in time.
 
         Args:
             lost_limit: Attempts in a row that a run may lose while no snapshot of it moves on; the last one fails it.
         """
         over = or_(expired(Run.lease_expires_at, now=Now()), in_future(Run.accounted_at, now=Now()))
-        return self._free(over, reason="its lease expired", lost_limit=lost_limit)
+        return self._free(over, reason="its lease expired", lost_limit=lost_limit, wait=False)
 
     def enforce_limits(self) -> int:
         """Mark the running jobs that have used up their device or wall hours; the next planning ends them.
@@ -88,7 +90,8 @@ class Reaper(Repository):
 
     @writes
     def _mark_limit(self, tx: Tx, job_id: str) -> bool:
-        job = tx.session.scalar(select(Job).where(Job.id == job_id).with_for_update(key_share=True))
+        wanted = select(Job).where(Job.id == job_id)
+        job = tx.session.scalar(wanted.with_for_update(key_share=True, skip_locked=True))  # else the next time
         return job is not None and mark_limit(tx, job)
 
     @reads
@@ -100,11 +103,11 @@ class Reaper(Repository):
         lock_scheduler(tx)
         return sum(request_stop(tx, victim) for victim in find_victims(tx.session, now=tx.now))
 
-    def _free(self, which: ColumnElement[bool], *, reason: str, lost_limit: int) -> Reaped:
+    def _free(self, which: ColumnElement[bool], *, reason: str, lost_limit: int, wait: bool) -> Reaped:
         requeued = failed = 0
         # One transaction per job: the job's row is locked first, as everywhere.
         for job_id in self._jobs_to_free(which):
-            of_job = self._free_in_job(job_id, which=which, reason=reason, lost_limit=lost_limit)
+            of_job = self._free_in_job(job_id, which=which, reason=reason, lost_limit=lost_limit, wait=wait)
             requeued += of_job.requeued
             failed += of_job.failed
         return Reaped(requeued=requeued, failed=failed)
@@ -115,14 +118,17 @@ class Reaper(Repository):
         return session.scalars(leased.distinct().order_by(Run.job_id)).all()
 
     @writes
-    def _free_in_job(self, tx: Tx, job_id: str, *, which: ColumnElement[bool], reason: str, lost_limit: int) -> Reaped:
-        try:
-            job = lock_job(tx, job_id)
-        except NotFound:  # deleted since it was read
+    def _free_in_job(
+        self, tx: Tx, job_id: str, *, which: ColumnElement[bool], reason: str, lost_limit: int, wait: bool
+    ) -> Reaped:
+        wanted = select(Job).where(Job.id == job_id)
+        job = tx.session.scalar(wanted.with_for_update(key_share=True, skip_locked=not wait))
+        if job is None:  # locked, or deleted since it was read
             return Reaped(requeued=0, failed=0)
         leased = select(Run).where(Run.job_id == job_id, Run.state == RunState.LEASED, which).order_by(Run.seq)
+        leased = leased.with_for_update(key_share=True, skip_locked=not wait)
         requeued = failed = 0
-        for run in tx.session.scalars(leased.with_for_update(key_share=True)).all():
+        for run in tx.session.scalars(leased).all():
             record_usage(tx, job, run, silent=True)
             what = f"{reason} (worker {run.worker}, update {run.step})"
             if requeue_or_fail(tx, job, run, end=AttemptEnd.LOST, reason=what, lost_limit=lost_limit):

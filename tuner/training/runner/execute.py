@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tuner.disk import disk_trouble, is_disk_error
 from tuner.errors import NotFound, WorkloadError
 from tuner.jobs.records import CurvePoint
 from tuner.schedules.values import Array
@@ -242,10 +243,12 @@ class _Run:
     def failed(self, error: BaseException) -> Ended:
         short = out_of_memory(error)
         advice = peak_memory(self._device).advice(options=self._request.options) if short else ""
-        hint = _EXIT_HINT if isinstance(error, SystemExit) else advice
+        trouble = disk_trouble(Path(self._request.snapshot_dir))
+        hint = _EXIT_HINT if isinstance(error, SystemExit) else advice or trouble or ""
         return Ended(
             run_id=self._request.run_id,
             outcome=Outcome.FAILED,
+            lost=not short and (trouble is not None or is_disk_error(error)),
             step=self._progress.step,
             updates=self._progress.unreported,
             reason=f"out of memory: {first_line(error)}" if short else first_line(error),

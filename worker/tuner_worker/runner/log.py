@@ -25,18 +25,23 @@ class RunnerLog:
     """The files ``stdout.log`` and ``stderr.log`` of one worker's runners, one after the other.
 
     Args:
-        folder: Made when needed.
+        folder: Made when needed, and again when it was deleted.
         limit_bytes: Largest size of a file, overshot by what is printed between two calls of `trim`.
     """
 
     def __init__(self, folder: Path, *, limit_bytes: int = LIMIT_BYTES) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         self._stdout = _Stream(folder / "stdout.log", limit_bytes=limit_bytes)
         self._stderr = _Stream(folder / "stderr.log", limit_bytes=limit_bytes)
         self._streams = (self._stdout, self._stderr)
 
     def open(self) -> tuple[IO[bytes], IO[bytes]]:
-        """Both files, to be handed to a child process; the caller closes its copies."""
+        """Both files, to be handed to a child process; the caller closes its copies.
+
+        Raises:
+            OSError: The disk is full, or the folder cannot be made.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
         return self._stdout.path.open("ab"), self._stderr.path.open("ab")
 
     def mark(self, what: str) -> None:

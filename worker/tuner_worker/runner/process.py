@@ -24,7 +24,13 @@ from tuner.driver.runner import RunnerDied, train_by_messages
 from tuner.driver.supervisor import RunSupervisor
 from tuner.training.protocol import PROTOCOL_VERSION, Ended, FromRunner, Hello, ToRunner, Train
 from tuner.training.runner.out_of_memory import MemoryUse
-from tuner_worker.runner.exit_report import describe_exit, is_stopped, output_before_dump, stack_of_dump
+from tuner_worker.runner.exit_report import (
+    describe_exit,
+    is_from_outside,
+    is_stopped,
+    output_before_dump,
+    stack_of_dump,
+)
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.message_pipe import BadMessage, MessagePipe, PipeClosed
 from tuner_worker.runner.process_tree import ProcessTree, is_helper, name_of
@@ -251,8 +257,11 @@ class RunnerProcess:
         return obeyed
 
     def _spawn(self) -> None:
+        try:
+            stdout, stderr = self._log.open()
+        except OSError as error:
+            raise RunnerDied(f"the runner's log cannot be opened: {error}", fault_of_run=False) from error
         self._pipe = pipe = MessagePipe()
-        stdout, stderr = self._log.open()
         fds = {"read_fd": pipe.runner_read_fd, "write_fd": pipe.runner_write_fd}
         try:
             self._process = subprocess.Popen(
@@ -265,7 +274,7 @@ class RunnerProcess:
                 start_new_session=True,
             )
         except OSError as error:
-            raise RunnerDied(f"the runner could not be started: {error}") from error
+            raise RunnerDied(f"the runner could not be started: {error}", fault_of_run=False) from error
         finally:
             stdout.close()
             stderr.close()
@@ -341,7 +350,12 @@ class RunnerProcess:
         ended = describe_exit(code, leftover_processes=self.leftover_processes())
         self.kill()
         reason = ended if shortage is None else "out of memory: the kernel killed the runner"
-        return RunnerDied(self._with_output(reason), shortage=shortage)
+        return RunnerDied(
+            self._with_output(reason),
+            shortage=shortage,
+            fault_of_run=shortage is not None or not is_from_outside(code),
+            exit_code=code if code >= 0 else None,
+        )
 
     def _with_output(self, reason: str, *, dumped: bool = False) -> str:
         words = output_before_dump(self._log.tail(last_bytes=_DUMP_BYTES, lines=None)) if dumped else self._log.tail()

@@ -30,7 +30,7 @@ def shown(engine: Engine, name: str) -> str:
         return str(connection.execute(text(f"SHOW {name}")).scalar_one())
 
 
-LIMITS = {"statement_timeout": "1min", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "30s"}
+LIMITS = {"statement_timeout": "1min", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "5s"}
 
 
 @pytest.mark.parametrize(("name", "value"), LIMITS.items())

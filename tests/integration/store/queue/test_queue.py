@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
 
 from tests.integration.store.builders import (
     OFFER,
@@ -25,6 +27,16 @@ from tuner.jobs.attempts import LOST_ATTEMPTS, MAX_FAILED_ATTEMPTS
 from tuner.jobs.records import LeasedRun, SnapshotRef
 from tuner.jobs.states import RunState
 from tuner.store import Reaped, Store
+from tuner.store.db.engine import connect, parse_url
+
+
+@contextmanager
+def closing_engine(url: str) -> Iterator[Engine]:
+    """Connections of another process."""
+    engine = connect(parse_url(url))
+    yield engine
+    engine.dispose()
+
 
 Expire = Callable[[str], None]
 Sql = Callable[..., list[Any]]
@@ -362,6 +374,37 @@ class TestReap:
             bench.claim()
         sql("UPDATE tuner_runs SET lease_expires_at = 1.0")
         assert store.reaper.reap() == Reaped(requeued=6, failed=0)
+
+    def test_code_that_keeps_its_own_checkpoints_moves_on_with_its_reports(
+        self, bench: Bench, store: Store, expire: Expire
+    ) -> None:
+        bench.running_job()
+        for step in (0, 10, 10, 20, 20, 30, 30):
+            lease = bench.claim()
+            store.leases.heartbeat(lease, points=[point(step)], lease_seconds=60.0)
+            expire(lease.run_id)
+            assert store.reaper.reap(lost_limit=3) == Reaped(requeued=1, failed=0)
+        lease = bench.claim()
+        store.leases.heartbeat(lease, points=[point(30)], lease_seconds=60.0)
+        expire(lease.run_id)
+        assert store.reaper.reap(lost_limit=3) == Reaped(requeued=0, failed=1)
+
+    def test_leases_are_reaped_beside_one_whose_rows_a_stopped_process_has_locked(
+        self, bench: Bench, store: Store, sql: Sql, url: str
+    ) -> None:
+        if not url.startswith("postgresql"):
+            pytest.skip("SQLite has one writer at a time")
+        stuck, run_stuck, free = (bench.running_job() for _ in range(3))
+        leases = {lease.job_id: lease for lease in (bench.claim() for _ in range(3))}
+        sql("UPDATE tuner_runs SET lease_expires_at = 1.0")
+        with closing_engine(url) as engine, engine.begin() as stopped:
+            stopped.execute(text("SELECT 1 FROM tuner_jobs WHERE id = :id FOR UPDATE"), {"id": stuck.id})
+            locked = {"id": leases[run_stuck.id].run_id}
+            stopped.execute(text("SELECT 1 FROM tuner_runs WHERE id = :id FOR UPDATE"), locked)
+            assert store.reaper.reap() == Reaped(requeued=1, failed=0)
+            assert store.runs.get(leases[free.id].run_id).state is RunState.QUEUED
+            assert store.runs.get(leases[stuck.id].run_id).state is RunState.LEASED
+        assert store.reaper.reap() == Reaped(requeued=2, failed=0)
 
     def test_an_expired_lease_that_nobody_freed_still_takes_the_result(
         self, bench: Bench, store: Store, expire: Expire

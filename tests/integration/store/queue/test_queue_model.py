@@ -42,6 +42,7 @@ class ModelRun:
     expired: bool = False
     loss: float | None = None
     snapshot: SnapshotRef | None = None
+    evaluated: bool = False
 
     def end(self, state: RunState, *, loss: float | None = None) -> None:
         self.state, self.loss, self.token, self.expired = state, loss, None, False
@@ -145,6 +146,8 @@ class Machine(RuleBasedStateMachine):
         match verb:
             case "heartbeat":
                 run.expired = False
+                run.lost_in_a_row = run.lost_in_a_row if run.evaluated else 0
+                run.evaluated = True
             case "snapshot":
                 run.move_on(SnapshotRef(step=step, path=lease.token))
             case "finish":

@@ -47,7 +47,7 @@ class Run(Base):
     lost_attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     """Attempts that ended because the infrastructure was lost: machine, network, database, worker."""
     lost_in_a_row: Mapped[int] = mapped_column(Integer, server_default="0")
-    """Those since a snapshot last had more updates."""
+    """Those since a snapshot had more updates than the last, or an evaluation more than any."""
     worker: Mapped[str | None] = mapped_column(Name)
     lease_token: Mapped[str | None] = mapped_column(Id)
     lease_expires_at: Mapped[float | None]
