@@ -29,8 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     for each in results:
         print(
-            f"{each.attack:<24}{each.requests:>9}{each.failed:>8}{each.p50_ms:>8.1f}{each.p99_ms:>8.1f}"
-            f"{each.max_ms:>8.1f}{each.peak_mib:>10.0f}{each.files:>7}  {each.responses}"
+            f"{each.attack:<16}{each.requests:>9}{each.failed:>9}{each.p50_ms:>9.1f}{each.p99_ms:>9.1f}"
+            f"{each.max_ms:>9.1f}{each.peak_mib:>9.0f}{each.files:>9}  {each.responses}"
         )
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps([vars(each) for each in results], indent=1))

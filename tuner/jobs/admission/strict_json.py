@@ -24,6 +24,8 @@ from tuner.validation import allowed_by, one_of_names
 
 MAX_DEPTH = 32
 """Nested objects and arrays; far more than any request needs."""
+MAX_VALUES = 10_000
+"""Values of one request; each is checked while others wait, and the longest schedules and spaces have some hundreds."""
 _SHOWN_CHARACTERS = 200
 _SEARCHED_DEPTH = 3
 
@@ -68,9 +70,11 @@ def parse_strict(model: type[Model], payload: Any) -> Model:
         payload: Nested dicts, lists and scalars; models inside count as their JSON.
 
     Raises:
-        InvalidValue: Text that no database can store, a number that is not finite, or nesting deeper than `MAX_DEPTH`.
+        InvalidValue: Text that no database can store, a number that is not finite, nesting deeper than `MAX_DEPTH`, or
+            more than `MAX_VALUES` values.
         pydantic.ValidationError: Anything else; `refusals` describes it.
     """
+    _check_size(payload)
     check_storable(payload)
     try:
         text = to_json(payload)
@@ -168,6 +172,19 @@ def check_storable(value: Any, *, loc: Loc = ()) -> None:
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
             check_storable(inner, loc=(*loc, index))
+
+
+def _check_size(payload: Any) -> None:
+    waiting, count = [payload], 0
+    while waiting:
+        count += 1
+        if count > MAX_VALUES:
+            raise InvalidValue("request", value="more", allowed=f"made of at most {MAX_VALUES:,} values")
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend(value)
 
 
 def dotted(loc: Iterable[str | int]) -> str:

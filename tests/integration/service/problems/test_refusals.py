@@ -218,9 +218,24 @@ def test_refused_queries_name_the_parameter(still: TestClient, path: str, field:
     assert (told["status"], told["field"], told["value"]) == (422, field, value)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {f"unknown{number}": 0 for number in range(30_000)},
+        {"schedule": {"peak_lr": 1, "family": {"name": "piecewise_linear", "knots": [{"at": "x"}] * 30_000}}},
+        [[0] * 100] * 1000,
+    ],
+    ids=["fields", "knots", "lists"],
+)
+def test_a_body_of_very_many_values_is_refused_before_each_of_them_is_checked(still: TestClient, body: Any):
+    told = body_of(still.post("/v1/schedules/preview", json=body))
+    assert (told["status"], told["field"], len(told["errors"])) == (422, "request", 1)
+    assert told["detail"] == 'request must be made of at most 10,000 values, got "more".'
+
+
 def test_a_misspelled_parameter_is_refused_with_the_known_ones(still: TestClient):
     told = body_of(still.get("/v1/jobs?stat=running"))
-    assert "state, team, workload, owner, text, cursor, limit" in told["allowed"]
+    assert "state, team, workload, owner, text, sort, view, cursor, limit" in told["allowed"]
     assert told["hint"] == "Did you mean 'state'?"
 
 
