@@ -14,6 +14,7 @@ import structlog
 
 from tuner.jobs.attempts import LOST_ATTEMPTS
 from tuner.store import Reaped, Store
+from tuner_service.failures import RepeatedTask
 
 _STOP_SECONDS = 5.0  # a pass that hangs longer, without a database, ends with the process
 
@@ -49,6 +50,7 @@ class Reaper:
         self._stopping = threading.Event()
         self._passes = 0
         self._thread: threading.Thread | None = None
+        self._steps: dict[str, RepeatedTask] = {}
 
     def __enter__(self) -> Self:
         self._stopping.clear()
@@ -69,25 +71,22 @@ class Reaper:
         return self._thread is not None and self._thread.is_alive()
 
     def reap_once(self) -> None:
-        """Do one pass. A step that fails is logged and does not prevent the others; the next pass repeats it."""
+        """Do one pass. A step that fails does not prevent the others; the next pass repeats it."""
         reaper, events = self._store.reaper, self._store.events
         self._try("reaper.reaped", lambda: _counts(reaper.reap(lost_limit=self._lost_limit)))
         self._try("reaper.limits_enforced", lambda: {"jobs": reaper.enforce_limits()})
         self._try("reaper.preempted", lambda: {"runs": reaper.preempt()})
-        if self._passes % _PASSES_PER_PRUNING == 0:
-            self._try("reaper.events_pruned", lambda: {"events": events.prune(self._event_retention)})
-        self._passes += 1
+        self._try("reaper.events_pruned", lambda: {"events": events.prune(self._event_retention)})
 
     def _try(self, what: str, act: Callable[[], Mapping[str, int]]) -> None:
-        """Run one step, and log its counts if any is not zero."""
-        try:
+        """Run one step, and log its counts if any is not zero. A failure must not end the thread."""
+
+        def step() -> None:
             counts = act()
-        except Exception:
-            # A dead reaper would leave expired leases in place, unnoticed.
-            log.exception("reaper.failed", at=what)
-            return
-        if any(counts.values()):
-            log.info(what, **counts)
+            if any(counts.values()):
+                log.info(what, **counts)
+
+        self._steps.setdefault(what, RepeatedTask("reaper.failed", at=what)).run(step)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -221,22 +221,18 @@ class LeaseKeeper:
             self._lost = True
             _log.warning("lease.lost", hint="another worker has the run, or its job is over; this result is dropped")
             return False
-        except DatabaseUnavailable as error:
-            self._note_outage(error)
+        except DatabaseUnavailable:
+            self._note_outage()
             return False
-        if self._away_since is not None:
-            _log.info("database.available", seconds_unavailable=round(self._clock() - self._away_since, 1))
         self._away_since = None
         self._backoff.reset()
         return True
 
-    def _note_outage(self, error: DatabaseUnavailable) -> None:
+    def _note_outage(self) -> None:
+        """Training goes on, and its reports are written later; the store logs that the database is away."""
         now = self._clock()
         if self._away_since is None:
             self._away_since = now
-            _log.warning(
-                "database.unavailable", error=str(error), hint="training goes on; its reports are written later"
-            )
         if now - self._away_since > self._outage_seconds:
             self._lost = True
             _log.error("lease.abandoned", seconds_unavailable=round(now - self._away_since, 1))

@@ -174,8 +174,7 @@ class WorkerLoop:
         while not self._stop.requested:
             try:
                 busy = self.step()
-            except DatabaseUnavailable as error:
-                _log.warning("database.unavailable", error=str(error))
+            except DatabaseUnavailable:
                 self._stop.wait(away.pause())
                 continue
             away.reset()
@@ -190,7 +189,7 @@ class WorkerLoop:
         """Release our old leases, start the runner, announce the worker. False when it was asked to stop."""
         released = self._driver.release_leases()
         if released is not None:
-            event = "database.available" if self._workloads else "worker.started"
+            event = "worker.resumed" if self._workloads else "worker.started"
             _log.info(event, worker=self._name, device=self._device.name, runs_released=released)
         if not self._runner.alive:
             self._announced = False

@@ -182,11 +182,13 @@ def _serve(settings: WorkerSettings, *, device: Device, stop: StopRequest) -> No
 
 def _open_store(url: str, *, stop: StopRequest) -> Store | None:
     """Open the database, waiting for it where it is away; ``None`` when asked to stop first."""
-    away = Backoff()
+    away, reason = Backoff(), ""
     while not stop.requested:
         try:
             return Store.open(url)
         except DatabaseUnavailable as error:
-            _log.warning("database.unavailable", error=str(error))
+            if str(error) != reason:
+                _log.warning("database.unavailable", reason=str(error))
+            reason = str(error)
             stop.wait(away.pause())
     return None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import anyio
-import structlog
 from fastapi import APIRouter, Depends, Header
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -27,8 +26,6 @@ router = APIRouter(tags=["events"])
 END = "end"
 """Name of the message after the last event. It has no id: it is not an event of the job."""
 _BATCH = 200
-
-log = structlog.get_logger(__name__)
 
 LastEventId = Annotated[
     int | None,
@@ -118,8 +115,7 @@ async def _messages(
     while not resources.closing.is_set():
         try:
             batch = await run_in_threadpool(poll, seen)
-        except DatabaseUnavailable as outage:
-            log.warning("events.unavailable", reason=str(outage))
+        except DatabaseUnavailable:
             batch = _Batch(events=())
         except NotFound:  # the job was deleted, or hidden from the caller
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import structlog
 from fastapi import APIRouter
 
 from tuner.errors import TunerError
@@ -13,7 +12,6 @@ from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import Resources, ResourcesDep
 
-log = structlog.get_logger(__name__)
 router = APIRouter(tags=["health"])
 
 OK = "ok"
@@ -60,7 +58,6 @@ def _database(resources: Resources) -> dict[str, str]:
     try:
         resources.store.now()
         current = resources.store.is_current()
-    except TunerError as error:
-        log.warning("readiness.database", reason=str(error))  # the operation is public, and the reason names hosts
+    except TunerError:  # the operation is public, and the reason names hosts: the store logs it
         return {"database": "it does not respond; the service's log has the reason", "schema": "unknown"}
     return {"database": OK, "schema": OK if current else "of another version; run `tuner db upgrade`"}

@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
-import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -19,8 +18,6 @@ from tuner.store.queue.metrics import WAIT_BUCKETS, QueueCounters, QueueGauges, 
 
 MAX_AGE = timedelta(seconds=5)
 """Metrics are read from the database at most this often, for any number of scrapers."""
-
-log = structlog.get_logger(__name__)
 
 
 class Tally:
@@ -89,8 +86,7 @@ class QueueCollector(Collector):
                 self._seen = self._store.metrics.last_event()
             counters = self._store.metrics.counters(after=self._seen)
             gauges = self._store.metrics.gauges()
-        except DatabaseUnavailable as outage:
-            log.warning("metrics.unavailable", reason=str(outage))
+        except DatabaseUnavailable:
             up.add_metric([], 0)
             return (up,)
         self._seen = counters.last_event

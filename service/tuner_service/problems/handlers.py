@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
@@ -38,7 +37,6 @@ from tuner_service.problems.rendering import problem_response
 
 RETRY_AFTER_SECONDS = 5
 
-log = structlog.get_logger(__name__)
 MAX_LISTED = 50
 """Maximum refused values in one response: a request can contain tens of thousands, and each is costly to explain."""
 
@@ -55,7 +53,7 @@ class _Mapping:
     """Attributes of the error that become extension members."""
     headers: Mapping[str, str] | None = None
     public_detail: str | None = None
-    """Replaces the error's message, which then goes to the log: the caller may be unauthenticated."""
+    """Replaces the error's message, which may name hosts: the caller may be unauthenticated."""
 
 
 _ERRORS: Mapping[type[Exception], _Mapping] = {
@@ -135,8 +133,6 @@ def _not_found(request: Request, error: NotFound) -> Response:
 
 def _handler(mapping: _Mapping) -> Callable[[Request, Exception], Response]:
     def handle(request: Request, error: Exception) -> Response:
-        if mapping.public_detail is not None:
-            log.warning("request.unavailable", reason=str(error))
         return problem_response(
             mapping.kind,
             detail=_sentence(mapping.public_detail or str(error)),

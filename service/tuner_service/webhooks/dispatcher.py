@@ -14,6 +14,7 @@ import structlog
 
 from tuner.jobs.webhooks import DeliveryState, next_attempt
 from tuner.store import Store
+from tuner_service.failures import RepeatedTask
 from tuner_service.webhooks.sender import TIMEOUT_SECONDS, WebhookSender
 
 HOLD_SECONDS = 6 * TIMEOUT_SECONDS
@@ -122,10 +123,7 @@ class Dispatcher:
         self.deliver_due()
 
     def _repeat(self, task: Callable[[], None]) -> None:
+        repeated = RepeatedTask("webhooks.failed", at=getattr(task, "__name__", "task"))
         while not self._stopping.is_set():
-            try:
-                task()
-            except Exception:
-                # A dead thread would stop all deliveries unnoticed.
-                log.exception("webhooks.failed")
+            repeated.run(task)  # a dead thread would stop all deliveries unnoticed
             self._stopping.wait(self._interval)

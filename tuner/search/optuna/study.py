@@ -108,9 +108,13 @@ class Study:
             InvalidValue: The study was created for another space, or the settings have no space.
         """
         digest = search_digest(settings)
-        study = optuna.create_study(
-            storage=storage, study_name=name, direction=metric.direction, pruner=NopPruner(), load_if_exists=True
-        )
+        try:
+            study = optuna.load_study(storage=storage, study_name=name, pruner=NopPruner())
+        except KeyError:
+            # Creation inserts a row, which a database logs as an error where there is one.
+            study = optuna.create_study(
+                storage=storage, study_name=name, direction=metric.direction, pruner=NopPruner(), load_if_exists=True
+            )
         created_for = study.user_attrs.get(_SPACE)
         if created_for is None:
             study.set_user_attr(_SPACE, digest)

@@ -10,8 +10,8 @@ import functools
 import math
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -25,6 +25,7 @@ from tuner.people.permissions import Actor
 from tuner.store.db.clock import Now
 from tuner.store.db.engine import PATIENCE, WRITES, connect, parse_url
 from tuner.store.db.models import Audit, Event
+from tuner.store.db.outage import Kind, OutageLog
 from tuner.store.db.write_gate import DatabaseLocked, WriteGate
 
 RETRY_PAUSES_SECONDS = (0.05, 0.2, 0.8)
@@ -114,6 +115,7 @@ class Database:
         self._writer = self._writer_with(patience)
         self._hasty = self._writer_with(0.0)
         self._patience = patience
+        self._outages = OutageLog()
         self._gate: Callable[[], AbstractContextManager[None]] = nullcontext
         if patience is not None and self._engine.dialect.name == "sqlite":
             self._gate = WriteGate().passing
@@ -132,7 +134,8 @@ class Database:
         Raises:
             DatabaseUnavailable: The database failed, also in the retries.
         """
-        return _run(self._reader, body)
+        with self._noting("read"):
+            return _run(self._reader, body)
 
     def write(self, body: Callable[[Tx], R], *, waits: bool = True) -> R:
         """Run ``body`` in one transaction, and commit it.
@@ -155,8 +158,21 @@ class Database:
 
         if not waits:
             return _run(self._hasty, run, patience=0.0)
-        with self._gate():
+        with self._noting("write"), self._gate():
             return _run(self._writer, run, patience=self._patience)
+
+    @contextmanager
+    def _noting(self, kind: Kind) -> Iterator[None]:
+        """Note what a transaction says of the database."""
+        try:
+            yield
+        except DatabaseUnavailable as error:
+            self._outages.failed(kind, error)
+            raise
+        except BaseException:
+            self._outages.succeeded(kind)
+            raise
+        self._outages.succeeded(kind)
 
     def _writer_with(self, patience: float | None) -> Engine:
         limit = {} if patience is None else {PATIENCE: patience}
@@ -236,7 +252,7 @@ def translate_error(error: DBAPIError | PoolTimeout) -> Exception:
     if code in _LOCKED:
         return DatabaseLocked(f"another process writes to the database: {error.orig}")
     defect = code == sqlite3.SQLITE_ERROR
-    if isinstance(error, OperationalError) and not defect:
+    if (error.connection_invalidated or isinstance(error, OperationalError)) and not defect:
         return DatabaseUnavailable(f"the database does not answer: {error.orig}")
     return RuntimeError(f"the database refused a statement: {error.orig}")
 

@@ -9,10 +9,14 @@ from functools import cache
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy import URL, inspect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tuner.errors import SchemaMismatch
+from tuner.errors import DatabaseUnavailable, SchemaMismatch
+from tuner.store.db.database import translate_error
 from tuner.store.db.engine import BUSY_TIMEOUT_SECONDS, parse_url, postgres_settings, set_sqlite_pragmas
 
 VERSION_TABLES = ("alembic_version", "version_info")
@@ -30,11 +34,22 @@ def open_backend(url: str, *, patience: float | None = None) -> RDBStorage:
 
     Returns:
         The storage; the caller disposes of its ``engine``.
+
+    Raises:
+        DatabaseUnavailable: The database cannot be reached.
     """
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    parsed = parse_url(url)
+    try:
+        return _opened(parse_url(url), patience=patience)
+    except (DBAPIError, PoolTimeout) as error:
+        raise translate_error(error) from error
+    except StorageInternalError as error:
+        raise DatabaseUnavailable(f"the study's tables cannot be used: {error.__cause__ or error}") from error
+
+
+def _opened(parsed: URL, *, patience: float | None) -> RDBStorage:
     if parsed.get_backend_name() == "postgresql":
         return RDBStorage(_template(parsed), engine_kwargs=postgres_settings(parsed), skip_table_creation=True)
     # IMMEDIATE: a writing transaction waits for the lock at its start; an upgrade of a read lock would fail instead.

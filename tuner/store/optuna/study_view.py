@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Any, NoReturn
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from tuner.errors import TunerError
+from tuner.errors import DatabaseUnavailable, TunerError
 from tuner.store.optuna.study_scope import StudyScope, current_scope
 
 
@@ -36,18 +37,30 @@ class StudyView(BaseStorage):
         self._inner = inner
 
     def name_of(self, study_id: int) -> str | None:
-        """The name of a study; ``None`` for an unknown id."""
+        """The name of a study; ``None`` for an unknown id.
+
+        Raises:
+            DatabaseUnavailable: The database is away.
+        """
         try:
             return self._inner.get_study_name_from_id(study_id)
         except KeyError:
             return None
+        except StorageInternalError as error:
+            raise DatabaseUnavailable(f"the studies cannot be read: {error.__cause__ or error}") from error
 
     def id_of(self, name: str) -> int | None:
-        """The id of a study; ``None`` for an unknown name."""
+        """The id of a study; ``None`` for an unknown name.
+
+        Raises:
+            DatabaseUnavailable: The database is away.
+        """
         try:
             return self._inner.get_study_id_from_name(name)
         except KeyError:
             return None
+        except StorageInternalError as error:
+            raise DatabaseUnavailable(f"the studies cannot be read: {error.__cause__ or error}") from error
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """The visible studies, under their display names."""

@@ -220,7 +220,7 @@ def test_a_running_dispatcher_outlives_an_outage_of_the_database(
     submit(store, 3)
     with dispatcher(store):
         wait_until(lambda: len(receiver.got) == 3, what="all events to arrive")
-    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["webhooks.failed"]
+    assert not [line for line in lines if line["log_level"] == "error"], "the store says it, once"
 
 
 def test_two_services_over_one_database_deliver_each_event_once(store: Store, url: str):
