@@ -63,6 +63,8 @@ def main() -> None:
             for path, request, name, changes, response in COMPUTED:
                 body = examples["requests"][request][name]["value"] | changes
                 examples["responses"][response] = client.post(path, json=body).raise_for_status().json()
+            exported = examples["requests"]["ExportRequest"]["torch"]["value"]
+            examples["media_types"]["text/x-python"] = client.post("/v1/schedules/export", json=exported).text
     responses = examples["responses"]
     responses["FamilyView"] = plain(FamilyView.of("wsd"))
     responses["FormatView"] = plain(FormatView.of(ExportFormat.TORCH_BUILTIN))

@@ -19,6 +19,10 @@ BATCH_SIZE_RULES: Final = (
     "Another batch size: a starting point for the peak is peak * sqrt(new / old) with Adam and its variants, and "
     "peak * new / old with SGD. Neither happens by itself: `tuner schedule scale`, then tune around it."
 )
+GROUP_RULE: Final = (
+    "The rates are those of the parameter group with the largest rate, of several optimizers the first's; every other "
+    "group, of any optimizer, keeps its ratio to it."
+)
 _WIDTH: Final = 97
 _NAME: Final = re.compile(r"[A-Za-z0-9 ._()-]{1,64}")
 
@@ -113,6 +117,7 @@ def facts(schedule: Schedule, run: TargetRun) -> tuple[str, ...]:
         *([f"Found together with these options: {json.dumps(dict(run.found_with))}."] if run.found_with else []),
         length_note(schedule, run),
         BATCH_SIZE_RULES,
+        GROUP_RULE,
     )
 
 

@@ -23,10 +23,23 @@ _ARGUMENTS: Final = (
     "for any gradient_accumulation_steps."
 )
 _CALLABLE: Final = (
-    "Use: Trainer(..., args=TrainingArguments(output_dir=..., max_steps=TOTAL_UPDATES), "
-    "optimizers=(optimizer, make_scheduler(optimizer))), with an optimizer that was built with lr=PEAK_LR. The Trainer "
-    "steps the scheduler once per optimizer update, and saves and loads its state."
+    "Use: trainer = with_schedule(Trainer(..., args=TrainingArguments(output_dir=..., learning_rate=PEAK_LR, "
+    "max_steps=TOTAL_UPDATES))). The Trainer builds its own optimizer, with its groups without weight decay; one of "
+    "yours, built with lr=PEAK_LR, goes to optimizers=(optimizer, None). The Trainer steps the scheduler once per "
+    "optimizer update, and saves and loads its state."
 )
+_BODY: Final = '''\
+def with_schedule(trainer):
+    """The trainer, which will follow the schedule instead of its lr_scheduler_type."""
+
+    def create_scheduler(num_training_steps, optimizer=None):
+        trainer.lr_scheduler = make_scheduler(trainer.optimizer if optimizer is None else optimizer)
+        trainer._created_lr_scheduler = True  # a second train() creates a new one
+        return trainer.lr_scheduler
+
+    trainer.create_scheduler = create_scheduler
+    return trainer
+'''
 _SHAPES: Final = ("linear", "cosine", "1-sqrt")
 _Scheduler = tuple[str, int, dict[str, Any]]
 
@@ -127,7 +140,7 @@ def _write(schedule: Schedule, run: TargetRun) -> Export:
         run,
         target="TrainingArguments of Hugging Face transformers",
         native=_native(schedule, total_steps=run.total_steps),
-        function=lambda: f"{comment(_CALLABLE)}\n{lambda_code(schedule, total_steps=run.total_steps)}",
+        function=lambda: f"{comment(_CALLABLE)}\n{lambda_code(schedule, total_steps=run.total_steps, body=_BODY)}",
     )
 
 

@@ -17,7 +17,7 @@ _USAGE: Final = (
     "Use: keras.optimizers.AdamW(learning_rate=LEARNING_RATE), for example. Keras stores the count of updates with the "
     "optimizer, so a resumed run continues. With gradient_accumulation_steps=k it counts micro-batches instead: wrap "
     "LEARNING_RATE then in a schedule that calls it with step // k. Rates are float32, whatever floatx is: within 1e-5 "
-    "of the peak."
+    "of the peak. A second optimizer (Keras has no parameter groups) has make_learning_rate(its ratio to the first)."
 )
 _MODULE: Final = "keras.optimizers.schedules"
 _CLASS: Final = '''\
@@ -25,25 +25,34 @@ _CLASS: Final = '''\
 class TunedSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """The learning rate as a function of the updates done."""
 
+    def __init__(self, peak=PEAK_LR):
+        self.peak = peak
+
     def __call__(self, step):
-        return PEAK_LR * lr_factor(step)
+        return self.peak * lr_factor(step)
 
     def get_config(self):
-        return {}
+        return {"peak": self.peak}
+'''
+_MAKE: Final = '''\
+def make_learning_rate(ratio=1.0):
+    """The learning rate of an optimizer, and its ratio to the rate of the first one."""
+    peak = ratio * PEAK_LR
+    return {expression}
 
 
-LEARNING_RATE = TunedSchedule()
+LEARNING_RATE = make_learning_rate()
 '''
 
 
 def keras_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
-    """The expression, over the module ``keras``, that equals the schedule; else why there is none."""
+    """The expression, over the module ``keras`` and ``peak``, that equals the schedule; else why there is none."""
     if run_warmup(schedule, total_steps=total_steps).kind != "none":
         return NotExpressible(
             reason="CosineDecay alone has a warm-up, and it begins to decay at the update that ends the warm-up."
         )
-    decay = f"PEAK_LR, decay_steps={total_steps}"
-    end = f"end_learning_rate={schedule.floor * schedule.peak_lr!r}"
+    decay = f"peak, decay_steps={total_steps}"
+    end = f"end_learning_rate={schedule.floor!r} * peak"
     match schedule.family:
         case Cosine():
             return f"{_MODULE}.CosineDecay({decay}, alpha={schedule.floor!r})"
@@ -62,9 +71,9 @@ def keras_expression(schedule: Schedule, *, total_steps: int) -> str | NotExpres
 def _exponential(family: Exponential, *, total_steps: int) -> str:
     if family.gamma is None or family.every is None:
         rate = math.exp(-(family.rate or 0.0))
-        return f"{_MODULE}.ExponentialDecay(PEAK_LR, decay_steps={total_steps}, decay_rate={rate!r})"
+        return f"{_MODULE}.ExponentialDecay(peak, decay_steps={total_steps}, decay_rate={rate!r})"
     every = in_updates(family.every, of=total_steps)
-    return f"{_MODULE}.ExponentialDecay(PEAK_LR, decay_steps={every!r}, decay_rate={family.gamma!r})"
+    return f"{_MODULE}.ExponentialDecay(peak, decay_steps={every!r}, decay_rate={family.gamma!r})"
 
 
 def _in_steps(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
@@ -72,10 +81,10 @@ def _in_steps(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     if levels is None:
         return NotExpressible(reason="At most 100 levels of a PiecewiseConstantDecay are written out.")
     if len(levels) == 1:
-        return "PEAK_LR"
+        return "peak"
     boundaries = [first - 1 for first, _ in levels[1:]]  # Keras changes the value after the boundary
-    values = [schedule.peak_lr * factor for _, factor in levels]
-    return f"{_MODULE}.PiecewiseConstantDecay({boundaries}, {values})"
+    values = [factor for _, factor in levels]
+    return f"{_MODULE}.PiecewiseConstantDecay({boundaries}, [peak * level for level in {values}])"
 
 
 def _native(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
@@ -83,13 +92,16 @@ def _native(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     if isinstance(call, NotExpressible):
         return call
     imports = "import keras\n\n" if call.startswith(_MODULE) else ""
-    return f"{comment(_USAGE)}\n{imports}{constants(schedule, total_steps=total_steps)}LEARNING_RATE = {call}\n"
+    head = f"{comment(_USAGE)}\n{imports}{constants(schedule, total_steps=total_steps)}"
+    return f"{head}\n\n{_MAKE.format(expression=call)}"
 
 
 def _function(schedule: Schedule, *, total_steps: int) -> str:
     function = array_function(schedule_formula(schedule, total_steps=total_steps, single_precision=True), library=KERAS)
+    make = _MAKE.format(expression="TunedSchedule(peak)")
     imports = f"{'import math' if 'math.' in function else ''}\n\nimport keras\nfrom keras import ops\n".lstrip()
-    return f"{comment(_USAGE)}\n{imports}\n{constants(schedule, total_steps=total_steps)}\n\n{function}\n\n{_CLASS}"
+    head = f"{comment(_USAGE)}\n{imports}\n{constants(schedule, total_steps=total_steps)}"
+    return f"{head}\n\n{function}\n\n{_CLASS}\n\n{make}"
 
 
 def _write(schedule: Schedule, run: TargetRun) -> Export:

@@ -20,8 +20,18 @@ _STYLES: Final = {"linear": "linear", "cosine": "cosine", "1-sqrt": "minus_sqrt"
 _FLAGS: Final = (
     "Use: add FLAGS to the command line of pretrain_gpt.py or a script like it. --train-iters must be TOTAL_UPDATES; "
     "an iteration is one optimizer update of --global-batch-size samples, which must not ramp up. When resuming, leave "
-    "--override-opt_param-scheduler as it was: the checkpoint holds the same numbers."
+    "--override-opt_param-scheduler as it was: the checkpoint holds the same numbers. With groups of another max_lr "
+    "(--decoupled-lr) also return TunedParamScheduler, with the same arguments, from get_optimizer_param_scheduler of "
+    "megatron/training/training.py: in Megatron the start of the warm-up is one rate for all groups."
 )
+_GROUPS: Final = '''\
+class TunedParamScheduler(OptimizerParamScheduler):
+    """Megatron's scheduler, in which groups with a max_lr of their own keep its ratio to PEAK_LR."""
+
+    def get_lr(self, param_group):
+        return param_group.get("max_lr", PEAK_LR) / PEAK_LR * super().get_lr({})
+'''
+_IMPORT: Final = "from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler\n\n"
 _SUBCLASS: Final = (
     "Use: return TunedParamScheduler from get_optimizer_param_scheduler of megatron/training/training.py, where it "
     "returns OptimizerParamScheduler, with the same arguments. Set GLOBAL_BATCH_SIZE to --global-batch-size, which "
@@ -78,7 +88,8 @@ def _native(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     if isinstance(flags, NotExpressible):
         return flags
     lines = "".join(f"--{name} {value}\n" for name, value in flags.items())
-    return f'{comment(_FLAGS)}\n{constants(schedule, total_steps=total_steps)}FLAGS = """\n{lines}"""\n'
+    head = f"{comment(_FLAGS)}\n{_IMPORT}{constants(schedule, total_steps=total_steps)}"
+    return f'{head}FLAGS = """\n{lines}"""\n\n\n{_GROUPS}'
 
 
 def _function(schedule: Schedule, run: TargetRun) -> str:
@@ -86,8 +97,7 @@ def _function(schedule: Schedule, run: TargetRun) -> str:
     imports = "import math\n\n" if "math." in function else ""
     batch = "None  # not known here: your --global-batch-size" if run.batch_size is None else run.batch_size
     return (
-        f"{comment(_SUBCLASS)}\n{imports}"
-        "from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler\n\n"
+        f"{comment(_SUBCLASS)}\n{imports}{_IMPORT}"
         f"{constants(schedule, total_steps=run.total_steps)}GLOBAL_BATCH_SIZE = {batch}\n\n\n{function}\n\n{_CLASS}"
     )
 

@@ -18,7 +18,8 @@ from tuner.schedules.lengths import in_updates
 _USAGE: Final = (
     "Use: optax.adamw(learning_rate), for example. optax counts the updates in the optimizer's state, so a resumed run "
     "continues; with optax.MultiSteps it counts the updates of the parameters. Rates are float32, as JAX computes from "
-    "counts of 32 bits: within 1e-5 of the peak."
+    "counts of 32 bits: within 1e-5 of the peak. Parameters at another rate, in optax.multi_transform or in a second "
+    "optimizer, have this schedule times their ratio to it: lambda count: ratio * learning_rate(count)."
 )
 _HOLD: Final = "constant_schedule(PEAK_LR)"
 

@@ -18,7 +18,9 @@ from tuner import Schedule, ScheduleLR
 schedule = Schedule.from_json("""
 {json}
 """)
-# Of the optimizer's own lr only the ratios between its parameter groups count.
+# The largest lr that the optimizer was built with becomes the schedule's; all
+# other groups keep their ratios to it. Of several optimizers the first counts:
+# ScheduleLR([first, second], ...).
 scheduler = ScheduleLR(optimizer, schedule, total_steps={total_steps})
 
 for update in range({total_steps}):
@@ -27,28 +29,39 @@ for update in range({total_steps}):
     scheduler.step()  # once per optimizer update, not per epoch or micro-batch
 '''
 _CHECKED: Final = '''\
-def check_lr(optimizer):
-    """The optimizer must be built with lr=PEAK_LR; a group with a part of it follows at that part."""
-    largest = max(float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups)
+def check_lr(reference):
+    """The reference optimizer must be built with lr=PEAK_LR; a group with a part of it follows at that part."""
+    rates = [group.get("max_lr", group.get("initial_lr", group["lr"])) for group in reference.param_groups]
+    largest = max(map(float, rates))
     if abs(largest - PEAK_LR) > 1e-9 * PEAK_LR:
-        raise ValueError(f"the optimizer's largest lr must be {PEAK_LR}, it is {largest}")
+        raise ValueError(f"the reference optimizer's largest lr must be {PEAK_LR}, it is {largest}")
 '''
-_LAMBDA: Final = '''\
+_NO_SCALES: Final = '''\
+def check_groups(optimizer):
+    """PyTorch's schedulers do not know the lr_scale of timm's layer decay."""
+    if any(group.get("lr_scale", 1.0) != 1.0 for group in optimizer.param_groups):
+        raise ValueError("lr_scale of a group has no effect here: remove it, and multiply the group's lr by it")
+'''
+MAKE: Final = '''\
+def make_scheduler(optimizer, reference=None):
+    """Call step() of it once after every update that was made; beside a reference, step both as often."""
+    check_lr(optimizer if reference is None else reference)
+    check_groups(optimizer)
+'''
+_FACTOR: Final = '''\
 class ScheduleFactor:
     """What LambdaLR multiplies the optimizer's lr by. It has no state, and can be pickled."""
 
     def __call__(self, update):
         return lr_factor(update)
-
-
-def make_scheduler(optimizer):
-    """Call step() of it once after every optimizer.step() that was carried out."""
-    check_lr(optimizer)
-    return LambdaLR(optimizer, ScheduleFactor())
 '''
+_LAMBDA: Final = f"{_FACTOR}\n\n{MAKE}    return LambdaLR(optimizer, ScheduleFactor())\n"
 STEPPING: Final = (
-    "Build the optimizer with lr=PEAK_LR, then scheduler = make_scheduler(optimizer), and call scheduler.step() once "
-    "after every optimizer.step(): not per epoch, not per micro-batch. Save both state_dicts, and load both to resume."
+    "Build the optimizer with lr=PEAK_LR and all its parameter groups, then scheduler = make_scheduler(optimizer), and "
+    "call scheduler.step() once after every optimizer.step(): not per epoch, not per micro-batch, not for an update "
+    "that a GradScaler skipped. Save both state_dicts, and load both to resume. Of several optimizers, the first has "
+    "lr=PEAK_LR: make_scheduler(other, reference=first) for each other one, and every scheduler steps once per update "
+    "of the first."
 )
 
 
@@ -73,23 +86,27 @@ def constants(schedule: Schedule, *, total_steps: int) -> str:
     return f"PEAK_LR = {schedule.peak_lr!r}\nTOTAL_UPDATES = {total_steps}\n"
 
 
-def checked(schedule: Schedule, *, total_steps: int, imports: str, body: str) -> str:
-    """Code whose ``check_lr(optimizer)`` refuses an optimizer with another peak.
+def checked(schedule: Schedule, *, total_steps: int, imports: str, body: str, scales: bool = False) -> str:
+    """Code whose ``check_lr(reference)`` refuses an optimizer with another peak.
 
     Args:
         schedule: The schedule.
         total_steps: Updates of the run.
         imports: Lines of imports.
-        body: Code after ``check_lr``.
+        body: Code after ``check_lr``, which may use `MAKE`.
+        scales: Whether the library applies the ``lr_scale`` of parameter groups; else ``check_groups`` refuses it.
     """
-    return f"{imports}\n{constants(schedule, total_steps=total_steps)}\n\n{_CHECKED}\n\n{body}"
+    checks = _CHECKED if scales else f"{_CHECKED}\n\n{_NO_SCALES}"
+    return f"{imports}\n{constants(schedule, total_steps=total_steps)}\n\n{checks}\n\n{body}"
 
 
-def scalar_code(schedule: Schedule, *, total_steps: int, imports: str, body: str) -> str:
+def scalar_code(schedule: Schedule, *, total_steps: int, imports: str, body: str, scales: bool = False) -> str:
     """As `checked`, with the function ``lr_factor(update)`` before the body."""
     function = scalar_function(schedule_formula(schedule, total_steps=total_steps))
     first = "import math\n\n" if "math." in function else ""
-    return checked(schedule, total_steps=total_steps, imports=f"{first}{imports}", body=f"{function}\n\n{body}")
+    return checked(
+        schedule, total_steps=total_steps, imports=f"{first}{imports}", body=f"{function}\n\n{body}", scales=scales
+    )
 
 
 def lambda_code(schedule: Schedule, *, total_steps: int, imports: str = "", body: str = "") -> str:

@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from tuner.exports.codegen import scalar_function
-from tuner.exports.exporter import BATCH_SIZE_RULES, UNIT, Export, Exporter, TargetRun, comment, header, length_note
+from tuner.exports.exporter import (
+    BATCH_SIZE_RULES,
+    GROUP_RULE,
+    UNIT,
+    Export,
+    Exporter,
+    TargetRun,
+    comment,
+    header,
+    length_note,
+)
 from tuner.exports.formula import schedule_formula
 from tuner.schedules import Schedule
 from tuner.schedules.schedule import BLOCK
@@ -73,6 +83,7 @@ def _record(schedule: Schedule, run: TargetRun) -> Export:
         "options": dict(run.found_with),
         "total_updates_note": length_note(schedule, run),
         "batch_size_note": BATCH_SIZE_RULES,
+        "groups_note": GROUP_RULE,
     }
     return Export(chunks=[json.dumps(record, indent=2) + "\n"])
 

@@ -26,7 +26,8 @@ from tuner.schedules.lengths import in_updates
 _STEPPING: Final = (
     "Build the optimizer with lr=PEAK_LR, then scheduler = make_scheduler(optimizer), and call "
     "scheduler.step_update(update + 1) after optimizer.step() of each update. To resume, call scheduler.step_update("
-    "updates done): it holds no state. timm calls the class with t_in_epochs=False, as train.py --sched-on-updates."
+    "updates done): it holds no state. Of several optimizers, the first has lr=PEAK_LR: make_scheduler(other, "
+    "reference=first) for each other one. timm calls the class with t_in_epochs=False, as train.py --sched-on-updates."
 )
 _DECAYS: Final = {
     "linear": 'decay_fn="linear"',
@@ -46,10 +47,17 @@ class TunedScheduler(Scheduler):
         return [value * lr_factor(t) for value in self.base_values]
 
 
-def make_scheduler(optimizer):
-    check_lr(optimizer)
+def make_scheduler(optimizer, reference=None):
+    check_lr(optimizer if reference is None else reference)
     return TunedScheduler(optimizer)
 '''
+_MAKE: Final = """\
+def make_scheduler(optimizer, reference=None):
+    check_lr(optimizer if reference is None else reference)
+    for group in optimizer.param_groups:  # floors and starts are rates in timm; lr_scale scales them with the rest
+        ratio = group.get("initial_lr", group["lr"]) / PEAK_LR
+        group.update(lr=PEAK_LR, initial_lr=PEAK_LR, lr_scale=ratio * group.get("lr_scale", 1.0))
+"""
 
 
 def timm_call(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | NotExpressible:
@@ -114,12 +122,11 @@ def _native(schedule: Schedule, *, total_steps: int) -> str | NotExpressible:
     if isinstance(found, NotExpressible):
         return found
     name, arguments = found
-    body = (
-        f"def make_scheduler(optimizer):\n    check_lr(optimizer)\n"
-        f"    return {name}(optimizer, {arguments}, t_in_epochs=False)\n"
-    )
+    body = f"{_MAKE}    return {name}(optimizer, {arguments}, t_in_epochs=False)\n"
     imports = f"from timm.scheduler.{_MODULES[name]} import {name}\n"
-    return f"{comment(_STEPPING)}\n{checked(schedule, total_steps=total_steps, imports=imports, body=body)}"
+    return (
+        f"{comment(_STEPPING)}\n{checked(schedule, total_steps=total_steps, imports=imports, body=body, scales=True)}"
+    )
 
 
 _MODULES: Final = {
@@ -132,7 +139,8 @@ _MODULES: Final = {
 
 def _function(schedule: Schedule, *, total_steps: int) -> str:
     imports = "from timm.scheduler.scheduler import Scheduler\n"
-    return f"{comment(_STEPPING)}\n{scalar_code(schedule, total_steps=total_steps, imports=imports, body=_CLASS)}"
+    body = scalar_code(schedule, total_steps=total_steps, imports=imports, body=_CLASS, scales=True)
+    return f"{comment(_STEPPING)}\n{body}"
 
 
 def _write(schedule: Schedule, run: TargetRun) -> Export:

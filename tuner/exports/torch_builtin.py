@@ -17,15 +17,17 @@ from tuner.exports.analysis import (
 )
 from tuner.exports.codegen import Stage, stage_ends
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
-from tuner.exports.pytorch import STEPPING, checked, lambda_code
+from tuner.exports.pytorch import MAKE, STEPPING, checked, lambda_code
 from tuner.schedules import Cyclic, Exponential, MultiStep, OneCycle, Polynomial, Schedule, Sgdr, Step
 from tuner.schedules.families.cycles import cycle_edges
 from tuner.schedules.lengths import in_updates, updates_within
 
 _LIMITS: Final = (
-    "All parameter groups must have the lr PEAK_LR: floors are rates here, not parts of one. Train no further than "
-    "TOTAL_UPDATES: from there on some of PyTorch's schedulers rise again, and OneCycleLR raises."
+    "Train no further than TOTAL_UPDATES: from there on some of PyTorch's schedulers rise again, and OneCycleLR raises."
 )
+_PEAKS: Final = """\
+    peaks = [group.setdefault("max_lr", group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+"""
 _HOLD: Final = "ConstantLR(optimizer, factor=1.0, total_iters=1)"
 
 
@@ -40,7 +42,7 @@ def builtin_code(schedule: Schedule, *, total_steps: int) -> str | NotExpressibl
     stages = [*rise, *rest]
     names = sorted({*re.findall(r"\b[A-Z]\w+(?=\()", " ".join(stage.call for stage in stages))} | _sequential(stages))
     imports = "from torch.optim.lr_scheduler import (\n" + "".join(f"    {name},\n" for name in names) + ")\n"
-    body = f"def make_scheduler(optimizer):\n    check_lr(optimizer)\n{_chained(stages)}"
+    body = f"{MAKE}{_chained(stages)}"
     return checked(schedule, total_steps=total_steps, imports=imports, body=body)
 
 
@@ -50,7 +52,8 @@ def _sequential(stages: list[Stage]) -> set[str]:
 
 def _chained(stages: list[Stage]) -> str:
     if len(stages) == 1:
-        return f"    return {stages[0].call}\n"
+        peaks = _PEAKS if "peaks" in stages[0].call else ""
+        return f"{peaks}    return {stages[0].call}\n"
     ends = stage_ends(stages)
     calls = "".join(f"        {stage.call},\n" for stage in stages)
     return f"    stages = [\n{calls}    ]\n    return SequentialLR(optimizer, stages, milestones={ends})\n"
@@ -98,11 +101,13 @@ def _main_stages(schedule: Schedule, *, total_steps: int) -> list[Stage] | NotEx
 def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[Stage] | NotExpressible:
     decay = final_decay(schedule, total_steps=total_steps)
     if decay is not None and decay.shape in ("linear", "cosine"):
+        if decay.shape == "cosine" and schedule.floor:
+            return _one_floor("CosineAnnealingLR")
         d = decay.updates
         call = (
             f"LinearLR(optimizer, start_factor=1.0, end_factor={schedule.floor!r}, total_iters={d})"
             if decay.shape == "linear"
-            else f"CosineAnnealingLR(optimizer, T_max={d}, eta_min={schedule.floor * schedule.peak_lr!r})"
+            else f"CosineAnnealingLR(optimizer, T_max={d})"
         )
         stable = [Stage(call=_HOLD, updates=n - d)] if d < n else []
         return [*stable, Stage(call=call, updates=d)]
@@ -118,6 +123,13 @@ def _descent(schedule: Schedule, *, total_steps: int, n: int) -> list[Stage] | N
         constant = f"ConstantLR(optimizer, factor={line.start!r}, total_iters={line.updates})"
         stages.append(Stage(call=straight if last and line.start != line.end else constant, updates=line.updates))
     return stages
+
+
+def _one_floor(name: str) -> NotExpressible:
+    return NotExpressible(
+        reason=f"The floor of {name} is one rate for all parameter groups, so that smaller ones would not keep their "
+        "ratios."
+    )
 
 
 def _floored(schedule: Schedule) -> str:
@@ -154,9 +166,10 @@ def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> str | NotExpressib
         return NotExpressible(reason="CosineAnnealingWarmRestarts restarts after whole updates only.")
     if family.cycles > 1 and family.multiplier != round(family.multiplier):
         return NotExpressible(reason="CosineAnnealingWarmRestarts takes whole numbers as T_mult only.")
-    floor = schedule.floor * schedule.peak_lr
+    if schedule.floor:
+        return _one_floor("CosineAnnealingWarmRestarts")
     multiplier = round(family.multiplier) if family.cycles > 1 else 1
-    return f"CosineAnnealingWarmRestarts(optimizer, T_0={round(edges[1])}, T_mult={multiplier}, eta_min={floor!r})"
+    return f"CosineAnnealingWarmRestarts(optimizer, T_0={round(edges[1])}, T_mult={multiplier})"
 
 
 def _one_cycle(family: OneCycle, schedule: Schedule, *, n: int) -> str | NotExpressible:
@@ -166,7 +179,7 @@ def _one_cycle(family: OneCycle, schedule: Schedule, *, n: int) -> str | NotExpr
     end = f"final_div_factor={start / schedule.floor!r}" if schedule.floor else 'final_div_factor=float("inf")'
     shape = {"cosine": "cos", "linear": "linear"}[family.shape]
     return (
-        f"OneCycleLR(optimizer, max_lr=PEAK_LR, total_steps={n + 1}, pct_start={(rise + 1) / (n + 1)!r}, "
+        f"OneCycleLR(optimizer, max_lr=peaks, total_steps={n + 1}, pct_start={(rise + 1) / (n + 1)!r}, "
         f'anneal_strategy="{shape}", div_factor={1 / start!r}, {end}, cycle_momentum=False)'
     )
 
@@ -175,7 +188,7 @@ def _cyclic(family: Cyclic, schedule: Schedule, *, n: int) -> str:
     length = n / family.cycles
     gamma = "" if family.gamma is None else f" gamma={family.gamma ** (1 / length)!r},"
     return (
-        f"CyclicLR(optimizer, base_lr={schedule.floor * schedule.peak_lr!r}, max_lr=PEAK_LR, "
+        f"CyclicLR(optimizer, base_lr=[{schedule.floor!r} * peak for peak in peaks], max_lr=peaks, "
         f"step_size_up={length * family.rise!r}, step_size_down={length * (1 - family.rise)!r}, "
         f'mode="{family.mode}",{gamma} cycle_momentum=False)'
     )
@@ -196,8 +209,8 @@ EXPORTERS: Final = (
     Exporter(
         name="torch-builtin",
         description="PyTorch: its own schedulers, joined by SequentialLR.",
-        native="constant, linear, cosine, step, multi_step, exponential, polynomial, wsd (linear, cosine), sgdr, "
-        "one_cycle, cyclic and piecewise linear ones; with a linear or a constant warm-up.",
+        native="constant, linear, step, multi_step, exponential, one_cycle, cyclic, wsd (linear) and piecewise linear "
+        "ones; cosine, wsd (cosine), sgdr and polynomial without a floor; with a linear or a constant warm-up.",
         requires="torch",
         write=_write,
     ),

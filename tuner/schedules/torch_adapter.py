@@ -16,7 +16,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from tuner.errors import InvalidValue
-from tuner.schedules.schedule import Schedule
+from tuner.schedules.schedule import BLOCK, Schedule
+from tuner.schedules.values import Array
 
 
 class GroupRates:
@@ -165,7 +166,7 @@ class ScheduleLR(LRScheduler):
     ) -> None:
         self.schedule = schedule
         self.total_steps = total_steps
-        schedule.lr(0, total_steps=total_steps)  # raises where it does not fit
+        self._block = (0, self._rates_from(0))
         self._group_rates = GroupRates(optimizer, reference=reference)
         self.optimizers = self._group_rates.optimizers
         self.reference_lr = self._group_rates.reference_lr
@@ -199,7 +200,18 @@ class ScheduleLR(LRScheduler):
 
     def _lr(self) -> float:
         """The rate of the reference's largest group for the next update."""
-        return self.schedule.lr(max(self.last_epoch, 0), total_steps=self.total_steps)
+        update = min(max(self.last_epoch, 0), self.total_steps)
+        first, rates = self._block
+        if not first <= update < first + len(rates):
+            first = update - update % BLOCK
+            rates = self._rates_from(first)
+            self._block = (first, rates)
+        return float(rates[update - first])
+
+    def _rates_from(self, first: int) -> Array:
+        """The rates of `BLOCK` updates, or of those that are left and the end value."""
+        updates = range(first, min(first + BLOCK, self.total_steps + 1))
+        return self.schedule.lrs_at(updates, total_steps=self.total_steps)
 
     def _update_lr(self, epoch: int | None = None) -> None:
         super()._update_lr(epoch)  # counts the update, and sets the first optimizer alone

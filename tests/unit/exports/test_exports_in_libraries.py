@@ -100,7 +100,7 @@ class Regression(torch.nn.Module):
 
 @pytest.mark.filterwarnings("ignore")  # of what transformers would rather have
 @pytest.mark.parametrize("schedule", [TO_ITS_START, COSINE], ids=["keywords", "callable"])
-def test_the_trainer_of_transformers_trains_and_resumes_with_it(schedule: Schedule, tmp_path):
+def test_the_trainer_of_transformers_trains_and_resumes_with_it_and_its_own_groups(schedule: Schedule, tmp_path):
     needed("accelerate")
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -113,10 +113,13 @@ def test_the_trainer_of_transformers_trains_and_resumes_with_it(schedule: Schedu
             self.seen: dict[int, float] = {}
 
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.seen[state.global_step] = kwargs["optimizer"].param_groups[0]["lr"]
+            groups = kwargs["optimizer"].param_groups
+            assert [group["weight_decay"] for group in groups] == [0.1, 0.0]  # of the bias none
+            assert groups[0]["lr"] == groups[1]["lr"]
+            self.seen[state.global_step] = groups[0]["lr"]
 
     def trained(resume: bool, until: int) -> dict[int, float]:
-        keywords = names.get("ARGUMENTS", {"max_steps": total})
+        keywords = names.get("ARGUMENTS", {"max_steps": total, "learning_rate": schedule.peak_lr})
         arguments = TrainingArguments(
             output_dir=str(tmp_path),
             **keywords,
@@ -124,28 +127,20 @@ def test_the_trainer_of_transformers_trains_and_resumes_with_it(schedule: Schedu
             per_device_train_batch_size=4,
             save_strategy="steps",
             save_steps=until,
+            weight_decay=0.1,
             report_to=[],
             use_cpu=True,
             disable_tqdm=True,
         )
-        model = Regression()
-        optimizers: Any = (None, None)
-        if "make_scheduler" in names:
-            optimizer = torch.optim.SGD(model.parameters(), lr=schedule.peak_lr)
-            optimizers = (optimizer, names["make_scheduler"](optimizer))
         watch = Watch()
 
         class Stop(TrainerCallback):
             def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
                 control.should_training_stop = control.should_training_stop or state.global_step >= until
 
-        trainer = Trainer(
-            model,
-            arguments,
-            train_dataset=rows,
-            optimizers=optimizers,
-            callbacks=[watch, *([] if resume else [Stop()])],
-        )
+        callbacks = [watch, *([] if resume else [Stop()])]
+        trainer = Trainer(Regression(), arguments, train_dataset=rows, callbacks=callbacks)
+        trainer = names.get("with_schedule", lambda each: each)(trainer)
         trainer.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{until}") if resume else None)
         return watch.seen
 
@@ -196,6 +191,54 @@ def test_the_trainer_of_lightning_trains_and_resumes_with_it(tmp_path):
     trainer(total).fit(Module(), data, ckpt_path=tmp_path / "halfway.ckpt", weights_only=False)
     assert list(seen) == list(range(total))
     np.testing.assert_allclose(list(seen.values()), SCHEDULE.lrs(total), rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore")  # of what Lightning would rather have
+def test_a_generator_and_a_discriminator_of_lightning_keep_their_ratio(tmp_path):
+    needed("pytorch_lightning")
+    import pytorch_lightning as lightning
+
+    total, names = 20, executed(text(COSINE, "lightning", TargetRun(total_steps=40)))
+    seen: list[list[float]] = []
+
+    class Gan(lightning.LightningModule):
+        automatic_optimization = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.nets = torch.nn.ModuleList([torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)])
+
+        def training_step(self, batch: list[torch.Tensor], index: int) -> None:
+            optimizers: Any = self.optimizers()
+            schedulers: Any = self.lr_schedulers()
+            seen.append([optimizer.param_groups[0]["lr"] for optimizer in optimizers])
+            for net, optimizer, times in zip(self.nets, optimizers, (1, 3), strict=True):
+                for _ in range(times):  # the discriminator steps three times per update
+                    optimizer.zero_grad()
+                    self.manual_backward(net(batch[0]).pow(2).mean())
+                    optimizer.step()
+            for scheduler in schedulers:
+                scheduler.step()
+
+        def configure_optimizers(self) -> Any:
+            generator, discriminator = (
+                torch.optim.AdamW(net.parameters(), lr=lr)
+                for net, lr in zip(self.nets, (COSINE.peak_lr, 4 * COSINE.peak_lr), strict=True)
+            )
+            return names["with_schedule"](generator, discriminator)
+
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(80, 2)), batch_size=4)
+    trainer = lightning.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(Gan(), data)
+    np.testing.assert_allclose(seen, np.outer(COSINE.lrs(40)[:total], [1, 4]), rtol=1e-9)
 
 
 def test_optax_by_default_follows_it_in_float32():

@@ -86,7 +86,7 @@ class TestExport:
     def test_a_fallback_is_explained_on_standard_error(self):
         result = invoke("export", *FLAGS, "--format", "huggingface", "--total-steps", "400")
         assert result.stderr.startswith("A function, as huggingface cannot express this in its own terms: Its warm-up ")
-        assert "def make_scheduler(optimizer):" in result.stdout
+        assert "def make_scheduler(optimizer, reference=None):" in result.stdout
 
     def test_a_format_that_there_is_not_is_refused_with_those_that_there_are(self):
         result = invoke("export", *FLAGS, "--format", "caffe")
