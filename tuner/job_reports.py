@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tuner.jobs.attempts import attempts_in_words
 from tuner.jobs.forecasts import ForecastRecord
 from tuner.jobs.records import StudyRecord
 from tuner.jobs.states import JobState, RunState
 from tuner.jobs.study_state import runs_at_horizon, study_state
 from tuner.report.build import build_report
 from tuner.report.report import Report
-from tuner.report.study_result import RunHistory, StudyResult
+from tuner.report.study_result import RunFailure, RunHistory, StudyResult
 from tuner.search.decision.decisions import RunStatus, StudyState
 from tuner.search.decision.margin import loss_margin
 from tuner.search.optuna.importances import parameter_importances
@@ -78,6 +79,7 @@ def study_result(
         device_seconds=record.job.device_seconds,
         histories=histories,
         longer=record.job.spec.longer,
+        failures=_failures(record),
         importances=parameter_importances(
             [
                 (trial.configuration, run.loss)
@@ -121,6 +123,19 @@ def _histories(store: Store, *, record: StudyRecord) -> tuple[RunHistory, ...]:
         )
         for run in runs_at_horizon(record)
         for stop in (record.stops.get(run.id),)
+    )
+
+
+def _failures(record: StudyRecord) -> tuple[RunFailure, ...]:
+    return tuple(
+        RunFailure(
+            trial=run.trial_number,
+            seed=run.seed,
+            attempts=attempts_in_words(failed=run.failed_attempts, lost=run.lost_attempts),
+            error=(run.error or "no reason was recorded").split("\n", 1)[0],
+        )
+        for run in record.runs
+        if run.state is RunState.FAILED
     )
 
 

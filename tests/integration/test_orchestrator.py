@@ -278,3 +278,22 @@ def test_the_report_has_the_histories_of_all_runs_and_why_one_was_stopped(store,
     assert report.cost.full_runs <= report.cost.budget == 4.0
     stopped = report.trials[1].runs[0]
     assert (stopped.status.value, stopped.steps) == ("stopped", 9)
+
+
+def test_the_report_names_the_runs_that_failed_with_their_attempts_and_the_cause(store, job):
+    open_trial(store)
+    train(store, loss=0.5, points=[point(90, val_loss=0.5)])
+    open_trial(store)
+    store.leases.lose(claim_run(store, offer("w", workloads=OFFER)), reason="its node is gone")
+    lease = claim_run(store, offer("w", workloads=OFFER))
+    store.leases.fail(lease, reason="ValueError: a hole in the data\nand its traceback", retry=False)
+    while (found := store.queue.claim(offer("w", workloads=OFFER), lease_seconds=60.0, lock_seconds=60.0)) is not None:
+        if isinstance(found, StudyLock):
+            run_planning_step(store, lock=found)
+        else:
+            store.leases.finish(found, loss=0.6, step=90, updates=90)
+    report = Report.model_validate(store.jobs.report(job.id))
+    assert report.reservations[0] == (
+        f"1 run failed and has no result: trial 1 on seed {lease.seed} (1 failed, 1 lost): "
+        "ValueError: a hole in the data."
+    )

@@ -16,6 +16,9 @@ _NAMES: Final = {
     Rival.NO_WARMUP: "schedules without warm-up",
 }
 
+_NAMED: Final = 3
+"""Of the runs that failed, so many are named."""
+
 
 def reservations(evidence: Evidence, *, recommended: Candidate, comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     """What limits the recommendation and the comparisons, each in a sentence.
@@ -28,6 +31,7 @@ def reservations(evidence: Evidence, *, recommended: Candidate, comparisons: Seq
     peak = peak_sentence(evidence, recommended=recommended)
     rivals = [sentence for one in comparisons if (sentence := _rival_is_unexplored(evidence, comparison=one))]
     return (
+        *_failures(evidence),
         *_early_ends(evidence),
         *_seeds(evidence, recommended=recommended),
         *([] if peak is None else [peak]),
@@ -55,6 +59,19 @@ def peak_sentence(evidence: Evidence, *, recommended: Candidate) -> str | None:
         f"The peak of the recommended schedule, {peak:.1e}, is the {edge} of the {len(peaks)} that were tried: a "
         "better one may lie beyond, so search with a larger budget."
     )
+
+
+def _failures(evidence: Evidence) -> Iterator[str]:
+    """Which runs failed, and why: their schedules have less evidence than the others, or none."""
+    failures = evidence.result.failures
+    if not failures:
+        return
+    named = "; ".join(
+        f"trial {one.trial} on seed {one.seed} ({one.attempts}): {one.error.rstrip('.')}" for one in failures[:_NAMED]
+    )
+    count = "1 run failed and has no result" if len(failures) == 1 else f"{len(failures)} runs failed without a result"
+    more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
+    yield f"{count}: {named}{more}."
 
 
 def _early_ends(evidence: Evidence) -> Iterator[str]:

@@ -38,6 +38,18 @@ class RunHistory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunFailure:
+    """A run that ended without a result."""
+
+    trial: int
+    seed: int
+    attempts: str
+    """Which of its attempts failed and which were lost, in words."""
+    error: str
+    """Its first line."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyResult:
     """Everything that the report is computed from. Losses: lower is better, whatever the metric.
 
@@ -66,6 +78,8 @@ class StudyResult:
     histories: tuple[RunHistory, ...] = ()
     """Of all runs, stopped and diverged ones included. A run without one has no curve, and counts as having reached its
     `RunView.steps`."""
+    failures: tuple[RunFailure, ...] = ()
+    """The runs that failed, in the order in which they were planned."""
     importances: Importances | None = None
     """Of the parameters; ``None`` when no trial has a result."""
     longer: float = DEFAULT_LONGER

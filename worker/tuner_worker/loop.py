@@ -33,8 +33,6 @@ START_SECONDS = 300.0
 """How long a runner may take to be ready: importing torch and the training code from a cold, shared disk."""
 START_ATTEMPTS = 3
 """Starts in a row that may fail before the worker gives up; those that a kill or the machine ends do not count."""
-LONGEST_TROUBLE_SECONDS = 60.0
-"""The longest pause between two attempts while this machine loses them or its disk takes nothing."""
 
 
 class RunnerStartError(TunerError):
@@ -170,7 +168,7 @@ class WorkerLoop:
             self._availability = availability
 
     def _serve(self) -> None:
-        away, losses = Backoff(), Backoff(first=1.0, longest=LONGEST_TROUBLE_SECONDS)
+        away, losses = Backoff(), Backoff()
         while not self._stop.requested:
             try:
                 busy = self.step()
@@ -205,7 +203,7 @@ class WorkerLoop:
 
     def _start_runner(self) -> tuple[WorkloadInfo, ...]:
         """Start the runner and return what it offers; nothing when the worker was asked to stop meanwhile."""
-        between = Backoff(longest=LONGEST_TROUBLE_SECONDS)
+        between = Backoff()
         failed = 0
         while not self._stop.requested:
             try:

@@ -27,7 +27,7 @@ from tuner.extras import ExtraMissing
 from tuner.jobs.admission.strict_json import refusals
 from tuner.store import Store
 from tuner_worker.logs import configure_logs
-from tuner_worker.loop import LONGEST_TROUBLE_SECONDS, RunnerStartError, WorkerLoop
+from tuner_worker.loop import RunnerStartError, WorkerLoop
 from tuner_worker.metrics import WorkerMetrics
 from tuner_worker.name_lock import lock_name
 from tuner_worker.redaction import Redaction
@@ -130,7 +130,7 @@ def work(settings: WorkerSettings, *, device: Device, stop: StopRequest) -> None
         TunerError: It cannot work; the message says why.
         KeyboardInterrupt: It was asked twice to stop.
     """
-    between = Backoff(longest=LONGEST_TROUBLE_SECONDS)
+    between = Backoff()
     while not stop.requested:
         try:
             return _serve(settings, device=device, stop=stop)

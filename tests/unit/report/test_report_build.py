@@ -32,7 +32,7 @@ from tuner.report.candidates import rank
 from tuner.report.report import Report, Rival, Verdict
 from tuner.report.reservations import reservations
 from tuner.report.reuse import reusable
-from tuner.report.study_result import RunHistory
+from tuner.report.study_result import RunFailure, RunHistory
 from tuner.report.wording import raw_text
 from tuner.search.decision.decisions import Role, RunStatus
 from tuner.search.decision.estimates import Estimates
@@ -147,6 +147,28 @@ class TestSmallBudgets:
         known = evidence(study(*trials), FixedEstimates({1: (0.1, 0.0, 0.2), 2: (0.0, -0.1, 0.1)}, recommended=1))
         found = reservations(known, recommended=rank(known)[0], comparisons=())
         assert "was trained on one seed: its result is not confirmed" in found[0]
+
+
+class TestFailures:
+    def test_runs_that_failed_are_named_with_their_attempts_and_the_cause(self):
+        known = evidence(study(INCUMBENT, tried(WSD, 0.2, 0.2)), FixedEstimates({1: (0.1, 0.0, 0.2)}, recommended=1))
+        failures = [
+            RunFailure(trial=1, seed=seed, attempts="3 failed, 2 lost", error="it was killed by SIGSEGV.")
+            for seed in range(5)
+        ]
+
+        def sentences(count: int) -> tuple[str, ...]:
+            failed = replace(known, result=replace(known.result, failures=tuple(failures[:count])))
+            return reservations(failed, recommended=rank(failed)[0], comparisons=())
+
+        assert not any("failed" in sentence for sentence in sentences(0))
+        assert sentences(1)[0] == (
+            "1 run failed and has no result: trial 1 on seed 0 (3 failed, 2 lost): it was killed by SIGSEGV."
+        )
+        assert sentences(5)[0].startswith(
+            "5 runs failed without a result: trial 1 on seed 0 (3 failed, 2 lost): it was "
+        )
+        assert sentences(5)[0].endswith("trial 1 on seed 2 (3 failed, 2 lost): it was killed by SIGSEGV; and 2 more.")
 
 
 class TestPeaks:

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from tests.integration.store.builders import OFFER
+from tuner.backoff import LONGEST_SECONDS
 from tuner.devices import Device, DeviceKind
 from tuner.driver.runner import RunnerDied
 from tuner.errors import InvalidValue, SchemaMismatch
 from tuner.training.protocol import Hello
-from tuner_worker import loop, process
+from tuner_worker import process
 from tuner_worker.loop import START_ATTEMPTS, RunnerStartError, WorkerLoop
 from tuner_worker.metrics import WorkerMetrics
 from tuner_worker.settings import WorkerSettings
@@ -87,7 +88,7 @@ def test_a_runner_that_is_killed_in_its_first_starts_is_started_until_it_lives_e
     assert begin() == (OFFER,)
     assert runner.starts == 11
     assert stop.waits[-1] > 10 * stop.waits[0]
-    assert max(stop.waits) <= loop.LONGEST_TROUBLE_SECONDS
+    assert max(stop.waits) <= LONGEST_SECONDS
 
 
 def test_a_runner_that_ends_by_itself_in_its_first_start_is_a_wrong_setting(start):
