@@ -98,7 +98,7 @@ class ScriptRun(TrainingRun):
     def _write(self, line: Mapping[str, Any]) -> None:
         if self._file is not None:
             with self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({**line, "process": os.getpid()}) + "\n")
+                file.write(json.dumps({**line, "process": os.getpid(), "rates_read": self._updates_seen}) + "\n")
 
 
 def run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ from tuner.errors import InvalidValue, TunerError, WorkloadError
 
 if TYPE_CHECKING:
     from tuner.training.checks.findings import CheckReport
+
+_PROGRESS_SECONDS = 1.0
+"""Least time between two lines of progress."""
 
 app = App(help="Write and check workloads of your own.")
 
@@ -80,6 +84,10 @@ def check(
         str, typer.Option("--device", envvar="TUNER_DEVICE", metavar="DEVICE", help="auto, cpu or cuda:N.")
     ] = "auto",
     steps: Annotated[int, typer.Option("--steps", min=10, max=100_000, help="Optimizer updates of one training.")] = 20,
+    silence_limit: Annotated[
+        float,
+        typer.Option("--silence-limit", min=1, metavar="SECONDS", help="Longest time without an update or a report."),
+    ] = 120,
     as_json: AsJson = False,
 ) -> None:
     """Check a workload: train it a little, and test every rule.
@@ -94,7 +102,7 @@ def check(
     options = parse_assignments(option or (), option="--option")
     try:
         with _output_to_stderr():  # the training code's output is not the result
-            reports = _check_all(workload, options=options, device=device, steps=steps)
+            reports = _check_all(workload, options=options, device=device, steps=steps, silence_limit=silence_limit)
     except WorkloadError as error:
         say(f"Broken: {error}")
         raise typer.Exit(ExitCode.RULE_BROKEN) from error
@@ -107,7 +115,9 @@ def check(
         raise typer.Exit(ExitCode.RULE_BROKEN)
 
 
-def _check_all(provider: str, *, options: dict[str, Any], device: str, steps: int) -> list[CheckReport]:
+def _check_all(
+    provider: str, *, options: dict[str, Any], device: str, steps: int, silence_limit: float
+) -> list[CheckReport]:
     from tuner.devices import choose_device
     from tuner.training.checks.check import check
     from tuner.training.registry import load_provider
@@ -120,7 +130,29 @@ def _check_all(provider: str, *, options: dict[str, Any], device: str, steps: in
     except Exception as error:
         raise WorkloadError(f"loading {provider} failed: {type(error).__name__}: {error}") from error
     torch_name = choose_device(device, environment=os.environ).torch_name
-    return [check(one, options=options, device=torch_name, steps=steps) for one in workloads.values()]
+    return [
+        check(
+            one,
+            options=options,
+            device=torch_name,
+            steps=steps,
+            silence_seconds=silence_limit,
+            on_progress=_Progress(),
+        )
+        for one in workloads.values()
+    ]
+
+
+class _Progress:
+    """Shows a line of progress, unless it would be the second one within a moment."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, line: str) -> None:
+        if time.monotonic() >= self._next:
+            say(f"  {line}")
+            self._next = time.monotonic() + _PROGRESS_SECONDS
 
 
 def _report_json(report: CheckReport) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Progress:
     """Updates done by another run, and never executed for this one."""
     unreported: int = 0
     """Updates executed since the last report to the listener."""
+    rates_read: int | None = None
+    """Updates by the learning rates that code which owns its loop has used; ``None`` where that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,6 +118,7 @@ class ListenedRun(TrainingRun):
             BaseException: What the listener raised.
         """
         progress = self._progress
+        progress.rates_read = self._updates_seen
         progress.unreported += max(0, report.step - progress.step)
         progress.step = report.step
         try:

@@ -11,7 +11,7 @@ from tuner.errors import InvalidValue, WorkloadError
 from tuner.training.run import TrainingRun
 
 _LIKE: Final = '{"step": 100, "value": 1.25}, with "train_loss" if you like'
-_FIELDS: Final = frozenset({"step", "value", "train_loss", "final", "process"})
+_FIELDS: Final = frozenset({"step", "value", "train_loss", "final", "process", "rates_read"})
 _BLOCK: Final = 1024 * 1024
 """Bytes that are read at a time: the longest line."""
 _TAIL: Final = 256
@@ -95,6 +95,8 @@ class ReportFile:
                 return
             self._finished = bool(final)
             self._note_process(report.get("process"))
+            if isinstance(rates_read := report.get("rates_read"), int):
+                run.count_rates(rates_read)
             (run.finish if final else run.report)(step, value=value, train_loss=report.get("train_loss"))
             self._passed_on.add((step, value))
         except InvalidValue as error:

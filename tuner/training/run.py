@@ -159,6 +159,10 @@ class TrainingRun(ABC):
         """Updates by its schedulers, or else by the rates that were read; ``None`` where neither was used."""
         return self._updates_scheduled or self._rates_read or None
 
+    def count_rates(self, updates: int) -> None:
+        """Note up to which update another process has used the learning rates of this run."""
+        self._rates_read = max(self._rates_read, updates)
+
     def resumed(self, step: int) -> None:
         """Say that training goes on from a checkpoint taken after ``step`` updates, so that they are not counted again.
 

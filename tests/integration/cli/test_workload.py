@@ -77,3 +77,31 @@ def test_code_that_does_not_import_or_describe_itself_ends_with_1_and_the_reason
     assert said == (
         "Broken: gone:Mine cannot be loaded: it imports 'a_library_that_nobody_has', which is not installed here\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "detail"),
+    [
+        ("lambda step: True", 0, "All rules hold."),
+        ("lambda step: False", 1, "it had not ended 2 s after its start, and made no update and no report"),
+        ("lambda step: step <= 20", 1, "its result is in, but it had not ended 2 s after the report after 20 of 20"),
+    ],
+)
+def test_the_check_of_a_script_that_never_stops_ends(project, how, code, detail):
+    (project / "endless.toml").write_text(
+        'name = "endless"\nversion = "1"\ndescription = "Trains on for ever."\n'
+        'command = ["{python}", "train.py"]\ndefault_steps = 40\noptimizer = "sgd"\n'
+    )
+    (project / "train.py").write_text(
+        "import random, time\n"
+        "from tuner.sdk import run as tuner_run\n"
+        f"run, reports, step = tuner_run(), {how}, 0\n"
+        "while True:\n"
+        "    step += 10\n"
+        "    if reports(step):\n"
+        "        run.report(step, value=random.Random(run.seed * 1000 + step).random())\n"
+        "    time.sleep(0.01)\n"
+    )
+    found, shown, said = tuner("check", "endless.toml", "--silence-limit", "2")
+    assert (found, detail in shown) == (code, True), shown
+    assert "  a whole run: 20 updates\n" in said

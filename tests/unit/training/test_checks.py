@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import signal
+import threading
+import time
 
 import pytest
 import torch
@@ -172,3 +175,73 @@ def test_each_way_to_break_a_rule_of_opaque_code_is_found(flaw, rule, mark):
 def test_an_unknown_option_is_refused_before_anything_is_trained():
     with pytest.raises(InvalidValue, match="width"):
         marks(Flawed("raises"), width=3)
+
+
+class Endless(OpaqueWorkload):
+    """Trains on past its schedule in many ways."""
+
+    name, version, description, default_steps = "endless", "1", "For tests.", 40
+    optimizer = OptimizerKind.SGD
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def train(self, run, options):
+        weight = torch.nn.Parameter(torch.ones(1))
+        optimizer = torch.optim.SGD([weight], lr=1.0)
+        generator = torch.Generator().manual_seed(run.seed)
+        step = 0
+        while True:
+            optimizer.param_groups[0]["lr"] = run.lr(step)
+            if self.how != "never reports" and step % 10 == 0 and step <= run.total_steps:
+                run.report(step, value=weight.item())
+            if self.how == "hangs after its result" and step == run.total_steps:
+                threading.Event().wait(60)
+            if self.how == "one update too many" and step > run.total_steps:
+                return
+            if self.how == "hangs" and step == 15:
+                while True:
+                    time.sleep(0.01)
+            weight.grad = weight.detach() * 0.1 + torch.randn(1, generator=generator)
+            optimizer.step()
+            step += 1
+
+
+@pytest.mark.parametrize(
+    ("how", "detail"),
+    [
+        ("never reports", "it made 141 updates for 20 of the schedule and trained on: end the loop after run.total"),
+        ("trains on", "its result is in, but it made 141 updates for 20 of the schedule and trained on"),
+        ("hangs", "it had not ended 0.3 s after update 15, and made no update and no report since then"),
+        ("hangs after its result", "its result is in, but it had not ended 0.3 s after the report after 20 of 20"),
+    ],
+)
+def test_a_training_that_never_ends_is_ended_and_said_to_be_endless(how, detail):
+    lines: list[str] = []
+    report = check(Endless(how), options={}, device="cpu", steps=20, silence_seconds=0.3, on_progress=lines.append)
+    (broken,) = [finding for finding in report.findings if finding.mark is Mark.BROKEN]
+    assert broken.rule == "end"
+    assert broken.detail.startswith(detail)
+    assert lines[0] == "a whole run: 20 updates"
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_an_update_too_many_is_said_and_is_no_broken_rule():
+    report, found = marks(Endless("one update too many"))
+    (note,) = [finding for finding in report.findings if "21 optimizer updates were made for 20" in finding.detail]
+    assert note.mark is Mark.NOTE
+    assert Mark.BROKEN not in found.values(), report.findings
+
+
+def test_an_early_end_is_said_and_its_updates_follow_the_schedule():
+    class Early(Loop):
+        def train(self, run, options):
+            training = Training("", run.seed)
+            for step in range(12):
+                training.train_step(step, run.lr(step))
+            run.finish(12, value=training.validate())
+
+    report, found = marks(Early())
+    assert found["end"] is Mark.NOTE
+    assert found["learning rates"] is Mark.OK, report.findings
+    assert report.ok, report.findings

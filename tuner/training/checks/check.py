@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from tuner.search.space import default_space
 from tuner.training.checks.findings import CheckReport, Findings, Mark
 from tuner.training.checks.opaque import check_opaque
 from tuner.training.checks.stepwise import check_stepwise
+from tuner.training.checks.watch import SILENCE_SECONDS, TrainsOn, Watch
 from tuner.training.devices import deterministic_algorithms, free_memory, resolve_device
 from tuner.training.options import parse_options
 from tuner.training.randomness import preserve_random_state
@@ -29,7 +30,15 @@ _ADVICE = {
 }
 
 
-def check(workload: Workload, *, options: Mapping[str, Any], device: str, steps: int = DEFAULT_STEPS) -> CheckReport:
+def check(
+    workload: Workload,
+    *,
+    options: Mapping[str, Any],
+    device: str,
+    steps: int = DEFAULT_STEPS,
+    silence_seconds: float = SILENCE_SECONDS,
+    on_progress: Callable[[str], None] = lambda _: None,
+) -> CheckReport:
     """Find out whether a workload keeps the contract. It is trained several times for a few updates.
 
     Args:
@@ -37,6 +46,8 @@ def check(workload: Workload, *, options: Mapping[str, Any], device: str, steps:
         options: Missing ones take their defaults.
         device: As torch names it.
         steps: Updates of one try, at least 10.
+        silence_seconds: How long a training may go without an update or a report; then it is ended.
+        on_progress: Called with a line when a training begins, and at its reports.
 
     Returns:
         The result of every rule; an error of the workload is a broken rule.
@@ -56,17 +67,23 @@ def check(workload: Workload, *, options: Mapping[str, Any], device: str, steps:
         torch.cuda.reset_peak_memory_stats(where)
     seconds: float | None = None
     try:
-        with deterministic_algorithms(where, threads=None), preserve_random_state(where):
+        with (
+            deterministic_algorithms(where, threads=None),
+            preserve_random_state(where),
+            Watch(silence_seconds=silence_seconds, on_progress=on_progress) as watch,
+        ):
             if isinstance(workload, OpaqueWorkload):
                 seconds = check_opaque(
-                    workload, chosen, schedule=schedule, steps=steps, device=where, findings=findings
+                    workload, chosen, schedule=schedule, steps=steps, device=where, findings=findings, watch=watch
                 )
             elif isinstance(workload, StepwiseWorkload):
                 seconds = check_stepwise(
-                    workload, chosen, schedule=schedule, steps=steps, device=where, findings=findings
+                    workload, chosen, schedule=schedule, steps=steps, device=where, findings=findings, watch=watch
                 )
     except KeyboardInterrupt:
         raise
+    except TrainsOn as error:
+        findings.add("end", Mark.BROKEN, str(error))
     except BaseException as error:
         last = "".join(traceback.format_exception(error)[-2:]).strip().replace("\n", " | ")
         findings.add("runs", Mark.BROKEN, last[-500:])

@@ -14,6 +14,7 @@ import torch
 from tuner.schedules import Schedule
 from tuner.training.checks.findings import Findings, Mark
 from tuner.training.checks.recording import OptimizerRecord, check_learning_rates, recorded_optimizers
+from tuner.training.checks.watch import Watch
 from tuner.training.engine import Progress, Result
 from tuner.training.evaluation_steps import evaluation_steps
 from tuner.training.opaque import train_opaque
@@ -22,6 +23,10 @@ from tuner.training.randomness import seed_everything
 from tuner.training.workload import OpaqueWorkload
 
 _CUDA_RELATIVE = 1e-3
+_BEYOND = (
+    "the rate of update {steps} was read, and the schedule ends with update {last}: does the loop make an update too "
+    "many? It changes nothing; end the loop after run.total_steps updates"
+)
 
 
 def check_opaque(
@@ -32,6 +37,7 @@ def check_opaque(
     steps: int,
     device: torch.device,
     findings: Findings,
+    watch: Watch,
 ) -> float | None:
     """Try a workload that owns its loop.
 
@@ -42,6 +48,7 @@ def check_opaque(
         steps: Updates of one run.
         device: Where to train.
         findings: Where to note what is found.
+        watch: Ends a training that does not end.
 
     Returns:
         Seconds that one update took, the median; ``None`` when no torch optimizer was seen.
@@ -51,16 +58,30 @@ def check_opaque(
     """
     with tempfile.TemporaryDirectory(prefix="tuner-check-") as folder:
         tries = _Tries(
-            workload=workload, options=options, schedule=schedule, steps=steps, device=device, folder=Path(folder)
+            workload=workload,
+            options=options,
+            schedule=schedule,
+            steps=steps,
+            device=device,
+            folder=Path(folder),
+            watch=watch,
         )
-        whole = tries.run("whole", seed=1)
+        whole = tries.run("a whole run", seed=1)
+        if watch.reason:
+            findings.add("end", Mark.BROKEN, f"its result is in, but {watch.reason}")
+            return None
         if whole.result.outcome is not Outcome.SUCCEEDED:
             findings.add("a whole run", Mark.BROKEN, f"it {whole.result.outcome.value}: {whole.result.reason}")
             return None
         ended = f"the {workload.metric.name} ended at {workload.metric.text(whole.value)}"
-        finding = f"{steps} updates, {len(whole.reports)} report(s); {ended}"
+        made = whole.result.step
+        finding = f"{made} updates, {len(whole.reports)} report(s); {ended}"
         findings.add("a whole run", Mark.OK, finding)
-        check_learning_rates(whole.record, lrs=schedule.lrs(steps), findings=findings)
+        if made < steps:
+            findings.add("end", Mark.NOTE, f"it ended early by its own rule, after {made} of {steps} updates")
+        check_learning_rates(whole.record, lrs=schedule.lrs(steps)[:made], findings=findings)
+        if whole.beyond:
+            findings.add("end", Mark.NOTE, _BEYOND.format(steps=steps, last=steps - 1))
         _check_reports(whole, steps=steps, findings=findings)
         _check_seeds(tries, whole=whole, findings=findings)
         _check_stop(tries, whole=whole, findings=findings)
@@ -78,6 +99,8 @@ class _Run:
     """Step and value of the metric."""
     value: float
     """Of the metric at the end; NaN without a result."""
+    beyond: bool
+    """Whether the rate of an update beyond the schedule was read, where no update could be seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +113,17 @@ class _Tries:
     steps: int
     device: torch.device
     folder: Path
+    watch: Watch
 
     def run(self, name: str, *, seed: int, attempt: int = 1, stop_at: int | None = None) -> _Run:
         """Train one run in a folder of its own, to its end, or until it is stopped at a report."""
         reports: list[tuple[int, float]] = []
-        metric = self.workload.metric
+        metric, watch, progress = self.workload.metric, self.watch, Progress()
 
         class Watch:
             def evaluated(self, point: Any, *, updates: int, final: bool) -> Directive:
                 reports.append((point.step, metric.value(point.val_loss)))
+                watch.reported(point.step)
                 return Directive(stop=stop_at is not None and point.step >= stop_at)
 
         request = Train(
@@ -113,17 +138,20 @@ class _Tries:
             metric=self.workload.metric,
         )
         seed_everything(seed)
-        with recorded_optimizers() as record:
+        watch.begin(name, steps=self.steps)
+        with recorded_optimizers(on_update=watch.updated) as record:
             result = train_opaque(
                 self.workload,
                 self.options,
                 request=request,
                 device=str(self.device),
-                progress=Progress(),
+                progress=progress,
                 listener=Watch(),
             )
+        watch.end()
         value = math.nan if result.loss is None else metric.value(result.loss)
-        return _Run(result=result, record=record, reports=tuple(reports), value=value)
+        beyond = not record.lrs and (progress.rates_read or 0) > self.steps
+        return _Run(result=result, record=record, reports=tuple(reports), value=value, beyond=beyond)
 
     def same(self, one: float, two: float) -> bool:
         """Whether two losses of equal runs are as equal as the device allows."""
@@ -141,14 +169,14 @@ def _check_reports(whole: _Run, *, steps: int, findings: Findings) -> None:
 
 
 def _check_seeds(tries: _Tries, *, whole: _Run, findings: Findings) -> None:
-    again = tries.run("again", seed=1)
+    again = tries.run("the same seed again", seed=1)
     findings.require(
         "same seed, same losses",
         tries.same(again.value, whole.value),
         ok="a second run gave the same loss",
         broken=f"the metric was {whole.value!r}, then {again.value!r}: something random is not seeded",
     )
-    other = tries.run("other", seed=2)
+    other = tries.run("another seed", seed=2)
     findings.require(
         "other seed, other losses",
         other.value != whole.value,
@@ -163,14 +191,14 @@ def _check_stop(tries: _Tries, *, whole: _Run, findings: Findings) -> None:
     if not early:
         findings.add("stop", Mark.SKIPPED, "the only report is that of the last update, so no run can be stopped early")
         return
-    stopped = tries.run("stopped", seed=1, stop_at=early[0])
+    stopped = tries.run("a stop", seed=1, stop_at=early[0])
     seen = bool(stopped.record.lrs)
     if seen and stopped.record.updates >= tries.steps:
         finding = "it trained to the end although it was stopped: let RunStopped through"
         findings.add("stop", Mark.BROKEN, finding)
         return
     findings.add("stop", Mark.OK, f"stopped after {early[0]} updates, it ended")
-    resumed = tries.run("stopped", seed=1, attempt=2)
+    resumed = tries.run("a stop", seed=1, attempt=2)
     _judge_resumed(resumed, whole=whole, steps=tries.steps, same=tries.same, findings=findings)
 
 

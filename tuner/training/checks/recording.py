@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +27,8 @@ class OptimizerRecord:
         times: When each update of the first optimizer ended, in seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_update: Callable[[int], None]) -> None:
+        self._on_update = on_update
         self.lrs: list[list[tuple[float, ...]]] = []
         self.times: list[float] = []
         self._seen: list[Optimizer] = []  # references, so that no two share an id
@@ -55,12 +56,17 @@ class OptimizerRecord:
         """Called by torch after each update."""
         if optimizer is self._seen[0]:
             self.times.append(time.perf_counter())
+        self._on_update(self.updates)
 
 
 @contextmanager
-def recorded_optimizers() -> Iterator[OptimizerRecord]:
-    """Record every update of every torch optimizer inside."""
-    record = OptimizerRecord()
+def recorded_optimizers(*, on_update: Callable[[int], None] = lambda _: None) -> Iterator[OptimizerRecord]:
+    """Record every update of every torch optimizer inside.
+
+    Args:
+        on_update: Called after each update with the number that was made.
+    """
+    record = OptimizerRecord(on_update=on_update)
     before = register_optimizer_step_pre_hook(record.before_update)
     after = register_optimizer_step_post_hook(record.after_update)
     try:
@@ -81,12 +87,21 @@ def check_learning_rates(record: OptimizerRecord, *, lrs: NDArray[np.float64], f
     if not record.lrs:
         findings.add(RULE, Mark.NOTE, "no update of a torch optimizer was seen, so this could not be checked")
         return
-    for made in record.lrs:
+    beyond = all(len(made) == len(lrs) + 1 for made in record.lrs)
+    if beyond:
+        findings.add(
+            RULE,
+            Mark.NOTE,
+            f"{len(lrs) + 1} optimizer updates were made for {len(lrs)} of the schedule: the last one comes after the "
+            "result and changes nothing; end the loop after run.total_steps updates",
+        )
+    recorded = [made[: len(lrs)] for made in record.lrs] if beyond else record.lrs
+    for made in recorded:
         if len(made) != len(lrs):
             finding = f"{len(made)} optimizer updates were made for {len(lrs)} of the schedule"
             findings.add(RULE, Mark.BROKEN, f"{finding}: follow it once per optimizer update")
             return
-    shares = [share for made in record.lrs for share in _shares(made, lrs=lrs)]
+    shares = [share for made in recorded for share in _shares(made, lrs=lrs)]
     wrong = next((index for index, share in enumerate(shares) if share is None), None)
     if wrong is not None:
         findings.add(RULE, Mark.BROKEN, f"parameter group {wrong} does not follow the schedule")

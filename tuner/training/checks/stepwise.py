@@ -21,6 +21,7 @@ from torch import nn
 from tuner.schedules import Schedule
 from tuner.training.checks.findings import Findings, Mark
 from tuner.training.checks.recording import check_learning_rates, recorded_optimizers
+from tuner.training.checks.watch import Watch
 from tuner.training.randomness import preserve_random_state, random_state, restore_random_state, seed_everything
 from tuner.training.snapshots import read_snapshot, write_snapshot
 from tuner.training.stepwise import StepwiseTraining
@@ -38,6 +39,7 @@ def check_stepwise(
     steps: int,
     device: torch.device,
     findings: Findings,
+    watch: Watch,
 ) -> float:
     """Try a workload that the engine drives.
 
@@ -48,6 +50,7 @@ def check_stepwise(
         steps: Updates of one try, at least 4.
         device: Where to train.
         findings: Where to note what is found.
+        watch: Ends a training that does not end.
 
     Returns:
         Seconds that one update took, the median.
@@ -55,7 +58,7 @@ def check_stepwise(
     Raises:
         BaseException: Any error of the workload.
     """
-    tries = _Tries(workload=workload, options=options, lrs=schedule.lrs(steps), device=device)
+    tries = _Tries(workload=workload, options=options, lrs=schedule.lrs(steps), device=device, watch=watch)
     with recorded_optimizers() as record:
         whole = tries.trained(tries.built(1), first=0, last=steps)
     findings.require(
@@ -89,6 +92,7 @@ class _Tries:
     options: Any
     lrs: NDArray[np.float64]
     device: torch.device
+    watch: Watch
 
     @property
     def half(self) -> int:
@@ -102,10 +106,12 @@ class _Tries:
     def trained(self, training: StepwiseTraining, *, first: int, last: int, validate_between: bool = False) -> _Trained:
         """Make the updates ``first`` to ``last - 1``, and validate."""
         losses, seconds = [], []
+        self.watch.begin(f"updates {first} to {last - 1}", steps=len(self.lrs))
         for step in range(first, last):
             begun = time.perf_counter()
             losses.append(float(training.train_step(step, float(self.lrs[step]))))
             seconds.append(time.perf_counter() - begun)
+            self.watch.updated(step + 1)
             if validate_between:
                 self.validated(training)
         return _Trained(
