@@ -15,12 +15,6 @@ def test_device_time_is_in_hours_and_a_short_one_is_not_shown_as_zero(seconds, t
     assert format_device_time(seconds) == text
 
 
-def test_a_run_that_printed_nothing_says_so_beside_the_output(monkeypatch):
-    monkeypatch.setattr(Client, "log_chunks", lambda self, run, *, after, follow: iter(()))
-    result = CliRunner().invoke(app, ["logs", "r", "--url", "http://127.0.0.1:1"])
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "The run has printed nothing.\n")
-
-
 def test_without_workloads_the_message_names_the_time_that_a_worker_takes_to_start(monkeypatch):
     monkeypatch.setattr(Client, "workloads", lambda self: ())
     result = CliRunner().invoke(app, ["workloads", "--url", "http://127.0.0.1:1"])

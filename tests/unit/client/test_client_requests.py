@@ -50,6 +50,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "GET /v1/jobs/{job_id}/export": lambda client: client.export(ID, trial=1, total_steps=90),
     "GET /v1/jobs/{job_id}/events": lambda client: next(client.events(ID, after=3)),
     "GET /v1/events": lambda client: next(client.events(after=3)),
+    "GET /v1/runs": lambda client: client.find_runs("3f2a"),
     "GET /v1/runs/{run_id}": lambda client: client.run(ID),
     "GET /v1/runs/{run_id}/curve": lambda client: client.curve(ID, points=50),
     "GET /v1/runs/{run_id}/log": lambda client: list(client.log_chunks(ID)),

@@ -100,7 +100,8 @@ def logs(
     silent = True
     with Client.from_profile(url) as client:
         try:
-            for chunk in client.log_chunks(find_run(client, text=run), after=after, follow=follow):
+            run_id = client.run(find_run(client, text=run)).id  # without a service it ends here, and does not wait
+            for chunk in client.log_chunks(run_id, after=after, follow=follow):
                 silent = False
                 if as_json:
                     show(json.dumps(vars(chunk), ensure_ascii=False))
@@ -141,6 +142,7 @@ def events(
     from tuner.client import Client
 
     with Client.from_profile(url) as client:
+        client.people.me()  # without a service it ends here, and does not wait
         job_id = find_job(client, text=job) if job else None
         try:
             start = 0 if after is None and not follow else after
