@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.help import COMMON
 from tuner.errors import InvalidValue
 
@@ -100,7 +101,9 @@ Address = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", rich_help_panel=COMMON, help="Print JSON on standard output.")]
-Job = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job, its start, or `latest`.")]
+Job = Annotated[
+    str, typer.Argument(metavar="JOB", autocompletion=completion.jobs, help="Id of the job, its start, or `latest`.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of entries.")]
 RoleName = Literal["viewer", "submitter", "admin"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from tuner.errors import InvalidValue
@@ -11,7 +13,13 @@ from tuner.errors import InvalidValue
 if TYPE_CHECKING:
     from tuner.schedules import Schedule
 
-DOCUMENTED: Final = "docs/schedules.md describes every family"
+_FLAGS: Final = (
+    (re.compile(r"^(peak_lr)$"), "--peak-lr"),
+    (re.compile(r"^(floor)$"), "--floor"),
+    (re.compile(r"^warmup(\.\w+)?$"), "--warmup"),
+    (re.compile(r"^family\.(\w+)$"), r"--param \1"),
+)
+DOCUMENTED: Final = "`tuner schedule families` describes them"
 
 
 def schedule_document(
@@ -35,6 +43,40 @@ def schedule_document(
     if floor is not None:
         payload["floor"] = floor
     return payload
+
+
+def check_family(name: str, *, field: str) -> None:
+    """Check that a family has a name.
+
+    Args:
+        name: The name.
+        field: Where it stands.
+
+    Raises:
+        InvalidValue: None has; the error names the closest one.
+    """
+    from tuner.schedules import FAMILIES
+
+    if name in FAMILIES:
+        return
+    close = get_close_matches(name.lower(), FAMILIES, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else "`tuner schedule families` describes them"
+    raise InvalidValue(field, value=name, allowed=f"one of {', '.join(FAMILIES)}", hint=hint)
+
+
+def in_flags(error: InvalidValue) -> InvalidValue:
+    """The refusal of a schedule from options, by the name of the option.
+
+    Args:
+        error: The refusal, by the field of the document.
+    """
+    from tuner.jobs.admission.strict_json import RefusedPayload, refusal_of
+
+    refusal = refusal_of(error)
+    field = refusal.field
+    for pattern, option in _FLAGS:
+        field = pattern.sub(option, field)
+    return RefusedPayload(replace(refusal, field=field, message=refusal.message.replace(refusal.field, field, 1)))
 
 
 def _length(text: str) -> dict[str, float | int]:

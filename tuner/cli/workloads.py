@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show, show_json, show_table
 from tuner.cli.request import request
@@ -26,7 +27,13 @@ def has_worker(client: Client) -> bool:
 
 def workloads(
     name: Annotated[
-        str, typer.Argument(metavar="WORKLOAD", show_default=False, help="Show this workload with its options.")
+        str,
+        typer.Argument(
+            metavar="WORKLOAD",
+            autocompletion=completion.workloads,
+            show_default=False,
+            help="Show this workload with its options.",
+        ),
     ] = "",
     as_json: AsJson = False,
     url: Url = CURRENT_URL,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.help import App
 from tuner.cli.options import CURRENT_URL, RoleName, Url
 from tuner.cli.output import say
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 app = App(help="Manage the members of a team.")
 
-Team = Annotated[str, typer.Argument(metavar="TEAM", help="The team's name.")]
-User = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
+Team = Annotated[str, typer.Argument(metavar="TEAM", autocompletion=completion.teams, help="The team's name.")]
+User = Annotated[str, typer.Argument(metavar="USER", autocompletion=completion.users, help="The user's name.")]
 _MEMBERS: Table[Member] = Table(
     columns={"USER": lambda member: member.user, "ROLE": lambda member: member.role.value},
     empty="The team has no members. `tuner admin member set TEAM USER` adds one.",

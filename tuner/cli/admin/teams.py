@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.help import App
 from tuner.cli.options import CURRENT_URL, Url, Yes, limit_option
 from tuner.cli.output import confirm_action, format_time, say, show
@@ -21,7 +22,7 @@ _NOT_FOUND = 404
 
 app = App(help="Manage teams, their shares and limits.")
 
-Team = Annotated[str, typer.Argument(metavar="TEAM", help="Its name.")]
+Team = Annotated[str, typer.Argument(metavar="TEAM", autocompletion=completion.teams, help="Its name.")]
 
 
 def _limit(name: str, *, unit: str, help: str) -> Any:

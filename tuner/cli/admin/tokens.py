@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.help import App
 from tuner.cli.ids import check_whole, find_token
 from tuner.cli.options import CURRENT_URL, RoleName, Url, Yes
@@ -103,7 +104,12 @@ def create_token(
 @app.command("revoke")
 def revoke_token(
     token: Annotated[
-        str, typer.Argument(metavar="ID", help="Of the token or its start, as `tuner admin token list` lists it.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            autocompletion=completion.tokens,
+            help="Of the token or its start, as `tuner admin token list` lists it.",
+        ),
     ],
     yes: Yes = False,
     url: Url = CURRENT_URL,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.help import App
 from tuner.cli.output import format_time, say
 from tuner.cli.request import Table, service_command
@@ -46,7 +47,7 @@ def list_users(client: Client) -> tuple[UserRecord, ...]:
 @service_command(_say_state)
 def set_user(
     client: Client,
-    user: Annotated[str, typer.Argument(metavar="USER", help="The user's name.")],
+    user: Annotated[str, typer.Argument(metavar="USER", autocompletion=completion.users, help="The user's name.")],
     admin: Annotated[
         bool | None,
         typer.Option("--admin/--no-admin", show_default=False, help="Whether the user is an admin of the service."),

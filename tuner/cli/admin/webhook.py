@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.failures import ExitCode
 from tuner.cli.help import App
 from tuner.cli.ids import check_whole, find_webhook
@@ -23,7 +24,12 @@ app = App(help="Manage webhooks: URLs that receive the events of jobs.")
 
 FormatName = Literal["json", "slack"]
 StateName = Literal["pending", "sending", "delivered", "failed"]
-Webhook = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Its id or its start, as in `tuner webhook list`.")]
+Webhook = Annotated[
+    str,
+    typer.Argument(
+        metavar="WEBHOOK", autocompletion=completion.webhooks, help="Its id or its start, as in `tuner webhook list`."
+    ),
+]
 Events = Annotated[
     list[str] | None,
     typer.Option(

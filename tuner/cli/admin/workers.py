@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.help import App
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import format_span, say, show_json
@@ -20,7 +21,10 @@ _BYTES_PER_GIB = 2**30
 
 app = App(invoke_without_command=True)
 
-Worker = Annotated[str, typer.Argument(metavar="WORKER", help="Its name, as `tuner workers` lists it.")]
+Worker = Annotated[
+    str,
+    typer.Argument(metavar="WORKER", autocompletion=completion.workers, help="Its name, as `tuner workers` lists it."),
+]
 
 
 _WORKERS: Table[WorkerRecord] = Table(
@@ -84,7 +88,9 @@ def undrain(worker: Worker, url: Url = CURRENT_URL) -> None:
 @app.command()
 def reserve(
     worker: Worker,
-    team: Annotated[str, typer.Argument(metavar="TEAM", show_default="everybody", help="The team.")] = "",
+    team: Annotated[
+        str, typer.Argument(metavar="TEAM", autocompletion=completion.teams, show_default="everybody", help="The team.")
+    ] = "",
     url: Url = CURRENT_URL,
 ) -> None:
     """Reserve a worker for the jobs of one team.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.failures import ExitCode
 from tuner.cli.ids import find_job, find_run
 from tuner.cli.jobs.trials import TRIALS
@@ -72,7 +73,12 @@ def runs(
 
 
 def logs(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run or its start, as `tuner runs` lists it.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", autocompletion=completion.runs, help="Id of the run or its start, as `tuner runs` lists it."
+        ),
+    ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more until the run has ended.")] = False,
     after: Annotated[
         int | None,
@@ -114,7 +120,12 @@ def logs(
 
 
 def events(
-    job: Annotated[str, typer.Option("--job", metavar="JOB", show_default=False, help="Only this job's.")] = "",
+    job: Annotated[
+        str,
+        typer.Option(
+            "--job", metavar="JOB", autocompletion=completion.jobs, show_default=False, help="Only this job's."
+        ),
+    ] = "",
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for more until Ctrl-C or the job's end.")
     ] = False,

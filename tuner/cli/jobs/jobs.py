@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.ids import find_job
 from tuner.cli.jobs.trials import TRIALS
 from tuner.cli.options import CURRENT_URL, AsJson, Job, Limit, Url
@@ -61,7 +62,14 @@ def jobs(
         str | None, typer.Option("--owner", metavar="USER", show_default=False, help="Only this user's.")
     ] = None,
     workload: Annotated[
-        str | None, typer.Option("--workload", metavar="NAME", show_default=False, help="Only those on this workload.")
+        str | None,
+        typer.Option(
+            "--workload",
+            metavar="NAME",
+            autocompletion=completion.workloads,
+            show_default=False,
+            help="Only those on this workload.",
+        ),
     ] = None,
     text: Annotated[
         str | None,

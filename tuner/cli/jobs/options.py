@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.options import limit_option
 from tuner.jobs.priority import Priority
 
@@ -34,7 +35,13 @@ def _new_limit(name: str, *, unit: str, help: str) -> Any:
 
 
 Workload = Annotated[
-    str, typer.Argument(metavar="WORKLOAD", show_default=False, help="As `tuner workloads` lists them.")
+    str,
+    typer.Argument(
+        metavar="WORKLOAD",
+        autocompletion=completion.workloads,
+        show_default=False,
+        help="As `tuner workloads` lists them.",
+    ),
 ]
 Option = Annotated[
     list[str] | None,
@@ -42,6 +49,7 @@ Option = Annotated[
         "--option",
         "-o",
         metavar="NAME=VALUE",
+        autocompletion=completion.options,
         show_default=False,
         rich_help_panel=TRAINING,
         help="An option of the workload. Repeatable.",
@@ -52,6 +60,7 @@ Vary = Annotated[
     typer.Option(
         "--vary",
         metavar="NAME=RANGE",
+        autocompletion=completion.options,
         show_default=False,
         rich_help_panel=SPACE,
         help="Search this option of the workload, too: LOW..HIGH, LOW..HIGH:log, or ONE,OTHER. Repeatable.",
@@ -83,6 +92,7 @@ Family = Annotated[
         "--family",
         metavar="NAME",
         show_default="all of the default space",
+        autocompletion=completion.families,
         rich_help_panel=SPACE,
         help="A schedule family to search: cosine, wsd, linear, ... Repeatable.",
     ),
@@ -123,6 +133,7 @@ Origin = Annotated[
     typer.Option(
         "--from",
         metavar="JOB",
+        autocompletion=completion.jobs,
         show_default=False,
         rich_help_panel=START,
         help="Warm start from a completed job: its workload, options and space, its best schedules first.",
@@ -204,7 +215,14 @@ Notes = Annotated[
 ]
 Team = Annotated[
     str | None,
-    typer.Option("--team", metavar="TEAM", show_default="yours", rich_help_panel=JOB, help="The team it belongs to."),
+    typer.Option(
+        "--team",
+        metavar="TEAM",
+        autocompletion=completion.teams,
+        show_default="yours",
+        rich_help_panel=JOB,
+        help="The team it belongs to.",
+    ),
 ]
 Shared = Annotated[
     bool | None,

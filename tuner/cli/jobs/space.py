@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any, Final
 
+from tuner.cli.schedule_documents import check_family
 from tuner.errors import InvalidValue
 
 _RANGE: Final = "a range of rates above 0, as in 1e-5..1e-3, or one rate"
@@ -48,13 +48,8 @@ def _peak_range(text: str) -> dict[str, Any]:
 
 
 def _family(name: str) -> str:
-    from tuner.schedules import FAMILIES
-
-    if name in FAMILIES:
-        return name
-    close = get_close_matches(name.lower(), FAMILIES, n=1)
-    hint = f"Did you mean {close[0]!r}?" if close else "`tuner schedule families` describes them"
-    raise InvalidValue("--family", value=name, allowed=f"one of {', '.join(FAMILIES)}", hint=hint)
+    check_family(name, field="--family")
+    return name
 
 
 def _shares(text: str, *, option: str, of: str) -> Iterable[float]:

@@ -9,6 +9,7 @@ import typer
 from tuner.cli.help import App
 from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show, show_json, show_rich, show_table
+from tuner.cli.schedule.families import families
 from tuner.cli.schedule.fitting import compress, scale
 from tuner.cli.schedule.options import Output, TotalSteps, write
 from tuner.cli.schedule.source import ScheduleSource, takes_schedule
@@ -134,6 +135,9 @@ def export(
     write(written.chunks, output=output)
     if written.fallback_reason:
         say(f"A function, as {form} cannot express this in its own terms: {written.fallback_reason}")
+
+
+app.command()(families)
 
 
 @app.command()

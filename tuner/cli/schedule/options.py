@@ -9,13 +9,21 @@ from typing import Annotated
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.output import say
 
 MAX_STEPS = 100_000_000
 """Longest run of a schedule, as in the API."""
 
 Family = Annotated[
-    str, typer.Option("--family", metavar="NAME", show_default=False, help="constant, linear, cosine, wsd, ...")
+    str,
+    typer.Option(
+        "--family",
+        metavar="NAME",
+        autocompletion=completion.families,
+        show_default=False,
+        help="constant, linear, cosine, wsd, ...",
+    ),
 ]
 Parameters = Annotated[
     list[str] | None,
@@ -45,7 +53,13 @@ Spec = Annotated[
 ]
 FromJob = Annotated[
     str,
-    typer.Option("--job", metavar="JOB", show_default=False, help="The recommended schedule of this finished job."),
+    typer.Option(
+        "--job",
+        metavar="JOB",
+        autocompletion=completion.jobs,
+        show_default=False,
+        help="The recommended schedule of this finished job.",
+    ),
 ]
 Trial = Annotated[
     int | None,

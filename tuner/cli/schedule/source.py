@@ -13,7 +13,7 @@ from tuner.cli.ids import find_job
 from tuner.cli.parsing import parse_assignments, read_document
 from tuner.cli.request import request
 from tuner.cli.schedule.options import Family, Floor, FromJob, Parameters, PeakLr, Spec, Trial, Warmup
-from tuner.cli.schedule_documents import DOCUMENTED, read_schedule, schedule_document
+from tuner.cli.schedule_documents import DOCUMENTED, check_family, in_flags, read_schedule, schedule_document
 from tuner.cli.signatures import parameters_of, set_parameters
 from tuner.errors import MISSING, InvalidValue
 
@@ -66,8 +66,7 @@ class ScheduleSource:
             return self._of_job(url=url, total_steps=total_steps)
         from tuner.exports import TargetRun
 
-        payload = self._from_flags() if self.family else read_document(self.spec, option="--spec")
-        schedule, steps = read_schedule(payload), total_steps or DEFAULT_STEPS
+        schedule, steps = self._written(), total_steps or DEFAULT_STEPS
         if must_fit:
             schedule.lr(0, total_steps=steps)
         return schedule, TargetRun(total_steps=steps)
@@ -95,6 +94,16 @@ class ScheduleSource:
             "--floor": self.floor is not None,
         }
         return tuple(option for option, is_given in given.items() if is_given)
+
+    def _written(self) -> Schedule:
+        if not self.family:
+            return read_schedule(read_document(self.spec, option="--spec"))
+        check_family(self.family, field="--family")
+        document = self._from_flags()
+        try:
+            return read_schedule(document)
+        except InvalidValue as error:
+            raise in_flags(error) from None
 
     def _from_flags(self) -> dict[str, Any]:
         return schedule_document(
