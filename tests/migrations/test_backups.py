@@ -81,6 +81,30 @@ def test_what_came_after_the_backup_is_lost_only_where_that_is_allowed(current_u
     assert all_rows(current_url) == before
 
 
+def test_a_database_that_a_service_has_open_is_not_replaced(current_url: str, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    back_up(current_url, to=backup)
+    with closing(Store.open(current_url)) as store:
+        store.jobs.submit(store.jobs.list().items[0].spec)  # then it is idle: no transaction is open
+        before = all_rows(current_url)
+        with pytest.raises(BackupFailed, match="Stop the service and the workers"):
+            restore(current_url, source=backup, replace=True)
+        assert all_rows(current_url) == before
+        store.jobs.submit(store.jobs.list().items[0].spec)
+    restore(current_url, source=backup, replace=True)
+    with closing(Store.open(current_url)) as store:
+        assert len(store.jobs.list().items) == len(before["tuner_jobs"]) - 1
+
+
+def test_a_restored_sqlite_file_is_in_wal_mode_again_once_it_is_open(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'tuner.db'}"
+    Store.open(url).close()
+    back_up(url, to=tmp_path / "backup")
+    restore(url, source=tmp_path / "backup", replace=True)
+    with closing(Store.open(url)) as store:
+        assert store._database.read(lambda session: session.scalar(text("PRAGMA journal_mode"))) == "wal"
+
+
 def test_a_backup_of_an_earlier_release_takes_the_place_of_a_newer_schema(released_url: str, tmp_path: Path) -> None:
     before = all_rows(released_url)
     back_up(released_url, to=tmp_path / "backup")

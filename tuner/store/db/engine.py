@@ -16,6 +16,8 @@ from tuner.text import is_storable
 
 BUSY_TIMEOUT_SECONDS = 30.0
 """How long a SQLite writer waits for another writer."""
+APPLICATION = "schedule-tuner"
+"""Name of the sessions of PostgreSQL."""
 CONNECT_SECONDS = 10
 """How long PostgreSQL may take to accept a new connection."""
 LOCK_SECONDS = 10
@@ -127,7 +129,7 @@ def postgres_settings(url: URL, *, timeouts: bool = True) -> dict[str, Any]:
     }
     options = "".join(f"-c {name}={seconds * 1000} " for name, seconds in limits.items()) if timeouts else ""
     defaults: Mapping[str, Any] = {
-        "application_name": "schedule-tuner",
+        "application_name": APPLICATION,
         "connect_timeout": CONNECT_SECONDS,
         "keepalives_idle": 30,
         "keepalives_interval": 10,

@@ -15,12 +15,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, inspect
+from sqlalchemy import URL, inspect, text
 
 from tuner.errors import InvalidValue, TunerError
-from tuner.store.db.engine import BUSY_TIMEOUT_SECONDS, LOCK_SECONDS, parse_url
+from tuner.store.db.engine import APPLICATION, BUSY_TIMEOUT_SECONDS, LOCK_SECONDS, parse_url
 from tuner.store.db.models import PREFIX
 from tuner.store.maintenance.migrate import VERSION_TABLE, grant_privileges, open_engine, upgrade_lock
+
+_USED_SECONDS = 2.0
+"""How long a SQLite file may be used by others before a restore is refused."""
+_STOP = "Stop the service and the workers, then try again"
 
 
 class BackupFailed(TunerError):
@@ -69,6 +73,8 @@ def restore(url: str, *, source: Path, replace: bool = False) -> None:
     parsed = parse_url(url)
     if not source.is_file():
         raise InvalidValue("file", value=str(source), allowed="a file that `tuner db backup` made")
+    if parsed.get_backend_name() != "sqlite":
+        _check_unused(parsed)
     with upgrade_lock(parsed):
         present = _our_tables(parsed)
         if present and not replace:
@@ -80,7 +86,7 @@ def restore(url: str, *, source: Path, replace: bool = False) -> None:
             )
         if parsed.get_backend_name() == "sqlite":
             _check_sqlite(source)
-            _copy_sqlite(source, to=Path(str(parsed.database)))
+            _replace_sqlite(Path(str(parsed.database)), source=source)
         else:
             _restore_postgres(parsed, source=source, present=present)
 
@@ -123,6 +129,39 @@ def _copy_sqlite(source: Path, *, to: Path) -> None:
         raise BackupFailed(
             f"{source} could not be copied to {to}: {error}. Stop what uses it, and try again"
         ) from error
+
+
+def _replace_sqlite(file: Path, *, source: Path) -> None:
+    """Copy a backup over a file that no other process has open.
+
+    Each connection to a file in WAL mode has a lock on it for as long as it is open, also while it is idle: the mode
+    can only be left by the last one, which then has the file for itself until it is closed.
+    """
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=_USED_SECONDS)) as target:
+        try:
+            target.execute("PRAGMA locking_mode=EXCLUSIVE")
+            target.execute("PRAGMA journal_mode=DELETE")
+            target.execute("BEGIN EXCLUSIVE")
+            target.execute("COMMIT")  # the lock stays
+        except sqlite3.OperationalError as error:
+            raise BackupFailed(f"another process uses {file} ({error}). {_STOP}") from error
+        try:
+            with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as reader:
+                reader.backup(target)
+        except sqlite3.Error as error:
+            raise BackupFailed(f"{source} could not be copied to {file}: {error}") from error
+
+
+def _check_unused(url: URL) -> None:
+    """Refuse a PostgreSQL database to which a service or a worker is connected, if only idly."""
+    ours = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND application_name = :name"
+    )
+    with open_engine(url, writes=False) as engine, engine.connect() as connection:
+        sessions = connection.execute(ours, {"name": APPLICATION}).scalar_one()
+    if sessions:
+        raise BackupFailed(f"other processes use the database: {sessions} sessions of Schedule Tuner. {_STOP}")
 
 
 def _leave_wal_mode(file: Path) -> None:
