@@ -96,6 +96,7 @@ def _summary(report: Report) -> Iterator[str]:
 def _next_steps(evidence: Evidence, *, recommended: Candidate, comparisons: tuple[Comparison, ...]) -> tuple[str, ...]:
     settings = evidence.result.state.settings
     return next_steps(
+        job_id=evidence.result.job_id,
         recommended=recommended,
         comparisons=comparisons,
         at_edge=range_edge(evidence, recommended=recommended) is not None,

@@ -13,6 +13,7 @@ from tuner.search.settings import BUDGETS
 
 def next_steps(
     *,
+    job_id: str,
     recommended: Candidate,
     comparisons: Sequence[Comparison],
     at_edge: bool,
@@ -23,6 +24,7 @@ def next_steps(
     """What to do next.
 
     Args:
+        job_id: Id of the job, for the commands.
         recommended: The recommended candidate.
         comparisons: With all rivals.
         at_edge: Whether its peak lies at the edge of the searched range.
@@ -32,13 +34,17 @@ def next_steps(
     """
     incumbent = next(one for one in comparisons if one.rival is Rival.INCUMBENT)
     return (
-        _use(recommended, incumbent=incumbent, named_by_user=named_by_user),
-        *_settle(incumbent, budget=budget, compared=compared),
-        *(["To look beyond the searched peaks, give `search.space.peak_lr` a wider range."] if at_edge else []),
+        _use(recommended, job_id=job_id, incumbent=incumbent, named_by_user=named_by_user),
+        *_settle(incumbent, job_id=job_id, budget=budget, compared=compared),
+        *(
+            [f"To look beyond the searched peaks: `tuner submit --from {job_id} --peak-lr LOW..HIGH`."]
+            if at_edge
+            else []
+        ),
     )
 
 
-def _use(recommended: Candidate, *, incumbent: Comparison, named_by_user: bool) -> str:
+def _use(recommended: Candidate, *, job_id: str, incumbent: Comparison, named_by_user: bool) -> str:
     if recommended.role is Role.INCUMBENT:
         name = incumbent_name(named_by_user=named_by_user)
         return f"Train with {name}, {recommended.label}: nothing here is expected to be better."
@@ -48,14 +54,15 @@ def _use(recommended: Candidate, *, incumbent: Comparison, named_by_user: bool) 
         why = "the gain is shown"
     else:
         why = "it is expected to be the best, though that is not settled"
-    return f"Train with {recommended.label}: {why}. `tuner schedule export --job JOB` writes it for your framework."
+    export = f"`tuner schedule export --job {job_id}` writes it for your framework."
+    return f"Train with {recommended.label}: {why}. {export}"
 
 
-def _settle(incumbent: Comparison, *, budget: float, compared: bool) -> Iterator[str]:
+def _settle(incumbent: Comparison, *, job_id: str, budget: float, compared: bool) -> Iterator[str]:
     if not compared:
-        yield f"To compare it with others: `tuner submit --from JOB --budget {BUDGETS['quick']:g}`, or more."
+        yield f"To compare it with others: `tuner submit --from {job_id} --budget {BUDGETS['quick']:g}`, or more."
     elif incumbent.verdict is Verdict.NOT_SETTLED and incumbent.cost_to_settle is not None:
         runs = math.ceil(max(incumbent.cost_to_settle, BUDGETS["quick"]))
-        yield f"To settle it: `tuner submit --from JOB --budget {runs}` trains what is in front on fresh seeds."
+        yield f"To settle it: `tuner submit --from {job_id} --budget {runs}` trains what is in front on fresh seeds."
     elif incumbent.verdict is Verdict.NOT_SETTLED and budget < BUDGETS["thorough"]:
-        yield f"To search on: `tuner submit --from JOB --budget {BUDGETS['thorough']:g}`."
+        yield f"To search on: `tuner submit --from {job_id} --budget {BUDGETS['thorough']:g}`."

@@ -12,7 +12,10 @@ from tuner.report.report import Candidate, Cost, Gain, Margin, Reusable, StepsGa
 
 MOST_RUNS: Final = 100
 """Full runs beyond which no cost is predicted: *more than that*."""
-_MAX_DECIMALS: Final = 9
+_MOST_DECIMALS: Final = 6
+_MOST_DIGITS: Final = 9
+_LARGEST: Final = 1e6
+"""Numbers that need more decimals, or are larger, are written with a power of ten."""
 _NO_BREAK: Final = "\u00a0"
 _MINUTE, _HOUR = 60.0, 3600.0
 
@@ -35,24 +38,23 @@ def worse(metric: Metric) -> str:
 
 def gain_text(gain: Gain, *, sign: str = "+") -> str:
     """The mean of a gain, with as many decimals as its interval supports."""
-    return f"{gain.mean:{sign}.{_decimals(gain)}f}"
+    return _number(gain.mean, gain=gain, sign=sign)
 
 
 def interval_text(gain: Gain, *, sign: str = "+") -> str:
     """The 95 % interval of a gain."""
-    decimals = _decimals(gain)
-    return f"{gain.low:{sign}.{decimals}f} to {gain.high:{sign}.{decimals}f}"
+    return f"{_number(gain.low, gain=gain, sign=sign)} to {_number(gain.high, gain=gain, sign=sign)}"
 
 
 def percent_text(gain: Gain) -> str:
     """The gain relative to the rival's value; empty where that means nothing."""
-    return "" if gain.percent is None else f"{gain.percent:.1f} %"
+    return "" if gain.percent is None else _percent(gain.percent)
 
 
 def gain_with_interval(gain: Gain, *, metric: Metric) -> str:
     """The size of a gain with its unit, then its interval; words around it say which way it goes."""
     size = gain.model_copy(update={"mean": abs(gain.mean)})
-    lift = "" if gain.percent is None else f"{abs(gain.percent):.1f} %; "
+    lift = "" if gain.percent is None else f"{_percent(abs(gain.percent))}; "
     return f"{gain_text(size, sign='-')}{_unit(metric)} ({lift}95 % interval of the gain {interval_text(gain)})"
 
 
@@ -213,7 +215,16 @@ def _unit(metric: Metric) -> str:
     return " points" if metric.unit == "%" else f" {metric.unit}" if metric.unit else ""
 
 
-def _decimals(gain: Gain) -> int:
-    """Decimals that show two digits of the interval's half-width; of the mean where there is no width."""
-    scale = (gain.high - gain.low) / 2 or abs(gain.mean) or 1.0
-    return min(max(1 - math.floor(math.log10(scale)), 0), _MAX_DECIMALS)
+def _number(value: float, *, gain: Gain, sign: str) -> str:
+    """A number of a gain with the digits that show two of the interval's half-width; of the mean where it has none."""
+    scale = gain.high / 2 - gain.low / 2 or abs(gain.mean) or 1.0
+    place = math.floor(math.log10(scale)) - 1
+    if place >= -_MOST_DECIMALS and max(map(abs, (gain.low, gain.mean, gain.high))) < _LARGEST:
+        return f"{value:{sign}.{max(-place, 0)}f}"
+    digits = math.floor(math.log10(abs(value))) - place if value else 0
+    return f"{value:{sign}.{min(max(digits, 0), _MOST_DIGITS)}e}"
+
+
+def _percent(percent: float) -> str:
+    """A change in per cent: with one decimal, or two digits where that shows none."""
+    return f"{percent:.1f} %" if 0.1 <= abs(percent) < _LARGEST or not percent else f"{percent:.2g} %"

@@ -120,7 +120,9 @@ class TestSmallBudgets:
         assert all(one.verdict is Verdict.NOT_SETTLED for one in found.comparisons)
         assert all("nothing is claimed" in one.sentence or "no other" in one.sentence for one in found.comparisons)
         assert "One run reached the end, on one seed: nothing could be confirmed." in found.reservations
-        assert "To compare it with others: `tuner submit --from JOB --budget 3`, or more." in found.next_steps
+        assert (
+            f"To compare it with others: `tuner submit --from {found.job_id} --budget 3`, or more." in found.next_steps
+        )
         assert "1 of 1 full run: 900 updates." in found.summary
 
     def test_with_one_run_of_the_incumbent_nothing_was_compared_either(self):
@@ -178,7 +180,8 @@ class TestPeaks:
             assert any(
                 "lies at the highest end of the searched range (1.0e-03 to 1.0e+00)" in one for one in found.summary
             )
-            assert "To look beyond the searched peaks, give `search.space.peak_lr` a wider range." in found.next_steps
+            command = f"`tuner submit --from {found.job_id} --peak-lr LOW..HIGH`"
+            assert f"To look beyond the searched peaks: {command}." in found.next_steps
 
     def test_a_peak_that_is_the_highest_of_those_tried_is_said(self):
         found = build_report(study(INCUMBENT, tried(WSD, 0.2, 0.2), tried(at(WSD, 0.02), 0.4)))

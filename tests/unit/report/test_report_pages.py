@@ -12,7 +12,7 @@ from tests.unit.report.studies import SEEDS, STEPS, WSD, Stop, at, check, study,
 from tuner.report.build import build_report
 from tuner.report.pages.formats import ReportFormat, rendered
 from tuner.report.pages.html import html_page
-from tuner.report.pages.markdown import fenced, markdown_page, plain
+from tuner.report.pages.markdown import fenced, markdown_page, plain, sentence
 from tuner.report.plots.pictures import picture_png
 from tuner.report.report import Report
 from tuner.report.study_result import RunHistory
@@ -155,9 +155,26 @@ class TestMarkdown:
 
     def test_what_people_named_is_shown_and_does_nothing(self, full):
         text = markdown_page(full)
-        assert not re.search(r"(?<!\\)[<>`]", re.sub(r"(?s)```.*?```", "", text))
+        commands = r"`tuner (submit|schedule) [^`<>]*`"
+        assert not re.search(r"(?<!\\)[<>`]", re.sub(commands, "", re.sub(r"(?s)```.*?```", "", text)))
         assert r"\<script\>" in text
         assert r"\[a\](javascript:b)" in text
+
+    def test_its_commands_are_code_and_name_the_job(self, full):
+        text = markdown_page(full)
+        assert f"`tuner schedule export --job {full.job_id}`" in text
+        assert "JOB" not in text
+
+    @pytest.mark.parametrize(
+        ("text", "page"),
+        [
+            ("see `tuner submit  --from x`, *now*", r"see `tuner submit --from x`, \*now\*"),
+            ("a lone ` and <b>", r"a lone \` and \<b\>"),
+            ("`<b>` and ``", r"`<b>` and "),
+        ],
+    )
+    def test_a_sentence_keeps_its_code_and_nothing_else(self, text, page):
+        assert sentence(text) == page
 
     def test_every_line_of_a_table_has_as_many_cells_as_its_heading(self, full):
         columns = None

@@ -116,7 +116,7 @@ def test_schedules_of_another_shape_a_far_peak_or_other_options_do_not_take_part
 @pytest.mark.parametrize(
     ("peaks", "losses", "reason"),
     [
-        ([0.1, 0.05], [0.3, 0.31], "there are 2 at 2"),
+        ([0.1, 0.05], [0.3, 0.31], "this job has 2 with 2"),
         ([0.1, 0.11, 0.12, 0.13], [0.3] * 4, "the highest at least 2 times the lowest"),
         ([0.1, 0.05, 0.2, 0.3], [0.3, 0.2, 0.29, 0.2], "does not worsen on both sides"),
         ([0.1, 0.05, 0.2, 0.3, 0.04], [0.3, 0.3, 0.3, 0.3, 0.3], "does not worsen on both sides"),

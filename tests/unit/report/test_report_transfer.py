@@ -16,11 +16,12 @@ def test_the_lengths_and_the_range_of_peaks_follow_the_ratio():
 
 
 def test_a_decay_keeps_its_shape_and_its_warm_up_is_a_question():
-    words = " ".join(build_report(study(tried(LINEAR, 0.3))).transfer.sentences)
+    found = build_report(study(tried(LINEAR, 0.3)))
+    words = " ".join(found.transfer.sentences)
     assert "the shape carries over" in words
     assert "Its warm-up would take 135 updates; the 45 that were enough here" in words
     assert "between 2.9e-02 (theory: it falls with the square root of the length) and 5.0e-02 (as it is)" in words
-    assert "`tuner submit --from JOB --total-steps 2700`" in words
+    assert f"`tuner submit --from {found.job_id} --total-steps 2700`" in words
 
 
 def test_a_constant_rate_can_simply_go_on():

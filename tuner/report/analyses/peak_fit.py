@@ -98,10 +98,12 @@ def fit_peak(
     adjusted = tuple(
         point.model_copy(update={"value": float(value)}) for point, value in zip(points, values, strict=True)
     )
-    spread = float(np.sum((values - values.mean()) ** 2))
+    # In units of the largest value: squares of very large or small ones would overflow, or vanish.
+    unit = float(np.abs(values).max()) or 1.0
+    spread = float(np.sum(((values - values.mean()) / unit) ** 2))
     if metric.loss(curvature) <= 0.0 or not spread > 0.0:
         return None, adjusted
-    rest = float(np.sum((values - np.polyval((curvature, slope, constant), x)) ** 2))
+    rest = float(np.sum(((values - np.polyval((curvature, slope, constant), x)) / unit) ** 2))
     return PeakFit(constant=constant, slope=slope, curvature=curvature, r_squared=1.0 - rest / spread), adjusted
 
 

@@ -47,10 +47,11 @@ def peak_sensitivity(evidence: Evidence, *, trial: int) -> Sensitivity:
     if are_enough(points):
         known = {**fields, "diverged_from": _diverged_from(similar, evidence=evidence)}
         return _fitted(points, evidence=evidence, known=known)
+    trials, peaks = len({point.trial for point in points}), len({point.peak_lr for point in points})
     reason = (
-        f"it takes {MIN_TRIALS} such schedules at {MIN_PEAKS} or more peaks within a factor of {WINDOW:g} of its own, "
-        f"the highest at least {MIN_SPAN:g} times the lowest; there are {len({point.trial for point in points})} at "
-        f"{len({point.peak_lr for point in points})}"
+        f"that takes {MIN_TRIALS} schedules of about this shape on common seeds, with {MIN_PEAKS} different peaks "
+        f"within a factor of {WINDOW:g}, the highest at least {MIN_SPAN:g} times the lowest; this job has "
+        f"{f'{trials} with {peaks}' if trials else 'none'}"
     )
     return Sensitivity.model_validate({**fields, "reason": reason})
 

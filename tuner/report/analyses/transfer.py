@@ -7,6 +7,7 @@ from typing import Final
 
 from tuner.report.evidence import Evidence
 from tuner.report.insights import Transfer
+from tuner.report.study_result import StudyResult
 from tuner.schedules import Constant, Schedule
 
 _THEORY: Final = -0.5
@@ -25,17 +26,17 @@ def transfer(evidence: Evidence) -> Transfer:
         peak_high=1.0,
         sentences=(),
     )
-    sentences = tuple(_sentences(found, schedule=schedule, horizon=result.total_steps))
+    sentences = tuple(_sentences(found, schedule=schedule, result=result))
     return found.model_copy(update={"sentences": sentences})
 
 
-def _sentences(found: Transfer, *, schedule: Schedule, horizon: int) -> Iterator[str]:
+def _sentences(found: Transfer, *, schedule: Schedule, result: StudyResult) -> Iterator[str]:
     yield f"For {found.total_steps:,} updates, {found.ratio:g} times as many:"
     if isinstance(schedule.family, Constant):
         yield "a constant rate needs no horizon: training can simply go on."
     else:
         yield "the shape carries over, its lengths being fractions of the run."
-    before, after = (schedule.warmup.length(steps) for steps in (horizon, found.total_steps))
+    before, after = (schedule.warmup.length(steps) for steps in (result.total_steps, found.total_steps))
     if after > before:
         yield (
             f"Its warm-up would take {after:,} updates; the {before:,} that were enough here may be enough there, so "
@@ -46,4 +47,5 @@ def _sentences(found: Transfer, *, schedule: Schedule, horizon: int) -> Iterator
         f"The peak needs a check: longer runs tend to need a lower one, between {low:.1e} (theory: it falls with the "
         f"square root of the length) and {high:.1e} (as it is)."
     )
-    yield f"`tuner submit --from JOB --total-steps {found.total_steps}` checks it, starting with what was found here."
+    command = f"`tuner submit --from {result.job_id} --total-steps {found.total_steps}`"
+    yield f"{command} checks it, starting with what was found here."

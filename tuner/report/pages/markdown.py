@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import chain, zip_longest
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -26,7 +27,21 @@ def markdown_page(report: Report) -> str:
 
 def plain(text: str) -> str:
     """Escape text of any origin, on one line."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", " ".join(text.split()))
+    return _plain_part(text).strip()
+
+
+def _plain_part(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", re.sub(r"\s+", " ", text))
+
+
+def sentence(text: str) -> _Markdown:
+    """A sentence of the report: the commands in it, between backticks, stay code; all else is escaped."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick of its own
+        return _Markdown(plain(text))
+    code = (f"`{' '.join(part.split())}`" if part.strip() else "" for part in parts[1::2])
+    words = (_plain_part(part) for part in parts[::2])
+    return _Markdown("".join(chain.from_iterable(zip_longest(words, code, fillvalue=""))))
 
 
 def fenced(text: str, language: str = "") -> _Markdown:
@@ -48,6 +63,7 @@ def _template() -> Template:
         autoescape=False,
     )
     environment.filters["fenced"] = fenced
+    environment.filters["sentence"] = sentence
     return environment.get_template("report.md.jinja")
 
 
