@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType
 
 from tuner.extras import ExtraMissing, require
+from tuner.private_process import erase, make_private, secrets_in, write_for_this_user
 from tuner.process_exit import limit_exit
 
 _REFUSED = 2
@@ -16,6 +18,9 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code. Nothing of the extra is imported before the check."""
     for number in (signal.SIGTERM, signal.SIGINT):  # before the imports, which take a second
         signal.signal(number, _stop)
+    make_private()
+    write_for_this_user()
+    erase(secrets_in(sys.argv, os.environ))
     try:
         require("service", user="python -m tuner_service")
     except ExtraMissing as error:

@@ -187,23 +187,30 @@ class WorkerProcess:
     site: Site
     name: str
     settings: Mapping[str, object] = field(default_factory=dict)
+    who: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of `subprocess.Popen` that say as which user it runs."""
+    python: tuple[str, ...] = (sys.executable,)
+    """The interpreter, with what is written before it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         settings = {"snapshot_interval": 0.000001, "poll_interval": 0.05, **self.settings}
         self.log_file = self.site.folder / f"{self.name}.{len(self.site.workers)}.log"
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tuner_worker", "--name", self.name, "--device", "cpu"],
+                [*self.python, "-m", "tuner_worker", "--name", self.name, "--device", "cpu"],
                 env={
                     **os.environ,
                     **{f"TUNER_{name.upper()}": str(value) for name, value in settings.items()},
                     "TUNER_DATABASE_URL": self.site.worker_url,
                     "TUNER_DATA_DIR": str(settings.get("data_dir", self.site.folder)),
+                    **self.environment,
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                **self.who,
             )
 
     @property

@@ -19,6 +19,7 @@ from tuner.cli.jobs import control, inspect, jobs, queue, report, submit, watch
 from tuner.cli.output import say, show
 from tuner.cli.schedule import commands as schedule
 from tuner.cli.stack import up
+from tuner.private_process import erase, make_private, secrets_in
 
 
 class _Commands(Commands):
@@ -131,4 +132,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without a character shows its number
             stream.reconfigure(errors="backslashreplace")
+    if secrets := secrets_in(sys.argv, os.environ):
+        make_private()  # training code may run as the same user
+        erase(secrets)
     sys.exit(app(prog_name="tuner"))

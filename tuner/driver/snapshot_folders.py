@@ -21,7 +21,8 @@ class SnapshotFolders:
         self._root = root
 
     def of(self, run_id: str, *, attempt: int) -> Path:
-        """The folder of one attempt; made by its first writer."""
+        """The folder of one attempt; made by its first writer, in a folder that no other user enters."""
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self._root.resolve() / run_id / str(attempt)
 
     def discard(self, run_id: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tuner.extras import ExtraMissing, require
+from tuner.private_process import erase, make_private, secrets_in, write_for_this_user
 from tuner.process_exit import limit_exit
 from tuner_worker.stop_request import StopRequest
 
@@ -16,6 +18,9 @@ def main() -> int:
     """Work until SIGTERM or SIGINT; return the exit code. Nothing of the extra is imported before the check."""
     # Before the imports, which take a second: a signal in it ends the worker in good order.
     stop = StopRequest().on_signals()
+    make_private()
+    write_for_this_user()
+    erase(secrets_in(sys.argv, os.environ))
     try:
         return _main(stop)
     except KeyboardInterrupt:

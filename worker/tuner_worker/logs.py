@@ -27,6 +27,6 @@ class Redact:
         return event
 
 
-def configure_logs(*, database_url: str) -> None:
+def configure_logs(redaction: Redaction) -> None:
     """Log to standard error from now on."""
-    tuner.logs.configure_logs(Redact(Redaction(database_url)))
+    tuner.logs.configure_logs(Redact(redaction))

@@ -35,6 +35,7 @@ from tuner_worker.runner.environment import runner_environment
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.process import RunnerCommand, RunnerProcess
 from tuner_worker.runner.process_tree import ProcessTree
+from tuner_worker.runner.user import RunnerUser, find_user, open_folders
 from tuner_worker.settings import WorkerSettings
 from tuner_worker.stop_request import StopRequest
 
@@ -46,6 +47,7 @@ _OPTIONS = {
     "--name": "worker_name",
     "--device": "device",
     "--workload": "workloads",
+    "--runner-user": "runner_user",
 }
 
 
@@ -102,10 +104,11 @@ def main(arguments: Sequence[str], *, stop: StopRequest) -> int:
     except InvalidValue as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2
-    configure_logs(database_url=settings.database)
+    hide = Redaction(settings.database, os.environ)
+    configure_logs(hide)
     try:
         with structlog.contextvars.bound_contextvars(worker=settings.name_on(device.name)):
-            work(settings, device=device, stop=stop)
+            work(settings, device=device, hide=hide, stop=stop)
             return 0
     except KeyboardInterrupt:
         return 130
@@ -123,8 +126,14 @@ def _is_of_settings(error: TunerError) -> bool:
     return isinstance(error, InvalidValue | ExtraMissing | SchemaMismatch) or of_settings
 
 
-def work(settings: WorkerSettings, *, device: Device, stop: StopRequest) -> None:
+def work(settings: WorkerSettings, *, device: Device, hide: Redaction, stop: StopRequest) -> None:
     """Serve one device until a stop is requested; where the disk takes nothing, wait until it does, and begin anew.
+
+    Args:
+        settings: Of the worker.
+        device: What it trains on.
+        hide: Removes the database's password from text.
+        stop: Ends it.
 
     Raises:
         TunerError: It cannot work; the message says why.
@@ -133,7 +142,7 @@ def work(settings: WorkerSettings, *, device: Device, stop: StopRequest) -> None
     between = Backoff()
     while not stop.requested:
         try:
-            return _serve(settings, device=device, stop=stop)
+            return _serve(settings, device=device, hide=hide, stop=stop)
         except (PermissionError, NotADirectoryError, FileExistsError) as error:
             allowed = f"a folder in which this user may write ({error.strerror}: {error.filename})"
             raise InvalidValue("data_dir", value=str(settings.data_dir), allowed=allowed) from error
@@ -144,30 +153,22 @@ def work(settings: WorkerSettings, *, device: Device, stop: StopRequest) -> None
             stop.wait(between.pause())
 
 
-def _serve(settings: WorkerSettings, *, device: Device, stop: StopRequest) -> None:
+def _serve(settings: WorkerSettings, *, device: Device, hide: Redaction, stop: StopRequest) -> None:
     name = settings.name_on(device.name)
     with lock_name(name, folder=settings.data_dir / "workers"):
         store = _open_store(settings.database, stop=stop)
         if store is None:
             return
         try:
-            command = RunnerCommand(
-                device=device.torch_name,
-                environment=runner_environment(
-                    os.environ,
-                    database_url=settings.database,
-                    extra={**device.environment, "TUNER_BRANCH_MEMORY_MB": str(settings.branch_memory_mb)},
-                ),
-                workloads=settings.workloads,
-                memory_limit_mib=settings.runner_memory_mb,
-            )
-            tree = ProcessTree(f"{settings.data_dir.resolve()}/{name}")
+            user = _runner_user(settings)
+            command = _runner_command(settings, device=device, user=user)
+            tree = ProcessTree(f"{settings.data_dir.resolve()}/{name}", user=None if user is None else user.uid)
             log = RunnerLog(settings.data_dir / "logs" / name)
             metrics = WorkerMetrics(device)
             loop = WorkerLoop(
                 store,
                 runner=RunnerProcess(command, tree=tree, log=log, stop=stop),
-                hide=Redaction(settings.database).hide,
+                hide=hide.hide,
                 metrics=metrics,
                 name=name,
                 device=device,
@@ -178,6 +179,29 @@ def _serve(settings: WorkerSettings, *, device: Device, stop: StopRequest) -> No
                 loop.run()
         finally:
             store.close()
+
+
+def _runner_user(settings: WorkerSettings) -> RunnerUser | None:
+    user = find_user(settings.runner_user)
+    if user is not None:
+        open_folders(settings.data_dir, user=user)
+    elif os.geteuid() == 0:
+        hint = "training code runs as root, too, and can read everything: set TUNER_RUNNER_USER, or use another user"
+        _log.warning("worker.runs_as_root", hint=hint)
+    return user
+
+
+def _runner_command(settings: WorkerSettings, *, device: Device, user: RunnerUser | None) -> RunnerCommand:
+    extra = {**device.environment, "TUNER_BRANCH_MEMORY_MB": str(settings.branch_memory_mb)}
+    if user is not None:
+        extra |= user.environment
+    return RunnerCommand(
+        device=device.torch_name,
+        environment=runner_environment(os.environ, database_url=settings.database, extra=extra),
+        workloads=settings.workloads,
+        memory_limit_mib=settings.runner_memory_mb,
+        user=user,
+    )
 
 
 def _open_store(url: str, *, stop: StopRequest) -> Store | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+from collections.abc import Mapping
+from types import MappingProxyType
 
-from tuner_worker.runner.environment import database_password
+from tuner.private_process import database_password, database_passwords
 
 HIDDEN = "***"
 LEAST_CHARACTERS = 8
@@ -16,16 +17,17 @@ class Redaction:
 
     Args:
         database_url: Holds the password, or none.
+        environment: Where libpq reads a password.
     """
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         password = database_password(database_url)
         self._replacements: dict[str, str] = {}
         if password is not None:
             self._replacements[f":{password}@"] = f":{HIDDEN}@"
             self._replacements[f"password={password}"] = f"password={HIDDEN}"
-            plain = {word for word in (password, unquote(password)) if len(word) >= LEAST_CHARACTERS}
-            self._replacements.update(dict.fromkeys(sorted(plain), HIDDEN))
+        words = (word for word in database_passwords(database_url, environment) if len(word) >= LEAST_CHARACTERS)
+        self._replacements.update(dict.fromkeys(sorted(words), HIDDEN))
 
     def hide(self, text: str) -> str:
         """The text without the password, percent-encoded as in the URL or decoded."""

@@ -92,6 +92,12 @@ class WorkerSettings(BaseSettings):
         description="Memory in MiB for the states of shared prefixes; 0: each run trains its prefix itself.",
     )
 
+    runner_user: str = Field(
+        default="",
+        description="User, by name or number, that training code runs as; the worker's own when empty. Needs root, or "
+        "CAP_SETUID, CAP_SETGID and CAP_KILL.",
+    )
+
     metrics_port: int = Field(
         default=0, ge=0, le=65535, description="Serve figures for Prometheus at this port, under /metrics; 0: do not."
     )

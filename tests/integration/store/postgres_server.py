@@ -84,10 +84,12 @@ class PrivateServer:
     Args:
         folder: Empty; the server's data comes under it.
         settings: For ``-c``.
+        password: Of its superuser; with one the server lets nobody in without a password.
     """
 
-    def __init__(self, folder: Path, *, settings: Sequence[str]) -> None:
+    def __init__(self, folder: Path, *, settings: Sequence[str], password: str | None = None) -> None:
         self._folder = folder
+        self._password = password
         self._as_whom: dict[str, Any] = (
             {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         )
@@ -96,9 +98,16 @@ class PrivateServer:
         if self._as_whom:
             os.chown(folder, NOBODY, NOBODY)
         data = folder / "data"
-        kind = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        initdb: list[str | Path] = [binaries / "initdb", "-D", data, *kind]
+        kind = ["-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"]
+        secret = folder / "password"
+        entry = ["-A", "trust"] if password is None else ["-A", "scram-sha-256", f"--pwfile={secret}"]
+        initdb: list[str | Path] = [binaries / "initdb", "-D", data, *kind, *entry]
+        if password is not None:
+            secret.write_text(password)
+            secret.chmod(0o600)
+            os.chown(secret, *((NOBODY, NOBODY) if self._as_whom else (-1, -1)))
         subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **self._as_whom)
+        secret.unlink(missing_ok=True)
         options = [part for setting in settings for part in ("-c", setting)]
         self._command: list[str | Path] = [
             binaries / "postgres",
@@ -115,7 +124,8 @@ class PrivateServer:
     def admin(self) -> URL:
         """Of the superuser's database."""
         query = {"host": str(self._folder)}
-        return URL.create("postgresql+psycopg", username="postgres", database="postgres", query=query)
+        who = {"username": "postgres", "password": self._password}
+        return URL.create("postgresql+psycopg", **who, database="postgres", query=query)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -123,7 +133,7 @@ class PrivateServer:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, cwd=self._folder, start_new_session=True, **self._as_whom
             )
-        _wait_until_up(self._process, self._folder)
+        _wait_until_up(self._process, self._folder, password=self._password)
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """Stop it, and wait until it has: SIGINT closes all connections in order, SIGQUIT leaves a crash behind."""
@@ -134,11 +144,11 @@ class PrivateServer:
 
 
 @contextmanager
-def private_server(settings: Sequence[str]) -> Iterator[PrivateServer]:
-    """A server of our own that runs, and is gone with the context."""
+def private_server(settings: Sequence[str], *, password: str | None = None) -> Iterator[PrivateServer]:
+    """A server of our own that runs, and is gone with the context; the arguments are those of `PrivateServer`."""
     folder = Path(tempfile.mkdtemp(prefix="tuner-pg-", dir="/tmp"))  # a socket's path must stay under 108 bytes
     try:
-        server = PrivateServer(folder, settings=settings)
+        server = PrivateServer(folder, settings=settings, password=password)
         try:
             server.start()
             yield server
@@ -148,11 +158,11 @@ def private_server(settings: Sequence[str]) -> Iterator[PrivateServer]:
         shutil.rmtree(folder)
 
 
-def _wait_until_up(server: subprocess.Popen[bytes], folder: Path) -> None:
+def _wait_until_up(server: subprocess.Popen[bytes], folder: Path, *, password: str | None) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            psycopg.connect(host=str(folder), user="postgres", dbname="postgres").close()
+            psycopg.connect(host=str(folder), user="postgres", dbname="postgres", password=password).close()
             return
         except psycopg.OperationalError:
             if server.poll() is not None or time.monotonic() > deadline:

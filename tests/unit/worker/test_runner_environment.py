@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import pytest
-
-from tuner_worker.runner.environment import database_password, runner_environment
+from tuner_worker.runner.environment import runner_environment
 
 URL = "postgresql://tuner:s3c%2Fret@db:5432/tuner"
 
@@ -42,19 +40,3 @@ def test_the_runner_keeps_its_own_setting_and_gets_the_devices():
         extra={"CUDA_VISIBLE_DEVICES": "1"},
     )
     assert environment == {"TUNER_THREADS": "4", "CUDA_VISIBLE_DEVICES": "1"}
-
-
-@pytest.mark.parametrize(
-    ("url", "password"),
-    [
-        ("sqlite:////data/tuner.db", None),
-        ("postgresql://db/tuner", None),
-        ("postgresql://user@db/tuner", None),
-        ("postgresql://user:pw@db/tuner", "pw"),
-        ("postgresql+psycopg://user:p@:/w@db/tuner", "p@:/w"),
-        ("postgresql://:pw@db/tuner", "pw"),
-        ("postgresql//user:pw@db/tuner", "pw"),
-    ],
-)
-def test_the_password_is_found_where_there_is_one(url, password):
-    assert database_password(url) == password

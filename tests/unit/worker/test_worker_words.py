@@ -82,7 +82,7 @@ def test_the_password_is_blotted_out_of_every_text():
 
 
 def test_a_log_line_is_json_with_what_was_bound(capsys):
-    configure_logs(database_url=URL)
+    configure_logs(Redaction(URL))
     try:
         with structlog.contextvars.bound_contextvars(run_id="r1"):
             try:

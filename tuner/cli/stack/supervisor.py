@@ -94,8 +94,8 @@ class _ManagedChild:
         with ExitStack() as stack:
             output: IO[bytes] | int = _STDERR
             if self.child.log is not None:
-                self.child.log.parent.mkdir(parents=True, exist_ok=True)
-                output = stack.enter_context(self.child.log.open("ab"))
+                self.child.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                output = stack.enter_context(open(self.child.log, "ab", opener=_for_us_alone))
                 self.log_start = output.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *self.child.command],
@@ -240,6 +240,10 @@ class Supervisor:
                 one.signal_group(signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
         self._say(f"The {one.child.name} has stopped.")
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _describe_exit(code: int) -> str:

@@ -29,6 +29,7 @@ from tuner.cli.stack.stack import Stack, free_port, running
 from tuner.errors import InvalidValue
 from tuner.extras import require
 from tuner.loopback import is_loopback
+from tuner.private_process import write_for_this_user
 
 _CHECK_SECONDS = 0.2
 
@@ -87,6 +88,7 @@ def up(
         log_files=not logs,
     )
     interrupt_on_termination()
+    write_for_this_user()
     try:
         with running(stack, say=say) as supervisor:
             say(f"The service is at {stack.url}" + ("" if logs else f", the logs are in {stack.log_dir}") + ".")

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from urllib.parse import unquote
+
+from tuner.private_process import database_password, database_passwords
 
 _OURS = "TUNER_"
 _FOR_THE_RUNNER = frozenset({"TUNER_THREADS"})
 _CREDENTIALS = frozenset({"DATABASE_URL", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE"})
-_PASSWORD = re.compile(r"//[^:@/?]*:(?P<password>.+)@|[?&]password=(?P<option>[^&]+)")
-
-
-def database_password(database_url: str) -> str | None:
-    """The password in a database URL, as it is written there; ``None`` when it has none."""
-    found = _PASSWORD.search(database_url)
-    return found["password"] or found["option"] if found else None
 
 
 def runner_environment(
@@ -30,11 +23,11 @@ def runner_environment(
     Args:
         environment: The worker's own.
         database_url: Must not be passed on.
-        extra: Set on top, for the device.
+        extra: Set on top, for the device and the user.
     """
     password = database_password(database_url)
     within = [database_url] if password is None else [database_url, f":{password}@", f"password={password}"]
-    equal = () if password is None else (password, unquote(password))
+    equal = database_passwords(database_url, environment)
     inherited = {
         name: value
         for name, value in environment.items()

@@ -8,7 +8,6 @@ that a Ctrl-C in the terminal does not reach it, and all that it starts can be e
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from tuner.driver.oom_killer import OomKiller
 from tuner.driver.process_memory import ProcessMemory
@@ -24,6 +22,7 @@ from tuner.driver.runner import RunnerDied, train_by_messages
 from tuner.driver.supervisor import RunSupervisor
 from tuner.training.protocol import PROTOCOL_VERSION, Ended, FromRunner, Hello, ToRunner, Train
 from tuner.training.runner.out_of_memory import MemoryUse
+from tuner_worker.runner import launch
 from tuner_worker.runner.exit_report import (
     describe_exit,
     is_from_outside,
@@ -31,9 +30,11 @@ from tuner_worker.runner.exit_report import (
     output_before_dump,
     stack_of_dump,
 )
+from tuner_worker.runner.launch import Limits
 from tuner_worker.runner.log import RunnerLog
 from tuner_worker.runner.message_pipe import BadMessage, MessagePipe, PipeClosed
 from tuner_worker.runner.process_tree import ProcessTree, is_helper, name_of
+from tuner_worker.runner.user import RunnerUser
 from tuner_worker.stop_request import StopRequest
 
 _INSPECT_SECONDS = 0.25
@@ -50,6 +51,9 @@ _DUMP_BYTES = 64 * 1024
 _SIGTERM_IGNORED = "; it did not end at SIGTERM, which its code ignores or handles, so that SIGKILL had to end it"
 _FOREIGN_DESCRIPTOR = " (training code must not write to, or close, a file descriptor that it did not open)"
 _MIB = 1024 * 1024
+_UMASK = 0o077
+_SHARED_UMASK = 0o007
+"""Of a runner of another user, whose group the worker is in: it deletes the snapshots."""
 _OOM_SCORE = 500
 """What the kernel's OOM killer adds to the size of a runner and its children, in thousandths of all memory."""
 
@@ -66,6 +70,22 @@ class RunnerCommand:
     """Providers of workloads besides those built in and installed, as `tuner.training.registry` reads them."""
     memory_limit_mib: int | None = None
     """Memory that the process may have, together with those that it starts; Linux."""
+    user: RunnerUser | None = None
+    """Whom it runs as; the worker's own user when absent."""
+
+    @property
+    def limits(self) -> Limits:
+        """What it starts with."""
+        # Where one allocation is too large, an error with its traceback says more than a kill. CUDA's own bookkeeping
+        # counts as data, so that there the memory in use alone is limited.
+        limited = self.memory_limit_mib is not None and self.device == "cpu"
+        data_bytes = (self.memory_limit_mib or 0) * _MIB if limited else None
+        # Of many small processes that together have too much, the kernel might take the worker for the largest.
+        limits = Limits(umask=_UMASK, oom_score=_OOM_SCORE, data_bytes=data_bytes)
+        if self.user is None:
+            return limits
+        user = self.user
+        return limits._replace(umask=_SHARED_UMASK, uid=user.uid, gid=user.gid, groups=user.groups)
 
     def arguments(self, *, read_fd: int, write_fd: int) -> list[str]:
         """The command line, with the descriptors that the process reads from and writes to."""
@@ -262,10 +282,15 @@ class RunnerProcess:
         except OSError as error:
             raise RunnerDied(f"the runner's log cannot be opened: {error}", fault_of_run=False) from error
         self._pipe = pipe = MessagePipe()
+        if self._command.user is not None:
+            for file in (stdout, stderr):  # /dev/stdout opens it anew
+                os.fchown(file.fileno(), -1, self._command.user.gid)
+                os.fchmod(file.fileno(), 0o660)
+        launcher = [sys.executable, "-I", "-S", launch.__file__, self._command.limits.as_argument()]
         fds = {"read_fd": pipe.runner_read_fd, "write_fd": pipe.runner_write_fd}
         try:
             self._process = subprocess.Popen(
-                self._command.arguments(**fds),
+                [*launcher, *self._command.arguments(**fds)],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
@@ -279,22 +304,6 @@ class RunnerProcess:
             stdout.close()
             stderr.close()
             pipe.hand_over()
-        self._limit(self._process.pid)
-
-    def _limit(self, pid: int) -> None:
-        if sys.platform != "linux":
-            return
-        limit = self._command.memory_limit_mib
-        with suppress(ProcessLookupError):  # dead already: the first receive raises
-            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
-            # Of many small processes that together have too much, the kernel might take the worker for the largest.
-            with suppress(OSError):
-                ours = int(Path("/proc/self/oom_score_adj").read_text())
-                Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(1000, ours + _OOM_SCORE)))
-            # Where one allocation is too large, an error with its traceback says more than a kill. CUDA's own
-            # bookkeeping counts as data, so that there the memory in use alone is limited.
-            if limit is not None and self._command.device == "cpu":
-                resource.prlimit(pid, resource.RLIMIT_DATA, (limit * _MIB, limit * _MIB))
 
     def _inspect(self) -> None:
         """Trim the log and measure the memory of the process, unless that was done a moment ago.

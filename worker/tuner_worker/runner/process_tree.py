@@ -2,6 +2,8 @@
 
 A process belongs to the tree when it is in the runner's session, or when the environment that it was started with holds
 our mark, which children inherit. A process that took a new session and an environment without the mark is not found.
+Where the runner has a user of its own, whose environments the worker may not read, every process of that user belongs
+to the tree.
 """
 
 from __future__ import annotations
@@ -29,10 +31,12 @@ class ProcessTree:
 
     Args:
         owner: Distinguishes this worker from every other on this machine, the same after a restart.
+        user: The runner's user; the worker's own when absent.
     """
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, *, user: int | None = None) -> None:
         self._owner = owner
+        self._user = os.getuid() if user is None else user
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -62,13 +66,19 @@ class ProcessTree:
             time.sleep(_POLL_SECONDS)
 
     def _running(self, session: int | None) -> Iterator[psutil.Process]:
-        ours = os.getuid()
+        users = {os.getuid(), self._user}
         for process in psutil.process_iter():
             with suppress(psutil.Error, ProcessLookupError, PermissionError):
-                if process.pid == os.getpid() or process.uids().real != ours or process.status() in _ENDED:
+                if process.pid == os.getpid() or process.uids().real not in users or process.status() in _ENDED:
                     continue
-                if os.getsid(process.pid) == session or process.environ().get(MARK) == self._owner:
+                if os.getsid(process.pid) == session or self._is_marked(process):
                     yield process
+
+    def _is_marked(self, process: psutil.Process) -> bool:
+        try:
+            return bool(process.environ().get(MARK) == self._owner)
+        except psutil.AccessDenied:
+            return self._user != os.getuid() and bool(process.uids().real == self._user)
 
 
 def is_helper(process: psutil.Process) -> bool:
