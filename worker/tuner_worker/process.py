@@ -104,11 +104,11 @@ def main(arguments: Sequence[str], *, stop: StopRequest) -> int:
     except InvalidValue as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2
-    hide = Redaction(settings.database, os.environ)
-    configure_logs(hide)
+
+    configure_logs(Redaction(settings.database, os.environ))
     try:
         with structlog.contextvars.bound_contextvars(worker=settings.name_on(device.name)):
-            work(settings, device=device, hide=hide, stop=stop)
+            work(settings, device=device, stop=stop)
             return 0
     except KeyboardInterrupt:
         return 130
@@ -126,13 +126,12 @@ def _is_of_settings(error: TunerError) -> bool:
     return isinstance(error, InvalidValue | ExtraMissing | SchemaMismatch) or of_settings
 
 
-def work(settings: WorkerSettings, *, device: Device, hide: Redaction, stop: StopRequest) -> None:
+def work(settings: WorkerSettings, *, device: Device, stop: StopRequest) -> None:
     """Serve one device until a stop is requested; where the disk takes nothing, wait until it does, and begin anew.
 
     Args:
         settings: Of the worker.
         device: What it trains on.
-        hide: Removes the database's password from text.
         stop: Ends it.
 
     Raises:
@@ -142,7 +141,7 @@ def work(settings: WorkerSettings, *, device: Device, hide: Redaction, stop: Sto
     between = Backoff()
     while not stop.requested:
         try:
-            return _serve(settings, device=device, hide=hide, stop=stop)
+            return _serve(settings, device=device, stop=stop)
         except (PermissionError, NotADirectoryError, FileExistsError) as error:
             allowed = f"a folder in which this user may write ({error.strerror}: {error.filename})"
             raise InvalidValue("data_dir", value=str(settings.data_dir), allowed=allowed) from error
@@ -153,7 +152,7 @@ def work(settings: WorkerSettings, *, device: Device, hide: Redaction, stop: Sto
             stop.wait(between.pause())
 
 
-def _serve(settings: WorkerSettings, *, device: Device, hide: Redaction, stop: StopRequest) -> None:
+def _serve(settings: WorkerSettings, *, device: Device, stop: StopRequest) -> None:
     name = settings.name_on(device.name)
     with lock_name(name, folder=settings.data_dir / "workers"):
         store = _open_store(settings.database, stop=stop)
@@ -168,7 +167,7 @@ def _serve(settings: WorkerSettings, *, device: Device, hide: Redaction, stop: S
             loop = WorkerLoop(
                 store,
                 runner=RunnerProcess(command, tree=tree, log=log, stop=stop),
-                hide=hide.hide,
+                hide=Redaction(settings.database, os.environ).hide,
                 metrics=metrics,
                 name=name,
                 device=device,
