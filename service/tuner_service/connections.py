@@ -1,14 +1,14 @@
 """Limits of the connections of our own server, with or without a proxy before it: how many, and how slow they may be.
 
 A connection waits for a request, or for the rest of one, or a request runs, or its response is written. A client that
-is slower than the time-outs is disconnected. Where the number of connections reaches its limit, the one that has waited
+is slower than the time-outs is disconnected. Where the number of connections exceeds its limit, the one that has waited
 longest for a request is closed to make room: half-sent requests cannot keep others out.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tuner_service.auth.addresses import is_among, network_of
 from tuner_service.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -28,8 +29,8 @@ class ConnectionLimits:
 
     in_all: int
     per_address: int
-    shared_addresses: frozenset[str]
-    """Addresses of proxies, through which many clients come: only the limit in all holds for them."""
+    proxies: frozenset[str]
+    """Addresses and networks of proxies, through which many clients come: only the limit in all holds for them."""
     headers: float
     """Until the headers of a request are complete, from the connection or from the end of the previous response."""
     body: float
@@ -43,45 +44,94 @@ class ConnectionLimits:
         return cls(
             in_all=settings.connection_limit,
             per_address=settings.connection_limit_per_address,
-            shared_addresses=frozenset(settings.trusted_proxies),
+            proxies=frozenset(settings.trusted_proxies),
             headers=settings.header_timeout.total_seconds(),
             body=settings.body_timeout.total_seconds(),
             write=settings.write_timeout.total_seconds(),
         )
 
 
+class ConnectionTable:
+    """The open connections of a server by address, and those that wait for a request in the order in which they began.
+
+    Args:
+        limits: Of the connections.
+    """
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self._open: Counter[str] = Counter()
+        self._waiting: dict[Connection, None] = {}
+        self._waiting_of: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
+
+    def add(self, connection: Connection) -> None:
+        """Add a connection, which waits for a request, and close another one if there are too many."""
+        self._open[connection.address] += 1
+        self.wait(connection)
+        # The new one is the last in both orders: it is closed itself where requests of all others run.
+        if self._open.total() > self.limits.in_all:
+            next(iter(self._waiting)).abort()
+        own = connection.address
+        if self._open[own] > self.limits.per_address and not connection.is_proxy:
+            next(iter(self._waiting_of[own]), connection).abort()
+
+    def remove(self, connection: Connection) -> None:
+        """Remove a connection that was closed or aborted; removing it again changes nothing."""
+        if connection.is_open:
+            connection.is_open = False
+            self.run(connection)
+            self._open[connection.address] -= 1
+            self._open += Counter()  # drops addresses without connections
+
+    def wait(self, connection: Connection) -> None:
+        """Note that a connection begins to wait for a request, or for the rest of one."""
+        self.run(connection)
+        self._waiting[connection] = None
+        self._waiting_of[connection.address][connection] = None
+
+    def run(self, connection: Connection) -> None:
+        """Note that a connection does not wait any more."""
+        self._waiting.pop(connection, None)
+        own = self._waiting_of[connection.address]
+        own.pop(connection, None)
+        if not own:
+            del self._waiting_of[connection.address]
+
+
 class Connection(H11Protocol):
     """One connection of HTTP/1.1, which `close_overdue` closes when its client is too slow.
 
     Args:
-        limits: Of all connections of the server.
+        table: All connections of the server.
         uvicorn: What uvicorn passes to its protocols.
     """
 
-    def __init__(self, *, limits: ConnectionLimits, **uvicorn: Any) -> None:
+    def __init__(self, *, table: ConnectionTable, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
-        self._limits = limits
+        self._table = table
         self._waits_since = self._read_at = self.loop.time()
         self._receives_body = False
-        self.is_aborted = False
-
-    @property
-    def address(self) -> str:
-        """The address of the client, or of the proxy that it uses."""
-        return self.client[0] if self.client else ""
+        self.address = ""
+        """Of the client, or of the proxy that it uses."""
+        self.is_proxy = self.is_open = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, and make room for it."""
         super().connection_made(transport)
-        connections = [each for each in self.connections if isinstance(each, Connection) and not each.is_aborted]
-        _make_room(connections, limit=self._limits.in_all)
-        if self.address not in self._limits.shared_addresses:
-            own = [each for each in connections if each.address == self.address]
-            _make_room(own, limit=self._limits.per_address)
+        if self.client is not None:
+            self.address = network_of(self.client[0])
+            self.is_proxy = is_among(self.client[0], self._table.limits.proxies)
+        self.is_open = True
+        self._table.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._table.remove(self)
+        super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
-        self._waits_since, self._receives_body = self.loop.time(), False
+        self._begin_to_wait(body=False)
         super().on_response_complete()
 
     def handle_events(self) -> None:
@@ -89,35 +139,42 @@ class Connection(H11Protocol):
         super().handle_events()
         receives_body = self.conn.their_state is h11.SEND_BODY
         if receives_body and not self._receives_body:
-            self._waits_since = self.loop.time()
-        self._receives_body = receives_body
+            self._begin_to_wait(body=True)
+        elif not receives_body and self.conn.their_state is not h11.IDLE:
+            self._receives_body = False
+            self._table.run(self)
 
     def resume_writing(self) -> None:
         """The client has read most of what was written."""
         self._read_at = self.loop.time()
         super().resume_writing()
 
-    def waits_since(self) -> float | None:
-        """When the connection began to wait for a request or for the rest of one; ``None`` while it does not wait."""
-        waits = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.flow.read_paused
-        return self._waits_since if waits else None
+    @property
+    def waits(self) -> bool:
+        """Whether the connection waits for a request, or for the rest of one."""
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.flow.read_paused
 
     def overdue(self, now: float) -> str | None:
         """The time-out that the client has exceeded; ``None`` within all of them."""
+        limits = self._table.limits
         if not self.transport.get_write_buffer_size():
             self._read_at = now
-        elif now - self._read_at > self._limits.write:
+        elif now - self._read_at > limits.write:
             return "write"
-        since = self.waits_since()
-        if since is None:
-            return None
-        seconds = self._limits.body if self._receives_body else self._limits.headers
-        return ("body" if self._receives_body else "headers") if now - since > seconds else None
+        seconds = limits.body if self._receives_body else limits.headers
+        if self.waits and now - self._waits_since > seconds:
+            return "body" if self._receives_body else "headers"
+        return None
 
     def abort(self) -> None:
         """Disconnect the client at once; what was not written yet is lost."""
-        self.is_aborted = True
+        self._table.remove(self)
         self.transport.abort()
+
+    def _begin_to_wait(self, *, body: bool) -> None:
+        self._waits_since, self._receives_body = self.loop.time(), body
+        if self.is_open:
+            self._table.wait(self)
 
 
 def close_overdue(connections: Iterable[object], *, now: float) -> None:
@@ -143,14 +200,5 @@ def disconnect(connections: Iterable[object], *, waiting_only: bool = False) -> 
         waiting_only: Only those that have not completed a request.
     """
     for connection in [each for each in connections if isinstance(each, Connection)]:
-        if not waiting_only or connection.waits_since() is not None:
+        if not waiting_only or connection.waits:
             connection.abort()
-
-
-def _make_room(connections: list[Connection], *, limit: int) -> None:
-    """Close the connection that has waited longest for a request, where there are more than ``limit``."""
-    if len(connections) <= limit:
-        return
-    waiting = [(since, id(each), each) for each in connections if (since := each.waits_since()) is not None]
-    if waiting:  # the new connection is one of them: where all others are at work it is the one that is closed
-        min(waiting)[2].abort()

@@ -14,7 +14,7 @@ from typing import Final, cast
 import uvicorn
 from fastapi import FastAPI
 
-from tuner_service.connections import Connection, ConnectionLimits, close_overdue, disconnect
+from tuner_service.connections import Connection, ConnectionLimits, ConnectionTable, close_overdue, disconnect
 from tuner_service.settings import Settings
 
 _TICKS_PER_SECOND: Final = 10
@@ -34,11 +34,12 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastAPI, *, settings: Settings, closing: threading.Event) -> None:
         self._closing = closing
         self._grace_seconds = settings.shutdown_grace.total_seconds()
+        table = ConnectionTable(ConnectionLimits.of(settings))
         super().__init__(
             uvicorn.Config(
                 app,
                 # A type in uvicorn's signature, which it only calls.
-                http=cast(type[asyncio.Protocol], partial(Connection, limits=ConnectionLimits.of(settings))),
+                http=cast(type[asyncio.Protocol], partial(Connection, table=table)),
                 ws="none",
                 host=settings.host.strip("[]"),
                 port=settings.port,

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from tuner.people.permissions import LOCAL, Principal
 from tuner.people.tokens import digest, is_token
+from tuner_service.auth.addresses import network_of
 from tuner_service.auth.rate_limits import ConcurrencyLimit, RateLimit
 from tuner_service.auth.sessions import Session, Sessions
 from tuner_service.errors import TooManyRequests, Unauthenticated
@@ -211,5 +212,5 @@ class Authenticator:
 
 
 def address_of(request: Request) -> str:
-    """The client address of a request; behind trusted proxies, the one that they forward."""
-    return request.client.host if request.client else "unknown"
+    """The client address of a request, as limits count it; behind trusted proxies, the one that they forward."""
+    return network_of(request.client.host) if request.client else "unknown"
