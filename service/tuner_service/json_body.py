@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
+from tuner.jobs.admission.json_text import read_json
 from tuner.jobs.admission.strict_json import parse_strict
 from tuner_service.errors import NotJson
 from tuner_service.problems.handlers import PayloadRefused
+
+
+class _StrictRequest(Request):
+    """A request whose JSON is read strictly."""
+
+    async def json(self) -> Any:
+        """The value of the body.
+
+        Raises:
+            InvalidValue: It is no JSON, or a key stands in it twice.
+        """
+        return read_json(await self.body())
+
+
+class StrictRoute(APIRoute):
+    """The route of a JSON body: the framework alone would say of most bad ones that they cannot be parsed."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, for the framework."""
+        handle = super().get_route_handler()
+
+        async def handle_strictly(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return handle_strictly
 
 
 def strict_body(model: type[BaseModel]) -> BeforeValidator:

@@ -147,14 +147,16 @@ def read_document(source: str, *, option: str) -> dict[str, Any]:
     Raises:
         InvalidValue: The file cannot be read, or holds no JSON object.
     """
+    from tuner.jobs.admission.json_text import read_json
+
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise InvalidValue(option, value=source, allowed="a file that can be read, or -", hint=f"{reason}") from error
     try:
-        value = json.loads(text)
-    except ValueError as error:
+        value = read_json(text)
+    except InvalidValue as error:
         raise InvalidValue(option, value=source, allowed="a JSON document", hint=f"{error}") from error
     if not isinstance(value, dict):
         raise InvalidValue(option, value=source, allowed="a JSON object, in braces")

@@ -10,12 +10,12 @@ from fastapi import APIRouter
 from tuner.api.jobs import CancelRequest, JobDetail
 from tuner.jobs.admission.change import JobChange
 from tuner_service.access import ActorDep, ChangeableJob
-from tuner_service.json_body import strict_body
+from tuner_service.json_body import StrictRoute, strict_body
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=StrictRoute)
 
 _REFUSED = problem_responses(catalog.FORBIDDEN, catalog.NOT_FOUND, catalog.STATE_CONFLICT)
 _BODY = problem_responses(catalog.BODY_TOO_LARGE, catalog.NOT_JSON)

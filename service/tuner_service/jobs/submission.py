@@ -22,12 +22,12 @@ from tuner_service.errors import Forbidden
 from tuner_service.expensive import EXPENSIVE
 from tuner_service.jobs.parameters import IdempotencyKey
 from tuner_service.jobs.preview import jobs_ahead, to_refusal
-from tuner_service.json_body import strict_body
+from tuner_service.json_body import StrictRoute, strict_body
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=StrictRoute)
 
 _BODY = problem_responses(catalog.FORBIDDEN, catalog.BODY_TOO_LARGE, catalog.NOT_JSON)
 _SUBMISSION = problem_responses(catalog.NOT_FOUND, catalog.IDEMPOTENCY_CONFLICT, catalog.LIMIT_REACHED)

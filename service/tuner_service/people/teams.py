@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends
 from tuner.api.people import MemberRole
 from tuner.people.records import Member, TeamRecord, TeamSettings
 from tuner_service.access import ActorDep, PrincipalDep, running_the_service
-from tuner_service.json_body import strict_body
+from tuner_service.json_body import StrictRoute, strict_body
 from tuner_service.people.names import ManagedTeam, ReadableTeam, TeamName, UserName
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import ResourcesDep, StoreDep
 
-router = APIRouter(prefix="/teams", tags=["people"])
+router = APIRouter(prefix="/teams", tags=["people"], route_class=StrictRoute)
 
 _MISSING = problem_responses(catalog.NOT_FOUND, catalog.INVALID_REQUEST)
 _FORBIDDEN = problem_responses(catalog.FORBIDDEN)

@@ -14,12 +14,12 @@ from tuner.people.permissions import Principal, Role
 from tuner.people.records import TEAM_NAME, USER_NAME, Member, TokenRecord
 from tuner_service.access import ActorDep, PrincipalDep
 from tuner_service.errors import Forbidden
-from tuner_service.json_body import strict_body
+from tuner_service.json_body import StrictRoute, strict_body
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import Id, ResourcesDep, StoreDep
 
-router = APIRouter(prefix="/tokens", tags=["people"])
+router = APIRouter(prefix="/tokens", tags=["people"], route_class=StrictRoute)
 
 
 @router.get("", summary="List tokens", responses=problem_responses(catalog.INVALID_REQUEST))

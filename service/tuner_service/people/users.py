@@ -11,13 +11,13 @@ from tuner.people.records import UserRecord
 from tuner_service.access import ActorDep, PrincipalDep, running_the_service
 from tuner_service.auth.sessions import Session
 from tuner_service.errors import Forbidden
-from tuner_service.json_body import strict_body
+from tuner_service.json_body import StrictRoute, strict_body
 from tuner_service.people.names import UserName
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import ResourcesDep, StoreDep
 
-router = APIRouter(tags=["people"])
+router = APIRouter(tags=["people"], route_class=StrictRoute)
 
 _FORBIDDEN = problem_responses(catalog.FORBIDDEN)
 

@@ -197,6 +197,8 @@ def _framework_error(request: Request, error: HTTPException) -> Response:
     """Handles the framework's own errors: unknown paths and methods, bodies that cannot be read."""
     if isinstance(error.__cause__, TooManyRequests):
         return to_response(request, error.__cause__)
+    if isinstance(error.__cause__, InvalidValue):
+        return _invalid_value(request, error.__cause__)
     if error.status_code == HTTPStatus.NOT_FOUND:
         unknown = NotFound("path", key=request.url.path, hint="The API is under /v1; /openapi.json describes it")
         return _not_found(request, unknown)

@@ -21,13 +21,13 @@ from tuner.exports import EXPORTERS, TargetRun
 from tuner.schedules import FAMILIES, Schedule
 from tuner.schedules.scaling import ScaledSchedule, scaled_to_batch
 from tuner_service.expensive import EXPENSIVE
-from tuner_service.json_body import strict_body
+from tuner_service.json_body import StrictRoute, strict_body
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import ResourcesDep
 from tuner_service.schedules.exporting import EXPORT_CONTENT, export_response
 
-router = APIRouter(prefix="/schedules", tags=["schedules"])
+router = APIRouter(prefix="/schedules", tags=["schedules"], route_class=StrictRoute)
 
 _families = lru_cache(maxsize=1)(lambda: tuple(map(FamilyView.of, FAMILIES)))
 _PROBLEMS = problem_responses(catalog.BODY_TOO_LARGE, catalog.NOT_JSON)

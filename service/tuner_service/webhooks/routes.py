@@ -15,7 +15,7 @@ from tuner.people.permissions import Role
 from tuner_service.access import ActorDep, PrincipalDep, require
 from tuner_service.auth.rate_limits import ConcurrencyLimit
 from tuner_service.errors import Forbidden
-from tuner_service.json_body import strict_body
+from tuner_service.json_body import StrictRoute, strict_body
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import Id, ResourcesDep, StoreDep
@@ -27,7 +27,13 @@ _ADMIN = problem_responses(catalog.FORBIDDEN)
 _MISSING = problem_responses(catalog.NOT_FOUND, catalog.INVALID_REQUEST)
 _BODY = problem_responses(catalog.INVALID_REQUEST, catalog.BODY_TOO_LARGE, catalog.NOT_JSON)
 
-router = APIRouter(prefix="/webhooks", tags=["webhooks"], dependencies=[Depends(require(Role.ADMIN))], responses=_ADMIN)
+router = APIRouter(
+    prefix="/webhooks",
+    tags=["webhooks"],
+    dependencies=[Depends(require(Role.ADMIN))],
+    responses=_ADMIN,
+    route_class=StrictRoute,
+)
 
 
 _TESTS = ConcurrencyLimit(4, what="webhook tests", retry_after=10)

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Depends, Path
 from tuner.api.queue import WorkerChange
 from tuner.jobs.records import WorkerRecord
 from tuner_service.access import ActorDep, PrincipalDep, running_the_service
-from tuner_service.json_body import strict_body
+from tuner_service.json_body import StrictRoute, strict_body
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep
 
-router = APIRouter(prefix="/workers", tags=["workers"])
+router = APIRouter(prefix="/workers", tags=["workers"], route_class=StrictRoute)
 
 Name = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]+$", description="The worker's name.")]
 

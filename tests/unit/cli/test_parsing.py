@@ -92,6 +92,12 @@ class TestDocument:
         with pytest.raises(InvalidValue, match="No such file"):
             read_document(str(tmp_path / "none.json"), option="--spec")
 
+    def test_a_key_that_stands_twice_is_refused(self, tmp_path):
+        file = tmp_path / "job.json"
+        file.write_text('{"workload": "a", "search": {"trials": 1, "trials": 9}}')
+        with pytest.raises(InvalidValue, match=r"search\.trials must be given once, got 9"):
+            read_document(str(file), option="--spec")
+
 
 @pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("0.05", 0.05), (" 12.5% ", 0.125), (None, None)])
 def test_a_share_is_a_percentage_or_a_fraction(text, share):

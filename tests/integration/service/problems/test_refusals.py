@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
 from tests.integration.service.world import World
 from tuner.errors import DatabaseUnavailable
 from tuner.store import Store
+from tuner_service.json_body import StrictRoute
 from tuner_service.problems.catalog import CATALOG
 
 SPACE = {
@@ -194,6 +196,35 @@ def test_bodies_that_are_no_requests_are_refused(still: TestClient, content: byt
     told = body_of(still.post("/v1/jobs", content=content, headers={"Content-Type": "application/json"}))
     assert told["status"] == 422
     assert words in told["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "words"),
+    [
+        (b'{"workload": "digits-mlp",}', "request", "is not JSON: "),
+        (b'{"workload":\n "digits-mlp" "a"}', "request", "Expecting ',' delimiter at line 2, column 15"),
+        (b'{"workload": "caf\xe9"}', "request", "is not JSON: byte 17 (0xe9) is no UTF-8"),
+        (b"[" * 100_000, "request", "nested at most 32 deep"),
+        (b'{"seed": ' + b"1" * 5_000 + b"}", "request", 'numbers of at most a few hundred digits, got "111'),
+        (b'{"workload": "a", "workload": "digits-mlp"}', "workload", "workload must be given once, got"),
+        (b'{"workload": "digits-mlp", "search": {"trials": 1, "trials": 9}}', "search.trials", "given once, got 9"),
+        (b'{"a": [1, {"b": 1, "b": 1}]}', "a.1.b", "given once"),
+        (b'{"workload": "digits-mlp", "search": {"trials": 1e999}}', "search.trials", "a finite number"),
+        (b'{"workload": "digits-mlp", "search": {"trials": NaN}}', "search.trials", "a finite number"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/preview", "/v1/schedules/preview", "/v1/tokens"])
+def test_a_body_that_cannot_be_read_names_the_field_or_the_place(still, path, content, field, words):
+    told = body_of(still.post(path, content=content, headers={"Content-Type": "application/json"}))
+    assert (told["status"], told["field"]) == (422, field)
+    assert words in told["detail"]
+
+
+def test_every_route_with_a_body_reads_it_strictly(still: TestClient):
+    routes = [context.original_route for context in iter_route_contexts(still.app.routes)]
+    reading = [route for route in routes if getattr(route, "body_field", None) is not None]
+    assert len(reading) > 10
+    assert [route.path for route in reading if not isinstance(route, StrictRoute)] == []
 
 
 def test_a_body_above_the_limit_is_refused(still: TestClient):
