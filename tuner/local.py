@@ -20,6 +20,7 @@ from tuner.extras import explained
 from tuner.filelock import file_lock
 from tuner.jobs.admission.admit import admit, fresh_seed, read_request
 from tuner.jobs.admission.strict_json import request_digest
+from tuner.jobs.attempts import MAX_LEASE_SECONDS
 from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, StudyLock, WorkerOffer
 from tuner.jobs.spec import JobSpec
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from tuner.training.workload import Workload
 
 _WORKER = "in-process"
-_LEASE_SECONDS = 24 * 3600.0  # no other worker claims this study's runs; a later call releases them by name
+_LEASE_SECONDS = MAX_LEASE_SECONDS  # no other worker claims this study's runs; a later call releases them by name
 _OUTAGE_SECONDS = 600.0
 _SNAPSHOT_SECONDS = 10.0
 

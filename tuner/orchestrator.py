@@ -121,10 +121,16 @@ def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, state: Stu
             report = job_report(store, record=record, state=state, end_reason=decision.reason)
             store.planning.complete_job(lock, report=report.model_dump(mode="json"), reason=decision.reason)
         case GiveUp():
-            errors = (run.error for run in record.runs if run.state is RunState.FAILED and run.error)
-            first = next(errors, "")
-            error = f"{decision.reason}. The first error was:\n{first}" if first else decision.reason
-            store.planning.fail_job(lock, error=error)
+            store.planning.fail_job(lock, error=f"{decision.reason}{_first_error(record)}")
+
+
+def _first_error(record: StudyRecord) -> str:
+    """The first error of a run, or else how the first run diverged, as the end of a sentence."""
+    for state, words in ((RunState.FAILED, "The first error was:\n"), (RunState.DIVERGED, "The first run diverged: ")):
+        for run in record.runs:
+            if run.state is state and run.error:
+                return f". {words}{run.error}"
+    return ""
 
 
 def _new_run(decision: NewTrial | Replicate, *, state: StudyState, trial: int) -> NewRun:

@@ -18,7 +18,7 @@ from tuner.jobs.states import is_terminal
 from tuner.schedules import Linear, Schedule
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
-from tuner.training.workload import Declaration, DeclaredWorkload
+from tuner.training.workload import Declaration, DeclaredWorkload, OpaqueWorkload
 
 SEARCH = {"budget": 8, "seed": 7}
 
@@ -195,6 +195,28 @@ def test_a_class_in_place_of_a_workload_is_refused():
 def test_a_space_in_which_everything_diverges_is_told_as_such():
     with pytest.raises(tuner.StudyFailed, match="lower the range of peak_lr"):
         tuner.tune(Explosive(), search=SEARCH, device="cpu")
+
+
+class AllNan(OpaqueWorkload):
+    """Its data has a NaN, which no learning rate mends."""
+
+    name: ClassVar[str] = "all-nan"
+    version: ClassVar[str] = "1"
+    description: ClassVar[str] = "Every loss is NaN."
+    default_steps: ClassVar[int] = 40
+    optimizer: ClassVar[OptimizerKind] = OptimizerKind.SGD
+
+    def train(self, run, options):
+        run.report(10, value=math.nan)
+
+
+def test_a_workload_whose_losses_are_all_nan_is_told_to_look_at_its_data_first():
+    with pytest.raises(tuner.StudyFailed) as failure:
+        tuner.tune(AllNan(), search=SEARCH, device="cpu")
+    words = str(failure.value)
+    assert "all of them after 10 updates, at peaks from" in words
+    assert words.index("look for NaN in the data") < words.index("lower the range of peak_lr")
+    assert "The first run diverged: the validation loss after 10 updates is nan" in words
 
 
 def test_a_study_that_failed_is_begun_anew(tmp_path):

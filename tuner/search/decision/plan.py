@@ -34,6 +34,8 @@ from tuner.search.decision.decisions import (
 
 _HOPELESS_FAILURES: Final = 3
 _HOPELESS_DIVERGENCES: Final = 12
+_ONE_REGIME: Final = 2.0
+"""Ratio of two peaks up to which runs may end at the same update because of their rate."""
 
 
 def plan(state: StudyState, *, capacity: int, pool: Sequence[Configuration] | None = None) -> tuple[Decision, ...]:
@@ -187,15 +189,25 @@ def _why_without_result(state: StudyState, *, reason: str) -> str:
         return f"{reason}, and no trial had reached the full horizon: raise the limit and try the job again"
     failed = sum(trial.status is TrialStatus.FAILED for trial in state.trials)
     diverged = sum(run.status is RunStatus.DIVERGED for run in state.runs)
-    if failed == len(state.trials):
-        hint = "the workload does not run"
-    else:
-        peaks = state.settings.searched_space.peak_lr
-        hint = f"lower the range of peak_lr ({peaks.low:g} to {peaks.high:g})"
+    hint = "the workload does not run" if failed == len(state.trials) else _why_all_diverged(state)
     return (
         f"no trial reached the full horizon: of {_count(len(state.trials), 'trial')}, {failed} failed "
         f"and {diverged} diverged; {hint}"
     )
+
+
+def _why_all_diverged(state: StudyState) -> str:
+    """What to do where no run reached the horizon: a rate that is too high ends high peaks earlier than low ones."""
+    searched = state.settings.searched_space.peak_lr
+    lower = f"lower the range of peak_lr ({searched.low:g} to {searched.high:g})"
+    diverged = [run for run in state.runs if run.status is RunStatus.DIVERGED]
+    peaks = [state.trials[run.trial].configuration.schedule.peak_lr for run in diverged]
+    ends = {run.steps for run in diverged}
+    if len(ends) > 1 or max(peaks) < _ONE_REGIME * min(peaks):
+        return lower
+    where = f"all of them after {_count(max(ends), 'update')}, at peaks from {min(peaks):.2g} to {max(peaks):.2g}"
+    cause = "look for NaN in the data, the loss and the initial weights first"
+    return f"{where}: that is rarely the learning rate, so {cause}; where all is finite, {lower}"
 
 
 def _full_runs(number: float) -> str:

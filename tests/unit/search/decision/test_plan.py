@@ -202,10 +202,20 @@ class TestHopeless:
         )
 
     def test_one_that_always_diverges_is_given_up_with_a_hint_at_the_range(self) -> None:
+        runs = [run(number, status=DIVERGED, steps=900 - 60 * number) for number in range(12)]
+        trials = tuple(replace(self.failed(number), status=TrialStatus.PRUNED) for number in range(12))
+        (end,) = plan(replace(opened_by(*runs), trials=trials), capacity=1)
+        assert isinstance(end, GiveUp)
+        assert "of 12 trials, 0 failed and 12 diverged; lower the range of peak_lr (" in end.reason
+
+    def test_one_that_diverges_at_the_same_update_at_any_peak_is_told_to_look_at_its_data_first(self) -> None:
         result = study(settings(budget=100), workload=lambda *_: (DIVERGED, None))
         assert isinstance(result.end, GiveUp)
         assert len(result.state.runs) == 12
-        assert "of 12 trials, 0 failed and 12 diverged; lower the range of peak_lr (" in result.end.reason
+        assert "12 diverged; all of them after 900 updates, at peaks from " in result.end.reason
+        words = result.end.reason.split("; ")[-2:]
+        assert words[0].endswith("look for NaN in the data, the loss and the initial weights first")
+        assert words[1].startswith("where all is finite, lower the range of peak_lr (")
 
     def test_after_one_loss_nothing_is_hopeless(self) -> None:
         study = opened_by(run(0, 0.1), *(run(number, status=DIVERGED, steps=1) for number in range(1, 14)))
