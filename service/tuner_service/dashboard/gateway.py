@@ -25,6 +25,7 @@ from tuner.report.report import Report
 from tuner.store import Store
 from tuner.store.optuna.study_scope import StudyScope, use_scope
 from tuner_service.dashboard import notes
+from tuner_service.dashboard.spreadsheets import WithoutFormulas
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_response
 from tuner_service.resources import Resources
@@ -90,7 +91,7 @@ class Gateway:
                 from optuna_dashboard import wsgi
 
                 adapted = cast(ASGIApp, WSGIMiddleware(wsgi(store.study_view())))  # its types name each ASGI message
-                self._dashboard = GZipMiddleware(adapted)
+                self._dashboard = GZipMiddleware(WithoutFormulas(adapted))
             return self._dashboard
 
     def _study_scope(self, store: Store, *, path: str, visibility: Visibility) -> StudyScope:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tuner.jobs.records import JobRecord, RunRecord, StudyRecord, TrialRecord
 from tuner.jobs.states import RunState
+from tuner.report.pages.markdown import plain as escaped
 from tuner.report.report import Comparison, Report
 from tuner.report.wording import gain_text, interval_text
 from tuner_service.dashboard.pictures import schedules_figure
@@ -26,7 +27,7 @@ _METRIC_NAMES = "study:metric_names"
 
 def title(job: JobRecord) -> str:
     """The title of a job's study."""
-    name = job.spec.name or job.spec.workload
+    name = " ".join((job.spec.name or job.spec.workload).split())
     return f"{name} ({job.id[:8]})"
 
 
@@ -66,7 +67,7 @@ def study_note(record: StudyRecord, *, report: Report | None) -> str:
         f"Team {plain(spec.team)}, submitted by {plain(job.owner)}, **{job.state.value}**.",
     ]
     if spec.notes:
-        lines.append("> " + plain(spec.notes).replace("\n", "\n> "))
+        lines.append("\n".join(f"> {plain(line)}" for line in spec.notes.splitlines()))
     if job.error:
         lines.append(f"Ended with: {plain(job.error.splitlines()[0])}")
     if report is None:
@@ -98,8 +99,8 @@ def trial_note(job: JobRecord, trial: TrialRecord, *, runs: Sequence[RunRecord])
 
 
 def plain(text: str) -> str:
-    """Escapes text for Markdown."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~&])", r"\\\1", text)
+    """Text of any origin on one line of Markdown, wherever in the line: without markup, HTML or blocks."""
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escaped(text).replace("(", r"\(").replace(")", r"\)"))
 
 
 def _report_lines(report: Report) -> list[str]:
@@ -123,7 +124,7 @@ def _comparison_row(comparison: Comparison) -> str:
     gain = comparison.gain
     interval = "" if gain is None else f"{gain_text(gain)}, {interval_text(gain)}"
     rival = comparison.rival.value
-    return f"| {rival} | {plain(comparison.label)} | {interval} | {comparison.verdict.value} |"
+    return f"| {rival} | {plain(comparison.label)} | {plain(interval)} | {comparison.verdict.value} |"
 
 
 def _result(run: RunRecord) -> str:

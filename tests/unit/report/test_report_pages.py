@@ -157,7 +157,7 @@ class TestMarkdown:
         text = markdown_page(full)
         commands = r"`tuner (submit|schedule) [^`<>]*`"
         assert not re.search(r"(?<!\\)[<>`]", re.sub(commands, "", re.sub(r"(?s)```.*?```", "", text)))
-        assert r"\<script\>" in text
+        assert "&lt;script&gt;" in text
         assert r"\[a\](javascript:b)" in text
 
     def test_its_commands_are_code_and_name_the_job(self, full):
@@ -169,7 +169,7 @@ class TestMarkdown:
         ("text", "page"),
         [
             ("see `tuner submit  --from x`, *now*", r"see `tuner submit --from x`, \*now\*"),
-            ("a lone ` and <b>", r"a lone \` and \<b\>"),
+            ("a lone ` and <b>", r"a lone \` and &lt;b&gt;"),
             ("`<b>` and ``", r"`<b>` and "),
         ],
     )
@@ -185,6 +185,9 @@ class TestMarkdown:
 
     def test_text_of_many_lines_stays_on_one_and_fences_hold_fences(self):
         assert plain("a\n# b\n| c") == r"a \# b \| c"
+
+    def test_html_is_spelt_with_entities_which_every_reader_knows(self):
+        assert plain("a <script>alert(1)</script> &lt; 3") == "a &lt;script&gt;alert(1)&lt;/script&gt; &amp;lt; 3"
         assert fenced("```\nx", "python") == "````python\n```\nx\n````"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from functools import cache
 from itertools import chain, zip_longest
@@ -26,12 +27,12 @@ def markdown_page(report: Report) -> str:
 
 
 def plain(text: str) -> str:
-    """Escape text of any origin, on one line."""
+    """Escape text of any origin, on one line; HTML as entities, since not every reader knows a backslash before it."""
     return _plain_part(text).strip()
 
 
 def _plain_part(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", re.sub(r"\s+", " ", text))
+    return html.escape(re.sub(r"([\\`*_{}\[\]#|~!])", r"\\\1", re.sub(r"\s+", " ", text)), quote=False)
 
 
 def sentence(text: str) -> _Markdown:

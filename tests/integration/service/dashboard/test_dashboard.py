@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -26,10 +28,13 @@ from tuner.store.optuna.study_scope import StudyScope, use_scope
 from tuner.store.optuna.study_view import ReadOnlyStudies
 from tuner_service.app import create_app
 from tuner_service.dashboard import notes
+from tuner_service.dashboard.spreadsheets import without_formulas
 from tuner_service.settings import Settings
 
 OTHER = Principal(user="eve", team="others", role=Role.SUBMITTER, token_id=None)
-NAME = "a <b>job</b> [x](javascript:alert(1))"
+NAME = "a <b>job</b> [x](javascript:alert(1)) \u2265 \u732b"
+BROKEN_NAME = NAME.replace(" [x]", "\n\n# Not a heading\r\n[x]")
+NOTES = "tried *again*\n# no heading\n- no list\n1. nor this\n<img src=x>"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setting
     settings = Settings(data_dir=tmp_path_factory.mktemp("dashboard"))
     with closing(Store.open(settings.database)) as store:
         world = World(store)
-        job = world.worked_off(world.job(name=NAME, notes="tried *again*"))
+        job = world.worked_off(world.job(name=BROKEN_NAME, notes=NOTES))
         assert job.state is JobState.COMPLETED
         world.job(name="not planned yet")
         yield settings, store, job
@@ -98,7 +103,7 @@ def test_a_job_that_was_not_planned_has_no_study_yet(page: TestClient, store: St
 
 def test_the_list_calls_studies_by_the_names_of_their_jobs(page: TestClient, job: JobRecord) -> None:
     (study,) = page.get("/api/studies").json()["study_summaries"]
-    assert study["study_name"] == f"{NAME} ({job.id[:8]})"
+    assert study["study_name"] == f"{' '.join(BROKEN_NAME.split())} ({job.id[:8]})"
 
 
 def test_the_notes_contain_the_result_and_each_trials_schedule(page: TestClient, job: JobRecord, store: Store) -> None:
@@ -125,6 +130,46 @@ def test_what_people_write_does_nothing_in_a_note(page: TestClient, job: JobReco
     assert "<b>" not in body
     assert "](javascript" not in body
     assert "tried \\*again\\*" in body
+
+
+def test_a_line_break_in_a_name_or_a_note_begins_nothing_of_its_own(page: TestClient, job: JobRecord) -> None:
+    lines = detail(page, job)["note"]["body"].splitlines()
+    assert lines[0].startswith("## a &lt;b&gt;job&lt;/b&gt; \\# Not a heading \\[x\\]")
+    assert [line for line in lines[1:] if line.startswith("#")] == []
+    assert "> \\# no heading\n> \\- no list\n> 1\\. nor this\n> &lt;img src=x&gt;" in "\n".join(lines)
+
+
+def test_the_table_for_a_spreadsheet_runs_nothing(page: TestClient, job: JobRecord) -> None:
+    path = f"/csv{study_path(page, job).removeprefix('/dashboard/studies')}"
+    answer = page.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8"), answer.text
+    header, *rows = csv.reader(answer.text.splitlines())
+    assert header[:3] == ["Number", "State", "Value"]
+    assert len(rows) == 3
+    assert all(float(row[2]) > 0 for row in rows)
+    assert page.head(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("=HYPERLINK(A1)", "'=HYPERLINK(A1)"),
+        ("+1+1", "'+1+1"),
+        ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\t=1", "'\t=1"),
+        ("-0.5", "-0.5"),
+        ("+1e-3", "+1e-3"),
+        ("-inf", "-inf"),
+        ("wsd = linear", "wsd = linear"),
+        ("", ""),
+    ],
+)
+def test_a_cell_that_begins_like_a_formula_is_text(cell: str, shown: str) -> None:
+    made = io.StringIO()
+    csv.writer(made).writerow(["Number", cell, "a, b\nc"])
+    (row,) = csv.reader(io.StringIO(without_formulas(made.getvalue()), newline=""))
+    assert row == ["Number", shown, "a, b\nc"]
 
 
 def test_the_learning_rates_of_the_best_trials_are_a_figure(page: TestClient, job: JobRecord) -> None:
