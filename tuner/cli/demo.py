@@ -31,6 +31,12 @@ _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.2
 _IMPATIENT = RestartPolicy(deaths_in_a_row=5)  # a person waits for the result
 _UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+_NEXT = """
+What next:
+  {page} is the report with its pictures.
+  Your own training: `tuner workload new my_tuning.py` writes a small workload as a start, `tuner up --workload
+  my_tuning:MyWorkload` offers it, and `tuner submit my-tuning --watch`, in another terminal, tunes it.
+  This job again: `tuner up --data-dir {data}` serves it; then `tuner report {job}` shows it."""
 
 
 def demo(
@@ -94,6 +100,7 @@ def demo(
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     show_report(report)
     write_files(report, folder=output)
+    say(_NEXT.format(page=output / "report.html", data=folder, job=report.job_id[:8]))
 
 
 def _tune(stack: Stack, *, request: dict[str, Any]) -> Report:

@@ -29,6 +29,11 @@ def answer(folder: Path):
 def test_killing_runner_worker_and_service_does_not_change_the_report(world, tmp_path):
     undisturbed = demo(world, tmp_path / "undisturbed")
     assert undisturbed.wait(timeout=120) == 0, world.said_by(undisturbed)
+    said = world.said_by(undisturbed)
+    last_line = [line for line in said.splitlines() if line.startswith("100%, ")][-1]
+    recommended = answer(tmp_path / "undisturbed")["recommended"]
+    assert f", trial {recommended['trial']}, {recommended['label']}" in last_line
+    assert "What next:" in said.rpartition("Wrote to ")[2]
 
     folder = tmp_path / "disturbed"
     disturbed = demo(world, folder)

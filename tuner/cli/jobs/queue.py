@@ -25,6 +25,7 @@ _QUEUE: Table[QueueEntry] = Table(
         "REASON": lambda entry: entry.reason,
     },
     empty="The queue is empty.",
+    details=frozenset({"TEAM", "OWNER", "PRIORITY"}),
 )
 _SHARES: Table[TeamShare] = Table(
     columns={

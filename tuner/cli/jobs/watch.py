@@ -99,10 +99,11 @@ class _Screen:
 
 
 class _LinePrinter:
-    """Prints each event, and the progress in steps."""
+    """Prints each event, the progress in steps, and how the job stands at its end."""
 
     def __init__(self) -> None:
         self._printed = -1.0
+        self._ended = False
         self._notice = ""
 
     def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
@@ -111,8 +112,9 @@ class _LinePrinter:
         for line in _event_lines(events):
             show(line)
         fraction = job.progress.fraction
-        if fraction >= self._printed + _STEP or (fraction == 1.0 and self._printed < 1.0):
-            self._printed = fraction
+        ends = is_terminal(job.state) and not self._ended
+        if fraction >= self._printed + _STEP or ends:
+            self._printed, self._ended = fraction, ends or self._ended
             show(progress_line(job))
         if notice != self._notice:
             if notice or not is_terminal(job.state):
