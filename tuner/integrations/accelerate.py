@@ -34,15 +34,18 @@ class UpdateScheduler:
 
     Args:
         run: The run whose schedule to follow.
-        optimizer: The optimizer, before or after ``accelerator.prepare``.
+        *optimizers: One or several, as in `TrainingRun.scheduler`, before or after ``accelerator.prepare``.
         accelerator: The accelerator of the loop.
+        reference: See `TrainingRun.scheduler`.
 
     Raises:
-        InvalidValue: No parameter group of the optimizer has a learning rate above 0.
+        InvalidValue: See `TrainingRun.scheduler`.
     """
 
-    def __init__(self, run: TrainingRun, optimizer: Optimizer, *, accelerator: Accelerator) -> None:
-        self._scheduler = run.scheduler(getattr(optimizer, "optimizer", optimizer))
+    def __init__(
+        self, run: TrainingRun, *optimizers: Optimizer, accelerator: Accelerator, reference: Optimizer | None = None
+    ) -> None:
+        self._scheduler = run.scheduler(*map(_unwrapped, optimizers), reference=_unwrapped(reference))
         self._accelerator = accelerator
 
     def step(self) -> None:
@@ -67,9 +70,11 @@ class UpdateScheduler:
         self._scheduler.load_state_dict(state_dict)
 
 
-def update_scheduler(run: TrainingRun, optimizer: Optimizer, *, accelerator: Accelerator) -> UpdateScheduler:
+def update_scheduler(
+    run: TrainingRun, *optimizers: Optimizer, accelerator: Accelerator, reference: Optimizer | None = None
+) -> UpdateScheduler:
     """The scheduler of a run under Accelerate, an `UpdateScheduler` of these arguments."""
-    return UpdateScheduler(run, optimizer, accelerator=accelerator)
+    return UpdateScheduler(run, *optimizers, accelerator=accelerator, reference=reference)
 
 
 def report(
@@ -119,6 +124,10 @@ def finish(
     train = None if train_loss is None else _mean(train_loss, accelerator=accelerator)
     if accelerator.is_main_process:
         run.finish(step, value=mean, train_loss=train)
+
+
+def _unwrapped(optimizer: Any) -> Any:
+    return getattr(optimizer, "optimizer", optimizer)
 
 
 def _mean(value: SupportsFloat, *, accelerator: Accelerator) -> SupportsFloat:

@@ -8,6 +8,10 @@ class MyModule(LightningModule):
 trainer = Trainer(**trainer_arguments(run), callbacks=[TunerCallback(run)])
 trainer.fit(MyModule(), train_loader, val_loader)
 ```
+
+Several optimizers (a GAN, Muon and AdamW) need Lightning's manual optimization: ``configure_optimizers`` returns
+``optimizer_and_schedule(run, generator, discriminator)``; ``training_step`` calls ``self.lr_schedulers().step()`` once
+per update of the first one. That counts the updates of the run then, as Lightning counts the steps of all optimizers.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from torch.optim import Optimizer
 
 from tuner.errors import InvalidValue
 from tuner.metric import check_monitored
+from tuner.schedules.torch_adapter import ScheduleLR
 from tuner.training.run import RunStopped, TrainingRun
 
 __all__ = ["TunerCallback", "optimizer_and_schedule", "trainer_arguments"]
@@ -27,9 +32,21 @@ _EVERY_BATCH = 1, None  # across epochs; the callback selects the batches
 _NEVER = 2**62  # batches between two validations
 
 
-def optimizer_and_schedule(run: TrainingRun, optimizer: Optimizer) -> dict[str, Any]:
-    """The return value of ``configure_optimizers``: the schedule steps once per optimizer update, not per epoch."""
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": run.scheduler(optimizer), "interval": "step"}}
+def optimizer_and_schedule(run: TrainingRun, *optimizers: Optimizer, reference: Optimizer | None = None) -> Any:
+    """The return value of ``configure_optimizers``: the schedule steps once per optimizer update, not per epoch.
+
+    Args:
+        run: The run to follow.
+        *optimizers: One, or several with a manual optimization; see `TrainingRun.scheduler`.
+        reference: See `TrainingRun.scheduler`.
+
+    Raises:
+        InvalidValue: See `TrainingRun.scheduler`.
+    """
+    schedule = {"scheduler": run.scheduler(*optimizers, reference=reference), "interval": "step"}
+    if len(optimizers) == 1:
+        return {"optimizer": optimizers[0], "lr_scheduler": schedule}
+    return list(optimizers), [schedule]
 
 
 def trainer_arguments(run: TrainingRun, *, accumulate_grad_batches: int = 1) -> dict[str, Any]:
@@ -82,12 +99,16 @@ class TunerCallback(Callback):
         self._last: tuple[int, float] | None = None  # step and value of the last report
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the length of the fit, and set when it validates.
+        """Check the length of the fit, and set when it validates and, with several optimizers, when it ends.
 
         Raises:
-            InvalidValue: ``max_steps`` differs from the run's ``total_steps``.
+            InvalidValue: ``max_steps`` differs from the run's ``total_steps``, or the schedule of several optimizers
+                comes from elsewhere.
         """
-        if trainer.max_steps != self._run.total_steps:
+        self._updates(trainer)
+        if len(trainer.optimizers) > 1:
+            trainer.fit_loop.epoch_loop.max_steps = -1  # it counts the steps of all; `on_validation_end` ends the fit
+        elif trainer.max_steps != self._run.total_steps:
             hint = "Use Trainer(**trainer_arguments(run), ...)"
             allowed = f"{self._run.total_steps}, as the run says"
             raise InvalidValue("Trainer.max_steps", value=trainer.max_steps, allowed=allowed, hint=hint)
@@ -95,17 +116,18 @@ class TunerCallback(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tell the run where a resumed training starts."""
-        if trainer.global_step:
-            self._run.resumed(trainer.global_step)
+        if step := self._updates(trainer):
+            self._run.resumed(step)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Validate after this batch at ``run.evaluate_at``; Lightning itself knows only multiples of batches."""
-        due = trainer.global_step in self._run.evaluate_at and trainer.global_step != self._evaluated
+        step = self._updates(trainer)
+        due = step in self._run.evaluate_at and step != self._evaluated
         trainer.val_check_batch = 1 if due else _NEVER
         if due:
-            self._evaluated = trainer.global_step
+            self._evaluated = step
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report a validation of the fit, except the sanity check before it.
@@ -113,15 +135,20 @@ class TunerCallback(Callback):
         Raises:
             InvalidValue: ``monitor`` was not logged.
         """
-        if trainer.sanity_checking or trainer.state.fn != "fit" or not trainer.is_global_zero:
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        step = self._updates(trainer)
+        if len(trainer.optimizers) > 1 and step >= self._run.total_steps:
+            trainer.should_stop = True
+        if not trainer.is_global_zero:
             return
         if self._monitor not in trainer.callback_metrics:
             logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
             raise InvalidValue("monitor", value=self._monitor, allowed=f"a metric that is logged: {logged}")
         value = float(trainer.callback_metrics[self._monitor])
         try:
-            self._run.report(trainer.global_step, value=value)
-            self._last = trainer.global_step, value
+            self._run.report(step, value=value)
+            self._last = step, value
         except RunStopped:
             self._stopped = True
             trainer.should_stop = True
@@ -137,3 +164,20 @@ class TunerCallback(Callback):
         if self._last is not None and self._last[0] < self._run.total_steps:
             step, value = self._last
             self._run.finish(step, value=value)
+
+    @staticmethod
+    def _updates(trainer: Trainer) -> int:
+        """Updates done: of several optimizers those that their common schedule has counted.
+
+        Raises:
+            InvalidValue: Several optimizers, and none of the schedules that Lightning knows is the run's.
+        """
+        if len(trainer.optimizers) == 1:
+            return int(trainer.global_step)
+        for config in trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, ScheduleLR):
+                return int(config.scheduler.last_epoch)
+        names = [type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs]
+        allowed = "that of the run, where several optimizers train"
+        hint = "Return optimizer_and_schedule(run, first, second) from configure_optimizers"
+        raise InvalidValue("the scheduler", value=names or None, allowed=allowed, hint=hint)

@@ -114,3 +114,91 @@ def test_a_monitor_or_mode_of_another_direction_than_the_workloads_is_refused(ex
     ended = executed(partial(training, callback=callback), metric=metric)
     assert ended.outcome is Outcome.FAILED
     assert "monitor must be of the direction of the workload's metric" in ended.reason
+
+
+class Gan(Module):
+    """The discriminator steps three times per update of the generator."""
+
+    automatic_optimization = False
+
+    def __init__(self, run, *, configured=optimizer_and_schedule):
+        super().__init__(run)
+        self.other = torch.nn.Linear(2, 1)
+        self.configured = configured
+        self.rates: list[list[float]] = []
+
+    def training_step(self, batch, index):
+        optimizers = self.optimizers()
+        self.rates.append([one.param_groups[0]["lr"] for one in optimizers])
+        for net, optimizer, times in zip((self.net, self.other), optimizers, (1, 3), strict=True):
+            for _ in range(times):
+                optimizer.zero_grad()
+                self.manual_backward(net(batch).pow(2).mean())
+                optimizer.step()
+        scheduler: Any = self.lr_schedulers()
+        scheduler.step()
+
+    def configure_optimizers(self):
+        generator = torch.optim.Muon([self.net.weight], lr=0.02)
+        return self.configured(self.run, generator, torch.optim.AdamW(self.other.parameters(), lr=0.08))
+
+
+def fitted(run, module, **changes):
+    quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
+    data: Any = torch.randn(20, 2)
+    rows = torch.utils.data.DataLoader(data, batch_size=4)
+    trainer = lightning.Trainer(
+        **trainer_arguments(run) | quiet | {"enable_checkpointing": False} | changes,
+        callbacks=[TunerCallback(run)],
+        accelerator="cpu",
+        default_root_dir=run.snapshot_dir,
+    )
+    trainer.fit(module, rows, rows)
+    return trainer
+
+
+def test_two_optimizers_keep_their_ratio_and_the_updates_of_the_first_count(executed):
+    modules = []
+
+    def train(run):
+        modules.append(Gan(run))
+        fitted(run, modules[0])
+
+    ended = executed(train)
+    assert (ended.outcome, ended.step) == (Outcome.SUCCEEDED, 20), ended.traceback
+    assert executed.steps == [10, 20]
+    assert modules[0].rates == [pytest.approx([lr, 4 * lr], rel=1e-12) for lr in executed.lrs]
+
+
+def test_two_optimizers_resume_from_a_checkpoint(executed, tmp_path):
+    modules = []
+
+    def train(run):
+        first = Gan(run)
+        fitted(run, first, limit_train_batches=4, max_epochs=1, max_steps=-1).save_checkpoint(tmp_path / "half.ckpt")
+        first.trainer = None
+
+    def resume(run):
+        modules.append(Gan(run))
+        trainer = lightning.Trainer(
+            **trainer_arguments(run),
+            callbacks=[TunerCallback(run)],
+            accelerator="cpu",
+            default_root_dir=run.snapshot_dir,
+            **dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False),
+        )
+        data: Any = torch.randn(20, 2)
+        rows = torch.utils.data.DataLoader(data, batch_size=4)
+        trainer.fit(modules[0], rows, rows, ckpt_path=tmp_path / "half.ckpt", weights_only=False)
+
+    executed(train)
+    ended = executed(resume, attempt=2)
+    assert (ended.outcome, ended.step) == (Outcome.SUCCEEDED, 20), ended.traceback
+    assert executed.updates == 16
+    assert [rates[0] for rates in modules[0].rates] == executed.lrs[4:]
+
+
+def test_schedules_of_another_kind_for_two_optimizers_are_refused(executed):
+    ended = executed(lambda run: fitted(run, Gan(run, configured=lambda _, *both: list(both))))
+    assert ended.outcome is Outcome.FAILED
+    assert "Return optimizer_and_schedule(run, first, second) from configure_optimizers" in ended.reason
