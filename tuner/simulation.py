@@ -20,7 +20,7 @@ from tuner.search.oracle import Oracle
 from tuner.search.settings import BUDGETS, DEFAULT_WORTH, SearchSettings
 from tuner.search.simulate import SimulatedRun, Simulation, simulate
 from tuner.search.space import OptimizerKind, SearchSpace, Value, default_space
-from tuner.validation import allowed_by, one_of_names
+from tuner.validation import allowed_by, choice, one_of_names
 
 _NAME: Final = "simulation"
 
@@ -28,7 +28,7 @@ _NAME: Final = "simulation"
 def simulate_study(
     oracle: Oracle,
     *,
-    space: SearchSpace | OptimizerKind | Mapping[str, Any],
+    space: SearchSpace | OptimizerKind | str | Mapping[str, Any],
     total_steps: int,
     budget: float = BUDGETS["standard"],
     seed: int = 0,
@@ -92,7 +92,7 @@ def simulate_study(
             "seed": seed,
             "incumbent": incumbent,
             "worth": worth,
-            "space": default_space(space) if isinstance(space, OptimizerKind) else space,
+            "space": default_space(choice("space", space, of=OptimizerKind)) if isinstance(space, str) else space,
         },
         further=search or {},
     )

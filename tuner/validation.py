@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from enum import Enum
+from typing import Any, Final, TypeVar
 
 from tuner.errors import InvalidValue
 
+_Member = TypeVar("_Member", bound=Enum)
 _TYPES: Final[Mapping[str, str]] = {
     "integer": "a whole number",
     "number": "a number",
@@ -83,6 +85,25 @@ def phrase(keyword: str, limit: Any, *, message: str = "") -> str:
     """
     known = _PHRASES.get(keyword)
     return known(limit) if known else f"valid ({message or keyword})"
+
+
+def choice(field: str, value: object, *, of: type[_Member]) -> _Member:
+    """The member of an enum that a value is, or names.
+
+    Public functions take names in place of members: a comparison by identity would take each name for another member.
+
+    Args:
+        field: What the value is for.
+        value: A member, or its value.
+        of: The enum.
+
+    Raises:
+        InvalidValue: It is neither.
+    """
+    try:
+        return of(value)
+    except ValueError:
+        raise InvalidValue(field, value=value, allowed=phrase("enum", [member.value for member in of])) from None
 
 
 def allowed_by(error: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from tuner.jobs.progress import JobSort
 from tuner.jobs.records import EventRecord
 from tuner.jobs.states import JobState, RunState
 from tuner.schedules import Schedule
+from tuner.validation import choice
 
 if TYPE_CHECKING:
     from tuner.api.standing import Standing
@@ -245,8 +246,8 @@ class JobsApi:
 
 def _filters(states: Collection[JobState], *, sort: JobSort, filters: Mapping[str, str | None]) -> dict[str, Any]:
     """The query of a list of jobs."""
-    wanted = [JobState(state).value for state in states] or None
-    return without_none({"state": wanted, "sort": JobSort(sort).value, **filters})
+    wanted = [choice("states", state, of=JobState) for state in states] or None
+    return without_none({"state": wanted, "sort": choice("sort", sort, of=JobSort), **filters})
 
 
 def _plain(request: BaseModel | Mapping[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class PeopleApi:
     def put_member(self, team: str, user: str, *, role: Role) -> Member:
         """Add a user to a team, or change the role."""
         path = f"/v1/teams/{path_segment(team)}/members/{path_segment(user)}"
-        return self._http.send(Member, "PUT", path, body={"role": role.value})
+        return self._http.send(Member, "PUT", path, body={"role": role})
 
     def remove_member(self, team: str, user: str) -> None:
         """Remove a user from a team. The user's tokens for it are revoked."""

@@ -29,6 +29,7 @@ from tuner.exports.formats import ExportFormat
 from tuner.exports.pytorch import paste_in_code
 from tuner.exports.standalone import schedule_csv, schedule_json
 from tuner.schedules import Schedule
+from tuner.validation import choice
 
 _MODULES: Final = (
     standalone,
@@ -61,19 +62,19 @@ __all__ = [
 ]
 
 
-def export(schedule: Schedule, *, format: ExportFormat, run: TargetRun) -> Export:
+def export(schedule: Schedule, *, format: ExportFormat | str, run: TargetRun) -> Export:
     """Export a schedule as data or as code for a training library.
 
     Args:
         schedule: The schedule.
-        format: The format; `EXPORTERS` describes each.
+        format: The format, or its name; `EXPORTERS` describes each.
         run: The training run that the export is for.
 
     Returns:
         The text in chunks, and the reason where the library's native schedules cannot express the schedule.
 
     Raises:
-        InvalidValue: The schedule does not fit into ``run.total_steps`` updates.
+        InvalidValue: The schedule does not fit into ``run.total_steps`` updates, or there is no such format.
 
     Example:
         >>> from tuner import Schedule
@@ -85,4 +86,4 @@ def export(schedule: Schedule, *, format: ExportFormat, run: TargetRun) -> Expor
         0,0.1
         1,0.05
     """
-    return EXPORTERS[format].write(schedule, run)
+    return EXPORTERS[choice("format", format, of=ExportFormat)].write(schedule, run)

@@ -25,6 +25,7 @@ from tuner.errors import InvalidValue
 from tuner.metric import check_monitored
 from tuner.schedules.torch_adapter import ScheduleLR
 from tuner.training.run import RunStopped, TrainingRun
+from tuner.validation import phrase
 
 __all__ = ["TunerCallback", "optimizer_and_schedule", "trainer_arguments"]
 
@@ -84,12 +85,14 @@ class TunerCallback(Callback):
 
     Raises:
         InvalidValue: ``monitor``, by its name or by ``mode``, has another direction than the metric that the workload
-            declares.
+            declares; or there is no such ``mode``.
     """
 
     def __init__(
         self, run: TrainingRun, *, monitor: str = "val_loss", mode: Literal["min", "max"] | None = None
     ) -> None:
+        if mode not in (None, "min", "max"):
+            raise InvalidValue("mode", value=mode, allowed=phrase("enum", ["min", "max"]))
         stated = None if mode is None else mode == "max"
         check_monitored("monitor", name=monitor, metric=run.metric, higher_is_better=stated)
         self._run = run

@@ -15,6 +15,7 @@ from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.report.insights import Advice, EarlyStops, ParameterImportances, ReportValue, Sensitivity, Transfer
 from tuner.schedules import Schedule
 from tuner.search.decision.decisions import Role, RunStatus, TrialStatus
+from tuner.validation import choice
 
 
 class Verdict(StrEnum):
@@ -283,6 +284,11 @@ class Report(ReportValue):
                 return candidate
         raise KeyError(trial)
 
-    def comparison(self, rival: Rival) -> Comparison | None:
-        """The comparison with a rival; ``None`` when the report has none."""
-        return next((one for one in self.comparisons if one.rival is rival), None)
+    def comparison(self, rival: Rival | str) -> Comparison | None:
+        """The comparison with a rival, a `Rival` or its name; ``None`` when the report has none.
+
+        Raises:
+            InvalidValue: There is no such rival.
+        """
+        wanted = choice("rival", rival, of=Rival)
+        return next((one for one in self.comparisons if one.rival is wanted), None)

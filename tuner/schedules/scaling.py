@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from tuner.errors import InvalidValue
 from tuner.schedules.schedule import Schedule
+from tuner.validation import choice, phrase
 
 MAX_BATCH: Final = 10**12
 """Largest batch size."""
@@ -40,7 +41,7 @@ class ScaledSchedule:
 
 
 def scaled_to_batch(
-    schedule: Schedule, *, rule: ScalingRule, from_batch: int, to_batch: int, optimizer: ScaledFor | None = None
+    schedule: Schedule, *, rule: ScalingRule | str, from_batch: int, to_batch: int, optimizer: ScaledFor | None = None
 ) -> ScaledSchedule:
     """Scale a schedule to another batch size.
 
@@ -49,7 +50,7 @@ def scaled_to_batch(
 
     Args:
         schedule: A schedule that suits ``from_batch``.
-        rule: How the peak scales.
+        rule: How the peak scales: a `ScalingRule`, or its name.
         from_batch: Samples per update so far, over all devices and accumulated micro-batches; in [1, 1e12].
         to_batch: Samples per update of the new run, in the same range.
         optimizer: Kind of the optimizer; with it, the caveats say whether the rule suits it.
@@ -58,7 +59,8 @@ def scaled_to_batch(
         The schedule with its new peak, the factor, and caveats.
 
     Raises:
-        InvalidValue: A batch size is out of range, or the new peak is not a positive finite number.
+        InvalidValue: A batch size is out of range, a name is not one of those, or the new peak is not a positive finite
+            number.
 
     Example:
         >>> from tuner.schedules import Cosine, ScalingRule, Schedule, scaled_to_batch
@@ -67,6 +69,9 @@ def scaled_to_batch(
         >>> scaled.factor, scaled.schedule.peak_lr
         (2.0, 0.002)
     """
+    rule = choice("rule", rule, of=ScalingRule)
+    if optimizer not in (None, *get_args(ScaledFor)):
+        raise InvalidValue("optimizer", value=optimizer, allowed=phrase("enum", get_args(ScaledFor)))
     for field, batch in (("from_batch", from_batch), ("to_batch", to_batch)):
         _check_batch(field, batch)
     ratio = to_batch / from_batch

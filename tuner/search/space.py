@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from tuner.errors import InvalidValue
 from tuner.schedules import FAMILIES, Schedule
-from tuner.validation import allowed_by, one_of_names
+from tuner.validation import allowed_by, choice, one_of_names
 
 Value = bool | float | int | str
 """A value of one parameter."""
@@ -319,7 +319,7 @@ _PEAK_LR: Final = {OptimizerKind.ADAM: (1e-4, 3e-2), OptimizerKind.SGD: (1e-3, 1
 
 
 def peak_range(
-    optimizer: OptimizerKind, *, bounds: tuple[float, float] | None = None, around: float | None = None
+    optimizer: OptimizerKind | str, *, bounds: tuple[float, float] | None = None, around: float | None = None
 ) -> tuple[float, float]:
     """The range of peak learning rates to search by default.
 
@@ -334,7 +334,7 @@ def peak_range(
         >>> peak_range(OptimizerKind.ADAM, bounds=(1e-4, 1e-2), around=2e-5)
         (2e-06, 0.0002)
     """
-    low, high = bounds or _PEAK_LR[optimizer]
+    low, high = bounds or _PEAK_LR[choice("optimizer", optimizer, of=OptimizerKind)]
     if around is None:
         return low, high
     around, half = min(max(around, MIN_PEAK), MAX_PEAK), math.sqrt(high / low)
@@ -344,7 +344,7 @@ def peak_range(
 
 
 def default_space(
-    optimizer: OptimizerKind, *, peak_lr: tuple[float, float] | None = None, around: float | None = None
+    optimizer: OptimizerKind | str, *, peak_lr: tuple[float, float] | None = None, around: float | None = None
 ) -> SearchSpace:
     """The space of a search that does not define one: few dimensions, strong families.
 

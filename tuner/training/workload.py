@@ -33,6 +33,7 @@ from tuner.training.declared import Declaration, DeclaredTraining
 from tuner.training.options import WorkloadOptions, options_schema
 from tuner.training.run import TrainingRun
 from tuner.training.stepwise import StepwiseTraining
+from tuner.validation import choice
 
 __all__ = [
     "Declaration",
@@ -208,15 +209,27 @@ def describe(workload: Workload) -> WorkloadInfo:
         description=workload.description,
         options_schema=schema,
         optimizer_option=workload.optimizer_option,
-        optimizer=workload.optimizer,
+        optimizer=_optimizer_kind(workload, field="optimizer", value=workload.optimizer),
         default_steps=workload.default_steps,
-        peak_lr={kind.value: _peak_range(kind, declared=declared) for kind, declared in workload.peak_lr.items()},
+        peak_lr=_peak_ranges(workload),
         metric=workload.metric,
     )
 
 
-def _peak_range(kind: OptimizerKind, *, declared: float | tuple[float, float]) -> tuple[float, float]:
-    return declared if isinstance(declared, tuple) else peak_range(kind, around=declared)
+def _peak_ranges(workload: Workload) -> dict[str, tuple[float, float]]:
+    """The range of each kind of optimizer, also where it is declared as the rate that is used today."""
+    ranges = {}
+    for name, declared in workload.peak_lr.items():
+        kind = _optimizer_kind(workload, field="peak_lr", value=name)
+        ranges[kind.value] = declared if isinstance(declared, tuple) else peak_range(kind, around=declared)
+    return ranges
+
+
+def _optimizer_kind(workload: Workload, *, field: str, value: object) -> OptimizerKind:
+    try:
+        return choice(field, value, of=OptimizerKind)
+    except InvalidValue as error:
+        raise WorkloadError(f"{workload.name}: {error}") from None
 
 
 def _check_attributes(workload: Workload) -> None:

@@ -116,6 +116,12 @@ def test_a_monitor_or_mode_of_another_direction_than_the_workloads_is_refused(ex
     assert "monitor must be of the direction of the workload's metric" in ended.reason
 
 
+def test_a_mode_that_lightning_does_not_have_is_refused(executed):
+    ended = executed(partial(training, callback={"mode": "maximum"}))
+    assert ended.outcome is Outcome.FAILED
+    assert "mode must be one of 'min', 'max', got 'maximum'" in ended.reason
+
+
 class Gan(Module):
     """The discriminator steps three times per update of the generator."""
 

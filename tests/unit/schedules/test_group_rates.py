@@ -35,6 +35,9 @@ class Run(TrainingRun):
     def report(self, step: int, *, value: object, train_loss: object = None) -> None:
         """Nothing."""
 
+    def finish(self, step: int, *, value: object, train_loss: object = None) -> None:
+        """Nothing."""
+
 
 def _group(lr: float | None) -> dict[str, object]:
     return {"params": [torch.nn.Parameter(torch.zeros(1))], **({} if lr is None else {"lr": lr})}
