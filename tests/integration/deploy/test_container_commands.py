@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import shutil
 import socket
@@ -28,7 +29,7 @@ from tuner.store.maintenance.migrate import is_current
 
 SECONDS = 90.0
 BIN = Path(sys.executable).parent
-TARGETS = {"migrate": "service", "api": "service", "worker": "worker", "worker-gpu": "worker"}
+TARGETS = {"roles": "service", "migrate": "service", "api": "service", "worker": "worker", "worker-gpu": "worker"}
 
 
 def free_port() -> int:
@@ -66,8 +67,8 @@ class Containers:
 
     def here(self, value: str) -> str:
         """A value of a container's, as it is on this machine."""
-        if value == "postgresql://tuner@postgres/tuner":
-            return self.database_url
+        if url := re.fullmatch(r"postgresql://(\w+)@postgres/tuner", value):
+            return self.url_as(url[1])
         if value == "0.0.0.0":
             return "127.0.0.1"
         for old, new in {
@@ -77,6 +78,14 @@ class Containers:
         }.items():
             value = value.replace(old, new)
         return value
+
+    def url_as(self, role: str) -> str:
+        """The database's URL for a role of the compose file; the server's superuser may have another name here."""
+        superuser = make_url(self.database_url)
+        return (superuser if role == "postgres" else superuser.set(username=role)).render_as_string(hide_password=False)
+
+    def run_to_its_end(self, service: str) -> None:
+        assert self.start(service).wait(timeout=SECONDS) == 0, self.log(service)
 
     def start(self, service: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{service}.log").open("wb") as log:
@@ -112,8 +121,8 @@ def containers(postgres: PostgresServer, tmp_path: Path) -> Iterator[Containers]
 
 @pytest.mark.pg
 def test_the_stack_of_the_compose_file_comes_up_works_and_goes_down(containers: Containers) -> None:
-    migrate = containers.start("migrate")
-    assert migrate.wait(timeout=SECONDS) == 0, containers.log("migrate")
+    for name in ("roles", "migrate", "roles", "migrate"):
+        containers.run_to_its_end(name)
     assert is_current(containers.database_url)
     with ExitStack() as stack:
         running = {}
@@ -136,7 +145,8 @@ def test_the_stack_of_the_compose_file_comes_up_works_and_goes_down(containers: 
 
 
 def test_a_worker_for_a_gpu_says_that_there_is_none(containers: Containers) -> None:
-    assert containers.start("migrate").wait(timeout=SECONDS) == 0, containers.log("migrate")
+    for name in ("roles", "migrate"):
+        containers.run_to_its_end(name)
     command, environment = containers.command("worker-gpu"), containers.environment("worker-gpu")
     if shutil.which("nvidia-smi"):
         pytest.skip("this machine has GPUs")
@@ -227,6 +237,33 @@ def test_the_entrypoint_reads_the_password_from_its_file_and_passes_on_nothing_e
     assert refused.returncode != 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the worker's container starts as root")
+def test_a_workers_container_becomes_a_user_who_may_become_the_runners_and_nobody_else(tmp_path: Path) -> None:
+    """With the capabilities of the compose file alone, and with users of this machine for those of the image."""
+    script = tmp_path / "entrypoint.sh"
+    text = (ROOT / "deploy/entrypoint.sh").read_text()
+    script.write_text(text.replace("tuner-runner", "daemon").replace("=tuner ", "=games "))
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret")
+    secret.chmod(0o400)
+    os.chown(secret, 12345, 12345)
+    given = ",".join(f"+{name.lower()}" for name in compose()["services"]["worker"]["cap_add"])
+    container = ["setpriv", f"--bounding-set=-all,{given}", "--no-new-privs", "sh", str(script)]
+    show = "import json, os; print(json.dumps([os.getuid(), dict(os.environ), open('/proc/self/status').read()]))"
+    done = subprocess.run(
+        [*container, "/usr/bin/python3", "-c", show],
+        env={"PATH": os.environ["PATH"], "PGPASSWORD_FILE": str(secret)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    uid, environment, status = json.loads(done.stdout)
+    assert uid == pwd.getpwnam("games").pw_uid
+    assert (environment["PGPASSWORD"], environment["TUNER_RUNNER_USER"]) == ("s3cret", "daemon")
+    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    assert int(effective, 16) == 1 << 5 | 1 << 6 | 1 << 7  # CAP_KILL, CAP_SETGID, CAP_SETUID
+
+
 def test_secrets_are_made_once_and_for_nobody_else(tmp_path: Path) -> None:
     script = tmp_path / "make-secrets.sh"
     shutil.copy(ROOT / "deploy/make-secrets.sh", script)
@@ -234,7 +271,9 @@ def test_secrets_are_made_once_and_for_nobody_else(tmp_path: Path) -> None:
     first = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
     assert set(first) == set(compose()["secrets"])
     assert all(re.fullmatch("[0-9a-f]{64}", secret) for secret in first.values())
-    assert len(set(first.values())) == 2
+    assert len(set(first.values())) == len(first)
+    of_workers = tmp_path / "secrets/worker_password"
+    assert of_workers.stat().st_mode & 0o777 == 0o400
     assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
     subprocess.run(["sh", script], check=True, capture_output=True)
     assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == first

@@ -13,7 +13,13 @@ import pytest
 
 from tests.unit.deploy.container_files import INSTRUCTIONS, ROOT, compose, stages
 
-OURS = ("migrate", "api", "worker", "worker-gpu")
+OURS = ("roles", "migrate", "api", "worker", "worker-gpu")
+MAY = {
+    "roles": {"DAC_READ_SEARCH"},
+    "worker": {"DAC_READ_SEARCH", "KILL", "SETGID", "SETUID"},
+    "worker-gpu": {"DAC_READ_SEARCH", "KILL", "SETGID", "SETUID"},
+}
+"""Capabilities of what starts as root."""
 
 
 def test_the_compose_file_is_one() -> None:
@@ -63,14 +69,53 @@ def test_there_is_no_password_in_the_files() -> None:
     assert ignored.returncode in {0, 128}  # 128: not a git checkout
 
 
-def test_nothing_of_ours_runs_as_root_or_may_become_it() -> None:
-    for target in ("service", "worker"):
-        assert stages()[target].all("USER")[-1] == "tuner"
+def test_what_starts_as_root_may_read_its_password_and_become_its_users_and_nothing_more() -> None:
+    assert {target: stages()[target].all("USER")[-1] for target in ("service", "worker")} == {
+        "service": "tuner",
+        "worker": "root",
+    }
     for name in OURS:
         service = compose()["services"][name]
         assert service["cap_drop"] == ["ALL"]
+        assert set(service.get("cap_add", ())) == MAY.get(name, set())
+        assert service.get("user") == ("root" if name == "roles" else None)
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert "privileged" not in service
+
+
+def test_everything_of_ours_is_read_only_and_has_limits() -> None:
+    for name in OURS:
+        service = compose()["services"][name]
+        assert service["read_only"] is True
+        assert any(part.startswith("/tmp") for part in service["tmpfs"])
+        assert service["pids_limit"] > 0
+    assert all("mem_limit" in compose()["services"][name] for name in ("postgres", "api", "worker", "worker-gpu"))
+
+
+def test_each_role_has_its_own_password_and_the_superusers_is_for_making_roles_alone() -> None:
+    services = compose()["services"]
+    passwords = {name: {one for one in services[name].get("secrets", ()) if "password" in one} for name in services}
+    makes_roles = passwords.pop("roles")
+    assert passwords.pop("postgres") == {"superuser_password"}
+    assert passwords == {
+        "migrate": {"owner_password"},
+        "api": {"service_password"},
+        "worker": {"worker_password"},
+        "worker-gpu": {"worker_password"},
+    }
+    assert makes_roles == {"superuser_password", "owner_password", "service_password", "worker_password"}
+    users = {name: services[name]["environment"]["TUNER_DATABASE_URL"].split("@")[0] for name in passwords}
+    assert users["worker"] == users["worker-gpu"] == "postgresql://tuner_worker"
+    assert (users["migrate"], users["api"]) == ("postgresql://tuner_owner", "postgresql://tuner_service")
+
+
+def test_every_image_from_elsewhere_can_be_pinned_to_a_digest() -> None:
+    pinned = {"TUNER_POSTGRES_IMAGE": "postgres@sha256:0", "TUNER_PYTHON_IMAGE": "python@sha256:1"}
+    file = compose(pinned)
+    assert file["services"]["postgres"]["image"] == "postgres@sha256:0"
+    for name in ("roles", "worker"):
+        assert file["services"][name]["build"]["args"] == {"PYTHON_IMAGE": "python@sha256:1"}
+    assert {stage.parent for stage in stages().values()} <= {"${PYTHON_IMAGE}", *stages()}
 
 
 def test_the_database_is_on_a_network_of_its_own_and_the_service_on_loopback() -> None:

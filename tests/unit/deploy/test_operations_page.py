@@ -39,6 +39,8 @@ def test_what_the_images_and_the_compose_file_set_can_be_set() -> None:
     settings = {f"TUNER_{name.upper()}" for model in (Settings, WorkerSettings) for name in model.model_fields}
     given = {name for service in compose()["services"].values() for name in service.get("environment", {})}
     given |= {name for stage in stages().values() for name in stage.environment}
+    roles = get_command(app).commands["db"].commands["roles"]  # type: ignore[attr-defined]
+    settings |= {option.envvar for option in roles.params}
     assert {name for name in given if name.startswith("TUNER_")} <= settings
 
 
