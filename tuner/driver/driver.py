@@ -290,7 +290,7 @@ class Driver:
                     reason=ended.reason,
                 )
                 return self._leave(RunEnd.RECORDED, stored=stored, outcome=ended.outcome.value)
-            case Outcome.FAILED if ended.lost:
+            case Outcome.FAILED if ended.lost and self._runner.shortage() is None:
                 reason = self._failure(ended, lease=lease)
                 return self._record_loss(keeper, event="run.lost", reason=reason, updates=ended.updates)
             case Outcome.FAILED:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tuner.errors import WorkloadError
+from tuner.process_exit import is_killed_from_outside
 from tuner.training.report_file import ReportFile
 from tuner.training.run import TrainingRun
 
@@ -28,6 +29,10 @@ GRACE_SECONDS = 5.0
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _POLL_SECONDS = 0.05
 _GUARD = Path(__file__).with_name("process_guard.py")
+
+
+class CommandKilled(WorkloadError):
+    """A signal from outside has ended the command, or its guard process."""
 
 
 def run_command(
@@ -46,6 +51,7 @@ def run_command(
         options: By name.
 
     Raises:
+        CommandKilled: It was killed from outside.
         WorkloadError: It cannot be started, ended with another code than 0, wrote a line that is no report, or none.
         RunStopped: The run is over; the command and all that it started are gone.
     """
@@ -178,7 +184,10 @@ class _Guarded:
         if status == "0":
             return
         if not status.lstrip("-").isdecimal():
-            raise WorkloadError(status or f"{self._name!r} was killed with its guard process")
+            if status:
+                raise WorkloadError(status)
+            raise CommandKilled(f"{self._name!r} was killed with its guard process")
         code = int(status)
         how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
-        raise WorkloadError(f"{self._name!r} {how}; what it printed is in the log of the run (`tuner logs RUN`)")
+        kind = CommandKilled if is_killed_from_outside(code) else WorkloadError
+        raise kind(f"{self._name!r} {how}; what it printed is in the log of the run (`tuner logs RUN`)")

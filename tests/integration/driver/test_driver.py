@@ -184,6 +184,19 @@ def test_a_failure_in_which_the_kernel_killed_a_process_says_so(bench):
     assert bench.run.error.split("\n")[1].startswith("The kernel killed a process for lack of memory. Most memory seen")
 
 
+def test_a_run_that_its_machine_failed_is_lost_unless_the_kernel_killed_for_lack_of_memory(bench):
+    def lose(request: Train, supervisor: RunSupervisor) -> Ended:
+        return fail(request, supervisor).model_copy(update={"lost": True})
+
+    bench.work(lose)
+    assert (bench.run.state, bench.run.failed_attempts, bench.run.lost_attempts) == (RunState.QUEUED, 0, 1)
+    assert bench.driver.lost_last_attempt
+    bench.runner.memory = SHORTAGE
+    bench.work(lose)
+    assert (bench.run.state, bench.run.failed_attempts, bench.run.lost_attempts) == (RunState.FAILED, 1, 1)
+    assert not bench.driver.lost_last_attempt
+
+
 def test_a_runner_with_leftovers_of_a_run_is_killed(bench):
     bench.runner.left = ["sleep"]
     bench.work(succeed)

@@ -124,6 +124,13 @@ def test_a_command_that_fails_says_why(script, train, body, reason):
     ended = train(script(body))
     assert ended.outcome is Outcome.FAILED
     assert reason in ended.reason
+    assert ended.lost == ("killed by signal" in reason)
+
+
+@pytest.mark.parametrize(("number", "lost"), [("SIGKILL", True), ("SIGTERM", True), ("SIGSEGV", False)])
+def test_a_command_that_is_killed_from_outside_is_lost_and_one_that_crashes_has_failed(script, train, number, lost):
+    ended = train(script(f"import signal; os.kill(os.getpid(), signal.{number}); time.sleep(600)"))
+    assert (ended.outcome, ended.lost) == (Outcome.FAILED, lost)
 
 
 def test_a_program_that_does_not_exist_is_a_failure(script, train, tmp_path):

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuner.disk import disk_trouble, is_disk_error
 from tuner.errors import NotFound, WorkloadError
 from tuner.jobs.records import CurvePoint
 from tuner.schedules.values import Array
@@ -23,6 +22,7 @@ from tuner.training.opaque import train_opaque
 from tuner.training.options import parse_options
 from tuner.training.protocol import Branched, Directive, Ended, Evaluated, Outcome, SnapshotSaved, Train, Updated
 from tuner.training.randomness import preserve_random_state, random_state, restore_random_state, seed_everything
+from tuner.training.runner.lost import reason_lost
 from tuner.training.runner.memory import out_of_memory, peak_memory, reset_peak_memory
 from tuner.training.runner.tracebacks import first_line, format_user_traceback
 from tuner.training.snapshots import fingerprint, newest_usable, write_snapshot
@@ -243,12 +243,12 @@ class _Run:
     def failed(self, error: BaseException) -> Ended:
         short = out_of_memory(error)
         advice = peak_memory(self._device).advice(options=self._request.options) if short else ""
-        trouble = disk_trouble(Path(self._request.snapshot_dir))
-        hint = _EXIT_HINT if isinstance(error, SystemExit) else advice or trouble or ""
+        lost = None if short else reason_lost(error, folder=Path(self._request.snapshot_dir))
+        hint = _EXIT_HINT if isinstance(error, SystemExit) else advice or lost or ""
         return Ended(
             run_id=self._request.run_id,
             outcome=Outcome.FAILED,
-            lost=not short and (trouble is not None or is_disk_error(error)),
+            lost=lost is not None,
             step=self._progress.step,
             updates=self._progress.unreported,
             reason=f"out of memory: {first_line(error)}" if short else first_line(error),

@@ -15,7 +15,6 @@ _FRAME = re.compile(r'^  File "(?P<file>[^"]*)", line \d+ in ')
 _OURS = "tuner/training/"
 _MOST_FRAMES = 12
 _TAIL_LINES = 20
-_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 def describe_exit(code: int, *, leftover_processes: Sequence[str] = ()) -> str:
@@ -37,14 +36,6 @@ def describe_exit(code: int, *, leftover_processes: Sequence[str] = ()) -> str:
         name = f"signal {-code}"
     hint = " (often because the system lacks memory)" if name == "SIGKILL" else ""
     return f"the runner was killed by {name}{hint}"
-
-
-def is_from_outside(code: int) -> bool:
-    """Whether an exit code is that of a signal which people and machines send, and code does not cause by a defect.
-
-    The kernel's OOM killer sends SIGKILL too: whether it did is for the caller to find out.
-    """
-    return -code in _FROM_OUTSIDE
 
 
 def is_stopped(pid: int) -> bool:

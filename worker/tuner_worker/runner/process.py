@@ -20,12 +20,12 @@ from tuner.driver.oom_killer import OomKiller
 from tuner.driver.process_memory import ProcessMemory
 from tuner.driver.runner import RunnerDied, train_by_messages
 from tuner.driver.supervisor import RunSupervisor
+from tuner.process_exit import is_killed_from_outside
 from tuner.training.protocol import PROTOCOL_VERSION, Ended, FromRunner, Hello, ToRunner, Train
 from tuner.training.runner.out_of_memory import MemoryUse
 from tuner_worker.runner import launch
 from tuner_worker.runner.exit_report import (
     describe_exit,
-    is_from_outside,
     is_stopped,
     output_before_dump,
     stack_of_dump,
@@ -362,7 +362,7 @@ class RunnerProcess:
         return RunnerDied(
             self._with_output(reason),
             shortage=shortage,
-            fault_of_run=shortage is not None or not is_from_outside(code),
+            fault_of_run=shortage is not None or not is_killed_from_outside(code),
             exit_code=code if code >= 0 else None,
         )
 
