@@ -18,8 +18,8 @@ from tuner.errors import InvalidValue
 
 MAX_ATTEMPTS = 10
 """Attempts per delivery: with the waits between them, about a day."""
-FIRST_WAIT_SECONDS = 10.0
-WAIT_FACTOR = 3.0
+FIRST_WAIT_SECONDS = 2.0
+WAIT_FACTOR = 3.7
 """Ratio of each wait to the previous one."""
 LONGEST_WAIT_SECONDS = FIRST_WAIT_SECONDS * WAIT_FACTOR ** (MAX_ATTEMPTS - 2) * 1.25
 """Before the last attempt, with all of the jitter."""

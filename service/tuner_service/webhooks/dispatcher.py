@@ -12,12 +12,12 @@ from typing import Self
 
 import structlog
 
-from tuner.jobs.webhooks import DeliveryState, next_attempt
+from tuner.jobs.webhooks import DeliveryResponse, DeliveryState, DueDelivery, next_attempt
 from tuner.store import Store
 from tuner_service.failures import RepeatedTask
 from tuner_service.webhooks.sender import TIMEOUT_SECONDS, WebhookSender
 
-HOLD_SECONDS = 6 * TIMEOUT_SECONDS
+HOLD_SECONDS = 3 * TIMEOUT_SECONDS
 """A dispatcher that has not recorded the result of a claimed delivery for so long counts as dead."""
 RETENTION = timedelta(days=30)
 _STOP_SECONDS = 5.0  # a thread that hangs longer ends with the process; its delivery is sent again
@@ -90,13 +90,7 @@ class Dispatcher:
         due = self._store.deliveries.claim(hold_seconds=HOLD_SECONDS)
         if due is None:
             return False
-        response = self._sender.deliver(
-            due.body,
-            webhook_id=due.webhook_id,
-            url=due.url,
-            webhook_format=due.format,
-            key_version=due.key_version,
-        )
+        response = self._attempt(due)
         outcome = next_attempt(response, attempt=due.attempt, jitter=self._jitter())
         recorded = self._store.deliveries.record(due, response=response, outcome=outcome)
         write = log.info if outcome.state is DeliveryState.DELIVERED else log.warning
@@ -121,6 +115,22 @@ class Dispatcher:
         self._due.wait()
         self._due.clear()
         self.deliver_due()
+
+    def _attempt(self, due: DueDelivery) -> DeliveryResponse:
+        """Send a claimed delivery. Whatever goes wrong is the end of this attempt: otherwise the delivery would wait
+        until its claim expires.
+        """
+        try:
+            return self._sender.deliver(
+                due.body,
+                webhook_id=due.webhook_id,
+                url=due.url,
+                webhook_format=due.format,
+                key_version=due.key_version,
+            )
+        except Exception as error:
+            log.exception("webhooks.attempt_failed", webhook_id=due.webhook_id, event_id=due.body["id"])
+            return DeliveryResponse(status=None, error=f"the service could not send it: {type(error).__name__}")
 
     def _repeat(self, task: Callable[[], None]) -> None:
         repeated = RepeatedTask("webhooks.failed", at=getattr(task, "__name__", "task"))

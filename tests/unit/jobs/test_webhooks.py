@@ -53,7 +53,7 @@ def test_waits_grow_and_all_attempts_together_take_about_a_day(chances: list[flo
         for attempt, chance in enumerate(chances, 1)
     ]
     assert waits == sorted(waits)
-    assert 7.5 <= waits[0] <= 12.5
+    assert 1.5 <= waits[0] <= 2.5
     assert 0.75 * 24 * 3600 <= sum(waits) <= 1.5 * 24 * 3600
 
 

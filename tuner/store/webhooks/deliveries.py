@@ -192,11 +192,16 @@ def disable(tx: Tx, webhook: Webhook, *, reason: str) -> None:
 def _due(now: float) -> ColumnElement[bool]:
     """The deliveries that may be claimed: pending, or with an expired claim.
 
-    One that is due later than any wait lasts was stored by a clock that was ahead.
+    The first attempt is due at once, whatever the clock was when it was stored. One that is due later than any wait
+    lasts was stored by a clock that was ahead.
     """
     pending = and_(
         Delivery.state == DeliveryState.PENDING.value,
-        or_(Delivery.due_at <= now, expired(Delivery.due_at, now=now, longest=LONGEST_WAIT_SECONDS)),
+        or_(
+            Delivery.attempts == 0,
+            Delivery.due_at <= now,
+            expired(Delivery.due_at, now=now, longest=LONGEST_WAIT_SECONDS),
+        ),
     )
     return or_(pending, and_(Delivery.state == DeliveryState.SENDING.value, expired(Delivery.due_at, now=now)))
 

@@ -161,6 +161,6 @@ def test_the_page_lists_all_event_types():
 
 
 def test_the_waits_on_the_page_are_the_real_ones():
-    assert (FIRST_WAIT_SECONDS, WAIT_FACTOR, MAX_ATTEMPTS, TIMEOUT_SECONDS) == (10, 3, 10, 10)
-    assert "waits of 10 seconds,\n30 seconds, 90 seconds and so on" in PAGE
+    assert (FIRST_WAIT_SECONDS, WAIT_FACTOR, MAX_ATTEMPTS, TIMEOUT_SECONDS) == (2, 3.7, 10, 10)
+    assert "waits of 2 seconds, 7\nseconds, 27 seconds and so on" in PAGE
     assert "ten attempts in all" in PAGE

@@ -161,10 +161,10 @@ class TestClaim:
             if outcome.wait_seconds is None:
                 break
             waits.append(outcome.wait_seconds)
-            pass_time(outcome.wait_seconds - 5.0)
+            pass_time(outcome.wait_seconds - 1.0)
             assert store.deliveries.claim(hold_seconds=60) is None
-            pass_time(5.0)
-        assert waits == [10.0 * 3**n for n in range(9)]
+            pass_time(1.0)
+        assert waits == [2.0 * 3.7**n for n in range(9)]
         (one,) = store.webhooks.deliveries(made.id).items
         assert (one.state, one.attempts, one.last_status) == (DeliveryState.FAILED, 10, 503)
         assert one.last_error == REFUSED.error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,14 @@ from standardwebhooks import Webhook
 from tests.integration.service.receiver import Got, Receiver, receiving
 from tests.integration.store.builders import spec
 from tuner.errors import DatabaseUnavailable
-from tuner.jobs.webhooks import DeliveryState, NewWebhook, WebhookEvent, WebhookRecord
+from tuner.jobs.webhooks import (
+    FIRST_WAIT_SECONDS,
+    DeliveryResponse,
+    DeliveryState,
+    NewWebhook,
+    WebhookEvent,
+    WebhookRecord,
+)
 from tuner.store import Store
 from tuner_service.webhooks.dispatcher import HOLD_SECONDS, Dispatcher
 from tuner_service.webhooks.sender import WebhookSender
@@ -221,6 +228,48 @@ def test_a_running_dispatcher_outlives_an_outage_of_the_database(
     with dispatcher(store):
         wait_until(lambda: len(receiver.got) == 3, what="all events to arrive")
     assert not [line for line in lines if line["log_level"] == "error"], "the store says it, once"
+
+
+class _Failing(WebhookSender):
+    """A sender that meets something unforeseen at its first attempt, such as a machine without a thread to spare."""
+
+    def __init__(self) -> None:
+        super().__init__(secret=SECRET, allow_private=True, clock=lambda: NOON)
+        self.failed = threading.Event()
+
+    def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> DeliveryResponse:
+        if not self.failed.is_set():
+            self.failed.set()
+            raise RuntimeError("can't start new thread")
+        return super().post(url, body=body, headers=headers)
+
+
+def test_an_attempt_that_ends_in_an_unforeseen_error_is_followed_by_the_next_one_soon(
+    store: Store, receiver: Receiver, lines: list[Any]
+):
+    made = webhook(store, receiver)
+    submit(store, 1)
+    failing = dispatcher(store, sender=_Failing(), jitter=lambda: 0.0)
+    failing.enqueue()
+    assert failing.deliver_once()
+    (delivery,) = store.webhooks.deliveries(made.id).items
+    assert (delivery.state, delivery.attempts) == (DeliveryState.PENDING, 1)
+    assert delivery.last_error == "the service could not send it: RuntimeError"
+    assert delivery.next_attempt_at is not None
+    assert delivery.next_attempt_at - store.now() <= FIRST_WAIT_SECONDS
+    with failing:
+        wait_until(lambda: bool(receiver.got), what="the second attempt")
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["webhooks.attempt_failed"]
+
+
+def test_the_first_attempt_is_due_at_once_after_a_clock_that_was_set_back(store: Store, receiver: Receiver, sql: Sql):
+    webhook(store, receiver)
+    submit(store, 1)
+    sender = dispatcher(store)
+    sender.enqueue()
+    sql("UPDATE tuner_deliveries SET due_at = due_at + 300")
+    assert sender.deliver_once()
+    assert len(receiver.got) == 1
 
 
 def test_two_services_over_one_database_deliver_each_event_once(store: Store, url: str):
