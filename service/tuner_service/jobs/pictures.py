@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from tuner.api.runs import CurvePage, RatesPage, RunCurve, TrialRates
 from tuner.jobs.curves import MIN_POINTS
 from tuner_service.access import VisibleJob
+from tuner_service.expensive import EXPENSIVE
 from tuner_service.jobs.parameters import Cursor
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
@@ -20,7 +21,12 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 _MISSING = problem_responses(catalog.NOT_FOUND)
 
 
-@router.get("/{job_id}/schedules", summary="Get the learning rates of a job's trials", responses=_MISSING)
+@router.get(
+    "/{job_id}/schedules",
+    summary="Get the learning rates of a job's trials",
+    dependencies=[EXPENSIVE],
+    responses=_MISSING,
+)
 def get_rates(
     job: VisibleJob,
     store: StoreDep,
@@ -46,7 +52,9 @@ def get_rates(
     )
 
 
-@router.get("/{job_id}/curves", summary="Get the learning curves of a job's runs", responses=_MISSING)
+@router.get(
+    "/{job_id}/curves", summary="Get the learning curves of a job's runs", dependencies=[EXPENSIVE], responses=_MISSING
+)
 def get_curves(
     job: VisibleJob,
     store: StoreDep,

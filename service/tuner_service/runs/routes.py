@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from tuner.api.runs import CurveSample, RunLog, RunView
-from tuner.jobs.curves import MIN_POINTS
+from tuner.jobs.curves import MAX_POINTS, MIN_POINTS
 from tuner.jobs.states import RunState
 from tuner_service.access import PrincipalDep, VisibleRun
 from tuner_service.expensive import EXPENSIVE
@@ -45,9 +45,9 @@ def get_curve(
         int | None,
         Query(
             ge=MIN_POINTS,
-            le=10_000,
+            le=MAX_POINTS,
             description="Thin the curve to at most this many points; the first, the last, the best and the first "
-            "that is not finite stay. All points when absent.",
+            "that is not finite stay. The largest number when absent.",
         ),
     ] = None,
 ) -> tuple[CurveSample, ...]:

@@ -36,7 +36,7 @@ router = APIRouter(
 )
 
 
-_TESTS = ConcurrencyLimit(4, what="webhook tests", retry_after=10)
+_TESTS = ConcurrencyLimit(4, in_all=12, what="webhook tests", retry_after=10)
 """Each test occupies a thread of the request pool until its receiver responds."""
 
 
@@ -133,13 +133,13 @@ def delete_webhook(webhook: ManagedWebhook, actor: ActorDep, store: StoreDep) ->
 
 
 @router.post("/{webhook_id}/test", summary="Test a webhook", responses=_MISSING)
-def test_webhook(webhook: ManagedWebhook, store: StoreDep, sender: SenderDep) -> WebhookTest:
+def test_webhook(webhook: ManagedWebhook, store: StoreDep, sender: SenderDep, principal: PrincipalDep) -> WebhookTest:
     """Send an event of type `webhook.test` at once, and return the result. There is one attempt.
 
     A disabled webhook can be tested, too. The response comes within about ten seconds.
     """
     event = test_message(message_id=f"test-{uuid.uuid4()}", at=store.now(), webhook_id=webhook.id)
-    with _TESTS.one("all callers"):
+    with _TESTS.one(principal.user):
         response = sender.deliver(
             event,
             webhook_id=webhook.id,

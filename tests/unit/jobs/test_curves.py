@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from itertools import pairwise
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.errors import InvalidValue
-from tuner.jobs.curves import MIN_POINTS, downsample
+from tuner.jobs.curves import MAX_POINTS, MIN_POINTS, downsample, prefiltered
 from tuner.jobs.records import CurvePoint
 
 LOSSES = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=300)
@@ -58,3 +59,21 @@ def test_no_long_stretch_is_left_out(count: int, most: int):
 def test_too_few_points_are_refused():
     with pytest.raises(InvalidValue, match="points must be at least 4, got 3"):
         downsample([], max_points=3)
+
+
+@pytest.mark.parametrize("count", [1, 5, MAX_POINTS, MAX_POINTS + 1, 25_000])
+def test_a_curve_of_any_length_is_prefiltered_to_what_downsampling_may_select(count: int):
+    losses = [1.0 + (step * 7919 % 10_007) for step in range(count)]
+    losses[count // 2] = 0.5
+    losses[count // 3] = math.inf
+    points = [CurvePoint(step=step, lr=0.1, train_loss=1.0, val_loss=loss) for step, loss in enumerate(losses)]
+    left = prefiltered(iter(points), count=count)
+    assert list(left) == sorted(left, key=lambda point: point.step)
+    assert {points[0], points[-1], points[count // 2], points[count // 3]} <= set(left)
+    assert left == tuple(points) if count <= MAX_POINTS else len(left) <= MAX_POINTS + 4
+
+
+def test_a_curve_that_is_finite_now_and_then_is_prefiltered_in_constant_memory():
+    losses = itertools.cycle([1.0, math.nan])
+    points = (CurvePoint(step=step, lr=0.1, train_loss=1.0, val_loss=next(losses)) for step in range(200_000))
+    assert len(prefiltered(points, count=200_000)) <= 3 * MAX_POINTS

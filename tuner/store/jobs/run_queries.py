@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tuner.errors import NotFound
-from tuner.jobs.curves import downsample
+from tuner.jobs.curves import MAX_POINTS, downsample, prefiltered
 from tuner.jobs.records import CurvePoint, JobRecord, LogChunk, RunRecord
 from tuner.jobs.states import RunState
 from tuner.people.permissions import EVERYTHING, Visibility
@@ -20,6 +20,7 @@ from tuner.store.db.rows import curve_point, job_metric, log_chunk, run_record
 from tuner.store.jobs.transitions import find_job
 from tuner.store.jobs.visibility import visible_jobs
 
+_ROWS_AT_A_TIME = 1_000
 MAX_SEQ = 2**31 - 1
 
 
@@ -96,16 +97,19 @@ class Runs(Repository):
 
         Args:
             run_id: The run.
-            points: Downsample to at most so many (`tuner.jobs.curves.downsample`); all when absent.
+            points: Downsample to at most so many (`tuner.jobs.curves.downsample`); to `MAX_POINTS` when absent.
 
         Raises:
             NotFound: There is no such run.
             InvalidValue: ``points`` is below 4.
         """
         find_run(session, run_id)
-        stored = session.scalars(select(Point).where(Point.run_id == run_id).order_by(Point.step))
-        curve = tuple(map(curve_point, stored))
-        return curve if points is None else downsample(curve, max_points=points)
+        of_run = select(Point).where(Point.run_id == run_id).order_by(Point.step)
+        count = session.execute(select(func.count()).select_from(Point).where(Point.run_id == run_id)).scalar_one()
+        stored = session.scalars(of_run.execution_options(yield_per=_ROWS_AT_A_TIME))
+        return downsample(
+            prefiltered(map(curve_point, stored), count=count), max_points=MAX_POINTS if points is None else points
+        )
 
     @reads
     def log(self, session: Session, run_id: str, *, after: int = -1, limit: int = 100) -> tuple[LogChunk, ...]:
