@@ -24,7 +24,7 @@ def is_disk_error(error: BaseException | None) -> bool:
 
 
 def disk_trouble(folder: Path) -> str | None:
-    """Why nothing can be written in a folder, in words; ``None`` where it can. It is not made when it is missing."""
+    """Why the disk of a folder takes nothing, in words; ``None`` where it does. The folder is not made when missing."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     try:
         free = shutil.disk_usage(existing).free
@@ -33,5 +33,6 @@ def disk_trouble(folder: Path) -> str | None:
         with tempfile.TemporaryFile(dir=existing) as probe:
             probe.write(bytes(4096))
     except OSError as error:
-        return f"{existing} cannot be written to: {error.strerror or error}"
+        # Without the right to write there, the disk is not to blame.
+        return f"{existing} cannot be written to: {error.strerror}" if is_disk_error(error) else None
     return None

@@ -54,3 +54,11 @@ def test_a_folder_that_takes_no_file_is_in_trouble(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr("tempfile.TemporaryFile", read_only)
     assert disk_trouble(tmp_path) == f"{tmp_path} cannot be written to: Read-only file system"
+
+
+def test_a_folder_of_another_user_is_in_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    assert disk_trouble(tmp_path) is None

@@ -115,7 +115,8 @@ class WorkerLoop:
             KeyboardInterrupt: Asked to stop twice; the runner is killed, the lease released by the next start.
         """
         with ExitStack() as stack:
-            stack.callback(self._executor.shutdown)
+            # Each run waits for its plan: one that is left here is that of a run that was cut off.
+            stack.callback(self._executor.shutdown, wait=False, cancel_futures=True)
             stack.callback(self._runner.kill)
             try:
                 self._serve()
