@@ -14,6 +14,7 @@ from tuner.report.build import build_report
 from tuner.report.report import Report
 from tuner.report.study_result import RunHistory, StudyResult
 from tuner.schedules import Schedule
+from tuner.search.buildable import check_buildable
 from tuner.search.configuration import Configuration, option_values
 from tuner.search.decision.decisions import CompleteTrial, GiveUp, NewTrial, Prune, RunStatus
 from tuner.search.oracle import Oracle
@@ -164,12 +165,14 @@ def _settings(values: Mapping[str, Any], *, further: Mapping[str, Any]) -> Searc
         if name not in known:
             raise InvalidValue(f"search.{name}", value=value, allowed=one_of_names(known, kind="further settings"))
     try:
-        return SearchSettings.model_validate({**values, **further})
+        settings = SearchSettings.model_validate({**values, **further})
     except ValidationError as error:
         first = error.errors()[0]
         names = [str(part) for part in first["loc"]]
         field = ".".join(["search", *names] if names[0] in further else names)
         raise InvalidValue(field, value=first["input"], allowed=allowed_by(first)) from None
+    check_buildable(settings)
+    return settings
 
 
 def _check_whole(field: str, value: Any, *, minimum: int) -> None:

@@ -136,3 +136,25 @@ def test_a_reward_that_is_never_positive_is_maximized() -> None:
     for comparison in report.comparisons:
         if comparison.gain is not None:
             assert comparison.gain.percent is None
+
+
+class Accuracy(OpaqueWorkload):
+    """Reports an accuracy, and does not say so."""
+
+    name = "undeclared"
+    version = "1"
+    description = "An accuracy in place of a loss."
+    default_steps = 40
+    optimizer = OptimizerKind.SGD
+
+    def train(self, run, options):
+        for step in (10, 20, 30, 40):
+            away = abs(math.log10(run.schedule.peak_lr) + 1)
+            run.report(step, value=(0.9 - 0.1 * away) * step / 40)
+
+
+def test_a_study_of_a_metric_that_training_makes_worse_says_that_it_may_recommend_the_worst():
+    report = tune(Accuracy(), budget=3, search={"seed": 1}, device="cpu")
+    (sentence,) = (one for one in report.reservations if "recommends the worst" in one)
+    assert "rose during 3 of 3 runs" in sentence
+    assert sentence in report.summary

@@ -11,6 +11,9 @@ from tuner.report.report import Candidate, Comparison, Rival, Verdict
 from tuner.search.decision.decisions import RunStatus
 from tuner.search.sampler.options import BATCH_SIZE
 
+_MIN_WORSE: Final = 2
+_SHARE_WORSE: Final = 0.75
+"""Runs that end worse than they began, at least, and their share: a few may overfit."""
 _NAMES: Final = {
     Rival.CONSTANT: "constant rates without warm-up",
     Rival.NO_WARMUP: "schedules without warm-up",
@@ -31,6 +34,7 @@ def reservations(evidence: Evidence, *, recommended: Candidate, comparisons: Seq
     peak = peak_sentence(evidence, recommended=recommended)
     rivals = [sentence for one in comparisons if (sentence := _rival_is_unexplored(evidence, comparison=one))]
     return (
+        *_direction(evidence),
         *_failures(evidence),
         *_early_ends(evidence),
         *_seeds(evidence, recommended=recommended),
@@ -72,6 +76,21 @@ def _failures(evidence: Evidence) -> Iterator[str]:
     count = "1 run failed and has no result" if len(failures) == 1 else f"{len(failures)} runs failed without a result"
     more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
     yield f"{count}: {named}{more}."
+
+
+def _direction(evidence: Evidence) -> Iterator[str]:
+    """That training made the metric worse in nearly all runs: its direction may be declared the wrong way round."""
+    metric = evidence.result.metric
+    curves = [curve.points for curve in evidence.result.complete_curves if len(curve.points) > 1]
+    worse = sum(points[-1][1] > points[0][1] for points in curves)
+    if worse < max(_MIN_WORSE, _SHARE_WORSE * len(curves)):
+        return
+    moved, side, direction = ("fell", "lower", "minimize") if metric.maximized else ("rose", "higher", "maximize")
+    yield (
+        f"The {metric.name} {moved} during {worse} of {len(curves)} runs. If {side} values are better, this report "
+        f'recommends the worst: declare `metric = Metric(name=..., direction="{direction}")` in the workload, and '
+        "submit it again. If not, training makes it worse at every schedule that was tried."
+    )
 
 
 def _early_ends(evidence: Evidence) -> Iterator[str]:

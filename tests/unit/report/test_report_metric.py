@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.report.studies import STEPS, typical
+from tests.unit.report.studies import LINEAR, SEEDS, STEPS, at, evaluations, study, tried, typical
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.report.build import build_report
 from tuner.report.pages.formats import ReportFormat, rendered
 from tuner.report.plots.curves import draw_curves
 from tuner.report.report import Report, Rival, Verdict
-from tuner.report.study_result import StudyResult
+from tuner.report.study_result import RunHistory, StudyResult
 from tuner.report.terminal.page import render_text
 
 SCORE = Metric(name="score", direction="maximize", unit="%")
@@ -91,3 +91,31 @@ def test_curves_of_scores_are_drawn_upright_on_a_linear_scale(pair) -> None:
     low, high = axes.get_ylim()
     assert low < high
     assert axes.get_xlim() == (0.0, STEPS)
+
+
+class TestTheDirection:
+    """A metric that training makes worse in nearly all runs may be declared the wrong way round."""
+
+    def found(self, *curves: tuple[float, ...], metric: Metric = DEFAULT_METRIC) -> list[str]:
+        losses = [[metric.loss(value) for value in curve] for curve in curves]
+        peaks = [0.01 * (1 + place) for place in range(len(curves))]
+        result = study(*(tried(at(LINEAR, peak), one[-1]) for peak, one in zip(peaks, losses, strict=True)))
+        histories = tuple(
+            RunHistory(trial=place, seed=SEEDS[0], steps=STEPS, points=evaluations(*one))
+            for place, one in enumerate(losses)
+        )
+        result = replace(result, state=replace(result.state, metric=metric), histories=histories)
+        return [one for one in build_report(result).reservations if "recommends the worst" in one]
+
+    def test_an_accuracy_that_was_fed_as_a_loss_is_doubted(self):
+        (sentence,) = self.found((0.1, 0.5, 0.91), (0.1, 0.4, 0.86), (0.1, 0.3, 0.88))
+        assert sentence.startswith("The validation loss rose during 3 of 3 runs. If higher values are better")
+        assert 'direction="maximize"' in sentence
+
+    def test_a_loss_that_was_declared_maximized_is_doubted(self):
+        (sentence,) = self.found((2.3, 0.5), (2.3, 0.4), metric=SCORE)
+        assert sentence.startswith("The score fell during 2 of 2 runs. If lower values are better")
+
+    @pytest.mark.parametrize("curves", [((2.3, 0.5), (2.3, 0.4)), ((0.5, 0.9), (2.3, 0.4), (2.3, 0.3)), ((0.5, 0.9),)])
+    def test_a_loss_that_falls_or_one_run_that_overfits_is_not(self, curves: tuple[tuple[float, ...], ...]):
+        assert not self.found(*curves)

@@ -6,7 +6,7 @@ import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from jsonschema import Draft202012Validator
 from jsonschema import ValidationError as SchemaViolation
@@ -23,8 +23,11 @@ from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.schedules.lengths import MAX_STEPS
 from tuner.search.buildable import check_buildable
 from tuner.search.settings import BUDGETS, MIN_HORIZON, SearchSettings
-from tuner.search.space import FloatRange, OptimizerKind, Parameter, Value, default_space
+from tuner.search.space import FloatRange, IntRange, OptimizerKind, Parameter, Value, default_space
 from tuner.validation import phrase
+
+_PROBED: Final = 256
+"""Whole numbers of a range that are tried with a workload's schema: one that takes multiples alone refuses the next."""
 
 
 class SearchRequest(SearchSettings):
@@ -188,10 +191,13 @@ def check_searched_options(ranges: Mapping[str, Parameter], *, options: Mapping[
 
 
 def _probe_values(parameter: Parameter) -> Iterator[Value]:
-    """The values that a range is checked with: its ends, and a fractional one inside."""
+    """The values that a range is checked with: its ends; a fractional one inside, or every whole one of the first."""
     yield from parameter.corners
-    if isinstance(parameter, FloatRange) and parameter.low < parameter.high:
-        yield parameter.low + (parameter.high - parameter.low) / math.e
+    match parameter:
+        case FloatRange(low=low, high=high) if low < high:
+            yield low + (high - low) / math.e
+        case IntRange(low=low, high=high):
+            yield from range(low, min(high, low + _PROBED))
 
 
 def _find_workload(name: str, *, workloads: Sequence[WorkloadInfo]) -> WorkloadInfo:

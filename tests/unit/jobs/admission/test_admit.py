@@ -254,6 +254,13 @@ class TestSearchedOptions:
         error = self.refused(width={"kind": "float", "low": 1, "high": 64})
         assert (error.field, error.allowed) == ("search.options.width", "a whole number")
 
+    def test_whole_numbers_between_those_that_the_workload_takes_are_refused(self):
+        width = {**DIGITS.options_schema["properties"]["width"], "multipleOf": 8}
+        schema = {**DIGITS.options_schema, "properties": {**DIGITS.options_schema["properties"], "width": width}}
+        search = {"options": {"width": {"kind": "int", "low": 16, "high": 64}}}
+        error = refused({"workload": "digits-mlp", "search": search}, options_schema=schema)
+        assert (error.field, error.allowed) == ("search.options.width", "a multiple of 8")
+
     def test_the_option_that_chooses_the_optimizer_is_refused_with_what_to_do(self):
         error = self.refused(optimizer={"kind": "choice", "values": ["sgd", "adam"]})
         assert error.field == "search.options.optimizer"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from optuna.storages import InMemoryStorage
 
 from tests.digits import DIGITS
 from tests.unit.schedules.strategies import cases, decimals
@@ -15,8 +17,13 @@ from tuner.errors import InvalidValue
 from tuner.jobs.admission.admit import JobRequest, admit
 from tuner.jobs.options import usual_options
 from tuner.jobs.spec import JobSpec
+from tuner.metric import DEFAULT_METRIC
+from tuner.report.pages.markdown import markdown_page
+from tuner.report.terminal.page import render_text
 from tuner.search.configuration import Configuration
-from tuner.search.decision.decisions import Finish
+from tuner.search.decision.decisions import Finish, StudyState
+from tuner.search.optuna.importances import parameter_importances
+from tuner.search.optuna.study import Study
 from tuner.search.oracle import Oracle, RunFailed
 from tuner.search.simulate import simulate
 from tuner.simulation import report_of
@@ -107,7 +114,7 @@ def admitted(search: dict[str, Any]) -> JobSpec | InvalidValue:
         return error
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(search=REQUESTS, kind=st.sampled_from(["mixed", "mixed", "equal", "tiny", "huge", "diverges", "fails"]))
 def test_every_request_is_refused_by_its_field_or_simulated_to_its_end(search: dict[str, Any], kind: str):
     spec = admitted(search)
@@ -121,5 +128,17 @@ def test_every_request_is_refused_by_its_field_or_simulated_to_its_end(search: d
     event(kind)
     result = simulate(spec.search, oracle=training(kind), usual_options=usual_options(spec))
     assert result.updates <= spec.search.budget_steps
+    record_in_optuna(spec, result.state)
     if isinstance(result.decisions[-1], Finish):
-        assert report_of(result, options=spec.options).end_reason
+        report = report_of(result, options=spec.options)
+        for page in (markdown_page(report), render_text(report)):
+            assert not re.search(r"\b(inf|nan|None)\b", page)
+
+
+def record_in_optuna(spec: JobSpec, state: StudyState) -> None:
+    """The part of a planning step that a simulation leaves out: the Optuna study, and the importances."""
+    study = Study.open(InMemoryStorage(), name="job", settings=spec.search, metric=DEFAULT_METRIC)
+    for trial in state.trials:
+        study.ask(trial.configuration, number=trial.number, role=trial.role)
+    results = [(state.trials[run.trial].configuration, run.loss) for run in state.runs]
+    parameter_importances(results, settings=spec.search)
