@@ -14,6 +14,10 @@ MISSING: Final = Missing()
 """Stands for the value of a field that was left out."""
 
 
+_LONGEST_VALUE = 1_000
+"""Characters of a refused value in a message."""
+
+
 def refusal_text(
     field: str, *, value: object, allowed: str, hint: str = "", write: Callable[[object], str] = repr
 ) -> str:
@@ -29,8 +33,12 @@ def refusal_text(
     if value is MISSING:
         got = ""
     else:
-        got = ", but it is empty" if isinstance(value, str) and not value else f", got {write(value)}"
+        got = ", but it is empty" if isinstance(value, str) and not value else f", got {_shortened(write(value))}"
     return f"{field} must be {allowed}{got}{'. ' + hint if hint else ''}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}... ({len(text):,} characters)"
 
 
 class TunerError(Exception):

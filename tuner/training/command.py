@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,13 @@ from tuner.validation import allowed_by
 
 _GIVEN = ("python", "device", "lrs_file", "reports", "schedule_file", "seed", "snapshot_dir", "total_steps")
 """What an argument may hold besides the options."""
+_LONGEST_TEXT = 4_000
+"""Characters of a text option, which a command gets in arguments and variables: the system takes 128 KiB of each."""
+_TEXT = r"^[^\x00]*$"
+_NO_OPTION = r"^([^-\x00][^\x00]*)?$"
+"""Text that does not turn an argument into an option of the command's."""
+_WOULD_BE_OPTIONS = ("-", "--", "-x", "--x", "--x=1", "-1", "--evil=1", "-e")
+_NUMBERS = ("integer", "number")
 _TYPES: Mapping[str, type] = {"integer": int, "number": float, "string": str, "boolean": bool}
 
 
@@ -86,6 +94,7 @@ def read_command_file(path: Path) -> Workload:
     except ValidationError as error:
         raise _refused(error, path=path) from None
     _check_placeholders(file, path=path)
+    _check_beginnings(file, path=path)
     attributes = {
         "__doc__": file.description,
         "name": file.name,
@@ -115,14 +124,59 @@ def _check_placeholders(file: CommandFile, *, path: Path) -> None:
                 raise InvalidValue(f"{path}: command", value=argument, allowed=allowed)
 
 
+def _check_beginnings(file: CommandFile, *, path: Path) -> None:
+    """Refuse what could make an option of the command's out of an option's value.
+
+    Raises:
+        InvalidValue: A pattern allows a value that begins with ``-`` where an argument begins with it, or text follows
+            a number that may be negative.
+    """
+    for argument in file.command:
+        leading = _leading_options(argument, file=file)
+        for name in leading:
+            option = file.options[name]
+            allowed_beginnings = [text for text in _WOULD_BE_OPTIONS if re.search(option.pattern or _NO_OPTION, text)]
+            if option.type == "string" and option.choices is None and allowed_beginnings:
+                field = f"{path}: options.{name}.pattern"
+                allowed = f"one that refuses {allowed_beginnings[0]!r}, as the argument {argument!r} begins with it"
+                raise InvalidValue(field, value=option.pattern, allowed=allowed)
+        first = file.options.get(leading[0]) if leading else None
+        is_alone = leading and argument == f"{{{leading[0]}}}"
+        if (
+            first is not None
+            and first.type in _NUMBERS
+            and not is_alone
+            and (first.minimum is None or first.minimum < 0)
+        ):
+            field = f"{path}: options.{leading[0]}.minimum"
+            allowed = f"at least 0, as the argument {argument!r} begins with it and goes on"
+            raise InvalidValue(field, value=first.minimum, allowed=allowed)
+
+
+def _leading_options(argument: str, *, file: CommandFile) -> tuple[str, ...]:
+    """The options that an argument may begin with: the first one, and each after one whose value may be empty."""
+    found, end = [], 0
+    for placeholder in PLACEHOLDER.finditer(argument):
+        option = file.options.get(placeholder[1] or "")
+        if placeholder.start() != end or option is None:
+            break
+        found.append(placeholder[1])
+        end = placeholder.end()
+        if option.type != "string" or (option.choices is not None and "" not in option.choices):
+            break
+    return tuple(found)
+
+
 def _options_class(file: CommandFile, *, path: Path) -> type[WorkloadOptions]:
     fields: dict[str, Any] = {}
     for name, option in file.options.items():
         kind: Any = Literal[option.choices] if option.choices is not None else _TYPES[option.type]
-        pattern = option.pattern
-        if pattern is None and option.type == "string" and option.choices is None and _leads(file.command, name=name):
-            pattern = "^([^-]|$)"  # a value must not turn into an option of the command's
-        limits = {"ge": option.minimum, "le": option.maximum, "pattern": pattern}
+        limits: dict[str, Any] = {"ge": option.minimum, "le": option.maximum}
+        if option.type == "string" and option.choices is None:
+            leads = any(name in _leading_options(argument, file=file) for argument in file.command)
+            limits |= {"pattern": option.pattern or (_NO_OPTION if leads else _TEXT), "max_length": _LONGEST_TEXT}
+        elif option.pattern is not None:
+            limits |= {"pattern": option.pattern}
         bounds: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
         fields[name] = (kind, Field(default=option.default, description=option.description, **bounds))
     try:
@@ -143,7 +197,3 @@ def _refused(error: ValidationError, *, path: Path, within: tuple[str, ...] = ()
     where = ".".join(map(str, (*within, *first["loc"])))
     value = MISSING if first["type"] == "missing" else first["input"]
     return InvalidValue(f"{path}: {where}", value=value, allowed=allowed_by(first))
-
-
-def _leads(command: tuple[str, ...], *, name: str) -> bool:
-    return any(argument.startswith(f"{{{name}}}") for argument in command)

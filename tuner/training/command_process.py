@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from tuner.errors import WorkloadError
 from tuner.process_exit import is_killed_from_outside
+from tuner.training.devices import THREADS_VARIABLE, cpu_threads
 from tuner.training.report_file import ReportFile
 from tuner.training.run import TrainingRun
 
@@ -28,6 +29,18 @@ GRACE_SECONDS = 5.0
 """Time that a command has to end by itself once it is asked to; less than a worker gives its runner."""
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _POLL_SECONDS = 0.05
+_LONGEST_BYTES = 128 * 1024
+"""Of one argument or variable with its name, on Linux (MAX_ARG_STRLEN)."""
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+"""Where OpenMP and the libraries of linear algebra read how many threads they may use."""
 _GUARD = Path(__file__).with_name("process_guard.py")
 
 
@@ -65,8 +78,11 @@ def run_command(
             "python": sys.executable,
         }
         arguments = [filled(argument, values=values) for argument in command]
+        _check_sizes(arguments, variables)
         reports = ReportFile(Path(variables["TUNER_REPORTS"]))
-        with _Guarded(arguments, folder=folder, environment={**os.environ, **variables}) as process:
+        with _Guarded(
+            arguments, folder=folder, environment={**_threads(run.device), **os.environ, **variables}
+        ) as process:
             while not process.ended(timeout=_POLL_SECONDS):
                 reports.pass_on(run)
             reports.pass_on(run, complete=True)
@@ -103,6 +119,26 @@ def environment(run: TrainingRun, *, files: Path, options: Mapping[str, Any]) ->
         "TUNER_OPTIONS": json.dumps(dict(options)),
         **{f"TUNER_OPTION_{name.upper()}": as_text(value) for name, value in options.items()},
     }
+
+
+def _threads(device: str) -> dict[str, str]:
+    """Variables for as many threads as training code in the worker's own process gets, on CPU."""
+    return dict.fromkeys((THREADS_VARIABLE, *_THREADS), str(cpu_threads(None))) if device == "cpu" else {}
+
+
+def _check_sizes(arguments: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Refuse what the system would not start a program with.
+
+    Raises:
+        WorkloadError: An argument or a variable is too long, or holds a NUL.
+    """
+    texts = {**{f"argument {number}": text for number, text in enumerate(arguments)}, **variables}
+    for name, text in texts.items():
+        size = len(name.encode()) + len(text.encode(errors="surrogateescape")) + 2
+        if size > _LONGEST_BYTES:
+            raise WorkloadError(f"{name} of the command has {size:,} bytes, but the system takes {_LONGEST_BYTES:,}")
+        if "\0" in text:
+            raise WorkloadError(f"{name} of the command holds a NUL, which no program can be started with: {text!r}")
 
 
 def as_text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ from tuner.validation import phrase
 
 _PROBED: Final = 256
 """Whole numbers of a range that are tried with a workload's schema: one that takes multiples alone refuses the next."""
+MAX_OPTIONS_BYTES = 64 * 1024
+"""Of all options of a job as JSON: a command gets them in one variable, and the system takes 128 KiB of each."""
 
 
 class SearchRequest(SearchSettings):
@@ -146,6 +149,11 @@ def complete_options(options: Mapping[str, Any], *, info: WorkloadInfo) -> dict[
             )
     defaults = {name: one["default"] for name, one in properties.items() if "default" in one}
     complete = {**defaults, **options}
+    size = len(json.dumps(complete, default=str))
+    if size > MAX_OPTIONS_BYTES:
+        allowed = f"at most {MAX_OPTIONS_BYTES:,} bytes as JSON"
+        hint = "Runs get them in their environment. Put large values into a file that the workers read."
+        raise InvalidValue("options", value=f"{size:,} bytes", allowed=allowed, hint=hint)
     violation = best_match(Draft202012Validator(info.options_schema).iter_errors(complete))
     if violation is not None:
         raise _refused_option(violation, properties=properties)
