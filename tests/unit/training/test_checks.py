@@ -172,6 +172,58 @@ def test_each_way_to_break_a_rule_of_opaque_code_is_found(flaw, rule, mark):
     assert report.ok == (Mark.BROKEN not in found.values())
 
 
+class Pair(OpaqueWorkload):
+    """A generator, and a discriminator that steps several times per update, before it or after it."""
+
+    name, version, description, default_steps = "pair", "1", "For tests.", 40
+    optimizer = OptimizerKind.ADAM
+
+    def __init__(self, *, times: int = 5, before: bool = True, flaw: str = "") -> None:
+        self.times, self.before, self.flaw = times, before, flaw
+
+    def train(self, run, options):
+        nets = [torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)]
+        generator, discriminator = (
+            torch.optim.AdamW(net.parameters(), lr=lr) for net, lr in zip(nets, (1e-4, 4e-4), strict=True)
+        )
+        if self.flaw == "peak":  # what two schedulers for one peak did
+            schedulers = [run.scheduler(generator)]
+            discriminator.param_groups[0]["lr"] = 0.1
+        else:
+            schedulers = [run.scheduler(generator, discriminator)]
+
+        def update(net, optimizer):
+            optimizer.zero_grad()
+            net(torch.randn(4, 2)).pow(2).mean().backward()
+            optimizer.step()
+
+        for step in range(run.total_steps):
+            if not self.before:
+                update(nets[0], generator)
+            for _ in range(self.times):
+                update(nets[1], discriminator)
+            if self.before:
+                update(nets[0], generator)
+            for scheduler in schedulers:
+                scheduler.step()
+            if step + 1 in run.evaluate_at:
+                run.report(step + 1, value=nets[0].weight.pow(2).sum().item())
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("times", [1, 5, 15])
+def test_an_optimizer_that_steps_several_times_per_update_follows_at_its_ratio(times: int, before: bool):
+    report, found = marks(Pair(times=times, before=before))
+    assert found["learning rates"] is Mark.OK, report.findings
+    assert "follow the schedule at a share of" in str(report.findings)
+    assert report.ok, report.findings
+
+
+def test_an_optimizer_that_steps_more_often_and_follows_nothing_is_found():
+    report, found = marks(Pair(times=5, flaw="peak"))
+    assert found["learning rates"] is Mark.BROKEN, report.findings
+
+
 def test_an_unknown_option_is_refused_before_anything_is_trained():
     with pytest.raises(InvalidValue, match="width"):
         marks(Flawed("raises"), width=3)
