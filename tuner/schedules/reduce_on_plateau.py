@@ -30,6 +30,8 @@ class ReduceOnPlateauSettings(Value):
     """Whether the threshold is a fraction of the absolute value of the best loss, or a difference."""
     floor: ProperFraction = 0.0
     """Fraction of the peak in [0, 1) that bounds the rate from below."""
+    eps: Annotated[Finite, Field(ge=0), NormalizedZero] = 1e-8
+    """A reduction of the rate by no more than this is not made; a rate, as in torch, and not a fraction."""
 
 
 class _State(Value):
@@ -70,8 +72,11 @@ class ReduceOnPlateau:
     @property
     def lr(self) -> float:
         """The learning rate of the next update."""
+        return self._lr_after(self._state.reductions)
+
+    def _lr_after(self, reductions: int) -> float:
         settings = self.settings
-        return settings.peak_lr * max(settings.factor**self._state.reductions, settings.floor)
+        return settings.peak_lr * max(settings.factor**reductions, settings.floor)
 
     def observe(self, loss: float) -> float:
         """Update the state with the validation loss of one evaluation; lower is better.
@@ -91,9 +96,10 @@ class ReduceOnPlateau:
         if cooldown_left > 0:
             cooldown_left, bad = cooldown_left - 1, 0
         reduce = bad > settings.patience
+        lowers = reduce and self.lr - self._lr_after(state.reductions + 1) > settings.eps
         self._state = _State(
             settings=settings,
-            reductions=state.reductions + reduce,
+            reductions=state.reductions + lowers,
             best=best,
             bad_evaluations=0 if reduce else bad,
             cooldown_left=settings.cooldown if reduce else cooldown_left,

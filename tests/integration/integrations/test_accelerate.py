@@ -106,3 +106,28 @@ def test_two_processes_follow_the_schedule_as_one_and_the_first_reports_their_me
     assert first["processes"] == 2
     assert first["lrs"] == second["lrs"] == first["expected"]
     assert (first["losses"], second["losses"]) == ([2.0], [])
+
+
+def test_two_optimizers_have_one_schedule_and_keep_their_ratio(executed):
+    def train(run):
+        accelerator = Accelerator(gradient_accumulation_steps=3, cpu=True)
+        nets = [torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)]
+        muon = torch.optim.Muon([nets[0].weight], lr=0.02)
+        adam = torch.optim.AdamW(nets[1].parameters(), lr=3e-4)
+        prepared = accelerator.prepare(*nets, muon, adam)
+        scheduler = update_scheduler(run, *prepared[2:], accelerator=accelerator)
+        for _ in range(3 * run.total_steps):
+            with accelerator.accumulate(*prepared[:2]):
+                accelerator.backward(sum(net(torch.ones(4, 2)).pow(2).mean() for net in prepared[:2]))
+                for optimizer in prepared[2:]:
+                    optimizer.step()
+                scheduler.step()
+                for optimizer in prepared[2:]:
+                    optimizer.zero_grad()
+        report(run, run.total_steps, value=1.0, accelerator=accelerator)
+
+    with recorded_optimizers() as record:
+        ended = executed(train)
+    assert ended.outcome is Outcome.SUCCEEDED, ended.traceback
+    assert [lrs[0] for lrs in record.lrs[0]] == executed.lrs
+    assert [lrs[0] for lrs in record.lrs[1]] == pytest.approx([0.015 * lr for lr in executed.lrs], rel=1e-12)

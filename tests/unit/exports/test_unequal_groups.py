@@ -19,7 +19,7 @@ from tests.unit.exports.test_export_claims import HORIZONS, NATIVE, NOT_NATIVE, 
 from tests.unit.exports.test_exports_in_libraries import MODULES, needed
 from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
 from tuner.exports import EXPORTERS, TargetRun
-from tuner.schedules import Cosine, Cyclic, OneCycle, Schedule, Warmup
+from tuner.schedules import Cosine, Cyclic, OneCycle, Schedule, ScheduleLR, Warmup
 
 HERE = ("torch", "torch-builtin", "huggingface", "lightning", "deepspeed")
 WITH_GROUPS = (*HERE, "timm", "megatron")
@@ -116,6 +116,32 @@ def test_adamw_beside_muon_follows_at_its_ratio(name: str):
         muon = torch.optim.Muon([torch.nn.Parameter(torch.zeros(2, 2))], lr=0.02)
         rates = followed(names, muon, torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=3e-4), updates=120)
         np.testing.assert_allclose(rates, np.outer(schedule.lrs(120), [1, 0.015]), rtol=1e-9, atol=1e-16)
+
+
+@pytest.mark.parametrize("how", ["tuning", "export"])
+def test_an_update_that_a_gradient_scaler_skipped_is_none_of_the_schedule(how: str):
+    schedule = Schedule(peak_lr=0.02, family=Cosine(), warmup=Warmup(shape="linear", updates=5))
+    optimizer = sgd(0.02)
+    weight = optimizer.param_groups[0]["params"][0]
+    scheduler: Any = (
+        ScheduleLR(optimizer, schedule, total_steps=40)
+        if how == "tuning"
+        else executed(text(schedule, "torch", TargetRun(total_steps=40)))["make_scheduler"](optimizer)
+    )
+    scaler = torch.amp.GradScaler("cpu")
+    made: list[float] = []
+    for attempt in range(60):  # the loop of docs/exports.md
+        optimizer.zero_grad()
+        scaler.scale((weight * (float("inf") if attempt % 3 == 1 else 1.0)).sum()).backward()
+        rate, before = rates_of(optimizer)[0], weight.item()
+        scale = scaler.get_scale()
+        scaler.step(optimizer)
+        scaler.update()
+        if scaler.get_scale() >= scale:
+            assert weight.item() == pytest.approx(before - rate, abs=1e-6)
+            made.append(rate)
+            scheduler.step()
+    np.testing.assert_allclose(made, schedule.lrs(40), rtol=1e-9, atol=1e-16)
 
 
 def test_an_optimizer_beside_one_with_another_peak_is_refused():

@@ -23,6 +23,7 @@ _SETTINGS = st.builds(
     threshold=st.sampled_from([0.0, 1e-4, 0.3]),
     threshold_mode=st.sampled_from(["relative", "absolute"]),
     floor=st.sampled_from([0.0, 0.2]),
+    eps=st.sampled_from([0.0, 1e-8, 0.05, 0.5]),
 )
 
 
@@ -37,12 +38,24 @@ def test_it_reduces_when_torchs_does(settings: ReduceOnPlateauSettings, losses: 
         threshold=settings.threshold,
         threshold_mode="rel" if settings.threshold_mode == "relative" else "abs",
         min_lr=settings.floor,
-        eps=0.0,
+        eps=settings.eps,
     )
     ours = ReduceOnPlateau(settings)
     for loss in losses:
         theirs.step(loss)
         assert ours.observe(loss) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+
+
+def test_by_default_it_makes_no_reduction_that_torch_would_leave_out():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-7)
+    theirs, ours = (
+        ReduceLROnPlateau(optimizer, patience=0),
+        ReduceOnPlateau(ReduceOnPlateauSettings(peak_lr=1e-7, patience=0)),
+    )
+    for _ in range(6):
+        theirs.step(1.0)
+        assert ours.observe(1.0) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+    assert ours.lr == pytest.approx(1e-8)
 
 
 @given(settings=_SETTINGS, losses=_LOSSES, cut=st.integers(0, 60))
@@ -85,6 +98,7 @@ def test_what_is_not_a_state_is_refused():
         ("cooldown", 1.5, "valid integer"),
         ("threshold", math.nan, "finite number"),
         ("floor", 1.0, "less than 1"),
+        ("eps", -1e-8, "greater than or equal to 0"),
     ],
 )
 def test_bad_settings_are_refused_with_field_and_range(field: str, value: float, allowed: str):
