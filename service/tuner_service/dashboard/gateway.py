@@ -41,8 +41,10 @@ MAX_LISTED = 1_000
 _READS = frozenset({"GET", "HEAD"})
 _OPEN = re.compile(r"/dashboard(/.*)?|/static/.+|/favicon\.ico|/api/meta")
 _LIST = re.compile(r"/api/studies/?")
-# Contour plots take a minute and 200 MB for a thousand trials.
-_ONE = re.compile(r"/(?:api/studies|csv)/(\d+)(?:/param_importances|/plot/(?!contour)[a-z_]+)?/?")
+_ONE = re.compile(r"/(?:api/studies/(\d+)(?:/param_importances)?|csv/(\d+))/?")
+# Plotly on the server is an alternative to the page's own plots: the page asks for it where plotly is installed and
+# somebody switches it on. A contour plot of a thousand trials takes a minute and 200 MB.
+_PLOT = re.compile(r"/api/studies/\d+/plot/[^/]*/?")
 _CACHE_SECONDS = 3.0
 
 
@@ -104,17 +106,22 @@ class Gateway:
             return StudyScope(titles={})
         if _LIST.fullmatch(path):
             return StudyScope(titles=_titles(store, visibility=visibility))
+        if _PLOT.fullmatch(path):
+            raise NotFound(
+                "path", key=path, hint="The page draws its plots in the browser: /dashboard/studies/ID/graph"
+            )
         one = _ONE.fullmatch(path)
         if one is None:
             raise NotFound("path", key=path, hint="The dashboard is at /dashboard, the API under /v1")
         view = store.study_view()
-        name = view.name_of(int(one[1])) if len(one[1]) < 10 else None
+        study = one[1] or one[2]
+        name = view.name_of(int(study)) if len(study) < 10 else None
         try:
             job = None if name is None else store.jobs.get(name)
         except NotFound:  # a study of another program in the same database
             job = None
         if job is None or not visibility.covers(job):
-            raise NotFound("study", key=one[1], hint="The dashboard's first page lists the studies")
+            raise NotFound("study", key=study, hint="The dashboard's first page lists the studies")
         return self._one_study(store, view=view, job_id=job.id)
 
     def _one_study(self, store: Store, *, view: StudyView, job_id: str) -> StudyScope:
@@ -154,4 +161,7 @@ def _annotated_study(store: Store, *, view: StudyView, job_id: str) -> StudyScop
     trial_ids = {trial.number: trial._trial_id for trial in view.get_all_trials(study_id, deepcopy=False)}
     report = None if stored is None else Report.model_validate(stored)
     attributes = notes.attributes(record, report=report, trial_ids=trial_ids)
-    return StudyScope(titles={job_id: notes.title(record.job)}, study=job_id, attributes=attributes)
+    recommended = notes.recommended(record, report=report)
+    number = None if recommended is None else recommended.optuna_number
+    best = None if number is None else trial_ids.get(number)
+    return StudyScope(titles={job_id: notes.title(record.job)}, study=job_id, attributes=attributes, best=best)

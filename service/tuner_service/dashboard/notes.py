@@ -40,7 +40,8 @@ def attributes(record: StudyRecord, *, report: Report | None, trial_ids: Mapping
         trial_ids: Optuna's ids of the trials by Optuna's number.
     """
     runs = _runs_by_trial(record.runs)
-    ranked = sorted(record.trials, key=lambda trial: _rank(runs[trial.number]))
+    first = recommended(record, report=report)
+    ranked = sorted(record.trials, key=lambda trial: (trial != first, _rank(runs[trial.number])))
     values: dict[str, Any] = {
         _METRIC_NAMES: [record.job.metric.name],
         _NOTE_VERSION: 1,
@@ -52,9 +53,16 @@ def attributes(record: StudyRecord, *, report: Report | None, trial_ids: Mapping
             values[f"dashboard:{trial_id}:note_ver"] = 1
             values[f"dashboard:{trial_id}:note_str:0"] = trial_note(record.job, trial, runs=runs[trial.number])
     if ranked:
-        best = [(f"{trial.number}: {trial.configuration.label}", trial.schedule) for trial in ranked[:_CURVES]]
+        best = [(_short(trial), trial.configuration.label, trial.schedule) for trial in ranked[:_CURVES]]
         values[_FIGURE] = schedules_figure(best, total_steps=record.job.spec.search.total_steps)
     return values
+
+
+def recommended(record: StudyRecord, *, report: Report | None) -> TrialRecord | None:
+    """The trial that the job recommends: that of its report, or so far; ``None`` while there is none."""
+    best = record.job.best
+    number = report.recommended.trial if report is not None else None if best is None else best.trial
+    return next((trial for trial in record.trials if trial.number == number), None)
 
 
 def study_note(record: StudyRecord, *, report: Report | None) -> str:
@@ -70,10 +78,12 @@ def study_note(record: StudyRecord, *, report: Report | None) -> str:
         lines.append("\n".join(f"> {plain(line)}" for line in spec.notes.splitlines()))
     if job.error:
         lines.append(f"Ended with: {plain(job.error.splitlines()[0])}")
-    if report is None:
-        lines.append("There is no report yet." if job.finished_at is None else "There is no report.")
-    else:
-        lines += _report_lines(report)
+    lines += _so_far(job) if report is None else _report_lines(report)
+    if recommended(record, report=report) is not None:
+        lines.append(
+            "The best trial of this page is the recommended one. All runs of all trials decide that; a trial's value "
+            "here, the history and its best value are those of first runs alone."
+        )
     lines.append(f"[The job](/v1/jobs/{job.id}) · [its runs](/v1/jobs/{job.id}/runs)")
     return "\n\n".join(lines)
 
@@ -101,6 +111,19 @@ def trial_note(job: JobRecord, trial: TrialRecord, *, runs: Sequence[RunRecord])
 def plain(text: str) -> str:
     """Text of any origin on one line of Markdown, wherever in the line: without markup, HTML or blocks."""
     return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escaped(text).replace("(", r"\(").replace(")", r"\)"))
+
+
+def _short(trial: TrialRecord) -> str:
+    """A trial in a legend."""
+    return f"{trial.number}: {trial.schedule.family.name} {trial.schedule.peak_lr:.1e}"
+
+
+def _so_far(job: JobRecord) -> list[str]:
+    lines = ["There is no report yet." if job.finished_at is None else "There is no report."]
+    if job.best is not None:
+        expected = f"{plain(job.metric.name)} {plain(job.metric.text(job.best.value))}"
+        lines.append(f"Recommended so far: **{plain(job.best.label)}** (trial {job.best.trial}), {expected}.")
+    return lines
 
 
 def _report_lines(report: Report) -> list[str]:

@@ -50,24 +50,29 @@ def schedule_svg(schedule: Schedule, *, total_steps: int) -> str:
     )
 
 
-def schedules_figure(schedules: Sequence[tuple[str, Schedule]], *, total_steps: int) -> str:
+def schedules_figure(schedules: Sequence[tuple[str, str, Schedule]], *, total_steps: int) -> str:
     """Plot several schedules in one figure.
 
     Args:
-        schedules: The name of each, and the schedule.
+        schedules: A short name of each, for the legend; its label, shown where the pointer is; and the schedule.
         total_steps: Updates of the run.
 
     Returns:
         A Plotly figure as JSON.
     """
     lines = []
-    for name, schedule in schedules:
+    for name, label, schedule in schedules:
         updates, lrs = _sampled(schedule, total_steps=total_steps, points=_FIGURE_POINTS)
-        lines.append({"type": "scatter", "mode": "lines", "name": name, "x": updates, "y": lrs})
+        hover = f"{escape(label)}<br>update %{{x}}: %{{y:.3g}}<extra></extra>"
+        line = {"type": "scatter", "mode": "lines", "name": name, "hovertemplate": hover}
+        lines.append({**line, "x": updates, "y": lrs})
     layout = {
         "title": {"text": "Learning rates"},
         "xaxis": {"title": {"text": "update"}},
         "yaxis": {"title": {"text": "learning rate"}, "rangemode": "tozero"},
+        # Below the plot: beside it, the legend would leave no room for the plot in a narrow card.
+        "legend": {"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top", "font": {"size": 10}},
+        "margin": {"l": 60, "r": 20, "t": 40},
     }
     return json.dumps({"data": lines, "layout": layout})
 

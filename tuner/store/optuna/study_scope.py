@@ -19,6 +19,8 @@ class StudyScope:
     """Only this study; the others are not read."""
     attributes: Mapping[str, Any] | None = None
     """Added to that study's system attributes."""
+    best: int | None = None
+    """Optuna's id of the trial of that study that its job recommends."""
 
 
 _SCOPE: ContextVar[StudyScope] = ContextVar("study_scope")

@@ -113,6 +113,15 @@ class StudyView(BaseStorage):
         """As Optuna's."""
         return self._inner.get_all_trials(study_id, deepcopy=deepcopy, states=states)
 
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """The trial that the job recommends, by all runs of all trials; where there is none, Optuna's by first runs."""
+        best = current_scope().best
+        if best is not None:
+            trial = self._inner.get_trial(best)
+            if trial.state is TrialState.COMPLETE:
+                return trial
+        return self._inner.get_best_trial(study_id)
+
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise ReadOnlyStudies
 

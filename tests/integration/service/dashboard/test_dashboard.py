@@ -16,13 +16,17 @@ from typing import Any
 import optuna
 import pytest
 from fastapi.testclient import TestClient
-from optuna_dashboard import get_note
+from optuna_dashboard import get_note, wsgi
 
+from tests.digits import SCHEDULES
 from tests.integration.service.world import World
 from tuner.errors import TunerError
-from tuner.jobs.records import JobRecord
-from tuner.jobs.states import JobState
+from tuner.jobs.records import JobRecord, NewRun
+from tuner.jobs.states import JobState, TrialState
 from tuner.people.permissions import Principal, Role
+from tuner.search.decision.decisions import TrialStatus
+from tuner.search.decision.seeds import run_seed
+from tuner.search.optuna.study import Study, StudyTrial
 from tuner.store import Store
 from tuner.store.optuna.study_scope import StudyScope, use_scope
 from tuner.store.optuna.study_view import ReadOnlyStudies
@@ -172,10 +176,17 @@ def test_a_cell_that_begins_like_a_formula_is_text(cell: str, shown: str) -> Non
     assert row == ["Number", shown, "a, b\nc"]
 
 
-def test_the_learning_rates_of_the_best_trials_are_a_figure(page: TestClient, job: JobRecord) -> None:
+def test_the_learning_rates_of_the_best_trials_are_a_figure(page: TestClient, job: JobRecord, store: Store) -> None:
     (figure,) = detail(page, job)["plotly_graph_objects"]
     assert figure["id"] == "learning_rates"
     assert figure["graph_object"].count('"type": "scatter"') == 3
+    drawn = json.loads(figure["graph_object"])
+    trials = {trial.number: trial for trial in store.planning.load(job.id).trials}
+    for line in drawn["data"]:
+        trial = trials[int(line["name"].partition(":")[0])]
+        assert len(line["name"]) < 30, "the legend leaves room for the plot"
+        assert line["hovertemplate"].startswith(trial.configuration.label)
+    assert drawn["layout"]["legend"]["orientation"] == "h"
 
 
 def test_the_dashboards_own_reader_finds_the_notes(store: Store, job: JobRecord) -> None:
@@ -188,6 +199,76 @@ def test_the_dashboards_own_reader_finds_the_notes(store: Store, job: JobRecord)
     for key, value in notes.attributes(record, report=None, trial_ids=ids).items():
         study._storage.set_study_system_attr(study._study_id, key, value)
     assert get_note(study) == notes.study_note(record, report=None)
+
+
+def trained(store: Store) -> JobRecord:
+    """A job of three trials: of two, the one with the lower first loss is the worse one over all seeds."""
+    world = World(store)
+    job = world.job()
+    lock = world.started(job)
+    study = Study.open(store.optuna_storage(), name=job.id, settings=job.spec.search, metric=job.metric)
+    for trial, loss in zip(store.trials.list(job.id).items, (0.9, 0.50, 0.49), strict=True):
+        world.train(loss=loss)
+        store.planning.close_trial(lock, number=trial.number, state=TrialState.COMPLETED, reason="at the horizon")
+        number = study.ask(trial.configuration, number=trial.number, role=trial.role)
+        status, losses = TrialStatus.COMPLETED, ((90, loss),)
+        study.sync([StudyTrial(optuna_number=number, status=status, losses=losses, loss=loss, diverged_at=None)])
+    for number, place, loss in ((1, 1, 0.50), (1, 2, 0.50), (2, 1, 0.60), (2, 2, 0.62)):
+        seed = run_seed(job.spec.search.seed, place=place)
+        run = NewRun(seed=seed, total_steps=90, schedule=SCHEDULES[number], reason="again")
+        store.planning.add_run(lock, trial_number=number, run=run)
+        world.train(loss=loss)
+    world.compared(job, lock=lock)
+    return store.jobs.get(job.id)
+
+
+def test_its_best_trial_is_the_one_that_the_job_recommends(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with closing(Store.open(settings.database)) as store:
+        job = trained(store)
+        assert job.best is not None
+        assert job.best.trial == 1
+        assert optuna.load_study(study_name=job.id, storage=store.optuna_storage()).best_trial.number == 2
+        app = create_app(settings, store=store)
+        with TestClient(app, base_url="http://127.0.0.1:8642", follow_redirects=False) as page:
+            told = detail(page, job)
+    assert [trial["number"] for trial in told["best_trials"]] == [1]
+    assert "Recommended so far" in told["note"]["body"]
+    assert "are those of first runs alone" in told["note"]["body"]
+
+
+@pytest.mark.filterwarnings("ignore:Some regimes")  # Optuna's, of a study of three trials
+def test_every_page_and_every_datum_that_it_serves_responds(page: TestClient, job: JobRecord, store: Store) -> None:
+    """All GET routes of the dashboard itself, asked for at the service: none fails, and what is closed says why."""
+    study = study_path(page, job).rpartition("/")[2]
+    fill = {
+        "<:re:(/.*)?>": "",
+        "<study_id:int>": study,
+        "<trial_id:int>": "1",
+        "<artifact_id>": "x",
+        "<filename:path>": "bundle.js",
+    }
+    plots = ("contour", "slice", "rank", "edf", "timeline", "parallel_coordinate", "pareto_front", "nonsense")
+    asked, open_paths = 0, set()
+    for route in wsgi(store.study_view()).routes:
+        if route.method != "GET":
+            continue
+        path = route.rule
+        for placeholder, value in fill.items():
+            path = path.replace(placeholder, value)
+        for one in [path.replace("<plot_type>", plot) for plot in plots] if "<plot_type>" in path else [path]:
+            answer = page.get(one)
+            asked += 1
+            assert answer.status_code < 500, (one, answer.text)
+            if answer.status_code == 404 and one != "/":
+                assert answer.json()["type"] == "/problems/not-found"
+                assert answer.json()["hint"]
+            elif answer.status_code == 200:
+                open_paths.add(one.replace(study, "N"))
+    assert asked > 15
+    served = {"/dashboard", "/api/meta", "/api/studies", "/api/studies/N", "/csv/N", "/favicon.ico"}
+    assert served <= open_paths
+    assert "in the browser" in page.get(f"/api/studies/{study}/plot/slice").json()["hint"]
 
 
 @pytest.mark.parametrize("path", ["", "/param_importances", "/plot/slice"])
