@@ -29,6 +29,8 @@ GRACE_SECONDS = 5.0
 """Time that a command has to end by itself once it is asked to; less than a worker gives its runner."""
 PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _POLL_SECONDS = 0.05
+_PRINTS = {"PYTHONIOENCODING": "utf-8:backslashreplace"}
+"""A Python program may print anything, as code in the runner may; its output is read as UTF-8."""
 _LONGEST_BYTES = 128 * 1024
 """Of one argument or variable with its name, on Linux (MAX_ARG_STRLEN)."""
 _THREADS = (
@@ -80,9 +82,8 @@ def run_command(
         arguments = [filled(argument, values=values) for argument in command]
         _check_sizes(arguments, variables)
         reports = ReportFile(Path(variables["TUNER_REPORTS"]))
-        with _Guarded(
-            arguments, folder=folder, environment={**_threads(run.device), **os.environ, **variables}
-        ) as process:
+        inherited = {**_PRINTS, **_threads(run.device), **os.environ}
+        with _Guarded(arguments, folder=folder, environment={**inherited, **variables}) as process:
             while not process.ended(timeout=_POLL_SECONDS):
                 reports.pass_on(run)
             reports.pass_on(run, complete=True)

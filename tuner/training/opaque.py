@@ -155,6 +155,11 @@ class ListenedRun(TrainingRun):
             raise self.failure
         if self.ended is not None:
             return self.ended
+        made, total = self._updates_scheduled or 0, self.total_steps
+        if made > total:
+            _log.warning(
+                "the schedule has %d updates, and %d were made: end the loop after run.total_steps", total, made
+            )
         if not self._reports.is_complete:
             raise WorkloadError(self._reports.missing(scheduled=self._updates_seen))
         return self._result()

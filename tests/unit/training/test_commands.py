@@ -70,6 +70,17 @@ report(step=40, value=0.25, train_loss=0.5)
     assert not Path(said["TUNER_REPORTS"]).exists()
 
 
+def test_a_python_command_may_print_anything(script, train, monkeypatch):
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    body = """
+assert (sys.stdout.encoding, sys.stdout.errors) == ("utf-8", "backslashreplace")
+print(os.fsdecode(b"caf\\xe9"), "\\u2265")
+report(step=40, value=0.25)
+"""
+    ended = train(script(body))
+    assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+
+
 def test_reports_arrive_while_it_runs_and_a_stop_ends_all_that_it_has_started(script, train, tmp_path):
     pids = tmp_path / "pids"
     body = f"""

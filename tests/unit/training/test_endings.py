@@ -147,6 +147,19 @@ class TestPastTheEnd:
 
         assert train(Loop(body)).outcome is Outcome.SUCCEEDED
 
+    def test_an_update_too_many_stands_in_the_log(self, train, caplog):
+        def body(run):
+            optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+            scheduler = run.scheduler(optimizer)
+            for update in range(run.total_steps + 1):
+                if update == run.total_steps:
+                    run.report(update, value=1.0)
+                optimizer.step()
+                scheduler.step()
+
+        assert train(Loop(body)).outcome is Outcome.SUCCEEDED
+        assert "the schedule has 40 updates, and 41 were made" in caplog.text
+
     def test_a_report_past_the_end_without_a_result_says_how_long_the_schedule_is(self, train):
         ended = train(Loop(lambda run: run.report(41, value=1.0)))
         assert ended.outcome is Outcome.FAILED
