@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tuner.errors import WorkloadError
+from tuner.exports import schedule_csv
 from tuner.process_exit import is_killed_from_outside
 from tuner.training.devices import THREADS_VARIABLE, cpu_threads
 from tuner.training.report_file import ReportFile
@@ -158,10 +159,8 @@ def filled(argument: str, *, values: Mapping[str, str]) -> str:
 
 def _write_files(run: TrainingRun, variables: Mapping[str, str]) -> None:
     Path(variables["TUNER_SCHEDULE_FILE"]).write_text(run.schedule.to_json() + "\n", encoding="utf-8")
-    lines = (f"{update},{lr!r}\n" for update, lr in enumerate(run.lrs.tolist()))
     with Path(variables["TUNER_LRS_FILE"]).open("w", encoding="utf-8") as file:
-        file.write("update,lr\n")
-        file.writelines(lines)
+        file.writelines(schedule_csv(run.schedule, total_steps=run.total_steps))
     Path(variables["TUNER_REPORTS"]).touch()
 
 

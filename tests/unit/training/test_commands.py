@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,20 @@ report(step=40, value=0.25)
 """
     ended = train(script(body))
     assert ended.outcome is Outcome.SUCCEEDED, ended.reason
+
+
+def test_the_rates_of_a_long_run_are_written_in_constant_memory(script, train):
+    steps = 400_000
+    body = f"""
+lines = open(os.environ["TUNER_LRS_FILE"]).readlines()
+report(step={steps}, value=len(lines) - 1)
+"""
+    tracemalloc.start()
+    ended = train(script(body), total_steps=steps)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (ended.outcome, ended.loss) == (Outcome.SUCCEEDED, steps), ended.traceback
+    assert most < 8 * 2**20  # a list of the rates and their array have 16 MiB
 
 
 def test_reports_arrive_while_it_runs_and_a_stop_ends_all_that_it_has_started(script, train, tmp_path):
