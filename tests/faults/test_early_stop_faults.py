@@ -74,7 +74,7 @@ def test_a_worker_killed_before_the_stop_is_recorded_has_the_run_stopped_again_a
     run_id = enqueue_hopeless(site, gate)
     first = site.worker(lease_time=3)
     gate.wait_for_runner()  # it has the directive, and has not ended
-    wait_until(lambda: site.store.forecasts.of_run(run_id)[-1].stop, what="the forecast to be stored")
+    wait_until(lambda: any(one.stop for one in site.store.forecasts.of_run(run_id)), what="the forecast to be stored")
     first.send(signal.SIGKILL)
     first.wait()
     assert site.run(run_id).state is RunState.LEASED
