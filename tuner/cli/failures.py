@@ -48,7 +48,7 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
     if isinstance(error, UnicodeEncodeError):
         error = InvalidValue("the command line", value=str(error.object)[:200], allowed="text in UTF-8")
     if isinstance(error, ChildFailed):
-        return str(error), ExitCode.GIVEN_UP
+        return in_commands(str(error)), ExitCode.GIVEN_UP
     if isinstance(error, TunerError):
         return _in_words(error), ExitCode.UNREACHABLE if _is_outage(error) else ExitCode.REFUSED
     if isinstance(error, OSError):

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from tuner.cli.suggestions import meant_command, meant_options
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _EXAMPLE: Final = re.compile(r"^Examples?:$")
 _WORDS: Final = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
 _LONGEST_CHOICES: Final = 24  # a longer list of choices stands in the description
+_EVERYWHERE: Final = frozenset({"--url", "--json"})
+_EXTRA: Final = "Got unexpected extra argument(s)"
 _OPTIONS: Final = "Options"
 _COMMANDS: Final = "Commands"
 COMMON: Final = "Service and output"
@@ -23,6 +28,11 @@ COMMON: Final = "Service and output"
 
 class Command(TyperCommand):
     """A command whose help has its options in groups and its examples as they are typed."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words; an error says what was meant."""
+        with _explained(self, ctx=ctx):
+            return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words after the name in the usage line."""
@@ -43,6 +53,21 @@ class Command(TyperCommand):
 
 class Commands(TyperGroup):
     """A group of commands, listed under the headings that they were added with."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words before the command; an error says what was meant."""
+        with _explained(self, ctx=ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command; an error says what was meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except typer.TyperException as error:
+            meant = meant_command(args[0]) if ctx.parent is None else ""
+            if meant:
+                error.message = f"No such command '{args[0]}'. Did you mean `{meant}`?"
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words after the name in the usage line."""
@@ -94,6 +119,7 @@ class App(typer.Typer):
             name=name,
             cls=cls,
             **texts,
+            context_settings={"help_option_names": ["--help", "-h"]},
             rich_markup_mode=None,
             pretty_exceptions_enable=False,
             invoke_without_command=invoke_without_command,
@@ -111,6 +137,46 @@ class App(typer.Typer):
             rest: As typer takes it.
         """
         return super().command(name, cls=Command, rich_help_panel=group, **rest)
+
+
+@contextmanager
+def _explained(command: Any, *, ctx: Any) -> Iterator[None]:
+    """Errors of the parser inside it say what was meant, or what is missing."""
+    try:
+        yield
+    except typer.TyperException as error:
+        if hasattr(error, "possibilities"):  # an option that does not exist
+            _explain_option(error, command=command, ctx=ctx)
+        if error.message.startswith(_EXTRA):
+            _explain_extra(error, command=command)
+        parameter = getattr(error, "param", None)
+        if hasattr(error, "param_type") and isinstance(parameter, TyperArgument) and parameter.help:
+            error.message = parameter.help
+        raise
+
+
+def _explain_extra(error: Any, *, command: Any) -> None:
+    from tuner.schedules import FAMILIES
+
+    known = {name for one in command.params for name in one.opts}
+    word = error.message[len(_EXTRA) :].strip("() ").split(" ")[0]
+    if "=" in word and "--option" in known:
+        error.message = f"{error.message}. An option of the workload is set as in `--option {word}`"
+    elif word in FAMILIES and "--family" in known:
+        error.message = f"{error.message}. A family is named by `--family {word}`"
+
+
+def _explain_option(error: Any, *, command: Any, ctx: Any) -> None:
+    known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}
+    meant = meant_options(error.option_name, known=known)
+    error.possibilities = None
+    if meant:
+        error.message = f"{error.message}. Did you mean {' or '.join(meant)}?"
+    elif ctx.parent is None and error.option_name in _EVERYWHERE:
+        error.message = f"{error.message} here: it stands after the command, as in `tuner jobs {error.option_name}`"
+    if "--option" in known and len(meant) != 1:
+        name = error.option_name.lstrip("-")
+        error.message = f"{error.message}. Options of the workload are set as in `--option {name}=VALUE`"
 
 
 def examples(text: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ _COMMANDS: Final = (
     (r"/v1/workloads", "tuner workloads"),
     (r"/v1/workers", "tuner workers"),
     (r"/v1/webhooks", "tuner webhook list"),
+    (r"/v1/users", "tuner admin user list"),
     (r"/v1/teams", "tuner admin team list"),
     (r"/v1/tokens", "tuner admin token list"),
     (r"/v1/schedules/families", "tuner schedule families"),
@@ -38,6 +39,8 @@ _FIELDS: Final = tuple(
         (r"resources\.memory_gib", "--memory-gib"),
         (r"limits\.(device|wall)_hours", r"--\1-hours"),
         (r"limits\.(target|patience)", r"--\1"),
+        (r"(?<=: )(device)(?= must be)", r"--\1"),
+        (r"(database_url)(?= must be)", "--database-url"),
     )
 )
 _FIRST: Final = re.compile(r"^([a-z_]+)(?:\.\d+)?(?= (?:must|is) )")

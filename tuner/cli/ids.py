@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tuner.client import Client
 
 LATEST: Final = "latest"
+_JOBS_LISTED: Final = "`tuner jobs` lists them"
 _FULL_LENGTH = 36
 _SHORTEST = 4
 _SHOWN = 5
@@ -35,19 +36,23 @@ def find_job(client: Client, *, text: str) -> str:
         text,
         kind="job",
         candidates=lambda start: (job.id for job in client.jobs(text=start)),
-        listed="`tuner jobs` lists them",
+        listed=f"`tuner jobs` lists them; `tuner jobs --text {text}` finds one by its name" if text else _JOBS_LISTED,
         or_else=f", or {LATEST}",
     )
 
 
 def find_run(client: Client, *, text: str) -> str:
     """The id of a run, from its start or whole; raises like `find_job`."""
-    return _resolved(
-        text,
-        kind="run",
-        candidates=lambda start: (run.id for run in client.find_runs(start)),
-        listed="`tuner runs JOB` lists those of a job",
-    )
+    listed = f"`tuner runs {LATEST if text == LATEST else 'JOB'}` lists those of a job"
+    try:
+        return _resolved(
+            text, kind="run", candidates=lambda start: (run.id for run in client.find_runs(start)), listed=listed
+        )
+    except NotFound:
+        job = next((job.id for job in client.jobs(text=text) if job.id.startswith(text.lower())), None)
+        if job is None:
+            raise
+        raise NotFound("run", key=text, hint=f"A job is: `tuner runs {job[:8]}` lists its runs") from None
 
 
 def find_webhook(client: Client, *, text: str) -> str:

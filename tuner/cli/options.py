@@ -66,7 +66,11 @@ def check_provider(text: str, *, field: str) -> None:
     module, _, name = text.partition(":")
     if not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
         example = "module:Class, as in my_project.training:MyWorkload, or a .toml file that describes a command"
-        raise InvalidValue(field, value=text, allowed=example)
+        stem = module.removesuffix(".py")
+        hint = (
+            f"For all of {stem}.py: {stem}:NAME, NAME being a class or a function in it" if stem.isidentifier() else ""
+        )
+        raise InvalidValue(field, value=text, allowed=example, hint=hint)
     package = module.partition(".")[0]
     if find_spec(package) is None and PathFinder.find_spec(package, [os.getcwd()]) is None:
         where = f"There is no module {package!r} in {os.getcwd()}, on PYTHONPATH or among the installed packages"

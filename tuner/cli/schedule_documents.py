@@ -64,11 +64,12 @@ def check_family(name: str, *, field: str) -> None:
     raise InvalidValue(field, value=name, allowed=f"one of {', '.join(FAMILIES)}", hint=hint)
 
 
-def in_flags(error: InvalidValue) -> InvalidValue:
+def in_flags(error: InvalidValue, *, within: str = "") -> InvalidValue:
     """The refusal of a schedule from options, by the name of the option.
 
     Args:
         error: The refusal, by the field of the document.
+        within: The option that all of them stand in, and a blank: ``"--incumbent "``.
     """
     from tuner.jobs.admission.strict_json import RefusedPayload, refusal_of
 
@@ -76,6 +77,7 @@ def in_flags(error: InvalidValue) -> InvalidValue:
     field = refusal.field
     for pattern, option in _FLAGS:
         field = pattern.sub(option, field)
+    field = f"{within}{field.removeprefix('--')}" if within else field
     return RefusedPayload(replace(refusal, field=field, message=refusal.message.replace(refusal.field, field, 1)))
 
 

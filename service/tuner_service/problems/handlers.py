@@ -76,6 +76,7 @@ _WHERE_LISTED = {
     "run": "GET /v1/jobs/{job_id}/runs lists those of a job",
     "workload": "GET /v1/workloads lists them",
     "team": "GET /v1/teams lists yours",
+    "user": "GET /v1/users lists them",
     "token": "GET /v1/tokens lists yours",
     "webhook": "GET /v1/webhooks lists yours",
 }

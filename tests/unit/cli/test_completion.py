@@ -73,7 +73,7 @@ def test_families_are_completed_without_a_service(line: str):
 
 
 def test_every_argument_that_names_an_object_of_the_service_is_completed():
-    named = {"JOB", "RUN", "WORKLOAD", "WORKER", "WEBHOOK", "TEAM", "USER", "ID", "FAMILY"}
+    named = {"JOB", "RUN", "WORKLOAD", "WORKER", "WEBHOOK", "TEAM", "USER", "TOKEN", "FAMILY"}
     for name, command in COMMANDS.items():
         for parameter in command.params:
             if (

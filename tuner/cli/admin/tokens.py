@@ -106,7 +106,7 @@ def revoke_token(
     token: Annotated[
         str,
         typer.Argument(
-            metavar="ID",
+            metavar="TOKEN",
             autocompletion=completion.tokens,
             help="Of the token or its start, as `tuner admin token list` lists it.",
         ),
@@ -125,7 +125,7 @@ def revoke_token(
     def confirm_and_revoke(client: Client) -> str:
         token_id = find_token(client, text=token)
         if yes:
-            check_whole(token, found=token_id, kind="id")
+            check_whole(token, found=token_id, kind="token")
         confirm_action(f"Revoke token {token_id}?", yes=token == token_id)
         client.people.revoke_token(token_id)
         return token_id

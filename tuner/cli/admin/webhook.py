@@ -105,6 +105,8 @@ def add(
         tuner webhook add https://example.org/hook
         tuner webhook add https://hooks.slack.com/x --format slack
     """
+    if not target.startswith(("https://", "http://")):
+        raise InvalidValue("TARGET", value=target, allowed="a URL, as in https://example.org/hook")
     body: dict[str, Any] = {"url": target, "format": form}
     body |= ({"events": event} if event else {}) | ({"team": team} if team else {})
     return client.webhooks.create(body)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from tuner.cli.ids import LATEST, find_job
 from tuner.cli.parsing import parse_assignments, read_document
 from tuner.cli.request import request
-from tuner.cli.schedule_documents import read_schedule, schedule_document
+from tuner.cli.schedule_documents import check_family, in_flags, read_schedule, schedule_document
 from tuner.errors import InvalidValue
+from tuner.jobs.admission.settings_names import where_set
 
 if TYPE_CHECKING:
     from tuner.client import Client
@@ -39,7 +40,11 @@ def read_incumbent(text: str, *, url: str, total_steps: int | None) -> dict[str,
     elif _JOB.fullmatch(text):
         schedule = request(lambda client: _of_job(client, text=text, total_steps=total_steps), url=url)
     else:
-        schedule = read_schedule(_from_words(text))
+        document = _from_words(text)
+        try:
+            schedule = read_schedule(document)
+        except InvalidValue as error:
+            raise in_flags(error, within=f"{OPTION} ") from None
     return schedule.model_dump(mode="json", exclude_none=True)
 
 
@@ -51,8 +56,12 @@ def _from_words(text: str) -> dict[str, Any]:
     family, *words = (word.strip() for word in text.split(","))
     values = parse_assignments(words, option=OPTION)
     shared = {name: values.pop(name, None) for name in ("peak-lr", "floor", "warmup")}
+    check_family(family, field=OPTION)
     if shared["peak-lr"] is None:
-        raise InvalidValue(OPTION, value=text, allowed=f"a JSON file, a job, or a schedule with a peak: {_EXAMPLE}")
+        meant = next((name for name in values if where_set(name) == "search.space.peak_lr"), "")
+        hint = f"Did you mean peak-lr={values[meant]}?" if meant else ""
+        allowed = f"a JSON file, a job, or a schedule with a peak: {_EXAMPLE}"
+        raise InvalidValue(OPTION, value=text, allowed=allowed, hint=hint)
     return schedule_document(
         family,
         parameters=values,

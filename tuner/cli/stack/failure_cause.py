@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ _OUTPUT: Final = "\nLast lines of its error output:\n"
 _ERRORS: Final = frozenset({"error", "critical"})
 _REASONS: Final = ("reason", "error", "exception", "event")
 _SHOWN_LINES: Final = 12
+_PROGRAM: Final = re.compile(r"^(worker|service): ")
 
 
 def failure_cause(lines: Sequence[str]) -> str:
@@ -27,7 +29,7 @@ def failure_cause(lines: Sequence[str]) -> str:
     errors = [record for line in lines if (record := _record(line)).get("level") in _ERRORS]
     if errors:
         return _cause(next(str(errors[-1][name]) for name in _REASONS if errors[-1].get(name)))
-    plain = [line for line in lines if line.strip() and not _record(line)]
+    plain = [_PROGRAM.sub("", line) for line in lines if line.strip() and not _record(line)]
     return _traceback_first("\n".join(plain[-_SHOWN_LINES:]))
 
 

@@ -197,9 +197,6 @@ def wait_until_ready(
             except (ServiceUnreachable, ApiProblem) as error:
                 if clock() - reminded >= _REMINDER_SECONDS:
                     reminded = clock()
-                    state = (
-                        str(error).rstrip(".")
-                        if isinstance(error, ApiProblem)
-                        else "its process runs and does not respond yet"
-                    )
+                    runs = "runs and does not respond yet" if "service" in supervisor.pids() else "is being restarted"
+                    state = str(error).rstrip(".") if isinstance(error, ApiProblem) else f"its process {runs}"
                     say(f"Waiting for the service, {reminded - began:.0f} s so far: {state}.")

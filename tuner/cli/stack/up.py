@@ -65,7 +65,7 @@ def up(
         tuner up --workload my_tuning:MyWorkload
         tuner up --device cuda:0 --device cuda:1 --data-dir /data/tuner
     """
-    from tuner.devices import training_devices
+    from tuner.devices import choose_device, training_devices
 
     if auth == "off" and not is_loopback(host):
         raise InvalidValue(
@@ -75,6 +75,8 @@ def up(
             hint="Without a login, anyone who reaches it may do everything: that is for a loopback --host alone",
         )
     require("service", "worker", *_driver(database_url), user="tuner up")
+    for named in device or ():
+        choose_device(named, environment=os.environ)
     stack = Stack(
         data_dir=data_dir.resolve(),
         database_url=database_url,

@@ -39,7 +39,7 @@ def test_a_part_of_a_wrong_type_is_left_for_the_service_to_refuse():
         (["digits-mlp", "--worth", "much"], "--worth must be a share, as in 5% or 0.05, got 'much'"),
         (["digits-mlp", "--trials", "many"], "--trials must be a number, or none for no limit, got 'many'"),
         (["digits-mlp", "--incumbent", "cosine"], "--incumbent must be a JSON file, a job, or a schedule with a peak"),
-        (["digits-mlp", "--incumbent", "cosin,peak-lr=1e-3"], "family.name must be"),
+        (["digits-mlp", "--incumbent", "cosin,peak-lr=1e-3"], "got 'cosin'. Did you mean 'cosine'?"),
         (["digits-mlp", "--device-hours", "many"], "--device-hours must be a number, or none for no limit, got 'many'"),
     ],
 )

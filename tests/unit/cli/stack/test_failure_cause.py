@@ -23,7 +23,7 @@ def record(level: str, event: str, **more) -> str:
     ("lines", "cause"),
     [
         ([], ""),
-        (["worker: device must be cpu or cuda:N, got 'gpu'"], "worker: device must be cpu or cuda:N, got 'gpu'"),
+        (["worker: device must be cpu or cuda:N, got 'gpu'"], "device must be cpu or cuda:N, got 'gpu'"),
         ([record("info", "worker.started"), record("error", "worker.failed", reason="no room")], "no room"),
         (
             [record("error", "runner.start_failed", reason="first"), record("error", "worker.failed", reason="last")],

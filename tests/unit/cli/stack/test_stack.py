@@ -99,6 +99,9 @@ class Patient:
 
     def check(self) -> None: ...
 
+    def pids(self) -> dict[str, int]:
+        return {"service": 1}
+
 
 AWAY = ServiceUnreachable("http://127.0.0.1:1", reason="Connection refused")
 UPGRADING = ApiProblem(status=503, type="x", title="Not ready", detail="database: its tables are upgraded", members={})
