@@ -21,6 +21,8 @@ from tuner.schedules.lengths import MAX_STEPS
 UNREAD_EXPORTS: Final = 60
 HALF_HEADERS: Final = 600
 HALF_BODIES: Final = 200
+EVENT_STREAMS: Final = 120
+SMALL_CHUNK_CLIENTS: Final = 4
 BAD_TOKEN_CLIENTS: Final = 20
 HAMMER_CLIENTS: Final = 30
 _SCHEDULE: Final = {"peak_lr": 0.1, "family": {"name": "cosine"}, "warmup": {"shape": "linear", "fraction": 0.05}}
@@ -69,6 +71,18 @@ async def half_bodies(target: Target, end: float) -> Counter[str]:
     """Sends 900 KB of bodies of 1 MB."""
     sent = request(target, "POST", "/v1/schedules/preview", body=b" " * 900_000, length=1_000_000)
     return await _held(target, end, count=HALF_BODIES, sent=sent)
+
+
+async def event_streams(target: Target, end: float) -> Counter[str]:
+    """Opens event streams of a job, more than one user may have."""
+    sent = request(target, "GET", f"/v1/jobs/{target.job_id}/events")
+    return await _held(target, end, count=EVENT_STREAMS, sent=sent)
+
+
+async def small_chunks(target: Target, end: float) -> Counter[str]:
+    """Sends bodies in chunks of one byte, without a login."""
+    head = b"POST /v1/schedules/preview HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return await _held(target, end, count=SMALL_CHUNK_CLIENTS, sent=head + b"1\r\n \r\n" * 100_000)
 
 
 async def bad_tokens(target: Target, end: float) -> Counter[str]:
@@ -122,6 +136,8 @@ ATTACKS: Final[Mapping[str, Callable[[Target, float], Awaitable[Counter[str]]]]]
     "unread-exports": unread_exports,
     "half-headers": half_headers,
     "half-bodies": half_bodies,
+    "event-streams": event_streams,
+    "small-chunks": small_chunks,
     "bad-tokens": bad_tokens,
     "hammer": hammer,
 }

@@ -19,6 +19,7 @@ from tuner_service.auth.middleware import Authentication
 from tuner_service.bodies import BodyLimit, bodies_under_way
 from tuner_service.dashboard import routes as dashboard
 from tuner_service.events import routes as events
+from tuner_service.events.latest import LatestEvent
 from tuner_service.expensive import STREAM_THREADS
 from tuner_service.health import routes as health
 from tuner_service.jobs import control, pictures, results, submission
@@ -106,6 +107,7 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
         reaper=reaper,
         authenticator=authenticator,
         standings=Standings(store),
+        latest_event=LatestEvent(store.events.latest, interval=settings.event_poll_interval.total_seconds()),
         stream_threads=CapacityLimiter(STREAM_THREADS),
         closing=closing or threading.Event(),
     )

@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import h11
 import structlog
@@ -19,6 +19,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tuner_service.auth.addresses import is_among, network_of
 from tuner_service.settings import Settings
+
+MAX_HEADER_BYTES: Final = 16_384
+_FREE_CHUNKS: Final = 1_000
+_MIN_CHUNK_BYTES: Final = 32
+"""Mean size of the chunks of a body that has more than the free ones."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +54,34 @@ class ConnectionLimits:
             body=settings.body_timeout.total_seconds(),
             write=settings.write_timeout.total_seconds(),
         )
+
+
+class Parser(h11.Connection):
+    """The parser of a connection, which refuses bodies of very many very small chunks: each costs as much as a big one.
+
+    Args:
+        max_header_bytes: Of one request.
+    """
+
+    def __init__(self, *, max_header_bytes: int) -> None:
+        super().__init__(h11.SERVER, max_header_bytes)
+        self._chunks = self._chunk_bytes = 0
+
+    def next_event(self) -> Any:
+        """The next part of a request.
+
+        Raises:
+            h11.RemoteProtocolError: It is malformed, or its chunks are too small.
+        """
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = self._chunk_bytes = 0
+        elif isinstance(event, h11.Data):
+            self._chunks += 1
+            self._chunk_bytes += len(event.data)
+            if self._chunks > _FREE_CHUNKS and self._chunk_bytes < _MIN_CHUNK_BYTES * self._chunks:
+                raise h11.RemoteProtocolError(f"{self._chunks} chunks of {self._chunk_bytes} bytes")
+        return event
 
 
 class ConnectionTable:
@@ -108,6 +141,7 @@ class Connection(H11Protocol):
 
     def __init__(self, *, table: ConnectionTable, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
+        self.conn = Parser(max_header_bytes=MAX_HEADER_BYTES)
         self._table = table
         self._waits_since = self._read_at = self.loop.time()
         self._receives_body = False
@@ -143,6 +177,13 @@ class Connection(H11Protocol):
         elif not receives_body and self.conn.their_state is not h11.IDLE:
             self._receives_body = False
             self._table.run(self)
+
+    def send_400_response(self, msg: str) -> None:
+        """Respond to a malformed request; without a word where its response has begun."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.abort()
 
     def resume_writing(self) -> None:
         """The client has read most of what was written."""

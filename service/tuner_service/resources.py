@@ -14,6 +14,7 @@ from fastapi import Depends, Path, Request
 
 from tuner.store import Store
 from tuner_service.auth.authenticator import Authenticator
+from tuner_service.events.latest import LatestEvent
 from tuner_service.reaper import Reaper
 from tuner_service.settings import Settings
 from tuner_service.standings import Standings
@@ -28,6 +29,7 @@ class Resources:
     reaper: Reaper
     authenticator: Authenticator
     standings: Standings
+    latest_event: LatestEvent
     stream_threads: CapacityLimiter
     """Limit of the threads that compute streamed responses."""
     closing: threading.Event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -17,6 +18,7 @@ from tuner.jobs.states import JobState, is_terminal
 from tuner.people.permissions import Principal
 from tuner.store import Store
 from tuner_service.access import PrincipalDep, VisibleJob
+from tuner_service.events.latest import RECHECK_SECONDS
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import Resources, ResourcesDep, StoreDep
@@ -111,10 +113,16 @@ async def _messages(
     poll: Callable[[int], _Batch], *, resources: Resources, after: int
 ) -> AsyncIterator[ServerSentEvent]:
     """Polls for new events and yields them, until the job ends or the service stops."""
-    seen = after
+    seen, read_through, due_at = after, -1, 0.0
     while not resources.closing.is_set():
         try:
+            latest = await resources.latest_event.id()
+            if latest == read_through and time.monotonic() < due_at:  # the usual case, at no cost
+                await anyio.sleep(resources.settings.event_poll_interval.total_seconds())
+                continue
             batch = await run_in_threadpool(poll, seen)
+            if not batch.events:
+                read_through, due_at = latest, time.monotonic() + RECHECK_SECONDS
         except DatabaseUnavailable:
             batch = _Batch(events=())
         except NotFound:  # the job was deleted, or hidden from the caller

@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from tests.integration.service.world import World
 from tuner.client import Client
 from tuner.errors import DatabaseUnavailable
 from tuner.jobs.admission.change import JobChange
-from tuner.jobs.records import EventRecord
+from tuner.jobs.records import EventRecord, JobRecord
 from tuner.people.permissions import Actor
 from tuner.store import Store
 from tuner_service.settings import Settings
@@ -257,3 +257,39 @@ def taken(events: Iterator[EventRecord], count: int) -> Iterator[EventRecord]:
     """The first events of a stream that may have no end; the stream is closed after them."""
     with closing(events):  # type: ignore[type-var] # a generator
         yield from islice(events, count)
+
+
+def test_streams_that_wait_share_one_poll(
+    settings: Settings, store: Store, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    job = world.job()
+    polls: list[str] = []
+    read = store.jobs.get
+
+    def counted(job_id: str) -> JobRecord:
+        polls.append(job_id)
+        return read(job_id)
+
+    enough, shared, latest = threading.Event(), [], store.events.latest
+
+    def counted_latest() -> int:
+        shared.append(1)
+        if len(shared) == 20:
+            enough.set()
+        return latest()
+
+    monkeypatch.setattr(store.events, "latest", counted_latest)
+    monkeypatch.setattr(store.jobs, "get", counted)
+    monkeypatch.setattr("tuner_service.events.routes.RECHECK_SECONDS", PATIENCE_SECONDS)
+    with (
+        served(settings.model_copy(update={"port": 0}), store=store) as server,
+        httpx2.Client(base_url=server.address) as client,
+        ExitStack() as opened,
+    ):
+        for _ in range(8):
+            opened.enter_context(client.stream("GET", f"/v1/jobs/{job.id}/events"))
+        enough.clear()
+        shared.clear()
+        assert enough.wait(PATIENCE_SECONDS)
+        opened.close()
+    assert len(polls) <= 8 * 4  # at its start each stream reads the job for its rights, and until it has caught up

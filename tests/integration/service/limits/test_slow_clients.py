@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,41 @@ def test_a_client_that_does_not_complete_its_body_is_disconnected_without_an_err
     ):
         assert is_closed(client)
     assert "Traceback" not in caplog.text + "".join(capsys.readouterr())
+
+
+def test_a_body_of_very_many_very_small_chunks_is_refused(
+    settings: Settings, store: Store, caplog: pytest.LogCaptureFixture
+):
+    head = b"POST /v1/schedules/preview HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with listening(settings, store=store) as server:
+        with connected(server.address, head + b"1\r\n \r\n" * 1_500) as client:
+            assert status_of(client) == 400
+        with connected(
+            server.address, head + b"40\r\n%b\r\n" % (b" " * 64) * 1_500 + b"2\r\n{}\r\n0\r\n\r\n"
+        ) as client:
+            assert status_of(client) in {415, 422}  # large enough: the body was read
+    assert "Traceback" not in caplog.text
+
+
+def test_what_is_malformed_after_its_response_ends_the_connection_without_an_error_in_the_log(
+    settings: Settings, store: Store, caplog: pytest.LogCaptureFixture
+):
+    early = b"POST /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with listening(settings, store=store) as server, connected(server.address, early) as client:
+        assert status_of(client) == 404
+        client.sendall(b"no chunk\r\n")
+        while not is_closed(client):
+            pass
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("header", [b"X-Long: " + b"x" * 200_000, b"X: y\r\n" * 20_000], ids=["one", "many"])
+def test_headers_of_any_length_are_not_kept_in_memory(settings: Settings, store: Store, header: bytes):
+    with listening(settings, store=store) as server, connected(server.address) as client:
+        with suppress(OSError):
+            client.sendall(b"GET /healthz HTTP/1.1\r\n" + header)
+        while not is_closed(client):
+            pass
 
 
 def test_a_client_that_does_not_read_is_disconnected_and_its_place_is_free(settings: Settings, store: Store):
