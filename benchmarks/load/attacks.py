@@ -8,7 +8,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, Final
@@ -185,12 +184,13 @@ async def _hammered(
 
     async def repeat(client: httpx2.AsyncClient) -> None:
         while time.monotonic() < end:
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(max(end - time.monotonic(), 0.0)):
-                    try:
-                        seen[str(await next(upcoming)(client))] += 1
-                    except httpx2.HTTPError:
-                        seen["no response"] += 1
+                    seen[str(await next(upcoming)(client))] += 1
+            except httpx2.HTTPError:
+                seen["no response"] += 1
+            except TimeoutError:
+                seen["under way at the end"] += 1
 
     async with httpx2.AsyncClient(base_url=target.url, limits=limits, trust_env=False, timeout=60.0) as client:
         await asyncio.gather(*(repeat(client) for _ in range(clients)))

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing.pool import AsyncResult
+from multiprocessing.pool import AsyncResult, Pool
 from pathlib import Path
 from typing import Final
 
@@ -58,7 +58,7 @@ def measure(attacks: Sequence[str], *, seconds: float) -> list[Measurement]:
         attacks: Their names.
         seconds: Of each measurement.
     """
-    with tempfile.TemporaryDirectory() as folder, multiprocessing.get_context("spawn").Pool(len(attacks)) as pool:
+    with tempfile.TemporaryDirectory() as folder, _processes(len(attacks)) as pool:
         url = f"sqlite:///{folder}/tuner.db"
         Store.open(url).close()
         ids = fill(url, weights=(1.0,), jobs=_JOBS, ready_runs=_RUNS_PER_JOB)
@@ -91,6 +91,17 @@ def _measurement(
         files=files,
         responses="; ".join(each.get() for each in running),
     )
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[Pool]:
+    """Processes for the attackers."""
+    pool = multiprocessing.get_context("spawn").Pool(count)
+    try:
+        yield pool
+    finally:
+        pool.close()
+        pool.join()
 
 
 def _attack(name: str, target: Target, seconds: float) -> str:
@@ -147,4 +158,4 @@ def _service(folder: Path) -> Iterator[tuple[str, int]]:
         yield found[1], process.pid
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.communicate(timeout=30)

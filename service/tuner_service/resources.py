@@ -14,7 +14,7 @@ from fastapi import Depends, Path, Request
 
 from tuner.store import Store
 from tuner_service.auth.authenticator import Authenticator
-from tuner_service.events.latest import LatestEvent
+from tuner_service.latest_event import LatestEvent
 from tuner_service.reaper import Reaper
 from tuner_service.settings import Settings
 from tuner_service.standings import Standings

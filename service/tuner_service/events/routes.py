@@ -18,7 +18,7 @@ from tuner.jobs.states import JobState, is_terminal
 from tuner.people.permissions import Principal
 from tuner.store import Store
 from tuner_service.access import PrincipalDep, VisibleJob
-from tuner_service.events.latest import RECHECK_SECONDS
+from tuner_service.latest_event import RECHECK_SECONDS
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import Resources, ResourcesDep, StoreDep
