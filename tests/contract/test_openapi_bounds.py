@@ -67,3 +67,33 @@ def test_every_enforced_bound_of_a_number_is_declared(app: FastAPI) -> None:
                 lost += [f"{model.__name__}.{name} upper"] if not UPPER & schema.keys() and refused(field, huge) else []
     assert checked > 60
     assert lost == []
+
+
+def words_in(value: Any) -> Iterator[str]:
+    """Every key of the document, at any depth, but for the names of properties and of query parameters."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in {"example", "examples", "default"}:
+                yield key
+                yield from words_in(list(inner.values()) if key == "properties" else inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from words_in(inner)
+
+
+def test_no_bound_is_in_words_that_json_schema_does_not_have(app: FastAPI) -> None:
+    words = set(words_in(app.openapi()))
+    assert not {"gt", "ge", "lt", "le", "min_length", "max_length", "multiple_of"} & words
+    assert {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "maxLength", "pattern"} <= words
+
+
+def test_every_number_in_a_path_a_query_or_a_header_has_both_bounds(app: FastAPI) -> None:
+    unbounded = [
+        f"{method} {path} {parameter['name']}"
+        for path, item in app.openapi()["paths"].items()
+        for method, operation in item.items()
+        for parameter in operation.get("parameters", ())
+        for schema in numbers_in(parameter["schema"])
+        if not (LOWER & schema.keys() and UPPER & schema.keys())
+    ]
+    assert unbounded == []

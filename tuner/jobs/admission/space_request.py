@@ -21,8 +21,8 @@ class PeakRequest(_Request):
     """The range of the peak learning rate; an absent end, and an absent ``log``, are those of the default space."""
 
     kind: Literal["float"] = "float"
-    low: float | None = Field(default=None, description=f"Lowest peak, above 0; {_DEFAULT}")
-    high: float | None = Field(default=None, description=f"Highest peak; {_DEFAULT}")
+    low: float | None = Field(default=None, gt=0, description=f"Lowest peak, above 0; {_DEFAULT}")
+    high: float | None = Field(default=None, gt=0, description=f"Highest peak; {_DEFAULT}")
     log: bool | None = Field(default=None, description=f"Spread evenly over orders of magnitude; {_DEFAULT}")
 
 
