@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from tuner.errors import InvalidValue
+from tuner.text import visible_text
 
 _SHORT = 8
 """Characters of an id that is shown to people."""
@@ -20,12 +21,12 @@ _SHORT = 8
 
 def say(message: str) -> None:
     """Print a message on standard error."""
-    typer.echo(message, err=True)
+    typer.echo(visible_text(message), err=True)
 
 
 def show(text: str) -> None:
-    """Print a part of the result on standard output."""
-    typer.echo(text)
+    """Print a part of the result on standard output; names and texts of others do nothing to the terminal."""
+    typer.echo(visible_text(text, keep="\n\t\r"))
 
 
 def show_json(value: Any) -> None:

@@ -6,12 +6,14 @@ import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from tuner.text import one_line
+
 _GAP = 2
 
 
 def tab_separated(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A table for other programs: one row a line, cells apart by tabs, nothing cut and nothing padded."""
-    return ["\t".join(" ".join(cell.split()) for cell in cells) for cells in (headings, *rows)]
+    return ["\t".join(map(one_line, cells)) for cells in (headings, *rows)]
 
 
 def fitted(headings: Sequence[str], rows: Sequence[Sequence[str]], *, width: int) -> list[str]:
@@ -25,6 +27,7 @@ def fitted(headings: Sequence[str], rows: Sequence[Sequence[str]], *, width: int
         rows: The cells.
         width: Columns of the terminal.
     """
+    rows = [list(map(one_line, cells)) for cells in rows]
     columns = list(zip(headings, *rows, strict=True))
     natural = [max(map(len, column)) for column in columns]
     smallest = [max(_longest_word(cell) for cell in column) for column in columns]

@@ -13,6 +13,7 @@ from tuner.jobs.states import RunState
 from tuner.report.pages.markdown import plain as escaped
 from tuner.report.report import Comparison, Report
 from tuner.report.wording import gain_text, interval_text
+from tuner.text import one_line
 from tuner_service.dashboard.pictures import schedules_figure
 
 MAX_NOTES = 300
@@ -27,7 +28,7 @@ _METRIC_NAMES = "study:metric_names"
 
 def title(job: JobRecord) -> str:
     """The title of a job's study."""
-    name = " ".join((job.spec.name or job.spec.workload).split())
+    name = one_line(job.spec.name or job.spec.workload)
     return f"{name} ({job.id[:8]})"
 
 

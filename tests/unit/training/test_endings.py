@@ -208,7 +208,29 @@ class TestMistakes:
         assert ended.outcome is Outcome.FAILED
         used = ", as the rates of 40 updates were used" if reads_rates else ""
         assert "after 4 of 40 updates; run.report(40, value=...) is due" in ended.reason
-        assert f"Its 4 reports count epochs{used}: report the updates done" in ended.reason
+        assert f"The steps of its 4 reports seem to count epochs{used}: report the updates done" in ended.reason
+
+    @pytest.mark.parametrize("at", [5, 1])
+    def test_epochs_that_are_evaluated_now_and_then_are_named_too(self, train, at):
+        def body(run):
+            for step in range(run.total_steps):
+                run.lr(step)
+            run.report(at, value=1.0)
+
+        ended = train(Loop(body))
+        assert "The step of its report seems to count epochs, as the rates of 40 updates were used" in ended.reason
+
+    def test_an_evaluation_before_the_training_alone_counts_no_epochs(self, train):
+        """The loop of nanoGPT with a longer interval between evaluations than the run has updates."""
+
+        def body(run):
+            run.report(0, value=1.0)
+            for step in range(run.total_steps + 1):
+                run.lr(step)
+
+        ended = train(Loop(body))
+        assert "the last report was after 0 of 40 updates; run.report(40, value=...) is due" in ended.reason
+        assert "epochs" not in ended.reason
 
     def test_an_early_end_in_silence_is_told_how_to_end_with_its_result(self, train):
         def body(run):

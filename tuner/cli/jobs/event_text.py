@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from tuner.jobs.records import EventRecord
 from tuner.metric import Metric
+from tuner.text import one_line
 
 _FREQUENT: Final = frozenset({"run.queued", "run.started", "run.evaluated", "run.stopping"})
 """Events that a progress display leaves out: it shows what they add up to."""
@@ -68,7 +69,7 @@ def _of_run(what: str, data: dict[str, Any], *, reason: str) -> str:
 
 
 def _because(reason: str) -> str:
-    return f": {reason}" if reason else ""
+    return f": {one_line(reason)}" if reason else ""
 
 
 def _counted(number: int, noun: str) -> str:

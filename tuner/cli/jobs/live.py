@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuner.jobs.states import JobState, is_terminal
+from tuner.text import one_line
 
 if TYPE_CHECKING:
     from tuner.api.jobs import JobDetail
@@ -62,7 +63,7 @@ def _title(job: JobDetail, *, elapsed: float | None) -> Text:
     is_live = not is_terminal(job.state)
     text = Text()
     text.append(job.spec.workload, style="bold")
-    text.append(f" ({job.spec.name})" if job.spec.name else "", style="bold")
+    text.append(f" ({one_line(job.spec.name)})" if job.spec.name else "", style="bold")
     text.append(f"  job {job.id[:8]}  ")
     text.append(job.state.value, style=_STATE_STYLE.get(job.state, "cyan"))
     if elapsed is not None:

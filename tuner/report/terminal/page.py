@@ -27,6 +27,7 @@ from tuner.report.wording import (
     stop_text,
 )
 from tuner.schedules import Schedule
+from tuner.text import one_line
 
 _MAX_WIDTH = 110
 _MOST_STOPS = 5  # listed one by one; the pages list all
@@ -109,7 +110,7 @@ def render_text(report: Report, *, width: int = 80, ascii_only: bool = False) ->
 
 
 def _heading(report: Report) -> RenderableType:
-    name = f"{report.job_name}: " if report.job_name else ""
+    name = f"{one_line(report.job_name)}: " if report.job_name else ""
     title = f"{name}{report.workload}, {report.total_steps:,} updates, {len(report.trials)} trials"
     incumbent = report.comparison(Rival.INCUMBENT)
     style = _VERDICT_STYLE[Verdict.NOT_SETTLED if incumbent is None else incumbent.verdict]

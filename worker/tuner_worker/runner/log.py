@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
+
+from tuner.text import visible_text
 
 LIMIT_BYTES = 8 * 1024 * 1024
 """Size past which a file is cut down to its last half."""
@@ -16,8 +17,6 @@ FRESH_BYTES = 16 * 1024
 """Most that `RunnerLog.fresh` returns of one file at a time."""
 
 
-_CONTROLS = ("C", "Zl", "Zp")
-"""Unicode's categories of what is no character to be seen: controls, formats, what is not assigned, line separators."""
 _TERMINAL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 
 
@@ -141,15 +140,7 @@ def printable(data: bytes) -> str:
     Line ends, tabs and carriage returns stay, and what joins the parts of an emoji.
     """
     plain = _TERMINAL_SEQUENCE.sub("", data.decode("utf-8", errors="backslashreplace"))
-    return "".join(character if _is_harmless(character) else _spelt_out(character) for character in plain)
-
-
-def _is_harmless(character: str) -> bool:
-    return character in "\n\t\r\u200d" or not unicodedata.category(character).startswith(_CONTROLS)
-
-
-def _spelt_out(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+    return visible_text(plain, keep="\n\t\r")
 
 
 def _whole_lines(data: bytes) -> bytes:
