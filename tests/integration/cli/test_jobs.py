@@ -57,6 +57,29 @@ class TestSubmit:
         assert done.returncode == 0
         assert "no live worker that offers tiny has 1 device with 9999 GiB" in done.stderr
 
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            (("--device", "cpu"), "no live worker that offers tiny has 1 cpu device"),
+            (("--memory-gib", "9999"), "no live worker that offers tiny has 1 device with 9999 GiB"),
+        ],
+    )
+    def test_a_dry_run_says_that_it_would_wait(self, cli, options, reason):
+        done = cli("submit", "tiny", *options, "--dry-run")
+        assert done.returncode == 0
+        assert f"It would wait: {reason}" in " ".join(done.stdout.split())
+
+    @pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+    def test_a_team_is_refused_where_no_team_exists(self, cli, dry):
+        done = cli("submit", "tiny", "--team", "typo", *dry)
+        assert done.returncode != 0
+        assert "there are no teams" in " ".join(done.stderr.split())
+
+    def test_what_cannot_be_built_in_its_updates_is_refused(self, cli):
+        done = cli("submit", "tiny", "--total-steps", "10", "--warmup", "0,96%", "--dry-run")
+        assert done.returncode != 0
+        assert "--warmup must be a fraction that leaves an update after the warm-up" in " ".join(done.stderr.split())
+
     def test_given_values_are_sent_and_the_service_fills_in_the_rest(self, cli):
         spec = json.dumps({"workload": "tiny", "options": {"width": 4}, "search": {"seeds": 2, "seed": 5}})
         job = cli.json("submit", "--spec", "-", "-o", "optimizer=adam", "--seed", "7", "--priority", "low", stdin=spec)

@@ -62,3 +62,22 @@ def test_a_schedule_is_written_in_each_format(still: TestClient, name: ExportFor
 def test_what_does_not_fit_is_refused_by_name(still: TestClient, path: str, changes: dict[str, Any], field: str):
     answer = still.post(f"/v1/schedules/{path}", json={"schedule": plain(SCHEDULE)} | changes)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        ("preview", {"total_steps": 20}),
+        ("export", {"total_steps": 20, "format": "csv"}),
+        ("compress", {"from_steps": 1000, "to_steps": 20}),
+    ],
+)
+@pytest.mark.parametrize("name", ["cyclic", "sgdr"])
+def test_more_cycles_than_the_run_can_show_are_refused(
+    still: TestClient, path: str, changes: dict[str, Any], name: str
+):
+    schedule = {"peak_lr": 0.1, "family": {"name": name, "cycles": 20}}
+    answer = still.post(f"/v1/schedules/{path}", json={"schedule": schedule} | changes)
+    problem = answer.json()
+    assert (answer.status_code, problem["field"], problem["value"]) == (422, "family.cycles", 20)
+    assert problem["allowed"].startswith("at most 10, ")
