@@ -100,12 +100,12 @@ class Reports:
             'or "final": true in the last line of a reports file'
         )
         beyond = _is_far_beyond(scheduled, step=self.step)
-        if self.step > 0 and (beyond or (self._by_ones and scheduled is None and self._count > 2)):
+        if self.step == 0:
+            return last
+        if beyond or (self._by_ones and scheduled is None and self._count > 2):
             used = f", as the rates of {scheduled} updates were used" if beyond else ""
-            steps = (
-                "The step of its report seems" if self._count == 1 else f"The steps of its {self._count} reports seem"
-            )
-            return f"{last}. {steps} to count epochs{used}: report the updates done. Or else {early}"
+            steps = "step of its report seems" if self._count == 1 else f"steps of its {self._count} reports seem"
+            return f"{last}. The {steps} to count epochs{used}: report the updates done. Or else {early}"
         return f"{last}. Where it has not trained that far, {early}"
 
     def _plain(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None, at_least: int = 0) -> Report:
