@@ -146,7 +146,9 @@ class LossOverSteps:
         slope = self._late_slope(rival, laws=fitted.laws)
         if slope <= 0.0:
             return None
-        losses = fitted.laws.end_losses(Rates.of(rival.schedule.lrs(self._total_steps)), stretches=_STRETCHES)
+        losses = fitted.laws.end_losses(
+            Rates.of_schedule(rival.schedule, total_steps=self._total_steps), stretches=_STRETCHES
+        )
         gains = _law_gains(losses)
         scales, weights = _gain_scales(fitted, doubled=float(fitted.laws.weights @ gains[:, _DOUBLED]), slope=slope)
         end = float(fitted.laws.weights @ losses[:, _MIDDLE])
@@ -219,7 +221,7 @@ class LossOverSteps:
             return None
         at = [step for step, _ in points]
         return Evaluations(
-            rates=Rates.of(schedule.lrs(steps), steps=at),
+            rates=Rates.of_schedule(schedule, total_steps=steps, steps=at),
             steps=np.array(at, dtype=np.float64),
             losses=np.array([loss for _, loss in points]),
         )
@@ -235,7 +237,7 @@ class LossOverSteps:
                 continue
             others = [steps for steps in lengths if steps != self._total_steps]
             stretches = np.array([self._total_steps, *others]) / self._total_steps
-            rates = Rates.of(configuration.schedule.lrs(self._total_steps))
+            rates = Rates.of_schedule(configuration.schedule, total_steps=self._total_steps)
             losses = laws.weights @ laws.end_losses(rates, stretches=stretches)
             at_horizon = np.mean(lengths[self._total_steps])
             pairs += [

@@ -25,6 +25,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.schedules import Schedule
+
 Array = NDArray[np.float64]
 
 POWERS: Final = (0.25, 0.5, 0.75, 1.0)
@@ -35,6 +37,8 @@ EXPONENTS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
 """a, how fast the loss falls."""
 _BLOCKS: Final = 200
 """Stretches of equal length that a run's rates are averaged over."""
+_MAX_DENSE: Final = 100_000  # updates up to which a block has the mean of all its rates
+_SAMPLES: Final = 64  # spread updates of a block of a longer run
 _LEAST_WEIGHT: Final = 1e-3
 """Laws with less than so much of the best one's weight are left out."""
 _RIDGE: Final = 1e-10
@@ -61,9 +65,31 @@ class Rates:
             lrs: ``[T]``, the rate of each step.
             steps: Edges to add, so that the law is exact there.
         """
-        edges = np.unique(np.concatenate((np.linspace(0, len(lrs), _BLOCKS + 1).round(), steps))).astype(np.int64)
+        edges = _edges(len(lrs), steps=steps)
         sums = np.concatenate(([0.0], np.cumsum(lrs)))[edges]
         return cls(edges=edges.astype(np.float64), means=np.diff(sums) / np.diff(edges))
+
+    @classmethod
+    def of_schedule(cls, schedule: Schedule, *, total_steps: int, steps: Sequence[int] = ()) -> Rates:
+        """The blocks of a run with a schedule; for runs of any length at much the same cost.
+
+        Args:
+            schedule: Fits into the run.
+            total_steps: Updates of the run. Of more than 100,000, each block's mean is that of 64 spread updates.
+            steps: As for `of`.
+        """
+        if total_steps <= _MAX_DENSE:
+            return cls.of(schedule.lrs(total_steps), steps=steps)
+        edges = _edges(total_steps, steps=steps)
+        parts = (np.arange(_SAMPLES) + 0.5) / _SAMPLES
+        spread = (edges[:-1, None] + parts * np.diff(edges)[:, None]).astype(np.int64)  # [b, _SAMPLES], ascending
+        lrs = schedule.lrs_at(spread.ravel(), total_steps=total_steps)
+        return cls(edges=edges.astype(np.float64), means=lrs.reshape(spread.shape).mean(axis=1))
+
+
+def _edges(total_steps: int, *, steps: Sequence[int]) -> NDArray[np.int64]:
+    blocks = np.linspace(0, total_steps, _BLOCKS + 1).round()
+    return np.unique(np.concatenate((blocks, steps))).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

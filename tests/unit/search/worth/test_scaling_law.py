@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import nnls
 
-from tuner.schedules import Cosine, Schedule, Warmup, Wsd
+from tuner.schedules import Cosine, Family, Schedule, Sgdr, Step, Warmup, Wsd
+from tuner.schedules.lengths import MAX_STEPS
 from tuner.search.worth.scaling_law import Evaluations, Rates, ScalingLaws, fit, non_negative
 
 STEPS = 1000
@@ -87,3 +90,20 @@ def test_blocks_preserve_the_sum_of_the_rates() -> None:
 @pytest.mark.parametrize("steps", [1, 3, 50])
 def test_runs_shorter_than_the_number_of_blocks_have_a_block_a_step(steps: int) -> None:
     assert Rates.of(np.full(steps, 0.1)).edges.tolist() == list(range(steps + 1))
+
+
+@pytest.mark.parametrize("family", [Cosine(), Wsd(cooldown=0.2), Step(gamma=0.5, every=0.013), Sgdr(cycles=7)])
+def test_the_blocks_of_a_long_run_are_those_of_all_its_rates_nearly(family: Family):
+    schedule = Schedule(peak_lr=0.1, family=family)
+    sampled = Rates.of_schedule(schedule, total_steps=150_000, steps=[7, 1000, 75_001])
+    exact = Rates.of(schedule.lrs(150_000), steps=[7, 1000, 75_001])
+    assert np.array_equal(sampled.edges, exact.edges)
+    assert np.abs(sampled.means - exact.means).max() < schedule.peak_lr / 64  # a jump within a block is off by a sample
+
+
+def test_the_blocks_of_the_longest_run_take_little_memory():
+    tracemalloc.start()
+    Rates.of_schedule(Schedule(peak_lr=0.1, family=Cosine()), total_steps=MAX_STEPS)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**23  # all rates would be 800 MB
