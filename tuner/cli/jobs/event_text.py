@@ -10,6 +10,12 @@ from tuner.text import one_line
 
 _FREQUENT: Final = frozenset({"run.queued", "run.started", "run.evaluated", "run.stopping"})
 """Events that a progress display leaves out: it shows what they add up to."""
+_REQUEUED: Final = {
+    "failed": "failed and will be retried",
+    "lost": "lost its machine and goes on from its last snapshot",
+    "returned": "was returned to the queue",
+}
+"""How an attempt ended (`tuner.jobs.attempts.AttemptEnd`), in words."""
 
 
 def highlight(event: EventRecord) -> str:
@@ -63,7 +69,7 @@ def _of_run(what: str, data: dict[str, Any], *, reason: str) -> str:
         case "stopping":
             return f"{run} is to stop{_because(reason)}"
         case "requeued":
-            return f"{run} will be retried{_because(reason)}"
+            return f"{run} {_REQUEUED.get(data.get('end', ''), 'will be retried')}{_because(reason)}"
         case _:
             return f"{run} {what}{_because(reason)}"
 

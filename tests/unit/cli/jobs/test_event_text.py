@@ -28,6 +28,13 @@ RUN = {"run": "r", "trial": 7, "step": 120}
         ("run.stopped", {**RUN, "reason": "almost no chance"}, "trial 7 stopped at update 120: almost no chance"),
         ("run.failed", {**RUN, "reason": "ValueError: no\nTraceback"}, "trial 7 failed: ValueError: no"),
         ("run.requeued", {**RUN, "reason": "lease expired"}, "trial 7 will be retried: lease expired"),
+        ("run.requeued", {**RUN, "end": "failed", "reason": "a crash"}, "trial 7 failed and will be retried: a crash"),
+        (
+            "run.requeued",
+            {**RUN, "end": "lost", "reason": "its lease expired"},
+            "trial 7 lost its machine and goes on from its last snapshot: its lease expired",
+        ),
+        ("run.requeued", {**RUN, "end": "returned", "reason": ""}, "trial 7 was returned to the queue"),
         ("run.evaluated", {**RUN, "total_steps": 1500, "value": 0.25}, "trial 7 at update 120 of 1,500: 0.25"),
         ("run.evaluated", {**RUN, "total_steps": 1500, "value": None}, "trial 7 at update 120 of 1,500: not finite"),
         (
