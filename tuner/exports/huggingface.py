@@ -74,6 +74,9 @@ def _scheduler(schedule: Schedule, *, warmup: RunWarmup, total_steps: int) -> _S
         plain = plain or ("warmup_stable_decay", {})
     if plain is not None:
         return _off_by_one(schedule, warmup=warmup, nearest=plain[0])
+    if isinstance(schedule.family, Polynomial):
+        reason = "The floor of its polynomial is a rate, which it divides by the optimizer's default lr for all groups."
+        return NotExpressible(reason=reason)
     if isinstance(schedule.family, InverseSqrt):
         return NotExpressible(reason="Its inverse_sqrt takes no time scale before version 5.")
     floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
@@ -88,10 +91,8 @@ def _after_warmup(schedule: Schedule, *, n: int) -> tuple[str, dict[str, Any]] |
             return "constant", {}
         case Linear() if not floor:
             return "linear", {}
-        case Linear():
-            return "polynomial", {"power": 1.0, "lr_end": floor * schedule.peak_lr}
-        case Polynomial(power=power):
-            return "polynomial", {"power": power, "lr_end": floor * schedule.peak_lr}
+        case Polynomial(power=power) if not floor:
+            return "polynomial", {"power": power, "lr_end": 0.0}
         case Cosine():
             return ("cosine_with_min_lr", {"min_lr_rate": floor}) if floor else ("cosine", {})
         case Sgdr(cycles=cycles) if not floor and _restarts_equally(schedule.family, n=n):
@@ -148,8 +149,8 @@ EXPORTERS: Final = (
     Exporter(
         name="huggingface",
         description="Hugging Face transformers 4 and 5: keywords of TrainingArguments.",
-        native="constant, linear, cosine, polynomial, wsd (linear, cosine, 1-sqrt) and most sgdr, without a "
-        "warm-up; with a linear one constant, and what comes down to where the warm-up begins.",
+        native="constant, linear, cosine, wsd (linear, cosine, 1-sqrt), most sgdr and polynomial without a floor, all "
+        "without a warm-up; with a linear one constant, and what comes down to where the warm-up begins.",
         requires="transformers",
         write=_write,
     ),

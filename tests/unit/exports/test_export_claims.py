@@ -130,7 +130,7 @@ NATIVE: dict[str, Any] = {
         (Linear(), Warmup(), 0.1),
         (Cosine(), Warmup(shape="linear", updates=10), 0.1),
         (ONE_MINUS_SQRT, TO_ITS_START, 0.145),
-        (Polynomial(), Warmup(), 0.1),
+        (Polynomial(), Warmup(), 0.0),
     ],
     "timm": [
         (Constant(), LINEAR, 0.0),
@@ -162,7 +162,13 @@ NOT_NATIVE: dict[str, Any] = {
         (IN_UPDATES, LINEAR, 0.1),
         (Sgdr(cycles=2), Warmup(), 0.1),
     ],
-    "huggingface": [(Cosine(), LINEAR, 0.0), (Linear(), LINEAR, 0.0), (Rex(), Warmup(), 0.0), (Constant(), FLAT, 0.0)],
+    "huggingface": [
+        (Cosine(), LINEAR, 0.0),
+        (Linear(), LINEAR, 0.0),
+        (Rex(), Warmup(), 0.0),
+        (Constant(), FLAT, 0.0),
+        (Polynomial(), Warmup(), 0.1),
+    ],
     "timm": [(Polynomial(), LINEAR, 0.0), (Cosine(), CURVED, 0.0), (IN_STEPS, LINEAR, 0.2)],
     "composer": [
         (Cosine(), Warmup(), 0.0),

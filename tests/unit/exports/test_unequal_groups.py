@@ -144,6 +144,34 @@ def test_an_update_that_a_gradient_scaler_skipped_is_none_of_the_schedule(how: s
     np.testing.assert_allclose(made, schedule.lrs(40), rtol=1e-9, atol=1e-16)
 
 
+@pytest.mark.filterwarnings("ignore")  # of what transformers would rather have
+def test_keywords_of_transformers_do_not_depend_on_the_default_rate_of_an_optimizer():
+    needed("transformers")
+    from transformers.optimization import get_scheduler
+
+    for name in EXAMPLES:
+        for floor in (0.0, 0.1):
+            schedule = example(name, floor=floor, warmup=False)
+            arguments = executed(text(schedule, "huggingface", TargetRun(total_steps=100))).get("ARGUMENTS")
+            if arguments is None:
+                continue
+            optimizer = sgd(schedule.peak_lr, (1.0, 0.05))
+            optimizer.defaults["lr"] = 1e-3  # torch's, where each group has a rate of its own
+            scheduler = get_scheduler(
+                arguments["lr_scheduler_type"],
+                optimizer,
+                num_warmup_steps=arguments["warmup_steps"],
+                num_training_steps=arguments["max_steps"],
+                scheduler_specific_kwargs=arguments.get("lr_scheduler_kwargs"),
+            )
+            rates = []
+            for _ in range(100):
+                rates.append(rates_of(optimizer))
+                optimizer.step()
+                scheduler.step()
+            np.testing.assert_allclose(rates, np.outer(schedule.lrs(100), [1, 0.05]), rtol=1e-9, atol=1e-15)
+
+
 def test_an_optimizer_beside_one_with_another_peak_is_refused():
     names = executed(text(example("cosine"), "torch"))
     with pytest.raises(ValueError, match="the reference optimizer's largest lr must be"):
