@@ -32,7 +32,7 @@ def upgrade(database_url: DatabaseUrl = "", data_dir: DataDir = DEFAULT_DATA_DIR
     from tuner.store.maintenance.migrate import upgrade as upgrade_database
 
     if not database_url:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     upgrade_database(database_url or database_in(data_dir))
     say("The database is up to date.")
 
@@ -76,7 +76,7 @@ def restore(
     from tuner.store.maintenance.migrate import is_current
 
     if not database_url:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     url = database_url or database_in(data_dir)
     restore_database(url, source=file, replace=replace)
     say("The database is restored.")

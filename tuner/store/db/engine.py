@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tuner.errors import InvalidValue
 from tuner.extras import require
 from tuner.text import is_storable
 
+BUSY_PAUSE_SECONDS = (0.001, 0.01)
+"""Between two attempts of a SQLite writer to be the one that writes."""
 BUSY_TIMEOUT_SECONDS = 30.0
 """How long a SQLite writer waits for another writer."""
 APPLICATION = "schedule-tuner"
@@ -98,11 +102,30 @@ def connect(url: URL, *, foreign_keys: bool = True, timeouts: bool = True) -> En
         if not options.get(WRITES, False):
             connection.exec_driver_sql("BEGIN")
             return
-        patience = options.get(PATIENCE, BUSY_TIMEOUT_SECONDS)
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={round(1000 * patience)}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        _begin_immediate(connection, patience=options.get(PATIENCE, BUSY_TIMEOUT_SECONDS))
 
     return engine
+
+
+def _begin_immediate(connection: Connection, *, patience: float) -> None:
+    """Begin a SQLite transaction that writes, once no other one does.
+
+    SQLite itself waits longer and longer between two attempts, so that of many writers the one that has waited longest
+    comes last. Here each attempt of each writer has the same chance.
+    """
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            busy = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+            time.sleep(random.uniform(*BUSY_PAUSE_SECONDS))
+        else:
+            break
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={round(1000 * patience)}")
 
 
 def _set_lock_timeout(connection: Connection) -> None:
