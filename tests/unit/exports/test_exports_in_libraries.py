@@ -369,8 +369,8 @@ def test_deepspeed_steps_the_client_scheduler_and_its_checkpoint_goes_on(tmp_pat
         [sys.executable, "-c", _DEEPSPEED], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3_000:]
-    lrs = np.array([float(line) for line in (tmp_path / "lrs").read_text().split()])
-    np.testing.assert_allclose(lrs, SCHEDULE.lrs(40), rtol=1e-9)
+    lrs = np.loadtxt(tmp_path / "lrs")
+    np.testing.assert_allclose(lrs, np.outer(SCHEDULE.lrs(40), [1, 0.05]), rtol=1e-9)
 
 
 _DEEPSPEED = """
@@ -379,7 +379,8 @@ from exported import PEAK_LR, make_scheduler
 
 def engine():
     model = torch.nn.Linear(2, 1)
-    optimizer = torch.optim.SGD(model.parameters(), lr=PEAK_LR)
+    groups = [{"params": [model.weight]}, {"params": [model.bias], "lr": 0.05 * PEAK_LR}]
+    optimizer = torch.optim.SGD(groups, lr=PEAK_LR)
     config = {"train_batch_size": 4, "gradient_accumulation_steps": 2, "train_micro_batch_size_per_gpu": 2}
     return deepspeed.initialize(model=model, optimizer=optimizer, lr_scheduler=make_scheduler, config=config)[0]
 
@@ -387,7 +388,7 @@ lrs = []
 def train(engine, updates):
     for batch in range(2 * updates):
         if batch % 2 == 0:
-            lrs.append(engine.optimizer.param_groups[0]["lr"])
+            lrs.append([group["lr"] for group in engine.optimizer.param_groups])
         engine.backward(engine(torch.randn(2, 2)).pow(2).mean())
         engine.step()
 
@@ -397,7 +398,7 @@ first.save_checkpoint("checkpoint")
 second = engine()
 second.load_checkpoint("checkpoint")
 train(second, 23)
-open("lrs", "w").write(" ".join(map(repr, lrs)))
+open("lrs", "w").write("\\n".join(" ".join(map(repr, each)) for each in lrs))
 """
 
 
