@@ -185,6 +185,7 @@ class Driver:
     def _train(self, lease: LeasedRun) -> None:
         """Train a leased run, record how it ended, and delete the snapshots that are no longer needed."""
         self._lost_last_attempt = False
+        self._snapshots.discard_earlier(lease.run_id, latest=lease.snapshot)
         _log.info("run.claimed", attempt=lease.attempt, workload=lease.workload, total_steps=lease.total_steps)
         if self._end(lease) is RunEnd.RECORDED:
             self._snapshots.discard(lease.run_id)

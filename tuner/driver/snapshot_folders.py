@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from tuner.jobs.records import SnapshotRef
 from tuner.logs import event_logger
 
 _log = event_logger(__name__)
@@ -24,6 +25,19 @@ class SnapshotFolders:
         """The folder of one attempt; made by its first writer, in a folder that no other user enters."""
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self._root.resolve() / run_id / str(attempt)
+
+    def discard_earlier(self, run_id: str, *, latest: SnapshotRef | None) -> None:
+        """Delete the folders of a run's attempts but that of its latest snapshot: a run may have had any number.
+
+        Without a snapshot nothing is deleted: the last folder may hold checkpoints of code that owns its loop. Nor is
+        it where the snapshot is elsewhere, as it is when machines reach a shared disk by several paths.
+        """
+        folder = self._root.resolve() / run_id
+        if latest is None or Path(latest.path).parent.parent != folder:
+            return
+        for attempt in folder.glob("*"):
+            if attempt != Path(latest.path).parent:
+                shutil.rmtree(attempt, ignore_errors=True)
 
     def discard(self, run_id: str) -> None:
         """Delete the folders of a run that is over. What cannot be deleted now is left to a later sweep."""

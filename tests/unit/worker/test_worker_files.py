@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tuner.driver.snapshot_folders import SnapshotFolders
+from tuner.jobs.records import SnapshotRef
 from tuner_worker.name_lock import NameTaken, lock_name
 from tuner_worker.runner.log import FRESH_BYTES, TAIL_LINES, RunnerLog, printable
 
@@ -156,6 +157,21 @@ class TestSnapshotFolders:
         folders.discard("open")
         folders.discard("never there")
         assert list(tmp_path.iterdir()) == []
+
+    def test_of_any_number_of_attempts_the_folder_of_the_latest_snapshot_stays(self, tmp_path):
+        folders = SnapshotFolders(tmp_path)
+        for attempt in range(1, 30):
+            folder = folders.of("r", attempt=attempt)
+            folder.mkdir(parents=True)
+            (folder / "step-1.pt").touch()
+        folders.discard_earlier("r", latest=None)
+        folders.discard_earlier("r", latest=SnapshotRef(step=1, path="/another/disk/r/7/step-1.pt"))
+        assert len(list((tmp_path / "r").iterdir())) == 29
+        folders.discard_earlier("r", latest=SnapshotRef(step=1, path=str(tmp_path / "r" / "7" / "step-1.pt")))
+        assert [path.name for path in (tmp_path / "r").iterdir()] == ["7"]
+        folders.discard_earlier(
+            "never there", latest=SnapshotRef(step=1, path=str(tmp_path / "never there" / "1" / "s"))
+        )
 
     def test_a_sweep_of_nothing_does_nothing(self, tmp_path):
         SnapshotFolders(tmp_path / "none").sweep(lambda run: True)

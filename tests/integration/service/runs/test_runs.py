@@ -6,7 +6,7 @@ import math
 
 from fastapi.testclient import TestClient
 
-from tests.integration.service.world import World
+from tests.integration.service.world import WORKER, World
 from tuner.jobs.records import CurvePoint
 from tuner.store import Store
 
@@ -75,3 +75,35 @@ def test_a_log_is_read_piece_by_piece_to_its_end(api: TestClient, world: World, 
     store.leases.finish(lease, loss=0.5, step=lease.total_steps, updates=lease.total_steps)
     end = api.get(path, params={"after": rest["next"]}).json()
     assert end == {"chunks": [], "next": rest["next"], "complete": True}
+
+
+def test_a_run_and_its_job_tell_failed_attempts_from_lost_ones_and_a_retry_begins_anew(
+    api: TestClient, world: World, store: Store
+):
+    job = world.job()
+    world.started(job)
+    run_id = world.claim().run_id
+    assert store.reaper.free_worker(WORKER) == 1
+    lost = world.claim()
+    store.leases.lose(lost, reason="its node is gone")
+    for _ in range(3):
+        failed = world.claim()
+        store.leases.fail(failed, reason="the runner was killed by SIGSEGV", retry=True)
+    assert {lost.run_id, failed.run_id} == {run_id}
+
+    run = api.get(f"/v1/runs/{run_id}").json()
+    assert (run["state"], run["failed_attempts"], run["lost_attempts"]) == ("failed", 3, 2)
+    assert run["error"] == "given up after 3 failed attempts: the runner was killed by SIGSEGV"
+    seen = api.get(f"/v1/jobs/{job.id}").json()
+    assert (seen["failed_attempts"], seen["lost_attempts"]) == (3, 2)
+    events = store.events.after(0, job_id=job.id)
+    ends = [event.data["end"] for event in events if event.kind in ("run.requeued", "run.failed")]
+    assert ends == ["lost", "lost", "failed", "failed", "failed"]
+
+    assert api.post(f"/v1/jobs/{job.id}/cancel").is_success
+    assert api.post(f"/v1/jobs/{job.id}/retry").is_success
+    again = api.get(f"/v1/runs/{run_id}").json()
+    assert (again["state"], again["failed_attempts"], again["lost_attempts"]) == ("queued", 0, 0)
+    assert again["attempts"] >= run["attempts"]
+    seen = api.get(f"/v1/jobs/{job.id}").json()
+    assert (seen["failed_attempts"], seen["lost_attempts"]) == (0, 0)
