@@ -31,8 +31,8 @@ _PHRASES: Final[Mapping[str, Callable[[Any], str]]] = {
     "exclusiveMinimum": lambda limit: f"above {_number(limit)}",
     "exclusiveMaximum": lambda limit: f"below {_number(limit)}",
     "multipleOf": lambda step: f"a multiple of {_number(step)}",
-    "minLength": "text of at least {} characters".format,
-    "maxLength": "text of at most {} characters".format,
+    "minLength": lambda limit: f"text of at least {_characters(limit)}",
+    "maxLength": lambda limit: f"text of at most {_characters(limit)}",
     "pattern": "text that matches {}".format,
     "minItems": "a list of at least {}".format,
     "maxItems": "a list of at most {}".format,
@@ -140,6 +140,10 @@ def one_of_names(names: Iterable[str], *, kind: str) -> str:
     """
     known = ", ".join(names)
     return f"one of the {kind}: {known}" if known else f"absent: there are no {kind}"
+
+
+def _characters(number: int) -> str:
+    return "1 character" if number == 1 else f"{number} characters"
 
 
 def _one_of(choices: list[str]) -> str:

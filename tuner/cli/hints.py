@@ -53,6 +53,7 @@ _OPTIONS: Final = {
         name: f"--{name.replace('_', '-')}"
         for name in (
             *("name", "notes", "team", "priority", "longer", "reason", "user", "role", "label", "weight", "format"),
+            *("total_steps", "trial", "state", "owner", "text", "sort", "limit", "after", "actor", "action"),
             *("highest_priority", "max_running_runs", "max_open_jobs", "device_hours_per_month"),
             *("user_max_running_runs", "user_max_open_jobs", "user_device_hours_per_month"),
         )

@@ -167,7 +167,7 @@ class TestLooking:
 
     def test_a_job_without_trials_says_so(self, ada, job_id):
         assert ada("trials", job_id).stderr == "No trials yet.\n"
-        assert ada("runs", job_id, "--trial", "0", "--state", "queued").stderr == "No runs.\n"
+        assert ada("runs", job_id, "--trial", "0", "--state", "queued").stderr == "No such runs.\n"
         assert "there is no run" in ada("logs", "00000000-0000-0000-0000-000000000000").stderr
 
     def test_events_of_a_job_are_listed_to_their_end(self, ada, job_id):

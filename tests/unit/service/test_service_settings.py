@@ -51,7 +51,7 @@ def test_behind_a_proxy_a_login_is_needed(said: dict[str, Any]):
 
 def test_the_process_refuses_with_a_line_and_an_exit_code(capsys: pytest.CaptureFixture[str]):
     assert main(["--host", ""]) == REFUSED
-    assert capsys.readouterr().err == "host must be text of at least 1 characters, but it is empty\n"
+    assert capsys.readouterr().err == "host must be text of at least 1 character, but it is empty\n"
 
 
 @pytest.mark.parametrize(

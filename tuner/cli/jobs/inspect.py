@@ -38,7 +38,8 @@ _RUNS: Table[RunView] = Table(
         "DEVICE TIME": lambda run: f"{run.device_seconds:,.0f} s",
         "WORKER": lambda run: run.worker or "",
     },
-    empty="No runs.",
+    empty="No such runs.",
+    details=frozenset({"ATTEMPTS", "WORKER"}),
 )
 
 

@@ -39,7 +39,7 @@ def _settings(session: Session, query: Select[Team], *, team: str) -> TeamSettin
     if row is not None:
         return TeamSettings.model_validate(row.settings)
     if session.scalar(select(Team.name).limit(1)) is not None:
-        raise NotFound("team", key=team, hint="`GET /v1/teams` lists those that there are")
+        raise NotFound("team", key=team, hint="`GET /v1/teams` lists those that there are; name one as the job's team")
     return None
 
 
