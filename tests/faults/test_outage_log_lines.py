@@ -18,7 +18,7 @@ from tests.faults.harness import Site, site_in, wait_until
 from tests.faults.test_postgres_faults import service_over
 from tests.integration.service.world import World
 from tests.integration.store.postgres_server import RESTARTED, PostgresServer, PrivateServer, private_server
-from tuner.jobs.admission.admit import admit
+from tuner.search.optuna.study import Study
 from tuner.store import Store
 from tuner.store.maintenance.migrate import upgrade
 
@@ -78,6 +78,8 @@ def test_an_outage_is_two_lines_of_each_process_whatever_it_does_meanwhile(serve
 def test_planning_an_existing_study_leaves_no_error_in_the_log_of_the_server(server: PrivateServer, site: Site):
     with closing(Store(site.url)) as store:
         world = World(store)
-        job = store.jobs.submit(admit(REQUEST | {"search": REQUEST["search"] | {"budget": 3}}, workloads=[DIGITS]))
-        assert world.worked_off(job).state == "completed"
+        job = world.worked_off(world.job(search=REQUEST["search"] | {"budget": 3}))
+        assert job.state == "completed"
+        for _ in range(2):  # as further planning steps open it
+            Study.open(store.optuna_storage(), name=job.id, settings=job.spec.search, metric=job.metric)
     assert "ERROR" not in (server._folder / "log").read_text()
