@@ -6,7 +6,7 @@ Limits are named by the keywords of JSON Schema. Pydantic's error types are mapp
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, TypeVar
 
@@ -73,6 +73,20 @@ _OTHER_ERRORS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "too_short": lambda context: phrase(f"min{_size_of(context)}", context["min_length"]),
     "too_long": lambda context: phrase(f"max{_size_of(context)}", context["max_length"]),
 }
+
+
+def without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Reads an object for `json.loads` (``object_pairs_hook``), which alone uses the last of two equal keys in silence.
+
+    Raises:
+        InvalidValue: A key stands in it twice.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidValue(twice, value=made[twice], allowed="given once", hint="It stands twice")
+    return made
 
 
 def phrase(keyword: str, limit: Any, *, message: str = "") -> str:

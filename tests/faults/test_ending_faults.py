@@ -34,7 +34,7 @@ FAILED = {
     ("script", "a_step_that_is_none"): "step must be updates done, a whole number in [0, 60], got 'ten'",
     ("script", "json_list"): "(ValueError: it is a list, and not one object)",
     ("script", "half_a_line"): 'line 2 of the reports must be like {"step": 100, "value": 1.25}',
-    ("script", "twice"): "a field stands in it twice",
+    ("script", "twice"): "step must be given once, got 60. It stands twice",
 }
 """What the reason of a failed run says."""
 DIVERGED = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final, Literal, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from tuner.schedules.families import Family
 from tuner.schedules.lengths import percent
 from tuner.schedules.values import Array, Positive, ProperFraction, Value
 from tuner.schedules.warmup import Warmup
+from tuner.validation import without_repetition
 
 MIN_WARMUP: Final = 10
 """Default of the warm-up updates that compression preserves."""
@@ -171,7 +173,10 @@ class Schedule(Value):
 
         Raises:
             pydantic.ValidationError: The text is not a schedule; the error names every field, value and range.
+            InvalidValue: A key stands in it twice.
         """
+        with suppress(json.JSONDecodeError):  # explained with the rest
+            json.loads(text, object_pairs_hook=without_repetition)
         return cls.model_validate_json(text)
 
     def to_json(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Final
 
 from tuner.errors import InvalidValue, WorkloadError
 from tuner.training.run import TrainingRun
+from tuner.validation import without_repetition
 
 _LIKE: Final = '{"step": 100, "value": 1.25}, with "train_loss" if you like'
 _FIELDS: Final = frozenset({"step", "value", "train_loss", "final", "process", "rates_read"})
@@ -129,7 +130,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
         WorkloadError: The command could not make a report that fits; the line says why.
         ValueError: The line is none.
     """
-    report = json.loads(line, object_pairs_hook=_without_repetition)
+    report = json.loads(line, object_pairs_hook=without_repetition)
     if not isinstance(report, dict):
         raise ValueError(f"it is a {type(report).__name__}, and not one object")
     if "error" in report:
@@ -137,13 +138,6 @@ def _parsed(line: bytes) -> dict[str, Any]:
     if unknown := sorted(report.keys() - _FIELDS):
         raise ValueError(f"{unknown[0]!r} is not known")
     return report
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        raise ValueError("a field stands in it twice")
-    return made
 
 
 def _is_last_line(block: bytes, *, complete: bool) -> bool:

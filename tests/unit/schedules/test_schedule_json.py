@@ -8,6 +8,7 @@ from hypothesis import given
 from pydantic import TypeAdapter, ValidationError
 
 from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
+from tuner.errors import InvalidValue
 from tuner.schedules import FAMILIES, Family, Linear, Schedule, Step, Updates, Warmup, Wsd
 
 _GOLDEN = Path(__file__).with_name("digests_v1.json")
@@ -107,3 +108,8 @@ def test_the_label_describes_the_schedule(schedule: Schedule, label: str):
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_family_has_a_label_of_its_own(name: str):
     assert name.split()[0].split("_")[0] in EXAMPLES[name].label
+
+
+def test_a_key_that_stands_twice_is_refused():
+    with pytest.raises(InvalidValue, match=r"peak_lr must be given once, got 0\.2"):
+        Schedule.from_json('{"peak_lr": 0.1, "family": {"name": "linear"}, "peak_lr": 0.2}')

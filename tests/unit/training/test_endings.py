@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,6 +100,24 @@ class TestEarlyEnd:
 
         ended = train(counting(on_step=on_step, on_validate=lambda done: 0.75))
         assert (ended.outcome, ended.step, ended.loss) == (Outcome.SUCCEEDED, 15, 0.75)
+
+    def test_the_evaluation_of_a_declared_workload_may_end_it(self, train, line):
+        declare, losses = line.declare, []
+
+        def patient(options, **context):
+            declaration = declare(options, **context)
+
+            def evaluate(model):
+                losses.append(declaration.evaluate(model))
+                if len(losses) > 2:
+                    raise RunFinished(min(losses))
+                return losses[-1]
+
+            return replace(declaration, evaluate=evaluate)
+
+        line.declare = patient
+        ended = train(line)
+        assert (ended.outcome, ended.step, ended.loss) == (Outcome.SUCCEEDED, 20, min(losses)), ended.reason
 
     def test_a_training_that_made_no_update_has_no_result(self, train, counting):
         def on_step(step: int):
