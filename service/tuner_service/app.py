@@ -21,9 +21,9 @@ from tuner_service.dashboard import routes as dashboard
 from tuner_service.events import routes as events
 from tuner_service.expensive import STREAM_THREADS
 from tuner_service.health import routes as health
+from tuner_service.health.database import READINESS_SECONDS, database_checks
 from tuner_service.jobs import control, pictures, results, submission
 from tuner_service.jobs import routes as jobs
-from tuner_service.latest_event import LatestEvent
 from tuner_service.metrics import routes as metrics
 from tuner_service.metrics.latency import RequestLatency, latency_histogram
 from tuner_service.metrics.registry import new_registry
@@ -38,6 +38,7 @@ from tuner_service.resources import Resources
 from tuner_service.runs import routes as runs
 from tuner_service.schedules import routes as schedules
 from tuner_service.settings import Settings
+from tuner_service.shared_read import SharedRead
 from tuner_service.standings import Standings
 from tuner_service.web import routes as web
 from tuner_service.webhooks import routes as webhooks
@@ -107,7 +108,8 @@ def create_app(settings: Settings, *, store: Store, closing: threading.Event | N
         reaper=reaper,
         authenticator=authenticator,
         standings=Standings(store),
-        latest_event=LatestEvent(store.events.latest, interval=settings.event_poll_interval.total_seconds()),
+        latest_event=SharedRead(store.events.latest, interval=settings.event_poll_interval.total_seconds()),
+        readiness=SharedRead(lambda: database_checks(store), interval=READINESS_SECONDS),
         stream_threads=CapacityLimiter(STREAM_THREADS),
         closing=closing or threading.Event(),
     )

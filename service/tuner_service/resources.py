@@ -14,9 +14,9 @@ from fastapi import Depends, Path, Request
 
 from tuner.store import Store
 from tuner_service.auth.authenticator import Authenticator
-from tuner_service.latest_event import LatestEvent
 from tuner_service.reaper import Reaper
 from tuner_service.settings import Settings
+from tuner_service.shared_read import SharedRead
 from tuner_service.standings import Standings
 
 
@@ -29,7 +29,10 @@ class Resources:
     reaper: Reaper
     authenticator: Authenticator
     standings: Standings
-    latest_event: LatestEvent
+    latest_event: SharedRead[int]
+    """Id of the latest event of all jobs: event streams read more only when it changes."""
+    readiness: SharedRead[dict[str, str]]
+    """Checks of the database."""
     stream_threads: CapacityLimiter
     """Limit of the threads that compute streamed responses."""
     closing: threading.Event

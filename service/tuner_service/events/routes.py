@@ -18,7 +18,6 @@ from tuner.jobs.states import JobState, is_terminal
 from tuner.people.permissions import Principal
 from tuner.store import Store
 from tuner_service.access import PrincipalDep, VisibleJob
-from tuner_service.latest_event import RECHECK_SECONDS
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import Resources, ResourcesDep, StoreDep
@@ -28,6 +27,8 @@ router = APIRouter(tags=["events"])
 END = "end"
 """Name of the message after the last event. It has no id: it is not an event of the job."""
 _BATCH = 200
+RECHECK_SECONDS = 5.0
+"""Interval at which a stream reads the database although nothing has happened: its job may have been deleted."""
 
 LastEventId = Annotated[
     int | None,
@@ -116,7 +117,7 @@ async def _messages(
     seen, read_through, due_at = after, -1, 0.0
     while not resources.closing.is_set():
         try:
-            latest = await resources.latest_event.id()
+            latest = await resources.latest_event.value()
             if latest == read_through and time.monotonic() < due_at:  # the usual case, at no cost
                 await anyio.sleep(resources.settings.event_poll_interval.total_seconds())
                 continue

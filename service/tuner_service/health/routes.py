@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter
 
-from tuner.errors import TunerError
 from tuner_service.errors import NotReady
+from tuner_service.health.database import OK
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
-from tuner_service.resources import Resources, ResourcesDep
+from tuner_service.resources import ResourcesDep
 
 router = APIRouter(tags=["health"])
-
-OK = "ok"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,21 +41,12 @@ async def get_health() -> Health:
     summary="Check readiness",
     responses=problem_responses(catalog.NOT_READY),
 )
-def get_readiness(resources: ResourcesDep) -> Readiness:
+async def get_readiness(resources: ResourcesDep) -> Readiness:
     """The database responds, its schema is of this version, and the reaper runs."""
     checks = {
-        **_database(resources),
+        **await resources.readiness.value(),
         "reaper": OK if resources.reaper.alive else "it has died; restart the service",
     }
     if any(result != OK for result in checks.values()):
         raise NotReady(checks)
     return Readiness(checks=checks)
-
-
-def _database(resources: Resources) -> dict[str, str]:
-    try:
-        resources.store.now()
-        current = resources.store.is_current()
-    except TunerError:  # the operation is public, and the reason names hosts: the store logs it
-        return {"database": "it does not respond; the service's log has the reason", "schema": "unknown"}
-    return {"database": OK, "schema": OK if current else "of another version; run `tuner db upgrade`"}
