@@ -81,8 +81,8 @@ def searched() -> Iterator[Secrets]:
             shutil.rmtree(folder)
 
 
-def start(site: Site, who: Mapping[str, Any], *before: str, **settings: object) -> WorkerProcess:
-    """Start a worker as somebody else, with an interpreter that any user may read."""
+def readable_python() -> tuple[str, dict[str, str]]:
+    """An interpreter that any user may read, and what it needs in its environment."""
     packages = (path for path in sys.path if path and not path.startswith(sys.base_prefix))
     environment = {"PYTHONPATH": os.pathsep.join(packages)}
     for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
@@ -92,13 +92,25 @@ def start(site: Site, who: Mapping[str, Any], *before: str, **settings: object) 
                 break
     else:
         pytest.skip("other users can read neither this Python nor one like it")
+    return python, environment
+
+
+def start(
+    site: Site,
+    who: Mapping[str, Any],
+    *before: str,
+    environment: Mapping[str, str] | None = None,
+    **settings: object,
+) -> WorkerProcess:
+    """Start a worker as somebody else."""
+    python, needed = readable_python()
     worker = WorkerProcess(
         site,
         name="w1",
         settings={"workloads": WORKLOADS, **settings},
         who=who,
         python=(*before, python),
-        environment=environment,
+        environment={**needed, **(environment or {})},
     )
     site.workers.append(worker)
     return worker
@@ -120,10 +132,16 @@ def modes(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): oct(path.lstat().st_mode & 0o777) for path in folder.rglob("*")}
 
 
-def test_code_of_the_workers_own_user_finds_no_password_in_any_process(searched: Secrets) -> None:
+@pytest.mark.parametrize("password_in", ["the URL", "PGPASSWORD"])
+def test_code_of_the_workers_own_user_finds_no_password_in_any_process(searched: Secrets, password_in: str) -> None:
     site, entry = searched.site, user("games", "daemon")
     os.chown(site.folder, entry.pw_uid, entry.pw_gid)
-    worker = start(site, as_user(entry.pw_uid, gid=entry.pw_gid))
+    more = {}
+    if password_in == "PGPASSWORD":
+        password = searched.passwords["worker"]
+        site.worker_url = site.worker_url.replace(f":{password}@", "@")
+        more = {"PGPASSWORD": password}
+    worker = start(site, as_user(entry.pw_uid, gid=entry.pw_gid), environment=more)
 
     found = spied(site, site.folder)
 
@@ -192,6 +210,40 @@ def test_a_worker_ends_what_code_of_another_user_has_started(searched: Secrets, 
         assert site.snapshots_on_disk() == []
     finally:
         shutil.rmtree(drop)
+
+
+def test_code_under_tuner_up_finds_no_password_of_the_service_or_of_tuner_up(searched: Secrets) -> None:
+    """All of them run as one user, and the command line of the one has the password."""
+    site, entry = searched.site, user("games", "daemon")
+    os.chown(site.folder, entry.pw_uid, entry.pw_gid)
+    python, environment = readable_python()
+    command = [python, "-c", "from tuner.cli.main import main; main()", "up", "--auth", "off", "--device", "cpu"]
+    command += ["--port", "0", "--data-dir", str(site.folder), "--database-url", site.url]
+    command += ["--workload", WORKLOADS.split(",")[0]]
+    with (site.folder / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            env={
+                **environment,
+                "PATH": os.environ["PATH"],
+                "TUNER_SECRET_KEY": f"needle-{secrets.token_hex(8)}{'x' * 32}",
+            },
+            stdout=log,
+            stderr=log,
+            **as_user(entry.pw_uid, gid=entry.pw_gid),
+        )
+    try:
+        wait_until(
+            lambda: any(worker.alive for worker in site.store.workers.workers()),
+            what=f"a worker: {(site.folder / 'up.log').read_text()}",
+            seconds=120,
+        )
+        found = spied(site, site.folder)
+        assert (found.pop("me"), len(found.pop("worker"))) == ([str(entry.pw_uid), str(entry.pw_gid)], 1)
+        assert {place: seen for place, seen in found.items() if seen} == {}
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def test_whoever_has_the_workers_password_reads_no_token(searched: Secrets) -> None:

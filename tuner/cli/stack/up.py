@@ -177,6 +177,16 @@ def worker(
         ),
     ] = "",
     workload: Workloads = None,
+    runner_user: Annotated[
+        str,
+        typer.Option(
+            "--runner-user",
+            envvar="TUNER_RUNNER_USER",
+            metavar="USER",
+            show_default="the worker's own",
+            help="User that training code runs as.",
+        ),
+    ] = "",
 ) -> None:
     """Run one worker for one device, in this process.
 
@@ -189,6 +199,8 @@ def worker(
     arguments = ["--device", device, "--data-dir", str(data_dir)]
     if name:
         arguments += ["--name", name]
+    if runner_user:
+        arguments += ["--runner-user", runner_user]
     for offered in workload or ():
         arguments += ["--workload", offered]
     _become("tuner_worker", tuple(arguments), database_url=database_url)
