@@ -170,7 +170,7 @@ class TestMarkdown:
         [
             ("see `tuner submit  --from x`, *now*", r"see `tuner submit --from x`, \*now\*"),
             ("a lone ` and <b>", r"a lone \` and &lt;b&gt;"),
-            ("`<b>` and ``", r"`<b>` and "),
+            ("`<b>` and ``", r"\`&lt;b&gt;\` and \`\`"),
         ],
     )
     def test_a_sentence_keeps_its_code_and_nothing_else(self, text, page):

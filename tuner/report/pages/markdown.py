@@ -38,7 +38,8 @@ def _plain_part(text: str) -> str:
 def sentence(text: str) -> _Markdown:
     """A sentence of the report: the commands in it, between backticks, stay code; all else is escaped."""
     parts = text.split("`")
-    if len(parts) % 2 == 0:  # a backtick of its own
+    # A backtick of its own, or one that is not ours: no command has a character that HTML knows.
+    if len(parts) % 2 == 0 or any(re.search("[<>&]", part) for part in parts[1::2]):
         return _Markdown(plain(text))
     code = (f"`{' '.join(part.split())}`" if part.strip() else "" for part in parts[1::2])
     words = (_plain_part(part) for part in parts[::2])

@@ -157,7 +157,7 @@ class TestAnswer:
         assert "<b>" not in html.text
         markdown = api.get(f"/v1/jobs/{job.id}/report", params={"format": "markdown"})
         assert markdown.headers["content-type"] == "text/markdown; charset=utf-8"
-        assert markdown.text.startswith("# Schedule report: \\<b\\>bold\\</b\\>\n")
+        assert markdown.text.startswith("# Schedule report: &lt;b&gt;bold&lt;/b&gt;\n")
 
     def test_a_report_in_a_format_that_there_is_not_is_refused_with_those_there_are(
         self, api: TestClient, world: World
