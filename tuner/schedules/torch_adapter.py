@@ -6,7 +6,7 @@ schedule, and every other parameter group, of any optimizer, keeps the ratio to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 from weakref import WeakMethod, ref
@@ -53,16 +53,16 @@ class GroupRates:
 
     def __init__(
         self,
-        optimizers: Optimizer | Sequence[Optimizer],
+        optimizers: Optimizer | Iterable[Optimizer],
         *,
         reference: Optimizer | float | None = None,
     ) -> None:
-        optimizers = [optimizers] if isinstance(optimizers, Optimizer) else optimizers
-        if not optimizers or len({id(each) for each in optimizers}) < len(optimizers):
-            names = [type(each).__name__ for each in optimizers]
-            raise InvalidValue("optimizers", value=names, allowed="at least one optimizer, each once")
-        self.optimizers = tuple(optimizers)
-        main = optimizers[0] if reference is None else reference
+        self.optimizers = tuple(optimizers) if isinstance(optimizers, Iterable) else (optimizers,)
+        are_optimizers = all(isinstance(each, Optimizer) for each in self.optimizers)
+        if not (are_optimizers and 0 < len(set(map(id, self.optimizers))) == len(self.optimizers)):
+            names = [type(each).__name__ for each in self.optimizers]
+            raise InvalidValue("optimizers", value=names, allowed="at least one torch optimizer, each once")
+        main = self.optimizers[0] if reference is None else reference
         self.reference_lr = largest_rate(main) if isinstance(main, Optimizer) else main
         self._ratios: tuple[list[float], ...] = tuple([] for _ in self.optimizers)
         for optimizer in self.optimizers:
@@ -158,7 +158,7 @@ class ScheduleLR(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer | Sequence[Optimizer],
+        optimizer: Optimizer | Iterable[Optimizer],
         schedule: Schedule,
         *,
         total_steps: int,

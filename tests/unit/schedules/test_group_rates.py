@@ -7,6 +7,7 @@ import pickle
 import tracemalloc
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -253,8 +254,8 @@ def test_rates_set_by_hand_keep_their_ratios():
         np.testing.assert_allclose(_rates(muon, adam), lr * np.array([1, 0.015, 0.005]), rtol=1e-12)
 
 
-@pytest.mark.parametrize("optimizers", [[], [_adam(0.1)] * 2])
-def test_no_optimizer_or_the_same_twice_is_refused(optimizers: list[torch.optim.Optimizer]):
+@pytest.mark.parametrize("optimizers", [[], [_adam(0.1)] * 2, [_adam(0.1), None], torch.nn.Linear(1, 1), "adam"])
+def test_no_optimizer_the_same_twice_or_something_else_is_refused(optimizers: Any):
     with pytest.raises(InvalidValue, match="optimizers must be"):
         ScheduleLR(optimizers, _SCHEDULE, total_steps=_T)
 
