@@ -41,6 +41,10 @@ def segfault(folder: Path) -> None:
     ctypes.string_at(0)
 
 
+def kill_itself(folder: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def exit_silently(folder: Path) -> None:
     os._exit(0)
 
@@ -217,6 +221,7 @@ MISDEEDS: dict[str, Callable[[Path], None]] = {
     for misdeed in (
         look_around,
         segfault,
+        kill_itself,
         exit_silently,
         sys_exit,
         raise_error,

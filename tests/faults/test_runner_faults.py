@@ -38,6 +38,10 @@ KILLED = {
         r"the runner was killed by SIGSEGV",
         "Last lines of its error output:\nFatal Python error: Segmentation",
     ),
+    "kill_itself": (
+        r"the runner was killed by SIGKILL \(often because the system lacks memory\)",
+        "Last lines of its error output:\nthe code of the run sent its own process SIGKILL",
+    ),
     "exit_silently": (
         r"the runner ended by itself, with exit code 0 and no result \(the code called os\._exit\)",
         "",

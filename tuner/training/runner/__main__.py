@@ -33,6 +33,7 @@ from tuner.training.protocol import (
 )
 from tuner.training.registry import LoadedWorkloads, load_workloads
 from tuner.training.runner.execute import execute
+from tuner.training.runner.own_signals import announce_own_signals
 from tuner.training.runner.process_state import ProcessState
 from tuner.training.workload import describe
 
@@ -154,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = parser.parse_args(arguments)
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    announce_own_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever is printed, in whatever locale
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

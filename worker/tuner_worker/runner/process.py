@@ -23,6 +23,7 @@ from tuner.driver.supervisor import RunSupervisor
 from tuner.process_exit import is_killed_from_outside
 from tuner.training.protocol import PROTOCOL_VERSION, Ended, FromRunner, Hello, ToRunner, Train
 from tuner.training.runner.out_of_memory import MemoryUse
+from tuner.training.runner.own_signals import NOTE
 from tuner_worker.runner import launch
 from tuner_worker.runner.exit_report import (
     describe_exit,
@@ -359,10 +360,11 @@ class RunnerProcess:
         ended = describe_exit(code, leftover_processes=self.leftover_processes())
         self.kill()
         reason = ended if shortage is None else "out of memory: the kernel killed the runner"
+        lost = shortage is None and is_killed_from_outside(code) and NOTE not in self._log.tail()
         return RunnerDied(
             self._with_output(reason),
             shortage=shortage,
-            fault_of_run=shortage is not None or not is_killed_from_outside(code),
+            fault_of_run=not lost,
             exit_code=code if code >= 0 else None,
         )
 
