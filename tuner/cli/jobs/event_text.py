@@ -61,7 +61,9 @@ def _of_run(what: str, data: dict[str, Any], *, reason: str) -> str:
             return f"{run} at update {step:,} of {data['total_steps']:,}: {reached}"
         case "succeeded":
             metric = Metric.model_validate(data.get("metric", {}))
-            return f"{run}: {metric.name} {metric.text(data['value'])}"
+            total = data.get("total_steps", step)
+            early = "" if step == total else f" (ended early at update {step:,} of {total:,})"
+            return f"{run}: {metric.name} {metric.text(data['value'])}{early}"
         case "diverged":
             return f"{run} diverged at update {step:,}"
         case "stopped":

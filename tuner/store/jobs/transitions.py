@@ -107,7 +107,8 @@ def end_run(
     _end_lease(run)
     job.plan_due = True
     value = job_metric(job).value_or_none(loss)
-    emit_run_event(tx, _RUN_ENDED[state], run, step=run.step, value=value, metric=job.metric, reason=run.error, **data)
+    ended = {"step": run.step, "total_steps": run.total_steps, "value": value, "metric": job.metric}
+    emit_run_event(tx, _RUN_ENDED[state], run, **ended, reason=run.error, **data)
 
 
 def requeue_or_fail(

@@ -24,6 +24,12 @@ RUN = {"run": "r", "trial": 7, "step": 120}
         ("trial.pruned", {"trial": 3, "reason": "9th of 12"}, "trial 3 pruned: 9th of 12"),
         ("run.succeeded", {**RUN, "value": 0.123456}, "trial 7: validation loss 0.1235"),
         ("run.succeeded", {**RUN, "value": 93.5, "metric": ACCURACY}, "trial 7: accuracy 93.50 %"),
+        (
+            "run.succeeded",
+            {**RUN, "value": 0.5, "step": 1200, "total_steps": 3000},
+            "trial 7: validation loss 0.5000 (ended early at update 1,200 of 3,000)",
+        ),
+        ("run.succeeded", {**RUN, "value": 0.5, "step": 90, "total_steps": 90}, "trial 7: validation loss 0.5000"),
         ("run.diverged", {**RUN, "value": None}, "trial 7 diverged at update 120"),
         ("run.stopped", {**RUN, "reason": "almost no chance"}, "trial 7 stopped at update 120: almost no chance"),
         ("run.failed", {**RUN, "reason": "ValueError: no\nTraceback"}, "trial 7 failed: ValueError: no"),
