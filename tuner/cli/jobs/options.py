@@ -83,7 +83,7 @@ PeakLr = Annotated[
         metavar="LOW..HIGH",
         show_default="the workload's own range",
         rich_help_panel=SPACE,
-        help="Peak learning rates to search: 1e-5..1e-3, or one rate.",
+        help="Peak learning rates to search: 1e-5..1e-3, 1e-5.., ..1e-3, or one rate.",
     ),
 ]
 Family = Annotated[

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from tuner.cli.schedule_documents import check_family
 from tuner.errors import InvalidValue
 
-_RANGE: Final = "a range of rates above 0, as in 1e-5..1e-3, or one rate"
+_RANGE: Final = "a range of rates above 0, as in 1e-5..1e-3, 1e-5.. or ..1e-3, or one rate"
+_TINY: Final = sys.float_info.min
+_HUGE: Final = sys.float_info.max
 
 
 def parse_space(*, peak_lr: str, families: Sequence[str], warmup: str, floor: str) -> dict[str, Any]:
     """The fields of ``search.space`` that the command line sets; the service fills in the others.
 
     Args:
-        peak_lr: ``LOW..HIGH``, or one rate.
+        peak_lr: ``LOW..HIGH``, where the service fills in an absent end, or one rate.
         families: Names of families; one text may hold several, with commas.
         warmup: Parts of a run, with commas: ``0,0.02,10%``.
         floor: Parts of the peak, with commas.
@@ -38,13 +41,14 @@ def parse_space(*, peak_lr: str, families: Sequence[str], warmup: str, floor: st
 
 def _peak_range(text: str) -> dict[str, Any]:
     low, dots, high = text.partition("..")
+    named = {"low": low, "high": high if dots else low}
     try:
-        ends = float(low), float(high if dots else low)
+        ends = {name: float(end) for name, end in named.items() if end}
     except ValueError:
         raise InvalidValue("--peak-lr", value=text, allowed=_RANGE) from None
-    if not 0 < ends[0] <= ends[1] < float("inf"):
+    if not ends or not 0 < ends.get("low", _TINY) <= ends.get("high", _HUGE) <= _HUGE:
         raise InvalidValue("--peak-lr", value=text, allowed=_RANGE + ", the lower one first")
-    return {"low": ends[0], "high": ends[1]}
+    return ends
 
 
 def _family(name: str) -> str:

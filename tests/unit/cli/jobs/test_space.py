@@ -15,6 +15,8 @@ def space(*, peak_lr="", families=(), warmup="", floor=""):
     [
         ({"peak_lr": "1e-5..1e-3"}, {"peak_lr": {"low": 1e-5, "high": 1e-3}}),
         ({"peak_lr": "0.01"}, {"peak_lr": {"low": 0.01, "high": 0.01}}),
+        ({"peak_lr": "1e-5.."}, {"peak_lr": {"low": 1e-5}}),
+        ({"peak_lr": "..1e-3"}, {"peak_lr": {"high": 1e-3}}),
         ({"families": ["cosine", "wsd"]}, {"families": [{"name": "cosine"}, {"name": "wsd"}]}),
         ({"families": ["cosine, wsd", "wsd"]}, {"families": [{"name": "cosine"}, {"name": "wsd"}]}),
         ({"warmup": "0,0.02,10%"}, {"warmup": [0.0, 0.02, 0.1]}),
@@ -31,10 +33,12 @@ def test_words_set_the_fields_that_they_name(words, field):
     [
         (
             {"peak_lr": "1e-3..1e-5"},
-            "as in 1e-5..1e-3, or one rate, the lower one first, got",
+            "or one rate, the lower one first, got",
         ),
         ({"peak_lr": "0..1"}, "--peak-lr must be"),
-        ({"peak_lr": "1e-5-1e-3"}, "as in 1e-5..1e-3, or one rate, got '1e-5-1e-3'"),
+        ({"peak_lr": ".."}, "--peak-lr must be"),
+        ({"peak_lr": "1e-3..inf"}, "--peak-lr must be"),
+        ({"peak_lr": "1e-5-1e-3"}, "or one rate, got '1e-5-1e-3'"),
         ({"peak_lr": "nan"}, "--peak-lr must be"),
         ({"families": ["cosin"]}, "got 'cosin'. Did you mean 'cosine'?"),
         ({"families": ["cosine,"]}, "--family must be one of"),
