@@ -60,12 +60,25 @@ class TestUp:
         assert second.returncode == 2
         assert f"--data-dir {tmp_path} is in use by process {up.pid}" in second.stderr
 
-    def test_a_workload_that_cannot_be_imported_ends_it_with_the_reason(self, world, tmp_path):
-        given = ("--data-dir", str(tmp_path), "--port", "0", "--device", "cpu", "--workload", "nope:Nope")
-        up = world.start("up", *given)
+    def test_a_workload_that_is_not_there_is_refused_before_anything_starts(self, world, tmp_path):
+        up = world.start("up", "--data-dir", str(tmp_path / "data"), "--port", "0", "--workload", "nope:Nope")
+        assert up.wait(timeout=PATIENCE) == 2
+        assert "There is no module 'nope' in " in world.said_by(up)
+        assert not (tmp_path / "data").exists()
+
+    def test_a_workload_that_cannot_be_imported_ends_it_with_the_cause_first_and_once(
+        self, world, tmp_path, monkeypatch
+    ):
+        (tmp_path / "needs_another.py").write_text("import a_library_that_nobody_has")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        given = ("--data-dir", str(tmp_path / "data"), "--port", "0", "--device", "cpu")
+        up = world.start("up", *given, "--workload", "needs_another:Mine")
         assert up.wait(timeout=PATIENCE) == 4
+        cause = "needs_another:Mine cannot be loaded: it imports 'a_library_that_nobody_has', which is not installed"
         said = world.said_by(up)
-        assert "No module named 'nope'" in said
+        assert f"Error: the worker cannot start: {cause}" in said
+        assert said.count("a_library_that_nobody_has") == 1
+        assert "Traceback" not in said
         assert "restarting it" not in said
 
     def test_a_database_of_a_newer_version_ends_it_at_once_with_the_reason(self, world, tmp_path):

@@ -37,7 +37,7 @@ class TestWorker:
     def test_a_workload_that_cannot_be_imported_is_a_wrong_setting(self, world, tmp_path):
         worker = world.start("worker", "--data-dir", str(tmp_path), "--workload", "nope:Nope")
         assert worker.wait(timeout=60) == 2
-        assert "No module named 'nope'" in world.said_by(worker)
+        assert "There is no module 'nope' in " in world.said_by(worker)
 
     @pytest.mark.parametrize("command", ["up", "worker"])
     @pytest.mark.parametrize("text", ["nope", "nope:", ":Nope", "no-pe:Nope", "nope:Nope.Inner"])
