@@ -61,4 +61,4 @@ class TestDatabaseUpgrade:
     def test_a_database_of_another_kind_is_refused(self, world):
         done = world.cli("db", "upgrade", "--database-url", "mysql://me@host/tuner")
         assert done.returncode == 2
-        assert "database_url must be sqlite:///path/to/file.db or postgresql://" in done.stderr
+        assert "--database-url must be sqlite:///path/to/file.db or postgresql://" in done.stderr
