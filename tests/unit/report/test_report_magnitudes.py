@@ -39,7 +39,7 @@ def scaled(result: StudyResult, factor: float) -> StudyResult:
     return replace(result, state=replace(result.state, runs=runs, margin=margin), histories=tuple(histories))
 
 
-@pytest.fixture(scope="module", params=[1e-11, 1e-30, 1e9, 1e30])
+@pytest.fixture(scope="module", params=[1e-200, 1e-30, 1e-11, 1e9, 1e30, 1e200, 1e300])
 def report(request: pytest.FixtureRequest) -> Report:
     return build_report(scaled(typical(), request.param))
 

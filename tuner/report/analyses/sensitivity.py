@@ -88,9 +88,10 @@ def _fitted(points: tuple[PeakPoint, ...], *, evidence: Evidence, known: dict[st
 def _places(fit: PeakFit, *, worsening: float, metric: Metric) -> tuple[float, float]:
     """How far below and above x = 0 the fit is worse by ``worsening`` than there; both positive."""
     # As a loss every fit opens upwards, so the root is real and exceeds the slope.
-    slope, curvature = metric.loss(fit.slope), metric.loss(fit.curvature)
-    root = math.sqrt(slope**2 + 4.0 * curvature * worsening)
-    return (slope + root) / (2.0 * curvature), (root - slope) / (2.0 * curvature)
+    # In units of the curvature, and as the two roots' product: squares of very large losses would overflow.
+    slope, needed = fit.slope / fit.curvature, worsening / metric.loss(fit.curvature)
+    larger = (abs(slope) + math.hypot(slope, 2.0 * math.sqrt(needed))) / 2.0
+    return (larger, needed / larger) if slope >= 0.0 else (needed / larger, larger)
 
 
 def _limit(place: float, *, tried: float) -> PeakLimit | None:
