@@ -200,8 +200,8 @@ def lose_the_loss(folder: Path) -> None:
 
 
 def tell_secrets(folder: Path) -> None:
-    worker = Path(f"/proc/{os.getppid()}/environ").read_text()
-    print(worker.replace("\0", "\n"))
+    """As code does that has found one, wherever that was."""
+    print((folder / "secrets").read_text())
 
 
 def tell_what_it_was_given(folder: Path) -> None:

@@ -116,11 +116,12 @@ def test_a_job_outlives_restarts_of_the_server_with_every_update_made_once(serve
 
 
 def test_the_database_password_is_in_nothing_that_a_run_printed(site):
-    run_id = site.enqueue("hostile", options={"how": "tell_secrets"})
+    (site.folder / "secrets").write_text(f"URL=postgresql://tuner:{PASSWORD}@db/tuner\nPASSWORD={PASSWORD}\n")
+    run_id = site.enqueue("hostile", options={"how": "tell_secrets", "folder": str(site.folder)})
     site.worker()
     assert site.wait_over(run_id).state is RunState.SUCCEEDED
     printed = "".join(chunk.text for chunk in site.store.runs.log(run_id))
-    assert "TUNER_DATABASE_URL=postgresql" in printed
+    assert "URL=postgresql" in printed
     assert PASSWORD not in printed
 
 
