@@ -16,7 +16,7 @@ from tuner.errors import MISSING, InvalidValue
 from tuner.jobs.admission.admit import complete_options
 from tuner.jobs.admission.strict_json import parse_strict, refusals
 from tuner.search.space import Choice, FamilySpace, FloatRange, IntRange, SearchSpace
-from tuner.training.command import read_command_file
+from tuner.training.commands.command import read_command_file
 from tuner.training.options import WorkloadOptions, options_schema, parse_options
 from tuner.validation import allowed_by, limits_of, one_of_names, phrase
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tuner.errors import InvalidValue, TunerError, WorkloadError
-from tuner.training.command import read_command_file
+from tuner.training.commands.command import read_command_file
 from tuner.training.workload import Workload, describe
 
 ENTRY_POINTS = "schedule_tuner.workloads"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.integration.store.builders import OFFER
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.admit import MAX_OPTIONS_BYTES, complete_options
-from tuner.training.command_process import filled
+from tuner.training.commands.command_process import filled
 from tuner.training.options import parse_options
 from tuner.training.protocol import Outcome
 from tuner.training.registry import load_provider

@@ -14,7 +14,7 @@ from tests.faults.harness import is_alive, wait_until
 from tuner.errors import InvalidValue
 from tuner.metric import Metric
 from tuner.sdk import run
-from tuner.training import command_process
+from tuner.training.commands import command_process
 from tuner.training.protocol import Directive, Outcome
 from tuner.training.registry import load_provider
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tuner.errors import WorkloadError
-from tuner.training.command_process import CommandKilled
+from tuner.training.commands.command_process import CommandKilled
 from tuner.training.runner import lost
 from tuner.training.runner.lost import reason_lost
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tuner.disk import disk_trouble, is_disk_error
-from tuner.training.command_process import CommandKilled
+from tuner.training.commands.command_process import CommandKilled
 from tuner.training.runner.tracebacks import first_line
 
 _CHILD_KILLED = re.compile(r"killed by signal: (Killed|Terminated|Hangup|Interrupt)")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from tuner.errors import MISSING, InvalidValue
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.search.space import OptimizerKind
-from tuner.training.command_process import PLACEHOLDER, run_command
+from tuner.training.commands.command_process import PLACEHOLDER, run_command
 from tuner.training.options import WorkloadOptions
 from tuner.training.run import TrainingRun
 from tuner.training.workload import OpaqueWorkload, Workload

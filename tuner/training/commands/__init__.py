@@ -1,0 +1,1 @@
+"""Workloads that are commands: their files, their processes, their reports."""
