@@ -2,8 +2,13 @@
 
 import pytest
 
+from tests.unit.cli.test_main import COMMANDS
 from tuner.cli.jobs.space import parse_space
+from tuner.cli.parsing import parse_share
 from tuner.errors import InvalidValue
+from tuner.jobs.spec import JobSpec, Resources
+from tuner.search.settings import BUDGETS, SearchSettings
+from tuner.search.space import OptimizerKind, default_space
 
 
 def space(*, peak_lr="", families=(), warmup="", floor=""):
@@ -51,3 +56,22 @@ def test_words_of_another_form_are_refused_with_one_that_is_right(words, message
     with pytest.raises(InvalidValue) as refused:
         space(**words)
     assert message in str(refused.value)
+
+
+def default_of(name: str) -> str:
+    (option,) = (one for one in COMMANDS["tuner submit"].params if one.name == name)
+    return option.show_default
+
+
+def test_the_defaults_that_the_help_says_are_those_of_the_search():
+    usual = default_space(OptimizerKind.ADAM)
+    shown = space(warmup=default_of("warmup"), floor=default_of("floor"))
+    assert shown == {"warmup": list(usual.warmup), "floor": list(usual.floor)}
+    settings = SearchSettings.model_fields
+    assert int(default_of("seeds")) == settings["seeds"].default
+    assert parse_share(default_of("worth"), option="--worth") == settings["worth"].default
+    assert BUDGETS[default_of("budget")] == settings["budget"].default
+    assert float(default_of("longer")) == JobSpec.model_fields["longer"].default
+    assert default_of("priority") == JobSpec.model_fields["priority"].default.value
+    assert default_of("device") == Resources().device
+    assert int(default_of("devices")) == Resources().devices
