@@ -29,6 +29,7 @@ from tuner.store import Store
 PAUSE_SECONDS: Final = 0.05
 _TIMEOUT_SECONDS: Final = 30.0
 _JOBS: Final = 100
+_NICE: Final = 10
 _RUNS_PER_JOB: Final = 4
 
 
@@ -105,7 +106,8 @@ def _processes(count: int) -> Iterator[Pool]:
 
 
 def _attack(name: str, target: Target, seconds: float) -> str:
-    """Run an attack in a process of the pool."""
+    """Run an attack in a process of the pool, which leaves the processors to the service: elsewhere it has its own."""
+    os.nice(_NICE - os.nice(0))
 
     async def run() -> str:
         seen = await ATTACKS[name](target, time.monotonic() + seconds)

@@ -18,6 +18,10 @@ from tuner_service.connections import Connection, ConnectionLimits, ConnectionTa
 from tuner_service.settings import Settings
 
 _TICKS_PER_SECOND: Final = 10
+_ACCEPTED_TOGETHER: Final = 100
+"""Connections that are accepted before others are read from: with more, a flood of them would close them unread."""
+_QUEUED: Final = 1_024
+"""Connections that wait to be accepted; clients whose connections the system drops try again after seconds."""
 _CANCEL_SECONDS: Final = 2
 """Time for requests to end after their clients were disconnected; then they are cancelled."""
 
@@ -41,6 +45,7 @@ class Server(uvicorn.Server):
                 # A type in uvicorn's signature, which it only calls.
                 http=cast(type[asyncio.Protocol], partial(Connection, table=table)),
                 ws="none",
+                backlog=_ACCEPTED_TOGETHER,
                 host=settings.host.strip("[]"),
                 port=settings.port,
                 log_config=None,
@@ -61,6 +66,11 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and print the address."""
         await super().startup(sockets=sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                # asyncio has one number for both; the queue belongs to the system's socket, which the copy shares.
+                with socket.fromfd(listening.fileno(), listening.family, listening.type) as same:
+                    same.listen(_QUEUED)
         # Loaded modules stay: without the freeze, each full collection would delay requests by a tenth of a second.
         gc.collect()
         gc.freeze()
