@@ -46,7 +46,9 @@ def report(job: dict[str, Any]) -> Report:
 
     found = simulate_study(oracle, space=OptimizerKind.SGD, total_steps=600, budget=job["spec"]["search"]["budget"])
     names = {"job_id": job["id"], "job_name": job["spec"]["name"], "workload": job["spec"]["workload"]}
-    return found.model_copy(update={**names, "options": job["spec"]["options"]})
+    of_job = found.model_copy(update={**names, "options": job["spec"]["options"]})
+    # Its next steps name the job in commands.
+    return Report.model_validate_json(of_job.model_dump_json().replace(f" {found.job_id}", f" {job['id']}"))
 
 
 def plain(value: object) -> Any:

@@ -31,6 +31,11 @@ def runner_of(worker: WorkerProcess) -> int:
     return int(wait_until(runner, what="a runner"))
 
 
+def wait_for_end(pid: int, *, what: str, reaped: bool = False) -> None:
+    """Wait until a process runs no code any more; or until its parent knows."""
+    wait_until(lambda: not (psutil.pid_exists(pid) if reaped else is_alive(pid)), what=what)
+
+
 def test_a_run_outlives_any_number_of_kills_of_its_worker_and_its_runner_to_the_same_loss(
     site: Site, gate: Gate, undisturbed_loss: float
 ) -> None:
@@ -47,7 +52,7 @@ def test_a_run_outlives_any_number_of_kills_of_its_worker_and_its_runner_to_the_
             os.kill(runner, signal.SIGKILL)
         else:
             worker.kill()
-            wait_until(lambda pid=runner: not is_alive(pid), what="the runner to die with its worker")
+            wait_for_end(runner, what="the runner to die with its worker")
             worker = site.worker()
     run = site.wait_over(run_id)
 
@@ -82,7 +87,7 @@ def test_a_worker_whose_runner_is_killed_in_its_first_starts_goes_on(site: Site)
     for _ in range(4):  # more often than a runner may fail by itself
         runner = runner_of(worker)
         os.kill(runner, signal.SIGKILL)
-        wait_until(lambda pid=runner: not psutil.pid_exists(pid), what="the worker to notice")
+        wait_for_end(runner, what="the worker to notice", reaped=True)
     run = site.wait_over(run_id)
     assert (run.state, run.attempts) == (RunState.SUCCEEDED, 1)
     assert len(worker.logged("runner.start_failed")) >= 1

@@ -8,6 +8,7 @@ import pytest
 
 import tuner
 from tuner.search.space import OptimizerKind
+from tuner.training.run import TrainingRun
 from tuner.training.workload import OpaqueWorkload
 
 PEAK = {"kind": "float", "low": 0.1, "high": 0.1}
@@ -25,7 +26,7 @@ class Counted(OpaqueWorkload):
     def __init__(self) -> None:
         self.trained: list[tuple[bytes, int]] = []
 
-    def train(self, run: tuner.Run, options: Any) -> None:
+    def train(self, run: TrainingRun, options: Any) -> None:
         self.trained.append((run.lrs.round(9).tobytes(), run.seed))
         run.report(run.total_steps, value=1.0 + float(abs(run.lrs.mean() - 0.06)) + 1e-3 * (run.seed % 7))
 

@@ -123,9 +123,13 @@ class PrivateServer:
     @property
     def admin(self) -> URL:
         """Of the superuser's database."""
-        query = {"host": str(self._folder)}
-        who = {"username": "postgres", "password": self._password}
-        return URL.create("postgresql+psycopg", **who, database="postgres", query=query)
+        return URL.create(
+            "postgresql+psycopg",
+            username="postgres",
+            password=self._password,
+            database="postgres",
+            query={"host": str(self._folder)},
+        )
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_while_a_read_hangs_its_callers_hold_one_thread():
 
 
 def test_a_failure_is_not_stored():
-    results = iter([DatabaseUnavailable("away"), 7])
+    results: Iterator[int | Exception] = iter([DatabaseUnavailable("away"), 7])
 
     def read() -> int:
         result = next(results)

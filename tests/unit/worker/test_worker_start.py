@@ -18,6 +18,7 @@ from tuner.backoff import LONGEST_SECONDS
 from tuner.devices import Device, DeviceKind
 from tuner.driver.runner import RunnerDied
 from tuner.errors import InvalidValue, SchemaMismatch
+from tuner.store import Store
 from tuner.training.protocol import Hello
 from tuner_worker import process
 from tuner_worker.loop import START_ATTEMPTS, RunnerStartError, WorkerLoop
@@ -158,6 +159,6 @@ def test_tables_of_another_version_are_a_wrong_setting_as_for_the_service(monkey
     def refuse(url: str) -> None:
         raise SchemaMismatch("the tables are not those of this version. Run `tuner db upgrade`")
 
-    monkeypatch.setattr(process.Store, "open", refuse)
+    monkeypatch.setattr(Store, "open", refuse)
     assert process.main(["--device", "cpu", "--data-dir", str(tmp_path)], stop=Stop()) == 2
     assert "tuner db upgrade" in capsys.readouterr().err

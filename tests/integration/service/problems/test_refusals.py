@@ -221,7 +221,8 @@ def test_a_body_that_cannot_be_read_names_the_field_or_the_place(still, path, co
 
 
 def test_every_route_with_a_body_reads_it_strictly(still: TestClient):
-    routes = [context.original_route for context in iter_route_contexts(still.app.routes)]
+    app: Any = still.app
+    routes: list[Any] = [context.original_route for context in iter_route_contexts(app.routes)]
     reading = [route for route in routes if getattr(route, "body_field", None) is not None]
     assert len(reading) > 10
     assert [route.path for route in reading if not isinstance(route, StrictRoute)] == []

@@ -51,7 +51,7 @@ def varied(name: str, **params: st.SearchStrategy[dict[str, Any]]) -> st.SearchS
 
 UNIT = decimals(0, 1)
 COUNTS = parameters(st.integers(1, 40), kind="int")
-FAMILIES = st.one_of(
+FAMILIES: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.sampled_from([{"name": name} for name in ("constant", "linear", "cosine", "rex", "inverse_sqrt", "multi_step")]),
     varied("wsd", cooldown=parameters(UNIT), shape=st.just({"kind": "choice", "values": ["linear", "cosine"]})),
     varied("polynomial", power=parameters(st.sampled_from([1e-3, 0.5, 2, 100]))),
