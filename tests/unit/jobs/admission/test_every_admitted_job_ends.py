@@ -62,6 +62,12 @@ FAMILIES: st.SearchStrategy[dict[str, Any]] = st.one_of(
     varied("step", gamma=parameters(UNIT | st.just(5e-324)), every=parameters(UNIT)),
     varied("power", onset=parameters(UNIT), exponent=parameters(decimals(0.1, 3))),
 )
+
+
+def _name_of(family: dict[str, Any]) -> str:
+    return str(family["name"])
+
+
 PEAK_RANGE = st.fixed_dictionaries({}, optional={"low": PEAKS, "high": PEAKS, "log": st.booleans()})
 SHARES = st.lists(decimals(0, 0.9999), min_size=1, max_size=3)
 SPACES = st.fixed_dictionaries(
@@ -70,7 +76,7 @@ SPACES = st.fixed_dictionaries(
         "peak_lr": PEAK_RANGE,
         "warmup": SHARES,
         "floor": SHARES,
-        "families": st.lists(FAMILIES, min_size=1, max_size=3, unique_by=lambda family: family["name"]),
+        "families": st.lists(FAMILIES, min_size=1, max_size=3, unique_by=_name_of),
     },
 )
 # Schedules of runs of other lengths: some do not fit.
