@@ -64,7 +64,7 @@ FAMILIES: st.SearchStrategy[dict[str, Any]] = st.one_of(
 )
 
 
-def _name_of(family: dict[str, Any]) -> str:
+def _name_of(family: Any) -> str:
     return str(family["name"])
 
 
