@@ -8,8 +8,8 @@ import sys
 from types import FrameType
 
 from tuner.extras import ExtraMissing, require
-from tuner.private_process import erase, make_private, secrets_in, write_for_this_user
-from tuner.process_exit import limit_exit
+from tuner.process.exit import limit_exit
+from tuner.process.private import erase, make_private, secrets_in, write_for_this_user
 
 _REFUSED = 2
 

@@ -16,14 +16,14 @@ from tuner_service import openapi
 from tuner_service.auth.authenticator import Authenticator
 from tuner_service.auth.keys import derived, secret_key
 from tuner_service.auth.middleware import Authentication
-from tuner_service.bodies import BodyLimit, bodies_under_way
 from tuner_service.dashboard import routes as dashboard
 from tuner_service.events import routes as events
-from tuner_service.expensive import STREAM_THREADS
 from tuner_service.health import routes as health
 from tuner_service.health.database import READINESS_SECONDS, database_checks
 from tuner_service.jobs import control, pictures, results, submission
 from tuner_service.jobs import routes as jobs
+from tuner_service.limits.bodies import BodyLimit, bodies_under_way
+from tuner_service.limits.expensive import STREAM_THREADS
 from tuner_service.metrics import routes as metrics
 from tuner_service.metrics.latency import RequestLatency, latency_histogram
 from tuner_service.metrics.registry import new_registry

@@ -14,7 +14,7 @@ from typing import Final, cast
 import uvicorn
 from fastapi import FastAPI
 
-from tuner_service.connections import Connection, ConnectionLimits, ConnectionTable, close_overdue, disconnect
+from tuner_service.limits.connections import Connection, ConnectionLimits, ConnectionTable, close_overdue, disconnect
 from tuner_service.settings import Settings
 
 _TICKS_PER_SECOND: Final = 10

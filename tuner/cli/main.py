@@ -19,7 +19,7 @@ from tuner.cli.jobs import control, inspect, jobs, queue, report, submit, watch
 from tuner.cli.output import say, show
 from tuner.cli.schedule import commands as schedule
 from tuner.cli.stack import up
-from tuner.private_process import erase, make_private, secrets_in
+from tuner.process.private import erase, make_private, secrets_in
 
 
 class _Commands(Commands):

@@ -6,8 +6,8 @@ import os
 import sys
 
 from tuner.extras import ExtraMissing, require
-from tuner.private_process import erase, make_private, secrets_in, write_for_this_user
-from tuner.process_exit import limit_exit
+from tuner.process.exit import limit_exit
+from tuner.process.private import erase, make_private, secrets_in, write_for_this_user
 from tuner_worker.stop_request import StopRequest
 
 _REFUSED = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tuner.private_process import database_password, database_passwords
+from tuner.process.private import database_password, database_passwords
 
 HIDDEN = "***"
 LEAST_CHARACTERS = 8

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query
 from tuner.api.runs import CurvePage, RatesPage, RunCurve, TrialRates
 from tuner.jobs.curves import MIN_POINTS
 from tuner_service.access import VisibleJob
-from tuner_service.expensive import EXPENSIVE
 from tuner_service.jobs.parameters import Cursor
+from tuner_service.limits.expensive import EXPENSIVE
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep

@@ -18,8 +18,8 @@ from tuner.schedules.lengths import MAX_STEPS
 from tuner.store import Store
 from tuner_service.access import VisibleJob
 from tuner_service.errors import ReportNotReady
-from tuner_service.expensive import EXPENSIVE
 from tuner_service.jobs.report_pages import PAGE_CONTENT, report_page
+from tuner_service.limits.expensive import EXPENSIVE
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import ResourcesDep, StoreDep

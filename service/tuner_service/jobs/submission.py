@@ -19,10 +19,10 @@ from tuner.people.permissions import Actor, Principal, Role
 from tuner.store import Store
 from tuner_service.access import ActorDep, PrincipalDep, VisibleJob
 from tuner_service.errors import Forbidden
-from tuner_service.expensive import EXPENSIVE
 from tuner_service.jobs.parameters import IdempotencyKey
 from tuner_service.jobs.preview import jobs_ahead, to_refusal
 from tuner_service.json_body import StrictRoute, strict_body
+from tuner_service.limits.expensive import EXPENSIVE
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep

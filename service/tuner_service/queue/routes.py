@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from tuner.api.queue import QueueView
 from tuner.jobs.records import TeamShare
 from tuner_service.access import PrincipalDep
-from tuner_service.expensive import EXPENSIVE
+from tuner_service.limits.expensive import EXPENSIVE
 from tuner_service.resources import StoreDep
 
 router = APIRouter(prefix="/queue", tags=["queue"])

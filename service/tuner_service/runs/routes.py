@@ -10,7 +10,7 @@ from tuner.api.runs import CurveSample, RunLog, RunView
 from tuner.jobs.curves import MAX_POINTS, MIN_POINTS
 from tuner.jobs.states import RunState
 from tuner_service.access import PrincipalDep, VisibleRun
-from tuner_service.expensive import EXPENSIVE
+from tuner_service.limits.expensive import EXPENSIVE
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep

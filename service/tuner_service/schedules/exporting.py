@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from tuner.exports import EXPORTERS, ExportFormat, TargetRun
 from tuner.schedules import Schedule
-from tuner_service.expensive import streamed
+from tuner_service.limits.expensive import streamed
 
 EXPORT_CONTENT: Final[dict[int | str, dict[str, Any]]] = {
     200: {

@@ -20,8 +20,8 @@ from tuner.api.schedules import (
 from tuner.exports import EXPORTERS, TargetRun
 from tuner.schedules import FAMILIES, Schedule
 from tuner.schedules.scaling import ScaledSchedule, scaled_to_batch
-from tuner_service.expensive import EXPENSIVE
 from tuner_service.json_body import StrictRoute, strict_body
+from tuner_service.limits.expensive import EXPENSIVE
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import ResourcesDep

@@ -3,7 +3,7 @@
 A child runs in a process group of its own, so that a Ctrl-C in the terminal reaches the parent alone, which then stops
 the children one after the other, the last started first. A child that dies is restarted after a delay that doubles
 up to a limit; after too many deaths it is given up. When the parent is killed, the children die with it
-(`tuner.die_with_parent`; Linux).
+(`tuner.process.die_with_parent`; Linux).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from tuner import die_with_parent
 from tuner.cli.stack.failure_cause import failure_cause
 from tuner.errors import TunerError
+from tuner.process import die_with_parent
 
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 65_536

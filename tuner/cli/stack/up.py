@@ -29,7 +29,7 @@ from tuner.cli.stack.stack import Stack, free_port, running
 from tuner.errors import InvalidValue
 from tuner.extras import require
 from tuner.loopback import is_loopback
-from tuner.private_process import write_for_this_user
+from tuner.process.private import write_for_this_user
 
 _CHECK_SECONDS = 0.2
 

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from tuner.errors import WorkloadError
 from tuner.exports import schedule_csv
-from tuner.process_exit import is_killed_from_outside
+from tuner.process.exit import is_killed_from_outside
 from tuner.training.commands.report_file import ReportFile
 from tuner.training.devices import THREADS_VARIABLE, cpu_threads
 from tuner.training.run import TrainingRun

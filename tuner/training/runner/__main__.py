@@ -19,8 +19,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tuner.die_with_parent import die_with_parent
 from tuner.errors import TunerError
+from tuner.process.die_with_parent import die_with_parent
 from tuner.training.branches import BranchCache, branch_memory
 from tuner.training.devices import resolve_device
 from tuner.training.protocol import (

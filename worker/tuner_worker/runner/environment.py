@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tuner.private_process import database_password, database_passwords
+from tuner.process.private import database_password, database_passwords
 
 _OURS = "TUNER_"
 _FOR_THE_RUNNER = frozenset({"TUNER_THREADS"})

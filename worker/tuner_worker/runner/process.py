@@ -20,7 +20,7 @@ from tuner.driver.oom_killer import OomKiller
 from tuner.driver.process_memory import ProcessMemory
 from tuner.driver.runner import RunnerDied, train_by_messages
 from tuner.driver.supervisor import RunSupervisor
-from tuner.process_exit import is_killed_from_outside
+from tuner.process.exit import is_killed_from_outside
 from tuner.training.protocol import PROTOCOL_VERSION, Ended, FromRunner, Hello, ToRunner, Train
 from tuner.training.runner.out_of_memory import MemoryUse
 from tuner.training.runner.own_signals import NOTE

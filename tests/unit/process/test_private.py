@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tuner.private_process import database_password, database_passwords, secrets_in
+from tuner.process.private import database_password, database_passwords, secrets_in
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="what /proc shows is Linux's")
 
@@ -53,7 +53,7 @@ def test_a_secret_is_erased_where_the_kernel_shows_it_and_stays_where_the_proces
     code = """
 import ctypes, os
 from pathlib import Path
-from tuner.private_process import erase
+from tuner.process.private import erase
 erase(["s3cret-word"])
 print("s3cret-word" in Path("/proc/self/environ").read_text(), "s3cret-word" in Path("/proc/self/cmdline").read_text())
 libc = ctypes.CDLL(None)
@@ -70,7 +70,7 @@ print("OTHER=kept" in Path("/proc/self/environ").read_text())
 def test_a_private_process_leaves_no_core_dump_and_no_file_for_others(tmp_path):
     code = """
 import ctypes, os, resource, sys
-from tuner.private_process import make_private, write_for_this_user
+from tuner.process.private import make_private, write_for_this_user
 make_private()
 write_for_this_user()
 os.mkdir(sys.argv[1] + "/folder")

@@ -40,6 +40,6 @@ def test_a_thread_that_a_library_has_left_does_not_hold_up_the_end_and_is_shown(
 
 
 def test_a_process_that_ends_by_itself_has_its_own_exit_code() -> None:
-    code = "import sys; from tuner.process_exit import limit_exit; limit_exit(); sys.exit(3)"
+    code = "import sys; from tuner.process.exit import limit_exit; limit_exit(); sys.exit(3)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert (ended.returncode, ended.stderr) == (3, "")
