@@ -167,6 +167,10 @@ class SearchSpace(_Frozen):
             raise InvalidValue("peak_lr.low", value=self.peak_lr.low, allowed=f"at least {MIN_PEAK:g}")
         if self.peak_lr.high > MAX_PEAK:
             raise InvalidValue("peak_lr.high", value=self.peak_lr.high, allowed=f"at most {MAX_PEAK:g}")
+        for shares in ("warmup", "floor"):
+            values = getattr(self, shares)
+            if len(set(values)) < len(values):
+                raise InvalidValue(shares, value=values, allowed="different from one another")
         names = [family.name for family in self.families]
         if len(set(names)) < len(names):
             raise InvalidValue("families", value=names, allowed="each a different family")
@@ -277,6 +281,9 @@ def _check_corner(corner: Mapping[str, Value], *, field: str) -> None:
         first = error.errors()[0]
         names = first["loc"][2:]  # after "family" and its name
         value = first["input"] if names else dict(corner)
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, InvalidValue):  # of several parameters together: it names the one to change
+            names, value = tuple(cause.field.split(".")[1:]), cause.value
         raise InvalidValue(
             ".".join((field, "params", *map(str, names))), value=value, allowed=allowed_by(first)
         ) from None

@@ -35,6 +35,7 @@ default = true
 description = "Whether."
 """
 REPORT = "def report(**said):\n    print(json.dumps(said), file=open(os.environ['TUNER_REPORTS'], 'a'))\n"
+REMOVE = "PATH = os.environ['TUNER_REPORTS']\nos.remove(PATH)\n"
 
 
 @pytest.fixture
@@ -142,6 +143,10 @@ def test_a_loss_that_is_not_finite_ends_it(script, train):
         ("report(step=30, value=1.0)", "after 30 of 40 updates"),
         ("report(step=10)\ntime.sleep(600)", "line 1 of the reports must be like"),
         ("report(step=10, value=1, loss=2)", "'loss' is not known"),
+        ("report(step=10, value=1, final='false')", "final must be true or false, got 'false'"),
+        (f"{REMOVE}os.mkfifo(PATH)", "must be in a regular file"),
+        (f"{REMOVE}os.mkdir(PATH)", "must be in a regular file"),
+        (f"{REMOVE}os.symlink('/dev/zero', PATH)", "must be in a regular file"),
         ("report(step=99, value=1)", r"must be updates done, a whole number in [0, 40]"),
         ("open(os.environ['TUNER_REPORTS'], 'a').write('step 10: 0.5')", "got 'step 10: 0.5'"),
     ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -42,6 +43,15 @@ def test_any_error_of_the_workload_is_a_failed_run(train, counting, error, reaso
 def test_ctrl_c_is_not_a_failure_of_the_workload(train, counting):
     with pytest.raises(KeyboardInterrupt):
         train(counting(on_step=Trouble(KeyboardInterrupt())))
+
+
+def test_an_interrupt_is_the_workloads_own_where_ctrl_c_is_ignored(train, counting):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        ended = train(counting(on_step=Trouble(KeyboardInterrupt("too slow"))))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (ended.outcome, ended.reason, ended.lost) == (Outcome.FAILED, "KeyboardInterrupt: too slow", False)
 
 
 def test_an_error_of_the_caller_is_not_a_failure_of_the_workload(train, counting):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import secrets
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
@@ -157,6 +158,10 @@ def complete_options(options: Mapping[str, Any], *, info: WorkloadInfo) -> dict[
     violation = best_match(Draft202012Validator(info.options_schema).iter_errors(complete))
     if violation is not None:
         raise _refused_option(violation, properties=properties)
+    for name, value in complete.items():  # a schema's "number" has any size, and a float has not
+        if isinstance(value, int) and abs(value) > sys.float_info.max:
+            allowed = f"a number from {-sys.float_info.max:.1e} to {sys.float_info.max:.1e}"
+            raise InvalidValue(dotted(("options", name)), value=f"{str(value)[:20]}...", allowed=allowed)
     return complete
 
 

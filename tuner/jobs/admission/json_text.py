@@ -43,7 +43,9 @@ def read_json(document: bytes | str) -> Any:
         value = json.loads(text, object_pairs_hook=read_object)
     except json.JSONDecodeError as error:
         near = error.doc[error.pos : error.pos + _EXCERPT]
-        raise _no_json(f"{error.msg} at line {error.lineno}, column {error.colno}", value=near) from None
+        raise _no_json(
+            f"{error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}", value=near
+        ) from None
     except RecursionError:
         raise InvalidValue("request", value="...", allowed=f"nested at most {MAX_DEPTH} deep") from None
     except ValueError:  # of Python's limit to the digits of a whole number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -49,13 +50,15 @@ class ReportFile:
             complete: The command has ended: a last line without its end counts.
 
         Raises:
-            WorkloadError: A line is no report.
+            WorkloadError: A line is no report, or the file is not a regular one.
             RunStopped: The run is over.
         """
         try:
             found = self._path.stat()
         except FileNotFoundError:  # removed, or about to be replaced
             return
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe waits for its writer; a device has no end
+            raise WorkloadError("the reports must be in a regular file: append to the one that TUNER_REPORTS names")
         state = (found.st_ino, found.st_size, found.st_mtime_ns)
         if state == self._state and not complete:
             return
@@ -94,7 +97,9 @@ class ReportFile:
             step, value, final = report["step"], report["value"], report.get("final", False)
             if (step, value) in self._passed_on and not final:
                 return
-            self._finished = bool(final)
+            if not isinstance(final, bool):
+                raise InvalidValue("final", value=final, allowed="true or false")
+            self._finished = final
             self._note_process(report.get("process"))
             if isinstance(rates_read := report.get("rates_read"), int):
                 run.count_rates(rates_read)

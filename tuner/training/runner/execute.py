@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
@@ -73,9 +74,10 @@ def execute(
 
     Raises:
         InvalidValue: There is no such device.
-        KeyboardInterrupt: From the terminal.
+        KeyboardInterrupt: From the terminal. Where SIGINT is ignored it is an error of the workload like any other.
         BaseException: Any error of the callbacks.
     """
+    interruptible = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
     where = resolve_device(device)
     run = _Run(
         request,
@@ -91,8 +93,10 @@ def execute(
         with deterministic_algorithms(where, threads=threads), preserve_random_state(where):
             result = run.train(workloads)
         return run.ended(result)
-    except KeyboardInterrupt:
-        raise
+    except KeyboardInterrupt as error:
+        if interruptible:
+            raise
+        return run.failed(error)
     except _CallbackFailed as failed:
         raise failed.error from None
     except BaseException as error:

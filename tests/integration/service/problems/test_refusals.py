@@ -202,6 +202,7 @@ def test_bodies_that_are_no_requests_are_refused(still: TestClient, content: byt
     ("content", "field", "words"),
     [
         (b'{"workload": "digits-mlp",}', "request", "is not JSON: "),
+        (b'{"workload": "a\nb"}', "request", "is not JSON: Invalid control character at line 1, column 16"),
         (b'{"workload":\n "digits-mlp" "a"}', "request", "Expecting ',' delimiter at line 2, column 15"),
         (b'{"workload": "caf\xe9"}', "request", "is not JSON: byte 17 (0xe9) is no UTF-8"),
         (b"[" * 100_000, "request", "nested at most 32 deep"),

@@ -105,6 +105,13 @@ class TestRefusals:
         error = refused({"workload": "digits-mlp", "options": options})
         assert (error.field, error.allowed) == (field, allowed)
 
+    @pytest.mark.parametrize("value", [10**400, -(10**400)])
+    def test_a_number_that_no_float_can_hold_is_refused_where_the_schema_has_no_bounds(self, value: int):
+        unbounded = {"type": "number", "description": "Any."}
+        schema = {**DIGITS.options_schema, "properties": {**DIGITS.options_schema["properties"], "dropout": unbounded}}
+        error = refused({"workload": "digits-mlp", "options": {"dropout": value}}, options_schema=schema)
+        assert (error.field, error.allowed) == ("options.dropout", "a number from -1.8e+308 to 1.8e+308")
+
     @pytest.mark.parametrize(
         ("request_", "set_by"),
         [
