@@ -52,8 +52,14 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
     if isinstance(error, TunerError):
         return _in_words(error), ExitCode.UNREACHABLE if _is_outage(error) else ExitCode.REFUSED
     if isinstance(error, OSError):
-        return str(error), ExitCode.REFUSED
+        return _of_system(error), ExitCode.REFUSED
     return f"{error!r}. This is a bug; `tuner --debug ...` shows where", ExitCode.BUG
+
+
+def _of_system(error: OSError) -> str:
+    if error.filename is None or not error.strerror:
+        return str(error)
+    return f"{error.filename} cannot be used: {error.strerror}"
 
 
 def describe_bad_parameter(refused: typer.BadParameter) -> str:

@@ -39,7 +39,9 @@ _FIELDS: Final = tuple(
         (r"resources\.memory_gib", "--memory-gib"),
         (r"limits\.(device|wall)_hours", r"--\1-hours"),
         (r"limits\.(target|patience)", r"--\1"),
-        (r"(?<=: )(device)(?= must be)", r"--\1"),
+        (r"(?:^|(?<=: ))(device)(?= must be)", r"--\1"),
+        (r"(?<=: )workloads(?= must be)", "--workload"),
+        (r"^workloads(?= must be)", "WORKLOAD"),
         (r"(database_url)(?= must be)", "--database-url"),
     )
 )
@@ -53,7 +55,8 @@ _OPTIONS: Final = {
         name: f"--{name.replace('_', '-')}"
         for name in (
             *("name", "notes", "team", "priority", "longer", "reason", "user", "role", "label", "weight", "format"),
-            *("total_steps", "trial", "state", "owner", "text", "sort", "limit", "after", "actor", "action"),
+            *("budget", "trials", "total_steps", "trial"),
+            *("state", "owner", "text", "sort", "limit", "after", "actor", "action"),
             *("highest_priority", "max_running_runs", "max_open_jobs", "device_hours_per_month"),
             *("user_max_running_runs", "user_max_open_jobs", "user_device_hours_per_month"),
         )

@@ -126,15 +126,21 @@ def parse_share(text: str | None, *, option: str) -> float | None:
         option: The name of the option, for the message.
 
     Raises:
-        InvalidValue: It is neither.
+        InvalidValue: It is neither, or above 1 without ``%``, where it may be meant as a percentage.
     """
     if text is None:
         return None
     number = text.strip()
+    allowed = "a share, as in 5% or 0.05"
     try:
-        return float(number[:-1]) / 100 if number.endswith("%") else float(number)
+        share = float(number.removesuffix("%"))
     except ValueError:
-        raise InvalidValue(option, value=text, allowed="a share, as in 5% or 0.05") from None
+        raise InvalidValue(option, value=text, allowed=allowed) from None
+    if number.endswith("%"):
+        return share / 100
+    if share > 1:
+        raise InvalidValue(option, value=text, allowed=allowed, hint=f"Did you mean {share:g}%?")
+    return share
 
 
 def read_document(source: str, *, option: str) -> dict[str, Any]:

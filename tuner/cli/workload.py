@@ -50,6 +50,8 @@ def new(
             target.write(template(level, name=name))
     except FileExistsError:
         raise InvalidValue("FILE", value=str(file), allowed="a file that does not exist yet") from None
+    except FileNotFoundError:
+        raise InvalidValue("FILE", value=str(file), allowed="in a folder that exists") from None
     where = "" if file.parent == Path() else f"cd {file.parent} && "
     say(f"Wrote {file}. Check it: `{where}tuner workload check {file.stem}:MyWorkload`.")
 

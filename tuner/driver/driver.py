@@ -306,7 +306,8 @@ class Driver:
         metric = lease.metric
         reason = (
             f"its forecast, {metric.described(forecast.mean)}, leaves it a "
-            f"chance of {forecast.chance:.2g} to be better than {metric.text(metric.value(forecast.leader_mean))}"
+            f"chance of {forecast.chance:.2g} to beat {metric.text(metric.value(forecast.leader_mean))} "
+            f"by {forecast.margin:.2g}"
         )
         _log.info("run.stopped", step=ended.step, reason=reason, chance=forecast.chance)
         stored = keeper.stop(

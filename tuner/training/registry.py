@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -129,7 +129,13 @@ def _by_name(provided: Any, *, origin: str) -> dict[str, Workload]:
     Raises:
         WorkloadError: Something else is among them, or one breaks the contract.
     """
-    workloads = [provided] if isinstance(provided, Workload) else list(getattr(provided, "values", lambda: provided)())
+    workloads = [provided] if isinstance(provided, Workload) else getattr(provided, "values", lambda: provided)()
+    if not isinstance(workloads, Iterable):
+        raise WorkloadError(
+            f"{origin} must give workloads, got a {type(provided).__name__}: "
+            "derive the class from tuner.OpaqueWorkload, StepwiseWorkload or DeclaredWorkload"
+        )
+    workloads = list(workloads)
     for workload in workloads:
         if not isinstance(workload, Workload):
             raise WorkloadError(f"{origin} must give workloads, got a {type(workload).__name__}")

@@ -252,7 +252,7 @@ class TestStops:
         bench.work(reports(10, 20, 30))
         run = bench.run
         assert (run.state, run.step, run.loss, run.updates) == (RunState.STOPPED, 20, None, 20)
-        assert "its forecast, validation loss 0.9000, leaves it a chance of 0.0001" in run.error
+        assert "its forecast, validation loss 0.9000, leaves it a chance of 0.0001 to beat 0.4000 by 0.02" in run.error
         assert ends(bench) == ["run.stopped"]
         stored = bench.site.store.forecasts.of_run(run.id)
         assert [(one.step, one.stop) for one in stored] == [(10, False), (20, True)]

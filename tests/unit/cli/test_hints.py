@@ -93,6 +93,12 @@ def test_every_kind_of_problem_is_a_line_without_a_call_of_the_api(kind):
         ("search.space.warmup.1 must be below 1", "--warmup must be below 1"),
         ("search.space.families.0.name must be one of cosine", "--family must be one of cosine"),
         ("search.space.families.0.params is no such", "search.space.families.0.params is no such"),
+        ("device must be auto or cpu, got 'gpu0'", "--device must be auto or cpu, got 'gpu0'"),
+        ("the worker cannot start: workloads must be a name", "the worker cannot start: --workload must be a name"),
+        (
+            "workloads must be the name of something in a, got 'a:B'",
+            "WORKLOAD must be the name of something in a, got 'a:B'",
+        ),
         ("my_search.budget and search.budgets stay", "my_search.budget and search.budgets stay"),
     ],
 )
@@ -111,6 +117,12 @@ def test_every_field_of_a_job_is_refused_by_the_option_that_sets_it(part, model)
         field = f"{part}.{name}".lstrip(".")
         shown = refusal_in_options(f"{field} must be something else")
         assert shown.split()[0] in OPTIONS | {"WORKLOAD"}, shown
+
+
+@pytest.mark.parametrize("field", ["budget", "trials"])
+def test_a_refused_change_of_a_job_names_its_option(field):
+    assert refusal_in_options(f"{field} must be at least 1, got 0.0.") == f"--{field} must be at least 1, got 0.0."
+    assert f"--{field}" in {flag for parameter in COMMANDS["tuner set"].params for flag in parameter.opts}
 
 
 def test_several_refused_values_are_a_line_each():

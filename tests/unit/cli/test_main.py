@@ -1,6 +1,7 @@
 import io
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -167,6 +168,11 @@ class TestErrors:
                 ("up", "--workload", "no_such_module:Mine"),
                 "--workload must be module:Class of a module that Python finds, got 'no_such_module:Mine'. There is no",
             ),
+            (("up", "--device", "gpu0"), "--device must be auto or one of those this worker can see"),
+            (
+                ("up", "--database-url", "mysql://me@host/tuner"),
+                "--database-url must be sqlite:///path/to/file.db or postgresql://",
+            ),
             (
                 ("up", "--host", "0.0.0.0", "--auth", "off"),
                 "--auth must be on or auto where the service listens on 0.0.0.0, got 'off'. Without a login",
@@ -179,6 +185,21 @@ class TestErrors:
         assert result.stderr.startswith(f"Error: {message}")
         assert result.stderr.count("\n") == 1
         assert not (tmp_path / "data").exists()
+
+    def test_a_folder_that_cannot_be_made_is_named_with_the_reason(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        folder = tmp_path / "file" / "data"
+        result = CliRunner().invoke(app, ["up", "--port", "0", "--data-dir", str(folder)])
+        assert result.exit_code == ExitCode.REFUSED
+        assert result.stderr.startswith(f"Error: {folder}")
+        assert result.stderr.endswith(" cannot be used: Not a directory\n")
+
+    def test_a_service_on_a_port_in_use_is_refused_before_it_starts(self, tmp_path):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            result = CliRunner().invoke(app, ["serve", "--port", str(port), "--data-dir", str(tmp_path / "data")])
+        assert result.exit_code == ExitCode.REFUSED
+        assert result.stderr.startswith("Error: --port must be free on 127.0.0.1 (Address already in use)")
 
     def test_debug_shows_where_an_error_came_from(self):
         result = CliRunner().invoke(app, ["--debug", "jobs", "--url", "http://127.0.0.1:9"])

@@ -104,6 +104,12 @@ def test_a_share_is_a_percentage_or_a_fraction(text, share):
     assert parse_share(text, option="--worth") == share
 
 
+def test_a_share_above_one_needs_a_percent_sign():
+    with pytest.raises(InvalidValue, match=r"--worth must be a share, as in 5% or 0\.05, got '5'\. Did you mean 5%\?"):
+        parse_share("5", option="--worth")
+    assert parse_share("150%", option="--worth") == 1.5
+
+
 @pytest.mark.parametrize("text", ["", "%", "5%%", "five"])
 def test_a_text_that_is_no_share_is_refused(text):
     with pytest.raises(InvalidValue, match="--worth must be a share"):

@@ -87,6 +87,11 @@ def test_something_else_than_workloads_is_refused():
         load_provider("os:getcwd")
 
 
+def test_a_class_that_is_no_workload_is_refused_with_what_to_derive_it_from():
+    with pytest.raises(WorkloadError, match=r"must give workloads, got a object: derive the class from tuner\."):
+        load_provider("builtins:object")
+
+
 def test_two_providers_of_one_name_are_refused():
     with pytest.raises(WorkloadError, match="offers digits-mlp, which another provider offers already"):
         load_workloads(["tuner.workloads.digits:DigitsMlp"], builtin=BUILTIN)

@@ -75,6 +75,7 @@ def up(
             hint="Without a login, anyone who reaches it may do everything: that is for a loopback --host alone",
         )
     require("service", "worker", *_driver(database_url), user="tuner up")
+    _check_database_url(database_url)
     for named in device or ():
         choose_device(named, environment=os.environ)
     stack = Stack(
@@ -151,6 +152,8 @@ def serve(
         tuner serve --host 0.0.0.0 --database-url postgresql://db/tuner
     """
     require("service", *_driver(database_url), user="tuner serve")
+    if port and not new_admin_token:
+        free_port(host, wanted=port)
     arguments = ("--host", host, "--port", str(port), "--data-dir", str(data_dir))
     names = ",".join(allowed_host or ())
     given = {"TUNER_AUTH": auth, "TUNER_PUBLIC_URL": public_url, "TUNER_ALLOWED_HOSTS": names}
@@ -209,6 +212,14 @@ def worker(
 def _driver(database_url: str) -> tuple[str, ...]:
     """The extra that brings the database's driver."""
     return ("postgres",) if database_url.startswith("postgres") else ()
+
+
+def _check_database_url(database_url: str) -> None:
+    """Refuse what is no URL of a database before any process starts."""
+    from tuner.store.db.engine import parse_url
+
+    if database_url:
+        parse_url(database_url)
 
 
 def _become(module: str, arguments: tuple[str, ...], *, database_url: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from tuner.errors import TunerError
 from tuner.jobs.admission.admit import complete_options
 from tuner.jobs.records import Level, WorkloadInfo
 from tuner.schedules import Schedule
@@ -85,8 +86,7 @@ def check(
     except TrainsOn as error:
         findings.add("end", Mark.BROKEN, str(error))
     except BaseException as error:
-        last = "".join(traceback.format_exception(error)[-2:]).strip().replace("\n", " | ")
-        findings.add("runs", Mark.BROKEN, last[-500:])
+        findings.add("runs", Mark.BROKEN, _reason(error))
     memory = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else None
     free_memory(where)
     return CheckReport(
@@ -97,6 +97,14 @@ def check(
         device_memory_bytes=memory,
         advice=_ADVICE[workload.level],
     )
+
+
+def _reason(error: BaseException) -> str:
+    """The message of an error of ours, which needs no place; of any other, its last frame, too."""
+    if isinstance(error, TunerError):
+        return str(error)
+    last = "".join(traceback.format_exception(error)[-2:]).strip().replace("\n", " | ")
+    return last[-500:]
 
 
 def _schedule(info: WorkloadInfo, *, options: Any) -> Schedule:
