@@ -91,7 +91,8 @@ def report(store: Store, job: JobRecord) -> Report:
 
 
 def answer(store: Store, job: JobRecord) -> dict[str, Any]:
-    return report(store, job).model_dump(exclude={"job_id", "cost"})
+    found = Report.model_validate_json(report(store, job).model_dump_json().replace(job.id, "JOB"))
+    return found.model_dump(exclude={"job_id", "cost"})
 
 
 def trials(store: Store, job: JobRecord) -> int:

@@ -15,6 +15,7 @@ import tuner
 from tuner.errors import InvalidValue
 from tuner.filelock import FileHeld, file_lock
 from tuner.jobs.states import is_terminal
+from tuner.report.report import Report
 from tuner.schedules import Linear, Schedule
 from tuner.search.space import OptimizerKind
 from tuner.store import Store
@@ -69,7 +70,8 @@ def undisturbed():
 
 def answer(report):
     """What a report says, without the job and the cost: updates that were repeated are counted, as they should be."""
-    return report.model_dump(exclude={"job_id", "cost", "summary"})
+    of_job = Report.model_validate_json(report.model_dump_json().replace(report.job_id, "JOB"))
+    return of_job.model_dump(exclude={"job_id", "cost", "summary"})
 
 
 def test_a_study_costs_no_more_than_its_budget_and_recommends_nothing_worse_than_the_incumbent(undisturbed):
@@ -214,7 +216,7 @@ def test_a_workload_whose_losses_are_all_nan_is_told_to_look_at_its_data_first()
     with pytest.raises(tuner.StudyFailed) as failure:
         tuner.tune(AllNan(), search=SEARCH, device="cpu")
     words = str(failure.value)
-    assert "all of them after 10 updates, at peaks from" in words
+    assert "all after 10 updates at any peak" in words
     assert words.index("look for NaN in the data") < words.index("lower the range of peak_lr")
     assert "The first run diverged: the validation loss after 10 updates is nan" in words
 

@@ -456,6 +456,7 @@ def test_going_back_leaves_no_state_that_the_earlier_release_does_not_know(
 def test_an_upgrade_gives_up_where_somebody_holds_a_table_and_changes_nothing(released_url: str) -> None:
     before = all_rows(released_url)
     with engine_of(released_url) as engine, engine.connect() as holder:
+        holder.execute(text("SET idle_in_transaction_session_timeout = 0"))  # a reader of another program
         holder.execute(text("LOCK TABLE tuner_jobs IN ACCESS SHARE MODE"))  # as any reader does
         with pytest.raises(DatabaseUnavailable, match="lock timeout"):
             upgrade(released_url)

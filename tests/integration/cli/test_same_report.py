@@ -21,7 +21,8 @@ def demo(world, folder: Path):
 
 def answer(folder: Path):
     """The report, without the job's name and its cost: updates that were repeated are counted, as they should be."""
-    report = json.loads((folder / "answer" / "report.json").read_text())
+    text = (folder / "answer" / "report.json").read_text()
+    report = json.loads(text.replace(json.loads(text)["job_id"], "JOB"))
     return {key: value for key, value in report.items() if key not in {"job_id", "cost", "summary"}}
 
 

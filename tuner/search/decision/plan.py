@@ -198,16 +198,16 @@ def _why_without_result(state: StudyState, *, reason: str) -> str:
 
 def _why_all_diverged(state: StudyState) -> str:
     """What to do where no run reached the horizon: a rate that is too high ends high peaks earlier than low ones."""
+    diverged = [run for run in state.runs if run.status is RunStatus.DIVERGED]
+    if not diverged:
+        return "the errors of its runs say why"
     searched = state.settings.searched_space.peak_lr
     lower = f"lower the range of peak_lr ({searched.low:g} to {searched.high:g})"
-    diverged = [run for run in state.runs if run.status is RunStatus.DIVERGED]
     peaks = [state.trials[run.trial].configuration.schedule.peak_lr for run in diverged]
     ends = {run.steps for run in diverged}
     if len(ends) > 1 or max(peaks) < _ONE_REGIME * min(peaks):
         return lower
-    where = f"all of them after {_count(max(ends), 'update')}, at peaks from {min(peaks):.2g} to {max(peaks):.2g}"
-    cause = "look for NaN in the data, the loss and the initial weights first"
-    return f"{where}: that is rarely the learning rate, so {cause}; where all is finite, {lower}"
+    return f"all after {_count(max(ends), 'update')} at any peak: look for NaN in the data, else {lower}"
 
 
 def _full_runs(number: float) -> str:

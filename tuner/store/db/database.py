@@ -32,8 +32,9 @@ RETRY_PAUSES_SECONDS = (0.05, 0.2, 0.8)
 """Pauses before the retries of a transaction that failed transiently."""
 _EVENT_LOCK = 0x74756E6572
 """Key of an advisory lock that nothing else uses; its bytes spell "tuner"."""
-_TRANSIENT_STATES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03"})
-"""SQLSTATE of PostgreSQL: serialization failure, deadlock, lock not available; shut down, crashed, starting up."""
+_TRANSIENT_STATES = frozenset({"25P03", "40001", "40P01", "55P03", "57P01", "57P02", "57P03"})
+"""SQLSTATE of PostgreSQL: transaction idle for too long, as of a process that was stopped; serialization failure,
+deadlock, lock not available; shut down, crashed, starting up."""
 
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -251,6 +252,8 @@ def translate_error(error: DBAPIError | PoolTimeout) -> Exception:
     code = _sqlite_code(error.orig) if isinstance(error.orig, sqlite3.Error) else None
     if code in _LOCKED:
         return DatabaseLocked(f"another process writes to the database: {error.orig}")
+    if getattr(error.orig, "sqlstate", None) in _TRANSIENT_STATES:
+        return DatabaseUnavailable(f"the database does not answer: {error.orig}")
     defect = code == sqlite3.SQLITE_ERROR
     if (error.connection_invalidated or isinstance(error, OperationalError)) and not defect:
         return DatabaseUnavailable(f"the database does not answer: {error.orig}")

@@ -188,6 +188,26 @@ def test_a_connection_that_was_cut_while_idle_is_replaced(postgresql_database: s
         assert store.now() > 0
 
 
+@pytest.mark.pg
+def test_a_transaction_of_a_process_that_was_stopped_for_long_is_made_again(postgresql_database: str) -> None:
+    with closing(Store(postgresql_database)) as store, closing(Store(postgresql_database)) as other:
+        tries = 0
+
+        def write(tx: Tx) -> int:
+            nonlocal tries
+            tries += 1
+            pid = tx.session.scalar(text("SELECT pg_backend_pid()"))
+            if tries == 1:  # the server ends the session meanwhile, as it does when the process is stopped
+                tx.session.execute(text("SET idle_in_transaction_session_timeout = 1"))
+                here = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+                while other._database.read(lambda session: session.scalar(here, {"pid": pid})):
+                    pass
+            return int(tx.session.scalar(text("SELECT 7")) or 0)
+
+        assert store._database.write(write) == 7
+        assert tries == 2
+
+
 class TestOptuna:
     def test_a_study_is_kept_beside_ours(self, bench: Bench, store: Store) -> None:
         job = bench.running_job()

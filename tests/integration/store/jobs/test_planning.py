@@ -213,7 +213,7 @@ class TestWrites:
         lock = bench.lock()
         store.planning.close_trial(lock, number=0, state=state, reason="third of three")
         trial = store.trials.list(job.id).items[0]
-        assert (trial.state, trial.reason) == (state, "trial 0; third of three")
+        assert (trial.state, trial.reason, trial.end_reason) == (state, "trial 0", "third of three")
         assert bench.kinds(job.id)[-1] == f"trial.{state.value}"
         with pytest.raises(IllegalTransition):
             store.planning.close_trial(lock, number=0, state=TrialState.COMPLETED, reason="again")
@@ -260,7 +260,7 @@ class TestEnd:
         assert (record.job.state, record.job.error) == (JobState.FAILED, "the workload fails with every schedule")
         assert [run.state for run in record.runs] == [RunState.FAILED, RunState.CANCELLED, RunState.CANCELLED]
         assert {trial.state for trial in record.trials} == {TrialState.CANCELLED}
-        assert record.trials[0].reason == "trial 0; the job was failed"
+        assert (record.trials[0].reason, record.trials[0].end_reason) == ("trial 0", "the job was failed")
         assert leased.run_id == record.runs[1].id
         assert bench.nothing_to_claim()
 
