@@ -282,7 +282,7 @@ def _check_corner(corner: Mapping[str, Value], *, field: str) -> None:
         names = first["loc"][2:]  # after "family" and its name
         value = first["input"] if names else dict(corner)
         cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, InvalidValue):  # of several parameters together: it names the one to change
+        if not names and isinstance(cause, InvalidValue):  # of several parameters together: it names the one to change
             names, value = tuple(cause.field.split(".")[1:]), cause.value
         raise InvalidValue(
             ".".join((field, "params", *map(str, names))), value=value, allowed=allowed_by(first)
