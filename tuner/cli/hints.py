@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 _COMMANDS: Final = (
@@ -74,10 +75,15 @@ def in_commands(text: str) -> str:
         text: A problem's detail, a hint or a refusal.
     """
     for call, command in _CALLS:
-        text = call.sub(command, text)
+        text = call.sub(partial(_command_of, command=command), text)
     for field, option in _FIELDS:
         text = field.sub(option, text)
-    return _PLACEHOLDER.sub(lambda name: name[1].upper(), text)
+    return text
+
+
+def _command_of(call: re.Match[str], *, command: str) -> str:
+    """The command for a call, its placeholders as in its help; braces elsewhere are a user's own."""
+    return _PLACEHOLDER.sub(lambda name: name[1].upper(), call.expand(command))
 
 
 def refusal_lines(detail: str, members: Mapping[str, Any]) -> str:

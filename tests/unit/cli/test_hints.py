@@ -99,6 +99,7 @@ def test_every_kind_of_problem_is_a_line_without_a_call_of_the_api(kind):
             "workloads must be the name of something in a, got 'a:B'",
             "WORKLOAD must be the name of something in a, got 'a:B'",
         ),
+        ("command must be made of batch, got '--size={bach}'", "command must be made of batch, got '--size={bach}'"),
         ("my_search.budget and search.budgets stay", "my_search.budget and search.budgets stay"),
     ],
 )

@@ -24,7 +24,7 @@ from tests.unit.report.studies import (
     with_curves,
 )
 from tuner.report.build import build_report
-from tuner.report.files import write_report
+from tuner.report.files import write_report, write_whole
 from tuner.report.plots.curves import draw_curves
 from tuner.report.plots.estimates import MAX_ROWS, draw_estimates
 from tuner.report.plots.pictures import PICTURES, picture_png
@@ -132,3 +132,9 @@ def test_no_text_of_a_picture_is_cut_off_however_long_the_names_are():
         pixels = imread(io.BytesIO(picture_png(report, name=name)))[..., :3]
         margins = (pixels[:, :2], pixels[:, -2:], pixels[:2], pixels[-2:])
         assert all((margin == 1.0).all() for margin in margins), name
+
+
+def test_a_file_in_a_folder_that_is_not_there_is_refused_by_its_own_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as refused:
+        write_whole(tmp_path / "nowhere" / "lr.csv", [b"0,1"])
+    assert refused.value.filename == str(tmp_path / "nowhere" / "lr.csv")

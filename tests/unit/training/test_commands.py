@@ -224,3 +224,9 @@ def test_a_command_whose_metric_sounds_maximized_and_has_no_direction_is_refused
     (tmp_path / "script.toml").write_text(FILE + METRIC)
     with pytest.raises(InvalidValue, match=r'metric.direction must be "maximize" or "minimize".*direction="maximize"'):
         load_provider(str(tmp_path / "script.toml"))
+
+
+def test_a_misspelt_key_of_the_file_is_named_and_not_the_one_that_it_leaves_missing(tmp_path):
+    (tmp_path / "script.toml").write_text(FILE.replace("default_steps", "defualt_steps"))
+    with pytest.raises(InvalidValue, match=r"got 'defualt_steps'\. Did you mean default_steps\?"):
+        load_provider(str(tmp_path / "script.toml"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -190,10 +191,19 @@ def _options_class(file: CommandFile, *, path: Path) -> type[WorkloadOptions]:
 
 
 def _refused(error: ValidationError, *, path: Path, within: tuple[str, ...] = ()) -> InvalidValue:
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])  # a typo may leave one missing
     reason = first.get("ctx", {}).get("error")
     if isinstance(reason, InvalidValue):
         return InvalidValue(f"{path}: {reason.field}", value=reason.value, allowed=reason.allowed, hint=reason.hint)
     where = ".".join(map(str, (*within, *first["loc"])))
+    if first["type"] == "extra_forbidden":
+        parts: dict[str, type[BaseModel]] = {"options": CommandOption, "metric": Metric}
+        model = parts.get(where.partition(".")[0], CommandFile)
+        close = get_close_matches(str(first["loc"][-1]), model.model_fields, n=1)
+        hint = f"Did you mean {close[0]}?" if close else ""
+        return InvalidValue(
+            f"{path}: the key", value=where, allowed=f"one of {', '.join(model.model_fields)}", hint=hint
+        )
     value = MISSING if first["type"] == "missing" else first["input"]
     return InvalidValue(f"{path}: {where}", value=value, allowed=allowed_by(first))
