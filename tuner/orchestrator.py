@@ -126,7 +126,7 @@ def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, state: Stu
 
 def _first_error(record: StudyRecord) -> str:
     """The first error of a run, or else how the first run diverged, as the end of a sentence."""
-    for state, words in ((RunState.FAILED, "The first error was:\n"), (RunState.DIVERGED, "The first run diverged: ")):
+    for state, words in ((RunState.FAILED, "The first error was: "), (RunState.DIVERGED, "The first run diverged: ")):
         for run in record.runs:
             if run.state is state and run.error:
                 return f". {words}{run.error}"

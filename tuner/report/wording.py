@@ -101,6 +101,11 @@ def measured_text(candidate: Candidate, *, metric: Metric) -> str:
     return raw if candidate.diverged else f"measured {raw}"
 
 
+def trials_text(count: int) -> str:
+    """A count of trials in words."""
+    return "1 trial" if count == 1 else f"{count} trials"
+
+
 def seeds_text(count: int) -> str:
     """A number of seeds."""
     return "1 seed" if count == 1 else f"{count} seeds"

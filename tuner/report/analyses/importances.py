@@ -44,7 +44,7 @@ def _sentences(
     trials: int,
 ) -> Iterator[str]:
     if not common:
-        yield f"{trials} trials are too few to say what decides the result."
+        yield f"{'1 trial is' if trials == 1 else f'{trials} trials are'} too few to say what decides the result."
     else:
         yield _sentence(common, where="Over all trials")
     for family, importances in families.items():

@@ -25,6 +25,7 @@ from tuner.report.wording import (
     reusable_sentence,
     sensitivity_sentence,
     stop_text,
+    trials_text,
 )
 from tuner.schedules import Schedule
 from tuner.text import one_line
@@ -111,7 +112,7 @@ def render_text(report: Report, *, width: int = 80, ascii_only: bool = False) ->
 
 def _heading(report: Report) -> RenderableType:
     name = f"{one_line(report.job_name)}: " if report.job_name else ""
-    title = f"{name}{report.workload}, {report.total_steps:,} updates, {len(report.trials)} trials"
+    title = f"{name}{report.workload}, {report.total_steps:,} updates, {trials_text(len(report.trials))}"
     incumbent = report.comparison(Rival.INCUMBENT)
     style = _VERDICT_STYLE[Verdict.NOT_SETTLED if incumbent is None else incumbent.verdict]
     return Panel(Text(report.finding, style="bold"), title=Text(title), border_style=style)
