@@ -147,7 +147,8 @@ def test_a_value_at_the_start_of_an_argument_cannot_be_an_option_of_the_command(
 @pytest.mark.parametrize(
     ("old", "new", "refusal"),
     [
-        ('name = "by', 'nam = "by', "name must be given$"),
+        ('name = "by', 'nam = "by', r"the key must be one of name, .* Did you mean name\?$"),
+        ('name = "by', '# name = "by', "name must be given$"),
         ("{width}", "{wide}", "made of placeholders among"),
         ("default = 64", 'default = "many"', r"options\.width must be a whole number, got 'many'"),
         ("default = 64", "default = 0", r"options\.width must be at least 1, got 0"),
