@@ -39,7 +39,7 @@ test-exports: libraries ## Run exported schedules in the libraries they are for
 
 # timm comes without what it depends on: its schedulers need torch alone, and its torchvision would have to fit this torch.
 libraries: ## Make .venv-all ready: .venv and the libraries of the examples and the exports (600 MB more)
-	@VENV=.venv-all EXTRAS=dev,lightning,exports-check sh scripts/bootstrap.sh
+	@VENV=.venv-all EXTRAS=dev,examples,exports-check sh scripts/bootstrap.sh
 	@$(ALL) -m uv pip install --quiet --no-deps 'timm>=1.0.30'
 
 coverage: bootstrap ## Run the test suite and print what it covers

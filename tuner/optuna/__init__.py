@@ -1,0 +1,1 @@
+"""For people who have an Optuna study of their own."""
