@@ -39,6 +39,8 @@ class ScriptRun(TrainingRun):
         reports: The reports so far.
     """
 
+    _history_file = ".tuner-script-evaluations.jsonl"  # the tuner's process has a run with a file of its own
+
     def __init__(self, *, options: Mapping[str, Any], reports_file: Path | None, **run: Any) -> None:
         super().__init__(**run)
         self.options = dict(options)
@@ -52,9 +54,11 @@ class ScriptRun(TrainingRun):
         """See `TrainingRun.report`. Of several processes only the one of rank 0 reports.
 
         The rank is that of ``torch.distributed`` where it is in use, else ``RANK`` in the environment. It never raises
-        `RunStopped`: to stop the run, the tuner ends the script's process group.
+        `RunStopped`: to stop the run, the tuner ends the script's process group. A schedule that follows the loss needs
+        it in every process, with the same value.
         """
         if _rank() != 0:
+            self.follow(step, value=value)
             return
         if self._finished or (not self.attached and self._reports.is_past_end(step)):
             _log.warning("the run is over: a report after %s updates is not passed on", step)
@@ -65,6 +69,9 @@ class ScriptRun(TrainingRun):
             else:
                 scheduled = self._updates_scheduled
                 report = self._reports.check(step, value=value, train_loss=train_loss, scheduled=scheduled)
+                if report is not None:
+                    self._check_rates_used(report)
+                    self._follow_report(report)
         if report is not None:
             self._pass_on(report)
 

@@ -72,7 +72,6 @@ FORBIDDEN = {
 """Words that may not name a module, a class or a public function, each with what to write instead."""
 ALLOWED = {
     "ReduceOnPlateau": "the field's name of the scheduler: ReduceLROnPlateau",
-    "ReduceOnPlateauSettings": "the same",
     "reduce_on_plateau": "the same",
 }
 """Names that have such a word, each with the reason."""

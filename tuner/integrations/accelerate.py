@@ -102,6 +102,8 @@ def report(
     train = None if train_loss is None else _mean(train_loss, accelerator=accelerator)
     if accelerator.is_main_process:
         run.report(step, value=mean, train_loss=train)
+    else:
+        run.follow(step, value=mean)
 
 
 def finish(

@@ -128,7 +128,10 @@ class TunerCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **kwargs: Any
     ) -> None:
         """Report an evaluation during the training; evaluations before and after it are not reported."""
-        if not (self._training and state.is_world_process_zero and metrics and self._metric in metrics):
+        if not (self._training and metrics and self._metric in metrics):
+            return
+        if not state.is_world_process_zero:
+            self._run.follow(state.global_step, value=metrics[self._metric])
             return
         try:
             self._run.report(state.global_step, value=metrics[self._metric], train_loss=self._train_loss)

@@ -143,12 +143,13 @@ class TunerCallback(Callback):
         step = self._updates(trainer)
         if len(trainer.optimizers) > 1 and step >= self._run.total_steps:
             trainer.should_stop = True
-        if not trainer.is_global_zero:
-            return
         if self._monitor not in trainer.callback_metrics:
             logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
             raise InvalidValue("monitor", value=self._monitor, allowed=f"a metric that is logged: {logged}")
         value = float(trainer.callback_metrics[self._monitor])
+        if not trainer.is_global_zero:
+            self._run.follow(step, value=value)
+            return
         try:
             self._run.report(step, value=value)
             self._last = step, value

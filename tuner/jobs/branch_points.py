@@ -18,11 +18,14 @@ def branch_points_of(lease: LeasedRun, *, sibling_runs: Iterable[SiblingRun]) ->
 
     Returns:
         Ascending, each in [1, total_steps]: from `tuner.search.stage_tree`, for the sibling runs and for schedules
-        that the search may still propose.
+        that the search may still propose. None for a run whose rates follow its loss, and none for such siblings.
     """
+    if lease.schedule.follows_loss:
+        return ()
     likely = likely_branch_points(lease.schedule, total_steps=lease.total_steps)
     first = lease.schedule.lr(0, total_steps=lease.total_steps)
-    alike = [one for one in sibling_runs if one.schedule.lr(0, total_steps=one.total_steps) == first]
+    fixed = (one for one in sibling_runs if not one.schedule.follows_loss)
+    alike = [one for one in fixed if one.schedule.lr(0, total_steps=one.total_steps) == first]
     if not alike:
         return likely  # the usual case, which needs no learning rates of long runs
     known = branch_points(lease.schedule.lrs(lease.total_steps), others=_lrs(alike))

@@ -50,6 +50,8 @@ class WorkloadInfo:
     """Range to search the peak learning rate in, per `OptimizerKind` value; empty for the general default."""
     metric: Metric = DEFAULT_METRIC
     """What its runs are judged by."""
+    needs_lrs: bool = False
+    """Whether its code reads the rates of all updates before it trains: no schedule may then follow the loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,8 +243,8 @@ class LeasedRun:
     total_steps: int
     seed: int
     prefix_key: str | None
-    """Key of the runs that are likely to share a prefix (`tuner.search.stage_tree.prefix_key`); ``None`` for a run that
-    was planned before keys existed."""
+    """Key of the runs that are likely to share a prefix (`tuner.search.stage_tree.prefix_key`); ``None`` for a run
+    whose rates follow its loss, and for one that was planned before keys existed."""
     snapshot: SnapshotRef | None
     waited_seconds: float
     """How long it was in the queue."""

@@ -11,8 +11,8 @@ from tuner.schedules.families.classic_decays import Constant, Exponential, Inver
 from tuner.schedules.families.cycles import Cyclic, OneCycle, Sgdr
 from tuner.schedules.families.decay_to_zero import Cosine, Linear, Polynomial, Rex, Wsd
 from tuner.schedules.families.piecewise import Knot, PiecewiseLinear, Segment, Segments
+from tuner.schedules.families.reduce_on_plateau import ReduceOnPlateau
 from tuner.schedules.lengths import Epochs, Updates
-from tuner.schedules.reduce_on_plateau import ReduceOnPlateau, ReduceOnPlateauSettings
 from tuner.schedules.scaling import ScaledSchedule, ScalingRule, scaled_to_batch
 from tuner.schedules.schedule import MIN_WARMUP, Schedule
 from tuner.schedules.warmup import Warmup
@@ -39,7 +39,6 @@ __all__ = [
     "Polynomial",
     "Power",
     "ReduceOnPlateau",
-    "ReduceOnPlateauSettings",
     "Rex",
     "ScaledSchedule",
     "ScalingRule",

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import Final, Literal, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from pydantic import model_validator
 from tuner.errors import InvalidValue
 from tuner.schedules.families import Family
 from tuner.schedules.lengths import percent
-from tuner.schedules.values import Array, Positive, ProperFraction, Value
+from tuner.schedules.values import Array, Losses, Positive, ProperFraction, Value
 from tuner.schedules.warmup import Warmup
 from tuner.validation import without_repetition
 
@@ -31,6 +32,10 @@ class Schedule(Value):
 
     Of T updates, numbered from 0, the first W are the warm-up; the family shapes the rest, over the progress
     ``p = (u - W) / (T - W)`` in [0, 1). From update T on the rate stays at the value for p = 1.
+
+    Where the family follows the loss (`follows_loss`), the rate of update u is a function of the evaluations after at
+    most u updates, the ``losses`` of the methods below; without them the rates are those of a run whose evaluations
+    all improve. Other families take no account of losses.
 
     Raises:
         pydantic.ValidationError: A value is out of range; the error names field, value and what is allowed.
@@ -66,29 +71,32 @@ class Schedule(Value):
             )
         return self
 
-    def lrs(self, total_steps: int) -> Array:
+    def lrs(self, total_steps: int, *, losses: Losses = ()) -> Array:
         """The learning rate of every update.
 
         Args:
             total_steps: Updates of the run, T, at least 1.
+            losses: Evaluations of the run: updates done, ascending, and the loss there.
 
         Returns:
             float64 ``[total_steps]``, a new array.
 
         Raises:
-            InvalidValue: The schedule does not fit into so few updates, or ``total_steps`` is below 1.
+            InvalidValue: The schedule does not fit into so few updates, ``total_steps`` is below 1, or the updates of
+                ``losses`` do not ascend.
         """
-        blocks = self.lr_blocks(total_steps)
+        blocks = self.lr_blocks(total_steps, losses=losses)
         lrs = np.empty(total_steps)
         for first, block in zip(range(0, total_steps, BLOCK), blocks, strict=True):
             lrs[first : first + BLOCK] = block
         return lrs
 
-    def lr_blocks(self, total_steps: int) -> Iterator[Array]:
+    def lr_blocks(self, total_steps: int, *, losses: Losses = ()) -> Iterator[Array]:
         """The learning rates of `lrs` in blocks, for runs of any length in constant memory.
 
         Args:
             total_steps: Updates of the run, T, at least 1.
+            losses: As for `lrs`.
 
         Returns:
             float64 ``[BLOCK]`` each, the last one shorter, in the order of the updates.
@@ -96,18 +104,21 @@ class Schedule(Value):
         Raises:
             InvalidValue: As for `lrs`.
         """
-        self.lr(0, total_steps=total_steps)  # raises here, before the first block is requested
+        self.lr(0, total_steps=total_steps, losses=losses)  # raises here, before the first block is requested
         return (
-            self._rates(np.arange(float(first), min(first + BLOCK, total_steps)), total_steps=total_steps)
+            self._rates(
+                np.arange(float(first), min(first + BLOCK, total_steps)), total_steps=total_steps, losses=losses
+            )
             for first in range(0, total_steps, BLOCK)
         )
 
-    def lrs_at(self, steps: Sequence[int] | NDArray[np.int64], *, total_steps: int) -> Array:
+    def lrs_at(self, steps: Sequence[int] | NDArray[np.int64], *, total_steps: int, losses: Losses = ()) -> Array:
         """The learning rates of some updates.
 
         Args:
             steps: ``[k]``, the updates, ascending, each in [0, total_steps]; at ``total_steps`` the progress is 1.
             total_steps: Updates of the run, T, at least 1.
+            losses: As for `lrs`.
 
         Returns:
             float64 ``[k]``, each equal to `lr` of its update.
@@ -119,28 +130,30 @@ class Schedule(Value):
         at = np.asarray(steps, dtype=np.float64)
         if at.size and (at[0] < 0 or at[-1] > total_steps or np.any(np.diff(at) < 0)):
             raise InvalidValue("steps", value=list(steps)[:4], allowed=f"ascending, each in [0, {total_steps}]")
-        return self._rates(at, total_steps=total_steps)
+        return self._rates(at, total_steps=total_steps, losses=losses)
 
-    def lr(self, step: int, *, total_steps: int) -> float:
+    def lr(self, step: int, *, total_steps: int, losses: Losses = ()) -> float:
         """The learning rate of one update.
 
         Args:
             step: The update, 0-based. From ``total_steps`` on, the value is that at progress 1.
             total_steps: Updates of the run, T, at least 1.
+            losses: As for `lrs`.
 
         Raises:
             InvalidValue: As for `lrs`, or ``step`` is negative.
         """
         _check_steps("step", step, minimum=0)
         _check_steps("total_steps", total_steps, minimum=1)
-        return float(self._rates(np.array([float(min(step, total_steps))]), total_steps=total_steps)[0])
+        at = np.array([float(min(step, total_steps))])
+        return float(self._rates(at, total_steps=total_steps, losses=losses)[0])
 
     def compressed(self, to_steps: int, *, from_steps: int, min_warmup: int = MIN_WARMUP) -> Schedule:
         """The same schedule for a run of another length, shorter or longer.
 
         The peak, the floor and all fractions stay. Lengths in updates scale: the warm-up with the run, the family's
         lengths with the updates after the warm-up (by the same ratio, unless ``min_warmup`` applies). So the rate at
-        any progress stays the same.
+        any progress stays the same. A family that follows the loss stays as it is: it counts evaluations.
 
         Args:
             to_steps: Updates of the new run, at least 1.
@@ -163,9 +176,17 @@ class Schedule(Value):
         return compressed
 
     @property
-    def is_compressible(self) -> bool:
-        """True: the rate depends on the update alone, unlike that of a `ReduceOnPlateau`."""
-        return True
+    def follows_loss(self) -> bool:
+        """Whether the rates depend on the losses of the run, and not on the update alone.
+
+        Such a schedule has no shape before its run: it is trained whole, and shares nothing with other runs.
+        """
+        return self.family.follows_loss
+
+    @property
+    def stand_in(self) -> Schedule:
+        """The schedule by which models compare it with others: itself, unless it follows the loss."""
+        return self.model_copy(update={"family": self.family.stand_in}) if self.follows_loss else self
 
     @classmethod
     def from_json(cls, text: str) -> Schedule:
@@ -196,14 +217,22 @@ class Schedule(Value):
         parts = (self.family.label, f"peak {self.peak_lr:.1e}", self.warmup.label, floor)
         return ", ".join(part for part in parts if part)
 
-    def _rates(self, steps: Array, *, total_steps: int) -> Array:
+    def _rates(self, steps: Array, *, total_steps: int, losses: Losses) -> Array:
         """Learning rates at ascending ``steps``, each in [0, total_steps]."""
+        if any(later[0] <= earlier[0] for earlier, later in pairwise(losses)):
+            raise InvalidValue("losses", value=[step for step, _ in losses][:8], allowed="at ascending updates")
         warmup = self.warmup.length(total_steps)
         # Steps ascend, so one cut separates them, and no formula sees steps for which it is not defined.
         split = int(np.searchsorted(steps, warmup))
         rise = self.warmup.factors(steps[:split], length=warmup)
-        rest = self.family.factors(steps[split:] - warmup, n=total_steps - warmup, floor=self.floor)
-        return self.peak_lr * np.concatenate((rise, rest))
+        rest = self.family.rates(
+            steps[split:] - warmup,
+            n=total_steps - warmup,
+            peak_lr=self.peak_lr,
+            floor=self.floor,
+            losses=[(step - warmup, loss) for step, loss in losses],
+        )
+        return np.concatenate((self.peak_lr * rise, rest))
 
 
 def _check_steps(field: str, value: object, *, minimum: int) -> None:

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from tuner.errors import InvalidValue
+from tuner.schedules.loss_history import LossHistory
 from tuner.schedules.schedule import BLOCK, Schedule
 from tuner.schedules.values import Array
 
@@ -128,12 +129,16 @@ class ScheduleLR(LRScheduler):
     ``state_dict`` exactly, whether the optimizer's state is loaded before or after. Memory does not grow with
     ``total_steps``.
 
+    A schedule that follows the loss (`Schedule.follows_loss`) needs every evaluation: call ``observe``, unless the
+    scheduler is that of a run, whose reports it gets.
+
     Args:
         optimizer: The optimizer, or several. Their parameter groups must have learning rates of at least 0.
         schedule: The schedule to follow.
         total_steps: Updates of the run, at least 1.
         reference: The optimizer whose largest rate follows the schedule, or the rate that this one was built with;
             the first one when absent. It need not be among ``optimizer``, where each has a scheduler of its own.
+        history: The evaluations that the rates follow; empty when absent.
 
     Attributes:
         optimizers: All of them; ``optimizer`` is the first.
@@ -163,9 +168,11 @@ class ScheduleLR(LRScheduler):
         *,
         total_steps: int,
         reference: Optimizer | float | None = None,
+        history: LossHistory | None = None,
     ) -> None:
         self.schedule = schedule
         self.total_steps = total_steps
+        self._history = LossHistory() if history is None else history
         self._block = (0, self._rates_from(0))
         self._group_rates = GroupRates(optimizer, reference=reference)
         self.optimizers = self._group_rates.optimizers
@@ -176,9 +183,25 @@ class ScheduleLR(LRScheduler):
         """The learning rate of each parameter group of the first optimizer for the next update."""
         return [*self._group_rates.rates(self.optimizer, lr=self._lr())]
 
+    def observe(self, loss: float) -> None:
+        """Take account of an evaluation after the updates done; the rates follow it where the schedule does.
+
+        Args:
+            loss: The validation loss, lower is better. Of a metric that is maximized, its negative.
+        """
+        if self.schedule.follows_loss:
+            self._history.add(self.last_epoch, loss=loss)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Set the learning rate of the next update again, after a change of the evaluations."""
+        self._block = (0, self._rates_from(0))
+        self._set_rates()
+
     def state_dict(self) -> dict[str, Any]:
-        """The state that a resumed run needs: the updates done, the schedule and ``total_steps``."""
-        return {"updates_done": self.last_epoch, "total_steps": self.total_steps, "schedule": self.schedule.to_json()}
+        """What a resumed run needs: updates done, schedule, ``total_steps``, and the losses where it follows them."""
+        state = {"updates_done": self.last_epoch, "total_steps": self.total_steps, "schedule": self.schedule.to_json()}
+        return {**state, "losses": list(self._history.losses)} if self.schedule.follows_loss else state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the number of updates done, and set the learning rate of the next one.
@@ -194,6 +217,9 @@ class ScheduleLR(LRScheduler):
                     allowed=f"what the run was started with; this scheduler has {expected!r}",
                     hint="Build the scheduler with the schedule and total_steps of the saved run.",
                 )
+        if self.schedule.follows_loss:
+            self._history.restore(state_dict["losses"], step=state_dict["updates_done"])
+            self._block = (0, self._rates_from(0))
         self.last_epoch = state_dict["updates_done"] - 1
         self._step_count = state_dict["updates_done"] + 1
         self._update_lr()
@@ -211,10 +237,13 @@ class ScheduleLR(LRScheduler):
     def _rates_from(self, first: int) -> Array:
         """The rates of `BLOCK` updates, or of those that are left and the end value."""
         updates = range(first, min(first + BLOCK, self.total_steps + 1))
-        return self.schedule.lrs_at(updates, total_steps=self.total_steps)
+        return self.schedule.lrs_at(updates, total_steps=self.total_steps, losses=self._history.losses)
 
     def _update_lr(self, epoch: int | None = None) -> None:
         super()._update_lr(epoch)  # counts the update, and sets the first optimizer alone
+        self._set_rates()
+
+    def _set_rates(self) -> None:
         self._group_rates.set(self._lr())
         self._last_lr = self._group_rates.current()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Array = NDArray[np.float64]
+Losses = Sequence[tuple[int, float]]
+"""Evaluations of a run: the updates done, ascending, and the loss there, lower is better."""
 
 
 def _normalize_zero(value: float) -> float:

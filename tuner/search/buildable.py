@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from tuner.errors import InvalidValue
-from tuner.schedules import PiecewiseLinear, Schedule, Segments
+from tuner.schedules import FAMILIES, PiecewiseLinear, Schedule, Segments
 from tuner.search.settings import SearchSettings
 from tuner.search.space import MAX_PEAK, MIN_PEAK, SearchSpace, Value
 
@@ -37,6 +37,30 @@ def check_buildable(settings: SearchSettings) -> None:
     for place, schedule in enumerate(settings.start):
         _check_named(schedule, field=f"start.{place}", total_steps=steps)
     _check_space(settings.searched_space, total_steps=steps)
+
+
+def check_rates_known(settings: SearchSettings, *, workload: str) -> None:
+    """Check that the rates of all schedules of a search are known before their runs.
+
+    Args:
+        settings: Complete.
+        workload: Name of one that reads all rates before it trains.
+
+    Raises:
+        InvalidValue: One follows the loss. The field counts from the search settings.
+    """
+    named: dict[str, str] = {f"start.{place}": schedule.family.name for place, schedule in enumerate(settings.start)}
+    if settings.incumbent is not None:
+        named["incumbent"] = settings.incumbent.family.name
+    named |= {f"space.families.{place}": one.name for place, one in enumerate(settings.searched_space.families)}
+    for field, family in named.items():
+        if FAMILIES[family].follows_loss:
+            raise InvalidValue(
+                field,
+                value=family,
+                allowed=f"without it: {workload} reads all rates before it trains, and these follow the loss",
+                hint="Leave it out, or let the training use run.lr(step) or run.scheduler(optimizer).",
+            )
 
 
 def _check_named(schedule: Schedule, *, field: str, total_steps: int) -> None:

@@ -13,6 +13,8 @@ RESOLUTION: Final = 256
 def at_resolution(schedule: Schedule, *, total_steps: int) -> tuple[Schedule, int]:
     """The schedule compressed to a few updates, with as many of its cycles as these can show.
 
+    One that follows the loss has no shape of its own: its stand-in is compressed.
+
     Args:
         schedule: Fits into the run.
         total_steps: Updates of the run.
@@ -20,7 +22,7 @@ def at_resolution(schedule: Schedule, *, total_steps: int) -> tuple[Schedule, in
     Returns:
         The schedule, and the updates that it is for; the run's own where it is short.
     """
-    steps = min(total_steps, RESOLUTION)
+    schedule, steps = schedule.stand_in, min(total_steps, RESOLUTION)
     warmup = schedule.warmup.compressed(steps, from_steps=total_steps, min_warmup=0).length(steps)
     # The public compression refuses cycles that do not fit: a model of many schedules has to have a value for each.
     shown = schedule.model_copy(update={"family": schedule.family.resolved(steps - warmup)})

@@ -64,9 +64,10 @@ def likely_branch_points(schedule: Schedule, *, total_steps: int) -> tuple[int, 
         total_steps: Its updates, at least 1.
 
     Returns:
-        Ascending, each in [1, total_steps), without repetition; empty for a schedule that does not hold its peak.
+        Ascending, each in [1, total_steps), without repetition; empty for a schedule that does not hold its peak, or
+        that follows the loss.
     """
-    if not schedule.family.starts_at_peak:
+    if schedule.follows_loss or not schedule.family.starts_at_peak:
         return ()
     holds = (
         _hold_end(schedule.model_copy(update={"family": Wsd(cooldown=tenths / 10)}), total_steps=total_steps)
@@ -106,7 +107,7 @@ def tree_size(runs: Sequence[Array]) -> int:
     return sum(map(len, runs)) - shared
 
 
-def prefix_key(schedule: Schedule, *, total_steps: int, seed: int, options: OptionValues = ()) -> str:
+def prefix_key(schedule: Schedule, *, total_steps: int, seed: int, options: OptionValues = ()) -> str | None:
     """A key that runs with a likely shared prefix have in common: seed, options, warm-up and peak rate.
 
     A hint that is cheap to compute at any length of the run: runs with one key may still differ from the first update.
@@ -116,7 +117,12 @@ def prefix_key(schedule: Schedule, *, total_steps: int, seed: int, options: Opti
         total_steps: Its updates, at least 1.
         seed: Its seed.
         options: Searched options of its trial.
+
+    Returns:
+        ``None`` for a run whose rates follow its loss: no other one is known to have them.
     """
+    if schedule.follows_loss:
+        return None
     warmup = schedule.warmup.length(total_steps)
     rates = (schedule.peak_lr, *(schedule.lr(step, total_steps=total_steps) for step in (0, warmup)))
     common = struct.pack("<QQ3d", seed, warmup, *rates) + json.dumps(options).encode()

@@ -52,4 +52,7 @@ def _digest(family: Family, warmup: Warmup, floor: float, total_steps: int) -> b
     else:
         updates = np.linspace(0, total_steps - 1, _SAMPLED).astype(np.int64)
         rates = shape.lrs_at(updates, total_steps=total_steps)
-    return hashlib.sha256(np.round(rates, _DECIMALS).tobytes()).digest()
+    digest = hashlib.sha256(np.round(rates, _DECIMALS).tobytes())
+    if shape.follows_loss:  # these are the rates of a run that always improves, as of a constant rate
+        digest.update(family.model_dump_json().encode())
+    return digest.digest()

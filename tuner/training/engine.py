@@ -6,7 +6,7 @@ The engine knows nothing about models, files or messages: it drives a `StepwiseT
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -93,6 +93,8 @@ class Engine:
     Args:
         training: Built, and loaded with a state when the run is resumed or continues another one.
         lrs: Learning rate of every update, from the first one of the schedule.
+        lrs_after: Returns them after the evaluations so far, for a schedule that follows the loss; when absent, they
+            stay.
         progress: Where to start; updated while training, also when an error ends it.
         metric: What ``training.validate`` gives.
         device: Where the training lives.
@@ -111,11 +113,13 @@ class Engine:
         metric: Metric,
         device: torch.device,
         listener: Listener,
+        lrs_after: Callable[[Sequence[CurvePoint]], NDArray[np.float64]] | None = None,
         branch_points: Collection[int] = (),
         on_update: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._training = training
         self._lrs = lrs
+        self._lrs_after = lrs_after
         self._progress = progress
         self._metric = metric
         self._device = device
@@ -240,6 +244,8 @@ class Engine:
         if progress.start_loss is None:
             progress.start_loss = point.val_loss
         progress.points.append(point)
+        if self._lrs_after is not None:
+            self._lrs = self._lrs_after(progress.points)
         directive = self._listener.evaluated(point, updates=progress.unreported, final=final)
         progress.loss_sum, progress.loss_count, progress.unreported = 0.0, 0, 0
         return directive

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsFloat
 
-from tuner.errors import WorkloadError
+from tuner.errors import InvalidValue, WorkloadError
 from tuner.training.engine import Evaluations, Progress, Result
 from tuner.training.evaluation import Diverged, to_curve_point
 from tuner.training.protocol import Outcome, Train
@@ -76,7 +76,7 @@ class ListenedRun(TrainingRun):
         self.ended: Result | None = None
         """How the run ended, once nothing may be reported any more."""
         self.failure: BaseException | None = None
-        """What the listener raised; the code may have swallowed it."""
+        """What the listener raised, or why the reports are refused for good; the code may have swallowed it."""
         self._progress = progress
         self._listener = listener
         self._reports = Reports(total_steps=request.total_steps)
@@ -99,6 +99,7 @@ class ListenedRun(TrainingRun):
         scheduled = self._updates_scheduled
         report = self._reports.check(step, value=value, train_loss=train_loss, scheduled=scheduled)
         if report is not None:
+            self._follow_report(report)  # before it is known whether the run stops here, and continues later
             self._pass_on(report, final=False)
 
     def finish(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:
@@ -115,8 +116,14 @@ class ListenedRun(TrainingRun):
 
         Raises:
             RunStopped: It must.
+            InvalidValue: See `_check_rates_used`.
             BaseException: What the listener raised.
         """
+        try:
+            self._check_rates_used(report)
+        except InvalidValue as error:
+            self.failure = error
+            raise
         progress = self._progress
         progress.rates_read = self._updates_seen
         progress.unreported += max(0, report.step - progress.step)
@@ -125,7 +132,7 @@ class ListenedRun(TrainingRun):
             point = to_curve_point(
                 report.value,
                 step=report.step,
-                lr=float(self.lrs[max(report.step - 1, 0)]),
+                lr=self._rate(max(report.step - 1, 0)),
                 train_loss=report.train_loss,
                 metric=self.metric,
                 start_loss=progress.start_loss,

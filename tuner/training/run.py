@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import TYPE_CHECKING, ClassVar, Final, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,19 @@ from tuner.errors import InvalidValue
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.training.evaluation_steps import evaluation_steps
-from tuner.training.reports import checked_step
+from tuner.training.reports import Report, checked_step
+from tuner.training.stored_history import StoredHistory
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from tuner.schedules.torch_adapter import ScheduleLR
+
+
+_FOLLOW: Final = (
+    "Read run.lr(step) before each update or use run.scheduler(optimizer), or leave the family out of the job's space, "
+    "incumbent and start"
+)
 
 
 class RunStopped(BaseException):
@@ -73,6 +80,9 @@ class TrainingRun(ABC):
         >>> this.report(100, value=0.25)
     """
 
+    _history_file: ClassVar[str] = ".tuner-evaluations.jsonl"
+    """In ``snapshot_dir``, of a run whose rates follow its loss."""
+
     def __init__(
         self,
         *,
@@ -92,10 +102,22 @@ class TrainingRun(ABC):
         self._reference_lr: float | None = None  # of the run's reference optimizer, once there is one
         self._schedulers: list[ScheduleLR] = []
         self._rates_read = 0
+        self._history = StoredHistory(snapshot_dir / self._history_file)
 
     @cached_property
     def lrs(self) -> NDArray[np.float64]:
-        """The learning rate of every update, of shape ``(total_steps,)``."""
+        """The learning rate of every update, of shape ``(total_steps,)``.
+
+        Raises:
+            InvalidValue: The schedule follows the loss, so that its rates are not known before the run.
+        """
+        if self.schedule.follows_loss:
+            raise InvalidValue(
+                "run.lrs",
+                value=self.schedule.family.name,
+                allowed="of a family whose rates are known before the run",
+                hint=_FOLLOW,
+            )
         return self.schedule.lrs(self.total_steps)
 
     @cached_property
@@ -106,10 +128,12 @@ class TrainingRun(ABC):
     def lr(self, step: int) -> float:
         """The learning rate of update ``step``, 0-based; past the last update it stays where the schedule ends.
 
+        Where the schedule follows the loss, read it when the reports of the evaluations before that update are made.
+
         Raises:
             InvalidValue: ``step`` is below 0.
         """
-        rate = self.schedule.lr(step, total_steps=self.total_steps)
+        rate = self._rate(step)
         self._rates_read = max(self._rates_read, int(step) + 1)
         return rate
 
@@ -144,6 +168,7 @@ class TrainingRun(ABC):
             self.schedule,
             total_steps=self.total_steps,
             reference=self._reference_lr if reference is None else reference,
+            history=self._history,
         )
         self._reference_lr = scheduler.reference_lr
         self._schedulers.append(scheduler)
@@ -170,6 +195,50 @@ class TrainingRun(ABC):
             InvalidValue: ``step`` outside [0, total_steps].
         """
         checked_step(step, total_steps=self.total_steps)
+        self._history.rewind(step)
+        self._refresh_schedulers()
+
+    def follow(self, step: int, *, value: SupportsFloat) -> None:
+        """Take account of an evaluation that another process of the training reports.
+
+        Only a schedule that follows the loss needs it: each of several processes has to know every value, and all of
+        them the same one. `report` does it by itself in the process that it is called in.
+
+        Args:
+            step: Updates done.
+            value: Of the workload's metric, as in `report`.
+        """
+        if self.schedule.follows_loss:
+            self._history.add(int(step), loss=self.metric.loss(float(value)))
+            self._refresh_schedulers()
+
+    def _check_rates_used(self, report: Report) -> None:
+        """Refuse reports of a training whose rates cannot have followed them.
+
+        Raises:
+            InvalidValue: The schedule follows the loss, and the training has used no rate of it.
+        """
+        if self.schedule.follows_loss and report.step > 0 and self._updates_seen is None:
+            raise InvalidValue(
+                "the learning rate",
+                value="rates from elsewhere",
+                allowed=f"read from the run, as those of {self.schedule.family.name} follow its reports",
+                hint=_FOLLOW,
+            )
+
+    def _follow_report(self, report: Report) -> None:
+        """As `follow`, and store the evaluation for a later attempt at the run."""
+        if self.schedule.follows_loss:
+            self._history.store(report.step, loss=self.metric.loss(report.value))
+            self._refresh_schedulers()
+
+    def _rate(self, step: int) -> float:
+        return self.schedule.lr(step, total_steps=self.total_steps, losses=self._history.losses)
+
+    def _refresh_schedulers(self) -> None:
+        if self.schedule.follows_loss:
+            for scheduler in self._schedulers:
+                scheduler.refresh()
 
     @abstractmethod
     def report(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:

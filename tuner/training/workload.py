@@ -70,6 +70,9 @@ class Workload(ABC):
     peak_lr: ClassVar[Mapping[OptimizerKind, float | tuple[float, float]]] = {}
     """Per optimizer, the range to search the peak learning rate in, or the rate that is used today: the tuner's general
     range, moved so that this is its middle. The general range for those left out."""
+    needs_lrs: ClassVar[bool] = False
+    """Whether the code reads the rates of all updates before it trains, as with ``run.lrs``. Jobs with a schedule that
+    follows the loss (`reduce_on_plateau`) are then refused."""
     Options: ClassVar[type[WorkloadOptions]] = WorkloadOptions
     """Class of the options; none by default."""
 
@@ -213,6 +216,7 @@ def describe(workload: Workload) -> WorkloadInfo:
         default_steps=workload.default_steps,
         peak_lr=_peak_ranges(workload),
         metric=workload.metric,
+        needs_lrs=workload.needs_lrs,
     )
 
 

@@ -21,6 +21,7 @@ from tuner.schedules import (
     PiecewiseLinear,
     Polynomial,
     Power,
+    ReduceOnPlateau,
     Rex,
     Schedule,
     Segment,
@@ -66,11 +67,13 @@ EXAMPLES = {
     ),
 }
 """One family value for every formula; each fits into 80 updates or more."""
+FOLLOWING = {"reduce_on_plateau": ReduceOnPlateau(factor=0.5, patience=1, cooldown=1)}
+"""Families whose rates follow the losses of the run."""
 
 
 def example(name: str, *, floor: float = 0.0, warmup: bool = True) -> Schedule:
     """A schedule with the family of that name, and with a warm-up where the family allows it."""
-    family = EXAMPLES[name]
+    family = {**EXAMPLES, **FOLLOWING}[name]
     ramp = Warmup(shape="linear", fraction=0.1) if warmup and family.starts_at_peak else Warmup()
     return Schedule(peak_lr=0.02, family=family, warmup=ramp, floor=floor)
 

@@ -134,6 +134,8 @@ def test_more_cycles_than_the_compressed_run_can_show_are_refused(family):
         schedule.compressed(39, from_steps=1_000)
 
 
-def test_only_reduce_on_plateau_cannot_be_compressed():
-    assert Schedule(peak_lr=0.1, family=Linear()).is_compressible
-    assert not ReduceOnPlateau.is_compressible
+def test_a_schedule_that_follows_the_loss_scales_its_warmup_alone():
+    schedule = Schedule(peak_lr=0.1, family=ReduceOnPlateau(), warmup=Warmup(shape="linear", updates=100))
+    compressed = schedule.compressed(500, from_steps=1_000)
+    assert compressed.family == schedule.family
+    assert compressed.warmup.length(500) == 50

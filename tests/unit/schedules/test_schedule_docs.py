@@ -38,7 +38,7 @@ def test_the_code_of_the_page_runs(page):
         exec(compile(block, page, "exec"), names)
     if page == "schedules.md":
         assert f'"{names["schedule"].label}"' in blocks[0]
-        assert names["plateau"].lr == names["lr"]
+        assert names["follows"].lr(400, total_steps=1000, losses=names["losses"]) == 0.005
         assert names["optimizer"].param_groups[0]["lr"] == names["schedule"].lr(1, total_steps=20_000)
         assert names["adam"].param_groups[0]["lr"] == pytest.approx(names["muon"].param_groups[0]["lr"] * 0.015)
     else:

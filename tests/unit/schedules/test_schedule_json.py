@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from pydantic import TypeAdapter, ValidationError
 
-from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
+from tests.unit.schedules.strategies import EXAMPLES, FOLLOWING, Case, cases, example
 from tuner.errors import InvalidValue
 from tuner.schedules import FAMILIES, Family, Linear, Schedule, Step, Updates, Warmup, Wsd
 
@@ -52,7 +52,7 @@ def test_different_schedules_have_different_digests():
     assert len({schedule.digest for schedule in schedules}) == len(schedules)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", [*EXAMPLES, *FOLLOWING])
 def test_the_digests_of_version_1_never_change(name: str):
     golden = json.loads(_GOLDEN.read_text())
     schedule = example(name, floor=0.05)

@@ -23,7 +23,7 @@ from tuner.jobs.admission.strict_json import RefusedPayload, dotted, parse_stric
 from tuner.jobs.records import WorkloadInfo
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.schedules.lengths import MAX_STEPS
-from tuner.search.buildable import check_buildable
+from tuner.search.buildable import check_buildable, check_rates_known
 from tuner.search.settings import BUDGETS, MIN_HORIZON, SearchSettings
 from tuner.search.space import FloatRange, IntRange, OptimizerKind, Parameter, Value, default_space
 from tuner.validation import phrase
@@ -261,6 +261,8 @@ def _complete_search(
     try:
         settings = SearchSettings(**completed)
         check_buildable(settings)
+        if info.needs_lrs:
+            check_rates_known(settings, workload=info.name)
     except ValidationError as error:  # the workload's own default
         errors = [{**one, "loc": ("search", *one["loc"])} for one in error.errors()]
         raise RefusedPayload(refusals(errors, model=JobRequest)[0]) from None

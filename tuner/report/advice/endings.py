@@ -35,7 +35,7 @@ Curve = Sequence[CurvePoint]
 
 def advise_on_decay(evidence: Evidence, *, recommended: Candidate, curves: Sequence[Curve]) -> Iterator[Advice]:
     """Advise on the decay, from the ends of the runs: a metric that still improves while the rate is high calls for a
-    decay to zero, one that improves in a short decay for an earlier one.
+    decay to zero, one that improves in a short decay for an earlier one. None about a schedule that follows the loss.
 
     Args:
         evidence: Of the study.
@@ -44,7 +44,7 @@ def advise_on_decay(evidence: Evidence, *, recommended: Candidate, curves: Seque
     """
     metric, total_steps = evidence.result.metric, evidence.result.total_steps
     improvement = _improvement(curves, since=1.0 - TAIL, total_steps=total_steps)
-    if improvement is None or recommended.expected is None:
+    if improvement is None or recommended.expected is None or recommended.schedule.follows_loss:
         return
     value = recommended.expected
     needed = max(IMPROVES * abs(value), tolerance(value, evidence=evidence)[0])

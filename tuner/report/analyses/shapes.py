@@ -17,6 +17,8 @@ _PLACES: Final = 400  # updates of a run that stands for every length
 def shape_of(schedule: Schedule, *, total_steps: int) -> NDArray[np.float64]:
     """The learning rate over the run as a fraction of the peak, at evenly spread updates.
 
+    Of a schedule that follows the loss it is that of its stand-in.
+
     Args:
         schedule: At the full horizon.
         total_steps: The horizon, at least 1.
@@ -25,7 +27,7 @@ def shape_of(schedule: Schedule, *, total_steps: int) -> NDArray[np.float64]:
         float64 ``[min(total_steps, 400)]``, in [0, 1].
     """
     updates = np.linspace(0, total_steps - 1, min(total_steps, _PLACES)).astype(np.int64)
-    shape: NDArray[np.float64] = schedule.lrs_at(updates, total_steps=total_steps) / schedule.peak_lr
+    shape: NDArray[np.float64] = schedule.stand_in.lrs_at(updates, total_steps=total_steps) / schedule.peak_lr
     return shape
 
 

@@ -11,6 +11,7 @@ from tuner.schedules.families.classic_decays import Constant, Exponential, Inver
 from tuner.schedules.families.cycles import Cyclic, OneCycle, Sgdr
 from tuner.schedules.families.decay_to_zero import Cosine, Linear, Polynomial, Rex, Wsd
 from tuner.schedules.families.piecewise import PiecewiseLinear, Segments
+from tuner.schedules.families.reduce_on_plateau import ReduceOnPlateau
 
 AnyFamily = (
     Constant
@@ -29,6 +30,7 @@ AnyFamily = (
     | Power
     | PiecewiseLinear
     | Segments
+    | ReduceOnPlateau
 )
 Family = Annotated[AnyFamily, Field(discriminator="name")]
 """Any family; as JSON, an object with the family's ``name``."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tuner.schedules.lengths import Epochs, Updates, scaled
-from tuner.schedules.values import Array, Value
+from tuner.schedules.values import Array, Losses, Value
 
 
 class ScalableValue(Value):
@@ -22,6 +22,8 @@ class BaseFamily(ScalableValue):
     """The shape of a schedule after the warm-up."""
 
     name: str
+    follows_loss: ClassVar[bool] = False
+    """Whether the rates depend on the losses of the run, and not on the update alone."""
 
     @abstractmethod
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
@@ -39,6 +41,19 @@ class BaseFamily(ScalableValue):
             InvalidValue: A length, a position or a count does not fit into n updates.
         """
 
+    def rates(self, t: Array, *, n: int, peak_lr: float, floor: float, losses: Losses = ()) -> Array:
+        """The learning rates; the arguments are those of `factors`, and these.
+
+        Args:
+            t: See `factors`.
+            n: See `factors`.
+            peak_lr: The peak.
+            floor: See `factors`.
+            losses: Evaluations, by the updates since the end of the warm-up; those before it do not count. Without
+                effect on a family that does not follow the loss.
+        """
+        return peak_lr * self.factors(t, n=n, floor=floor)
+
     def resolved(self, n: int) -> Self:
         """The same family with as many of its cycles as n updates can show; itself where it has none."""
         return self
@@ -47,6 +62,11 @@ class BaseFamily(ScalableValue):
     def starts_at_peak(self) -> bool:
         """Whether the value at ``t = 0`` is the peak, which a warm-up requires."""
         return True
+
+    @property
+    def stand_in(self) -> BaseFamily:
+        """The family by which models compare it with others: itself, unless it follows the loss."""
+        return self
 
     @property
     def label(self) -> str:

@@ -116,7 +116,8 @@ class LossForecaster:
     """Forecasts the final loss of running trainings.
 
     Args:
-        complete: The complete runs of the job; those of another length are left out.
+        complete: The complete runs of the job; those of another length, and those whose rates followed their loss, are
+            left out.
         total_steps: Of the runs to forecast.
     """
 
@@ -133,8 +134,13 @@ class LossForecaster:
         self._gp = CurveGp([self._rows(one, points=points) for one in usable])
 
     def predict(self, running: Curve) -> EndDistribution | None:
-        """The distribution of a run's final loss; ``None`` where too little is known for one."""
+        """The distribution of a run's final loss; ``None`` where too little is known for one.
+
+        The rest of a schedule that follows the loss is never known.
+        """
         if self._gp is None or running.total_steps != self._total_steps or running.is_complete:
+            return None
+        if running.configuration.schedule.follows_loss:
             return None
         losses = np.array([loss for _, loss in running.points])
         step = running.points[-1][0] if running.points else 0
@@ -161,6 +167,8 @@ class LossForecaster:
 
 
 def _is_usable(curve: Curve, *, total_steps: int) -> bool:
-    """Whether a run is complete, of the wanted length, and has enough evaluations, all of them finite."""
+    """Whether a run is complete, of the wanted length, of known rates, and has enough evaluations, all finite."""
+    if curve.configuration.schedule.follows_loss:
+        return False
     late = [loss for step, loss in curve.points if step >= _LEARNED_FROM * total_steps]
     return curve.total_steps == total_steps and curve.is_complete and len(late) > 1 and bool(np.isfinite(late).all())

@@ -213,6 +213,8 @@ class LossOverSteps:
     def _evaluations(self, curve: Curve) -> Evaluations | None:
         schedule = curve.configuration.schedule
         steps = curve.total_steps
+        if schedule.follows_loss:  # its rates differed from run to run
+            return None
         if steps != self._total_steps:
             schedule = schedule.compressed(steps, from_steps=self._total_steps)
         first = max(_SKIPPED * steps, schedule.warmup.length(steps) + 1)

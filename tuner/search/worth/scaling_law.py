@@ -74,10 +74,11 @@ class Rates:
         """The blocks of a run with a schedule; for runs of any length at much the same cost.
 
         Args:
-            schedule: Fits into the run.
+            schedule: Fits into the run; its stand-in is used where it follows the loss.
             total_steps: Updates of the run. Of more than 100,000, each block's mean is that of 64 spread updates.
             steps: As for `of`.
         """
+        schedule = schedule.stand_in
         if total_steps <= _MAX_DENSE:
             return cls.of(schedule.lrs(total_steps), steps=steps)
         edges = _edges(total_steps, steps=steps)

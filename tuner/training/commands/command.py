@@ -62,6 +62,8 @@ class CommandFile(BaseModel):
     optimizer: OptimizerKind
     peak_lr: float | tuple[float, float] | None = None
     metric: Metric = DEFAULT_METRIC
+    needs_lrs: bool = False
+    """Whether the program reads the file that TUNER_LRS_FILE names; one that gets it as an argument always does."""
     options: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], CommandOption] = {}
 
 
@@ -105,6 +107,7 @@ def read_command_file(path: Path) -> Workload:
         "optimizer": file.optimizer,
         "peak_lr": {} if file.peak_lr is None else {file.optimizer: file.peak_lr},
         "metric": file.metric,
+        "needs_lrs": file.needs_lrs or any("lrs_file" in PLACEHOLDER.findall(argument) for argument in file.command),
         "Options": _options_class(file, path=path),
         "command": file.command,
         "folder": (path.resolve().parent / file.folder).resolve(),

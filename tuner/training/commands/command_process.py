@@ -105,13 +105,15 @@ def environment(run: TrainingRun, *, files: Path, options: Mapping[str, Any]) ->
         options: By name.
 
     Returns:
-        ``TUNER_SCHEDULE_FILE`` (JSON), ``TUNER_LRS_FILE`` (CSV: ``update,lr``), ``TUNER_REPORTS`` (a file to append
-        JSON lines to), ``TUNER_TOTAL_STEPS``, ``TUNER_SEED``, ``TUNER_DEVICE``, ``TUNER_SNAPSHOT_DIR``,
-        ``TUNER_METRIC`` and ``TUNER_OPTIONS`` (JSON objects) and ``TUNER_OPTION_<NAME>`` for each option.
+        ``TUNER_SCHEDULE_FILE`` (JSON), ``TUNER_LRS_FILE`` (CSV: ``update,lr``; none for a schedule that follows the
+        loss), ``TUNER_REPORTS`` (a file to append JSON lines to), ``TUNER_TOTAL_STEPS``, ``TUNER_SEED``,
+        ``TUNER_DEVICE``, ``TUNER_SNAPSHOT_DIR``, ``TUNER_METRIC`` and ``TUNER_OPTIONS`` (JSON objects) and
+        ``TUNER_OPTION_<NAME>`` for each option.
     """
+    known_rates = {} if run.schedule.follows_loss else {"TUNER_LRS_FILE": str(files / "lrs.csv")}
     return {
         "TUNER_SCHEDULE_FILE": str(files / "schedule.json"),
-        "TUNER_LRS_FILE": str(files / "lrs.csv"),
+        **known_rates,
         "TUNER_REPORTS": str(files / "reports.jsonl"),
         "TUNER_TOTAL_STEPS": str(run.total_steps),
         "TUNER_SEED": str(run.seed),
@@ -159,8 +161,9 @@ def filled(argument: str, *, values: Mapping[str, str]) -> str:
 
 def _write_files(run: TrainingRun, variables: Mapping[str, str]) -> None:
     Path(variables["TUNER_SCHEDULE_FILE"]).write_text(run.schedule.to_json() + "\n", encoding="utf-8")
-    with Path(variables["TUNER_LRS_FILE"]).open("w", encoding="utf-8") as file:
-        file.writelines(schedule_csv(run.schedule, total_steps=run.total_steps))
+    if "TUNER_LRS_FILE" in variables:
+        with Path(variables["TUNER_LRS_FILE"]).open("w", encoding="utf-8") as file:
+            file.writelines(schedule_csv(run.schedule, total_steps=run.total_steps))
     Path(variables["TUNER_REPORTS"]).touch()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -161,7 +161,6 @@ class _Run:
             )
         if not isinstance(workload, StepwiseWorkload):
             raise WorkloadError(f"{workload.name} must derive from one of the levels, see tuner.training.workload")
-        self._lrs = request.schedule.lrs(request.total_steps)
         context = {
             "workload": workload.name,
             "version": workload.version,
@@ -175,12 +174,15 @@ class _Run:
         if not isinstance(training, StepwiseTraining):
             raise WorkloadError(f"{workload.name} must give a StepwiseTraining, got a {type(training).__name__}")
         self._take_up(training)
-        self._shares = self._branches.is_open
+        follows = request.schedule.follows_loss
+        self._lrs = self._lrs_after(self._progress.points)
+        self._shares = self._branches.is_open and not follows
         if self._shares:
             self._branch_off(training)
         engine = Engine(
             training,
             lrs=self._lrs,
+            lrs_after=self._lrs_after if follows else None,
             progress=self._progress,
             metric=workload.metric,
             device=self._device,
@@ -189,6 +191,11 @@ class _Run:
             on_update=self._updated,
         )
         return engine.run()
+
+    def _lrs_after(self, points: Sequence[CurvePoint]) -> Array:
+        """The learning rate of every update, as far as the evaluations so far decide it."""
+        losses = {point.step: point.val_loss for point in points}  # a result may come at the step of an evaluation
+        return self._request.schedule.lrs(self._request.total_steps, losses=tuple(losses.items()))
 
     def evaluated(self, point: CurvePoint, *, updates: int, final: bool) -> Directive:
         message = Evaluated(run_id=self._request.run_id, point=point, updates=updates, final=final)
