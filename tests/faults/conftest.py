@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,17 @@ import pytest
 
 from tests.faults.fault_workloads import Gated, Hopeless, Hostile
 from tests.faults.harness import Gate, Site, site_in, undisturbed
+from tests.integration.store.postgres_server import RESTARTED, PrivateServer, private_server
 from tuner.training.workload import describe
+
+
+@pytest.fixture
+def server() -> Iterator[PrivateServer]:
+    """A PostgreSQL server that a test may stop and start."""
+    if os.environ.get("TUNER_TEST_NO_PG") == "1":
+        pytest.skip("TUNER_TEST_NO_PG=1")
+    with private_server(RESTARTED) as server:
+        yield server
 
 
 @pytest.fixture

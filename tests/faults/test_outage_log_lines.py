@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -17,20 +16,12 @@ from tests.digits import DIGITS, REQUEST
 from tests.faults.harness import Site, site_in, wait_until
 from tests.faults.test_postgres_faults import service_over
 from tests.integration.service.world import World
-from tests.integration.store.postgres_server import RESTARTED, PostgresServer, PrivateServer, private_server
+from tests.integration.store.postgres_server import PostgresServer, PrivateServer
 from tuner.search.optuna.study import Study
 from tuner.store import Store
 from tuner.store.maintenance.migrate import upgrade
 
 pytestmark = [pytest.mark.faults, pytest.mark.pg]
-
-
-@pytest.fixture
-def server() -> Iterator[PrivateServer]:
-    if os.environ.get("TUNER_TEST_NO_PG") == "1":
-        pytest.skip("TUNER_TEST_NO_PG=1")
-    with private_server(RESTARTED) as server:
-        yield server
 
 
 @pytest.fixture

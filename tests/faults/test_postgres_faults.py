@@ -17,7 +17,7 @@ import pytest
 
 from tests.faults.fault_workloads import Gated, Hostile
 from tests.faults.harness import Gate, Site, site_in, wait_until
-from tests.integration.store.postgres_server import RESTARTED, PostgresServer, PrivateServer, private_server
+from tests.integration.store.postgres_server import PostgresServer, PrivateServer
 from tests.integration.store.role_urls import roles_of, url_as
 from tuner.jobs.states import RunState, is_terminal
 from tuner.store.maintenance.migrate import upgrade
@@ -28,14 +28,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.pg]
 
 PASSWORD = "a-secret-of-the-database"
 SEARCH = {"total_steps": 60, "budget": 6, "prune": False}
-
-
-@pytest.fixture
-def server() -> Iterator[PrivateServer]:
-    if os.environ.get("TUNER_TEST_NO_PG") == "1":
-        pytest.skip("TUNER_TEST_NO_PG=1")
-    with private_server(RESTARTED) as server:
-        yield server
 
 
 @pytest.fixture

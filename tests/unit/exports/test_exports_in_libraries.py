@@ -7,11 +7,7 @@ Keras and JAX compute in float32: Keras always, so its rates are held to 1e-5 of
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import warnings
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -21,24 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.exports.drivers import executed
+from tests.unit.exports.libraries import MODULES, needed
 from tests.unit.exports.test_export_claims import HORIZONS, LINEAR, NATIVE, NOT_NATIVE, SINGLE, assert_equal, text
 from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
 from tuner.exports import TargetRun
 from tuner.schedules import Constant, Cosine, Schedule, Step, Updates, Warmup, Wsd
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
-MODULES = {"timm": "timm", "megatron": "megatron.core", "composer": "composer", "keras": "keras", "optax": "optax"}
-
-_HOW = "`make test-exports` installs what works with this torch; docs/exports.md describes the check of Composer"
-
-
-def needed(module: str) -> None:
-    try:
-        found = module in sys.modules or find_spec(module) is not None
-    except ModuleNotFoundError:
-        found = False
-    if not found:
-        pytest.skip(f"{module} is not installed, so its exports go unchecked: {_HOW}")
 
 
 @pytest.fixture(params=MODULES)
@@ -357,67 +342,3 @@ def test_the_trainer_of_composer_trains_and_resumes_with_it(schedule: Schedule, 
     trainer(load_path=str(tmp_path / "at-23.pt")).fit()
     assert sorted(seen) == list(range(total))
     np.testing.assert_allclose([seen[update] for update in range(total)], schedule.lrs(total), rtol=1e-9)
-
-
-@pytest.mark.timeout(600)
-def test_deepspeed_steps_the_client_scheduler_and_its_checkpoint_goes_on(tmp_path):
-    needed("deepspeed")
-    (tmp_path / "exported.py").write_text(text(SCHEDULE, "deepspeed", TargetRun(total_steps=40)))
-    environment = os.environ | {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
-    environment |= {"MASTER_PORT": "29533", "DS_ACCELERATOR": "cpu", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
-        [sys.executable, "-c", _DEEPSPEED], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3_000:]
-    lrs = np.loadtxt(tmp_path / "lrs")
-    np.testing.assert_allclose(lrs, np.outer(SCHEDULE.lrs(40), [1, 0.05]), rtol=1e-9)
-
-
-_DEEPSPEED = """
-import deepspeed, torch
-from exported import PEAK_LR, make_scheduler
-
-def engine():
-    model = torch.nn.Linear(2, 1)
-    groups = [{"params": [model.weight]}, {"params": [model.bias], "lr": 0.05 * PEAK_LR}]
-    optimizer = torch.optim.SGD(groups, lr=PEAK_LR)
-    config = {"train_batch_size": 4, "gradient_accumulation_steps": 2, "train_micro_batch_size_per_gpu": 2}
-    return deepspeed.initialize(model=model, optimizer=optimizer, lr_scheduler=make_scheduler, config=config)[0]
-
-lrs = []
-def train(engine, updates):
-    for batch in range(2 * updates):
-        if batch % 2 == 0:
-            lrs.append([group["lr"] for group in engine.optimizer.param_groups])
-        engine.backward(engine(torch.randn(2, 2)).pow(2).mean())
-        engine.step()
-
-first = engine()
-train(first, 17)
-first.save_checkpoint("checkpoint")
-second = engine()
-second.load_checkpoint("checkpoint")
-train(second, 23)
-open("lrs", "w").write("\\n".join(" ".join(map(repr, each)) for each in lrs))
-"""
-
-
-def test_deepspeeds_own_schedulers_train_the_first_two_updates_alike():
-    needed("deepspeed")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from deepspeed.runtime.lr_schedules import WarmupCosineLR, WarmupDecayLR, WarmupLR
-
-    for build in (
-        lambda optimizer: WarmupLR(optimizer, warmup_num_steps=20, warmup_type="linear", warmup_max_lr=0.02),
-        lambda optimizer: WarmupDecayLR(optimizer, 200, warmup_num_steps=20, warmup_type="linear", warmup_max_lr=0.02),
-        lambda optimizer: WarmupCosineLR(optimizer, 200, warmup_num_steps=20, warmup_type="linear"),
-    ):
-        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.02)
-        scheduler = build(optimizer)
-        lrs = []
-        for _ in range(3):
-            lrs.append(optimizer.param_groups[0]["lr"])
-            optimizer.step()
-            scheduler.step()
-        assert lrs[0] == lrs[1] < lrs[2]
