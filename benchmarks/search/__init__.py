@@ -3,7 +3,7 @@
     make bench-search
     python -m benchmarks search --table FILE ... [--incumbent FILE] [--subset .7] [--studies 100] [--budgets 3,5,10]
     python -m benchmarks search --oracle NAME [--studies 30] [--budgets 10]
-    python -m benchmarks search --part replay|pruning|worth|training|options
+    python -m benchmarks search --part replay|sampler|pruning|worth|training|options
 
 A table is a file of JSON lines (benchmarks/data/README.md). Every method pays for its confirmation; cost is counted in
 updates. Equal arguments give equal numbers, with any number of processes.
@@ -29,7 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--oracle", metavar="NAME", help="search a live workload of the laboratory: noisy-classification-a"
     )
     parser.add_argument(
-        "--part", choices=("replay", "pruning", "worth", "training", "options"), help="of `make bench-search`"
+        "--part",
+        choices=("replay", "sampler", "pruning", "worth", "training", "options"),
+        help="of `make bench-search`",
     )
     parser.add_argument(
         "--incumbent", type=Path, metavar="FILE", help="a schedule (of the table), as JSON; a cosine to zero by default"

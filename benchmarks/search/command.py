@@ -21,6 +21,7 @@ from tuner.schedules import Schedule
 
 _PRUNING_STUDIES = 100
 _WORTH_STUDIES = 20
+_PLAIN_STUDIES = 60
 _LIVE_STUDIES = 30
 _TRAINING_STUDIES = 20
 _OPTION_STUDIES = 6
@@ -104,6 +105,12 @@ def _run_parts(arguments: Namespace) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if arguments.part in (None, "replay"):
         _replay_all(arguments, out=out)
+    if arguments.part in (None, "sampler"):
+        from benchmarks.search import plain
+
+        rows = plain.run(studies=arguments.studies or _PLAIN_STUDIES, workers=arguments.workers)
+        (out / "search-sampler.json").write_text(json.dumps(rows, indent=1))
+        _show("sampler", plain.plain_tables(rows), arguments=arguments)
     if arguments.part in (None, "pruning"):
         from benchmarks.search import pruning
 

@@ -10,6 +10,7 @@ import pytest
 
 import tuner
 import tuner.exports
+import tuner.optuna
 import tuner.schedules
 import tuner.sdk
 from tests.architecture.test_public_face import assert_public
@@ -19,7 +20,7 @@ NAMES = [f"tuner.{name}" for name in tuner.__all__]
 FAMILY_NAMES = [f"tuner.schedules.{family.__name__}" for family in FAMILIES.values()]
 OTHERS = [
     f"{module.__name__}.{name}"
-    for module in (tuner.schedules, tuner.exports, tuner.sdk)
+    for module in (tuner.schedules, tuner.exports, tuner.sdk, tuner.optuna)
     for name in sorted({*module.__all__} - {*tuner.__all__})
     if isclass(found := getattr(module, name)) or isfunction(found)
 ]

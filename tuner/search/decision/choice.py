@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.search.configuration import Configuration
+from tuner.search.configuration import Configuration, values_of
 from tuner.search.decision.decisions import (
     Alternative,
     NewTrial,
@@ -80,6 +80,22 @@ def choose(state: StudyState, *, pool: Sequence[Configuration] | None = None) ->
     return _Choice(state, observations, pool=pool).best()
 
 
+def most_promising(state: StudyState) -> Configuration | None:
+    """The new configuration that is worth most: for a study in which every trial is a new one, trained once.
+
+    Args:
+        state: The study.
+
+    Returns:
+        A configuration of the space; ``None`` where all of its trainings have been tried.
+    """
+    observations = Observations(state)
+    if len(observations.losses) < _MIN_LOSSES:
+        found = candidates(observations, leaders=(), rng=_rng(state))
+        return initial(found, observations=observations) if found else None
+    return _Choice(state, observations).best_new()
+
+
 def _start(state: StudyState, observations: Observations) -> list[Configuration]:
     """The start schedules that were not trained yet."""
     wanted = (Configuration(schedule=one, options=state.usual_options) for one in state.settings.start)
@@ -132,7 +148,9 @@ class _Choice:
         pool: See `choose`.
     """
 
-    def __init__(self, state: StudyState, observations: Observations, *, pool: Sequence[Configuration] | None) -> None:
+    def __init__(
+        self, state: StudyState, observations: Observations, *, pool: Sequence[Configuration] | None = None
+    ) -> None:
         self._state, self._observations, self._pool = state, observations, pool
         self._surrogate = surrogate = observations.surrogate
         incumbent, observed = incumbent_of(state), surrogate.observed
@@ -192,6 +210,15 @@ class _Choice:
             reason=self._why_again(known, runs=len(self._state.runs_of(trial.number))),
             alternatives=alternatives,
         )
+
+    def best_new(self) -> Configuration | None:
+        """The configuration of the space without a trial whose run has the largest value; ``None`` without any."""
+        untried = [*self._new, *(one for one, trial in zip(self._known, self._trials, strict=True) if trial is None)]
+        # The incumbent, which is known before its first run, may lie outside the space.
+        inside = [one for one in untried if values_of(one, settings=self._state.settings) is not None]
+        places = {one: place for place, one in enumerate((*self._new, *self._known))}
+        values = self._log_values()
+        return max(inside, key=lambda one: float(values[places[one]]), default=None)
 
     @property
     def _is_exhausted(self) -> bool:

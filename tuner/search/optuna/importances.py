@@ -19,13 +19,13 @@ from typing import Final
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, create_trial
 
 from tuner.search.configuration import Configuration, option_parameters, values_of
+from tuner.search.optuna.distributions import distribution_of
 from tuner.search.settings import SearchSettings
-from tuner.search.space import Choice, FloatRange, IntRange, Parameter, Value
+from tuner.search.space import Choice, Parameter, Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events report studies and trials
 
@@ -111,7 +111,7 @@ def parameter_importances(
 
 def _evaluate(rows: Sequence[Row], *, parameters: Mapping[str, Parameter]) -> tuple[Importance, ...]:
     """The parameters that vary, the most important first; empty when none has any importance."""
-    distributions = {name: _distribution(parameter) for name, parameter in parameters.items()}
+    distributions = {name: distribution_of(parameter) for name, parameter in parameters.items()}
     varying = sorted(name for name in distributions if len({values[name] for values, _ in rows}) > 1)
     if not varying:
         return ()
@@ -152,13 +152,3 @@ def _divergences(study: optuna.Study, *, losses: NDArray[np.float64], names: Seq
 
     evaluator = PedAnovaImportanceEvaluator(target_quantile=_BEST_SHARE)
     return evaluator.evaluate(study, params=list(names), target=loss_of)
-
-
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    match parameter:
-        case FloatRange():
-            return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
-        case IntRange():
-            return IntDistribution(parameter.low, parameter.high, log=parameter.log)
-        case Choice():
-            return CategoricalDistribution(parameter.values)

@@ -25,11 +25,16 @@ from tuner.errors import DatabaseUnavailable, InvalidValue
 from tuner.metric import Metric
 from tuner.search.configuration import Configuration, option_parameters, search_digest, values_of
 from tuner.search.decision.decisions import Role, TrialStatus
+from tuner.search.optuna.distributions import suggest_point, suggest_value
 from tuner.search.settings import SearchSettings
-from tuner.search.space import Choice, FloatRange, IntRange, Parameter, Value
+from tuner.search.space import Value
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own events report studies and trials
 
+SEARCH: Final = "tuner:search"
+"""Attribute of a study: the settings of its search as JSON, for a sampler that continues it (`tuner.optuna`)."""
+DIVERGED: Final = "diverged"
+"""Attribute of a trial: the updates that its first run had done when it diverged."""
 _SPACE: Final = "tuner:space"
 _RECOMMENDED: Final = "recommended"
 
@@ -118,6 +123,7 @@ class Study:
         created_for = study.user_attrs.get(_SPACE)
         if created_for is None:
             study.set_user_attr(_SPACE, digest)
+            study.set_user_attr(SEARCH, settings.model_dump_json())
             study.set_user_attr("metric", metric.name)
         elif created_for != digest:
             raise InvalidValue(
@@ -144,7 +150,9 @@ class Study:
         self._study.sampler = _FixedSampler(values or {})
         trial = self._study.ask()
         if values is not None:
-            _suggest(trial, settings=self._settings)
+            suggest_point(trial, self._settings.searched_space)
+            for name, parameter in option_parameters(self._settings).items():
+                suggest_value(trial, name, parameter)
         trial.set_user_attr("trial", number)
         trial.set_user_attr("role", role)
         trial.set_user_attr("label", configuration.label)
@@ -205,6 +213,7 @@ class Study:
         losses = dict(trial.losses)
         if trial.diverged_at is not None:
             losses[trial.diverged_at] = min(10.0 * max([1.0, *map(abs, losses.values())]), sys.float_info.max)
+            self._study._storage.set_trial_user_attr(frozen._trial_id, DIVERGED, trial.diverged_at)
         unreported = {step: loss for step, loss in losses.items() if step not in frozen.intermediate_values}
         if unreported:
             open_trial = optuna.Trial(self._study, frozen._trial_id)  # reads the trial again
@@ -241,20 +250,3 @@ class _FixedSampler(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         return self._values[param_name]
-
-
-def _suggest(trial: optuna.Trial, *, settings: SearchSettings) -> None:
-    space = settings.searched_space
-    family = trial.suggest_categorical("family", [one.name for one in space.families])
-    for name, parameter in {**space.parameters(family), **option_parameters(settings)}.items():
-        _suggest_one(trial, name=name, parameter=parameter)
-
-
-def _suggest_one(trial: optuna.Trial, *, name: str, parameter: Parameter) -> None:
-    match parameter:
-        case FloatRange():
-            trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
-        case IntRange():
-            trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
-        case Choice():
-            trial.suggest_categorical(name, parameter.values)
