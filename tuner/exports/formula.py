@@ -37,7 +37,7 @@ from tuner.schedules import (
     Wsd,
 )
 from tuner.schedules.curves import EXPONENTIAL_RATE
-from tuner.schedules.families.cycles import cycle_edges
+from tuner.schedules.families.cycles import cycle_count, cycle_edges
 from tuner.schedules.families.piecewise import segment_lengths
 from tuner.schedules.lengths import TOLERANCE, in_updates, snap_to_integer, updates_within
 
@@ -148,7 +148,7 @@ def _rex(_family: Rex, n: int, floor: float) -> Iterator[Piece]:
 def _wsd(family: Wsd, n: int, floor: float) -> Iterator[Piece]:
     length = updates_within(family.cooldown, of=n, field="family.cooldown")
     yield Piece(first=0, value="1.0", note="stable")
-    lines = (f"x = max(1 - ({n} - t) / {length!r}, 0.0)", f"left = {_curve(family.shape)}")
+    lines = (f"x = max(1 - ({n} - t) / {length!r}, 0.0)", f"left = {_curve(family.shape, power=family.power)}")
     yield Piece(first=math.ceil(n - length), lines=lines, value=_between(1, floor), note="cooldown")
 
 
@@ -192,9 +192,11 @@ def _cyclic(family: Cyclic, n: int, floor: float) -> Iterator[Piece]:
         height += " * 0.5 ** cycle"
     elif family.gamma is not None:
         height += f" * {family.gamma!r} ** passed"
+    cycles = cycle_count(family, n=n)
+    passed = f"t * {cycles} / {n}" if family.period is None else f"t / {in_updates(family.period, of=n)!r}"
     lines = (
-        f"passed = t * {family.cycles} / {n}",
-        f"cycle = min(floor(passed), {family.cycles - 1})",
+        f"passed = {passed}",
+        f"cycle = min(floor(passed), {cycles - 1})",
         "x = passed - cycle",
         f"left = {height}",
     )

@@ -16,6 +16,7 @@ from tuner.exports.analysis import Decay, NotExpressible, RunWarmup, final_decay
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.pytorch import constants, lambda_code
 from tuner.schedules import Constant, Cosine, InverseSqrt, Linear, Polynomial, Schedule, Sgdr
+from tuner.schedules.families.cycles import whole_cycles
 
 _ARGUMENTS: Final = (
     "Use: TrainingArguments(output_dir=..., **ARGUMENTS). They read the same in transformers 4 and 5: version 5 has no "
@@ -95,15 +96,16 @@ def _after_warmup(schedule: Schedule, *, n: int) -> tuple[str, dict[str, Any]] |
             return "polynomial", {"power": power, "lr_end": 0.0}
         case Cosine():
             return ("cosine_with_min_lr", {"min_lr_rate": floor}) if floor else ("cosine", {})
-        case Sgdr(cycles=cycles) if not floor and _restarts_equally(schedule.family, n=n):
-            return "cosine_with_restarts", {"num_cycles": cycles}
+        case Sgdr() if not floor and (cycles := whole_cycles(schedule.family, n=n)):
+            if _restarts_equally(schedule.family, n=n, cycles=cycles):
+                return "cosine_with_restarts", {"num_cycles": cycles}
     return None
 
 
-def _restarts_equally(family: Sgdr, *, n: int) -> bool:
+def _restarts_equally(family: Sgdr, *, n: int, cycles: int) -> bool:
     """Whether its restarts come at our updates: it rounds ``cycles * progress`` before it takes the remainder."""
     t = np.arange(float(n))
-    factors = 0.5 * (1 + np.cos(np.pi * ((float(family.cycles) * (t / n)) % 1.0)))
+    factors = 0.5 * (1 + np.cos(np.pi * ((float(cycles) * (t / n)) % 1.0)))
     return np.allclose(factors, family.factors(t, n=n, floor=0.0), rtol=1e-9, atol=1e-12)
 
 

@@ -6,6 +6,8 @@ import math
 from itertools import pairwise
 from typing import Final
 
+import numpy as np
+
 from tuner.exports.analysis import NotExpressible, final_decay, linear_pieces, run_warmup, step_levels
 from tuner.exports.codegen import JAX, Stage, array_function, stage_ends
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
@@ -103,11 +105,22 @@ def _exponential(family: Exponential, *, n: int, end: str) -> Stage:
 
 def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> list[Stage] | NotExpressible:
     edges = cycle_edges(family, n=n).tolist()
-    if family.cycles > MAX_LEVELS or any(edge != round(edge) for edge in edges):
+    starts = edges[:-1]
+    if len(starts) > MAX_LEVELS or any(start != round(start) for start in starts):
         return NotExpressible(reason="It restarts after whole updates only, and at most 100 cycles are written out.")
-    lengths = [round(end - start) for start, end in pairwise(edges)]
-    call = "cosine_decay_schedule(PEAK_LR, decay_steps={}, alpha={!r})"
-    return [Stage(call=call.format(length, schedule.floor), updates=length) for length in lengths]
+    call = "cosine_decay_schedule(PEAK_LR, decay_steps={!r}, alpha={!r})"
+    stages = [
+        Stage(call=call.format(_whole(end - start), schedule.floor), updates=round(min(end, n) - start))
+        for start, end in pairwise(edges)
+    ]
+    if edges[-1] > n:  # else it would go on with the cycle that the end of the run cuts off
+        last = float(family.factors(np.array([float(n)]), n=n, floor=schedule.floor)[0]) * schedule.peak_lr
+        stages.append(Stage(call=f"constant_schedule({last!r})", updates=1))
+    return stages
+
+
+def _whole(updates: float) -> float | int:
+    return round(updates) if updates == round(updates) else updates
 
 
 def _linear_stages(schedule: Schedule, *, total_steps: int) -> list[Stage] | NotExpressible:

@@ -21,6 +21,7 @@ from tuner.exports.analysis import (
 from tuner.exports.exporter import Export, Exporter, TargetRun, code, comment
 from tuner.exports.pytorch import checked, scalar_code
 from tuner.schedules import Constant, Cosine, InverseSqrt, MultiStep, Polynomial, Schedule, Sgdr, Step
+from tuner.schedules.families.cycles import cycle_edges
 from tuner.schedules.lengths import in_updates
 
 _STEPPING: Final = (
@@ -70,7 +71,7 @@ def timm_call(schedule: Schedule, *, total_steps: int) -> tuple[str, str] | NotE
     if warmup.kind == "none" and (found := _without_warmup(schedule, total_steps=total_steps)):
         return found
     decay = final_decay(schedule, total_steps=total_steps)
-    if decay is None:
+    if decay is None or decay.shape not in _DECAYS:
         where = " after a warm-up" if warmup.updates else ""
         floor = f" with a floor of {schedule.floor:g}" if schedule.floor else ""
         return NotExpressible(reason=f"It has no scheduler for {schedule.family.label}{floor}{where}.")
@@ -109,8 +110,10 @@ def _without_warmup(schedule: Schedule, *, total_steps: int) -> tuple[str, str] 
             return "CosineLRScheduler", f"t_initial={total_steps}, {low}"
         case Polynomial(power=power):
             return "PolyLRScheduler", f"t_initial={total_steps}, power={power!r}, {low}"
-        case Sgdr(cycles=cycles, multiplier=multiplier) if multiplier == 1 and total_steps % cycles == 0:
-            return "CosineLRScheduler", f"t_initial={total_steps // cycles}, cycle_limit={cycles}, {low}"
+        case Sgdr(multiplier=1.0):
+            edges = cycle_edges(schedule.family, n=total_steps).tolist()
+            if edges[1] == round(edges[1]):
+                return "CosineLRScheduler", f"t_initial={round(edges[1])}, cycle_limit={len(edges) - 1}, {low}"
         case InverseSqrt(timescale=timescale) if not floor_is_active(schedule, total_steps=total_steps):
             scale = f'stable_fn="rsqrt", stable_timescale={in_updates(timescale, of=total_steps)!r}'
             return "WSDLRScheduler", f"t_initial={total_steps + 1}, decay_t=1, {scale}"

@@ -162,13 +162,14 @@ def _exponential(family: Exponential, schedule: Schedule, *, total_steps: int, n
 
 def _restarts(family: Sgdr, schedule: Schedule, *, n: int) -> str | NotExpressible:
     edges = cycle_edges(family, n=n).tolist()
+    several = len(edges) > 2
     if any(edge != round(edge) for edge in edges):
         return NotExpressible(reason="CosineAnnealingWarmRestarts restarts after whole updates only.")
-    if family.cycles > 1 and family.multiplier != round(family.multiplier):
+    if several and family.multiplier != round(family.multiplier):
         return NotExpressible(reason="CosineAnnealingWarmRestarts takes whole numbers as T_mult only.")
     if schedule.floor:
         return _one_floor("CosineAnnealingWarmRestarts")
-    multiplier = round(family.multiplier) if family.cycles > 1 else 1
+    multiplier = round(family.multiplier) if several else 1
     return f"CosineAnnealingWarmRestarts(optimizer, T_0={round(edges[1])}, T_mult={multiplier})"
 
 
@@ -185,7 +186,7 @@ def _one_cycle(family: OneCycle, schedule: Schedule, *, n: int) -> str | NotExpr
 
 
 def _cyclic(family: Cyclic, schedule: Schedule, *, n: int) -> str:
-    length = n / family.cycles
+    length = n / (family.cycles or 1) if family.period is None else in_updates(family.period, of=n)
     gamma = "" if family.gamma is None else f" gamma={family.gamma ** (1 / length)!r},"
     return (
         f"CyclicLR(optimizer, base_lr=[{schedule.floor!r} * peak for peak in peaks], max_lr=peaks, "

@@ -22,22 +22,22 @@ MAX_STEPS: Final = 100_000_000
 
 _MIN_LENGTH: Final = 1e-12
 """Shorter lengths are refused as empty: dividing by them would overflow."""
-_MAX_LENGTH: Final = 1e12
+MAX_LENGTH: Final = 1e12
 """Largest number of updates or epochs."""
 
 
 class Updates(Value):
     """A length or position in optimizer updates."""
 
-    updates: Annotated[Finite, Field(ge=0, le=_MAX_LENGTH), NormalizedZero]
+    updates: Annotated[Finite, Field(ge=0, le=MAX_LENGTH), NormalizedZero]
     """In [0, 1e12]. Need not be whole: lengths of a compressed schedule rarely are."""
 
 
 class Epochs(Value):
     """A length or position in epochs, with the number of updates in one."""
 
-    epochs: Annotated[Finite, Field(ge=0, le=_MAX_LENGTH), NormalizedZero]
-    updates_per_epoch: int = Field(ge=1, le=int(_MAX_LENGTH), strict=True)
+    epochs: Annotated[Finite, Field(ge=0, le=MAX_LENGTH), NormalizedZero]
+    updates_per_epoch: int = Field(ge=1, le=int(MAX_LENGTH), strict=True)
 
 
 def _fraction(value: float) -> float:

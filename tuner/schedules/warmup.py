@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from tuner.errors import InvalidValue
-from tuner.schedules.lengths import percent
-from tuner.schedules.values import Array, ProperFraction, Value
+from tuner.schedules.lengths import MAX_LENGTH, Epochs, percent, span_text
+from tuner.schedules.values import Array, Finite, NormalizedZero, ProperFraction, Value
 
 WarmupShape = Literal["none", "linear", "cosine", "exponential", "constant"]
+_LENGTHS: Final = ("fraction", "updates", "epochs")
 
 
 class Warmup(Value):
@@ -41,24 +42,32 @@ class Warmup(Value):
     """Fraction of the whole run: ``W = round(fraction * T)``, half to even, at least 1 unless the fraction is 0."""
     updates: int | None = Field(default=None, ge=0, strict=True)
     """W itself, in updates."""
+    epochs: Annotated[Finite, Field(ge=0, le=MAX_LENGTH), NormalizedZero] | None = None
+    """In epochs of ``updates_per_epoch`` updates: ``W = round(epochs * updates_per_epoch)``."""
+    updates_per_epoch: int | None = Field(default=None, ge=1, le=int(MAX_LENGTH), strict=True)
+    """For ``epochs`` alone, where it is required."""
     start_factor: ProperFraction = 0.0
     """s, the fraction of the peak that the warm-up starts from; above 0 for ``exponential`` and ``constant``."""
 
     @model_validator(mode="after")
     def _check_length(self) -> Self:
-        present = [name for name in ("fraction", "updates") if getattr(self, name) is not None]
+        present = [name for name in (*_LENGTHS, "updates_per_epoch") if getattr(self, name) is not None]
+        lengths = [name for name in present if name in _LENGTHS]
         if self.shape == "none":
             if present or self.start_factor:
                 field = present[0] if present else "start_factor"
                 raise InvalidValue(
                     f"warmup.{field}", value=getattr(self, field), allowed='absent when the shape is "none"'
                 )
-        elif len(present) != 1:
+        elif len(lengths) != 1:
             raise InvalidValue(
                 "warmup",
-                value={name: getattr(self, name) for name in present},
-                allowed="given one of fraction, updates",
+                value={name: getattr(self, name) for name in lengths},
+                allowed=f"given one of {', '.join(_LENGTHS)}",
             )
+        elif (self.epochs is None) != (self.updates_per_epoch is None):
+            allowed = "given with epochs" if self.epochs is not None else "absent without epochs"
+            raise InvalidValue("warmup.updates_per_epoch", value=self.updates_per_epoch, allowed=allowed)
         elif self.shape in ("exponential", "constant") and self.start_factor == 0:
             raise InvalidValue(
                 "warmup.start_factor", value=self.start_factor, allowed=f"in (0, 1) when the shape is {self.shape!r}"
@@ -73,17 +82,22 @@ class Warmup(Value):
         """
         if self.shape == "none":
             return 0
-        if self.fraction is not None:
-            updates = max(1, round(self.fraction * total_steps)) if self.fraction else 0
-        else:
-            updates = self.updates or 0
+        updates = self._updates(total_steps)
         if updates >= total_steps:
+            field = next(name for name in _LENGTHS if getattr(self, name) is not None)
             raise InvalidValue(
-                "warmup.updates" if self.fraction is None else "warmup.fraction",
-                value=self.updates if self.fraction is None else self.fraction,
+                f"warmup.{field}",
+                value=getattr(self, field),
                 allowed=f"less than the whole run of {total_steps} updates",
             )
         return updates
+
+    def _updates(self, total_steps: int) -> int:
+        if self.fraction is not None:
+            return max(1, round(self.fraction * total_steps)) if self.fraction else 0
+        if self.epochs is not None:
+            return max(1, round(self.epochs * (self.updates_per_epoch or 1))) if self.epochs else 0
+        return self.updates or 0
 
     def factors(self, steps: Array, *, length: int) -> Array:
         """Fractions of the peak at ``steps``, each in [0, length)."""
@@ -110,13 +124,23 @@ class Warmup(Value):
             return Warmup()
         if self.fraction is not None and after == max(1, round(self.fraction * to_steps)):
             return self
-        return self.model_copy(update={"fraction": None, "updates": after})
+        if self.fraction is None and after == self._updates(to_steps):
+            return self
+        lengths: dict[str, Any] = {"fraction": None, "epochs": None, "updates_per_epoch": None, "updates": after}
+        return self.model_copy(update=lengths)
 
     @property
     def label(self) -> str:
-        """As text: ``"warm-up 5 %"``, ``"cosine warm-up 100 updates"``; empty when there is none."""
+        """As text: ``"warm-up 5 %"``, ``"cosine warm-up 3 epochs"``; empty when there is none."""
         if self.shape == "none":
             return ""
         kind = "" if self.shape == "linear" else f"{self.shape} "
-        length = f"{self.updates} updates" if self.fraction is None else percent(self.fraction)
-        return f"{kind}warm-up {length}"
+        return f"{kind}warm-up {self._length_text}"
+
+    @property
+    def _length_text(self) -> str:
+        if self.fraction is not None:
+            return percent(self.fraction)
+        if self.epochs is not None:
+            return span_text(Epochs(epochs=self.epochs, updates_per_epoch=self.updates_per_epoch or 1))
+        return f"{self.updates} updates"

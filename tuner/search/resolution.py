@@ -24,6 +24,7 @@ def at_resolution(schedule: Schedule, *, total_steps: int) -> tuple[Schedule, in
     """
     schedule, steps = schedule.stand_in, min(total_steps, RESOLUTION)
     warmup = schedule.warmup.compressed(steps, from_steps=total_steps, min_warmup=0).length(steps)
+    n = total_steps - schedule.warmup.length(total_steps)
     # The public compression refuses cycles that do not fit: a model of many schedules has to have a value for each.
-    shown = schedule.model_copy(update={"family": schedule.family.resolved(steps - warmup)})
+    shown = schedule.model_copy(update={"family": schedule.family.resolved(steps - warmup, of=n)})
     return shown.compressed(steps, from_steps=total_steps, min_warmup=0), steps

@@ -33,6 +33,8 @@ def warmup_updates(warmup: Spec, *, total_steps: int) -> int:
         return 0
     if warmup.get("updates") is not None:
         return warmup["updates"]
+    if warmup.get("epochs") is not None:
+        return max(1, round(warmup["epochs"] * warmup["updates_per_epoch"])) if warmup["epochs"] else 0
     if warmup["fraction"] == 0:
         return 0
     return max(1, round(warmup["fraction"] * total_steps))
@@ -90,7 +92,11 @@ def _descent(kind: str) -> Callable[[Spec, int, int, float], float]:
 def _wsd(family: Spec, t: int, n: int, floor: float) -> float:
     cooldown = updates_of(family["cooldown"], n)
     begin = n - cooldown
-    return 1.0 if t <= begin else _down(floor, _left(family["shape"], float((t - begin) / cooldown)))
+    return (
+        1.0
+        if t <= begin
+        else _down(floor, _left(family["shape"], float((t - begin) / cooldown), power=family.get("power")))
+    )
 
 
 def _exponential(family: Spec, t: int, n: int, floor: float) -> float:
@@ -119,6 +125,11 @@ def _power(family: Spec, t: int, n: int, floor: float) -> float:
 
 
 def _sgdr(family: Spec, t: int, n: int, floor: float) -> float:
+    if family.get("period") is not None:
+        begin, length = Fraction(0), updates_of(family["period"], n)
+        while begin + length <= t and begin + length < n:
+            begin, length = begin + length, length * _exact(family["multiplier"])
+        return _down(floor, _left("cosine", float((t - begin) / length)))
     weights = [_exact(family["multiplier"]) ** cycle for cycle in range(family["cycles"])]
     begin = Fraction(0)
     for weight in weights[:-1]:
@@ -138,8 +149,9 @@ def _one_cycle(family: Spec, t: int, n: int, floor: float) -> float:
 
 
 def _cyclic(family: Spec, t: int, n: int, floor: float) -> float:
-    passed = Fraction(t * family["cycles"], n)
-    cycle = min(math.floor(passed), family["cycles"] - 1)
+    cycles = family.get("cycles")
+    passed = Fraction(t * cycles, n) if cycles else t / updates_of(family["period"], n)
+    cycle = min(math.floor(passed), (cycles or math.ceil(n / updates_of(family["period"], n))) - 1)
     x, rise = float(passed - cycle), family["rise"]
     height = x / rise if x <= rise else (1 - x) / (1 - rise)
     scale = {"triangular": 1.0, "triangular2": 0.5**cycle}.get(family["mode"])

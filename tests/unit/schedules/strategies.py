@@ -38,6 +38,7 @@ EXAMPLES = {
     "linear": Linear(),
     "cosine": Cosine(),
     "sgdr": Sgdr(cycles=3, multiplier=2.0),
+    "sgdr of a period": Sgdr(period=Epochs(epochs=2, updates_per_epoch=7), multiplier=2.0),
     "polynomial": Polynomial(power=1.5),
     "exponential by rate": Exponential(rate=4.0),
     "exponential by gamma": Exponential(gamma=0.9, every=Epochs(epochs=1, updates_per_epoch=7)),
@@ -49,10 +50,12 @@ EXAMPLES = {
     "cyclic triangular": Cyclic(cycles=4),
     "cyclic triangular2": Cyclic(cycles=4, mode="triangular2"),
     "cyclic exp_range": Cyclic(cycles=4, mode="exp_range", gamma=0.6, rise=0.25),
+    "cyclic of a period": Cyclic(period=Updates(updates=13), rise=0.3, mode="triangular2"),
     "wsd linear": Wsd(cooldown=0.4, shape="linear"),
     "wsd 1-sqrt": Wsd(cooldown=Updates(updates=20), shape="1-sqrt"),
     "wsd cosine": Wsd(cooldown=Epochs(epochs=2, updates_per_epoch=10), shape="cosine"),
     "wsd exponential": Wsd(cooldown=1.0, shape="exponential"),
+    "wsd polynomial": Wsd(cooldown=0.5, shape="polynomial", power=2.0),
     "rex": Rex(),
     "power": Power(onset=0.2, exponent=0.51),
     "piecewise_linear": PiecewiseLinear(
@@ -108,6 +111,16 @@ def _lengths(n: int) -> st.SearchStrategy[Any]:
     )
 
 
+def _periods(n: int) -> st.SearchStrategy[Any]:
+    """Lengths of cycles from two updates on, also such that do not divide n."""
+    return st.one_of(
+        st.integers(2, 2 * n).map(lambda updates: Updates(updates=updates)),
+        st.integers(2, n).flatmap(
+            lambda size: decimals(1, 3).map(lambda epochs: Epochs(epochs=epochs, updates_per_epoch=size))
+        ),
+    )
+
+
 @st.composite
 def _knots(draw: st.DrawFn) -> tuple[Knot, ...]:
     places = sorted(draw(st.sets(decimals(0, 1), min_size=2, max_size=6)))
@@ -144,7 +157,10 @@ def _families(n: int) -> st.SearchStrategy[Any]:
         st.just(Cosine()),
         st.just(Rex()),
         st.builds(Polynomial, power=_POWERS),
-        st.builds(Sgdr, cycles=st.integers(1, 5), multiplier=decimals(1, 3)).map(lambda family: family.resolved(n)),
+        st.builds(Sgdr, cycles=st.integers(1, 5), multiplier=decimals(1, 3)).map(
+            lambda family: family.resolved(n, of=n)
+        ),
+        *((st.builds(Sgdr, period=_periods(n), multiplier=decimals(1, 3)),) if n > 1 else ()),
         st.builds(Exponential, rate=decimals(0.01, 20)),
         st.builds(Exponential, gamma=_GAMMAS, every=lengths),
         st.builds(Step, gamma=_GAMMAS, every=lengths),
@@ -152,6 +168,7 @@ def _families(n: int) -> st.SearchStrategy[Any]:
         st.builds(InverseSqrt, timescale=lengths),
         st.builds(Power, onset=lengths, exponent=decimals(0.1, 3)),
         st.builds(Wsd, cooldown=lengths, shape=st.sampled_from(["linear", "1-sqrt", "cosine", "exponential"])),
+        st.builds(Wsd, cooldown=lengths, shape=st.just("polynomial"), power=_POWERS),
         st.builds(PiecewiseLinear, knots=_knots()),
         st.builds(Segments, segments=_segments()),
     )
@@ -168,6 +185,11 @@ def _rising_families(n: int) -> st.SearchStrategy[Any]:
             Cyclic, cycles=cycles, rise=decimals(0.05, 0.95), mode=st.sampled_from(["triangular", "triangular2"])
         ),
         st.builds(Cyclic, cycles=cycles, rise=decimals(0.05, 0.95), mode=st.just("exp_range"), gamma=_GAMMAS),
+        *(
+            (st.builds(Cyclic, period=_periods(n), mode=st.sampled_from(["triangular", "triangular2"])),)
+            if n > 1
+            else ()
+        ),
     )
 
 
@@ -179,6 +201,10 @@ def _warmups(draw: st.DrawFn, total_steps: int) -> Warmup:
     start = draw(decimals(0.0001 if shape in ("exponential", "constant") else 0, 0.9999))
     if draw(st.booleans()):
         return Warmup(shape=shape, updates=draw(st.integers(0, total_steps - 1)), start_factor=start)
+    if draw(st.booleans()):
+        size = draw(st.integers(1, total_steps - 1))
+        epochs = draw(decimals(0, 3).filter(lambda epochs: max(1, round(epochs * size)) < total_steps))
+        return Warmup(shape=shape, epochs=epochs, updates_per_epoch=size, start_factor=start)
     fraction = draw(decimals(0, 0.9).filter(lambda fraction: max(1, round(fraction * total_steps)) < total_steps))
     return Warmup(shape=shape, fraction=fraction, start_factor=start)
 

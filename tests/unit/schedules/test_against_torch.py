@@ -59,6 +59,16 @@ _SAME = {
         Sgdr(cycles=4, multiplier=2.0),
         0.0,
     ),
+    "CosineAnnealingWarmRestarts, the last one cut off": (
+        lambda opt: lr_scheduler.CosineAnnealingWarmRestarts(opt, 25, T_mult=2, eta_min=0.05),
+        Sgdr(period=_every(25), multiplier=2.0),
+        0.1,
+    ),
+    "CyclicLR, the last cycle cut off": (
+        lambda opt: lr_scheduler.CyclicLR(opt, 0.05, _PEAK, 16, mode="triangular2", cycle_momentum=False),
+        Cyclic(period=_every(32), mode="triangular2"),
+        0.1,
+    ),
     "PolynomialLR": (lambda opt: lr_scheduler.PolynomialLR(opt, _T, power=2.5), Polynomial(power=2.5), 0.0),
     "ExponentialLR": (lambda opt: lr_scheduler.ExponentialLR(opt, 0.97), Exponential(gamma=0.97, every=_every(1)), 0.0),
     "StepLR": (lambda opt: lr_scheduler.StepLR(opt, 17, gamma=0.3), Step(gamma=0.3, every=_every(17)), 0.0),

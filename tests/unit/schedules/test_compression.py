@@ -87,7 +87,7 @@ def test_a_schedule_that_fits_can_be_compressed_to_any_length_that_shows_its_cyc
     except InvalidValue as error:
         refused = error.field
     if refused is not None:
-        assert refused == "family.cycles"
+        assert refused in {"family.cycles", "family.period"}
         return
     assert small.lrs(to_steps).shape == (to_steps,)
     assert Schedule.from_json(small.to_json()) == small

@@ -54,8 +54,13 @@ class BaseFamily(ScalableValue):
         """
         return peak_lr * self.factors(t, n=n, floor=floor)
 
-    def resolved(self, n: int) -> Self:
-        """The same family with as many of its cycles as n updates can show; itself where it has none."""
+    def resolved(self, n: int, *, of: int) -> Self:
+        """The same family with as many of its cycles as n updates can show; itself where it has none.
+
+        Args:
+            n: Updates after the warm-up of the run that should show them.
+            of: Updates after the warm-up of the run that the family is for.
+        """
         return self
 
     @property

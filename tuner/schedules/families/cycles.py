@@ -1,8 +1,11 @@
-"""Families that rise again. Their cycles fill the run, so that it ends at the bottom of the last one."""
+"""Families that rise again. A number of cycles fills the run, and it ends at the bottom of the last one; of cycles of
+a period, the end of the run cuts the last one off.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+import math
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -11,53 +14,110 @@ from tuner.errors import InvalidValue
 from tuner.schedules import curves
 from tuner.schedules.curves import Curve, interpolate
 from tuner.schedules.families.base import BaseFamily
-from tuner.schedules.lengths import TOLERANCE, Length, snap_to_integer, span_text, updates_within
+from tuner.schedules.lengths import TOLERANCE, Length, in_updates, snap_to_integer, span_text, updates_within
 from tuner.schedules.values import Array, Factor, Finite
 
-Cycles = Annotated[int, Field(ge=1, le=1000, strict=True)]
+MAX_CYCLES: Final = 1000
+Cycles = Annotated[int, Field(ge=1, le=MAX_CYCLES, strict=True)]
 _OpenUnit = Annotated[Finite, Field(gt=0, lt=1)]
 _CURVES: Final[dict[str, Curve]] = {"cosine": curves.cosine, "linear": curves.linear}
 MIN_CYCLE: Final = 2
 """Updates of the shortest cycle at least: one update cannot show a rise or a fall, and a triangle of one is at 0."""
 
 
-class Sgdr(BaseFamily):
+class _Cycling(BaseFamily):
+    """Cycles of a number or of a period."""
+
+    cycles: Cycles | None
+    period: Length | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _period_in_place_of_cycles(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and fields.get("period") is not None and "cycles" not in fields:
+            return {**fields, "cycles": None}
+        return fields
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.cycles is None) == (self.period is None):
+            value = "neither" if self.cycles is None else "both"
+            raise InvalidValue("family", value=value, allowed="given one of cycles, period")
+        return self
+
+    def resolved(self, n: int, *, of: int) -> Self:
+        """See `BaseFamily.resolved`."""
+        if self.period is None:
+            return self.model_copy(update={"cycles": min(self.cycles or 1, self._most_cycles(n))})
+        if in_updates(self.period, of=of) / of * n >= MIN_CYCLE:
+            return self
+        return self.model_copy(update={"period": min(MIN_CYCLE / n, 1.0)})
+
+    def _most_cycles(self, n: int) -> int:
+        """The cycles that n updates can show, at least 1."""
+        return max(n // MIN_CYCLE, 1)
+
+    def _first_cycle(self, n: int) -> float:
+        """Updates of a first cycle with a period.
+
+        Raises:
+            InvalidValue: Cycles of a number or of the period do not fit into n updates.
+        """
+        if self.period is None:
+            most = self._most_cycles(n)
+            if (self.cycles or 1) > most:
+                allowed = f"at most {most}, so that each has {MIN_CYCLE} of the {n} updates after the warm-up"
+                raise InvalidValue("family.cycles", value=self.cycles, allowed=allowed)
+            return float(n)
+        updates, least = in_updates(self.period, of=n), max(float(MIN_CYCLE), n / MAX_CYCLES)
+        if updates < least * (1.0 - TOLERANCE):
+            allowed = f"at least {least:.6g} updates: {MIN_CYCLE}, and 1/{MAX_CYCLES} of the {n} after the warm-up"
+            raise InvalidValue("family.period", value=span_text(self.period), allowed=allowed)
+        return updates
+
+    @property
+    def _cycles_text(self) -> str:
+        return f"{self.cycles} cycles" if self.period is None else f"cycles of {span_text(self.period)}"
+
+
+class Sgdr(_Cycling):
     """Cosine with warm restarts: in each cycle, ``(1 + cos(pi x)) / 2`` (Loshchilov and Hutter, arXiv 1608.03983).
 
-    Cycle i has ``n multiplier^i / (1 + multiplier + ... + multiplier^(cycles - 1))`` updates; two at least, where there
-    are several.
+    Of a number of cycles, cycle i has ``n multiplier^i / (1 + multiplier + ... + multiplier^(cycles - 1))`` updates;
+    two at least, where there are several. With a period, cycle i has ``period multiplier^i``, and the run may end
+    within a cycle.
 
     Example:
         At updates 0, W - 1, W, the middle of the rest (a restart) and T - 1, for W = 10 and T = 110:
 
-        >>> from tuner.schedules import Schedule, Sgdr, Warmup
+        >>> from tuner.schedules import Schedule, Sgdr, Updates, Warmup
         >>> schedule = Schedule(peak_lr=1.0, family=Sgdr(cycles=2), warmup=Warmup(shape="linear", updates=10))
         >>> [round(schedule.lr(u, total_steps=110), 4) for u in (0, 9, 10, 60, 109)]
         [0.1, 1.0, 1.0, 1.0, 0.001]
+        >>> Schedule(peak_lr=1.0, family=Sgdr(period=Updates(updates=4))).lrs(10).round(3).tolist()
+        [1.0, 0.854, 0.5, 0.146, 1.0, 0.854, 0.5, 0.146, 1.0, 0.854]
     """
 
     name: Literal["sgdr"] = "sgdr"
-    cycles: Cycles = 2
+    cycles: Cycles | None = 2
+    """Cycles that fill the run; absent with ``period``."""
+    period: Length | None = None
+    """Length of the first cycle, in place of ``cycles``."""
     multiplier: Annotated[Finite, Field(ge=1, le=10)] = 1.0
     """Ratio of the lengths of successive cycles."""
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
-        _check_cycles(self.cycles, most=self._most_cycles(n), n=n)
         edges = cycle_edges(self, n=n)
         # The inner edges alone, so that t = n belongs to the last cycle and does not begin another.
         cycle = np.searchsorted(edges[1:-1], t, side="right")
         x = (t - edges[cycle]) / (edges[cycle + 1] - edges[cycle])
         return interpolate(1.0, floor, curves.cosine(x))
 
-    def resolved(self, n: int) -> Self:
-        """See `BaseFamily.resolved`."""
-        return self.model_copy(update={"cycles": min(self.cycles, self._most_cycles(n))})
-
     def _most_cycles(self, n: int) -> int:
         """The cycles of which the first, the shortest, has `MIN_CYCLE` updates."""
         most, total, length = 0, 0.0, 1.0
-        while most < self.cycles and (total := total + length) * MIN_CYCLE <= n * (1.0 + TOLERANCE):
+        while most < (self.cycles or 1) and (total := total + length) * MIN_CYCLE <= n * (1.0 + TOLERANCE):
             most, length = most + 1, length * self.multiplier
         return max(most, 1)
 
@@ -65,15 +125,38 @@ class Sgdr(BaseFamily):
     def label(self) -> str:
         """See `BaseFamily.label`."""
         growth = "" if self.multiplier == 1 else f" growing x {self.multiplier:.3g}"
-        return f"sgdr {self.cycles} cycles{growth}"
+        return f"sgdr {self._cycles_text}{growth}"
 
 
 def cycle_edges(family: Sgdr, *, n: int) -> Array:
-    """Start of every cycle, in updates after the warm-up, and the end of the last: float64 ``[cycles + 1]``."""
-    # Exponents up to 0: relative lengths are at most 1 and cannot overflow, whatever the number of cycles.
-    lengths = family.multiplier ** np.arange(1.0 - family.cycles, 1.0)
-    ends = np.cumsum(lengths / lengths.sum()) * n
-    return np.array([0.0, *(snap_to_integer(end) for end in ends[:-1]), n])
+    """Start of every cycle, in updates after the warm-up, and the end of the last: float64 ``[cycles + 1]``.
+
+    The last one ends at n, or after it where the run ends within a cycle.
+
+    Raises:
+        InvalidValue: The cycles do not fit into n updates.
+    """
+    first = family._first_cycle(n)
+    if family.period is None:
+        # Exponents up to 0: relative lengths are at most 1 and cannot overflow, whatever the number of cycles.
+        lengths = family.multiplier ** np.arange(1.0 - (family.cycles or 1), 1.0)
+        ends = np.cumsum(lengths / lengths.sum()) * n
+        return np.array([0.0, *(snap_to_integer(end) for end in ends[:-1]), n])
+    edges, length = [0.0], first
+    while edges[-1] < n * (1.0 - TOLERANCE):
+        edges.append(snap_to_integer(edges[-1] + length))
+        length *= family.multiplier
+    return np.array(edges)
+
+
+def whole_cycles(family: Sgdr | Cyclic, *, n: int) -> int | None:
+    """The number of equal cycles that fill n updates; ``None`` where they grow, or the run ends within one."""
+    if isinstance(family, Sgdr) and family.multiplier != 1:
+        return None
+    if family.period is None:
+        return family.cycles
+    cycles = snap_to_integer(n / in_updates(family.period, of=n))
+    return round(cycles) if cycles == round(cycles) else None
 
 
 class OneCycle(BaseFamily):
@@ -121,24 +204,30 @@ class OneCycle(BaseFamily):
         return f"one-cycle {self.shape}, rise {span_text(self.rise)}"
 
 
-class Cyclic(BaseFamily):
+class Cyclic(_Cycling):
     """Triangles between the floor and the peak (Smith, arXiv 1506.01186).
 
     In cycle i, with progress x in [0, 1) within the cycle, the triangle is ``x / rise`` and then
     ``(1 - x) / (1 - rise)``. Its height is 1 (triangular), ``1 / 2^i`` (triangular2) or ``gamma^(i + x)`` (exp_range).
-    It starts at the bottom, so it refuses a warm-up. Where there are several cycles, each has two updates at least.
+    It starts at the bottom, so it refuses a warm-up. Where there are several cycles, each has two updates at least; of
+    cycles of a period, the end of the run may cut the last one off.
 
     Example:
         At updates 0, 9, 10, 60 (early in the second cycle) and T - 1, for T = 110:
 
-        >>> from tuner.schedules import Cyclic, Schedule
+        >>> from tuner.schedules import Cyclic, Schedule, Updates
         >>> schedule = Schedule(peak_lr=1.0, family=Cyclic(cycles=2))
         >>> [round(schedule.lr(u, total_steps=110), 4) for u in (0, 9, 10, 60, 109)]
         [0.0, 0.3273, 0.3636, 0.1818, 0.0364]
+        >>> Schedule(peak_lr=1.0, family=Cyclic(period=Updates(updates=4))).lrs(6).tolist()
+        [0.0, 0.5, 1.0, 0.5, 0.0, 0.5]
     """
 
     name: Literal["cyclic"] = "cyclic"
-    cycles: Cycles = 4
+    cycles: Cycles | None = 4
+    """Cycles that fill the run; absent with ``period``."""
+    period: Length | None = None
+    """Length of a cycle, in place of ``cycles``."""
     rise: _OpenUnit = 0.5
     """Fraction of a cycle that rises."""
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
@@ -154,10 +243,10 @@ class Cyclic(BaseFamily):
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
-        _check_cycles(self.cycles, most=_most_equal_cycles(n), n=n)
-        position = t * self.cycles / n
+        cycles, length = cycle_count(self, n=n), self._first_cycle(n)
+        position = t * cycles / n if self.period is None else t / length
         # t = n is the end of the last cycle, x = 1, not the start of another.
-        cycle = np.minimum(np.floor(position), self.cycles - 1.0)
+        cycle = np.minimum(np.floor(position), cycles - 1.0)
         x = position - cycle
         height = np.minimum(x / self.rise, (1.0 - x) / (1.0 - self.rise))
         if self.mode == "triangular2":
@@ -165,10 +254,6 @@ class Cyclic(BaseFamily):
         elif self.gamma is not None:
             height = height * np.exp(np.log(self.gamma) * position)
         return interpolate(1.0, floor, height)
-
-    def resolved(self, n: int) -> Self:
-        """See `BaseFamily.resolved`."""
-        return self.model_copy(update={"cycles": min(self.cycles, _most_equal_cycles(n))})
 
     @property
     def starts_at_peak(self) -> bool:
@@ -178,14 +263,11 @@ class Cyclic(BaseFamily):
     @property
     def label(self) -> str:
         """See `BaseFamily.label`."""
-        return f"cyclic {self.mode} {self.cycles} cycles"
+        return f"cyclic {self.mode} {self._cycles_text}"
 
 
-def _most_equal_cycles(n: int) -> int:
-    return max(n // MIN_CYCLE, 1)
-
-
-def _check_cycles(cycles: int, *, most: int, n: int) -> None:
-    if cycles > most:
-        allowed = f"at most {most}, so that each has {MIN_CYCLE} of the {n} updates after the warm-up"
-        raise InvalidValue("family.cycles", value=cycles, allowed=allowed)
+def cycle_count(family: Cyclic, *, n: int) -> int:
+    """The cycles that begin within n updates."""
+    if family.period is None:
+        return family.cycles or 1
+    return math.ceil(snap_to_integer(n / in_updates(family.period, of=n)))

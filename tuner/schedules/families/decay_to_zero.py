@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from tuner.errors import InvalidValue
 from tuner.schedules import curves
 from tuner.schedules.curves import Curve, interpolate
 from tuner.schedules.families.base import BaseFamily
 from tuner.schedules.lengths import Length, span_text, updates_within
 from tuner.schedules.values import Array, Positive
 
-CooldownShape = Literal["linear", "1-sqrt", "cosine", "exponential"]
+CooldownShape = Literal["linear", "1-sqrt", "cosine", "exponential", "polynomial"]
+Power = Annotated[Positive, Field(le=100)]
 _COOLDOWNS: Final[dict[CooldownShape, Curve]] = {
     "linear": curves.linear,
     "1-sqrt": curves.one_minus_sqrt,
@@ -73,7 +75,7 @@ class Polynomial(BaseFamily):
     """
 
     name: Literal["polynomial"] = "polynomial"
-    power: Annotated[Positive, Field(le=100)] = 2.0
+    power: Power = 2.0
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
@@ -108,7 +110,8 @@ class Wsd(BaseFamily):
     """Warm-up, stable, decay: the peak, then a cooldown of d updates that ends with the run (arXiv 2404.06395).
 
     With ``x = 1 - (n - t) / d`` the cooldown is ``1 - x`` (linear), ``1 - sqrt(x)`` (1-sqrt; Hägele et al., arXiv
-    2405.18392), ``(1 + cos(pi x)) / 2`` (cosine) or ``(100^-x - 1/100) / (1 - 1/100)`` (exponential).
+    2405.18392), ``(1 + cos(pi x)) / 2`` (cosine), ``(100^-x - 1/100) / (1 - 1/100)`` (exponential) or
+    ``(1 - x)^power`` (polynomial).
 
     Example:
         At updates 0, W - 1, W, the middle of the rest and T - 1, for W = 10 and T = 110:
@@ -123,15 +126,26 @@ class Wsd(BaseFamily):
     cooldown: Length = 0.2
     """d: a fraction of the updates after the warm-up, or a number of updates; at most all of them."""
     shape: CooldownShape = "1-sqrt"
+    power: Power | None = None
+    """For the shape ``polynomial`` alone, where it is required."""
+
+    @model_validator(mode="after")
+    def _power_for_polynomial(self) -> Self:
+        if (self.power is None) == (self.shape == "polynomial"):
+            allowed = "given" if self.power is None else "absent"
+            raise InvalidValue("family.power", value=self.power, allowed=f"{allowed} when the shape is {self.shape!r}")
+        return self
 
     def factors(self, t: Array, *, n: int, floor: float) -> Array:
         """See `BaseFamily.factors`."""
         cooldown = updates_within(self.cooldown, of=n, field="family.cooldown")
         # From the end, so that x is exactly 1 at t = n; before the cooldown x is negative, where sqrt is not defined.
         x = np.maximum(1.0 - (n - t) / cooldown, 0.0)
-        return interpolate(1.0, floor, _COOLDOWNS[self.shape](x))
+        curve = _COOLDOWNS[self.shape] if self.power is None else curves.polynomial(self.power)
+        return interpolate(1.0, floor, curve(x))
 
     @property
     def label(self) -> str:
         """See `BaseFamily.label`."""
-        return f"wsd {self.shape} cooldown {span_text(self.cooldown)}"
+        power = "" if self.power is None else f" of power {self.power:.3g}"
+        return f"wsd {self.shape} cooldown{power} {span_text(self.cooldown)}"
