@@ -3,8 +3,9 @@
 Generated code is text; nothing here imports the library that the text is for. Every export reproduces the rates of
 ``schedule.lrs``, update for update, with a relative error below 1e-9 (1e-12 of the peak where the rate is nearly 0).
 Where a library's native schedules express exactly the same, the export uses them; where they cannot, the export states
-the reason and contains a function instead. docs/exports.md lists what each library can express, and the version that
-this was checked with.
+the reason and contains a function instead. A schedule that follows the loss has no such function: where the library
+has no class that is equal, its export is refused. docs/exports.md lists what each library can express, and the version
+that this was checked with.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tuner.exports import (
 from tuner.exports.exporter import Export, Exporter, TargetRun
 from tuner.exports.formats import ExportFormat
 from tuner.exports.pytorch import paste_in_code
+from tuner.exports.reduce_on_plateau import WITH_THIS_PROJECT, export_following
 from tuner.exports.standalone import schedule_csv, schedule_json
 from tuner.schedules import Schedule
 from tuner.validation import choice
@@ -74,7 +76,8 @@ def export(schedule: Schedule, *, format: ExportFormat | str, run: TargetRun) ->
         The text in chunks, and the reason where the library's native schedules cannot express the schedule.
 
     Raises:
-        InvalidValue: The schedule does not fit into ``run.total_steps`` updates, or there is no such format.
+        InvalidValue: The schedule does not fit into ``run.total_steps`` updates, there is no such format, or the
+            schedule follows the loss, and the library has nothing that is equal.
 
     Example:
         >>> from tuner import Schedule
@@ -86,4 +89,7 @@ def export(schedule: Schedule, *, format: ExportFormat | str, run: TargetRun) ->
         0,0.1
         1,0.05
     """
-    return EXPORTERS[choice("format", format, of=ExportFormat)].write(schedule, run)
+    name = choice("format", format, of=ExportFormat)
+    if schedule.follows_loss and name not in WITH_THIS_PROJECT:
+        return export_following(schedule, format=name, run=run)
+    return EXPORTERS[name].write(schedule, run)

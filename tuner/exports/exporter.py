@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tuner.errors import InvalidValue
 from tuner.exports.analysis import NotExpressible
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Epochs, Schedule, Updates
 from tuner.schedules.families.base import ScalableValue
 
@@ -45,6 +46,8 @@ class TargetRun:
     """Updates of the run that the schedule was tuned for, where it was compressed to this one; else ``None``."""
     found_with: Mapping[str, Any] = field(default_factory=dict)
     """Values of the workload options that were searched along with the schedule."""
+    metric: Metric = DEFAULT_METRIC
+    """What evaluations measure; a schedule that follows the loss follows it."""
 
     def __post_init__(self) -> None:
         if self.optimizer and not _NAME.fullmatch(self.optimizer):
@@ -125,7 +128,9 @@ def length_note(schedule: Schedule, run: TargetRun) -> str:
     """How the warm-up and the other lengths depend on the total number of updates."""
     fitted = f"Fitted from {run.fitted_from} updates to {run.total_steps}. " if run.fitted_from else ""
     rules = [_warmup_rule(schedule, run)]
-    if _has_absolute_lengths(schedule.family):
+    if schedule.follows_loss:
+        rules.append("patience and cooldown count evaluations and stay")
+    elif _has_absolute_lengths(schedule.family):
         rules.append("lengths given in updates or epochs stay, all others scale; `tuner schedule compress` scales all")
     else:
         rules.append("all other lengths are fractions and scale with it")

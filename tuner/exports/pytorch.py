@@ -65,6 +65,12 @@ STEPPING: Final = (
 )
 
 
+_OBSERVE: Final = """\
+    if ...:  # where you evaluate, as often as in tuning
+        scheduler.observe(val_loss)  # lower is better: of an accuracy its negative
+"""
+
+
 def paste_in_code(schedule: Schedule, *, total_steps: int) -> str:
     """Python code that trains with the schedule, to paste where an ``optimizer`` exists.
 
@@ -78,7 +84,8 @@ def paste_in_code(schedule: Schedule, *, total_steps: int) -> str:
     # The canonical JSON holds no space inside a string, so every space is a place where a line may end.
     spaced = json.dumps(json.loads(schedule.to_json()))
     lines = textwrap.wrap(spaced, width=_CODE_WIDTH, break_long_words=False, break_on_hyphens=False)
-    return _PASTE_IN.format(json="\n".join(lines), total_steps=total_steps)
+    code = _PASTE_IN.format(json="\n".join(lines), total_steps=total_steps)
+    return f"{code}{_OBSERVE}" if schedule.follows_loss else code
 
 
 def constants(schedule: Schedule, *, total_steps: int) -> str:

@@ -10,14 +10,18 @@ from tuner.errors import InvalidValue
 from tuner.exports import TargetRun
 from tuner.jobs.options import OPTIMIZER, batch_size
 from tuner.jobs.spec import JobSpec
+from tuner.metric import DEFAULT_METRIC, Metric
 
 
-def export_context(spec: JobSpec, *, options: Mapping[str, Any], total_steps: int | None = None) -> TargetRun:
+def export_context(
+    spec: JobSpec, *, options: Mapping[str, Any], metric: Metric = DEFAULT_METRIC, total_steps: int | None = None
+) -> TargetRun:
     """The run that a job's schedule is exported for.
 
     Args:
         spec: The job.
         options: The searched options, with the values that the schedule was trained with.
+        metric: What the job's runs are measured by.
         total_steps: Updates of the run; the job's horizon when ``None``.
 
     Returns:
@@ -31,6 +35,7 @@ def export_context(spec: JobSpec, *, options: Mapping[str, Any], total_steps: in
         batch_size=batch_size(trained_with),
         found_with=options,
         fitted_from=None if steps == horizon else horizon,
+        metric=metric,
     )
     try:
         return replace(run, optimizer=str(trained_with.get(OPTIMIZER) or ""))

@@ -95,7 +95,7 @@ def export_job(
     else:
         chosen = store.trials.get(job.id, number=trial)
         schedule, options = chosen.schedule, chosen.options
-    run = export_context(job.spec, options=options, total_steps=total_steps)
+    run = export_context(job.spec, options=options, metric=job.metric, total_steps=total_steps)
     if run.fitted_from is not None:
         schedule = schedule.compressed(run.total_steps, from_steps=run.fitted_from)
     name = f"schedule-{job.id[:8]}-{run.total_steps}"

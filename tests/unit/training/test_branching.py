@@ -250,10 +250,12 @@ def _train(lrs, *, workload, cache, folder, others) -> Ended:
 class _WithRates:
     """A schedule whose rates are given: the sets of runs are drawn as arrays."""
 
+    follows_loss = False
+
     def __init__(self, schedule, lrs):
         self.digest, self._lrs = schedule.digest, lrs
 
-    def lrs(self, total_steps):
+    def lrs(self, total_steps, *, losses=()):
         return self._lrs
 
 

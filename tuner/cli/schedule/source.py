@@ -81,7 +81,8 @@ class ScheduleSource:
             if job.spec.search.options:
                 trial = client.report(job.id).recommended.trial if self.trial is None else self.trial
                 options = next(one.options for one in client.trials(job.id) if one.number == trial)
-            return schedule, export_context(job.spec, options=options, total_steps=total_steps)
+            context = export_context(job.spec, options=options, metric=job.metric, total_steps=total_steps)
+            return schedule, context
 
         return request(read, url=url)
 
