@@ -116,7 +116,7 @@ def _alternative(job: JobRecord) -> str:
     if best is not None:
         exported = f"GET /v1/jobs/{job.id}/export?trial={best.trial}"
         hints.append(f"GET /v1/jobs/{job.id}/standing is the report so far")
-        hints.append(f"The best so far is trial {best.trial}: {exported} exports it")
+        hints.append(f"Recommended so far is trial {best.trial}: {exported} exports it")
     elif ended:
         hints.append(f"None of its runs has succeeded; GET /v1/jobs/{job.id}/runs lists the reasons")
     return ". ".join(hints)

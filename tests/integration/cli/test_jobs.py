@@ -125,7 +125,7 @@ class TestReads:
         found = cli.json("jobs", "--limit", "2")
         assert [job["id"] for job in found] == [job_id, older]
         lines = cli("jobs").stdout.splitlines()
-        headings = ["ID", "STATE", "PROGRESS", "BEST", "AGE", "WORKLOAD", "TEAM", "OWNER", "NAME"]
+        headings = ["ID", "STATE", "PROGRESS", "RECOMMENDED", "AGE", "WORKLOAD", "TEAM", "OWNER", "NAME"]
         assert lines[0].split("\t") == headings
         row = dict(zip(headings, lines[1].split("\t"), strict=True))
         assert re.fullmatch(r"\d+ s", row.pop("AGE"))
@@ -160,7 +160,7 @@ class TestReads:
         assert text.startswith(f"tiny (mine)  job {job_id[:8]}  queued, time left unknown yet\n")
         assert "0 of 8 full runs" in text
         assert "0 opened (at most 8)" in text
-        assert "Best so far  none yet" in text
+        assert "Recommended so far  none yet" in text
 
     def test_without_a_run_at_the_horizon_there_is_no_report_and_the_command_says_why(self, cli, job_id):
         done = cli("report", job_id)

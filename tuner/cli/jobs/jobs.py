@@ -30,7 +30,7 @@ _JOBS: Table[JobSummary] = Table(
         "ID": lambda job: short_id(job.id),
         "STATE": lambda job: job.state.value,
         "PROGRESS": lambda job: _progress(job),
-        "BEST": lambda job: "" if job.best is None else job.metric.text(job.best.value),
+        "RECOMMENDED": lambda job: "" if job.best is None else job.metric.text(job.best.value),
         "AGE": lambda job: format_span(job.age_seconds),
         "WORKLOAD": lambda job: job.workload,
         "TEAM": lambda job: job.team,
@@ -81,9 +81,10 @@ def jobs(
     ] = "newest",
     limit: Limit = 20,
 ) -> list[JobSummary]:
-    """List jobs with progress, best result and age.
+    """List jobs with progress, recommended result and age.
 
-    PROGRESS is in full runs, the unit of the budget; BEST is the expected value of what would be recommended now.
+    PROGRESS is in full runs, the unit of the budget; RECOMMENDED is the expected value of
+    what the job recommends so far.
 
     Examples:
         tuner jobs --state running --state queued

@@ -53,7 +53,7 @@ def progress_line(job: JobDetail) -> str:
     opened = progress.trials.opened
     parts = [f"{progress.fraction:4.0%}", _spent_text(progress), f"{opened} trial{'' if opened == 1 else 's'}"]
     if progress.best is not None:
-        parts.append(f"best {_best_text(job)}")
+        parts.append(f"recommended{'' if has_ended else ' so far'} {_best_text(job)}")
     if not has_ended:
         parts.append(_left_text(progress))
     return ", ".join(parts)
@@ -98,7 +98,8 @@ def _counts(job: JobDetail, *, has_ended: bool) -> Table:
     if job.updates_saved:
         table.add_row("Shared", f"{job.updates_saved:,} updates, which runs did not have to repeat")
     none = "none" if has_ended else "none yet"
-    table.add_row("Best" if has_ended else "Best so far", none if job.progress.best is None else _best_text(job))
+    recommended = "Recommended" if has_ended else "Recommended so far"
+    table.add_row(recommended, none if job.progress.best is None else _best_text(job))
     return table
 
 

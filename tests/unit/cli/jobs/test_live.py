@@ -114,7 +114,7 @@ class TestScreen:
 def test_a_line_of_progress_holds_the_same_in_short():
     assert progress_line(job()) == (
         " 42%, 4.2 of 10 full runs, 7 trials, "
-        "best validation loss 0.1235 (0.1210 to 0.1260), trial 7, linear, peak 1.0e-01, about 1:15 left"
+        "recommended so far validation loss 0.1235 (0.1210 to 0.1260), trial 7, linear, peak 1.0e-01, about 1:15 left"
     )
 
 

@@ -16,6 +16,6 @@ def test_the_last_line_of_progress_is_that_of_the_finished_job(capsys):
     for _ in range(3):
         printer.show(ended, events=[], notice="")
     lines = capsys.readouterr().out.splitlines()
-    assert "best validation loss 0.1000" in lines[-1]
+    assert "recommended validation loss 0.1000" in lines[-1]
     assert "trial 9" in lines[-1]
     assert [line[:4] for line in lines] == [" 50%", " 96%", "100%"]
