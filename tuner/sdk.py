@@ -67,8 +67,8 @@ class ScriptRun(TrainingRun):
             if self._reports.is_past_end(step):
                 report: Report | None = Report(step=int(step), value=float(value), train_loss=None)
             else:
-                scheduled = self._updates_scheduled
-                report = self._reports.check(step, value=value, train_loss=train_loss, scheduled=scheduled)
+                made = self._updates_scheduled
+                report = self._reports.check(step, value=value, train_loss=train_loss, scheduled=made)
                 if report is not None:
                     self._check_rates_used(report)
                     self._follow_report(report)

@@ -96,8 +96,7 @@ class ListenedRun(TrainingRun):
         if self._reports.is_past_end(step):
             _log.warning("the schedule ends after update %d: a report after %s is beyond it", self.total_steps, step)
             self._end(self._result())
-        scheduled = self._updates_scheduled
-        report = self._reports.check(step, value=value, train_loss=train_loss, scheduled=scheduled)
+        report = self._reports.check(step, value=value, train_loss=train_loss, scheduled=self._updates_scheduled)
         if report is not None:
             self._follow_report(report)  # before it is known whether the run stops here, and continues later
             self._pass_on(report, final=False)
@@ -162,7 +161,7 @@ class ListenedRun(TrainingRun):
             raise self.failure
         if self.ended is not None:
             return self.ended
-        made, total = self._updates_scheduled or 0, self.total_steps
+        made, total = min(self._updates_scheduled, default=0), self.total_steps
         if made > total:
             _log.warning(
                 "the schedule has %d updates, and %d were made: end the loop after run.total_steps", total, made

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, SupportsFloat
 
 from tuner.errors import InvalidValue
 
-_PER_UPDATE: Final = "Count optimizer updates, not epochs, micro-batches or processes"
+_PER_UPDATE: Final = (
+    "Count optimizer updates, not epochs, micro-batches or processes; run.epochs(steps_per_epoch) yields those of each "
+    "epoch"
+)
 _ONE_PROCESS: Final = (
     "Reports ascend. Of several processes only one may report: the one whose rank is 0 (RANK in the environment)"
 )
@@ -51,7 +55,7 @@ class Reports:
         return self.is_complete and _whole(step) > self._total_steps
 
     def check(
-        self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None, scheduled: int | None = None
+        self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None, scheduled: Sequence[int] = ()
     ) -> Report | None:
         """A new report in plain numbers; ``None`` when the last one said the same.
 
@@ -59,7 +63,7 @@ class Reports:
             step: Updates done.
             value: Of the metric.
             train_loss: Mean training loss.
-            scheduled: Updates by the count of the run's scheduler, where it has one.
+            scheduled: Updates by the count of each scheduler of the run.
 
         Raises:
             InvalidValue: As `TrainingRun.report` says.
@@ -122,12 +126,21 @@ class Reports:
             return f"The schedule has {total} updates (run.total_steps): train no further. {_PER_UPDATE}"
         return _ONE_PROCESS if 0 <= _whole(step) < (self.step or 0) else _PER_UPDATE
 
-    def _check_unit(self, step: int, *, scheduled: int | None) -> None:
-        """Refuse a report by epochs as soon as the run's own scheduler shows that many more updates were made."""
-        if not (self._by_ones and step <= self._count + 1 and _is_far_beyond(scheduled, step=step)):
+    def _check_unit(self, step: int, *, scheduled: Sequence[int]) -> None:
+        """Refuse a report by epochs, or a scheduler that steps by epochs, as soon as the other one shows it."""
+        if not scheduled:
             return
-        allowed = f"the updates done: the scheduler of the run has made {scheduled} steps"
-        raise InvalidValue("step", value=step, allowed=allowed, hint=_PER_UPDATE)
+        least, most = min(scheduled), max(scheduled)
+        if self._by_ones and step <= self._count + 1 and _is_far_beyond(least, step=step):
+            allowed = f"the updates done: the scheduler of the run has made {least} steps"
+            raise InvalidValue("step", value=step, allowed=allowed, hint=_PER_UPDATE)
+        if most > 0 and _is_far_beyond(step, step=most):
+            raise InvalidValue(
+                "the steps of the run's scheduler",
+                value=most,
+                allowed=f"one per optimizer update, {step} so far",
+                hint="Call scheduler.step() after every optimizer.step(), in the inner loop, and not once per epoch",
+            )
 
     def _add(self, report: Report) -> None:
         self._by_ones = self._by_ones and report.step in ((0, 1) if self.step is None else (self.step + 1,))

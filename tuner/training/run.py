@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, SupportsFloat
+from typing import TYPE_CHECKING, Any, ClassVar, Final, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from tuner.errors import InvalidValue
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
+from tuner.training.epochs import Loader, checked_steps_per_epoch, epochs, epochs_over, steps_in
 from tuner.training.evaluation_steps import evaluation_steps
 from tuner.training.reports import Report, checked_step
 from tuner.training.stored_history import StoredHistory
@@ -103,6 +105,8 @@ class TrainingRun(ABC):
         self._schedulers: list[ScheduleLR] = []
         self._rates_read = 0
         self._history = StoredHistory(snapshot_dir / self._history_file)
+        self._evaluate_at = evaluation_steps(total_steps)
+        self._first_step = 0  # where this attempt begins
 
     @cached_property
     def lrs(self) -> NDArray[np.float64]:
@@ -120,10 +124,70 @@ class TrainingRun(ABC):
             )
         return self.schedule.lrs(self.total_steps)
 
-    @cached_property
+    @property
     def evaluate_at(self) -> tuple[int, ...]:
-        """After how many updates an evaluation is wanted: ascending, the last one ``total_steps``."""
-        return evaluation_steps(self.total_steps)
+        """After how many updates an evaluation is wanted: ascending, the last one ``total_steps``.
+
+        20 of them; ends of epochs once `epochs` or `epochs_over` was called.
+        """
+        return self._evaluate_at
+
+    def epochs(self, steps_per_epoch: int) -> Iterator[tuple[int, range]]:
+        """The run by epochs: the index of each, from 0, and its updates. The last epoch is cut at ``total_steps``.
+
+        From this call on, `evaluate_at` has ends of epochs. After `resumed` the epochs begin at that update.
+
+        Args:
+            steps_per_epoch: Optimizer updates of an epoch, at least 1: ``len(loader)``, by the batches per update
+                where gradients are accumulated.
+
+        Raises:
+            InvalidValue: ``steps_per_epoch`` is no whole number of at least 1.
+
+        Example:
+            >>> from tuner.sdk import run
+            >>> this = run(total_steps=10)
+            >>> batches = "abcd"  # a loader
+            >>> for epoch, steps in this.epochs(len(batches)):
+            ...     for step, batch in zip(steps, batches):
+            ...         pass  # an update
+            ...     print(epoch, steps, batch, steps.stop in this.evaluate_at)
+            0 range(0, 4) d True
+            1 range(4, 8) d True
+            2 range(8, 10) b True
+        """
+        self._evaluate_at = evaluation_steps(self.total_steps, steps_per_epoch=checked_steps_per_epoch(steps_per_epoch))
+        return epochs(steps_per_epoch, first_step=self._first_step, total_steps=self.total_steps)
+
+    def epochs_over(self, loader: Loader, *, batches_per_step: int = 1) -> Iterator[tuple[int, range, Any]]:
+        """The run by epochs of a loader: the index of each, its updates, and what yields their batches.
+
+        As `epochs`, for loops over a loader. For a whole epoch the batches come from the loader itself; for one that
+        is cut from an iterable with fewer of them, which has the loader's other attributes.
+
+        Args:
+            loader: Iterated over once per epoch; has a length.
+            batches_per_step: Batches per optimizer update, where gradients are accumulated. What is left of an epoch
+                and makes no update counts for none.
+
+        Raises:
+            InvalidValue: ``batches_per_step`` is no whole number from 1 to ``len(loader)``.
+
+        Example:
+            >>> from tuner.sdk import run
+            >>> this = run(total_steps=10)
+            >>> loader = "abcd"
+            >>> for epoch, steps, loader in this.epochs_over(loader):
+            ...     print(epoch, steps, list(loader))
+            0 range(0, 4) ['a', 'b', 'c', 'd']
+            1 range(4, 8) ['a', 'b', 'c', 'd']
+            2 range(8, 10) ['a', 'b']
+        """
+        each = steps_in(loader, batches_per_step=batches_per_step)
+        self._evaluate_at = evaluation_steps(self.total_steps, steps_per_epoch=each)
+        return epochs_over(
+            loader, batches_per_step=batches_per_step, first_step=self._first_step, total_steps=self.total_steps
+        )
 
     def lr(self, step: int) -> float:
         """The learning rate of update ``step``, 0-based; past the last update it stays where the schedule ends.
@@ -137,7 +201,9 @@ class TrainingRun(ABC):
         self._rates_read = max(self._rates_read, int(step) + 1)
         return rate
 
-    def scheduler(self, *optimizers: Optimizer, reference: Optimizer | None = None) -> ScheduleLR:
+    def scheduler(
+        self, *optimizers: Optimizer, reference: Optimizer | None = None, steps_itself: bool = False
+    ) -> ScheduleLR:
         """A torch scheduler over the schedule: call its ``step()`` once after every update. Needs torch.
 
         The largest learning rate of the run's reference optimizer follows the schedule; every other parameter group
@@ -149,6 +215,9 @@ class TrainingRun(ABC):
         Args:
             *optimizers: At least one.
             reference: The reference optimizer of the run; need not be one of ``optimizers``.
+            steps_itself: Step after every ``step()`` of the reference, or of the first of ``optimizers`` where it is
+                not named, by torch's ``register_step_post_hook``. For loops whose updates are made where the
+                scheduler is not known: then nothing else may call its ``step()``.
 
         Raises:
             InvalidValue: No parameter group of the reference has a learning rate above 0, or the run already has
@@ -172,17 +241,19 @@ class TrainingRun(ABC):
         )
         self._reference_lr = scheduler.reference_lr
         self._schedulers.append(scheduler)
+        if steps_itself:
+            (reference or optimizers[0]).register_step_post_hook(lambda *_: scheduler.step())
         return scheduler
 
     @property
-    def _updates_scheduled(self) -> int | None:
-        """Updates by the count of the slowest scheduler of the run; ``None`` where it has none."""
-        return min((int(one.last_epoch) for one in self._schedulers), default=None)
+    def _updates_scheduled(self) -> tuple[int, ...]:
+        """Updates by the count of each scheduler of the run."""
+        return tuple(int(one.last_epoch) for one in self._schedulers)
 
     @property
     def _updates_seen(self) -> int | None:
         """Updates by its schedulers, or else by the rates that were read; ``None`` where neither was used."""
-        return self._updates_scheduled or self._rates_read or None
+        return min(self._updates_scheduled, default=0) or self._rates_read or None
 
     def count_rates(self, updates: int) -> None:
         """Note up to which update another process has used the learning rates of this run."""
@@ -194,7 +265,7 @@ class TrainingRun(ABC):
         Raises:
             InvalidValue: ``step`` outside [0, total_steps].
         """
-        checked_step(step, total_steps=self.total_steps)
+        self._first_step = checked_step(step, total_steps=self.total_steps)
         self._history.rewind(step)
         self._refresh_schedulers()
 
