@@ -35,6 +35,7 @@ _FIELDS: Final = tuple(
         (r"search\.incumbent\.([\w.]+)", r"--incumbent \1"),
         (r"search\.(budget|worth|trials|seeds|seed|incumbent)", r"--\1"),
         (r"search\.total_steps", "--total-steps"),
+        (r"search\.least_gain", "--least-gain"),
         (r"search\.prune", "--no-prune"),
         (r"resources\.(device|devices)", r"--\1"),
         (r"resources\.memory_gib", "--memory-gib"),

@@ -14,12 +14,12 @@ from tuner.report.comparisons.compare import compare_with_rivals
 from tuner.report.comparisons.exploration import range_edge
 from tuner.report.curves import learning_curves
 from tuner.report.evidence import Evidence
+from tuner.report.margin import margin_of
 from tuner.report.next_steps import next_steps
 from tuner.report.report import (
     Candidate,
     Comparison,
     Cost,
-    Margin,
     Report,
     Rival,
     RunRow,
@@ -28,7 +28,7 @@ from tuner.report.report import (
 from tuner.report.reservations import reservations
 from tuner.report.reuse import reusable
 from tuner.report.study_result import StudyResult
-from tuner.report.wording import cost_sentence, margin_sentence, recommended_sentence, reusable_sentence
+from tuner.report.wording import cost_sentence, recommended_sentence, reusable_sentence
 from tuner.search.decision.decisions import Role, RunStatus, TrialView
 
 
@@ -64,7 +64,7 @@ def build_report(result: StudyResult) -> Report:
         incumbent=next((one for one in candidates.values() if one.role is Role.INCUMBENT), None),
         candidates=tuple(candidates.values()),
         comparisons=comparisons,
-        margin=_margin(evidence),
+        margin=margin_of(evidence),
         reusable=reusable(evidence),
         cost=_cost(result),
         early_stops=early_stops(result, recommended=recommended.trial),
@@ -119,20 +119,13 @@ def _finding(evidence: Evidence, *, recommended: Candidate, comparisons: tuple[C
     return next(one.sentence for one in comparisons if one.rival is Rival.INCUMBENT)
 
 
-def _margin(evidence: Evidence) -> Margin:
-    state, estimates = evidence.result.state, evidence.estimates
-    margin = Margin(
-        value=estimates.margin,
-        worth=None if state.margin is None else state.settings.worth,
-        noise=estimates.noise_std,
-        noise_is_measured=evidence.noise_is_measured,
-        sentence="",
-    )
-    return margin.model_copy(update={"sentence": margin_sentence(margin, metric=state.metric)})
-
-
 def _cost(result: StudyResult) -> Cost:
+    ended = (RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.DIVERGED)
+    diverged = [run for run in result.state.runs if run.status is RunStatus.DIVERGED]
     return Cost(
+        runs=sum(run.status in ended for run in result.state.runs),
+        diverged=len(diverged),
+        updates_diverged=sum(map(result.steps_reached, diverged)),
         budget=result.state.settings.budget,
         full_runs=sum(map(result.steps_spent, result.state.runs)) / result.total_steps,
         updates_spent=result.updates_spent,

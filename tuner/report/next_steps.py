@@ -35,6 +35,7 @@ def next_steps(
     incumbent = next(one for one in comparisons if one.rival is Rival.INCUMBENT)
     return (
         _use(recommended, job_id=job_id, incumbent=incumbent, named_by_user=named_by_user),
+        *_plainer(recommended, job_id=job_id, comparisons=comparisons),
         *_settle(incumbent, job_id=job_id, budget=budget, compared=compared),
         *(
             [f"To look beyond the searched peaks: `tuner submit --from {job_id} --peak-lr LOW..HIGH`."]
@@ -56,6 +57,19 @@ def _use(recommended: Candidate, *, job_id: str, incumbent: Comparison, named_by
         why = "it is expected to be the best, though that is not settled"
     export = f"`tuner schedule export --job {job_id}` writes it for your framework."
     return f"Train with {recommended.label}: {why}. {export}"
+
+
+def _plainer(recommended: Candidate, *, job_id: str, comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """How to learn whether something plainer than the recommended schedule would do, where that is not settled."""
+    unsettled = {one.rival for one in comparisons if one.verdict is Verdict.NOT_SETTLED}
+    ways = []
+    if Rival.NO_WARMUP in unsettled and recommended.schedule.warmup.shape != "none":
+        ways.append(("you need the warm-up", "no-warmup"))
+    if Rival.CONSTANT in unsettled and recommended.schedule.family.name != "constant":
+        ways.append(("a schedule helps at all", "constant"))
+    for question, against in ways:
+        command = f"tuner submit --from {job_id} --against {against} --budget {BUDGETS['quick']:g}"
+        yield f"To learn whether {question}: `{command}`."
 
 
 def _settle(incumbent: Comparison, *, job_id: str, budget: float, compared: bool) -> Iterator[str]:

@@ -140,7 +140,9 @@ class Margin(ReportValue):
     value: float
     """In units of the metric."""
     worth: float | None
-    """As a share of more updates that the incumbent would need; ``None``: a tenth of the spread over seeds instead."""
+    """As a share of more updates that the incumbent would need; ``None`` where it is another one of the three."""
+    least_gain: float | None
+    """The job's own, where that is the largest; if neither, it is a tenth of the spread over seeds."""
     noise: float
     """Standard deviation of a run's value over the seeds, pooled over all trials."""
     noise_is_measured: bool
@@ -168,6 +170,12 @@ class Cost(ReportValue):
     """What runs did not execute, because they went on from where another run had come."""
     updates_stopped: int
     """What runs did not execute, because they were stopped early."""
+    runs: int
+    """Runs that ended with a result: finished, stopped or diverged."""
+    diverged: int
+    """Of ``runs``: those that diverged."""
+    updates_diverged: int
+    """Updates that these had reached."""
     device_seconds: float | None
     """``None`` where nothing was measured."""
 

@@ -46,16 +46,18 @@ def interval_text(gain: Gain, *, sign: str = "+") -> str:
     return f"{_number(gain.low, gain=gain, sign=sign)} to {_number(gain.high, gain=gain, sign=sign)}"
 
 
-def percent_text(gain: Gain) -> str:
-    """The gain relative to the rival's value; empty where that means nothing."""
-    return "" if gain.percent is None else _percent(gain.percent)
+def percent_text(gain: Gain, *, metric: Metric) -> str:
+    """The gain relative to the rival's value; empty where that means nothing, or would be taken for points."""
+    return "" if gain.percent is None or metric.unit == "%" else _percent(gain.percent)
 
 
 def gain_with_interval(gain: Gain, *, metric: Metric) -> str:
     """The size of a gain with its unit, then its interval; words around it say which way it goes."""
     size = gain.model_copy(update={"mean": abs(gain.mean)})
-    lift = "" if gain.percent is None else f"{_percent(abs(gain.percent))}; "
-    return f"{gain_text(size, sign='-')}{_unit(metric)} ({lift}95 % interval of the gain {interval_text(gain)})"
+    lift = "" if gain.percent is None or metric.unit == "%" else f"{_percent(abs(gain.percent))}; "
+    return (
+        f"{gain_text(size, sign='-')}{difference_unit(metric)} ({lift}95 % interval of the gain {interval_text(gain)})"
+    )
 
 
 def steps_text(steps: StepsGain) -> str:
@@ -113,7 +115,7 @@ def seeds_text(count: int) -> str:
 
 def difference_text(difference: float, *, metric: Metric) -> str:
     """A difference of two values of a metric, with two digits: of percentages in points."""
-    return f"{difference:.2g}{_unit(metric)}"
+    return f"{difference:.2g}{difference_unit(metric)}"
 
 
 def recommended_sentence(candidate: Candidate, *, metric: Metric) -> str:
@@ -157,7 +159,13 @@ def cost_sentence(cost: Cost) -> str:
         )
         if updates
     ]
-    return f"{spent}{device}." + (f" Saved: {', and '.join(saved)}." if saved else "")
+    sentences = [f"{spent}{device}.", *([f"Saved: {', and '.join(saved)}."] if saved else [])]
+    if cost.diverged:
+        sentences.append(
+            f"{cost.diverged} of {cost.runs} runs diverged, after {cost.updates_diverged:,} updates in all: a result "
+            "of the search, which keeps away from there."
+        )
+    return " ".join(sentences)
 
 
 def duration_text(seconds: float) -> str:
@@ -193,9 +201,22 @@ def sensitivity_basis(sensitivity: Sensitivity) -> str:
     )
 
 
+def margin_text(margin: Margin, *, metric: Metric) -> str:
+    """The margin with its meaning in parentheses."""
+    if margin.least_gain is not None:
+        meaning = "as the job asks"
+    elif margin.worth is not None:
+        meaning = f"what {100 * margin.worth:.3g} % more steps gain"
+    else:
+        meaning = "a tenth of the spread over seeds"
+    return f"{difference_text(margin.value, metric=metric)} ({meaning})"
+
+
 def margin_sentence(margin: Margin, *, metric: Metric) -> str:
     """From which gain on a change of schedule is worth it, and why."""
     size = difference_text(margin.value, metric=metric)
+    if margin.least_gain is not None:
+        return f"A change is worth it from a gain of {size} on, as the job asks."
     if margin.worth is not None:
         return f"A change is worth it from a gain of {size} on: what {100 * margin.worth:.3g} % more steps would gain."
     if margin.value == 0.0:
@@ -215,7 +236,7 @@ def _limit(limit: PeakLimit | None, *, way: str) -> str:
     return f"{limit.factor:.2g} times {way}" if limit.reached else f"at least {limit.factor:.2g} times {way}"
 
 
-def _unit(metric: Metric) -> str:
+def difference_unit(metric: Metric) -> str:
     """The unit of differences: a difference of percentages is in points, which a relative change is not."""
     return " points" if metric.unit == "%" else f" {metric.unit}" if metric.unit else ""
 

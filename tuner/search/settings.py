@@ -54,6 +54,13 @@ class SearchSettings(BaseModel):
         description="A gain is worth a change of schedule from here on: the share of more updates that the incumbent "
         "would need for the same loss. 0.05: five per cent more updates.",
     )
+    least_gain: float | None = Field(
+        default=None,
+        gt=0.0,
+        allow_inf_nan=False,
+        description="A gain below this is not worth a change of schedule either, in units of the metric: 0.2 for an "
+        "accuracy in per cent is 0.2 points.",
+    )
     prune: bool = Field(
         default=True,
         description="Whether a run is stopped once the forecast of its loss at the end leaves it almost no chance to "

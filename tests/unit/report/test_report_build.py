@@ -116,6 +116,9 @@ class TestSmallBudgets:
     def test_with_one_run_nothing_was_compared_and_it_says_so(self):
         found = build_report(study(tried(WSD, 0.3), budget=1))
         assert found.finding.startswith("Nothing was compared: one schedule was trained, wsd")
+        follow_up = f"`tuner submit --from {found.job_id} --against"
+        assert f"To learn whether you need the warm-up: {follow_up} no-warmup --budget 3`." in found.next_steps
+        assert f"To learn whether a schedule helps at all: {follow_up} constant --budget 3`." in found.next_steps
         assert all(one.verdict is Verdict.NOT_SETTLED for one in found.comparisons)
         assert all("nothing is claimed" in one.sentence or "no other" in one.sentence for one in found.comparisons)
         assert "One run reached the end, on one seed: nothing could be confirmed." in found.reservations
@@ -246,6 +249,20 @@ class TestMargin:
         assert "a tenth of the spread over seeds" in found.margin.sentence
         assert "do not show what more steps would gain the incumbent" in found.margin.sentence
 
+    def test_the_least_gain_of_the_job_is_the_margin_where_it_is_larger(self):
+        settings = typical().state.settings.model_copy(update={"least_gain": 0.2})
+        found = build_report(replace(typical(), state=replace(typical().state, settings=settings)))
+        assert (found.margin.value, found.margin.least_gain, found.margin.worth) == (0.2, 0.2, None)
+        assert found.margin.sentence == "A change is worth it from a gain of 0.2 on, as the job asks."
+        against_constant = found.comparison(Rival.CONSTANT)
+        assert (against_constant.verdict, against_constant.worth_it) == (Verdict.HELPS, False)
+        assert "but by less than is worth a change, 0.2 (as the job asks)" in against_constant.sentence
+
+    def test_a_least_gain_below_what_steps_are_worth_changes_nothing(self):
+        settings = typical().state.settings.model_copy(update={"least_gain": 0.001})
+        found = build_report(replace(typical(), state=replace(typical().state, settings=settings)))
+        assert (found.margin.value, found.margin.least_gain, found.margin.worth) == (0.004, None, 0.05)
+
     def test_a_gain_is_said_in_steps_where_the_curves_show_what_steps_gain(self):
         """Losses of a power law in the steps, for every schedule, from different levels."""
         result = study(
@@ -325,8 +342,13 @@ class TestCostAndTrials:
         assert found.cost.full_runs == pytest.approx((22 * 900 + 300 + 2 * 100) / 900)
         assert (
             "22.6 of 30 full runs: 19,400 updates, 3 min of device time. Saved: 600 by stopping runs early, and 900 by "
-            "training once what runs have in common."
+            "training once what runs have in common. 2 of 25 runs diverged, after 200 updates in all: a result of the "
+            "search, which keeps away from there."
         ) in found.summary
+        assert (found.cost.runs, found.cost.diverged, found.cost.updates_diverged) == (25, 2, 200)
+
+    def test_runs_that_diverged_are_counted_only_where_there_are_some(self):
+        assert not any("diverged" in one for one in build_report(study(INCUMBENT, tried(WSD, 0.2))).summary)
 
     def test_the_trials_have_all_their_runs_with_what_they_reached(self, report):
         rows = {row.number: row for row in report.trials}

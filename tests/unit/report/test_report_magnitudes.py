@@ -10,10 +10,11 @@ import pytest
 from tests.unit.report.studies import BARE, LINEAR, study, tried, typical
 from tuner.report.build import build_report
 from tuner.report.pages.markdown import markdown_page
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.report.report import Gain, Report
 from tuner.report.study_result import StudyResult
 from tuner.report.terminal.page import render_text
-from tuner.report.wording import gain_text, interval_text, percent_text
+from tuner.report.wording import gain_text, gain_with_interval, interval_text, percent_text
 
 USUAL = build_report(typical())
 
@@ -88,7 +89,15 @@ def test_a_number_has_the_digits_that_its_interval_supports(mean: float, low: fl
     ("percent", "text"), [(12.34, "12.3 %"), (0.0004, "0.0004 %"), (0.0, "0.0 %"), (3e9, "3e+09 %")]
 )
 def test_a_share_shows_its_digits_too(percent: float, text: str):
-    assert percent_text(Gain(mean=1.0, low=0.9, high=1.1, percent=percent, steps=None)) == text
+    gain = Gain(mean=1.0, low=0.9, high=1.1, percent=percent, steps=None)
+    assert percent_text(gain, metric=DEFAULT_METRIC) == text
+
+
+def test_a_gain_in_points_has_no_share_that_would_be_taken_for_points():
+    accuracy = Metric(name="accuracy", direction="maximize", unit="%")
+    gain = Gain(mean=2.4, low=1.9, high=2.9, percent=2.54, steps=None)
+    assert gain_with_interval(gain, metric=accuracy) == "2.40 points (95 % interval of the gain +1.90 to +2.90)"
+    assert percent_text(gain, metric=accuracy) == ""
 
 
 @pytest.mark.parametrize(

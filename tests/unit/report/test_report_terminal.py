@@ -31,7 +31,7 @@ def test_it_has_verdict_recommendation_comparisons_stops_cost_and_code_and_ends_
         "A change is worth it from a gain of 0.004 on: what 5 % more steps would gain.",
         "1 run was stopped early",
         "- trial 5 at update 300: forecast 0.4000 (95 % interval 0.3980 to 0.4020), chance 0.01 % to beat 0.2800 by",
-        "22.6 of 30 full runs: 20,300 updates. Saved: 600 by stopping runs early. It ended because nothing more is",
+        "22.6 of 30 full runs: 20,300 updates. Saved: 600 by stopping runs early. 2 of 25 runs diverged, after 200",
         "scheduler = ScheduleLR(optimizer, schedule, total_steps=900)",
     ):
         assert part in text

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from tuner.cli import completion
+from tuner.cli.jobs.warm_start import Against
 from tuner.cli.options import limit_option
 from tuner.jobs.priority import Priority
 
@@ -139,6 +140,15 @@ Origin = Annotated[
         help="Warm start from a completed job: its workload, options and space, its best schedules first.",
     ),
 ]
+AgainstWhat = Annotated[
+    Against | None,
+    typer.Option(
+        "--against",
+        show_default="none",
+        rich_help_panel=START,
+        help="With --from: compare its recommendation with the same schedule without warm-up, or with a constant rate.",
+    ),
+]
 Spec = Annotated[
     str,
     typer.Option(
@@ -177,6 +187,16 @@ Worth = Annotated[
         show_default="5%",
         rich_help_panel=COST,
         help="The gain from which a change of schedule is worth it, in training updates.",
+    ),
+]
+LeastGain = Annotated[
+    float | None,
+    typer.Option(
+        "--least-gain",
+        metavar="VALUE",
+        show_default="any",
+        rich_help_panel=COST,
+        help="A gain below this is not worth a change either, in the metric: 0.2 points of accuracy.",
     ),
 ]
 Trials = Annotated[str | None, _limit("--trials", unit="TRIALS", default=_BUDGETED, help=_TRIALS)]

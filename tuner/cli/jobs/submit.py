@@ -9,6 +9,7 @@ from tuner.cli.jobs.control import show_submitted
 from tuner.cli.jobs.incumbent import read_incumbent
 from tuner.cli.jobs.jobs import queue_entry
 from tuner.cli.jobs.options import (
+    AgainstWhat,
     Budget,
     Device,
     DeviceHours,
@@ -17,6 +18,7 @@ from tuner.cli.jobs.options import (
     Family,
     Floor,
     Incumbent,
+    LeastGain,
     Longer,
     MemoryGib,
     Name,
@@ -59,6 +61,7 @@ from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
 
 if TYPE_CHECKING:
+    from tuner.cli.jobs.warm_start import Against
     from tuner.client import Client
 
 
@@ -68,6 +71,7 @@ def submit(
     total_steps: TotalSteps = None,
     budget: Budget = None,
     worth: Worth = None,
+    least_gain: LeastGain = None,
     trials: Trials = None,
     seeds: Seeds = None,
     no_prune: NoPrune = False,
@@ -82,6 +86,7 @@ def submit(
     vary: Vary = None,
     incumbent: Incumbent = "",
     origin: Origin = "",
+    against: AgainstWhat = None,
     spec: Spec = "",
     name: Name = None,
     notes: Notes = None,
@@ -120,12 +125,15 @@ def submit(
         "total_steps": total_steps,
         "budget": parse_budget(budget),
         "worth": parse_share(worth, option="--worth"),
+        "least_gain": least_gain,
         "seeds": seeds,
         "seed": seed,
         "prune": False if no_prune else None,
         "incumbent": read_incumbent(incumbent, url=url, total_steps=total_steps) if incumbent else None,
     }
-    base = _warm_start(origin, url=url, options=options, total_steps=total_steps) if origin else {}
+    if against is not None and (incumbent or not origin):
+        raise InvalidValue("--against", value=against.value, allowed="given with --from, without --incumbent")
+    base = _warm_start(origin, url=url, options=options, total_steps=total_steps, against=against) if origin else {}
     body = merge_request(
         {**base, **(read_document(spec, option="--spec") if spec else {})},
         top=_without_none(top | {"priority": priority}),
@@ -174,13 +182,16 @@ def _waiting_reason(client: Client, *, job_id: str) -> str:
     return "" if entry is None else f"Queue: {entry.reason}."
 
 
-def _warm_start(origin: str, *, url: str, options: Mapping[str, Any], total_steps: int | None) -> dict[str, Any]:
+def _warm_start(
+    origin: str, *, url: str, options: Mapping[str, Any], total_steps: int | None, against: Against | None
+) -> dict[str, Any]:
     from tuner.cli.ids import find_job
     from tuner.cli.jobs.warm_start import FollowUp, follow_up
 
     def read(client: Client) -> FollowUp:
         job = client.job(find_job(client, text=origin))
-        return follow_up(job, report=client.report(job.id), options=options, total_steps=total_steps)
+        report = client.report(job.id)
+        return follow_up(job, report=report, options=options, total_steps=total_steps, against=against)
 
     found = request(read, url=url)
     for note in found.notes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from tuner.jobs.options import batch_rule, batch_size
@@ -18,6 +19,15 @@ _MAX_START = 4
 """Schedules to start from: more would use up the new search."""
 
 
+class Against(StrEnum):
+    """What a follow-up compares the former job's recommendation with."""
+
+    NO_WARMUP = "no-warmup"
+    """The same schedule without its warm-up: do you need one?"""
+    CONSTANT = "constant"
+    """A constant rate without warm-up at the same peak: does a schedule help at all?"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FollowUp:
     """A follow-up job."""
@@ -28,18 +38,27 @@ class FollowUp:
     """Which parts of the former result carry over."""
 
 
-def follow_up(job: JobView, *, report: Report, options: Mapping[str, Any], total_steps: int | None) -> FollowUp:
+def follow_up(
+    job: JobView,
+    *,
+    report: Report,
+    options: Mapping[str, Any],
+    total_steps: int | None,
+    against: Against | None = None,
+) -> FollowUp:
     """The follow-up of a completed job.
 
     It has the job's workload and space and the options of its recommendation. The recommended schedule is its
-    incumbent, and it starts with the job's other best schedules. Where the option ``batch_size`` changes, their peaks
-    are scaled: by the square root of the ratio for Adam, by the ratio for SGD.
+    incumbent, and it starts with the job's other best schedules; where the recommendation is compared ``against``
+    something plainer, that is the incumbent, and the search starts with the recommendation. Where the option
+    ``batch_size`` changes, their peaks are scaled: by the square root of the ratio for Adam, by the ratio for SGD.
 
     Args:
         job: The completed one.
         report: Its report.
         options: The options that change.
         total_steps: The new horizon; ``None`` for the job's.
+        against: What takes the incumbent's place, if anything.
     """
     spec = job.spec
     best = dict.fromkeys(one.schedule for one in (report.recommended, *report.candidates) if not one.diverged)
@@ -55,6 +74,8 @@ def follow_up(job: JobView, *, report: Report, options: Mapping[str, Any], total
             f"The horizon is {ratio:.3g} times that of the former job: the shape of its schedule usually carries "
             "over, its peak less so (longer runs tend to want a lower one), and the new search checks both."
         )
+    if against is not None:
+        start = [_plain(start[0], against=against), *start]
     incumbent, *others = [schedule.model_dump(mode="json", exclude_none=True) for schedule in start]
     request: dict[str, Any] = {
         "workload": spec.workload,
@@ -68,6 +89,14 @@ def follow_up(job: JobView, *, report: Report, options: Mapping[str, Any], total
         },
     }
     return FollowUp(request=request, notes=tuple(notes))
+
+
+def _plain(schedule: Schedule, *, against: Against) -> Schedule:
+    from tuner.schedules import Constant, Schedule, Warmup
+
+    if against is Against.CONSTANT:
+        return Schedule(peak_lr=schedule.peak_lr, family=Constant())
+    return schedule.model_copy(update={"warmup": Warmup(shape="none")})
 
 
 def _for_batch(start: list[Schedule], *, before: int, after: int, rule: ScalingRule) -> tuple[list[Schedule], str]:

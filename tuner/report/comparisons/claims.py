@@ -7,11 +7,11 @@ from typing import Final
 
 from tuner.metric import Metric
 from tuner.report.comparisons.exploration import MIN_PEAKS
-from tuner.report.report import Gain, Rival, Verdict
+from tuner.report.report import Gain, Margin, Rival, Verdict
 from tuner.report.wording import (
     better,
-    difference_text,
     gain_with_interval,
+    margin_text,
     seeds_text,
     settling_text,
     steps_text,
@@ -25,8 +25,7 @@ class Facts:
 
     rival: Rival
     metric: Metric
-    margin: float
-    worth: float | None
+    margin: Margin
     named_by_user: bool
     """Whether the incumbent was named in the request."""
     rival_label: str
@@ -84,12 +83,6 @@ _NO_WARMUP: Final = _Words(
 def incumbent_name(*, named_by_user: bool) -> str:
     """What the incumbent is called in sentences."""
     return "what you use today" if named_by_user else "the usual default"
-
-
-def margin_text(margin: float, *, worth: float | None, metric: Metric) -> str:
-    """The margin with its meaning in parentheses."""
-    meaning = "a tenth of the spread over seeds" if worth is None else f"what {100 * worth:.3g} % more steps gain"
-    return f"{difference_text(margin, metric=metric)} ({meaning})"
 
 
 def rival_name(facts: Facts) -> str:
@@ -196,4 +189,4 @@ def _by_forecast(facts: Facts) -> str:
 
 
 def _margin(facts: Facts) -> str:
-    return margin_text(facts.margin, worth=facts.worth, metric=facts.metric)
+    return margin_text(facts.margin, metric=facts.metric)

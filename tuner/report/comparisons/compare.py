@@ -17,6 +17,7 @@ from tuner.report.comparisons.rivals import (
     standing_of,
 )
 from tuner.report.evidence import Evidence
+from tuner.report.margin import margin_of
 from tuner.report.report import Comparison, Gain, Rival, StepsGain, Verdict
 from tuner.report.wording import MOST_RUNS
 from tuner.search.decision.estimates import Difference
@@ -60,8 +61,7 @@ def _compare(rival: Rival, *, evidence: Evidence) -> Comparison:
     facts = Facts(
         rival=rival,
         metric=evidence.result.metric,
-        margin=evidence.estimates.margin,
-        worth=None if evidence.result.state.margin is None else evidence.result.state.settings.worth,
+        margin=margin_of(evidence),
         named_by_user=evidence.result.state.settings.incumbent is not None,
         rival_label=label_of_rival(rival, standing=standing, evidence=evidence),
         best_label=None if best is None else evidence.view(best).configuration.label,
@@ -83,14 +83,14 @@ def _compare(rival: Rival, *, evidence: Evidence) -> Comparison:
     ours = differences[best]
     verdict, cost = Verdict.NOT_SETTLED, None
     if evidence.noise_is_known:
-        verdict = _verdict(differences, ours=ours, margin=facts.margin)
+        verdict = _verdict(differences, ours=ours, margin=facts.margin.value)
     if verdict is Verdict.DOES_NOT_HELP and facts.others_tried < MIN_PEAKS:
         # It would be a claim about all schedules, from hardly any.
         verdict, cost = Verdict.NOT_SETTLED, float(MIN_PEAKS - facts.others_tried)
     elif verdict is Verdict.NOT_SETTLED:
         # Where the best is settled, another one may still be better by the margin.
-        doubtful = ours if ours.high >= facts.margin else max(differences.values(), key=lambda one: one.high)
-        cost = runs_to_settle(doubtful, margin=facts.margin, noise_std=evidence.estimates.noise_std)
+        doubtful = ours if ours.high >= facts.margin.value else max(differences.values(), key=lambda one: one.high)
+        cost = runs_to_settle(doubtful, margin=facts.margin.value, noise_std=evidence.estimates.noise_std)
     gain = _gain(ours, standing=standing, best=best, evidence=evidence)
     return _comparison(facts, standing=standing, best=best, verdict=verdict, gain=gain, cost=cost)
 
@@ -98,7 +98,7 @@ def _compare(rival: Rival, *, evidence: Evidence) -> Comparison:
 def _comparison(
     facts: Facts, *, standing: Standing, best: int | None, verdict: Verdict, gain: Gain | None, cost: float | None
 ) -> Comparison:
-    worth_it = None if gain is None else gain.mean >= facts.margin
+    worth_it = None if gain is None else gain.mean >= facts.margin.value
     return Comparison(
         rival=facts.rival,
         trial=None if standing.trial is None else standing.trial.number,

@@ -13,6 +13,7 @@ from tuner.report.roles import roles_of
 from tuner.report.wording import (
     cost_sentence,
     difference_text,
+    difference_unit,
     gain_text,
     interval_text,
     measured_text,
@@ -141,12 +142,12 @@ def view_of(report: Report) -> View:
 def comparison_line(comparison: Comparison, *, metric: Metric) -> ComparisonLine:
     """The texts of a comparison."""
     gain = comparison.gain
-    lift = percent_text(gain) if gain else ""
+    lift = percent_text(gain, metric=metric) if gain else ""
     open_question = comparison.verdict is Verdict.NOT_SETTLED and gain is not None
     return ComparisonLine(
         rival=comparison.name,
         label=f"{comparison.label} (forecast)" if comparison.forecast else comparison.label,
-        gain=gain_text(gain) + (f" ({lift})" if lift else "") if gain else "",
+        gain=gain_text(gain) + difference_unit(metric) + (f" ({lift})" if lift else "") if gain else "",
         interval=interval_text(gain) if gain else "",
         steps=steps_text(gain.steps) if gain and gain.steps else "",
         verdict=_verdict(comparison),

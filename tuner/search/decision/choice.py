@@ -29,7 +29,6 @@ from tuner.search.decision.observations import Observations
 from tuner.search.decision.seeds import run_seed
 from tuner.search.decision.values import RunValues, certainty
 from tuner.search.sampler.propose import candidates, initial, restricted, shared_fraction
-from tuner.search.worth import noise_margin
 
 Array = NDArray[np.float64]
 
@@ -263,9 +262,7 @@ class _Choice:
         return float(self._surrogate.scale.slope(np.array([self._leader_z]))[0])
 
     def _is_worthless(self, log_value: float) -> bool:
-        margin = self._state.margin
-        if margin is None:
-            margin = noise_margin(self._spread * self._slope)
+        margin = self._state.margin_at(self._spread * self._slope)
         return math.exp(log_value) * self._slope * self._values.runs_left < _NOTHING * margin
 
     def _why_again(self, known: int, *, runs: int) -> str:

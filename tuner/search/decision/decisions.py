@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.search.configuration import Configuration, OptionValues
 from tuner.search.settings import SearchSettings
+
+_SEED_SHARE: Final = 0.1
+"""The margin where steps cannot be compared, as a share of the spread over seeds."""
 
 
 class Role(StrEnum):
@@ -107,8 +110,17 @@ class StudyState:
     batch_exponent: float = 0.5
     """Expected exponent of the best peak as a power of a searched ``batch_size``."""
     margin: float | None = None
-    """The gain in loss from which a change of schedule is worth it, where curves or lengths can say it; ``None``: a
-    tenth of the spread over seeds."""
+    """The gain in loss that `SearchSettings.worth` more steps bring, where curves or lengths can say it; ``None``: a
+    tenth of the spread over seeds stands for it. What counts is `margin_at`."""
+
+    def margin_at(self, noise_std: float) -> float:
+        """The smallest gain in loss that is worth a change of schedule.
+
+        Args:
+            noise_std: Standard deviation of a run's loss over seeds, for where steps cannot say it.
+        """
+        margin = _SEED_SHARE * noise_std if self.margin is None else self.margin
+        return max(margin, self.settings.least_gain or 0.0)
 
     @property
     def steps_committed(self) -> int:

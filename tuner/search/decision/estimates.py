@@ -18,7 +18,7 @@ from tuner.search.decision.decisions import Role, RunStatus, StudyState
 from tuner.search.decision.incumbent import incumbent_of
 from tuner.search.decision.observations import Observations
 from tuner.search.decision.values import certainty, recommended
-from tuner.search.worth import Normal, noise_margin
+from tuner.search.worth import Normal
 
 Array = NDArray[np.float64]
 
@@ -72,7 +72,7 @@ class Estimates:
         self._mean, self._cov = mean[order], cov[np.ix_(order, order)]
         self._place = {number: place for place, number in enumerate(self._trials)}
         self._spread = math.sqrt(posterior.noise + posterior.shift)
-        self._margin = state.margin
+        self._state = state
         self._quantile = _quantile(state)
         eligible = np.zeros(len(compared), dtype=np.bool_)
         eligible[rows] = observations.are_stable([trial.configuration for trial in shown])
@@ -106,8 +106,8 @@ class Estimates:
 
     @property
     def margin(self) -> float:
-        """The smallest gain in loss that is worth a change: the state's, or a tenth of ``noise_std``."""
-        return noise_margin(self.noise_std) if self._margin is None else self._margin
+        """The smallest gain in loss that is worth a change."""
+        return self._state.margin_at(self.noise_std)
 
     def expected(self, trial: int) -> Normal:
         """The expected loss of one of ``trials``.

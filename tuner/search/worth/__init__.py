@@ -1,5 +1,5 @@
 """What a difference between two losses is worth in steps of training."""
 
-from tuner.search.worth.loss_over_steps import LossOverSteps, Normal, StepsFactor, noise_margin
+from tuner.search.worth.loss_over_steps import LossOverSteps, Normal, StepsFactor
 
-__all__ = ["LossOverSteps", "Normal", "StepsFactor", "noise_margin"]
+__all__ = ["LossOverSteps", "Normal", "StepsFactor"]

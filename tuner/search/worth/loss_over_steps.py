@@ -22,8 +22,6 @@ Array = NDArray[np.float64]
 
 MAX_FACTOR: Final = 10.0
 """Factors are reported from 1 / 10 to 10: beyond, no curve supports the extrapolation."""
-_SEED_SHARE: Final = 0.1
-"""The margin where steps cannot be compared, as a share of the spread over seeds."""
 _SKIPPED: Final = 0.1
 """Share of a run at its start that the law need not explain."""
 _FAR: Final = 0.25
@@ -247,11 +245,6 @@ class LossOverSteps:
                 for steps, loss in zip(others, losses[1:], strict=True)
             ]
         return pairs
-
-
-def noise_margin(noise_std: float) -> float:
-    """The margin in units of the loss where steps cannot be compared: a tenth of the spread over seeds."""
-    return _SEED_SHARE * noise_std
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from tuner.api.jobs import JobDetail
-from tuner.cli.jobs.warm_start import follow_up
+from tuner.cli.jobs.warm_start import Against, follow_up
 from tuner.jobs.admission.admit import read_request
 from tuner.report.report import Report
 from tuner.search.space import FloatRange
@@ -32,6 +32,17 @@ def test_a_longer_run_gets_a_note_on_what_carries_over():
     found = follow_up(JOB, report=REPORT, options={}, total_steps=3 * JOB.spec.search.total_steps)
     assert len(found.notes) == 1
     assert "3 times" in found.notes[0]
+
+
+@pytest.mark.parametrize("against", list(Against))
+def test_the_recommendation_is_compared_with_something_plainer_first(against):
+    found = follow_up(JOB, report=REPORT, options={}, total_steps=None, against=against)
+    search, best = read_request(found.request).search, REPORT.recommended.schedule
+    assert search.start[0] == best
+    assert search.incumbent.peak_lr == best.peak_lr
+    assert search.incumbent.warmup.shape == "none"
+    family = best.family.name if against is Against.NO_WARMUP else "constant"
+    assert search.incumbent.family.name == family
 
 
 @pytest.mark.parametrize(("optimizer", "factor"), [("sgd", 4.0), ("adam", 2.0)])

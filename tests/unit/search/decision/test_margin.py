@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tuner.schedules import Cosine, Linear, Schedule
 from tuner.search.configuration import Configuration
@@ -81,3 +83,23 @@ def test_it_is_unknown_without_curves_results_or_an_incumbent_that_has_a_loss() 
     only_the_other = replace(study(), runs=study().runs[1:])
     assert loss_margin(only_the_other, curves=[CURVE]) is None
     assert Law.asked == {}
+
+
+def test_what_counts_is_worth_in_steps_or_else_a_tenth_of_the_spread_over_seeds() -> None:
+    assert study().margin_at(0.02) == pytest.approx(0.002)
+    assert replace(study(), margin=0.0125).margin_at(0.02) == 0.0125
+
+
+@given(margin=st.none() | st.floats(0.0, 10.0), noise=st.floats(0.0, 10.0), least=st.floats(1e-6, 10.0))
+def test_a_least_gain_that_the_job_names_is_never_undercut_and_never_lowers_the_margin(
+    margin: float | None, noise: float, least: float
+) -> None:
+    without = replace(study(), margin=margin)
+    settings = SETTINGS.model_copy(update={"least_gain": least})
+    found = replace(without, settings=settings).margin_at(noise)
+    assert found == max(without.margin_at(noise), least)
+
+
+def test_the_estimates_have_the_least_gain_that_the_job_names() -> None:
+    state = replace(study(), settings=SETTINGS.model_copy(update={"least_gain": 0.3}))
+    assert Estimates(state).margin == 0.3

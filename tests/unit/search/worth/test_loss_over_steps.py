@@ -15,7 +15,7 @@ from tuner.errors import InvalidValue
 from tuner.schedules import Constant, Cosine, Linear, Schedule, Warmup, Wsd
 from tuner.search.configuration import Configuration
 from tuner.search.pruning.forecast import Curve
-from tuner.search.worth import LossOverSteps, Normal, noise_margin
+from tuner.search.worth import LossOverSteps, Normal
 from tuner.search.worth.loss_over_steps import MAX_FACTOR
 from tuner.training.evaluation_steps import evaluation_steps
 
@@ -229,7 +229,3 @@ def test_a_diverged_run_changes_nothing() -> None:
 def test_a_horizon_of_no_steps_is_refused() -> None:
     with pytest.raises(InvalidValue, match="total_steps"):
         LossOverSteps((), total_steps=0)
-
-
-def test_without_steps_the_margin_is_a_tenth_of_the_spread_over_seeds() -> None:
-    assert noise_margin(0.02) == pytest.approx(0.002)
