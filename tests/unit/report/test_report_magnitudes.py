@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.report.studies import BARE, LINEAR, study, tried, typical
+from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.report.build import build_report
 from tuner.report.pages.markdown import markdown_page
-from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.report.report import Gain, Report
 from tuner.report.study_result import StudyResult
 from tuner.report.terminal.page import render_text
