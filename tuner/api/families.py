@@ -16,6 +16,7 @@ CURVE_POINTS: Final = 101
 """Of a family's picture, evenly spaced over the run, its end included."""
 _PICTURED: Final[Mapping[str, Mapping[str, Any]]] = {
     "exponential": {"rate": 4.0},
+    "reduce_on_plateau": {"patience": 2},
     "piecewise_linear": {"knots": ({"at": 0.0, "factor": 1.0}, {"at": 0.5, "factor": 0.3}, {"at": 1.0, "factor": 0.0})},
     "segments": {
         "segments": (
@@ -49,10 +50,13 @@ class FamilyView:
     parameters: tuple[FamilyParameter, ...]
     takes_warmup: bool
     """Whether it starts at the peak, so that a warm-up may come before it."""
+    follows_loss: bool
+    """Whether its rates depend on the losses of the run, and not on the update alone."""
     example: dict[str, Any]
     """The family of the picture, as JSON: its defaults, and a usual value of every parameter without one."""
     curve: tuple[float, ...]
-    """The picture: fractions of the peak at 101 evenly spaced points of a run without warm-up and floor."""
+    """The picture: fractions of the peak at 101 evenly spaced points of a run without warm-up and floor; of a family
+    whose rates follow the loss, those of a usual run."""
 
     @classmethod
     def of(cls, name: str) -> Self:
@@ -65,8 +69,9 @@ class FamilyView:
             description=(inspect.getdoc(kind) or "").partition("\n")[0],
             parameters=tuple(_parameters(kind.model_json_schema())),
             takes_warmup=family.starts_at_peak,
+            follows_loss=family.follows_loss,
             example=family.model_dump(mode="json", exclude_none=True),
-            curve=tuple(family.factors(times, n=CURVE_POINTS - 1, floor=0.0).tolist()),
+            curve=tuple(family.stand_in.factors(times, n=CURVE_POINTS - 1, floor=0.0).tolist()),
         )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tuner.errors import InvalidValue
 from tuner.exports import EXPORTERS, ExportFormat
 from tuner.schedules import MIN_WARMUP, Schedule
 from tuner.schedules.lengths import MAX_STEPS
@@ -22,11 +23,33 @@ class _Request(BaseModel):
     schedule: Schedule = Field(description="The schedule, as a report or an export contains it.")
 
 
+class LossPoint(BaseModel):
+    """An evaluation of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    step: int = Field(ge=0, le=MAX_STEPS, description="Updates done.")
+    loss: float = Field(description="The loss there, lower is better; of a metric that is maximized its negative.")
+
+
 class PreviewRequest(_Request):
     """A schedule and the length of a run."""
 
     total_steps: int = Field(ge=1, le=MAX_STEPS, description="Optimizer updates of the run.")
     points: int = Field(default=200, ge=2, le=2_000, description="Maximum number of points, evenly spaced.")
+    losses: tuple[LossPoint, ...] = Field(
+        default=(),
+        max_length=10_000,
+        description="Evaluations of a run by ascending updates, for a schedule that follows them "
+        "(`reduce_on_plateau`); without them it is previewed as if every evaluation improved.",
+    )
+
+    @model_validator(mode="after")
+    def _check_losses(self) -> Self:
+        if self.losses and not self.schedule.follows_loss:
+            allowed = f"absent: the rates of {self.schedule.family.name} follow no loss"
+            raise InvalidValue("losses", value=f"{len(self.losses)} evaluations", allowed=allowed)
+        return self
 
 
 class ExportRequest(_Request):

@@ -9,6 +9,7 @@ from tuner.api.schedules import Preview
 from tuner.client.transport import Transport, without_none
 from tuner.schedules import Schedule
 from tuner.schedules.scaling import ScaledSchedule
+from tuner.schedules.values import Losses
 
 if TYPE_CHECKING:
     from tuner.api.families import FamilyView, FormatView
@@ -31,15 +32,18 @@ class SchedulesApi:
 
         return self._http.get(tuple[FormatView, ...], "/v1/schedules/formats")
 
-    def preview(self, schedule: Schedule, *, total_steps: int, points: int = 200) -> Preview:
+    def preview(self, schedule: Schedule, *, total_steps: int, points: int = 200, losses: Losses = ()) -> Preview:
         """The learning rates of a schedule over a run.
 
         Args:
             schedule: The schedule.
             total_steps: Updates of the run.
             points: Maximum number of points, evenly spaced.
+            losses: Evaluations of a run (updates done, and the loss there), for a schedule that follows them.
         """
-        body = {"schedule": _plain(schedule), "total_steps": total_steps, "points": points}
+        body: dict[str, Any] = {"schedule": _plain(schedule), "total_steps": total_steps, "points": points}
+        if losses:
+            body["losses"] = [{"step": step, "loss": loss} for step, loss in losses]
         return self._http.send(Preview, "POST", "/v1/schedules/preview", body=body)
 
     def export_schedule(

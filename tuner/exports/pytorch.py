@@ -67,7 +67,7 @@ STEPPING: Final = (
 
 _OBSERVE: Final = """\
     if ...:  # where you evaluate, as often as in tuning
-        scheduler.observe(val_loss)  # lower is better: of an accuracy its negative
+        scheduler.observe(val_loss)  # of an accuracy its negative
 """
 
 

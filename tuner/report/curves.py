@@ -13,6 +13,8 @@ from tuner.search.decision.decisions import RunView
 
 MAX_CURVES: Final = 100
 MAX_POINTS: Final = 40
+MAX_FOLLOWED: Final = 400
+"""Points of a curve, at most; of one whose rates followed the losses more, since they are drawn from them."""
 
 
 def learning_curves(evidence: Evidence) -> tuple[LearningCurve, ...]:
@@ -28,7 +30,9 @@ def _curve(run: RunView, *, evidence: Evidence) -> LearningCurve | None:
     points = [] if history is None else [point for point in history.points if math.isfinite(point.val_loss)]
     if not points:
         return None
-    places = np.unique(np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).round().astype(int)).tolist()
+    follows = evidence.view(run.trial).configuration.schedule.follows_loss
+    most = MAX_FOLLOWED if follows else MAX_POINTS
+    places = np.unique(np.linspace(0, len(points) - 1, min(len(points), most)).round().astype(int)).tolist()
     return LearningCurve(
         trial=run.trial,
         seed=run.seed,

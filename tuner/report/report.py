@@ -292,6 +292,17 @@ class Report(ReportValue):
                 return candidate
         raise KeyError(trial)
 
+    def losses_of(self, trial: int) -> tuple[tuple[int, float], ...]:
+        """The evaluations of a trial's first run that was trained to its end: updates done, and the loss there.
+
+        A schedule that follows the loss has the rates of that run with them. Empty where the report has no such curve.
+        """
+        finished = (one for one in self.curves if one.trial == trial and one.status is RunStatus.FINISHED)
+        curve = min(finished, key=lambda one: one.seed, default=None)
+        if curve is None:
+            return ()
+        return tuple(dict(zip(curve.steps, map(self.metric.loss, curve.values), strict=True)).items())
+
     def comparison(self, rival: Rival | str) -> Comparison | None:
         """The comparison with a rival, a `Rival` or its name; ``None`` when the report has none.
 

@@ -39,6 +39,7 @@ def reservations(evidence: Evidence, *, recommended: Candidate, comparisons: Seq
         *_early_ends(evidence),
         *_seeds(evidence, recommended=recommended),
         *([] if peak is None else [peak]),
+        *_followed(recommended),
         *rivals,
         *_options(evidence, recommended=recommended, comparisons=comparisons),
     )
@@ -63,6 +64,15 @@ def peak_sentence(evidence: Evidence, *, recommended: Candidate) -> str | None:
         f"The peak of the recommended schedule, {peak:.1e}, is the {edge} of the {len(peaks)} that were tried: a "
         "better one may lie beyond, so search with a larger budget."
     )
+
+
+def _followed(recommended: Candidate) -> Iterator[str]:
+    """That a schedule which follows the loss has other rates in every run."""
+    if recommended.schedule.follows_loss:
+        yield (
+            "The recommended schedule follows the loss: each run has rates of its own, and those of one are drawn. Its "
+            "patience counts evaluations, so evaluate as often as the runs of this job did."
+        )
 
 
 def _failures(evidence: Evidence) -> Iterator[str]:

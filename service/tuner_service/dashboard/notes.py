@@ -54,7 +54,8 @@ def attributes(record: StudyRecord, *, report: Report | None, trial_ids: Mapping
             values[f"dashboard:{trial_id}:note_ver"] = 1
             values[f"dashboard:{trial_id}:note_str:0"] = trial_note(record.job, trial, runs=runs[trial.number])
     if ranked:
-        best = [(_short(trial), trial.configuration.label, trial.schedule) for trial in ranked[:_CURVES]]
+        known = [trial for trial in ranked if not trial.schedule.follows_loss]  # the rates of the others are a run's
+        best = [(_short(trial), trial.configuration.label, trial.schedule) for trial in known[:_CURVES]]
         values[_FIGURE] = schedules_figure(best, total_steps=record.job.spec.search.total_steps)
     return values
 

@@ -9,6 +9,7 @@ from html import escape
 import numpy as np
 
 from tuner.schedules import Schedule
+from tuner.schedules.values import Losses
 
 _WIDTH, _HEIGHT = 640, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 12, 12, 34
@@ -16,17 +17,18 @@ _SVG_POINTS = 400
 _FIGURE_POINTS = 150
 
 
-def schedule_svg(schedule: Schedule, *, total_steps: int) -> str:
+def schedule_svg(schedule: Schedule, *, total_steps: int, losses: Losses = ()) -> str:
     """Draw the learning rate of a run.
 
     Args:
         schedule: The schedule to draw.
         total_steps: Updates of the run.
+        losses: Its evaluations, for a schedule that follows them.
 
     Returns:
         An SVG document without scripts, external styles or links.
     """
-    updates, lrs = _sampled(schedule, total_steps=total_steps, points=_SVG_POINTS)
+    updates, lrs = _sampled(schedule, total_steps=total_steps, points=_SVG_POINTS, losses=losses)
     top = max(lrs) or 1.0
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     last = max(total_steps - 1, 1)
@@ -77,7 +79,9 @@ def schedules_figure(schedules: Sequence[tuple[str, str, Schedule]], *, total_st
     return json.dumps({"data": lines, "layout": layout})
 
 
-def _sampled(schedule: Schedule, *, total_steps: int, points: int) -> tuple[list[int], list[float]]:
+def _sampled(
+    schedule: Schedule, *, total_steps: int, points: int, losses: Losses = ()
+) -> tuple[list[int], list[float]]:
     updates = np.unique(np.linspace(0, total_steps - 1, num=points).round().astype(np.int64))
-    lrs = schedule.lrs_at(updates, total_steps=total_steps)
+    lrs = schedule.lrs_at(updates, total_steps=total_steps, losses=losses)
     return updates.tolist(), [float(f"{lr:.6g}") for lr in lrs.tolist()]

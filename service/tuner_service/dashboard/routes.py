@@ -12,6 +12,7 @@ from tuner.errors import NotFound
 from tuner_service.access import VisibleJob
 from tuner_service.dashboard.gateway import PATHS, Gateway
 from tuner_service.dashboard.pictures import schedule_svg
+from tuner_service.jobs.followed_losses import followed_losses
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
 from tuner_service.resources import StoreDep
@@ -60,7 +61,8 @@ def open_dashboard(job: VisibleJob, store: StoreDep) -> RedirectResponse:
 def draw_schedule(
     job: VisibleJob, number: Annotated[int, Path(ge=0, lt=2**31, description="Number of the trial.")], store: StoreDep
 ) -> Response:
-    """A plot of a trial's learning rate over the full horizon."""
-    schedule = store.trials.get(job.id, number=number).schedule
-    picture = schedule_svg(schedule, total_steps=job.spec.search.total_steps)
+    """A plot of a trial's learning rate over the full horizon; where it follows the loss, that of its first run."""
+    trial = store.trials.get(job.id, number=number)
+    losses = followed_losses(trial, job_id=job.id, store=store)
+    picture = schedule_svg(trial.schedule, total_steps=job.spec.search.total_steps, losses=losses)
     return Response(picture, media_type="image/svg+xml", headers=_HEADERS)

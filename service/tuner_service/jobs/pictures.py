@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from tuner.api.runs import CurvePage, RatesPage, RunCurve, TrialRates
 from tuner.jobs.curves import MIN_POINTS
 from tuner_service.access import VisibleJob
+from tuner_service.jobs.followed_losses import followed_losses
 from tuner_service.jobs.parameters import Cursor
 from tuner_service.limits.expensive import EXPENSIVE
 from tuner_service.problems import catalog
@@ -34,7 +35,10 @@ def get_rates(
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Trials per page.")] = 100,
 ) -> RatesPage:
-    """The learning rates of every trial over the full horizon, at the same updates."""
+    """The learning rates of every trial over the full horizon, at the same updates.
+
+    Where they follow the loss, they are those of the trial's first run.
+    """
     total_steps = job.spec.search.total_steps
     updates = np.unique(np.linspace(0, total_steps - 1, num=points).round().astype(np.int64))
     page = store.trials.list(job.id, cursor=cursor, limit=limit)
@@ -43,7 +47,11 @@ def get_rates(
             trial=trial.number,
             label=trial.configuration.label,
             state=trial.state,
-            lrs=tuple(trial.schedule.lrs_at(updates, total_steps=total_steps).tolist()),
+            lrs=tuple(
+                trial.schedule.lrs_at(
+                    updates, total_steps=total_steps, losses=followed_losses(trial, job_id=job.id, store=store)
+                ).tolist()
+            ),
         )
         for trial in page.items
     )

@@ -38,7 +38,8 @@ def preview_schedule(request: Annotated[PreviewRequest, strict_body(PreviewReque
     """The learning rate at evenly spaced updates, a label of the schedule, and its digest. Nothing is stored."""
     schedule, steps = request.schedule, request.total_steps
     updates = np.unique(np.linspace(0, steps - 1, num=request.points).round().astype(np.int64))
-    lrs = schedule.lrs_at(updates, total_steps=steps)
+    losses = tuple((one.step, one.loss) for one in request.losses)
+    lrs = schedule.lrs_at(updates, total_steps=steps, losses=losses)
     return Preview(
         label=schedule.label,
         digest=schedule.digest,

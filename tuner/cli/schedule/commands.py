@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +14,10 @@ from tuner.cli.schedule.families import families
 from tuner.cli.schedule.fitting import compress, scale
 from tuner.cli.schedule.options import Output, TotalSteps, write
 from tuner.cli.schedule.source import ScheduleSource, takes_schedule
+from tuner.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from tuner.schedules import Schedule
 
 _POINTS = 200
 FormatName = Literal[
@@ -57,6 +62,18 @@ def preview(
     source: ScheduleSource,
     total_steps: TotalSteps = None,
     log: Annotated[bool, typer.Option("--log", help="Logarithmic axis for the rate.")] = False,
+    losses: Annotated[
+        Path | None,
+        typer.Option(
+            "--losses",
+            metavar="FILE",
+            show_default=False,
+            help="Evaluations of a run, for a schedule that follows them: CSV (`step,loss`) or one JSON object a line.",
+        ),
+    ] = None,
+    maximized: Annotated[
+        bool, typer.Option("--maximized", help="The values of --losses are of a metric that is maximized.")
+    ] = False,
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
@@ -65,18 +82,37 @@ def preview(
     Examples:
         tuner schedule preview --family wsd --param cooldown=0.2
         tuner schedule preview --job latest --log
+        tuner schedule preview --family reduce_on_plateau --param patience=2 --losses evaluations.csv
     """
     schedule, run = source.read(url=url, total_steps=total_steps)
     steps = run.total_steps
+    followed = _followed(schedule, losses=losses, maximized=maximized)
     if as_json:
-        points = [(update, schedule.lr(update, total_steps=steps)) for update in range(0, steps, -(-steps // _POINTS))]
+        at = range(0, steps, -(-steps // _POINTS))
+        points = list(zip(at, schedule.lrs_at(at, total_steps=steps, losses=followed).tolist(), strict=True))
         summary = {"label": schedule.label, "digest": schedule.digest, "total_steps": steps}
         show_json({"schedule": schedule, **summary, "points": points})
         return
     from tuner.report.terminal.page import ScheduleDrawing
 
     show(f"{schedule.label}; {steps:,} updates")
-    show_rich(ScheduleDrawing(schedule=schedule, total_steps=steps, log=log))
+    show_rich(ScheduleDrawing(schedule=schedule, total_steps=steps, log=log, losses=followed))
+    if schedule.follows_loss and losses is None:
+        say("Its rates follow the loss; drawn as if every evaluation improved. --losses FILE draws a recorded curve.")
+
+
+def _followed(schedule: Schedule, *, losses: Path | None, maximized: bool) -> tuple[tuple[int, float], ...]:
+    """The evaluations that a schedule follows."""
+    from tuner.cli.schedule.losses import read_losses
+
+    if losses is None:
+        if maximized:
+            raise InvalidValue("--losses", allowed="given with --maximized")
+        return ()
+    if not schedule.follows_loss:
+        family = schedule.family.name
+        raise InvalidValue("--losses", value=str(losses), allowed=f"absent: the rates of {family} follow no loss")
+    return read_losses(losses, maximized=maximized)
 
 
 @app.command()

@@ -34,6 +34,8 @@ def _sentences(found: Transfer, *, schedule: Schedule, result: StudyResult) -> I
     yield f"For {found.total_steps:,} updates, {found.ratio:g} times as many:"
     if isinstance(schedule.family, Constant):
         yield "a constant rate needs no horizon: training can simply go on."
+    elif schedule.follows_loss:
+        yield "the rates follow the loss there too; its patience counts evaluations, so make as many as here."
     else:
         yield "the shape carries over, its lengths being fractions of the run."
     before, after = (schedule.warmup.length(steps) for steps in (result.total_steps, found.total_steps))

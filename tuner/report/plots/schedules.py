@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 
 
 def draw_schedules(report: Report) -> Figure:
-    """The learning rate per update of the recommended schedule, the cheaper one to reuse, and the rivals."""
+    """The learning rate per update of the recommended schedule, the cheaper one to reuse, and the rivals.
+
+    Those that follow the loss are drawn as one of their runs had them.
+    """
     figure, axes = new_figure(height=4.2)
     drawn: set[int] = set()
     for name, candidate, colour, style, width in _shown_schedules(report):
         if candidate.trial in drawn:
             continue
         drawn.add(candidate.trial)
-        updates, lrs = sampled(candidate.schedule, total_steps=report.total_steps)
+        losses = report.losses_of(candidate.trial)
+        updates, lrs = sampled(candidate.schedule, total_steps=report.total_steps, losses=losses)
         label = f"{name}: {candidate.label}"
         axes.plot(updates, lrs, color=colour, linestyle=style, linewidth=width, label=label)
     axes.set_xlim(0, report.total_steps)

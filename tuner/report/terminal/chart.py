@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tuner.report.sampling import sampled
 from tuner.schedules import Schedule
+from tuner.schedules.values import Losses
 
 MIN_WIDTH = 30
 MIN_HEIGHT = 3
@@ -41,6 +42,7 @@ def draw_schedule(
     height: int = 15,
     log: bool = False,
     ascii_only: bool = False,
+    losses: Losses = (),
 ) -> str:
     """Draw the learning rate over the updates.
 
@@ -51,13 +53,14 @@ def draw_schedule(
         height: Lines of the drawing, the two of the update axis not counted; `MIN_HEIGHT` when less.
         log: Whether the rate axis is logarithmic, four decades down from the highest rate. It starts at zero otherwise.
         ascii_only: Whether to do without braille and box characters.
+        losses: Evaluations of a run, for a schedule that follows them.
 
     Returns:
         ``height + 2`` lines without trailing spaces, no newline at the end.
     """
     columns = max(width, MIN_WIDTH) - _LABEL_WIDTH - 2
     rows = max(height, MIN_HEIGHT)
-    _, lrs = sampled(schedule, total_steps=total_steps)
+    _, lrs = sampled(schedule, total_steps=total_steps, losses=losses)
     peak = float(lrs.max())
     heights = _heights(lrs, peak=peak, log=log)
     canvas = _ascii_canvas if ascii_only else _braille_canvas

@@ -28,6 +28,7 @@ from tuner.report.wording import (
     trials_text,
 )
 from tuner.schedules import Schedule
+from tuner.schedules.values import Losses
 from tuner.text import one_line
 
 _MAX_WIDTH = 110
@@ -44,6 +45,8 @@ class ScheduleDrawing:
     total_steps: int
     height: int = _DRAWING_HEIGHT
     log: bool = False
+    losses: Losses = ()
+    """Evaluations of a run, for a schedule that follows them."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         drawing = Text(
@@ -54,6 +57,7 @@ class ScheduleDrawing:
                 height=self.height,
                 log=self.log,
                 ascii_only=options.ascii_only,
+                losses=self.losses,
             ),
             no_wrap=True,
         )
@@ -87,7 +91,11 @@ def render(report: Report) -> Group:
         _section("Cost", Text(f"{cost_sentence(report.cost)} It ended because {report.end_reason}.")),
         _section(
             f"The schedule: {recommended.label}",
-            ScheduleDrawing(schedule=recommended.schedule, total_steps=report.total_steps),
+            ScheduleDrawing(
+                schedule=recommended.schedule,
+                total_steps=report.total_steps,
+                losses=report.losses_of(recommended.trial),
+            ),
         ),
         Text("\nIn your training script\n", style="bold"),
         Text(paste_in_code(recommended.schedule, total_steps=report.total_steps), style="dim", no_wrap=True, end=""),
