@@ -96,7 +96,7 @@ def test_the_script_before_trains_and_knows_nothing_of_the_tuner(example, length
     assert record.updates == 4
 
 
-@pytest.mark.parametrize("example", ["nanogpt_loop", "hf_trainer", "lightning_module"])
+@pytest.mark.parametrize("example", ["nanogpt_loop", "hf_trainer", "lightning_module", "keras_fit", "jax_optax"])
 def test_a_script_is_made_tunable_by_changing_at_most_ten_lines(example):
     before, after = ((EXAMPLES / example / name).read_text().splitlines() for name in ("train_before.py", "train.py"))
     changes = [line for line in difflib.ndiff(before, after) if line[:2] in ("+ ", "- ")]

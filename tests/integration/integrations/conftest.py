@@ -40,6 +40,7 @@ class Executed:
         self._folder = folder
         self.steps: list[int] = []
         self.updates = 0
+        self.schedule = SCHEDULE
         self.lrs = SCHEDULE.lrs(20).tolist()
 
     def __call__(
@@ -62,7 +63,7 @@ class Executed:
             run_id="run",
             workload="function",
             options={},
-            schedule=SCHEDULE,
+            schedule=self.schedule,
             total_steps=total_steps,
             seed=3,
             snapshot_dir=str(self._folder / str(attempt)),
