@@ -25,6 +25,7 @@ from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, StudyLock, WorkerOffer
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
+from tuner.notebook.display import live_display, notebook_cell
 from tuner.orchestrator import run_planning_step
 from tuner.report.report import Report
 from tuner.schedules import Schedule
@@ -54,6 +55,7 @@ def tune(
     device: str = "auto",
     run_limit: float | None = None,
     memory_limit_mb: int | None = None,
+    live: bool | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Find the schedule for a workload, training in this process, and return the report.
@@ -76,6 +78,8 @@ def tune(
         run_limit: Seconds that one run may take, else it fails; no limit when absent.
         memory_limit_mb: MiB that this process may use with all that it starts, else the run fails; no limit when
             absent.
+        live: Whether progress and learning curves are shown while they grow, in the cell of a notebook that calls
+            this; in any notebook when absent.
         on_progress: Called after every evaluation and every planning step.
 
     Returns:
@@ -104,6 +108,7 @@ def tune(
     for field, limit in (("run_limit", run_limit), ("memory_limit_mb", memory_limit_mb)):
         if limit is not None and not limit > 0:
             raise InvalidValue(field, value=limit, allowed="above 0")
+    show = notebook_cell(live)
     workload = _resolve(workload)
     info = describe(workload)
     named = {"total_steps": total_steps, "trials": trials, "incumbent": incumbent}
@@ -124,7 +129,10 @@ def tune(
         store.workers.announce(offer, workloads=[info])
         job = _unfinished_or_new(store, spec=spec, seed=request.search.seed, version=info.version)
 
+        refresh = stack.enter_context(live_display(store, job_id=job.id, show=show))
+
         def report_progress() -> None:
+            refresh()
             if on_progress is not None:
                 on_progress(store.jobs.status(job.id).progress)
 

@@ -7,7 +7,7 @@ not say otherwise, the run diverged: it counts as infinitely bad. How each figur
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,9 @@ from tuner.report.insights import Advice, EarlyStops, ParameterImportances, Repo
 from tuner.schedules import Schedule
 from tuner.search.decision.decisions import Role, RunStatus, TrialStatus
 from tuner.validation import choice
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Verdict(StrEnum):
@@ -280,6 +283,30 @@ class Report(ReportValue):
             f"<Report of job {self.job_id}: {self.workload}, {len(self.trials)} trials, "
             f"recommended {self.recommended.label!r}>"
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from tuner.report.pages.fragment import html_fragment  # on first use: it loads matplotlib
+
+        return html_fragment(self)
+
+    def plot(self, picture: str = "schedules") -> Figure:
+        """Draw a picture of the report, which a notebook shows and ``savefig`` writes to a file.
+
+        Args:
+            picture: ``"schedules"``, the learning rates of the recommended schedule and its rivals; ``"estimates"``,
+                the expected value of each candidate and the result on each seed; or ``"curves"``, the metric of every
+                run over its updates.
+
+        Returns:
+            A figure of matplotlib, made without pyplot.
+
+        Raises:
+            InvalidValue: There is no such picture.
+        """
+        from tuner.report.plots.pictures import picture as drawn  # on first use: it loads matplotlib
+
+        return drawn(self, name=picture)
 
     def candidate(self, trial: int) -> Candidate:
         """The candidate of this trial number.

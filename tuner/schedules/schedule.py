@@ -18,6 +18,7 @@ from tuner.schedules.families import Family
 from tuner.schedules.lengths import percent
 from tuner.schedules.values import Array, Losses, Positive, ProperFraction, Value
 from tuner.schedules.warmup import Warmup
+from tuner.svg import Axis, Line, line_chart
 from tuner.validation import without_repetition
 
 MIN_WARMUP: Final = 10
@@ -25,6 +26,12 @@ MIN_WARMUP: Final = 10
 
 BLOCK: Final = 8192
 """Updates per block: few enough that intermediate arrays stay in the processor's cache."""
+
+
+_DRAWN_POINTS: Final = 400
+_DRAWN_COLOUR: Final = "#0072b2"
+_DRAWN_HORIZONS: Final = (1_000, 10_000, 100_000, 1_000_000)
+"""Updates of the run that is drawn for runs of any length: the first of these that the schedule fits into."""
 
 
 class Schedule(Value):
@@ -216,6 +223,38 @@ class Schedule(Value):
         floor = f"floor {percent(self.floor)}" if self.floor else ""
         parts = (self.family.label, f"peak {self.peak_lr:.1e}", self.warmup.label, floor)
         return ", ".join(part for part in parts if part)
+
+    def to_svg(self, total_steps: int, *, losses: Losses = ()) -> str:
+        """The learning rate over the updates of a run, drawn as an SVG document: for pages and notebooks.
+
+        Args:
+            total_steps: Updates of the run, T, at least 1.
+            losses: As for `lrs`.
+
+        Raises:
+            InvalidValue: As for `lrs`.
+        """
+        return self._drawn(total_steps, losses=losses, end=f"{total_steps:,} updates")
+
+    def _repr_svg_(self) -> str | None:
+        """What a notebook shows: a run of any length, or of one that fits where the schedule has lengths in updates."""
+        for length in _DRAWN_HORIZONS:
+            with suppress(InvalidValue):
+                any_length = self.compressed(2 * length, from_steps=length, min_warmup=0) == self
+                return self._drawn(length, losses=(), end="100 % of the run" if any_length else f"{length:,} updates")
+        return None
+
+    def _drawn(self, total_steps: int, *, losses: Losses, end: str) -> str:
+        _check_steps("total_steps", total_steps, minimum=1)
+        updates = np.unique(np.linspace(0, total_steps - 1, num=_DRAWN_POINTS).round().astype(np.int64))
+        lrs = self.lrs_at(updates, total_steps=total_steps, losses=losses)
+        top = float(lrs.max()) or 1.0
+        return line_chart(
+            [Line(xs=updates.tolist(), ys=lrs.tolist(), colour=_DRAWN_COLOUR)],
+            x=Axis(low=0, high=max(total_steps - 1, 1), labels=("0", end)),
+            y=Axis(low=0.0, high=top, labels=("0", f"{top:.2e}")),
+            title=self.label + (", while every evaluation improves" if self.follows_loss and not losses else ""),
+        )
 
     def _rates(self, steps: Array, *, total_steps: int, losses: Losses) -> Array:
         """Learning rates at ascending ``steps``, each in [0, total_steps]."""

@@ -11,7 +11,6 @@ from starlette.routing import Route
 from tuner.errors import NotFound
 from tuner_service.access import VisibleJob
 from tuner_service.dashboard.gateway import PATHS, Gateway
-from tuner_service.dashboard.pictures import schedule_svg
 from tuner_service.jobs.followed_losses import followed_losses
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
@@ -64,5 +63,5 @@ def draw_schedule(
     """A plot of a trial's learning rate over the full horizon; where it follows the loss, that of its first run."""
     trial = store.trials.get(job.id, number=number)
     losses = followed_losses(trial, job_id=job.id, store=store)
-    picture = schedule_svg(trial.schedule, total_steps=job.spec.search.total_steps, losses=losses)
+    picture = trial.schedule.to_svg(job.spec.search.total_steps, losses=losses)
     return Response(picture, media_type="image/svg+xml", headers=_HEADERS)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.exports.drivers import executed, through_bytes
-from tests.unit.exports.test_exports_in_libraries import needed
+from tests.unit.exports.libraries import needed
 from tests.unit.schedules.test_reduce_on_plateau import _LOSSES as LOSSES
 from tests.unit.schedules.test_reduce_on_plateau import _SCHEDULES as SCHEDULES
 from tuner.errors import InvalidValue

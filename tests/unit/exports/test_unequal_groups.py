@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.exports.drivers import executed, rates_of, sgd, timm_schedulers
+from tests.unit.exports.libraries import MODULES, needed
 from tests.unit.exports.test_export_claims import HORIZONS, NATIVE, NOT_NATIVE, assert_equal, text
-from tests.unit.exports.test_exports_in_libraries import MODULES, needed
 from tests.unit.schedules.strategies import EXAMPLES, Case, cases, example
 from tuner.exports import EXPORTERS, TargetRun
 from tuner.schedules import Cosine, Cyclic, OneCycle, Schedule, ScheduleLR, Warmup

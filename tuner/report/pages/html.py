@@ -70,12 +70,17 @@ def _pictures_of_insights(report: Report) -> dict[str, str]:
 
 
 @cache
-def _template() -> Template:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of HTML, which escape what they are filled with."""
+    return Environment(
         loader=PackageLoader("tuner.report.pages"),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.jinja")
+
+
+@cache
+def _template() -> Template:
+    return environment().get_template("report.html.jinja")

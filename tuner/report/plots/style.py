@@ -27,14 +27,15 @@ _DPI: Final = 150
 _MARGIN: Final = 0.01  # left of the title, as a share of the figure's width
 _TITLE_WIDTH: Final = 90  # characters of a line, for a figure 9 inches wide
 _SVG_LOCK: Final = threading.Lock()
+_STROKES: Final = 'stroke-linejoin="round" stroke-linecap="butt"'
 _PAGE_COLOURS: Final = {BLACK: "currentColor", "#000000": "currentColor", GRID: "var(--grid)"}
 
 
 def new_figure(*, height: float) -> tuple[Figure, Axes]:
     """A figure 9 inches wide, with one pair of axes."""
-    from matplotlib.figure import Figure
+    from tuner.report.plots.figure import ReportFigure
 
-    figure = Figure(figsize=(9.0, height), dpi=_DPI, layout="constrained")
+    figure = ReportFigure(figsize=(9.0, height), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -60,11 +61,15 @@ def line(colour: str, label: str, *, width: float = 1.4, marker: str = "") -> Li
     return Line2D([], [], color=colour, linewidth=width, marker=marker, markersize=5, label=label)
 
 
-def as_png(figure: Figure, *, title: str) -> bytes:
-    """A figure as a picture that stands alone, under a title."""
+def add_title(figure: Figure, *, title: str) -> None:
+    """Set a title above a figure that stands alone."""
     text = textwrap.fill(title, width=_TITLE_WIDTH)
     title_text = figure.suptitle(text, x=_MARGIN, ha="left", fontsize=11, fontweight="bold")  # from the figure's edge
     title_text.set_parse_math(False)  # a name with dollars in it is a name
+
+
+def as_png(figure: Figure) -> bytes:
+    """A figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     return buffer.getvalue()
@@ -88,11 +93,11 @@ def as_svg(figure: Figure, *, name: str, alt: str) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg ") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)  # its style is one of the whole page
     svg = re.sub(r' id="|(?<=url\(#)|(?<=href="#)', lambda found: f"{found.group()}{name}-", svg)
     for colour, variable in _PAGE_COLOURS.items():
         svg = svg.replace(f"fill: {colour}", f"fill: {variable}").replace(f"stroke: {colour}", f"stroke: {variable}")
     svg = re.sub(r"(font:[^;\"]*?) '[^;\"]*", r"\1 system-ui, sans-serif", svg)
     size = re.search(r'viewBox="[^"]*"', svg)
     box = size.group() if size else ""
-    return re.sub(r"<svg [^>]*>", f'<svg {box} role="img" aria-label="{escape(alt)}">', svg, count=1)
+    return re.sub(r"<svg [^>]*>", f'<svg {box} {_STROKES} role="img" aria-label="{escape(alt)}">', svg, count=1)

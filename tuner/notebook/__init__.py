@@ -1,0 +1,1 @@
+"""What `tuner.tune` shows in a notebook while it trains."""
