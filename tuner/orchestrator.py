@@ -26,6 +26,7 @@ from tuner.search.decision.decisions import (
 )
 from tuner.search.decision.margin import loss_margin
 from tuner.search.decision.plan import after, leading_ends, may_request, plan
+from tuner.search.optuna.samplers import proposer_of
 from tuner.search.optuna.study import Study, StudyTrial
 from tuner.store import Store
 
@@ -58,7 +59,7 @@ def run_planning_step(store: Store, *, lock: StudyLock, ahead: bool = False) -> 
         # Otherwise nothing is chosen or reported, and the step before has stored the best trial.
         state = replace(state, margin=loss_margin(state, curves=complete_curves(store, record=record)))
         record = _store_best(store, lock=lock, record=record, state=state)
-    decisions = plan(state, capacity=0 if ahead else 1)
+    decisions = plan(state, capacity=0 if ahead else 1, proposer=proposer_of(state.settings))
     over = any(isinstance(decision, Finish | GiveUp) for decision in decisions)
     if ahead or over or not decisions:
         # Otherwise a device is idle until the run is stored: Optuna, which decides nothing, is updated while it trains.

@@ -33,7 +33,7 @@ _FIELDS: Final = tuple(
         (r"search\.options\.(\w+)(?:\.(?:low|high|log|values(?:\.\d+)?))?", r"--vary \1"),
         (r"options\.(\w+)", r"--option \1"),
         (r"search\.incumbent\.([\w.]+)", r"--incumbent \1"),
-        (r"search\.(budget|worth|trials|seeds|seed|incumbent)", r"--\1"),
+        (r"search\.(budget|worth|trials|seeds|seed|sampler|pruner|incumbent)", r"--\1"),
         (r"search\.total_steps", "--total-steps"),
         (r"search\.least_gain", "--least-gain"),
         (r"search\.prune", "--no-prune"),

@@ -28,6 +28,7 @@ from tuner.jobs.records import LeasedRun, StudyLock, WorkerOffer
 from tuner.jobs.states import is_terminal
 from tuner.logs import event_logger, log_context
 from tuner.orchestrator import LOCK_SECONDS
+from tuner.search.pruning.stopping import MAX_CHANCE
 from tuner.store import Store
 from tuner.training.protocol import Ended, Outcome, Train
 
@@ -304,8 +305,9 @@ class Driver:
 
     def _record_stop(self, keeper: LeaseKeeper, *, ended: Ended, forecast: ForecastRecord, lease: LeasedRun) -> RunEnd:
         metric = lease.metric
+        rule = "" if forecast.chance < MAX_CHANCE else "the pruner of its raw loss ends it; "
         reason = (
-            f"its forecast, {metric.described(forecast.mean)}, leaves it a "
+            f"{rule}its forecast, {metric.described(forecast.mean)}, leaves it a "
             f"chance of {forecast.chance:.2g} to beat {metric.text(metric.value(forecast.leader_mean))} "
             f"by {forecast.margin:.2g}"
         )

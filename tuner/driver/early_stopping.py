@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Final
 
 from tuner.errors import DatabaseUnavailable, NotFound
 from tuner.jobs.forecasts import ForecastRecord, StoppingContext
 from tuner.jobs.records import CurvePoint, LeasedRun
 from tuner.logs import event_logger
+from tuner.search.optuna.pruners import RawPruning
 from tuner.search.pruning.audit import is_audited
 from tuner.search.pruning.forecast import Curve, LossForecaster
 from tuner.search.pruning.stopping import ForecastCheck, Leader, check_forecast
+from tuner.search.settings import PrunerName
 from tuner.store import Store
 from tuner.store.jobs.forecasts import MAX_CURVES, MAX_POINTS
 
@@ -39,6 +41,8 @@ class EarlyStopping:
         self._clock = clock
         self._of: tuple[str, int] | None = None
         self._curves: dict[str, Curve] = {}
+        self._trials: dict[str, int] = {}
+        self._raw: RawPruning | None = None
         self._forecaster: LossForecaster | None = None
         self._context: StoppingContext | None = None
         self._losses: dict[int, tuple[int, float]] = {}  # the first of each stretch of the run
@@ -48,8 +52,8 @@ class EarlyStopping:
         """Begin with a run: load what its forecasts rest on, and its own losses up to its snapshot."""
         of = (lease.job_id, lease.total_steps)
         if of != self._of:
-            self._of, self._curves, self._forecaster = of, {}, None
-        self._context, self._losses = None, {}
+            self._of, self._curves, self._trials, self._forecaster = of, {}, {}, None
+        self._context, self._losses, self._raw = None, {}, None
         self._load(lease)
         if self._context is not None:
             self._add(self._context.points, lease=lease)
@@ -83,19 +87,26 @@ class EarlyStopping:
             return None
         if self._forecaster is None:
             self._forecaster = LossForecaster(tuple(self._curves.values()), total_steps=lease.total_steps)
-        best = self._context.best
-        check = check_forecast(
-            self._forecaster,
-            Curve(
-                configuration=self._context.configuration,
-                seed=lease.seed,
-                total_steps=lease.total_steps,
-                points=tuple(self._losses.values()),
-            ),
-            leader=Leader(mean=lease.metric.loss(best.value), std=best.std),
-            margin=best.margin,
+        running = Curve(
+            configuration=self._context.configuration,
+            seed=lease.seed,
+            total_steps=lease.total_steps,
+            points=tuple(self._losses.values()),
         )
+        best = self._context.best
+        leader = Leader(mean=lease.metric.loss(best.value), std=best.std)
+        check = check_forecast(self._forecaster, running, leader=leader, margin=best.margin)
+        if check is not None and self._context.pruner is not PrunerName.FORECAST:
+            check = replace(check, stop=self._raw_pruning(self._context, lease=lease).stops(running))
         return None if check is None else _record(check, audited=is_audited(trial=self._context.trial, seed=lease.seed))
+
+    def _raw_pruning(self, context: StoppingContext, *, lease: LeasedRun) -> RawPruning:
+        if self._raw is None:
+            # First runs have the seed of this one, which is one too.
+            ended = {self._trials[run]: one for run, one in self._curves.items() if one.seed == lease.seed}
+            others = {trial: one for trial, one in ended.items() if one.points and trial != context.trial}
+            self._raw = RawPruning(context.pruner, others=others, trial=context.trial, seed=context.search_seed)
+        return self._raw
 
     def _add(self, losses: Sequence[tuple[int, float]], *, lease: LeasedRun) -> bool:
         """Add evaluations, after which all known ones at or beyond their first step are void.
@@ -117,10 +128,11 @@ class EarlyStopping:
             self._context = self._store.forecasts.context(lease, loaded=self._curves.keys())
         except (DatabaseUnavailable, NotFound):
             return  # what was loaded before is of use still
-        if self._context is None or not self._context.complete:
+        if self._context is None or not self._context.ended:
             return
-        self._forecaster = None
-        for one in reversed(self._context.complete):  # those that ended last at the end
+        self._forecaster = self._raw = None
+        for one in reversed(self._context.ended):  # those that ended last at the end
+            self._trials[one.run_id] = one.trial
             self._curves[one.run_id] = Curve(
                 configuration=one.configuration, seed=one.seed, total_steps=one.total_steps, points=one.points
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tuner.search.configuration import Configuration
+from tuner.search.settings import PrunerName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class ForecastRecord:
     leader_std: float
     margin: float
     stop: bool
-    """Whether the chance was too small to go on."""
+    """Whether it ends the run: the chance is too small, or a rule on the raw loss has decided so."""
     audited: bool
     """Whether the run was trained on all the same, to measure what stopping loses."""
 
@@ -55,6 +56,7 @@ class TrialCurve:
     """The losses of a run, thinned."""
 
     run_id: str
+    trial: int
     configuration: Configuration
     seed: int
     total_steps: int
@@ -67,9 +69,12 @@ class StoppingContext:
     """What the forecasts of a leased run are made from and compared with."""
 
     trial: int
+    pruner: PrunerName
+    search_seed: int
     best: BestTrial
-    complete: tuple[TrialCurve, ...]
-    """Runs of the job that were trained to their end: those that the caller does not have yet."""
+    ended: tuple[TrialCurve, ...]
+    """Runs of the job that were trained to their end, and for a rule on the raw loss those that were stopped: those
+    that the caller does not have yet."""
     points: tuple[tuple[int, float], ...]
     """The run's own losses up to its snapshot, by step."""
     configuration: Configuration

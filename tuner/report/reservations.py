@@ -10,6 +10,7 @@ from tuner.report.evidence import Evidence
 from tuner.report.report import Candidate, Comparison, Rival, Verdict
 from tuner.search.decision.decisions import RunStatus
 from tuner.search.sampler.options import BATCH_SIZE
+from tuner.search.settings import PrunerName
 
 _MIN_WORSE: Final = 2
 _SHARE_WORSE: Final = 0.75
@@ -37,12 +38,24 @@ def reservations(evidence: Evidence, *, recommended: Candidate, comparisons: Seq
         *_direction(evidence),
         *_failures(evidence),
         *_early_ends(evidence),
+        *_raw_pruning(evidence),
         *_seeds(evidence, recommended=recommended),
         *([] if peak is None else [peak]),
         *_followed(recommended),
         *rivals,
         *_options(evidence, recommended=recommended, comparisons=comparisons),
     )
+
+
+def _raw_pruning(evidence: Evidence) -> Iterator[str]:
+    """That the best schedule may have been stopped by a rule on the raw loss."""
+    state = evidence.result.state
+    stopped = sum(run.status is RunStatus.STOPPED for run in state.runs)
+    if stopped and state.settings.pruner is not PrunerName.FORECAST:
+        yield (
+            f"Pruner {state.settings.pruner} stopped {'1 run' if stopped == 1 else f'{stopped} runs'} by the loss in "
+            "the middle of training, which says little of the end: a better schedule may be among them."
+        )
 
 
 def peak_sentence(evidence: Evidence, *, recommended: Candidate) -> str | None:

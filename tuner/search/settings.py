@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +21,31 @@ MAX_OPTIONS: Final = 4
 BUDGETS: Final[Mapping[str, float]] = {"quick": 3.0, "standard": 10.0, "thorough": 30.0}
 """Budgets by name, in full runs."""
 DEFAULT_WORTH: Final = 0.05
+
+
+class SamplerName(StrEnum):
+    """What chooses the next new configuration of a search."""
+
+    SCHEDULE = "schedule"
+    """The model of schedules (`tuner.search.sampler`)."""
+    TPE = "tpe"
+    """Optuna's, with its defaults, like the following."""
+    GP = "gp"
+    CMAES = "cmaes"
+    RANDOM = "random"
+    QMC = "qmc"
+
+
+class PrunerName(StrEnum):
+    """By what a running training is stopped early."""
+
+    FORECAST = "forecast"
+    """The forecast of its loss at the end (`tuner.search.pruning`)."""
+    MEDIAN = "median"
+    """Optuna's rules, which compare the loss so far with those of other runs, like the following."""
+    PERCENTILE = "percentile"
+    SHA = "sha"
+    HYPERBAND = "hyperband"
 
 
 class SearchSettings(BaseModel):
@@ -61,10 +87,18 @@ class SearchSettings(BaseModel):
         description="A gain below this is not worth a change of schedule either, in units of the metric: 0.2 for an "
         "accuracy in per cent is 0.2 points.",
     )
-    prune: bool = Field(
-        default=True,
-        description="Whether a run is stopped once the forecast of its loss at the end leaves it almost no chance to "
-        "beat the leader.",
+    sampler: SamplerName = Field(
+        default=SamplerName.SCHEDULE,
+        description="What chooses the next new schedule: the model of schedules, or a sampler of Optuna's, which knows "
+        "nothing of schedules. When a further seed is worth more than a new schedule, and what is recommended, is "
+        "decided alike with all of them.",
+    )
+    prune: bool = Field(default=True, description="Whether runs are stopped early, by the rule of `pruner`.")
+    pruner: PrunerName = Field(
+        default=PrunerName.FORECAST,
+        description="When a run is stopped: `forecast`, once the forecast of its loss at the end leaves it almost no "
+        "chance to beat the leader; else by one of Optuna's rules, which compare the loss so far with those of other "
+        "runs, and so stop schedules that hold their rate and win in the end.",
     )
     incumbent: Schedule | None = Field(
         default=None,

@@ -31,11 +31,13 @@ from tuner.search.decision.margin import loss_margin
 from tuner.search.decision.plan import after, leading_ends, plan
 from tuner.search.decision.seeds import is_first
 from tuner.search.decision.stopping import search_over
+from tuner.search.optuna.pruners import RawPruning
+from tuner.search.optuna.samplers import proposer_of
 from tuner.search.oracle import Oracle, Outcome, RunFailed, outcome
 from tuner.search.pruning.audit import is_audited
 from tuner.search.pruning.forecast import Curve, LossForecaster
 from tuner.search.pruning.stopping import ForecastCheck, Leader, check_forecast
-from tuner.search.settings import SearchSettings
+from tuner.search.settings import PrunerName, SearchSettings
 
 
 class Planner(Protocol):
@@ -125,7 +127,12 @@ def simulate(
         RuntimeError: The plan waits although nothing runs: a defect of the plan.
     """
     state = StudyState(settings=settings, metric=metric, usual_options=usual_options)
-    clock = _Clock(state, oracle=oracle, devices=devices, planner=planner or partial(plan, pool=pool))
+    clock = _Clock(
+        state,
+        oracle=oracle,
+        devices=devices,
+        planner=planner or partial(plan, pool=pool, proposer=proposer_of(settings)),
+    )
     return clock.run(lambda state: search_over(state, target_loss=target_loss, patience=patience))
 
 
@@ -167,6 +174,7 @@ class _Clock:
         self._complete: list[Curve] = []
         self._forecaster: LossForecaster | None = None
         self._leader: tuple[Leader, float] | None = None
+        self._raw: dict[int, RawPruning] = {}
 
     def run(self, stop: Callable[[StudyState], Stop | None]) -> Simulation:
         while True:
@@ -258,8 +266,17 @@ class _Clock:
         check = check_forecast(self._forecaster, run.until(place), leader=leader, margin=margin)
         if check is None:
             return False
+        if self._state.settings.pruner is not PrunerName.FORECAST:
+            check = replace(check, stop=self._raw_pruning(run).stops(run.until(place)))
         run.checks.append(check)
         return check.stop and not is_audited(trial=run.trial, seed=run.seed)
+
+    def _raw_pruning(self, run: _Running) -> RawPruning:
+        if run.index not in self._raw:
+            settings = self._state.settings
+            others = {one.trial: one.curve for one in self._runs.values() if one.seed == run.seed and one.curve.points}
+            self._raw[run.index] = RawPruning(settings.pruner, others=others, trial=run.trial, seed=settings.seed)
+        return self._raw[run.index]
 
     def _estimated_leader(self) -> tuple[Leader, float] | None:
         """The expected loss of the recommended trial, and the margin."""
@@ -300,6 +317,7 @@ class _Clock:
             self._complete.append(run.curve)
         self._state = replace(self._state, margin=loss_margin(self._state, curves=self._complete))
         self._forecaster = self._leader = None
+        self._raw = {}
 
     def _ended_view(self, run: _Running, *, reached: int | None) -> RunView:
         view = replace(self._state.runs[run.index], steps=run.steps)

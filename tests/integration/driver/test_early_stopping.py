@@ -21,6 +21,7 @@ from tuner.schedules import Constant, Schedule
 from tuner.search.configuration import Configuration
 from tuner.search.pruning.forecast import Curve, Forecast
 from tuner.search.pruning.stopping import ForecastCheck, Leader
+from tuner.search.settings import PrunerName
 from tuner.training.protocol import Branched, Directive, Ended, Evaluated, Outcome, Train
 
 STEPS = 60
@@ -30,14 +31,16 @@ BEST = BestTrial(trial=0, label="cosine", value=0.4, std=0.01, low=0.38, high=0.
 
 def complete(run_id: str = "complete") -> TrialCurve:
     points = tuple((step, 1.0 - step / 100) for step in range(0, STEPS + 1, 10))
-    return TrialCurve(run_id=run_id, configuration=CONFIGURATION, seed=1, total_steps=STEPS, points=points)
+    return TrialCurve(run_id=run_id, trial=0, configuration=CONFIGURATION, seed=1, total_steps=STEPS, points=points)
 
 
 def context(**changes: Any) -> StoppingContext:
     values: dict[str, Any] = {
         "trial": 7,
+        "pruner": PrunerName.FORECAST,
+        "search_seed": 0,
         "best": BEST,
-        "complete": (complete(),),
+        "ended": (complete(),),
         "points": (),
         "configuration": CONFIGURATION,
     }
@@ -127,7 +130,7 @@ class TestForecasts:
         assert stopping.evaluated(run, point=point(STEPS)) is None
         assert checks.seen == []
 
-    @pytest.mark.parametrize("missing", [None, context(complete=())])
+    @pytest.mark.parametrize("missing", [None, context(ended=())])
     def test_none_is_made_without_a_leader_or_complete_runs(self, checks: Checks, missing: Any) -> None:
         stopping, run = self.begun(Contexts(missing))
         assert stopping.evaluated(run, point=point(20)) is None
@@ -179,7 +182,7 @@ class TestForecasts:
 
     def test_what_they_rest_on_is_read_again_after_a_while_and_no_curve_twice(self, checks: Checks) -> None:
         better = BestTrial(**{**vars_of(BEST), "value": 0.3})
-        stopping, run = self.begun(Contexts(context(), context(best=better, complete=(complete("another"),))))
+        stopping, run = self.begun(Contexts(context(), context(best=better, ended=(complete("another"),))))
         stopping.evaluated(run, point=point(20))
         self.now = RELOAD_SECONDS
         stopping.evaluated(run, point=point(40))

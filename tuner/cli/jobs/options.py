@@ -209,7 +209,26 @@ Seeds = Annotated[
 ]
 NoPrune = Annotated[
     bool,
-    typer.Option("--no-prune", rich_help_panel=COST, help="Train every run to its end, however its forecast looks."),
+    typer.Option("--no-prune", rich_help_panel=COST, help="Train every run to its end."),
+]
+Sampler = Annotated[
+    Literal["schedule", "tpe", "gp", "cmaes", "random", "qmc"] | None,
+    typer.Option(
+        "--sampler",
+        show_default="schedule",
+        rich_help_panel=SPACE,
+        help="What chooses the next new schedule: the tuner's model, or one of Optuna's samplers.",
+    ),
+]
+Pruner = Annotated[
+    Literal["forecast", "median", "percentile", "sha", "hyperband"] | None,
+    typer.Option(
+        "--pruner",
+        show_default="forecast",
+        rich_help_panel=COST,
+        help="What stops a run: the forecast of its end, or one of Optuna's rules on the loss so far, which also stop "
+        "schedules that win in the end.",
+    ),
 ]
 DeviceHours = Annotated[str | None, _limit("--device-hours", unit="HOURS", help=_DEVICE_HOURS)]
 NewDeviceHours = Annotated[str | None, _new_limit("--device-hours", unit="HOURS", help=_DEVICE_HOURS)]

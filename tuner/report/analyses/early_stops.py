@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tuner.metric import Metric
 from tuner.report.analyses.raw_pruning import raw_pruning_sentence
@@ -10,7 +10,8 @@ from tuner.report.insights import EarlyStops, StoppedRun
 from tuner.report.study_result import RunHistory, StudyResult
 from tuner.report.wording import runs_text
 from tuner.search.decision.decisions import RunStatus, RunView
-from tuner.search.pruning.stopping import ForecastCheck
+from tuner.search.pruning.stopping import MAX_CHANCE, ForecastCheck
+from tuner.search.settings import PrunerName
 
 
 def early_stops(result: StudyResult, *, recommended: int) -> EarlyStops:
@@ -33,7 +34,8 @@ def early_stops(result: StudyResult, *, recommended: int) -> EarlyStops:
                 None,
                 (
                     *_sentences(result, stopped=len(stopped), audited=len(audited), wrong=wrong),
-                    raw_pruning_sentence(result, recommended=recommended),
+                    _raw_risk(result, checks=[check for run, check in found if _is_stopped(run)])
+                    or raw_pruning_sentence(result, recommended=recommended),
                 ),
             )
         ),
@@ -85,18 +87,34 @@ def _sentences(result: StudyResult, *, stopped: int, audited: int, wrong: int) -
         return
     if stopped:
         saved = updates_stopped(result)
+        why = "because the forecast of the end left almost no chance to beat the leader by the margin"
+        if result.state.settings.pruner is not PrunerName.FORECAST:
+            why = f"by pruner {result.state.settings.pruner}, which compares the loss so far with that of other runs"
         yield (
-            f"{_runs(stopped)} stopped early, because the forecast of the end left almost no chance to beat the leader "
-            f"by the margin. That saved {saved:,} updates, {runs_text(saved / result.total_steps)}."
+            f"{_runs(stopped)} stopped early, {why}. That saved {saved:,} updates, "
+            f"{runs_text(saved / result.total_steps)}."
         )
     if audited:
         if audited == 1:
             outcome = "it beat the leader after all" if wrong else "it did not beat the leader"
         else:
             outcome = f"{wrong or 'none'} of them beat the leader{' after all' if wrong else ''}"
-        yield f"{_runs(audited)} trained to the end in spite of such a forecast, to see what stopping loses: {outcome}."
+        yield f"{_runs(audited)} trained to the end in spite of such a decision, to see what stopping loses: {outcome}."
     else:
         yield "No such run was trained on to see what stopping loses."
+
+
+def _raw_risk(result: StudyResult, *, checks: Sequence[ForecastCheck]) -> str:
+    """What stopping by the raw loss may have lost, by the forecasts of the runs that it stopped; else empty."""
+    if result.state.settings.pruner is PrunerName.FORECAST or not checks:
+        return ""
+    expected = sum(check.chance for check in checks)
+    hopeful = sum(not check.chance < MAX_CHANCE for check in checks)
+    return (
+        "The risk of that: a schedule that holds its rate looks bad until its decay. By their forecasts "
+        f"{hopeful} of {len(checks)} had a chance of 1 % or more to beat the leader by the margin, and "
+        f"{expected:.2g} of them would have. With pruner forecast they would have been trained on."
+    )
 
 
 def _runs(count: int) -> str:

@@ -6,13 +6,14 @@ Pure: randomness comes from the search's seed and the number of runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.errors import InvalidValue
 from tuner.search.configuration import Configuration, values_of
 from tuner.search.decision.decisions import (
     Alternative,
@@ -29,6 +30,7 @@ from tuner.search.decision.observations import Observations
 from tuner.search.decision.seeds import run_seed
 from tuner.search.decision.values import RunValues, certainty
 from tuner.search.sampler.propose import candidates, initial, restricted, shared_fraction
+from tuner.search.settings import SamplerName
 
 Array = NDArray[np.float64]
 
@@ -39,10 +41,15 @@ _LOG_UNSTABLE: Final = math.log(0.02)
 _NOTHING: Final = 1e-12
 """The study ends when all that is left of the budget is not expected to gain this share of the margin."""
 _ALTERNATIVES: Final = 3
+_NEW_ACTION: Final = "a new schedule"
 _COMPARES_FROM: Final = 5.0
 """Budget from which the incumbent is trained in any case: the first question is what a change from it gains."""
 _EXHAUSTED: Final = "every schedule of the space has been tried"
 _WHY_INCUMBENT: Final = "the incumbent: what every other schedule is compared with"
+
+
+Proposer = Callable[[StudyState], Configuration | None]
+"""Chooses a new configuration in place of the model of schedules; ``None`` where it has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,21 +59,28 @@ class Spent:
     reason: str
 
 
-def choose(state: StudyState, *, pool: Sequence[Configuration] | None = None) -> NewTrial | Replicate | Spent:
+def choose(
+    state: StudyState, *, pool: Sequence[Configuration] | None = None, proposer: Proposer | None = None
+) -> NewTrial | Replicate | Spent:
     """Choose the next run.
 
     Args:
         state: The study; the budget pays for another run.
         pool: The only configurations that can be trained; the whole space when absent.
+        proposer: Of the settings' sampler, where that is another than our own.
 
     Returns:
         The run; `Spent` when none is worth its cost, or while the runs that decide have to finish first.
+
+    Raises:
+        InvalidValue: The settings name another sampler, and there is no proposer, or there is a pool.
     """
+    _check_proposer(state, pool=pool, proposer=proposer)
     observations = Observations(state)
     if _may_open(state) and (start := _start(state, observations)):
         return _new(state, start[0], reason="a start schedule")
     if len(observations.losses) < _MIN_LOSSES and _may_open(state):
-        guess = _by_theory(state, observations, pool=pool)
+        guess = _first(state, observations, pool=pool, proposer=proposer)
         if guess is not None:
             return guess
     if not observations.losses:
@@ -76,7 +90,8 @@ def choose(state: StudyState, *, pool: Sequence[Configuration] | None = None) ->
         return Spent(reason=f"{reason} has a result")
     if state.settings.budget >= _COMPARES_FROM and _may_open(state) and _lacks_incumbent(state, pool):
         return _new(state, incumbent_of(state), reason=_WHY_INCUMBENT)
-    return _Choice(state, observations, pool=pool).best()
+    choice = _Choice(state, observations, pool=pool).best()
+    return choice if proposer is None else _with_proposal(state, choice, proposer=proposer)
 
 
 def most_promising(state: StudyState) -> Configuration | None:
@@ -129,9 +144,45 @@ def _rng(state: StudyState) -> np.random.Generator:
     return np.random.default_rng((state.settings.seed, len(state.trials), len(state.runs)))
 
 
-def _by_theory(
-    state: StudyState, observations: Observations, *, pool: Sequence[Configuration] | None
+def _check_proposer(state: StudyState, *, pool: Sequence[Configuration] | None, proposer: Proposer | None) -> None:
+    name = state.settings.sampler
+    if name is SamplerName.SCHEDULE:
+        return
+    if pool is not None:
+        hint = "A sampler of Optuna's chooses from the whole space: use sampler schedule, or no pool."
+        raise InvalidValue("pool", value=f"{len(pool)} schedules", allowed=f"absent with sampler {name}", hint=hint)
+    if proposer is None:
+        raise InvalidValue("proposer", value=None, allowed=f"that of sampler {name}")
+
+
+def _with_proposal(
+    state: StudyState, choice: NewTrial | Replicate | Spent, *, proposer: Proposer
+) -> NewTrial | Replicate | Spent:
+    """The choice with the proposed configuration in place of a new one of ours; of the incumbent, it stays."""
+    if not isinstance(choice, NewTrial) or choice.role is not None:
+        return choice
+    configuration = proposer(state)
+    if configuration is None:
+        return replace(choice, reason=f"{choice.reason}: sampler {state.settings.sampler} repeats itself")
+    alternatives = tuple(one for one in choice.alternatives if not one.action.startswith(_NEW_ACTION))
+    return _new(state, configuration, reason=_why_proposed(state), alternatives=alternatives)
+
+
+def _why_proposed(state: StudyState) -> str:
+    return f"chosen by Optuna's sampler {state.settings.sampler}"
+
+
+def _first(
+    state: StudyState,
+    observations: Observations,
+    *,
+    pool: Sequence[Configuration] | None,
+    proposer: Proposer | None,
 ) -> NewTrial | None:
+    """The next configuration while there are too few losses to fit the GP."""
+    proposed = None if proposer is None else proposer(state)
+    if proposed is not None:
+        return _new(state, proposed, reason=_why_proposed(state))
     found = candidates(observations, leaders=(), rng=_rng(state)) if pool is None else observations.untried(pool)
     if not found:
         return None
@@ -285,6 +336,6 @@ class _Choice:
 
     def _action(self, place: int) -> str:
         if place < len(self._new):
-            return f"a new schedule: {self._new[place].label}"
+            return f"{_NEW_ACTION}: {self._new[place].label}"
         trial = self._trials[place - len(self._new)]
         return "the incumbent" if trial is None else f"another seed of trial {trial.number}"

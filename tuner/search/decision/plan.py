@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from tuner.search.configuration import Configuration
-from tuner.search.decision.choice import Spent, choose
+from tuner.search.decision.choice import Proposer, Spent, choose
 from tuner.search.decision.decisions import (
     CompleteTrial,
     Decision,
@@ -31,6 +31,7 @@ from tuner.search.decision.decisions import (
     TrialStatus,
     TrialView,
 )
+from tuner.search.settings import PrunerName
 
 _HOPELESS_FAILURES: Final = 3
 _HOPELESS_DIVERGENCES: Final = 12
@@ -38,7 +39,13 @@ _ONE_REGIME: Final = 2.0
 """Ratio of two peaks up to which runs may end at the same update because of their rate."""
 
 
-def plan(state: StudyState, *, capacity: int, pool: Sequence[Configuration] | None = None) -> tuple[Decision, ...]:
+def plan(
+    state: StudyState,
+    *,
+    capacity: int,
+    pool: Sequence[Configuration] | None = None,
+    proposer: Proposer | None = None,
+) -> tuple[Decision, ...]:
     """Decide what comes next.
 
     Args:
@@ -46,6 +53,8 @@ def plan(state: StudyState, *, capacity: int, pool: Sequence[Configuration] | No
         capacity: Runs to request at most: the idle devices. At 0 only trials are closed, or the study.
         pool: The only configurations that can be trained (those of a table of recorded runs); the whole space when
             absent.
+        proposer: Of the settings' sampler, where that is another than our own
+            (`tuner.search.optuna.samplers.proposer_of`).
 
     Returns:
         The decisions in the order in which to apply them; at most ``capacity`` of them request a run. Empty while runs
@@ -55,7 +64,7 @@ def plan(state: StudyState, *, capacity: int, pool: Sequence[Configuration] | No
         InvalidValue: The settings lack a search space.
     """
     decisions: list[Decision] = []
-    while taken := _next(state, free=capacity > 0, pool=pool):
+    while taken := _next(state, free=capacity > 0, pool=pool, proposer=proposer):
         decisions.extend(taken)
         if isinstance(taken[-1], Finish | GiveUp):
             break
@@ -124,7 +133,9 @@ def _with_status(state: StudyState, number: int, status: TrialStatus) -> StudySt
     return replace(state, trials=(*state.trials[:number], trial, *state.trials[number + 1 :]))
 
 
-def _next(state: StudyState, *, free: bool, pool: Sequence[Configuration] | None) -> tuple[Decision, ...]:
+def _next(
+    state: StudyState, *, free: bool, pool: Sequence[Configuration] | None, proposer: Proposer | None
+) -> tuple[Decision, ...]:
     """The decisions of the first rule that has any."""
     if ends := tuple(_ends(state)):
         return ends
@@ -135,7 +146,7 @@ def _next(state: StudyState, *, free: bool, pool: Sequence[Configuration] | None
         return () if running else (_end(state, reason=_why_no_more(state)),)
     if not free:
         return ()
-    choice = choose(state, pool=pool)
+    choice = choose(state, pool=pool, proposer=proposer)
     if not isinstance(choice, Spent):
         return (choice,)
     return () if running else (_end(state, reason=choice.reason),)
@@ -155,10 +166,13 @@ def _ends(state: StudyState) -> Iterator[Prune | CompleteTrial]:
                 yield Prune(trial=trial.number, reason="it diverged")
             case RunStatus.STOPPED if first.loss is not None:
                 result = state.metric.described(first.loss)
-                yield Prune(
-                    trial=trial.number,
-                    reason=f"stopped after {first.steps:,} updates: its forecast ({result}) left it almost no chance",
-                )
+                yield Prune(trial=trial.number, reason=_why_stopped(state, steps=first.steps, forecast=result))
+
+
+def _why_stopped(state: StudyState, *, steps: int, forecast: str) -> str:
+    if state.settings.pruner is PrunerName.FORECAST:
+        return f"stopped after {steps:,} updates: its forecast ({forecast}) left it almost no chance"
+    return f"stopped after {steps:,} updates by pruner {state.settings.pruner} (its forecast was {forecast})"
 
 
 def _is_hopeless(state: StudyState) -> bool:

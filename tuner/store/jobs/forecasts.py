@@ -15,6 +15,7 @@ from tuner.jobs.states import RunState
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values
 from tuner.search.decision.decisions import Role
+from tuner.search.settings import PrunerName
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Forecast, Point, Run, Trial
 from tuner.store.db.rows import forecast_record, job_record
@@ -56,7 +57,7 @@ class Forecasts(Repository):
     @reads
     def complete_curves(self, session: Session, job_id: str, *, total_steps: int) -> tuple[TrialCurve, ...]:
         """The curves of a job's runs of this length that were trained to their end, the 100 that ended last."""
-        return _complete_curves(session, job_id, total_steps=total_steps)
+        return _curves(session, job_id, total_steps=total_steps)
 
     @reads
     def context(self, session: Session, lease: LeasedRun, *, loaded: Collection[str] = ()) -> StoppingContext | None:
@@ -64,7 +65,7 @@ class Forecasts(Repository):
 
         Args:
             lease: The run.
-            loaded: The complete runs, by id, that the caller has already.
+            loaded: The runs that have ended, by id, that the caller has already.
 
         Returns:
             ``None`` for a run that is not stopped: its search prunes nothing, or recommends nothing yet; it is the
@@ -85,8 +86,16 @@ class Forecasts(Repository):
         resumed_at = -1 if lease.snapshot is None else lease.snapshot.step
         return StoppingContext(
             trial=trial.number,
+            pruner=job.spec.search.pruner,
+            search_seed=job.spec.search.seed,
             best=job.best,
-            complete=_complete_curves(session, job.id, total_steps=lease.total_steps, loaded=loaded),
+            ended=_curves(
+                session,
+                job.id,
+                total_steps=lease.total_steps,
+                loaded=loaded,
+                stopped=job.spec.search.pruner is not PrunerName.FORECAST,
+            ),
             points=tuple((step, loss) for step, loss in own if step <= resumed_at),
             configuration=_configuration(trial),
         )
@@ -129,26 +138,29 @@ def read_stops(session: Session, job_id: str) -> Mapping[str, ForecastRecord]:
     return stops
 
 
-def _complete_curves(
-    session: Session, job_id: str, *, total_steps: int, loaded: Collection[str] = ()
+def _curves(
+    session: Session, job_id: str, *, total_steps: int, loaded: Collection[str] = (), stopped: bool = False
 ) -> tuple[TrialCurve, ...]:
-    complete = (
+    """The curves of the runs that ended last: of the complete ones, and on request of those that were stopped."""
+    # One that ended early by its own rule shows nothing of the last losses.
+    complete = (Run.state == RunState.SUCCEEDED) & (Run.step == total_steps)
+    ended = (
         select(Run, Trial)
         .join(Trial, Trial.id == Run.trial_id)
         .where(
             Run.job_id == job_id,
-            Run.state == RunState.SUCCEEDED,
             Run.total_steps == total_steps,
-            Run.step == total_steps,  # one that ended early by its own rule shows nothing of the last losses
+            complete | (Run.state == RunState.STOPPED) if stopped else complete,
         )
         .order_by(Run.finished_at.desc(), Run.seq)
         .limit(MAX_CURVES)
     )
-    rows = [(run, trial) for run, trial in session.execute(complete) if run.id not in loaded]
+    rows = [(run, trial) for run, trial in session.execute(ended) if run.id not in loaded]
     losses = read_losses(session, [run.id for run, _ in rows], points=MAX_POINTS)
     return tuple(
         TrialCurve(
             run_id=run.id,
+            trial=trial.number,
             configuration=_configuration(trial),
             seed=run.seed,
             total_steps=run.total_steps,

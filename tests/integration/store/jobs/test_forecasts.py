@@ -179,7 +179,7 @@ class TestContext:
         assert context is not None
         assert (context.trial, context.best) == (1, BEST)
         assert context.points == ((0, 2.0), (20, 1.8))
-        (curve,) = context.complete
+        (curve,) = context.ended
         assert (curve.run_id, curve.seed, curve.total_steps) == (first.run_id, 7, STEPS)
         assert curve.points == ((0, 2.0), (STEPS, 0.4))
 
@@ -190,7 +190,7 @@ class TestContext:
         set_best(bench, job)
         context = store.forecasts.context(bench.claim(), loaded=[first.run_id])
         assert context is not None
-        assert context.complete == ()
+        assert context.ended == ()
 
     @pytest.mark.parametrize("reason", ["nothing is recommended yet", "the search does not prune"])
     def test_there_is_none_where_nothing_is_to_be_stopped(self, bench: Bench, store: Store, reason: str) -> None:
@@ -226,7 +226,7 @@ class TestContext:
         store.leases.finish(bench.claim(), loss=0.4, step=STEPS // 2, updates=STEPS // 2)
         context = store.forecasts.context(bench.claim())
         assert context is not None
-        assert context.complete == ()
+        assert context.ended == ()
 
 
 class TestLosses:
