@@ -121,6 +121,7 @@ class Site:
         total_steps: int = 60,
         seed: int = 1,
         priority: Priority = Priority.NORMAL,
+        schedule: Schedule = SCHEDULE,
     ) -> str:
         """Queue one run of a job of its own, and keep the study lock, so that nobody plans more; the run's id."""
         info = self.store.workers.workload(workload)
@@ -134,12 +135,12 @@ class Site:
                 break
             self.store.jobs.cancel(job.id, reason="an idle worker was quicker to plan it")
         self.store.planning.start_job(lock)
-        run = NewRun(seed=seed, total_steps=total_steps, schedule=SCHEDULE, reason="a test wants it")
+        run = NewRun(seed=seed, total_steps=total_steps, schedule=schedule, reason="a test wants it")
         self.store.planning.add_trial(
             lock,
             number=0,
             role=None,
-            configuration=Configuration(schedule=SCHEDULE),
+            configuration=Configuration(schedule=schedule),
             reason=run.reason,
             run=run,
         )
@@ -238,14 +239,20 @@ class WorkerProcess:
 
 
 def undisturbed(
-    workload: Any, *, options: Mapping[str, Any] | None = None, total_steps: int = 60, seed: int = 1, folder: Path
+    workload: Any,
+    *,
+    options: Mapping[str, Any] | None = None,
+    total_steps: int = 60,
+    seed: int = 1,
+    folder: Path,
+    schedule: Schedule = SCHEDULE,
 ) -> Ended:
     """Train the run that `Site.enqueue` queues in this process, from start to end."""
     request = Train(
         run_id="undisturbed",
         workload=workload.name,
         options=dict(options or {}),
-        schedule=SCHEDULE,
+        schedule=schedule,
         total_steps=total_steps,
         seed=seed,
         snapshot_dir=str(folder / "undisturbed"),

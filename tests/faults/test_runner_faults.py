@@ -16,12 +16,12 @@ import pytest
 
 import tuner
 from tests.faults.fault_workloads import Gated, Hostile, Quiet
-from tests.faults.harness import Site, is_alive, site_in, wait_until
+from tests.faults.harness import Site, is_alive, site_in, undisturbed, wait_until
 from tuner.jobs.admission.admit import admit
 from tuner.jobs.records import RunRecord
 from tuner.jobs.states import RunState, is_terminal
 from tuner.report.report import Report
-from tuner.schedules import Constant, Schedule, Wsd
+from tuner.schedules import Constant, ReduceOnPlateau, Schedule, Wsd
 from tuner.training.registry import load_provider
 from tuner.training.workload import describe
 
@@ -263,7 +263,7 @@ def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_report
     }
     one_peak = [Schedule(peak_lr=0.05, family=family).model_dump() for family in (Constant(), Wsd(cooldown=0.2))]
     search = {"total_steps": 90, "budget": 4, "seed": 1, "space": space, "start": one_peak, "prune": False}
-    undisturbed = tuner.tune(Gated(), search=search, device="cpu")
+    alone = tuner.tune(Gated(), search=search, device="cpu")
     spec = {"workload": "gated", "options": gate.options, "search": search}
     job = site.store.jobs.submit(admit(spec, workloads=[describe(Gated())]))
     worker = site.worker()
@@ -274,14 +274,40 @@ def test_a_study_whose_runner_is_killed_loses_what_was_shared_and_not_its_report
 
     report = Report.model_validate(site.store.jobs.report(job.id))
     apart = {"job_id", "cost", "summary", "options"}
-    found, wanted = (one.model_dump_json(exclude=apart).replace(one.job_id, "JOB") for one in (report, undisturbed))
+    found, wanted = (one.model_dump_json(exclude=apart).replace(one.job_id, "JOB") for one in (report, alone))
     assert json.loads(found) == json.loads(wanted)
     runs = site.store.runs.list(job.id).items
     assert sorted(run.attempts for run in runs) == [*[1] * (len(runs) - 1), 2]
-    assert 0 < report.cost.updates_saved <= undisturbed.cost.updates_saved
+    assert 0 < report.cost.updates_saved <= alone.cost.updates_saved
     assert len(worker.logged("runner.died")) == 1
     branched = [entry["step"] for entry in worker.logged("run.branched")]
     assert sum(branched) >= report.cost.updates_saved
+
+
+FOLLOWS = Schedule(
+    peak_lr=0.2,
+    family=ReduceOnPlateau(factor=0.5, patience=0, threshold=10.0, threshold_mode="absolute"),
+)
+"""Reduced at every evaluation but the first: no loss falls by 10."""
+
+
+def test_a_killed_run_whose_rates_follow_its_loss_continues_with_the_same_rates_to_the_same_loss(site, gate, tmp_path):
+    alone = undisturbed(Gated(), folder=tmp_path / "alone", schedule=FOLLOWS)
+    run_id = site.enqueue("gated", options=gate.options, schedule=FOLLOWS)
+    site.worker()
+    first = gate.wait_for_runner()
+    site.wait_snapshot(run_id, step=25)
+
+    os.kill(first, signal.SIGKILL)
+    gate.open()
+    run = site.wait_over(run_id)
+
+    assert (run.state, run.loss, run.attempts) == (RunState.SUCCEEDED, alone.loss, 2)
+    assert list(gate.steps_by_process().values()) == [list(range(25)), list(range(25, 60))]
+    points = site.store.runs.curve(run_id)
+    rates = FOLLOWS.lrs(60, losses=[(point.step, point.val_loss) for point in points])
+    assert [point.lr for point in points[1:]] == [rates[point.step - 1] for point in points[1:]]
+    assert [point.lr for point in points[1:]] == [0.2, 0.2, 0.1, 0.05, 0.025, 0.0125]
 
 
 def test_a_run_whose_runner_is_killed_goes_on_from_its_snapshot_to_the_same_loss(site, gate, undisturbed_loss):

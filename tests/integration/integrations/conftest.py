@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tuner.jobs.records import CurvePoint
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.search.space import OptimizerKind
@@ -39,6 +40,7 @@ class Executed:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.steps: list[int] = []
+        self.points: list[CurvePoint] = []
         self.updates = 0
         self.schedule = SCHEDULE
         self.lrs = SCHEDULE.lrs(20).tolist()
@@ -52,10 +54,11 @@ class Executed:
         metric: Metric = DEFAULT_METRIC,
         total_steps: int = 20,
     ) -> Ended:
-        self.steps, self.updates = [], 0
+        self.steps, self.points, self.updates = [], [], 0
 
         def heard(message: Any) -> Directive:
             self.steps.append(message.point.step)
+            self.points.append(message.point)
             self.updates += message.updates
             return Directive(stop=message.point.step == stop_at)
 
