@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from tests.digits import SCHEDULES
 from tuner.exports import EXPORTERS, ExportFormat, TargetRun, export
-from tuner.schedules import Schedule, Updates, Warmup, Wsd
+from tuner.schedules import ReduceOnPlateau, Schedule, Updates, Warmup, Wsd
 from tuner.schedules.scaling import ScalingRule, scaled_to_batch
 
 SCHEDULE = Schedule(
@@ -81,3 +81,31 @@ def test_more_cycles_than_the_run_can_show_are_refused(
     problem = answer.json()
     assert (answer.status_code, problem["field"], problem["value"]) == (422, "family.cycles", 20)
     assert problem["allowed"].startswith("at most 10, ")
+
+
+FOLLOWS = Schedule(peak_lr=0.1, family=ReduceOnPlateau(factor=0.5, patience=0))
+LOSSES = [(100, 0.9), (200, 0.9), (300, 0.8), (400, 0.8)]
+
+
+def test_a_schedule_that_follows_the_loss_is_previewed_on_a_curve(still: TestClient):
+    body = {"schedule": plain(FOLLOWS), "total_steps": 500, "points": 500}
+    curve = [{"step": step, "loss": loss} for step, loss in LOSSES]
+    for losses, more in (((), {}), (LOSSES, {"losses": curve})):
+        told = still.post("/v1/schedules/preview", json=body | more).json()
+        assert [point["lr"] for point in told["points"]] == FOLLOWS.lrs(500, losses=losses).tolist()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "losses", "allowed"),
+    [
+        (SCHEDULE, [{"step": 1, "loss": 1.0}], "absent: the rates of wsd follow no loss"),
+        (FOLLOWS, [{"step": 2, "loss": 1.0}, {"step": 1, "loss": 1.0}], "at ascending updates"),
+    ],
+)
+def test_losses_that_are_no_curve_of_it_are_refused(
+    still: TestClient, schedule: Schedule, losses: list[Any], allowed: str
+):
+    body = {"schedule": plain(schedule), "total_steps": 3000, "losses": losses}
+    answer = still.post("/v1/schedules/preview", json=body)
+    problem = answer.json()
+    assert (answer.status_code, problem["field"], problem["allowed"]) == (422, "losses", allowed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -182,3 +183,42 @@ def test_the_refusal_says_how_long_the_runs_are():
 def test_a_workloads_own_length_counts_where_none_is_named():
     with pytest.raises(InvalidValue, match="less than the whole run of 90 updates"):
         admitted(start=[RISING | {"warmup": {"shape": "linear", "updates": 90}}])
+
+
+FOLLOWS = {"peak_lr": 0.1, "family": {"name": "reduce_on_plateau"}}
+
+
+@pytest.mark.parametrize(
+    ("search", "field"),
+    [
+        ({"incumbent": FOLLOWS}, "search.incumbent"),
+        ({"start": [RISING, FOLLOWS]}, "search.start.1"),
+        ({"space": space(family("linear"), family("reduce_on_plateau"))}, "search.space.families.1"),
+    ],
+)
+def test_a_workload_that_reads_all_rates_before_it_trains_takes_no_schedule_that_follows_the_loss(
+    search: dict[str, Any], field: str
+):
+    request = {"workload": "digits-mlp", "search": {"total_steps": 200, **search}}
+    admit(request, workloads=[DIGITS])
+    with pytest.raises(InvalidValue, match="reads all rates before it trains") as refused:
+        admit(request, workloads=[replace(DIGITS, needs_lrs=True)])
+    assert (refused.value.field, refused.value.value) == (field, "reduce_on_plateau")
+    assert "run.lr(step)" in refused.value.hint
+
+
+def test_a_space_of_schedules_that_follow_the_loss_is_buildable():
+    searched = family("reduce_on_plateau", patience=whole(0, 4), factor=choice(0.1, 0.3, 0.5), cooldown=whole(0, 2))
+    settings = admitted(total_steps=200, space=space(searched, floor=[0.0, 0.01])).search
+    values = {
+        "family": "reduce_on_plateau",
+        "peak_lr": settings.searched_space.peak_lr.low,
+        "warmup": settings.searched_space.warmup[0],
+        "floor": 0.01,
+        "reduce_on_plateau.patience": 2,
+        "reduce_on_plateau.factor": 0.3,
+        "reduce_on_plateau.cooldown": 1,
+    }
+    schedule = settings.searched_space.build(values)
+    assert schedule.follows_loss
+    assert settings.searched_space.values_of(schedule) == values
