@@ -65,11 +65,12 @@ def test_it_shares_no_update_while_the_others_do(study: tuple[Report, Store]):
 
 
 def test_the_search_varies_its_settings():
-    space = {**SPACE, "families": SPACE["families"][2:]}
-    report = tune(Gated(), budget=6, search={"total_steps": 120, "seed": 1, "space": space}, device="cpu")
-    tried = {row.label for row in report.trials if "reduce on plateau" in row.label}
-    assert len(tried) >= 4
-    assert len({label.partition("patience ")[2][0] for label in tried}) > 1
+    params = {"patience": {"kind": "int", "low": 0, "high": 3}, "factor": {"kind": "choice", "values": [0.1, 0.3, 0.5]}}
+    space = {**SPACE, "families": [{"name": "reduce_on_plateau", "params": params}]}
+    report = tune(Gated(), budget=7, search={"total_steps": 120, "seed": 1, "space": space}, device="cpu")
+    labels = {row.label for row in report.trials if "reduce on plateau" in row.label}
+    assert len(labels) >= 4
+    assert len({label.partition(", peak")[0] for label in labels}) >= 3
 
 
 class FollowedCurves(Curves):
