@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import sys
 from pathlib import Path
 
@@ -15,12 +14,18 @@ from tuner.schedules import Schedule
 from tuner.training.checks.recording import recorded_optimizers
 
 script = Path(os.environ["RECORDED_SCRIPT"]).resolve()
-sys.path.insert(0, str(script.parent))
-with recorded_optimizers() as record:
-    runpy.run_path(str(script), run_name="__main__")
+file = Path(os.environ["RECORDED_FOLDER"]) / f"{os.getpid()}.json"
 schedule = Schedule.from_json(Path(os.environ["TUNER_SCHEDULE_FILE"]).read_text(encoding="utf-8"))
-content = {
-    "rates": [max(rates) for rates in record.lrs[0]],
-    "schedule": schedule.lrs(int(os.environ["TUNER_TOTAL_STEPS"])).tolist(),
-}
-(Path(os.environ["RECORDED_FOLDER"]) / f"{os.getpid()}.json").write_text(json.dumps(content), encoding="utf-8")
+lrs = schedule.lrs(int(os.environ["TUNER_TOTAL_STEPS"])).tolist()
+
+
+def write(updates: int) -> None:
+    """At every update: the first process ends the others when it has ended."""
+    rates = [max(groups) for groups in record.lrs[0]]
+    file.write_text(json.dumps({"rates": rates, "schedule": lrs}), encoding="utf-8")
+
+
+sys.path.insert(0, str(script.parent))
+with recorded_optimizers(on_update=write) as record:
+    # Not `runpy`, which shows the script as sys.argv[0], and a launcher would start that one again.
+    exec(compile(script.read_text(encoding="utf-8"), script, "exec"), {"__name__": "__main__", "__file__": str(script)})

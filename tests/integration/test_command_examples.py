@@ -36,7 +36,7 @@ def test_an_example_is_tuned_end_to_end_and_every_process_uses_the_rates_of_the_
     monkeypatch.setenv("RECORDED_SCRIPT", str(folder / "train.py"))
     monkeypatch.setenv("RECORDED_FOLDER", str(tmp_path))
 
-    report = tuner.tune(workload, total_steps=30, search=SEARCH, device="cpu")
+    report = tuner.tune(workload, total_steps=25, search=SEARCH, device="cpu")
 
     assert all(run.value is not None for candidate in report.candidates for run in candidate.values)
     found = [json.loads(file.read_text()) for file in tmp_path.glob("*.json")]

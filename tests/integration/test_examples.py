@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 import tuner
+from tuner.training.checks.check import check
+from tuner.training.checks.findings import Mark
 from tuner.training.checks.recording import recorded_optimizers
 from tuner.training.registry import load_provider
 
@@ -58,6 +60,8 @@ def tuned(provider: str, *, total_steps: int):
         ("hf_trainer", "HfLlama", "accelerate"),
         ("accelerate_loop", "AcceleratedDigits", "accelerate"),
         ("lightning_module", "LightningDigits", "lightning"),
+        ("grad_scaler", "ScaledDigits", "torch"),
+        ("two_optimizers", "MuonDigits", "torch"),
     ],
 )
 def test_an_example_is_tuned_end_to_end(example, workload, needs, monkeypatch):
@@ -80,6 +84,8 @@ def test_the_command_is_tuned_end_to_end_and_learns_something(monkeypatch):
         ("nanogpt_loop", "max_iters", "torch"),
         ("hf_trainer", "max_steps", "accelerate"),
         ("lightning_module", "max_steps", "lightning"),
+        ("grad_scaler", "max_steps", "torch"),
+        ("two_optimizers", "max_steps", "torch"),
     ],
 )
 def test_the_script_before_trains_and_knows_nothing_of_the_tuner(example, length, needs, monkeypatch, tmp_path):
@@ -96,7 +102,21 @@ def test_the_script_before_trains_and_knows_nothing_of_the_tuner(example, length
     assert record.updates == 4
 
 
-@pytest.mark.parametrize("example", ["nanogpt_loop", "hf_trainer", "lightning_module", "keras_fit", "jax_optax"])
+@pytest.mark.parametrize(("example", "workload"), [("grad_scaler", "ScaledDigits"), ("two_optimizers", "MuonDigits")])
+def test_an_example_keeps_every_rule_of_the_check(example, workload, monkeypatch):
+    with working_in(EXAMPLES / example, monkeypatch):
+        (loaded,) = load_provider(f"tuning:{workload}").values()
+        report = check(loaded, options={}, device="cpu")
+    found = {finding.rule: finding for finding in report.findings}
+    assert found["learning rates"].mark is Mark.OK, report.findings
+    assert report.ok, report.findings
+
+
+def _trains(folder: Path) -> bool:
+    return (folder / "train_before.py").exists()
+
+
+@pytest.mark.parametrize("example", sorted(folder.name for folder in EXAMPLES.iterdir() if _trains(folder)))
 def test_a_script_is_made_tunable_by_changing_at_most_ten_lines(example):
     before, after = ((EXAMPLES / example / name).read_text().splitlines() for name in ("train_before.py", "train.py"))
     changes = [line for line in difflib.ndiff(before, after) if line[:2] in ("+ ", "- ")]
