@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _HOST = "127.0.0.1"
+_WORKLOAD = "digits-mlp"
 _POLL_SECONDS = 0.2
 _IMPATIENT = RestartPolicy(deaths_in_a_row=5)  # a person waits for the result
 _UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
@@ -40,7 +41,7 @@ What next:
 
 
 def demo(
-    workload: Annotated[str, typer.Option("--workload", metavar="NAME", help="The workload to tune.")] = "digits-mlp",
+    workload: Annotated[str, typer.Option("--workload", metavar="NAME", help="The workload to tune.")] = _WORKLOAD,
     total_steps: Annotated[
         int | None,
         typer.Option(
@@ -91,7 +92,8 @@ def demo(
         {} if total_steps is None else {"total_steps": total_steps}
     )
     request = {"workload": workload, "name": "demo", "search": search}
-    read_request(request)  # refuses bad values before anything starts; the worker alone knows which workloads exist
+    read_request(request)  # refuses bad values before anything starts
+    check_offered(workload)
     interrupt_on_termination()
     try:
         report = _tune(stack, request=request)
@@ -122,7 +124,7 @@ def _tune(stack: Stack, *, request: dict[str, Any]) -> Report:
         job_id = retried(lambda: _unfinished(client))
         if job_id is None:
             say_line("Waiting for the worker to load torch and its workloads ...")
-            while not retried(lambda: is_offered(client, workload=request["workload"])):
+            while not retried(lambda: {info.name for info in client.workloads()} >= {request["workload"]}):
                 time.sleep(_POLL_SECONDS)
             key = str(uuid.uuid4())
             job_id = retried(lambda: client.submit(request, idempotency_key=key)).id
@@ -160,13 +162,17 @@ def _unfinished(client: Client) -> str | None:
     return next((job.id for job in client.jobs(states=_UNFINISHED)), None)
 
 
-def is_offered(client: Client, *, workload: str) -> bool:
-    """Whether a job on the workload can be submitted.
+def check_offered(workload: str) -> None:
+    """Check that the demo's worker will offer a workload. Loads torch, unless it is that of the demo.
 
     Raises:
-        InvalidValue: The worker has started and does not offer it.
+        InvalidValue: It will not.
     """
-    offered = [info.name for info in client.workloads()]
-    if offered and workload not in offered:
+    if workload == _WORKLOAD:
+        return
+    from tuner.training.registry import installed_workloads
+    from tuner.workloads import builtin_workloads
+
+    offered = {**installed_workloads().workloads, **builtin_workloads()}
+    if workload not in offered:
         raise InvalidValue("--workload", value=workload, allowed=f"one of {', '.join(sorted(offered))}")
-    return bool(offered)

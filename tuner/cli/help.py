@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -102,6 +102,7 @@ class App(typer.Typer):
 
     Args:
         help: What its commands are for; the docstring of its callback when absent.
+        examples: Commands of it as they are typed, with ``help``.
         cls: The class of the group.
         invoke_without_command: Whether it does something itself.
     """
@@ -110,11 +111,13 @@ class App(typer.Typer):
         self,
         *,
         help: str | None = None,
+        examples: Sequence[str] = (),
         name: str | None = None,
         cls: type[Commands] = Commands,
         invoke_without_command: bool = False,
     ) -> None:
-        texts: dict[str, Any] = {} if help is None else {"help": help}
+        shown = "".join(f"\n    {line}" for line in examples)
+        texts: dict[str, Any] = {} if help is None else {"help": f"{help}\n\nExamples:{shown}" if shown else help}
         super().__init__(
             name=name,
             cls=cls,

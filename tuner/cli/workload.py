@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 _PROGRESS_SECONDS = 1.0
 """Least time between two lines of progress."""
 
-app = App(help="Write and check workloads of your own.")
+app = App(
+    help="Write and check workloads of your own.",
+    examples=("tuner workload new my_tuning.py", "tuner workload check my_tuning:MyWorkload"),
+)
 
 
 @app.command()

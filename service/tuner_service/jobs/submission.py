@@ -78,9 +78,9 @@ def preview_job(
     The cost is an upper bound. The device time comes from measurements of the workload's current version; there is
     none before its first runs.
     """
-    team = _team(request.team, principal=principal)
     refused = JobPreview(spec=None, estimate=None, refusals=(), jobs_ahead=0, would_wait=None)
     try:
+        team = _team(request.team, principal=principal, store=store)
         _check_may_submit(principal, team=team)
         _check_team(store, team=team)
         spec = admit(request, workloads=store.workers.workloads(), team=team, seed=fresh_seed())
@@ -128,7 +128,7 @@ def _submit(
     body: Mapping[str, Any], *, origin: str | None, store: Store, principal: Principal, actor: Actor, key: str | None
 ) -> JobRecord:
     """Stores a request as a job, or finds the job that an earlier request with the same key became."""
-    team = _team(body.get("team"), principal=principal)
+    team = _team(body.get("team"), principal=principal, store=store)
     _check_may_submit(principal, team=team)
     digest = None if key is None else request_digest({**body, "origin": origin})
     if key is not None and digest is not None:
@@ -140,8 +140,21 @@ def _submit(
     return store.jobs.submit(spec, by=actor, idempotency_key=key, request_digest=digest, origin=origin)
 
 
-def _team(requested: str | None, *, principal: Principal) -> str:
-    return requested or principal.team or DEFAULT_TEAM
+def _team(requested: str | None, *, principal: Principal, store: Store) -> str:
+    """The team of a job: the one that is named, or the caller's; without a login, the only one that there is.
+
+    Raises:
+        InvalidValue: None is named, and there are several.
+    """
+    named = requested or principal.team
+    if named is not None:
+        return named
+    known = [team.name for team in store.people.teams()]
+    if not known or DEFAULT_TEAM in known:
+        return DEFAULT_TEAM
+    if len(known) > 1:
+        raise InvalidValue("team", value=None, allowed=f"one of {', '.join(known)}: there is no login to know yours by")
+    return known[0]
 
 
 def _check_may_submit(principal: Principal, *, team: str) -> None:
@@ -158,7 +171,8 @@ def _check_team(store: Store, *, team: str) -> None:
 
 def _overridden(job: JobRecord, *, changes: CloneRequest, principal: Principal) -> dict[str, Any]:
     """A job's request with changes, as a client could have sent it; its search gets a seed of its own."""
-    stored = job.spec.model_dump(mode="json") | {"team": principal.team or job.spec.team, "shared": False}
+    before = None if job.spec.team == DEFAULT_TEAM else job.spec.team  # teams may have been made since then
+    stored = job.spec.model_dump(mode="json") | {"team": principal.team or before, "shared": False}
     del stored["search"]["seed"]
     for name, value in changes.model_dump(mode="json", exclude_unset=True).items():
         if value is None:

@@ -5,9 +5,6 @@ import signal
 import pytest
 
 from tests.integration.store.builders import announce
-from tuner.cli.demo import is_offered
-from tuner.client import Client
-from tuner.errors import InvalidValue
 from tuner.jobs.records import Level, WorkloadInfo
 from tuner.search.space import OptimizerKind
 
@@ -249,11 +246,3 @@ class TestWatch:
         assert watching.wait(timeout=60) == 130
         assert f"`tuner watch {job_id[:8]} --url {cli.url}` follows it again" in world.said_by(watching)
         assert cli.json("show", job_id)["job"]["state"] == "queued"
-
-
-class TestDemo:
-    def test_it_waits_until_the_workload_is_offered_and_refuses_one_that_is_not(self, cli):
-        with Client(cli.url) as client:
-            assert is_offered(client, workload="tiny")
-            with pytest.raises(InvalidValue, match="--workload must be one of tiny, got 'huge'"):
-                is_offered(client, workload="huge")

@@ -6,7 +6,7 @@ import shlex
 import pytest
 from typer.testing import CliRunner
 
-from tests.unit.cli.test_main import COMMANDS
+from tests.unit.cli.test_main import COMMANDS, GROUPS
 from tuner.cli.help import examples, summary
 from tuner.cli.main import app
 
@@ -39,18 +39,29 @@ def test_no_summary_is_cut():
     assert "..." not in ROOT.replace("[ARGS]...", "")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_an_example_that_it_accepts(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", [*GROUPS, *COMMANDS])
+def test_every_command_and_every_group_has_an_example_that_it_accepts(name, tmp_path, monkeypatch):
     (tmp_path / "my_tuning.py").touch()
     monkeypatch.chdir(tmp_path)
-    command = COMMANDS[name]
-    lines = examples(command.help)
+    lines = examples({**GROUPS, **COMMANDS}[name].help)
     assert lines
     for line in lines:
         words = shlex.split(line.partition("  ")[0])
         assert " ".join(words).startswith(name)
         assert len(line) <= 74
-        command.make_context(name, words[len(name.split()) :])
+        accepts(words)
+
+
+def accepts(words: list[str]) -> None:
+    """Parse the words of a command as far as it takes them, without running it."""
+    most = max((name for name in COMMANDS if words[: len(name.split())] == name.split()), key=len)
+    COMMANDS[most].make_context(most, words[len(most.split()) :])
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_the_help_of_a_group_shows_its_examples(name):
+    page = help_of(*name.split()[1:])
+    assert all(f"  {line}\n" in page for line in examples(GROUPS[name].help))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

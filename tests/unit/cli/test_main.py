@@ -33,7 +33,22 @@ def commands() -> dict[str, Any]:
     return found
 
 
+def groups() -> dict[str, Any]:
+    """The groups of commands below the root that do nothing themselves, by their words."""
+    found = {}
+
+    def collect(command, name):
+        for child, sub in getattr(command, "commands", {}).items():
+            if getattr(sub, "commands", {}) and not sub.invoke_without_command:
+                found[f"{name} {child}"] = sub
+            collect(sub, f"{name} {child}")
+
+    collect(get_command(app), "tuner")
+    return found
+
+
 COMMANDS = commands()
+GROUPS = groups()
 
 
 def options(command) -> set[str]:
@@ -163,6 +178,7 @@ class TestErrors:
         ("arguments", "message"),
         [
             (("demo", "--budget", "0"), "--budget must be at least 1, got 0.0"),
+            (("demo", "--workload", "nope"), "--workload must be one of digits-cnn, digits-mlp, "),
             (("demo", "--total-steps", "3"), "--total-steps must be at least 10, got 3"),
             (
                 ("up", "--workload", "no_such_module:Mine"),

@@ -16,7 +16,10 @@ from tuner.errors import InvalidValue
 UNSOUND = 1
 """Exit code of ``tuner db check`` when the check found something."""
 
-app = App(help="Make roles for the database; upgrade, back up, restore and check it.")
+app = App(
+    help="Make roles for the database; upgrade, back up, restore and check it.",
+    examples=("tuner db check", "tuner db backup tuner-backup.db"),
+)
 
 
 @app.command()

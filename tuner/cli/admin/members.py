@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from tuner.client import Client
     from tuner.people.records import Member
 
-app = App(help="Manage the members of a team.")
+app = App(
+    help="Manage the members of a team.",
+    examples=("tuner admin member list vision", "tuner admin member set vision ada --role viewer"),
+)
 
 Team = Annotated[str, typer.Argument(metavar="TEAM", autocompletion=completion.teams, help="The team's name.")]
 User = Annotated[str, typer.Argument(metavar="USER", autocompletion=completion.users, help="The user's name.")]

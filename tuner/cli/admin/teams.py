@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _NOT_FOUND = 404
 
-app = App(help="Manage teams, their shares and limits.")
+app = App(
+    help="Manage teams, their shares and limits.",
+    examples=("tuner admin team list", "tuner admin team set vision --weight 2"),
+)
 
 Team = Annotated[str, typer.Argument(metavar="TEAM", autocompletion=completion.teams, help="Its name.")]
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from tuner.client import Client, NewToken
     from tuner.people.records import TokenRecord
 
-app = App(help="Manage API tokens.")
+app = App(
+    help="Manage API tokens.", examples=("tuner admin token list --valid", "tuner admin token create --label laptop")
+)
 
 _TOKENS: Table[TokenRecord] = Table(
     columns={

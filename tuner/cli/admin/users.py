@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tuner.client import Client
     from tuner.people.records import UserRecord
 
-app = App(help="Manage users.")
+app = App(help="Manage users.", examples=("tuner admin user list", "tuner admin user set ada"))
 
 _USERS: Table[UserRecord] = Table(
     columns={

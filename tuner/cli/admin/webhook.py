@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from tuner.client import Client, WebhookWithKey
     from tuner.jobs.webhooks import DeliveryRecord, WebhookRecord
 
-app = App(help="Manage webhooks: URLs that receive the events of jobs.")
+app = App(
+    help="Manage webhooks: URLs that receive the events of jobs.",
+    examples=("tuner webhook list", "tuner webhook add https://example.org/hook"),
+)
 
 FormatName = Literal["json", "slack"]
 StateName = Literal["pending", "sending", "delivered", "failed"]

@@ -139,15 +139,20 @@ def submit(
     }
     if against is not None and (incumbent or not origin):
         raise InvalidValue("--against", value=against.value, allowed="given with --from, without --incumbent")
-    base = _warm_start(origin, url=url, options=options, total_steps=total_steps, against=against) if origin else {}
+    most = parse_limits({"trials": trials})
+    base = (
+        _warm_start(
+            origin, url=url, options=options, total_steps=total_steps, trials=most.get("trials"), against=against
+        )
+        if origin
+        else {}
+    )
     body = merge_request(
         {**base, **(read_document(spec, option="--spec") if spec else {})},
         top=_without_none(top | {"priority": priority}),
         parts={
             "options": options,
-            "search": _without_none(search)
-            | parse_limits({"trials": trials})
-            | ({"options": varied} if varied else {}),
+            "search": _without_none(search) | most | ({"options": varied} if varied else {}),
             "resources": _without_none({"device": device, "devices": devices, "memory_gib": memory_gib}),
             "limits": parse_limits(limits),
         },
@@ -189,7 +194,13 @@ def _waiting_reason(client: Client, *, job_id: str) -> str:
 
 
 def _warm_start(
-    origin: str, *, url: str, options: Mapping[str, Any], total_steps: int | None, against: Against | None
+    origin: str,
+    *,
+    url: str,
+    options: Mapping[str, Any],
+    total_steps: int | None,
+    trials: float | None,
+    against: Against | None,
 ) -> dict[str, Any]:
     from tuner.cli.ids import find_job
     from tuner.cli.jobs.warm_start import FollowUp, follow_up
@@ -197,7 +208,14 @@ def _warm_start(
     def read(client: Client) -> FollowUp:
         job = client.job(find_job(client, text=origin))
         report = client.report(job.id)
-        return follow_up(job, report=report, options=options, total_steps=total_steps, against=against)
+        return follow_up(
+            job,
+            report=report,
+            options=options,
+            total_steps=total_steps,
+            trials=None if trials is None else int(trials),
+            against=against,
+        )
 
     found = request(read, url=url)
     for note in found.notes:

@@ -44,6 +44,7 @@ def follow_up(
     report: Report,
     options: Mapping[str, Any],
     total_steps: int | None,
+    trials: int | None = None,
     against: Against | None = None,
 ) -> FollowUp:
     """The follow-up of a completed job.
@@ -58,6 +59,7 @@ def follow_up(
         report: Its report.
         options: The options that change.
         total_steps: The new horizon; ``None`` for the job's.
+        trials: Most schedules to try, and so to start with; no limit when absent.
         against: What takes the incumbent's place, if anything.
     """
     spec = job.spec
@@ -83,7 +85,7 @@ def follow_up(
         "search": {
             "total_steps": spec.search.total_steps,
             "incumbent": incumbent,
-            "start": others,
+            "start": others[:trials],
             "options": {name: one.model_dump(mode="json") for name, one in spec.search.options.items()},
             "space": None if spec.search.space is None else spec.search.space.model_dump(mode="json"),
         },

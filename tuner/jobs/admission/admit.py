@@ -245,6 +245,15 @@ def _optimizer(info: WorkloadInfo, *, options: Mapping[str, Any]) -> OptimizerKi
     return OptimizerKind(options[info.optimizer_option])
 
 
+def _check_start(settings: SearchSettings) -> None:
+    """Refuse schedules to try first that ``trials`` would leave untried."""
+    start = len(set(settings.start))
+    if settings.trials is not None and settings.trials < start:
+        hint = "Leave trials out, or name fewer schedules in search.start"
+        allowed = f"at least {start}, the number of the schedules to try first"
+        raise InvalidValue("trials", value=settings.trials, allowed=allowed, hint=hint)
+
+
 def _complete_search(
     search: SearchRequest, *, info: WorkloadInfo, optimizer: OptimizerKind, seed: int
 ) -> SearchSettings:
@@ -260,6 +269,7 @@ def _complete_search(
     )
     try:
         settings = SearchSettings(**completed)
+        _check_start(settings)
         check_buildable(settings)
         if info.needs_lrs:
             check_rates_known(settings, workload=info.name)

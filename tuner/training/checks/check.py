@@ -15,6 +15,7 @@ from tuner.schedules import Schedule
 from tuner.search.space import default_space
 from tuner.training.checks.findings import CheckReport, Findings, Mark
 from tuner.training.checks.opaque import check_opaque
+from tuner.training.checks.process_end import ProcessEnd, recorded_process_ends
 from tuner.training.checks.stepwise import check_stepwise
 from tuner.training.checks.watch import SILENCE_SECONDS, TrainsOn, Watch
 from tuner.training.devices import deterministic_algorithms, free_memory, resolve_device
@@ -67,8 +68,10 @@ def check(
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
     seconds: float | None = None
+    process_ends: list[str] = []
     try:
         with (
+            recorded_process_ends() as process_ends,
             deterministic_algorithms(where, threads=None),
             preserve_random_state(where),
             Watch(silence_seconds=silence_seconds, on_progress=on_progress) as watch,
@@ -85,8 +88,12 @@ def check(
         raise
     except TrainsOn as error:
         findings.add("end", Mark.BROKEN, str(error))
+    except ProcessEnd:
+        pass  # recorded
     except BaseException as error:
         findings.add("runs", Mark.BROKEN, _reason(error))
+    if process_ends:
+        findings.add("end", Mark.BROKEN, process_ends[0])
     memory = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else None
     free_memory(where)
     return CheckReport(

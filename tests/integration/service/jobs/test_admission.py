@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from tests.digits import REQUEST
 from tests.integration.service.world import WORKER, World
+from tuner.people.records import TeamSettings
 from tuner.store import Store
 
 RISING = {"peak_lr": 0.1, "family": {"name": "cosine"}, "warmup": {"shape": "linear", "updates": 20}}
@@ -80,6 +81,22 @@ class TestTheTeam:
         refusal = answer["refusals"][0] if "preview" in path else answer
         assert refusal["field"] == "team"
         assert "there are no teams" in (refusal.get("message") or refusal["detail"])
+
+    @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/preview"])
+    def test_without_a_login_a_job_goes_to_the_only_team_and_names_one_of_several(
+        self, api: TestClient, world: World, store: Store, path: str
+    ):
+        earlier = api.post("/v1/jobs", json=job()).json()
+        store.people.put_team("vision", TeamSettings())
+        found = api.post(path, json=job()).json()
+        assert found["spec"]["team"] == "vision"
+        assert api.post(f"/v1/jobs/{earlier['id']}/clone").json()["spec"]["team"] == "vision"
+        store.people.put_team("speech", TeamSettings())
+        answer = api.post(path, json=job()).json()
+        refusal = answer["refusals"][0] if "preview" in path else answer
+        assert refusal["field"] == "team"
+        assert "one of speech, vision" in (refusal.get("message") or refusal["detail"])
+        assert api.post(path, json=job(team="speech")).json()["spec"]["team"] == "speech"
 
     def test_the_team_of_all_jobs_can(self, api: TestClient, world: World):
         assert api.post("/v1/jobs", json=job(team="default")).status_code == 201

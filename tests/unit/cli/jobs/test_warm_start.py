@@ -28,6 +28,12 @@ def test_it_has_the_same_workload_and_the_recommended_schedule_is_its_incumbent(
     assert found.notes == ()
 
 
+def test_few_trials_start_with_as_many_of_the_others():
+    found = follow_up(JOB, report=REPORT, options={}, total_steps=None, trials=1)
+    search = {**found.request["search"], "trials": 1}
+    assert len(read_request({**found.request, "search": search}).search.start) == 1
+
+
 def test_a_longer_run_gets_a_note_on_what_carries_over():
     found = follow_up(JOB, report=REPORT, options={}, total_steps=3 * JOB.spec.search.total_steps)
     assert len(found.notes) == 1

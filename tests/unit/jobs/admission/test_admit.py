@@ -160,6 +160,16 @@ class TestRefusals:
     def test_an_unknown_name_is_shown_instead_of_its_value(self, request_: dict[str, Any], message: str):
         assert str(refused({"workload": "digits-mlp"} | request_)).startswith(message)
 
+    def test_trials_that_leave_a_start_schedule_untried_are_refused(self):
+        start = [{"peak_lr": peak, "family": {"name": "linear"}} for peak in (0.1, 0.2, 0.2)]
+        search = {"start": start, "trials": 1}
+        assert str(refused({"workload": "digits-mlp", "search": search})) == (
+            "search.trials must be at least 2, the number of the schedules to try first, got 1. "
+            "Leave trials out, or name fewer schedules in search.start"
+        )
+        found = admit({"workload": "digits-mlp", "search": search | {"trials": 2}}, workloads=[DIGITS])
+        assert (found.search.trials, len(found.search.start)) == (2, 3)
+
     def test_an_options_description_helps(self):
         assert refused({"workload": "digits-mlp", "options": {"width": 0}}).hint == "Units per layer."
 
