@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from tuner.schedules import ScheduleLR as ScheduleLR
     from tuner.schedules import Warmup as Warmup
     from tuner.search.space import OptimizerKind as OptimizerKind
+    from tuner.search.space import SearchSpace as SearchSpace
+    from tuner.search.space import SpacePreset as SpacePreset
+    from tuner.search.space import TrainingKind as TrainingKind
+    from tuner.search.space import default_space as default_space
     from tuner.simulation import simulate_study as simulate_study
     from tuner.training.data import ShuffledBatches as ShuffledBatches
     from tuner.training.data import step_generator as step_generator
@@ -53,7 +57,7 @@ _MODULES: Final = {
     "tuner.metric": ("Metric",),
     "tuner.report.report": ("Report",),
     "tuner.schedules": ("GroupRates", "Schedule", "ScheduleLR", "Warmup"),
-    "tuner.search.space": ("OptimizerKind",),
+    "tuner.search.space": ("OptimizerKind", "SearchSpace", "SpacePreset", "TrainingKind", "default_space"),
     "tuner.simulation": ("simulate_study",),
     "tuner.training.data": ("ShuffledBatches", "step_generator"),
     "tuner.training.run": ("RunStopped", "TrainingRun"),

@@ -34,6 +34,7 @@ from tuner.store import Store
 
 if TYPE_CHECKING:
     from tuner.driver.in_process import InProcessRunner
+    from tuner.search.space import SearchSpace
     from tuner.training.workload import Workload
 
 _WORKER = "in-process"
@@ -49,6 +50,8 @@ def tune(
     total_steps: int | None = None,
     trials: int | None = None,
     incumbent: Schedule | None = None,
+    space: str | SearchSpace | Mapping[str, Any] | None = None,
+    steps_per_epoch: int | None = None,
     options: Mapping[str, Any] | None = None,
     search: Mapping[str, Any] | None = None,
     database: str | Path | None = None,
@@ -69,8 +72,11 @@ def tune(
         trials: Most schedules to try; as many as the budget pays for when absent.
         incumbent: The schedule that is used today: nothing that is expected to be worse is recommended. When absent,
             linear warm-up and cosine to zero at the middle of the range of peaks.
+        space: Where to search: ``"usual"``, ``"wide"``, ``"finetune"``, ``"pretrain"``, a `SearchSpace`, or fields of a
+            job's ``search.space``; ``"usual"`` when absent.
+        steps_per_epoch: Updates in one epoch, for all that ``space`` has in epochs.
         options: The workload's options; those left out take their defaults.
-        search: Further search settings by name (`tuner.search.settings.SearchSettings`): ``space``, ``worth``, ...
+        search: Further search settings by name (`tuner.search.settings.SearchSettings`): ``worth``, ``seeds``, ...
             Without a ``seed``, each study draws one.
         database: A SQLite file to keep the study in. Calling again with the same file and the same request goes on
             where an interrupted call stopped; a study that failed is begun anew. A temporary file when absent.
@@ -111,7 +117,13 @@ def tune(
     show = notebook_cell(live)
     workload = _resolve(workload)
     info = describe(workload)
-    named = {"total_steps": total_steps, "trials": trials, "incumbent": incumbent}
+    named = {
+        "total_steps": total_steps,
+        "trials": trials,
+        "incumbent": incumbent,
+        "space": {"preset": space} if isinstance(space, str) else space,
+        "steps_per_epoch": steps_per_epoch,
+    }
     wanted = {"budget": budget, **{name: value for name, value in named.items() if value is not None}, **(search or {})}
     chosen = choose_device(device, environment=os.environ)
     request = read_request({"workload": info.name, "options": dict(options or {}), "search": wanted})

@@ -148,7 +148,7 @@ def _grown(
 
 def _finished(one: Configuration, *, values: Mapping[str, Value], loss: float, space: SearchSpace) -> FrozenTrial:
     """The trial of a schedule of the table; one that diverged is worse than all that did not."""
-    parameters = {"family": Choice(values=tuple(family.name for family in space.families))}
+    parameters = {"family": Choice(values=space.keys)}
     parameters |= space.parameters(str(values["family"]))
     return create_trial(
         params=dict(values),

@@ -120,7 +120,7 @@ def default_with_tuned_peak(family: Cosine | Linear) -> Method:
 
 def suggest(trial: optuna.Trial, *, space: SearchSpace) -> dict[str, Value]:
     """A point of the space, suggested parameter by parameter."""
-    family = trial.suggest_categorical("family", [one.name for one in space.families])
+    family = trial.suggest_categorical("family", space.keys)
     return {"family": family, **{name: suggest_one(trial, name, one) for name, one in space.parameters(family).items()}}
 
 
@@ -136,7 +136,7 @@ def suggest_one(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
 
 
 def random_point(space: SearchSpace, *, rng: np.random.Generator) -> dict[str, Value]:
-    family = str(rng.choice([one.name for one in space.families]))
+    family = str(rng.choice(space.keys))
     return {"family": family, **dict(_random_values(space, family, rng=rng))}
 
 

@@ -29,6 +29,10 @@ _FIELDS: Final = tuple(
     for field, option in (
         (r"search\.space\.peak_lr(?:\.(?:low|high|log))?", "--peak-lr"),
         (r"search\.space\.(warmup|floor)(?:\.\d+)?", r"--\1"),
+        (r"search\.space\.warmup_shape(?:\.\d+)?", "--warmup-shape"),
+        (r"search\.space\.preset", "--space"),
+        (r"search\.space\.training", "--training"),
+        (r"search\.steps_per_epoch", "--steps-per-epoch"),
         (r"search\.space\.families(?:\.\d+(?:\.name)?)?", "--family"),
         (r"search\.options\.(\w+)(?:\.(?:low|high|log|values(?:\.\d+)?))?", r"--vary \1"),
         (r"options\.(\w+)", r"--option \1"),

@@ -85,6 +85,8 @@ def _length(text: str) -> dict[str, float | int]:
     try:
         if text.endswith("%"):
             return {"fraction": float(text[:-1]) / 100}
+        if text.endswith(("epoch", "epochs")):
+            return {"epochs": float(text.removesuffix("s").removesuffix("epoch"))}
         return {"updates": int(text)} if text.isdigit() else {"fraction": float(text)}
     except ValueError:
         raise InvalidValue("--warmup", value=text, allowed="updates (500) or a part of the run (0.05, 5%)") from None

@@ -19,7 +19,7 @@ from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values
 from tuner.search.decision.decisions import Alternative, Role
-from tuner.search.space import OptimizerKind
+from tuner.search.space import OptimizerKind, TrainingKind
 
 
 class Level(StrEnum):
@@ -48,6 +48,8 @@ class WorkloadInfo:
     """A horizon that trains it to a sensible result, in updates."""
     peak_lr: dict[str, tuple[float, float]]
     """Range to search the peak learning rate in, per `OptimizerKind` value; empty for the general default."""
+    training: TrainingKind = TrainingKind.SCRATCH
+    """The kind of training, for the range of peaks where it has none of its own."""
     metric: Metric = DEFAULT_METRIC
     """What its runs are judged by."""
     needs_lrs: bool = False

@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from tuner.errors import InvalidValue
-from tuner.schedules import FAMILIES, PiecewiseLinear, Schedule, Segments
+from tuner.schedules import FAMILIES, Epochs, PiecewiseLinear, Schedule, Segments
 from tuner.search.settings import SearchSettings
-from tuner.search.space import MAX_PEAK, MIN_PEAK, SearchSpace, Value
+from tuner.search.space import MAX_PEAK, MIN_PEAK, FamilySpace, SearchSpace, Value, WarmupUpdates, warmup_of
 
 _SAMPLED: Final = 100_000
 """Updates at which a schedule is looked at for a rate above 0, at most."""
@@ -88,34 +88,41 @@ def _has_rate(schedule: Schedule, *, total_steps: int) -> bool:
 
 
 def _check_space(space: SearchSpace, *, total_steps: int) -> None:
-    if any("warmup" in space.parameters(family.name) for family in space.families):
-        for place, fraction in enumerate(space.warmup):
-            _check_warmup(fraction, field=f"space.warmup.{place}", total_steps=total_steps)
+    if any("warmup" in space.parameters(family) for family in space.keys):
+        for place, length in enumerate(space.warmup):
+            _check_warmup(length, field=f"space.warmup.{place}", total_steps=total_steps)
     for place, family in enumerate(space.families):
-        for corner in space.corners(family.name):
+        for corner in space.corners(family.key):
             try:
                 space.build(corner).lr(0, total_steps=total_steps)
             except InvalidValue as error:
                 name = error.field.rpartition(".")[2]
-                field, value = _in_family(corner, family=family.name, name=name, field=f"space.families.{place}")
+                field, value = _in_family(corner, family=family, name=name, field=f"space.families.{place}")
                 raise _refused(error, field=field, value=value, total_steps=total_steps) from None
 
 
-def _check_warmup(fraction: float, *, field: str, total_steps: int) -> None:
-    updates = round(fraction * total_steps)
-    if updates >= total_steps:
+def _check_warmup(length: float | WarmupUpdates | Epochs, *, field: str, total_steps: int) -> None:
+    warmup = warmup_of(length, shape="linear")
+    try:
+        warmup.length(total_steps)
+    except InvalidValue:
         raise InvalidValue(
             field,
-            value=fraction,
-            allowed=f"a fraction that leaves an update after the warm-up: {updates} of {total_steps} leave none",
-            hint="Take a smaller one, or raise total_steps.",
-        )
+            value=length if isinstance(length, float) else length.model_dump(),
+            allowed=f"a length that leaves an update after the warm-up: {warmup.label} leaves none of {total_steps}",
+            hint="Take a shorter one, or raise total_steps.",
+        ) from None
 
 
-def _in_family(corner: Mapping[str, Value], *, family: str, name: str, field: str) -> tuple[str, Any]:
-    """The field of a family's parameter, and its value; the family with the whole corner where it is not searched."""
-    value = corner.get(f"{family}.{name}")
-    return (field, dict(corner)) if value is None else (f"{field}.params.{name}", value)
+def _in_family(corner: Mapping[str, Value], *, family: FamilySpace, name: str, field: str) -> tuple[str, Any]:
+    """The field of a family's parameter, and its value; the family with the whole corner where it is not named."""
+    value = corner.get(f"{family.key}.{name}")
+    if value is not None:
+        return f"{field}.params.{name}", value
+    varied = next((one for one in family.params if one.startswith(f"{name}.")), None)
+    if varied is not None:
+        return f"{field}.params.{varied}", corner[f"{family.key}.{varied}"]
+    return (f"{field}.fixed.{name}", family.fixed[name]) if name in family.fixed else (field, dict(corner))
 
 
 def _refused(error: InvalidValue, *, field: str, value: object, total_steps: int) -> InvalidValue:

@@ -28,7 +28,7 @@ from tuner.jobs.admission.strict_json import check_storable
 from tuner.jobs.records import Level, WorkloadInfo
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.search.settings import MIN_HORIZON
-from tuner.search.space import OptimizerKind, peak_range
+from tuner.search.space import OptimizerKind, TrainingKind, peak_range
 from tuner.training.declared import Declaration, DeclaredTraining
 from tuner.training.options import WorkloadOptions, options_schema
 from tuner.training.run import TrainingRun
@@ -69,7 +69,9 @@ class Workload(ABC):
     """Name of the option whose value is an `OptimizerKind`."""
     peak_lr: ClassVar[Mapping[OptimizerKind, float | tuple[float, float]]] = {}
     """Per optimizer, the range to search the peak learning rate in, or the rate that is used today: the tuner's general
-    range, moved so that this is its middle. The general range for those left out."""
+    range, moved so that this is its middle. The general range of the kind of ``training`` for those left out."""
+    training: ClassVar[TrainingKind] = TrainingKind.SCRATCH
+    """The kind of training: from scratch, of a large model, full fine-tuning, or LoRA; their best peaks differ."""
     needs_lrs: ClassVar[bool] = False
     """Whether the code reads the rates of all updates before it trains, as with ``run.lrs``. Jobs with a schedule that
     follows the loss (`reduce_on_plateau`) are then refused."""
@@ -215,6 +217,7 @@ def describe(workload: Workload) -> WorkloadInfo:
         optimizer=_optimizer_kind(workload, field="optimizer", value=workload.optimizer),
         default_steps=workload.default_steps,
         peak_lr=_peak_ranges(workload),
+        training=_training_kind(workload),
         metric=workload.metric,
         needs_lrs=workload.needs_lrs,
     )
@@ -225,8 +228,17 @@ def _peak_ranges(workload: Workload) -> dict[str, tuple[float, float]]:
     ranges = {}
     for name, declared in workload.peak_lr.items():
         kind = _optimizer_kind(workload, field="peak_lr", value=name)
-        ranges[kind.value] = declared if isinstance(declared, tuple) else peak_range(kind, around=declared)
+        around = None if isinstance(declared, tuple) else declared
+        bounds = declared if isinstance(declared, tuple) else None
+        ranges[kind.value] = peak_range(kind, training=_training_kind(workload), bounds=bounds, around=around)
     return ranges
+
+
+def _training_kind(workload: Workload) -> TrainingKind:
+    try:
+        return choice("training", workload.training, of=TrainingKind)
+    except InvalidValue as error:
+        raise WorkloadError(f"{workload.name}: {error}") from None
 
 
 def _optimizer_kind(workload: Workload, *, field: str, value: object) -> OptimizerKind:

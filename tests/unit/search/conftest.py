@@ -14,7 +14,7 @@ NO_OPTIONS = SearchedOptions({})
 
 
 def random_schedule(space: SearchSpace, rng: random.Random) -> Schedule:
-    family = rng.choice(space.families).name
+    family = rng.choice(space.keys)
     values: dict[str, Value] = {"family": family}
     for name, parameter in space.parameters(family).items():
         match parameter:

@@ -32,7 +32,7 @@ def space_of(*families: FamilySpace, warmup: tuple[float, ...] = (0.0, 0.05)) ->
 
 def some_values(space: SearchSpace, seed: int) -> dict[str, Value]:
     rng = random.Random(seed)
-    family = rng.choice(space.families).name
+    family = rng.choice(space.keys)
     values: dict[str, Value] = {"family": family}
     for name, parameter in space.parameters(family).items():
         match parameter:

@@ -10,6 +10,7 @@ from tuner.cli.parsing import parse_assignments, read_document
 from tuner.cli.request import request
 from tuner.cli.schedule_documents import check_family, in_flags, read_schedule, schedule_document
 from tuner.errors import InvalidValue
+from tuner.jobs.admission.epochs import check_epochs, with_updates_per_epoch
 from tuner.jobs.admission.settings_names import where_set
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ _JOB: Final = re.compile(rf"{LATEST}|[0-9a-f-]+", re.IGNORECASE)
 _EXAMPLE: Final = "cosine,peak-lr=3e-4,warmup=5%"
 
 
-def read_incumbent(text: str, *, url: str, total_steps: int | None) -> dict[str, Any]:
+def read_incumbent(
+    text: str, *, url: str, total_steps: int | None, steps_per_epoch: int | None = None
+) -> dict[str, Any]:
     """The schedule that an ``--incumbent`` names, as JSON.
 
     Args:
@@ -29,6 +32,7 @@ def read_incumbent(text: str, *, url: str, total_steps: int | None) -> dict[str,
             ``NAME=VALUE``, separated by commas; or the id of a finished job, for its recommended schedule.
         url: Address of the service; used only for a job.
         total_steps: The horizon, to which a job's schedule is scaled; the job's own when ``None``.
+        steps_per_epoch: Updates in one epoch, for lengths in epochs without them.
 
     Raises:
         InvalidValue: It is none of these, or no schedule.
@@ -36,16 +40,22 @@ def read_incumbent(text: str, *, url: str, total_steps: int | None) -> dict[str,
         ApiProblem: The job has no report.
     """
     if text == "-" or text.endswith(".json"):
-        schedule = read_schedule(read_document(text, option=OPTION))
+        schedule = read_schedule(_with_epochs(read_document(text, option=OPTION), steps_per_epoch))
     elif _JOB.fullmatch(text):
         schedule = request(lambda client: _of_job(client, text=text, total_steps=total_steps), url=url)
     else:
-        document = _from_words(text)
+        document = _with_epochs(_from_words(text), steps_per_epoch)
         try:
             schedule = read_schedule(document)
         except InvalidValue as error:
             raise in_flags(error, within=f"{OPTION} ") from None
     return schedule.model_dump(mode="json", exclude_none=True)
+
+
+def _with_epochs(document: dict[str, Any], steps_per_epoch: int | None) -> dict[str, Any]:
+    found = document if steps_per_epoch is None else with_updates_per_epoch(document, updates=steps_per_epoch)
+    check_epochs(found)
+    return dict(found)
 
 
 def _of_job(client: Client, *, text: str, total_steps: int | None) -> Schedule:

@@ -10,6 +10,7 @@ from tuner.cli import completion
 from tuner.cli.jobs.warm_start import Against
 from tuner.cli.options import limit_option
 from tuner.jobs.priority import Priority
+from tuner.search.kinds import SpacePreset, TrainingKind
 
 TRAINING: Final = "Training"
 SPACE: Final = "Search space"
@@ -87,25 +88,65 @@ PeakLr = Annotated[
         help="Peak learning rates to search: 1e-5..1e-3, 1e-5.., ..1e-3, or one rate.",
     ),
 ]
+Space = Annotated[
+    SpacePreset | None,
+    typer.Option(
+        "--space",
+        show_default="usual",
+        rich_help_panel=SPACE,
+        help="What to search by name; the options below replace parts of it.",
+    ),
+]
+Training = Annotated[
+    TrainingKind | None,
+    typer.Option(
+        "--training",
+        show_default="the workload's own",
+        rich_help_panel=SPACE,
+        help="The kind of training, for the usual peaks: from scratch, of a large model, full fine-tuning, or LoRA.",
+    ),
+]
+StepsPerEpoch = Annotated[
+    int | None,
+    typer.Option(
+        "--steps-per-epoch",
+        metavar="UPDATES",
+        min=1,
+        show_default="each length has its own",
+        rich_help_panel=TRAINING,
+        help="Updates in one epoch, for all that is in epochs: warm-ups, periods, milestones, the incumbent.",
+    ),
+]
 Family = Annotated[
     list[str] | None,
     typer.Option(
         "--family",
-        metavar="NAME",
-        show_default="all of the default space",
+        metavar="NAME [PARAM=VALUE ...]",
+        show_default="those of the space",
         autocompletion=completion.families,
         rich_help_panel=SPACE,
-        help="A schedule family to search: cosine, wsd, linear, ... Repeatable.",
+        help="A schedule family to search: cosine, wsd, ...; with parameters that are fixed, or varied in a range: "
+        "'step every=5..30epochs gamma=0.1'. Repeatable.",
     ),
 ]
 Warmup = Annotated[
     str,
     typer.Option(
         "--warmup",
-        metavar="SHARES",
+        metavar="LENGTHS",
         show_default="0,1%,2%,5%,10%",
         rich_help_panel=SPACE,
-        help="Warm-up lengths to search, as parts of the run: 0,0.02,0.1 or 0,5%.",
+        help="Warm-up lengths to search, as parts of the run, updates or epochs: 0,5%,500,3epochs.",
+    ),
+]
+WarmupShape = Annotated[
+    str,
+    typer.Option(
+        "--warmup-shape",
+        metavar="SHAPES",
+        show_default="linear",
+        rich_help_panel=SPACE,
+        help="Warm-up shapes to search: linear, cosine, exponential, constant; with the start: exponential:0.01.",
     ),
 ]
 Floor = Annotated[

@@ -34,14 +34,18 @@ from tuner.cli.jobs.options import (
     Seed,
     Seeds,
     Shared,
+    Space,
     Spec,
+    StepsPerEpoch,
     Target,
     Team,
     TotalSteps,
+    Training,
     Trials,
     Vary,
     WallHours,
     Warmup,
+    WarmupShape,
     Watch,
     Workload,
     Worth,
@@ -71,6 +75,7 @@ def submit(
     workload: Workload = "",
     option: Option = None,
     total_steps: TotalSteps = None,
+    steps_per_epoch: StepsPerEpoch = None,
     budget: Budget = None,
     worth: Worth = None,
     least_gain: LeastGain = None,
@@ -83,9 +88,12 @@ def submit(
     wall_hours: WallHours = None,
     target: Target = None,
     patience: Patience = None,
+    space: Space = None,
+    training: Training = None,
     peak_lr: PeakLr = "",
     family: Family = None,
     warmup: Warmup = "",
+    warmup_shape: WarmupShape = "",
     floor: Floor = "",
     vary: Vary = None,
     incumbent: Incumbent = "",
@@ -115,6 +123,8 @@ def submit(
         tuner submit digits-mlp --watch
         tuner submit digits-mlp --budget 5 --dry-run
         tuner submit digits-mlp --peak-lr 1e-3..0.1 --family wsd
+        tuner submit digits-mlp --space wide --budget 20
+        tuner submit digits-mlp --family "step every=10%..50% gamma=0.1,0.5"
         tuner submit digits-cnn --option optimizer=adam --vary dropout=0,0.2
     """
     if watch and (as_json or dry_run):
@@ -122,11 +132,20 @@ def submit(
         raise InvalidValue(other, value="with --watch", allowed="given without --watch")
     options = parse_assignments(option or (), option="--option")
     varied = parse_ranges(vary or (), option="--vary")
-    space = parse_space(peak_lr=peak_lr, families=family or (), warmup=warmup, floor=floor)
+    searched = parse_space(
+        preset=space,
+        training=training,
+        peak_lr=peak_lr,
+        families=family or (),
+        warmup=warmup,
+        warmup_shape=warmup_shape,
+        floor=floor,
+    )
     limits = {"device_hours": device_hours, "wall_hours": wall_hours, "target": target, "patience": patience}
     top = {"workload": workload or None, "name": name, "notes": notes, "team": team, "shared": shared, "longer": longer}
     search = {
         "total_steps": total_steps,
+        "steps_per_epoch": steps_per_epoch,
         "budget": parse_budget(budget),
         "worth": parse_share(worth, option="--worth"),
         "least_gain": least_gain,
@@ -135,7 +154,9 @@ def submit(
         "sampler": sampler,
         "pruner": pruner,
         "prune": False if no_prune else None,
-        "incumbent": read_incumbent(incumbent, url=url, total_steps=total_steps) if incumbent else None,
+        "incumbent": read_incumbent(incumbent, url=url, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        if incumbent
+        else None,
     }
     if against is not None and (incumbent or not origin):
         raise InvalidValue("--against", value=against.value, allowed="given with --from, without --incumbent")
@@ -156,7 +177,7 @@ def submit(
             "resources": _without_none({"device": device, "devices": devices, "memory_gib": memory_gib}),
             "limits": parse_limits(limits),
         },
-        space=space,
+        space=searched,
     )
     if "workload" not in body:
         raise InvalidValue("WORKLOAD", allowed="given", hint="`tuner workloads` lists them")

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 
 from tuner.errors import InvalidValue
 from tuner.jobs.admission.budget import Budget
+from tuner.jobs.admission.epochs import prepared
 from tuner.jobs.admission.settings_names import where_set
 from tuner.jobs.admission.space_request import SpaceRequest, complete_space
 from tuner.jobs.admission.strict_json import RefusedPayload, dotted, parse_strict, refusals, unknown_field
@@ -25,7 +26,7 @@ from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.schedules.lengths import MAX_STEPS
 from tuner.search.buildable import check_buildable, check_rates_known
 from tuner.search.settings import BUDGETS, MIN_HORIZON, SearchSettings
-from tuner.search.space import FloatRange, IntRange, OptimizerKind, Parameter, Value, default_space
+from tuner.search.space import FloatRange, IntRange, OptimizerKind, Parameter, Value
 from tuner.validation import phrase
 
 _PROBED: Final = 256
@@ -48,6 +49,13 @@ class SearchRequest(SearchSettings):
         le=MAX_STEPS,
         description="The horizon: optimizer updates of a full training run; the workload's own default when absent.",
     )
+    steps_per_epoch: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_STEPS,
+        description="Updates in one epoch, for all that the search has in epochs and that does not say it itself: "
+        '`{"epochs": 3}` as a length in the incumbent, the start schedules and the space.',
+    )
     budget: Budget = BUDGETS["standard"]
     seed: int | None = Field(  # type: ignore[assignment]
         default=None,
@@ -68,6 +76,11 @@ class JobRequest(JobSpec):
         description="The team of the job; the submitter's when absent.",
     )
     search: SearchRequest = Field(default_factory=SearchRequest, description="Horizon, budget and space of the search.")
+
+    @staticmethod
+    def prepared(payload: Any) -> Any:
+        """The payload with the updates of an epoch in all lengths (`tuner.jobs.admission.epochs`)."""
+        return prepared(payload)
 
 
 def admit(
@@ -258,15 +271,15 @@ def _complete_search(
     search: SearchRequest, *, info: WorkloadInfo, optimizer: OptimizerKind, seed: int
 ) -> SearchSettings:
     completed = dict(search)
+    del completed["steps_per_epoch"]  # every length has its own
     if search.total_steps is None:
         completed["total_steps"] = info.default_steps
     if search.seed is None:
         completed["seed"] = seed
     usual = None if search.incumbent is None else search.incumbent.peak_lr
-    default = default_space(optimizer, peak_lr=info.peak_lr.get(optimizer.value), around=usual)
-    completed["space"] = complete_space(
-        search.space or SpaceRequest(), default=default, path=("search", "space"), model=JobRequest
-    )
+    request = search.space or SpaceRequest()
+    default = request.default(info, optimizer=optimizer, around=usual)
+    completed["space"] = complete_space(request, default=default, path=("search", "space"), model=JobRequest)
     try:
         settings = SearchSettings(**completed)
         _check_start(settings)

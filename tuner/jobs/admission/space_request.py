@@ -1,4 +1,4 @@
-"""The space of a search as requests write it: what is left out is that of the default space. Pure."""
+"""The space of a search as requests write it: what is left out is that of a preset. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,22 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tuner.jobs.admission.strict_json import RefusedPayload, refusals
-from tuner.search.space import Parameter, SearchSpace, Share
+from tuner.jobs.records import WorkloadInfo
+from tuner.search.space import (
+    FamilySpace,
+    OptimizerKind,
+    Parameter,
+    SearchSpace,
+    Share,
+    SpacePreset,
+    TrainingKind,
+    WarmupLength,
+    WarmupShapeChoice,
+    default_space,
+    preset_families,
+)
 
-_DEFAULT: Final = "that of the default space when absent."
+_DEFAULT: Final = "that of the preset when absent."
 
 
 class _Request(BaseModel):
@@ -18,7 +31,7 @@ class _Request(BaseModel):
 
 
 class PeakRequest(_Request):
-    """The range of the peak learning rate; an absent end, and an absent ``log``, are those of the default space."""
+    """The range of the peak learning rate; an absent end, and an absent ``log``, are those of the preset."""
 
     kind: Literal["float"] = "float"
     low: float | None = Field(default=None, gt=0, description=f"Lowest peak, above 0; {_DEFAULT}")
@@ -26,28 +39,45 @@ class PeakRequest(_Request):
     log: bool | None = Field(default=None, description=f"Spread evenly over orders of magnitude; {_DEFAULT}")
 
 
-class FamilyRequest(_Request):
+class FamilyRequest(FamilySpace):
     """A schedule family to search."""
 
-    name: str = Field(description="Name of a schedule family.")
-    params: Mapping[str, Parameter] | None = Field(
+    # Wider than the parent's: what is absent is the preset's.
+    params: Mapping[str, Parameter] | None = Field(  # type: ignore[assignment]
         default=None,
-        max_length=6,
-        description="The varied parameters; the others have the family's defaults. When absent, the parameters that "
-        "the default space varies; `{}` varies none.",
+        max_length=8,
+        description="The varied parameters; a dotted name leads into a length, a list or a segment: `period.epochs`, "
+        "`milestones.0`, `segments.1.length`. The others have the family's defaults. When absent, those that the "
+        "preset, or else `wide`, fixes and varies; `{}` varies none.",
     )
 
 
 class SpaceRequest(_Request):
-    """Peak learning rates, warm-ups, floors and schedule families to search; absent ones are the default space's."""
+    """Peak learning rates, warm-ups, floors and schedule families to search; absent ones are those of the preset."""
 
     version: Literal[1] = 1
+    preset: SpacePreset = Field(
+        default=SpacePreset.USUAL, description="The space that absent fields are taken from (docs/search.md)."
+    )
+    training: TrainingKind | None = Field(
+        default=None,
+        description="The kind of training, for the range of peaks: that of the workload when absent, else the "
+        "preset's. In place of a range that the workload declares.",
+    )
     peak_lr: PeakRequest | None = Field(default=None, description=f"Range of the peak learning rate; {_DEFAULT}")
-    warmup: tuple[Share, ...] | None = Field(
+    warmup: tuple[WarmupLength, ...] | None = Field(
         default=None,
         min_length=1,
         max_length=16,
-        description=f"Lengths of a linear warm-up, as fractions of the run, 0 for none; {_DEFAULT}",
+        description='Lengths of the warm-up: fractions of the run (0 for none), `{"updates": 500}` or '
+        f'`{{"epochs": 3, "updates_per_epoch": 391}}`; {_DEFAULT}',
+    )
+    warmup_shape: tuple[WarmupShapeChoice, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=8,
+        description="Shapes of the warm-up: linear, cosine, exponential or constant, or one with the fraction of the "
+        f'peak that it starts from, `{{"shape": "exponential", "start_factor": 0.001}}`; {_DEFAULT}',
     )
     floor: tuple[Share, ...] | None = Field(
         default=None,
@@ -59,23 +89,45 @@ class SpaceRequest(_Request):
         default=None, min_length=1, max_length=32, description=f"Schedule families; {_DEFAULT}"
     )
 
+    def default(self, info: WorkloadInfo, *, optimizer: OptimizerKind, around: float | None) -> SearchSpace:
+        """The space that absent fields are taken from.
+
+        Args:
+            info: The workload.
+            optimizer: Its optimizer, as the options choose it.
+            around: The peak that is used today.
+        """
+        return default_space(
+            optimizer,
+            preset=self.preset,
+            training=self.training or (None if info.training is TrainingKind.SCRATCH else info.training),
+            peak_lr=None if self.training is not None else info.peak_lr.get(optimizer.value),
+            around=around,
+            follows_loss=not info.needs_lrs,
+        )
+
     def completed(self, default: SearchSpace) -> dict[str, Any]:
         """The space as plain values, unchecked.
 
         Args:
-            default: The space of a request that names none.
+            default: The space that absent fields are taken from.
         """
         space = default.model_dump()
         if self.peak_lr is not None:
             space["peak_lr"] |= self.peak_lr.model_dump(exclude_none=True)
-        space |= {name: value for name in ("warmup", "floor") if (value := getattr(self, name)) is not None}
+        named = {name: getattr(self, name) for name in ("warmup", "warmup_shape", "floor")}
+        space |= {name: value for name, value in named.items() if value is not None}
         if self.families is not None:
-            usual = {family.name: family.params for family in default.families}
-            space["families"] = tuple(
-                {"name": one.name, "params": usual.get(one.name, {}) if one.params is None else one.params}
-                for one in self.families
-            )
+            space["families"] = tuple(_completed_family(one, default=default) for one in self.families)
         return space
+
+
+def _completed_family(request: FamilyRequest, *, default: SearchSpace) -> FamilySpace:
+    known = (*default.families, *preset_families(SpacePreset.WIDE))
+    usual = next((one for one in known if one.key == (request.alias or request.name)), None)
+    if request.params is not None or request.fixed or usual is None or usual.name != request.name:
+        return FamilySpace(name=request.name, alias=request.alias, fixed=request.fixed, params=request.params or {})
+    return usual
 
 
 def complete_space(
@@ -85,7 +137,7 @@ def complete_space(
 
     Args:
         request: What it names.
-        default: The space of a request that names none.
+        default: The space that absent fields are taken from.
         path: Where the space stands in the request.
         model: The request's, for the words of a refusal.
 

@@ -67,7 +67,8 @@ def parse_strict(model: type[Model], payload: Any) -> Model:
 
     Args:
         model: The pydantic model to build.
-        payload: Nested dicts, lists and scalars; models inside count as their JSON.
+        payload: Nested dicts, lists and scalars; models inside count as their JSON. A model with a static method
+            ``prepared`` gets what that makes of it.
 
     Raises:
         InvalidValue: Text that no database can store, a number that is not finite, nesting deeper than `MAX_DEPTH`, or
@@ -76,7 +77,9 @@ def parse_strict(model: type[Model], payload: Any) -> Model:
     """
     _check_size(payload)
     check_storable(payload)
+    prepare = getattr(model, "prepared", None)
     try:
+        payload = payload if prepare is None else prepare(payload)
         text = to_json(payload)
     except PydanticSerializationError as error:
         raise InvalidValue("request", value=type(payload).__name__, allowed="made of JSON values") from error

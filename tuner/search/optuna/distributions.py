@@ -54,4 +54,4 @@ def suggest_value(trial: BaseTrial, name: str, parameter: Parameter) -> Value:
 
 
 def _families(space: SearchSpace) -> Choice:
-    return Choice(values=tuple(family.name for family in space.families))
+    return Choice(values=space.keys)

@@ -93,7 +93,7 @@ def parameter_importances(
     for values, loss in rows:
         by_family[str(values["family"])].append((values, loss))
     shared: dict[str, Parameter] = {
-        "family": Choice(values=tuple(family.name for family in space.families)),
+        "family": Choice(values=space.keys),
         "peak_lr": space.peak_lr,
         **option_parameters(settings),
     }

@@ -28,11 +28,11 @@ class Grid:
         self._options = options
         self._peaks = grid(space.peak_lr, ratio=PEAK_RATIO)
         self._points = {
-            family.name: {
+            family: {
                 name: self._peaks if name == "peak_lr" else grid(parameter)
-                for name, parameter in space.parameters(family.name).items()
+                for name, parameter in space.parameters(family).items()
             }
-            for family in space.families
+            for family in space.keys
         }
 
     def sample(self, count: int, *, rng: np.random.Generator) -> list[Configuration]:
@@ -54,8 +54,8 @@ class Grid:
     def sample_off_grid(self, count: int, *, rng: np.random.Generator) -> list[Configuration]:
         """Random points of the whole space, for an exhausted grid; otherwise as `sample`."""
         found: dict[Configuration, None] = {}
-        for index in rng.integers(len(self._space.families), size=count):
-            family = self._space.families[index].name
+        for index in rng.integers(len(self._space.keys), size=count):
+            family = self._space.keys[index]
             values = {name: sample_value(one, rng=rng) for name, one in self._space.parameters(family).items()}
             schedule = self._space.build({"family": family, **values})
             found[Configuration(schedule=schedule, options=self._options.sample(rng=rng))] = None

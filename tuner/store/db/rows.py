@@ -27,7 +27,7 @@ from tuner.metric import Metric
 from tuner.schedules import Schedule
 from tuner.search.decision.decisions import Alternative
 from tuner.search.settings import SearchSettings
-from tuner.search.space import OptimizerKind
+from tuner.search.space import OptimizerKind, TrainingKind
 from tuner.store.db import models
 from tuner.store.db.models import Event, Forecast, Job, Point, Run, Trial, Worker, Workload
 from tuner.text import escaped_text
@@ -197,9 +197,10 @@ def workload_info(workload: Workload) -> WorkloadInfo:
     stored = dict(workload.info)
     level = Level(stored.pop("level"))
     optimizer = OptimizerKind(stored.pop("optimizer"))
+    training = TrainingKind(stored.pop("training", TrainingKind.SCRATCH))
     peak_lr = {kind: (low, high) for kind, (low, high) in stored.pop("peak_lr").items()}
     metric = Metric.model_validate(stored.pop("metric"))
-    return WorkloadInfo(level=level, optimizer=optimizer, peak_lr=peak_lr, metric=metric, **stored)
+    return WorkloadInfo(level=level, optimizer=optimizer, training=training, peak_lr=peak_lr, metric=metric, **stored)
 
 
 def as_json(value: dict[str, Any], *, field: str) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def _schedule(info: WorkloadInfo, *, options: Any) -> Schedule:
     kind = info.optimizer
     if info.optimizer_option is not None:
         kind = getattr(options, info.optimizer_option)
-    space = default_space(kind, peak_lr=info.peak_lr.get(kind))
+    space = default_space(kind, training=info.training, peak_lr=info.peak_lr.get(kind))
     peak = float(space.peak_lr.low**0.75 * space.peak_lr.high**0.25)
     warmup = {"shape": "linear", "updates": 3}
     return Schedule.model_validate({"peak_lr": peak, "warmup": warmup, "family": {"name": "linear"}})

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from tuner.errors import MISSING, InvalidValue
 from tuner.metric import DEFAULT_METRIC, Metric
-from tuner.search.space import OptimizerKind
+from tuner.search.space import OptimizerKind, TrainingKind
 from tuner.training.commands.command_process import PLACEHOLDER, run_command
 from tuner.training.options import WorkloadOptions
 from tuner.training.run import TrainingRun
@@ -61,6 +61,7 @@ class CommandFile(BaseModel):
     default_steps: int
     optimizer: OptimizerKind
     peak_lr: float | tuple[float, float] | None = None
+    training: TrainingKind = TrainingKind.SCRATCH
     metric: Metric = DEFAULT_METRIC
     needs_lrs: bool = False
     """Whether the program reads the file that TUNER_LRS_FILE names; one that gets it as an argument always does."""
@@ -106,6 +107,7 @@ def read_command_file(path: Path) -> Workload:
         "default_steps": file.default_steps,
         "optimizer": file.optimizer,
         "peak_lr": {} if file.peak_lr is None else {file.optimizer: file.peak_lr},
+        "training": file.training,
         "metric": file.metric,
         "needs_lrs": file.needs_lrs or any("lrs_file" in PLACEHOLDER.findall(argument) for argument in file.command),
         "Options": _options_class(file, path=path),

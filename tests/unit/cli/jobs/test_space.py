@@ -11,8 +11,16 @@ from tuner.search.settings import BUDGETS, SearchSettings
 from tuner.search.space import OptimizerKind, default_space
 
 
-def space(*, peak_lr="", families=(), warmup="", floor=""):
-    return parse_space(peak_lr=peak_lr, families=families, warmup=warmup, floor=floor)
+def space(*, preset=None, training=None, peak_lr="", families=(), warmup="", warmup_shape="", floor=""):
+    return parse_space(
+        preset=preset,
+        training=training,
+        peak_lr=peak_lr,
+        families=families,
+        warmup=warmup,
+        warmup_shape=warmup_shape,
+        floor=floor,
+    )
 
 
 @pytest.mark.parametrize(
@@ -26,6 +34,45 @@ def space(*, peak_lr="", families=(), warmup="", floor=""):
         ({"families": ["cosine, wsd", "wsd"]}, {"families": [{"name": "cosine"}, {"name": "wsd"}]}),
         ({"warmup": "0,0.02,10%"}, {"warmup": [0.0, 0.02, 0.1]}),
         ({"floor": "0,0.1"}, {"floor": [0.0, 0.1]}),
+        ({"preset": "wide", "training": "lora"}, {"preset": "wide", "training": "lora"}),
+        ({"warmup": "0,500,2.5epochs"}, {"warmup": [0.0, {"updates": 500}, {"epochs": 2.5}]}),
+        (
+            {"warmup_shape": "linear,exponential:0.001"},
+            {"warmup_shape": ["linear", {"shape": "exponential", "start_factor": 0.001}]},
+        ),
+        (
+            {"families": ["step every=5..30epochs gamma=0.1"]},
+            {
+                "families": [
+                    {
+                        "name": "step",
+                        "fixed": {"gamma": 0.1},
+                        "params": {"every.epochs": {"kind": "int", "low": 5, "high": 30, "log": False}},
+                    }
+                ]
+            },
+        ),
+        (
+            {"families": ["wsd cooldown=10%..50%", "wsd cooldown=50updates as=short"]},
+            {
+                "families": [
+                    {"name": "wsd", "params": {"cooldown": {"kind": "float", "low": 0.1, "high": 0.5, "log": False}}},
+                    {"name": "wsd", "alias": "short", "fixed": {"cooldown": {"updates": 50}}, "params": {}},
+                ]
+            },
+        ),
+        (
+            {"families": ["cyclic period=4epochs mode=triangular,triangular2"]},
+            {
+                "families": [
+                    {
+                        "name": "cyclic",
+                        "fixed": {"period": {"epochs": 4}},
+                        "params": {"mode": {"kind": "choice", "values": ["triangular", "triangular2"]}},
+                    }
+                ]
+            },
+        ),
         ({}, {}),
     ],
 )
@@ -47,7 +94,14 @@ def test_words_set_the_fields_that_they_name(words, field):
         ({"peak_lr": "nan"}, "--peak-lr must be"),
         ({"families": ["cosin"]}, "got 'cosin'. Did you mean 'cosine'?"),
         ({"families": ["cosine,"]}, "--family must be one of"),
-        ({"warmup": "500"}, "--warmup must be parts of the run from 0 to below 1, as in 0,0.02,10%, got '500'"),
+        (
+            {"warmup": "1.5"},
+            "--warmup must be parts of the run from 0 to below 1, updates or epochs, as in 0,0.02,10%,500",
+        ),
+        ({"warmup": "0epochs"}, "--warmup must be parts of the run"),
+        ({"warmup_shape": "exponential:low"}, "--warmup-shape must be shapes, with the fraction of the peak"),
+        ({"families": ["step every=5..30epochs gamma"]}, "or one with parameters: 'step gamma=0.1..0.5"),
+        ({"families": ["step every=5epochs..30updates"]}, "--family must be in one unit"),
         ({"warmup": "0,,1%"}, "--warmup must be"),
         ({"floor": "low"}, "--floor must be parts of the peak"),
     ],

@@ -47,8 +47,8 @@ KNOTS = [{"at": 0.0, "factor": 0.0}, {"at": 1.0, "factor": 0.0}]
     [
         (20, {"start": [RISING]}, "search.start.0.warmup.updates", 20, "less than the whole run of 20 updates"),
         (20, {"incumbent": RISING}, "search.incumbent.warmup.updates", 20, "less than the whole run of 20 updates"),
-        (10, {"space": {"warmup": [0.96]}}, "search.space.warmup.0", 0.96, "10 of 10 leave none"),
-        (10, {"space": {"warmup": [0.0, 0.1, 0.96]}}, "search.space.warmup.2", 0.96, "10 of 10 leave none"),
+        (10, {"space": {"warmup": [0.96]}}, "search.space.warmup.0", 0.96, "leaves none of 10"),
+        (10, {"space": {"warmup": [0.0, 0.1, 0.96]}}, "search.space.warmup.2", 0.96, "leaves none of 10"),
         (
             20,
             {"space": space(family("cyclic", cycles=whole(20, 20)))},
