@@ -87,7 +87,7 @@ class _ByRank:
     def __init__(self, settings: SearchSettings) -> None:
         self._space = settings.searched_space
         self._options = option_parameters(settings)
-        self._families = Choice(values=tuple(family.name for family in self._space.families))
+        self._families = Choice(values=self._space.keys)
 
     def configuration(self, trial: optuna.Trial) -> Configuration:
         """The configuration that a trial suggests."""
