@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from tests.faults.fault_workloads import Gated
 from tests.integration.test_early_stopping import GOOD, STEPS, Curves
@@ -16,6 +17,9 @@ from tuner.jobs.records import RunRecord
 from tuner.jobs.states import RunState
 from tuner.schedules import Constant, Cosine, ReduceOnPlateau, Schedule, Wsd
 from tuner.store import Store
+from tuner_service.app import create_app
+from tuner_service.jobs.followed_losses import followed_losses
+from tuner_service.settings import Settings
 
 FOLLOWS = ReduceOnPlateau(factor=0.5, patience=0, threshold=10.0, threshold_mode="absolute")
 SPACE: dict[str, Any] = {
@@ -115,3 +119,28 @@ class ReadsAll(OpaqueWorkload):
 def test_a_workload_that_reads_all_rates_is_refused_before_anything_is_trained():
     with pytest.raises(ValueError, match=r"search\.space\.families\.2 must be without it: reads-all reads all rates"):
         tune(ReadsAll(), budget=2, search={"space": SPACE}, device="cpu")
+
+
+def test_pictures_of_a_trial_show_what_its_first_run_trained_with(study: tuple[Report, Store]):
+    report, store = study
+    trials = store.trials.list(report.job_id).items
+    (trial,) = (one for one in trials if one.schedule.family == FOLLOWS)
+    losses = followed_losses(trial, job_id=report.job_id, store=store)
+    run = store.runs.list(report.job_id, trial=trial.number).items[0]
+    assert losses == tuple((point.step, point.val_loss) for point in store.runs.curve(run.id))
+    others = [one for one in trials if not one.schedule.follows_loss]
+    assert {followed_losses(one, job_id=report.job_id, store=store) for one in others} == {()}
+
+
+def test_the_api_draws_them(study: tuple[Report, Store], tmp_path: Path):
+    report, store = study
+    trials = store.trials.list(report.job_id).items
+    (trial,) = (one for one in trials if one.schedule.family == FOLLOWS)
+    losses = followed_losses(trial, job_id=report.job_id, store=store)
+    app = create_app(Settings(data_dir=tmp_path), store=store)
+    with TestClient(app, base_url="http://127.0.0.1:8642") as client:
+        page = client.get(f"/v1/jobs/{report.job_id}/schedules", params={"points": 120}).raise_for_status().json()
+        picture = client.get(f"/v1/jobs/{report.job_id}/trials/{trial.number}/schedule.svg").raise_for_status().text
+    (rates,) = (one["lrs"] for one in page["items"] if one["trial"] == trial.number)
+    assert rates == trial.schedule.lrs(120, losses=losses).tolist()
+    assert picture == trial.schedule.to_svg(120, losses=losses) != trial.schedule.to_svg(120)
