@@ -62,7 +62,8 @@ def simulate_study(
         pool: The only configurations that the oracle can train; the whole space when absent.
         metric: Of the oracle's numbers.
         options: The workload's options in the job, for the report; the search of an option starts there.
-        search: Further search settings by name: ``trials``, ``seeds``, ``prune``, ``start``, ``options``.
+        search: Further search settings by name: ``trials``, ``seeds``, ``sampler``, ``pruner``,
+            ``prune``, ``start``, ``options``.
 
     Returns:
         The report of the finished study.

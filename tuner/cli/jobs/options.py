@@ -24,6 +24,8 @@ _DEVICE_HOURS: Final = "Stop at this device time, summed over all runs."
 _WALL_HOURS: Final = "Stop this long after the start."
 _TARGET: Final = "Try no more schedules once one reaches this value at the horizon."
 _PATIENCE: Final = "Try no more schedules after this many without a new best."
+SamplerChoice = Literal["schedule", "tpe", "gp", "cmaes", "random", "qmc"]
+PrunerChoice = Literal["forecast", "median", "percentile", "sha", "hyperband"]
 _BUDGETED: Final = "what the budget pays for"
 
 
@@ -253,7 +255,7 @@ NoPrune = Annotated[
     typer.Option("--no-prune", rich_help_panel=COST, help="Train every run to its end."),
 ]
 Sampler = Annotated[
-    Literal["schedule", "tpe", "gp", "cmaes", "random", "qmc"] | None,
+    SamplerChoice | None,
     typer.Option(
         "--sampler",
         show_default="schedule",
@@ -262,7 +264,7 @@ Sampler = Annotated[
     ),
 ]
 Pruner = Annotated[
-    Literal["forecast", "median", "percentile", "sha", "hyperband"] | None,
+    PrunerChoice | None,
     typer.Option(
         "--pruner",
         show_default="forecast",
