@@ -57,8 +57,9 @@ def test_no_cell_writes_a_warning_though_there_are_no_widgets(executed):
     assert [output for cell in outputs.values() for output in cell if output["output_type"] == "stream"] == []
 
 
-def test_a_schedule_shows_its_curve_and_a_report_its_verdict(executed):
+def test_a_schedule_shows_its_curve_a_space_its_ranges_and_a_report_its_verdict(executed):
     outputs, _ = executed
+    assert "cooldown: 0.1 to 1" in the_output(outputs, "space")["text/html"]
     assert "cosine, peak 1.0e-02" in the_output(outputs, "today")["image/svg+xml"]
     assert "<table>" in the_output(outputs, "report")["text/html"]
     assert the_output(outputs, "plot")["image/png"].startswith("iVBOR")

@@ -15,6 +15,7 @@ from tuner.schedules import Schedule, Warmup
 from tuner.search.space.family_space import FamilySpace, without_prefix
 from tuner.search.space.parameters import Choice, FloatRange, Frozen, Parameter, Value
 from tuner.search.space.peaks import MAX_PEAK, MIN_PEAK
+from tuner.search.space.table import space_table
 from tuner.search.space.warmups import Share, WarmupLength, WarmupShapeChoice, length_value, shape_value, warmup_of
 from tuner.validation import allowed_by
 
@@ -199,6 +200,14 @@ class SearchSpace(Frozen):
     def keys(self) -> tuple[str, ...]:
         """The keys of its families, which ``family`` of a point takes."""
         return tuple(family.key for family in self.families)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        own = {f"{one.key}.{name}" for one in self.families for name in one.params}
+        shared = {
+            name: parameter for key in self.keys for name, parameter in self.parameters(key).items() if name not in own
+        }
+        return space_table(shared=shared, families=[(one.key, one.fixed, one.params) for one in self.families])
 
     def _family(self, key: str) -> FamilySpace:
         for family in self.families:
