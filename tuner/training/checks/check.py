@@ -17,7 +17,7 @@ from tuner.training.checks.findings import CheckReport, Findings, Mark
 from tuner.training.checks.opaque import check_opaque
 from tuner.training.checks.process_end import ProcessEnd, recorded_process_ends
 from tuner.training.checks.stepwise import check_stepwise
-from tuner.training.checks.watch import SILENCE_SECONDS, TrainsOn, Watch
+from tuner.training.checks.watch import SILENCE_SECONDS, TIME_SECONDS, TrainsOn, Watch
 from tuner.training.devices import deterministic_algorithms, free_memory, resolve_device
 from tuner.training.options import parse_options
 from tuner.training.randomness import preserve_random_state
@@ -38,6 +38,7 @@ def check(
     options: Mapping[str, Any],
     device: str,
     steps: int = DEFAULT_STEPS,
+    time_seconds: float = TIME_SECONDS,
     silence_seconds: float = SILENCE_SECONDS,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> CheckReport:
@@ -48,6 +49,7 @@ def check(
         options: Missing ones take their defaults.
         device: As torch names it.
         steps: Updates of one try, at least 10.
+        time_seconds: How long the trainings may take together; rules that there is no time for are left out.
         silence_seconds: How long a training may go without an update or a report; then it is ended.
         on_progress: Called with a line when a training begins, and at its reports.
 
@@ -74,7 +76,7 @@ def check(
             recorded_process_ends() as process_ends,
             deterministic_algorithms(where, threads=None),
             preserve_random_state(where),
-            Watch(silence_seconds=silence_seconds, on_progress=on_progress) as watch,
+            Watch(time_seconds=time_seconds, silence_seconds=silence_seconds, on_progress=on_progress) as watch,
         ):
             if isinstance(workload, OpaqueWorkload):
                 seconds = check_opaque(

@@ -18,6 +18,8 @@ class Mark(StrEnum):
     BROKEN = "broken"
     SKIPPED = "skipped"
     """It could not be tried; the detail says why."""
+    LEFT_OUT = "left out"
+    """There was no time to try it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,11 @@ class Findings:
     def add(self, rule: str, mark: Mark, detail: str) -> None:
         """Note what came of a rule."""
         self.found.append(Finding(rule=rule, mark=mark, detail=escaped_text(detail)))
+
+    def leave_out(self, *rules: str, detail: str) -> None:
+        """Note that there was no time to try some rules."""
+        for rule in rules:
+            self.add(rule, Mark.LEFT_OUT, detail)
 
     def require(self, rule: str, holds: bool, *, ok: str, broken: str) -> None:
         """Note whether a rule holds."""
@@ -62,3 +69,8 @@ class CheckReport:
     def ok(self) -> bool:
         """Whether no rule is broken."""
         return all(finding.mark is not Mark.BROKEN for finding in self.findings)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The rules that there was no time for."""
+        return tuple(finding.rule for finding in self.findings if finding.mark is Mark.LEFT_OUT)

@@ -21,12 +21,14 @@ from torch import nn
 from tuner.schedules import Schedule
 from tuner.training.checks.findings import Findings, Mark
 from tuner.training.checks.recording import check_learning_rates, recorded_optimizers
-from tuner.training.checks.watch import Watch
+from tuner.training.checks.watch import Watch, leaves_out
 from tuner.training.randomness import preserve_random_state, random_state, restore_random_state, seed_everything
 from tuner.training.snapshots import read_snapshot, write_snapshot
 from tuner.training.stepwise import StepwiseTraining
 from tuner.training.workload import StepwiseWorkload
 
+_AGAIN = ("same seed, same losses", "other seed, other losses", "snapshot and resume", "branching", "evaluation")
+"""The rules that take further trainings, in their order."""
 _CUDA_RELATIVE = 1e-3
 """How far equal trainings may be apart on CUDA; on CPU they are equal bit for bit."""
 
@@ -40,8 +42,8 @@ def check_stepwise(
     device: torch.device,
     findings: Findings,
     watch: Watch,
-) -> float:
-    """Try a workload that the engine drives.
+) -> float | None:
+    """Try a workload that the engine drives. Rules that there is no time for are left out.
 
     Args:
         workload: To be tried.
@@ -53,14 +55,21 @@ def check_stepwise(
         watch: Ends a training that does not end.
 
     Returns:
-        Seconds that one update took, the median.
+        Seconds that one update took, the median; ``None`` where none was seen.
 
     Raises:
         BaseException: Any error of the workload.
     """
     tries = _Tries(workload=workload, options=options, lrs=schedule.lrs(steps), device=device, watch=watch)
-    with recorded_optimizers() as record:
+    whole: _Trained | None = None
+    with recorded_optimizers() as record, leaves_out("updates", *_AGAIN, findings=findings):
         whole = tries.trained(tries.built(1), first=0, last=steps)
+    if whole is None:
+        if made := record.updates:
+            check_learning_rates(record, lrs=tries.lrs[:made], findings=findings)
+        elif not watch.has_progress:
+            findings.add("updates", Mark.BROKEN, watch.reason)
+        return record.seconds_per_update
     findings.require(
         "updates",
         all(map(math.isfinite, whole.losses)),
@@ -68,10 +77,11 @@ def check_stepwise(
         broken=f"a training loss is not finite: {whole.losses}",
     )
     check_learning_rates(record, lrs=tries.lrs, findings=findings)
-    _check_seeds(tries, whole=whole, findings=findings)
-    _check_resume(tries, whole=whole, findings=findings)
-    _check_branch(tries, whole=whole, findings=findings)
-    _check_evaluation(tries, whole=whole, findings=findings)
+    for rule, check in zip(
+        _AGAIN, (_check_same_seed, _check_other_seed, _check_resume, _check_branch, _check_evaluation), strict=True
+    ):
+        with leaves_out(rule, findings=findings):
+            check(tries, whole=whole, findings=findings)
     return whole.seconds_per_update
 
 
@@ -100,8 +110,11 @@ class _Tries:
 
     def built(self, seed: int, *, data_seed: int | None = None) -> StepwiseTraining:
         """A new training; the global generators are seeded with ``seed``."""
+        self.watch.begin("a new training", steps=len(self.lrs))
         seed_everything(seed)
-        return self.workload.start(self.options, seed=seed if data_seed is None else data_seed, device=self.device)
+        made = self.workload.start(self.options, seed=seed if data_seed is None else data_seed, device=self.device)
+        self.watch.end()
+        return made
 
     def trained(self, training: StepwiseTraining, *, first: int, last: int, validate_between: bool = False) -> _Trained:
         """Make the updates ``first`` to ``last - 1``, and validate."""
@@ -114,9 +127,9 @@ class _Tries:
             self.watch.updated(step + 1)
             if validate_between:
                 self.validated(training)
-        return _Trained(
-            losses=tuple(losses), val_loss=self.validated(training), seconds_per_update=median(seconds[1:] or seconds)
-        )
+        val_loss = self.validated(training)
+        self.watch.end()
+        return _Trained(losses=tuple(losses), val_loss=val_loss, seconds_per_update=median(seconds[1:] or seconds))
 
     def validated(self, training: StepwiseTraining) -> float:
         """The metric; the random numbers that it draws are put back, as the engine does."""
@@ -135,7 +148,7 @@ def _equal(actual: Sequence[float], expected: Sequence[float], *, exact: bool) -
     return all(math.isclose(one, two, rel_tol=_CUDA_RELATIVE) for one, two in zip(actual, expected, strict=True))
 
 
-def _check_seeds(tries: _Tries, *, whole: _Trained, findings: Findings) -> None:
+def _check_same_seed(tries: _Tries, *, whole: _Trained, findings: Findings) -> None:
     again = tries.trained(tries.built(1), first=0, last=len(tries.lrs))
     findings.require(
         "same seed, same losses",
@@ -143,6 +156,9 @@ def _check_seeds(tries: _Tries, *, whole: _Trained, findings: Findings) -> None:
         ok="a second training gave the same numbers",
         broken=f"the metric was {whole.val_loss!r}, then {again.val_loss!r}: something random is not seeded",
     )
+
+
+def _check_other_seed(tries: _Tries, *, whole: _Trained, findings: Findings) -> None:
     other = tries.trained(tries.built(2), first=0, last=tries.half)
     if other.losses == whole.losses[: tries.half]:
         findings.add("other seed, other losses", Mark.BROKEN, "another seed gave the same numbers: use the run's seed")
