@@ -27,6 +27,9 @@ class LossHistory:
         """Add an evaluation after ``step`` updates. Those at ``step`` or later are of an earlier attempt, and void."""
         self.losses = (*(one for one in self.losses if one[0] < step), (step, loss))
 
+    def check(self, step: int) -> None:
+        """Called before the rate of update ``step`` is used; a history that others add to may refuse that."""
+
     def rewind(self, step: int) -> None:
         """Forget the evaluations after more than ``step`` updates: the run continues from there."""
         self.losses = tuple(one for one in self.losses if one[0] <= step)

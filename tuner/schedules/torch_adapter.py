@@ -241,6 +241,8 @@ class ScheduleLR(LRScheduler):
 
     def _update_lr(self, epoch: int | None = None) -> None:
         super()._update_lr(epoch)  # counts the update, and sets the first optimizer alone
+        if self.schedule.follows_loss:
+            self._history.check(self.last_epoch)
         self._set_rates()
 
     def _set_rates(self) -> None:

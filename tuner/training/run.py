@@ -304,6 +304,8 @@ class TrainingRun(ABC):
             self._refresh_schedulers()
 
     def _rate(self, step: int) -> float:
+        if self.schedule.follows_loss:
+            self._history.check(step)
         return self.schedule.lr(step, total_steps=self.total_steps, losses=self._history.losses)
 
     def _refresh_schedulers(self) -> None:

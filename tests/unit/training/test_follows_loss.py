@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.unit.training.test_opaque_runs import Fit, Loop
+from tuner.errors import InvalidValue
 from tuner.metric import Metric
 from tuner.schedules import Constant, ReduceOnPlateau, Schedule, Warmup
 from tuner.sdk import run as script_run
@@ -17,6 +18,7 @@ from tuner.training.branches import BranchCache
 from tuner.training.protocol import Branched, Directive, Outcome
 from tuner.training.registry import load_provider
 from tuner.training.runner.execute import execute
+from tuner.training.stored_history import StoredHistory
 from tuner.training.workload import describe
 
 FOLLOWS = Schedule(
@@ -267,3 +269,38 @@ def test_every_process_of_a_training_follows_the_value_that_it_reports(tmp_path,
     assert rates == RATES.tolist()
     assert run.reports == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_never_hears_of_an_evaluation_is_refused_before_the_models_drift_apart(tmp_path, monkeypatch):
+    first, second = (script_run(total_steps=STEPS, schedule=FOLLOWS, snapshot_dir=tmp_path) for _ in range(2))
+    second.lr(0)
+    for step in range(11):
+        first.lr(step)
+        if step + 1 in first.evaluate_at:
+            first.report(step + 1, value=_loss(step + 1))
+    second.lr(10)  # its own report may be due still
+    with pytest.raises(InvalidValue, match=r"in every process of the training .*not called after 10 updates"):
+        second.lr(11)
+    monkeypatch.setenv("RANK", "1")
+    second.report(10, value=_loss(10))
+    assert second.lr(11) == first.lr(11)
+
+
+def test_a_scheduler_of_a_process_that_never_hears_of_an_evaluation_is_refused(tmp_path):
+    first, second = (script_run(total_steps=STEPS, schedule=FOLLOWS, snapshot_dir=tmp_path) for _ in range(2))
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = second.scheduler(optimizer)
+    first.lr(9)
+    first.report(10, value=1.0)
+    for _ in range(10):
+        optimizer.step()
+        scheduler.step()
+    optimizer.step()
+    with pytest.raises(InvalidValue, match=r"run\.follow\(step, value=\.\.\.\)"):
+        scheduler.step()
+
+
+def test_a_line_that_was_cut_off_on_a_full_disk_is_not_read(tmp_path):
+    file = tmp_path / "evaluations"
+    file.write_text("[10, 1.5]\n[20, 1.")
+    assert StoredHistory(file).losses == ((10, 1.5),)
