@@ -36,11 +36,14 @@ class RunScheduler(Scheduler):
     def __init__(self, run: TrainingRun, optimizer: Optimizer) -> None:
         self._run = run
         self._rates = GroupRates(optimizer)
+        self._updates = 0
         super().__init__(optimizer, param_group_field="lr", t_in_epochs=False)
         self.step_update(0)
+        run.call_after_evaluations(lambda: self.step_update(self._updates))
 
     def step_update(self, num_updates: int, metric: float | None = None) -> None:
         """Set the rates of the update that follows ``num_updates`` updates."""
+        self._updates = num_updates
         self._rates.set(self._run.lr(num_updates))
 
     def _get_lr(self, t: int) -> list[float]:

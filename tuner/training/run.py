@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, SupportsFloat
@@ -103,6 +103,7 @@ class TrainingRun(ABC):
         self.metric = metric
         self._reference_lr: float | None = None  # of the run's reference optimizer, once there is one
         self._schedulers: list[ScheduleLR] = []
+        self._after_evaluations: list[Callable[[], None]] = []
         self._rates_read = 0
         self._history = StoredHistory(snapshot_dir / self._history_file)
         self._evaluate_at = evaluation_steps(total_steps)
@@ -308,10 +309,20 @@ class TrainingRun(ABC):
             self._history.check(step)
         return self.schedule.lr(step, total_steps=self.total_steps, losses=self._history.losses)
 
+    def call_after_evaluations(self, call: Callable[[], None]) -> None:
+        """Have a function called once an evaluation is known that the rates follow, as by a scheduler that is not ours.
+
+        Args:
+            call: Sets the rate of the next update again, by `lr`. Never called where the schedule follows no loss.
+        """
+        self._after_evaluations.append(call)
+
     def _refresh_schedulers(self) -> None:
         if self.schedule.follows_loss:
             for scheduler in self._schedulers:
                 scheduler.refresh()
+            for call in self._after_evaluations:
+                call()
 
     @abstractmethod
     def report(self, step: int, *, value: SupportsFloat, train_loss: SupportsFloat | None = None) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -58,6 +59,20 @@ def test_lightning(executed: Any):
         from tests.integration.integrations.test_lightning import training
 
     check(executed, training)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(find_spec("timm") is None, reason="NOT TESTED HERE: `make examples` installs and tests it")
+def test_timm(executed: Any):
+    from tests.integration.integrations.test_timm import timm_loop
+
+    executed.schedule = FOLLOWS
+    with recorded_optimizers() as record:
+        ended = executed(timm_loop, total_steps=STEPS)
+    assert ended.outcome is Outcome.SUCCEEDED, ended.traceback
+    losses = [(point.step, point.val_loss) for point in executed.points]
+    assert [lrs[0] for lrs in record.lrs[0]] == FOLLOWS.lrs(STEPS, losses=losses).tolist()
+    assert record.lrs[0][-1][0] < FOLLOWS.peak_lr / 4
 
 
 PROGRAM = f"""
