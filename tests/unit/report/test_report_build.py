@@ -303,6 +303,19 @@ class TestEarlyStops:
         )
         assert report.cost.updates_stopped == 600
 
+    def test_a_pruner_on_the_raw_loss_is_named_with_what_it_risked(self):
+        result = study(INCUMBENT, tried(WSD, Stop(step=300, mean=0.4)), pruner="median")
+        for chance, risk in ((0.0001, "none of 1 had"), (0.4, "1 of 1 had")):
+            stopped = replace(check(Stop(step=300, mean=0.4)), chance=chance)
+            history = RunHistory(trial=1, seed=SEEDS[0], steps=300, check=stopped)
+            found = build_report(replace(result, histories=(history,)))
+            assert "1 run was stopped early, by pruner median, which compares" in found.early_stops.sentence
+            assert f"By the forecasts {risk} a chance of 1 % or more" in found.early_stops.sentence
+            assert "Pruner median stopped 1 run by the loss in the middle of training" in " ".join(found.reservations)
+        assert found.early_stops.sentence.endswith(
+            "and 0.4 of them would have: pruner forecast trains such runs to their end."
+        )
+
     def test_an_audited_run_that_ends_as_forecast_shows_no_harm(self):
         found = self.audited(0.39)
         assert (len(found.audited), found.wrong, found.audited[0].value) == (1, 0, 0.39)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from tuner.metric import Metric
 from tuner.report.analyses.raw_pruning import raw_pruning_sentence
@@ -12,6 +13,8 @@ from tuner.report.wording import runs_text
 from tuner.search.decision.decisions import RunStatus, RunView
 from tuner.search.pruning.stopping import MAX_CHANCE, ForecastCheck
 from tuner.search.settings import PrunerName
+
+_RAW_RISK: Final = "The risk of that: a schedule that holds its rate looks bad until its decay."
 
 
 def early_stops(result: StudyResult, *, recommended: int) -> EarlyStops:
@@ -108,13 +111,12 @@ def _raw_risk(result: StudyResult, *, checks: Sequence[ForecastCheck]) -> str:
     """What stopping by the raw loss may have lost, by the forecasts of the runs that it stopped; else empty."""
     if result.state.settings.pruner is PrunerName.FORECAST or not checks:
         return ""
-    expected = sum(check.chance for check in checks)
-    hopeful = sum(not check.chance < MAX_CHANCE for check in checks)
-    return (
-        "The risk of that: a schedule that holds its rate looks bad until its decay. By their forecasts "
-        f"{hopeful} of {len(checks)} had a chance of 1 % or more to beat the leader by the margin, and "
-        f"{expected:.2g} of them would have. With pruner forecast they would have been trained on."
-    )
+    chances = [check.chance for check in checks if not check.chance < MAX_CHANCE]
+    had = f"By the forecasts {len(chances) or 'none'} of {len(checks)} had a chance of 1 % or more to beat the leader"
+    if not chances:
+        return f"{_RAW_RISK} {had} by the margin: pruner forecast would have stopped them, too."
+    lost = f"{sum(chances):.2g} of them would have: pruner forecast trains such runs to their end."
+    return f"{_RAW_RISK} {had} by the margin, and {lost}"
 
 
 def _runs(count: int) -> str:
