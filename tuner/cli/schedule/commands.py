@@ -67,8 +67,8 @@ def preview(
         typer.Option(
             "--losses",
             metavar="FILE",
-            show_default=False,
-            help="Evaluations of a run, for a schedule that follows them: CSV (`step,loss`) or one JSON object a line.",
+            show_default="as if all improved",
+            help="Evaluations of a run, for rates that follow them: CSV with step,loss.",
         ),
     ] = None,
     maximized: Annotated[
@@ -82,7 +82,7 @@ def preview(
     Examples:
         tuner schedule preview --family wsd --param cooldown=0.2
         tuner schedule preview --job latest --log
-        tuner schedule preview --family reduce_on_plateau --param patience=2 --losses evaluations.csv
+        tuner schedule preview --family reduce_on_plateau --losses curve.csv
     """
     schedule, run = source.read(url=url, total_steps=total_steps)
     steps = run.total_steps
