@@ -8,11 +8,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from tuner.schedules import Schedule
 from tuner.training.checks.recording import recorded_optimizers
 
+if find_spec("timm") and not find_spec("torchvision"):  # timm's schedulers need torch alone
+    sys.path.append(str(Path(__file__).parents[2]))
+    from tests.unit.exports.drivers import timm_schedulers
+
+    timm_schedulers()
 script = Path(os.environ["RECORDED_SCRIPT"]).resolve()
 file = Path(os.environ["RECORDED_FOLDER"]) / f"{os.getpid()}.json"
 schedule = Schedule.from_json(Path(os.environ["TUNER_SCHEDULE_FILE"]).read_text(encoding="utf-8"))

@@ -21,6 +21,7 @@ RECORDER = Path(__file__).with_name("recorded_script.py")
         ("epoch_loop", "torch", 1),
         pytest.param("torchrun_ddp", "torch", 2, marks=pytest.mark.frameworks),
         pytest.param("lightning_ddp", "lightning", 2, marks=pytest.mark.frameworks),
+        pytest.param("timm_loop", "timm", 1, marks=pytest.mark.frameworks),
         pytest.param("hydra_app", "hydra", 1, marks=pytest.mark.frameworks),
     ],
 )

@@ -14,7 +14,9 @@ class Loader(Iterable[Any], Sized, Protocol):
 
 
 class PartOfEpoch:
-    """Some of the batches of an epoch; all else about it is the loader's own.
+    """Some of the batches of an epoch; all else about it is the loader's own, the length too.
+
+    Loops count updates by it: ``epoch * len(loader) + index`` is right in a cut epoch as well.
 
     Args:
         loader: Of the whole epoch.
@@ -29,7 +31,7 @@ class PartOfEpoch:
         return islice(self._loader, self._batches.start, self._batches.stop)
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._loader)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)

@@ -164,7 +164,7 @@ class TrainingRun(ABC):
         """The run by epochs of a loader: the index of each, its updates, and what yields their batches.
 
         As `epochs`, for loops over a loader. For a whole epoch the batches come from the loader itself; for one that
-        is cut from an iterable with fewer of them, which has the loader's other attributes.
+        is cut from an iterable with fewer of them, which has the loader's length and other attributes.
 
         Args:
             loader: Iterated over once per epoch; has a length.

@@ -75,7 +75,7 @@ def test_the_batches_of_a_loader_are_cut_with_the_updates(batches, batches_per_s
     assert [(epoch, steps) for epoch, steps, _ in found] == list(run.epochs(each))
     for epoch, steps, own in found:
         used = list(own)
-        assert len(used) == len(own)
+        assert len(own) == batches
         if len(steps) == each:
             assert own is loader
         else:
@@ -83,12 +83,12 @@ def test_the_batches_of_a_loader_are_cut_with_the_updates(batches, batches_per_s
             assert used == list(range(first, first + len(steps) * batches_per_step))
 
 
-def test_a_cut_loader_has_the_attributes_of_the_loader():
+def test_a_cut_loader_has_the_length_and_the_attributes_of_the_loader():
     loader = DataLoader(TensorDataset(torch.arange(12)), batch_size=2)
     run = script_run(total_steps=8, snapshot_dir=Path())
     (_, _, whole), (_, _, cut) = run.epochs_over(loader)
     assert whole is loader
-    assert (len(cut), len(cut.dataset), cut.batch_size) == (2, 12, 2)
+    assert (len(cut), len(cut.dataset), cut.batch_size) == (6, 12, 2)
     assert [batch.tolist() for (batch,) in cut] == [[0, 1], [2, 3]]
 
 
