@@ -10,7 +10,6 @@ from tuner.cli.parsing import parse_assignments, read_document
 from tuner.cli.request import request
 from tuner.cli.schedule_documents import check_family, in_flags, read_schedule, schedule_document
 from tuner.errors import InvalidValue
-from tuner.jobs.admission.epochs import check_epochs, with_updates_per_epoch
 from tuner.jobs.admission.settings_names import where_set
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ def read_incumbent(
 
 
 def _with_epochs(document: dict[str, Any], steps_per_epoch: int | None) -> dict[str, Any]:
+    from tuner.jobs.admission.epochs import check_epochs, with_updates_per_epoch
+
     found = document if steps_per_epoch is None else with_updates_per_epoch(document, updates=steps_per_epoch)
     check_epochs(found)
     return dict(found)

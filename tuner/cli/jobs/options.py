@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
 import typer
 
 from tuner.cli import completion
-from tuner.cli.jobs.warm_start import Against
 from tuner.cli.options import limit_option
 from tuner.jobs.priority import Priority
 from tuner.search.kinds import SpacePreset, TrainingKind
@@ -183,6 +183,17 @@ Origin = Annotated[
         help="Warm start from a completed job: its workload, options and space, its best schedules first.",
     ),
 ]
+
+
+class Against(StrEnum):
+    """What a follow-up compares the former job's recommendation with."""
+
+    NO_WARMUP = "no-warmup"
+    """The same schedule without its warm-up: do you need one?"""
+    CONSTANT = "constant"
+    """A constant rate without warm-up at the same peak: does a schedule help at all?"""
+
+
 AgainstWhat = Annotated[
     Against | None,
     typer.Option(

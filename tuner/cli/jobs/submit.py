@@ -67,7 +67,7 @@ from tuner.cli.workloads import NO_WORKER, has_worker
 from tuner.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from tuner.cli.jobs.warm_start import Against
+    from tuner.cli.jobs.options import Against
     from tuner.client import Client
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from tuner.cli.jobs.options import Against
 from tuner.jobs.options import batch_rule, batch_size
 from tuner.schedules.scaling import ScalingRule, scaled_to_batch
 
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
 
 _MAX_START = 4
 """Schedules to start from: more would use up the new search."""
-
-
-class Against(StrEnum):
-    """What a follow-up compares the former job's recommendation with."""
-
-    NO_WARMUP = "no-warmup"
-    """The same schedule without its warm-up: do you need one?"""
-    CONSTANT = "constant"
-    """A constant rate without warm-up at the same peak: does a schedule help at all?"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from tuner.api.jobs import JobDetail
-from tuner.cli.jobs.warm_start import Against, follow_up
+from tuner.cli.jobs.options import Against
+from tuner.cli.jobs.warm_start import follow_up
 from tuner.jobs.admission.admit import read_request
 from tuner.report.report import Report
 from tuner.search.space import FloatRange
