@@ -103,6 +103,7 @@ def _next_steps(evidence: Evidence, *, recommended: Candidate, comparisons: tupl
         budget=settings.budget,
         named_by_user=settings.incumbent is not None,
         compared=_is_compared(evidence),
+        margin=margin_of(evidence),
     )
 
 

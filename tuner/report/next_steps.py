@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from tuner.report.comparisons.claims import incumbent_name
-from tuner.report.report import Candidate, Comparison, Rival, Verdict
+from tuner.report.report import Candidate, Comparison, Margin, Rival, Verdict
 from tuner.search.decision.decisions import Role
 from tuner.search.settings import BUDGETS
 
@@ -20,6 +20,7 @@ def next_steps(
     budget: float,
     named_by_user: bool,
     compared: bool,
+    margin: Margin,
 ) -> tuple[str, ...]:
     """What to do next.
 
@@ -31,10 +32,11 @@ def next_steps(
         budget: Of the job, in full runs.
         named_by_user: Whether the incumbent was named in the request.
         compared: Whether anything was compared.
+        margin: The gain from which a change is worth it.
     """
     incumbent = next(one for one in comparisons if one.rival is Rival.INCUMBENT)
     return (
-        _use(recommended, job_id=job_id, incumbent=incumbent, named_by_user=named_by_user),
+        _use(recommended, job_id=job_id, incumbent=incumbent, named_by_user=named_by_user, margin=margin),
         *_plainer(recommended, job_id=job_id, comparisons=comparisons),
         *_settle(incumbent, job_id=job_id, budget=budget, compared=compared),
         *(
@@ -45,11 +47,15 @@ def next_steps(
     )
 
 
-def _use(recommended: Candidate, *, job_id: str, incumbent: Comparison, named_by_user: bool) -> str:
+def _use(recommended: Candidate, *, job_id: str, incumbent: Comparison, named_by_user: bool, margin: Margin) -> str:
     if recommended.role is Role.INCUMBENT:
         name = incumbent_name(named_by_user=named_by_user)
         return f"Train with {name}, {recommended.label}: nothing here is expected to be better."
-    if incumbent.verdict is Verdict.HELPS and incumbent.worth_it is False:
+    little = incumbent.verdict is Verdict.HELPS and incumbent.worth_it is False
+    if little and margin.least_gain is not None:
+        name = incumbent_name(named_by_user=named_by_user)
+        return f"Keep {name}, {incumbent.label}: {recommended.label} is better, by less than the job asks for."
+    if little:
         why = "but do not expect much of it"
     elif incumbent.verdict is Verdict.HELPS:
         why = "the gain is shown"

@@ -254,6 +254,8 @@ class TestMargin:
         found = build_report(replace(typical(), state=replace(typical().state, settings=settings)))
         assert (found.margin.value, found.margin.least_gain, found.margin.worth) == (0.2, 0.2, None)
         assert found.margin.sentence == "A change is worth it from a gain of 0.2 on, as the job asks."
+        assert found.next_steps[0].startswith("Keep the usual default, cosine")
+        assert found.next_steps[0].endswith("warm-up 5 % is better, by less than the job asks for.")
         against_constant = found.comparison(Rival.CONSTANT)
         assert (against_constant.verdict, against_constant.worth_it) == (Verdict.HELPS, False)
         assert "but by less than is worth a change, 0.2 (as the job asks)" in against_constant.sentence
