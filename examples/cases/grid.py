@@ -128,6 +128,8 @@ def draw(grids):
                 axes.plot(x, values.mean(1), color=colour, label=shape)
                 axes.fill_between(x, values.min(1), values.max(1), color=colour, alpha=0.12, linewidth=0)
         row[0].set(xscale="log", xlabel="peak learning rate", ylabel=grid.workload.metric.name, title=grid.title)
+        row[0].set_xticks(grid.peaks, [f"{peak:g}" for peak in grid.peaks])
+        row[0].minorticks_off()
         row[1].set(xlabel="optimizer update", title="at the best peak of each")
         # Early values are far off: what is seen is where the best and the worst results lie.
         ends = np.array([grid.results(shape, peak, CHOICE) for shape in grid.shapes for peak in grid.peaks])

@@ -86,5 +86,5 @@ if __name__ == "__main__":
     show(
         [GRID],
         rival="fixed rate",
-        job={"incumbent": GRID.schedule("fixed rate", 0.03), "budget": 12, "search": {"seed": 1}},
+        job={"incumbent": GRID.schedule("fixed rate", 0.03), "budget": 20, "search": {"seed": 1}},
     )

@@ -115,7 +115,7 @@ GRIDS = [
         "transformer_pre_norm",
         SmallTransformer(),
         SHAPES,
-        (0.004, 0.008, 0.016),
+        (0.004, 0.008, 0.016, 0.032),
         {"norm_first": True},
         title="pre-norm",
     ),
