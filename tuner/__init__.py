@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tuner.errors import StudyFailed as StudyFailed
     from tuner.errors import TunerError as TunerError
     from tuner.filelock import FileHeld as FileHeld
+    from tuner.importers import import_schedule as import_schedule
     from tuner.jobs.progress import Progress as Progress
     from tuner.local import tune as tune
     from tuner.metric import Metric as Metric
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 _MODULES: Final = {
     "tuner.errors": ("InvalidValue", "StudyFailed", "TunerError"),
     "tuner.filelock": ("FileHeld",),
+    "tuner.importers": ("import_schedule",),
     "tuner.jobs.progress": ("Progress",),
     "tuner.local": ("tune",),
     "tuner.metric": ("Metric",),

@@ -9,10 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tuner.errors import InvalidValue
 from tuner.exports import EXPORTERS, ExportFormat
+from tuner.importers import MAX_TEXT, ScheduleSource, SteppedPer
 from tuner.schedules import MIN_WARMUP, Schedule
 from tuner.schedules.lengths import MAX_STEPS
 from tuner.schedules.scaling import MAX_BATCH, ScaledFor, ScalingRule
 
+MAX_IMPORTED: Final = 10_000_000
+"""Longest run of a schedule that is read from another library's text, in updates."""
 FORMATS: Final = "; ".join(f"`{name}`: {exporter.description}" for name, exporter in EXPORTERS.items())
 """Description of each format."""
 
@@ -88,6 +91,29 @@ class ScaleRequest(_Request):
     )
     to_batch: int = Field(ge=1, le=MAX_BATCH, description="Samples of one update in the new run.")
     optimizer: ScaledFor | None = Field(default=None, description="The optimizer; some caveats depend on it.")
+
+
+class ImportRequest(BaseModel):
+    """What a script has, and the length of its run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    text: str = Field(
+        max_length=MAX_TEXT,
+        description="JSON or YAML: `TrainingArguments` of Hugging Face, the `state_dict()` of a scheduler of PyTorch, "
+        "the `args.yaml` of timm, or a file of axolotl.",
+    )
+    kind: ScheduleSource | None = Field(default=None, description="What the text is; found out when absent.")
+    total_steps: int | None = Field(
+        default=None, ge=1, le=MAX_IMPORTED, description="Updates of the run; that of the text when absent."
+    )
+    steps_per_epoch: int | None = Field(
+        default=None, ge=1, le=MAX_IMPORTED, description="Updates in one epoch, where the text counts epochs."
+    )
+    stepped_per: SteppedPer = Field(
+        default=SteppedPer.UPDATE, description="How often a scheduler of PyTorch is stepped."
+    )
+    peak_lr: float | None = Field(default=None, gt=0, description="The rate, where the text does not hold it.")
 
 
 @dataclass(frozen=True, kw_only=True)

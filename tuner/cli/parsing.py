@@ -143,6 +143,23 @@ def parse_share(text: str | None, *, option: str) -> float | None:
     return share
 
 
+def read_text(source: str, *, option: str) -> str:
+    """Read a text from a file, or from standard input for ``-``.
+
+    Args:
+        source: The path, or ``-``.
+        option: The name of the option, for the message.
+
+    Raises:
+        InvalidValue: The file cannot be read.
+    """
+    try:
+        return sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise InvalidValue(option, value=source, allowed="a file that can be read, or -", hint=f"{reason}") from error
+
+
 def read_document(source: str, *, option: str) -> dict[str, Any]:
     """Read a JSON object from a file, or from standard input for ``-``.
 
@@ -155,11 +172,7 @@ def read_document(source: str, *, option: str) -> dict[str, Any]:
     """
     from tuner.jobs.admission.json_text import read_json
 
-    try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise InvalidValue(option, value=source, allowed="a file that can be read, or -", hint=f"{reason}") from error
+    text = read_text(source, option=option)
     try:
         value = read_json(text)
     except InvalidValue as error:

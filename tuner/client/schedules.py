@@ -68,6 +68,31 @@ class SchedulesApi:
         body = without_none({"schedule": _plain(schedule), **facts})
         return self._http.request("POST", "/v1/schedules/export", json=body).text
 
+    def import_schedule(
+        self,
+        text: str,
+        *,
+        total_steps: int | None = None,
+        steps_per_epoch: int | None = None,
+        kind: str | None = None,
+        stepped_per: Literal["update", "epoch"] | None = None,
+        peak_lr: float | None = None,
+    ) -> Schedule:
+        """The schedule that a script uses today, from the text of its settings.
+
+        Args:
+            text: JSON or YAML; `tuner.import_schedule` says of what.
+            total_steps: Updates of the run; that of the text when absent.
+            steps_per_epoch: Updates in one epoch, where the text counts epochs.
+            kind: What the text is; found out when absent.
+            stepped_per: How often a scheduler of PyTorch is stepped; per update when absent.
+            peak_lr: The rate, where the text does not hold it.
+        """
+        lengths = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
+        facts = {"kind": kind, "stepped_per": stepped_per, "peak_lr": peak_lr}
+        body = without_none({"text": text, **lengths, **facts})
+        return Schedule.from_json(self._http.request("POST", "/v1/schedules/import", json=body).text)
+
     def compress(
         self, schedule: Schedule, *, from_steps: int, to_steps: int, min_warmup: int | None = None
     ) -> Schedule:

@@ -12,12 +12,14 @@ from tuner.api.families import FamilyView, FormatView
 from tuner.api.schedules import (
     CompressRequest,
     ExportRequest,
+    ImportRequest,
     Preview,
     PreviewPoint,
     PreviewRequest,
     ScaleRequest,
 )
 from tuner.exports import EXPORTERS, TargetRun
+from tuner.importers import import_text
 from tuner.schedules import FAMILIES, Schedule
 from tuner.schedules.scaling import ScaledSchedule, scaled_to_batch
 from tuner_service.json_body import StrictRoute, strict_body
@@ -65,6 +67,15 @@ def export_schedule(request: Annotated[ExportRequest, strict_body(ExportRequest)
     run = TargetRun(total_steps=request.total_steps, batch_size=request.batch_size, optimizer=request.optimizer)
     threads = resources.stream_threads
     return export_response(request.schedule, run=run, format=request.format, name=name, threads=threads)
+
+
+@router.post("/import", summary="Import a schedule", dependencies=[EXPENSIVE], responses=_PROBLEMS)
+def import_from_text(request: Annotated[ImportRequest, strict_body(ImportRequest)]) -> Schedule:
+    """The schedule that a script uses today, from the text of its settings: equal to the script's at every update.
+
+    What cannot be written exactly is refused with the reason.
+    """
+    return import_text(**dict(request))
 
 
 @router.get("/families", summary="List the families of schedules")

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tuner.cli.ids import LATEST, find_job
-from tuner.cli.parsing import parse_assignments, read_document
+from tuner.cli.parsing import parse_assignments, read_document, read_text
 from tuner.cli.request import request
 from tuner.cli.schedule_documents import check_family, in_flags, read_schedule, schedule_document
 from tuner.errors import InvalidValue
@@ -48,6 +48,30 @@ def read_incumbent(
             schedule = read_schedule(document)
         except InvalidValue as error:
             raise in_flags(error, within=f"{OPTION} ") from None
+    return schedule.model_dump(mode="json", exclude_none=True)
+
+
+def import_incumbent(
+    file: str, *, workload: str, url: str, total_steps: int | None, steps_per_epoch: int | None
+) -> dict[str, Any]:
+    """The schedule that a script uses today, from the file of its settings, as JSON.
+
+    Args:
+        file: The file, or ``-`` for standard input.
+        workload: Its usual horizon counts where none is given.
+        url: Address of the service; used only for that horizon.
+        total_steps: The horizon.
+        steps_per_epoch: Updates in one epoch, where the file counts epochs.
+
+    Raises:
+        InvalidValue: The file is unknown, or its schedule cannot be written exactly.
+    """
+    from tuner.importers import import_text
+
+    text = read_text(file, option="--incumbent-from")
+    if total_steps is None and workload:
+        total_steps = request(lambda client: client.workload(workload).default_steps, url=url)
+    schedule = import_text(text, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
     return schedule.model_dump(mode="json", exclude_none=True)
 
 

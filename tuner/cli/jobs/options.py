@@ -172,6 +172,17 @@ Incumbent = Annotated[
         "Nothing worse is recommended.",
     ),
 ]
+IncumbentFrom = Annotated[
+    str,
+    typer.Option(
+        "--incumbent-from",
+        metavar="FILE|-",
+        show_default="--incumbent",
+        rich_help_panel=START,
+        help="The schedule that is used today, as a script has it: JSON or YAML of TrainingArguments, of a PyTorch "
+        "scheduler's state_dict(), of timm or of axolotl.",
+    ),
+]
 Origin = Annotated[
     str,
     typer.Option(

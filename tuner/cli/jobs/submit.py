@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tuner.cli.jobs.control import show_submitted
-from tuner.cli.jobs.incumbent import read_incumbent
+from tuner.cli.jobs.incumbent import import_incumbent, read_incumbent
 from tuner.cli.jobs.jobs import queue_entry
 from tuner.cli.jobs.options import (
     AgainstWhat,
@@ -18,6 +18,7 @@ from tuner.cli.jobs.options import (
     Family,
     Floor,
     Incumbent,
+    IncumbentFrom,
     LeastGain,
     Longer,
     MemoryGib,
@@ -97,6 +98,7 @@ def submit(
     floor: Floor = "",
     vary: Vary = None,
     incumbent: Incumbent = "",
+    incumbent_from: IncumbentFrom = "",
     origin: Origin = "",
     against: AgainstWhat = None,
     spec: Spec = "",
@@ -154,11 +156,11 @@ def submit(
         "sampler": sampler,
         "pruner": pruner,
         "prune": False if no_prune else None,
-        "incumbent": read_incumbent(incumbent, url=url, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
-        if incumbent
-        else None,
+        "incumbent": _incumbent(
+            incumbent, incumbent_from, workload=workload, url=url, total_steps=total_steps, epoch=steps_per_epoch
+        ),
     }
-    if against is not None and (incumbent or not origin):
+    if against is not None and (incumbent or incumbent_from or not origin):
         raise InvalidValue("--against", value=against.value, allowed="given with --from, without --incumbent")
     most = parse_limits({"trials": trials})
     base = (
@@ -185,6 +187,18 @@ def submit(
         print_price(body, url=url, as_json=as_json)
     else:
         _send(body, url=url, watch=watch, as_json=as_json)
+
+
+def _incumbent(
+    incumbent: str, file: str, *, workload: str, url: str, total_steps: int | None, epoch: int | None
+) -> dict[str, Any] | None:
+    if incumbent and file:
+        raise InvalidValue("--incumbent-from", value=file, allowed="given without --incumbent")
+    if file:
+        return import_incumbent(file, workload=workload, url=url, total_steps=total_steps, steps_per_epoch=epoch)
+    if not incumbent:
+        return None
+    return read_incumbent(incumbent, url=url, total_steps=total_steps, steps_per_epoch=epoch)
 
 
 def _send(body: Mapping[str, Any], *, url: str, watch: bool, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from tuner.cli.options import CURRENT_URL, AsJson, Url
 from tuner.cli.output import say, show, show_json, show_rich, show_table
 from tuner.cli.schedule.families import families
 from tuner.cli.schedule.fitting import compress, scale
+from tuner.cli.schedule.importing import import_file
 from tuner.cli.schedule.options import Output, TotalSteps, write
 from tuner.cli.schedule.source import ScheduleSource, takes_schedule
 from tuner.errors import InvalidValue
@@ -195,5 +196,6 @@ def formats(as_json: AsJson = False) -> None:
     show_table(("FORMAT", "REQUIRES", "DESCRIPTION", "NATIVE"), rows)
 
 
+app.command("import")(import_file)
 app.command()(compress)
 app.command()(scale)
