@@ -248,7 +248,7 @@ def test_what_is_read_survives_json_and_stays_below_its_peak(kind: str, warmup: 
         '{"T_max": 1e-9, "eta_min": 0, "base_lrs": [0.1], "last_epoch": 0}',
         '{"T_0": 0, "T_mult": 1, "base_lrs": [0.1], "last_epoch": 0, "eta_min": 0}',
         '{"_schedulers": [], "_milestones": [], "last_epoch": 0}',
-        '{"learning_rate": 1e-4, "lr_scheduler_type": "cosine_with_restarts", "lr_scheduler_kwargs": {"num_cycles": 1e9}}',
+        '{"lr_scheduler_type": "cosine_with_restarts", "lr_scheduler_kwargs": {"num_cycles": 1000000000}}',
     ],
 )
 def test_a_hostile_or_broken_text_is_refused(text: str):

@@ -60,7 +60,7 @@ def import_file(
     Its rates are those of the script at every update; what cannot be written exactly is refused with the reason.
 
     Example:
-        tuner schedule import args.yaml --steps-per-epoch 391 -o today.json
+        tuner schedule import args.yaml --steps-per-epoch 391 --output today.json
     """
     from tuner.exports import schedule_json
     from tuner.importers import import_text
