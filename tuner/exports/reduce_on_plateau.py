@@ -19,6 +19,11 @@ from tuner.schedules import Constant, ReduceOnPlateau, Schedule
 
 _EVALUATIONS: Final = 20
 """Of a run of the tuner that chooses none itself; patience and cooldown count them."""
+_ALWAYS: Final = '"torch" and "schedule-lr" express every one.'
+_WITH_WARMUP: Final = (
+    '"torch" has a class for a loop of your own; "schedule-lr" is a scheduler for the trainers of PyTorch, with '
+    "observe(loss) after each evaluation. Or search without a warm-up."
+)
 _BUILD: Final = (
     "Build the optimizer with lr=PEAK_LR and all its parameter groups, then scheduler = make_scheduler(optimizer). To "
     "resume, load the state_dict of both, the scheduler's last."
@@ -215,15 +220,15 @@ def _keras(schedule: Schedule, run: TargetRun) -> Export:
 
 def _refuse_warmup(schedule: Schedule, run: TargetRun, *, format: ExportFormat) -> None:
     if schedule.warmup.length(run.total_steps):
-        raise _refused(format, "its class cannot come after a warm-up; PyTorch's can, in a loop of your own")
+        raise _refused(format, "its class cannot come after a warm-up", hint=_WITH_WARMUP)
 
 
-def _refused(format: ExportFormat, reason: str) -> InvalidValue:
+def _refused(format: ExportFormat, reason: str, *, hint: str = _ALWAYS) -> InvalidValue:
     return InvalidValue(
         "format",
         value=format.value,
         allowed=f"another one for reduce_on_plateau, as {reason}",
-        hint='"torch" and "schedule-lr" express every one.',
+        hint=hint,
     )
 
 

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from tests.unit.exports.drivers import executed, through_bytes
 from tests.unit.exports.libraries import needed
+from tests.unit.exports.test_exports_in_libraries import Regression
 from tests.unit.schedules.test_reduce_on_plateau import _LOSSES as LOSSES
 from tests.unit.schedules.test_reduce_on_plateau import _SCHEDULES as SCHEDULES
 from tuner.errors import InvalidValue
 from tuner.exports import TargetRun, export
 from tuner.metric import Metric
-from tuner.schedules import ReduceOnPlateau, Schedule, Warmup
+from tuner.schedules import ReduceOnPlateau, Schedule, ScheduleLR, Warmup
 
 ACCURACY = Metric(name="accuracy", direction="maximize")
 PLAIN = Schedule(peak_lr=0.1, family=ReduceOnPlateau(factor=0.5, patience=1, cooldown=1), floor=0.1)
@@ -159,8 +160,6 @@ def test_the_trainer_of_transformers_reduces_at_the_same_evaluations(tmp_path, m
     needed("accelerate")
     from transformers import Trainer, TrainingArguments
 
-    from tests.unit.exports.test_exports_in_libraries import Regression
-
     arguments = executed(code(PLAIN, "huggingface", total=EVERY * len(VALUES)))["ARGUMENTS"]
     assert arguments["eval_steps"] == EVERY
     rows = [{"x": torch.randn(2), "labels": torch.randn(1)} for _ in range(8)]
@@ -180,12 +179,43 @@ def test_the_trainer_of_transformers_reduces_at_the_same_evaluations(tmp_path, m
     assert rates == expected(PLAIN, VALUES)[EVERY - 1 :: EVERY]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_the_trainer_of_transformers_takes_our_scheduler_with_a_warmup(tmp_path):
+    needed("accelerate")
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    model, total = Regression(), EVERY * len(VALUES)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scheduler = ScheduleLR(optimizer, WARM, total_steps=total)
+    rows = [{"x": torch.randn(2), "labels": torch.randn(1)} for _ in range(8)]
+    values, rates = iter(VALUES), []
+
+    class Observe(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            rates.append(optimizer.param_groups[0]["lr"])
+
+        def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            scheduler.observe(next(values))
+
+    arguments = {"max_steps": total, "eval_strategy": "steps", "eval_steps": EVERY, "save_strategy": "no"}
+    options = TrainingArguments(
+        output_dir=str(tmp_path), report_to="none", use_cpu=True, disable_tqdm=True, **arguments
+    )
+    trainer = Trainer(
+        model=model, args=options, train_dataset=rows, eval_dataset=rows, optimizers=(optimizer, scheduler)
+    )
+    trainer.add_callback(Observe())
+    trainer.train()
+    assert rates == expected(WARM, VALUES)
+
+
 @pytest.mark.filterwarnings("ignore")  # of what Lightning would rather have
-def test_the_trainer_of_lightning_reduces_at_the_same_evaluations(tmp_path):
+@pytest.mark.parametrize("schedule", [PLAIN, WARM], ids=["its own class", "our scheduler"])
+def test_the_trainer_of_lightning_reduces_at_the_same_evaluations(schedule: Schedule, tmp_path):
     needed("lightning")
     from lightning.pytorch import LightningModule, Trainer
 
-    with_schedule = executed(code(PLAIN, "lightning", total=EVERY * len(VALUES)))["with_schedule"]
+    total = EVERY * len(VALUES)
     values, rates = iter(VALUES), []
     batches = torch.utils.data.DataLoader(torch.zeros(EVERY, 2), batch_size=1)
 
@@ -195,7 +225,11 @@ def test_the_trainer_of_lightning_reduces_at_the_same_evaluations(tmp_path):
             self.line = torch.nn.Linear(2, 1)
 
         def configure_optimizers(self) -> Any:
-            return with_schedule(torch.optim.SGD(self.parameters(), lr=PLAIN.peak_lr))
+            optimizer = torch.optim.SGD(self.parameters(), lr=schedule.peak_lr)
+            if schedule is PLAIN:
+                return executed(code(PLAIN, "lightning", total=total))["with_schedule"](optimizer)
+            scheduler = ScheduleLR(optimizer, schedule, total_steps=total)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
         def training_step(self, batch: Any) -> Any:
             rates.append(self.optimizers().param_groups[0]["lr"])
@@ -205,7 +239,11 @@ def test_the_trainer_of_lightning_reduces_at_the_same_evaluations(tmp_path):
             pass
 
         def on_validation_epoch_end(self) -> None:
-            self.log("val_loss", next(values))
+            value = next(values)
+            if schedule is PLAIN:
+                self.log("val_loss", value)
+            else:
+                self.lr_schedulers().observe(value)
 
     trainer = Trainer(
         max_epochs=len(VALUES),
@@ -217,4 +255,4 @@ def test_the_trainer_of_lightning_reduces_at_the_same_evaluations(tmp_path):
         default_root_dir=str(tmp_path),
     )
     trainer.fit(Module(), batches, batches)
-    assert rates == pytest.approx(expected(PLAIN, VALUES), rel=1e-12)
+    assert rates == pytest.approx(expected(schedule, VALUES), rel=1e-12)
