@@ -17,7 +17,7 @@ from tuner.errors import InvalidValue
 from tuner.optuna.trials import SCHEDULE, StudyReader, configuration_of
 from tuner.schedules import Schedule
 from tuner.search.buildable import check_buildable
-from tuner.search.configuration import option_parameters, values_of
+from tuner.search.configuration import Configuration, option_parameters, values_of
 from tuner.search.decision.choice import most_promising
 from tuner.search.decision.decisions import NewTrial, StudyState
 from tuner.search.decision.estimates import Estimates
@@ -27,8 +27,11 @@ from tuner.search.optuna.distributions import distributions_of
 from tuner.search.optuna.study import SEARCH
 from tuner.search.settings import SearchSettings
 from tuner.search.space import OptimizerKind, Parameter, SearchSpace, default_space
+from tuner.search.training_key import TrainingKey, training_key
 from tuner.validation import allowed_by, choice
 
+_MOST_CLAIMS: Final = 5
+"""Choices of one trial, at most, while others claim the same at the same moment."""
 _MOST_PREDICTED: Final = 8
 """Running trials without parameters whose choice is predicted, at most: older ones were abandoned."""
 
@@ -120,13 +123,33 @@ class ScheduleSampler(BaseSampler):
         self._raise_error_if_multi_objective(study)
         if not search_space:
             return {}
-        trials = study.get_trials(deepcopy=False)[: trial.number]
-        chosen = most_promising(_with_predicted(self._state(study, trials=trials), trials=trials))
-        if chosen is None:
-            return {}
-        # At once, for processes that ask before this trial has its parameters; `suggest_schedule` writes the same.
-        study._storage.set_trial_user_attr(trial._trial_id, SCHEDULE, chosen.schedule.to_json())
-        return values_of(chosen, settings=self._settings) or {}
+        chosen: Configuration | None = None
+        for _ in range(_MOST_CLAIMS):
+            chosen = most_promising(self._expected(study, trial))
+            if chosen is None:
+                return {}
+            # A claim, for processes that ask before this trial has its parameters; `suggest_schedule` writes the same.
+            study._storage.set_trial_user_attr(trial._trial_id, SCHEDULE, chosen.schedule.to_json())
+            if not self._is_claimed(chosen, study=study, trial=trial):
+                break
+        return {} if chosen is None else values_of(chosen, settings=self._settings) or {}
+
+    def _expected(self, study: Study, trial: FrozenTrial) -> StudyState:
+        """The state that a trial chooses from: with all that others have claimed, or will claim at this moment."""
+        others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
+        blank = [one for one in others if one.state is TrialState.RUNNING and configuration_of(one) is None]
+        earlier = [one for one in blank if one.number < trial.number]
+        return _with_predicted(self._state(study, trials=others), count=len(earlier[-_MOST_PREDICTED:]))
+
+    def _is_claimed(self, chosen: Configuration, *, study: Study, trial: FrozenTrial) -> bool:
+        """Whether another trial that runs has claimed the schedule, in the moment since the state was read."""
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        others = [configuration_of(one) for one in running if one.number != trial.number]
+        return any(one is not None and self._key(one) == self._key(chosen) for one in others)
+
+    def _key(self, configuration: Configuration) -> TrainingKey:
+        schedule = Configuration(schedule=configuration.schedule)  # a claim says nothing of the options
+        return training_key(schedule, total_steps=self._settings.total_steps)
 
     def recommended(self, study: Study) -> FrozenTrial:
         """The trial with the least expected loss, by all trials.
@@ -183,13 +206,12 @@ def _space_of(space: SearchSpace | OptimizerKind | str | Mapping[str, Any]) -> S
         raise InvalidValue(field, value=first["input"], allowed=allowed_by(first)) from None
 
 
-def _with_predicted(state: StudyState, *, trials: Sequence[FrozenTrial]) -> StudyState:
-    """The state with the trials that other processes choose at this moment: as they will, if nothing ends before.
+def _with_predicted(state: StudyState, *, count: int) -> StudyState:
+    """The state with so many trials that other processes choose at this moment: as they will, if nothing ends before.
 
     Without them, processes that ask at the same time would get the same schedule.
     """
-    blank = [one for one in trials if one.state is TrialState.RUNNING and configuration_of(one) is None]
-    for _ in blank[-_MOST_PREDICTED:]:
+    for _ in range(count):
         chosen = most_promising(state)
         if chosen is None:
             break

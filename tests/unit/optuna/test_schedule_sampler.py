@@ -11,6 +11,7 @@ from optuna.trial import FixedTrial, TrialState
 
 from tuner.errors import InvalidValue
 from tuner.optuna import ScheduleSampler, rungs, suggest_schedule
+from tuner.optuna import sampler as sampler_module
 from tuner.schedules import Cosine, Schedule
 from tuner.search.configuration import Configuration
 from tuner.search.space import Choice, FamilySpace, FloatRange, OptimizerKind, SearchSpace, default_space
@@ -238,3 +239,21 @@ def test_the_rungs_are_those_of_a_job():
     assert rungs(7) == (7,)
     with pytest.raises(InvalidValue, match="total_steps must be at least 1, got 0"):
         rungs(0)
+
+
+def test_a_schedule_that_another_process_claims_meanwhile_is_left_to_it(monkeypatch):
+    """Both read the study, both choose, the other one writes first: this one chooses again."""
+    study = studied(3)
+    ours, theirs = study.ask(), study.ask()
+    choose = sampler_module.most_promising
+    claims: list[Schedule] = []
+
+    def choose_while_the_other_claims(state):
+        chosen = choose(state)
+        if not claims:
+            claims.append(chosen.schedule)
+            theirs.set_user_attr("schedule", chosen.schedule.to_json())
+        return chosen
+
+    monkeypatch.setattr(sampler_module, "most_promising", choose_while_the_other_claims)
+    assert suggest_schedule(ours) != claims[0]
