@@ -41,9 +41,9 @@ SAMPLERS: Final[dict[str, Callable[[Case, SearchSpace], BaseSampler]]] = {
     "random": lambda case, space: RandomSampler(seed=case.number),
 }
 MEASURES: Final = {
-    "found": "regret of the best trial on the study's own seed",
+    "found": "regret on the study's own seed of the best trial",
     "true": "true regret of the best trial",
-    "recommended": "true regret of the recommended trial (of the others, the best)",
+    "recommended": "true regret of the recommended trial, of the others the best",
 }
 
 
@@ -60,7 +60,7 @@ def plain_tables(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     for side, names in (("claimed on", CLAIMED_ON), ("tuned on", TUNED_ON)):
         own = [name for name in dict.fromkeys(row["table"] for row in rows) if name in names]
         for measure, meaning in MEASURES.items() if own else ():
-            yield f"**{side}**: {meaning}, in thousandths after {prices} trials (+- standard error)"
+            yield f"**{side}**, {meaning}; after {prices} trials:"
             yield ""
             body = [[method, *(_cell(rows, name, method, measure=measure) for name in own)] for method in SAMPLERS]
             wins = ["studies won less lost to TPE", *(_wins(rows, name, measure=measure) for name in own)]
