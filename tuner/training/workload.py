@@ -236,7 +236,8 @@ def _peak_ranges(workload: Workload) -> dict[str, tuple[float, float]]:
 
 def _training_kind(workload: Workload) -> TrainingKind:
     try:
-        return choice("training", workload.training, of=TrainingKind)
+        # Of the class: an instance may hold a training under this name.
+        return choice("training", type(workload).training, of=TrainingKind)
     except InvalidValue as error:
         raise WorkloadError(f"{workload.name}: {error}") from None
 
