@@ -62,10 +62,10 @@ def _without_warmup(kind: str, options: Mapping[str, Any], *, base: float, total
         return schedule_of([hold(1.0, length=total_steps)], base=base, total_steps=total_steps)
     if kind == "inverse_sqrt":
         return Schedule(peak_lr=base, family=InverseSqrt(timescale=Updates(updates=options.get("timescale") or 10_000)))
-    return plateau(options, base=base)
+    return reduce_on_plateau(options, base=base)
 
 
-def plateau(options: Mapping[str, Any], *, base: float) -> Schedule:
+def reduce_on_plateau(options: Mapping[str, Any], *, base: float) -> Schedule:
     """The schedule of torch's ``ReduceLROnPlateau``, by its arguments."""
     known = ("factor", "patience", "cooldown", "threshold", "eps")
     low = options.get("min_lr", options.get("default_min_lr", 0.0)) or 0.0

@@ -72,7 +72,7 @@ def import_schedule(
     Example:
         >>> from tuner import import_schedule
         >>> arguments = {"learning_rate": 2e-5, "lr_scheduler_type": "linear", "warmup_steps": 2, "max_steps": 10}
-        >>> import_schedule(arguments).lrs(10)[:4].tolist()
+        >>> import_schedule(arguments).lrs(10)[:4].round(9).tolist()
         [0.0, 1e-05, 2e-05, 1.75e-05]
     """
     if isinstance(source, Schedule):

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from tuner.errors import InvalidValue
-from tuner.importers.huggingface import plateau
+from tuner.importers.huggingface import reduce_on_plateau
 from tuner.importers.pieces import MAX_PIECES, Piece, check_count, fitted, geometric, hold, refused, schedule_of
 from tuner.schedules import Cyclic, Exponential, MultiStep, Schedule, Sgdr, Step, Updates
 
@@ -53,7 +53,7 @@ def read_state(state: Mapping[str, Any], *, total_steps: int, peak_lr: float | N
     low = float(state.get("eta_min", 0.0)) / base
     match kind:
         case "ReduceLROnPlateau":
-            return plateau({**state, "min_lr": _one(state["min_lrs"])}, base=base)
+            return reduce_on_plateau({**state, "min_lr": _one(state["min_lrs"])}, base=base)
         case "CosineAnnealingWarmRestarts":
             family = Sgdr(period=Updates(updates=state["T_0"]), multiplier=float(state["T_mult"]))
             return Schedule(peak_lr=base, family=family, floor=low)

@@ -132,9 +132,9 @@ def span_text(span: Span) -> str:
     """The span as text: ``"40 %"``, ``"400 updates"``, ``"3 epochs"``."""
     match span:
         case Updates():
-            return f"{span.updates:.6g} updates"
+            return f"{span.updates:.6g} update{'' if span.updates == 1 else 's'}"
         case Epochs():
-            return f"{span.epochs:.6g} epochs"
+            return f"{span.epochs:.6g} epoch{'' if span.epochs == 1 else 's'}"
         case _:
             return percent(span)
 
