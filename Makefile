@@ -35,7 +35,7 @@ examples: libraries ## Test the examples and the integrations, in frameworks tha
 	@$(ALL) -m pytest -m 'frameworks or not frameworks' tests/integration/test_examples.py tests/integration/test_command_examples.py tests/integration/test_examples_on_a_queue.py tests/integration/test_examples_without_torch.py tests/integration/integrations
 
 test-exports: libraries ## Run exported schedules in the libraries they are for
-	@$(ALL) -m pytest tests/unit/exports
+	@$(ALL) -m pytest tests/unit/exports tests/unit/importers
 
 # timm comes without what it depends on: its schedulers need torch alone, and its torchvision would have to fit this torch.
 libraries: ## Make .venv-all ready: .venv and the libraries of the examples and the exports (600 MB more)

@@ -53,6 +53,7 @@ ROUTES: dict[str, Shows] = {
     "GET /v1/schedules/formats": Shows.NOTHING,
     "GET /v1/workloads": Shows.NOTHING,
     "GET /v1/workloads/{name}": Shows.NOTHING,
+    "POST /v1/schedules/import": Shows.NOTHING,
     "POST /v1/schedules/preview": Shows.NOTHING,
     "POST /v1/schedules/export": Shows.NOTHING,
     "POST /v1/schedules/compress": Shows.NOTHING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from tests.digits import DIGITS, REQUEST, SCHEDULES
 from tests.integration.service.live import served, wait_until
 from tests.integration.service.world import World
+from tuner import import_schedule
 from tuner.api.jobs import JobDetail, JobSummary, TrialView
 from tuner.api.runs import CurveSample, RunCurve, RunView
 from tuner.api.workloads import WorkloadView
@@ -60,6 +62,9 @@ def test_it_returns_the_records_of_the_store(client: Client, world: World, store
     assert client.export(job.id) == stored.recommended.schedule
     assert client.export(job.id, trial=1, total_steps=900) == SCHEDULES[1].compressed(900, from_steps=90)
     assert client.export_as(job.id, format="csv", trial=0).splitlines()[:2] == ["update,lr", "0,0.1"]
+    arguments = {"learning_rate": 2e-5, "lr_scheduler_type": "cosine", "warmup_steps": 9}
+    read = client.import_schedule(json.dumps(arguments), total_steps=90)
+    assert read == import_schedule(arguments, total_steps=90)
     preview = client.preview(SCHEDULES[1], total_steps=90, points=3)
     assert (preview.digest, [point.update for point in preview.points]) == (SCHEDULES[1].digest, [0, 44, 89])
 

@@ -19,7 +19,7 @@ IMPOSSIBLE = pytest.mark.parametrize(
     [
         ({"total_steps": 20, "start": [RISING]}, "search.start.0.warmup.updates", 20, "less than the whole run of 20"),
         ({"total_steps": 20, "incumbent": RISING}, "search.incumbent.warmup.updates", 20, "less than the whole run"),
-        ({"total_steps": 10, "space": {"warmup": [0.96]}}, "search.space.warmup.0", 0.96, "10 of 10 leave none"),
+        ({"total_steps": 10, "space": {"warmup": [0.96]}}, "search.space.warmup.0", 0.96, "leaves none of 10"),
         (
             {"total_steps": 20, "space": {"families": [CYCLES]}},
             "search.space.families.0.params.cycles",
