@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tuner.filelock import FileHeld as FileHeld
     from tuner.importers import import_schedule as import_schedule
     from tuner.jobs.progress import Progress as Progress
+    from tuner.local import lr_range_test as lr_range_test
     from tuner.local import tune as tune
     from tuner.metric import Metric as Metric
     from tuner.report.report import Report as Report
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tuner.schedules import Schedule as Schedule
     from tuner.schedules import ScheduleLR as ScheduleLR
     from tuner.schedules import Warmup as Warmup
+    from tuner.search.range_test.result import RangeTest as RangeTest
     from tuner.search.space import OptimizerKind as OptimizerKind
     from tuner.search.space import SearchSpace as SearchSpace
     from tuner.search.space import SpacePreset as SpacePreset
@@ -55,10 +57,11 @@ _MODULES: Final = {
     "tuner.filelock": ("FileHeld",),
     "tuner.importers": ("import_schedule",),
     "tuner.jobs.progress": ("Progress",),
-    "tuner.local": ("tune",),
+    "tuner.local": ("lr_range_test", "tune"),
     "tuner.metric": ("Metric",),
     "tuner.report.report": ("Report",),
     "tuner.schedules": ("GroupRates", "Schedule", "ScheduleLR", "Warmup"),
+    "tuner.search.range_test.result": ("RangeTest",),
     "tuner.search.space": ("OptimizerKind", "SearchSpace", "SpacePreset", "TrainingKind", "default_space"),
     "tuner.simulation": ("simulate_study",),
     "tuner.training.data": ("ShuffledBatches", "step_generator"),

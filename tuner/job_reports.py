@@ -8,12 +8,13 @@ from tuner.jobs.attempts import attempts_in_words
 from tuner.jobs.forecasts import ForecastRecord
 from tuner.jobs.records import StudyRecord
 from tuner.jobs.states import JobState, RunState
-from tuner.jobs.study_state import runs_at_horizon, study_state
+from tuner.jobs.study_state import range_test_of, runs_at_horizon, search_trials, study_state
 from tuner.report.build import build_report
 from tuner.report.report import Report
 from tuner.report.study_result import RunFailure, RunHistory, StudyResult
 from tuner.search.decision.decisions import RunStatus, StudyState
 from tuner.search.decision.margin import loss_margin
+from tuner.search.decision.range_test import bound_text
 from tuner.search.optuna.importances import parameter_importances
 from tuner.search.pruning.forecast import Curve, Forecast
 from tuner.search.pruning.stopping import ForecastCheck, Leader
@@ -72,7 +73,8 @@ def study_result(
         workload=record.job.spec.workload,
         options=record.job.spec.options,
         state=state,
-        reasons={trial.number: trial.reasons for trial in record.trials},
+        reasons={trial.number: trial.reasons for trial in search_trials(record)},
+        range_test=_range_test_note(record),
         end_reason=end_reason,
         updates_spent=record.job.updates_spent,
         updates_saved=record.job.updates_saved,
@@ -98,6 +100,13 @@ def complete_curves(store: Store, *, record: StudyRecord) -> tuple[Curve, ...]:
         Curve(configuration=one.configuration, seed=one.seed, total_steps=one.total_steps, points=one.points)
         for one in store.forecasts.complete_curves(record.job.id, total_steps=record.job.spec.search.total_steps)
     )
+
+
+def _range_test_note(record: StudyRecord) -> str:
+    settings = record.job.spec.search
+    if settings.range_test is None:
+        return ""
+    return bound_text(settings, test=range_test_of(record))
 
 
 def _standing(record: StudyRecord, *, state: StudyState) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,13 @@ from tuner.jobs.progress import Progress
 from tuner.jobs.records import JobRecord, StudyLock, WorkerOffer
 from tuner.jobs.spec import JobSpec
 from tuner.jobs.states import JobState
+from tuner.jobs.study_state import range_test_of
 from tuner.notebook.display import live_display, notebook_cell
 from tuner.orchestrator import run_planning_step
 from tuner.report.report import Report
 from tuner.schedules import Schedule
+from tuner.search.range_test.result import RangeTest
+from tuner.search.range_test.settings import DEFAULT_STEPS
 from tuner.search.settings import BUDGETS
 from tuner.store import Store
 
@@ -59,6 +62,7 @@ def tune(
     run_limit: float | None = None,
     memory_limit_mb: int | None = None,
     live: bool | None = None,
+    range_test: bool | Mapping[str, Any] = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Find the schedule for a workload, training in this process, and return the report.
@@ -86,6 +90,8 @@ def tune(
             absent.
         live: Whether progress and learning curves are shown while they grow, in the cell of a notebook that calls
             this; in any notebook when absent.
+        range_test: Whether an LR range test comes first and bounds the peaks of the search from above; its settings by
+            name (`tuner.search.range_test.settings.RangeTestSettings`) in place of True.
         on_progress: Called after every evaluation and every planning step.
 
     Returns:
@@ -107,6 +113,99 @@ def tune(
         >>> report.recommended.schedule.lrs(report.total_steps).shape
         (20,)
     """
+    named = {
+        "total_steps": total_steps,
+        "trials": trials,
+        "incumbent": incumbent,
+        "space": {"preset": space} if isinstance(space, str) else space,
+        "steps_per_epoch": steps_per_epoch,
+    }
+    wanted = {"budget": budget, **{name: value for name, value in named.items() if value is not None}, **(search or {})}
+    if range_test:
+        wanted["range_test"] = {} if range_test is True else dict(range_test)
+    with _study(
+        workload,
+        search=wanted,
+        options=options,
+        database=database,
+        device=device,
+        run_limit=run_limit,
+        memory_limit_mb=memory_limit_mb,
+        live=live,
+        on_progress=on_progress,
+    ) as (store, job):
+        return _report(store, job=job)
+
+
+def lr_range_test(
+    workload: str | Workload,
+    *,
+    steps: int = DEFAULT_STEPS,
+    low: float | None = None,
+    high: float | None = None,
+    seeds: int = 3,
+    options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> RangeTest:
+    """Run an LR range test (Smith, arXiv 1506.01186) of a workload in this process.
+
+    The rate rises exponentially, on several seeds. The readings bound the peaks that are worth a search; they do not
+    find the best one, which depends on the schedule, its length and the loss at its end. `tune` with ``range_test``
+    runs one first, and searches below its bound.
+
+    Args:
+        workload: As in `tune`.
+        steps: Updates over which the rate rises, at least 20.
+        low: The rate at the start; a tenth of the lowest peak that a search would try when absent.
+        high: The rate at the end, at least ten times ``low``; 30 times the highest peak of a search when absent.
+        seeds: Runs, each on its own seed, 1 to 10; their median is read.
+        options: The workload's options; those left out take their defaults.
+        seed: From which the seeds of the runs follow; a new one when absent.
+        device: As in `tune`.
+        on_progress: Called after every evaluation and every planning step.
+
+    Returns:
+        The median loss by rate, raw and smoothed, and the readings.
+
+    Raises:
+        InvalidValue: An argument is refused; the message names the field, the value and what is allowed.
+        ExtraMissing: PyTorch, or another package of the extra ``worker``, is not installed.
+        StudyFailed: Every run failed.
+        KeyboardInterrupt: You stopped it.
+
+    Example:
+        >>> from tuner import lr_range_test
+        >>> test = lr_range_test("digits-mlp", steps=50, seeds=1, seed=0, device="cpu")
+        >>> len(test.points), test.points[0].lr < test.points[-1].lr
+        (50, True)
+    """
+    rates = {name: value for name, value in {"low": low, "high": high}.items() if value is not None}
+    search: dict[str, Any] = {"range_test": {"steps": steps, "seeds": seeds, "alone": True, **rates}}
+    if seed is not None:
+        search["seed"] = seed
+    with _study(workload, search=search, options=options, device=device, on_progress=on_progress) as (store, job):
+        result = range_test_of(store.planning.load(job.id))
+        if result is None:
+            raise StudyFailed(f"the range test is {job.state.value}: {job.error or 'no reason was recorded'}")
+        return result
+
+
+@contextmanager
+def _study(
+    workload: str | Workload,
+    *,
+    search: Mapping[str, Any],
+    options: Mapping[str, Any] | None,
+    device: str,
+    on_progress: Callable[[Progress], None] | None,
+    database: str | Path | None = None,
+    run_limit: float | None = None,
+    memory_limit_mb: int | None = None,
+    live: bool | None = False,
+) -> Iterator[tuple[Store, JobRecord]]:
+    """Work a job to its end; its store is open while the block runs. Arguments and errors are those of `tune`."""
     with explained(user="tuner.tune()"):
         from tuner.driver.in_process import InProcessRunner
         from tuner.training.workload import describe
@@ -117,16 +216,8 @@ def tune(
     show = notebook_cell(live)
     workload = _resolve(workload)
     info = describe(workload)
-    named = {
-        "total_steps": total_steps,
-        "trials": trials,
-        "incumbent": incumbent,
-        "space": {"preset": space} if isinstance(space, str) else space,
-        "steps_per_epoch": steps_per_epoch,
-    }
-    wanted = {"budget": budget, **{name: value for name, value in named.items() if value is not None}, **(search or {})}
     chosen = choose_device(device, environment=os.environ)
-    request = read_request({"workload": info.name, "options": dict(options or {}), "search": wanted})
+    request = read_request({"workload": info.name, "options": dict(options or {}), "search": dict(search)})
     spec = admit(request, workloads=[info], seed=fresh_seed())
 
     with ExitStack() as stack:
@@ -162,7 +253,7 @@ def tune(
                     report_progress()
                 case None:
                     raise StudyFailed(f"job {job.id} has neither a run nor a plan left: please report this bug")
-        return _report(store, job=job)
+        yield store, job
 
 
 def _resolve(workload: str | Workload) -> Workload:

@@ -14,8 +14,9 @@ from dataclasses import replace
 from tuner.job_reports import complete_curves, job_report
 from tuner.jobs.records import NewRun, StudyLock, StudyRecord
 from tuner.jobs.states import JobState, RunState, TrialState
-from tuner.jobs.study_state import best_trial, first_runs, study_state
+from tuner.jobs.study_state import best_trial, first_runs, search_trials, study_state
 from tuner.search.decision.decisions import (
+    RANGE_TEST_TRIAL,
     Decision,
     Finish,
     GiveUp,
@@ -77,7 +78,7 @@ def _close_ended_trials(store: Store, *, lock: StudyLock, record: StudyRecord) -
     first = first_runs(record)
     failed = [
         run
-        for trial in record.trials
+        for trial in search_trials(record)
         if trial.state is TrialState.ACTIVE
         and (run := first.get(trial.number)) is not None
         and run.state is RunState.FAILED
@@ -118,6 +119,8 @@ def _carry_out(store: Store, *, lock: StudyLock, record: StudyRecord, state: Stu
         case Replicate():
             run = _new_run(decision, state=state, trial=decision.trial)
             store.planning.add_run(lock, trial_number=decision.trial, run=run)
+        case Finish() if state.settings.range_test is not None and state.settings.range_test.alone:
+            store.planning.complete_job(lock, report=None, reason=decision.reason)
         case Finish():
             report = job_report(store, record=record, state=state, end_reason=decision.reason)
             store.planning.complete_job(lock, report=report.model_dump(mode="json"), reason=decision.reason)
@@ -135,10 +138,11 @@ def _first_error(record: StudyRecord) -> str:
 
 
 def _new_run(decision: NewTrial | Replicate, *, state: StudyState, trial: int) -> NewRun:
+    test = state.settings.range_test if trial == RANGE_TEST_TRIAL else None
     return NewRun(
         seed=decision.seed,
-        total_steps=state.settings.total_steps,
-        schedule=state.trials[trial].configuration.schedule,
+        total_steps=state.settings.total_steps if test is None else test.steps,
+        schedule=state.trials[trial].configuration.schedule if test is None else test.sweep,
         reason=decision.reason,
         alternatives=decision.alternatives,
     )
@@ -147,14 +151,17 @@ def _new_run(decision: NewTrial | Replicate, *, state: StudyState, trial: int) -
 def _sync_optuna(store: Store, *, lock: StudyLock, record: StudyRecord) -> None:
     """Write to the Optuna study what our tables have and it lacks."""
     settings = record.job.spec.search
+    if settings.range_test is not None and settings.range_test.alone:
+        return
     study = Study.open(store.optuna_storage(), name=record.job.id, settings=settings, metric=record.job.metric)
     # A planner whose lock expired would treat the next planner's trials as orphans.
     store.planning.extend(lock, seconds=LOCK_SECONDS)
-    known = {trial.number: trial.optuna_number for trial in record.trials if trial.optuna_number is not None}
+    trials = search_trials(record)
+    known = {trial.number: trial.optuna_number for trial in trials if trial.optuna_number is not None}
     study.abandon_orphans(known.values())
     asked = {
         trial.number: study.ask(trial.configuration, number=trial.number, role=trial.role)
-        for trial in record.trials
+        for trial in trials
         if trial.number not in known
     }
     if asked:

@@ -166,6 +166,7 @@ def run(
     return ScriptRun(
         schedule=Schedule.from_json(Path(environment["TUNER_SCHEDULE_FILE"]).read_text(encoding="utf-8")),
         total_steps=int(environment["TUNER_TOTAL_STEPS"]),
+        evaluations=int(environment["TUNER_EVALUATIONS"]),
         seed=int(environment["TUNER_SEED"]),
         device=environment["TUNER_DEVICE"],
         snapshot_dir=Path(environment["TUNER_SNAPSHOT_DIR"]),

@@ -15,7 +15,7 @@ from tuner.cli import admin, demo, login, workload, workloads
 from tuner.cli.admin import database, webhook, workers
 from tuner.cli.failures import ExitCode, describe_bad_parameter, explain
 from tuner.cli.help import App, Commands
-from tuner.cli.jobs import control, inspect, jobs, queue, report, submit, watch
+from tuner.cli.jobs import control, inspect, jobs, queue, range_test, report, submit, watch
 from tuner.cli.output import say, show
 from tuner.cli.schedule import commands as schedule
 from tuner.cli.stack import up
@@ -107,7 +107,7 @@ _GROUPS: dict[str, dict[str, Callable[..., None]]] = {
         "delete": control.delete,
     },
     _SHARED: {"queue": queue.queue, "shares": queue.shares},
-    _TRAINING: {"workloads": workloads.workloads},
+    _TRAINING: {"workloads": workloads.workloads, "lr-range-test": range_test.lr_range_test},
     _SERVICE: {
         "serve": up.serve,
         "worker": up.worker,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tuner.api.standing import Standing
     from tuner.report.pages.formats import ReportFormat
     from tuner.report.report import Report
+    from tuner.search.range_test.result import RangeTest
 
 
 class JobsApi:
@@ -184,6 +185,12 @@ class JobsApi:
         from tuner.report.report import Report
 
         return Report.model_validate_json(self._http.request("GET", f"/v1/jobs/{path_segment(job_id)}/report").content)
+
+    def range_test(self, job_id: str) -> RangeTest:
+        """The result of a job's LR range test, of its runs so far."""
+        from tuner.search.range_test.result import RangeTest
+
+        return self._http.get(RangeTest, f"/v1/jobs/{path_segment(job_id)}/range-test")
 
     def rates(self, job_id: str, *, points: int = 100) -> Iterator[TrialRates]:
         """The learning rates of a job's trials over the full horizon, by number.

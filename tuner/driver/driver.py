@@ -241,6 +241,7 @@ class Driver:
             schedule=lease.schedule,
             total_steps=lease.total_steps,
             seed=lease.seed,
+            evaluations=lease.evaluations,
             metric=lease.metric,
             snapshot_dir=str(self._snapshots.of(lease.run_id, attempt=lease.attempt)),
             snapshot_seconds=self._settings.snapshot_seconds,

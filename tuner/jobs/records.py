@@ -19,6 +19,7 @@ from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values
 from tuner.search.decision.decisions import Alternative, Role
+from tuner.search.range_test.result import SweepCurve
 from tuner.search.space import OptimizerKind, TrainingKind
 
 
@@ -99,7 +100,7 @@ class TrialRecord:
     id: str
     job_id: str
     number: int
-    """0-based, without gaps, in the order of creation within the job."""
+    """0-based, without gaps, in the order of creation within the job; -1 for that of an LR range test."""
     optuna_number: int | None
     """Its number in the job's Optuna study; ``None`` until the trial is added there, shortly after its creation."""
     role: Role | None
@@ -201,6 +202,8 @@ class StudyRecord:
     """In the order of creation."""
     stops: Mapping[str, ForecastRecord]
     """By run id: the last forecast that left a run too small a chance, whether it was stopped then or audited."""
+    sweeps: tuple[SweepCurve, ...] = ()
+    """The curves of the runs of its LR range test that have ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +253,8 @@ class LeasedRun:
     snapshot: SnapshotRef | None
     waited_seconds: float
     """How long it was in the queue."""
+    evaluations: int | None = None
+    """How often it is evaluated; ``None``: as usual for its length."""
 
 
 @dataclass(frozen=True, kw_only=True)

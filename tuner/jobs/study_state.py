@@ -12,9 +12,20 @@ from tuner.jobs.options import batch_rule, usual_options
 from tuner.jobs.records import JobRecord, RunRecord, StudyRecord, TrialRecord
 from tuner.jobs.states import RunState, TrialState
 from tuner.schedules.scaling import ScalingRule
-from tuner.search.decision.decisions import RunStatus, RunView, Stop, StudyState, TrialStatus, TrialView
+from tuner.search.decision.decisions import (
+    RANGE_TEST_TRIAL,
+    RangeTestView,
+    RunStatus,
+    RunView,
+    Stop,
+    StudyState,
+    TrialStatus,
+    TrialView,
+)
 from tuner.search.decision.estimates import COVERAGE, Estimates
+from tuner.search.decision.range_test import bounded_settings
 from tuner.search.decision.stopping import search_over
+from tuner.search.range_test.result import RangeTest, range_test
 
 _TRIAL_STATUS: Final = {
     TrialState.ACTIVE: TrialStatus.ACTIVE,
@@ -40,10 +51,12 @@ def study_state(record: StudyRecord) -> StudyState:
     """The plan's view of a stored study, without its margin, which follows from curves."""
     runs = runs_at_horizon(record)
     begun = {run.trial_number for run in runs}
+    test = _range_test(record)
     state = StudyState(
-        settings=record.job.spec.search,
+        settings=bounded_settings(record.job.spec.search, test=None if test is None else test.result),
+        range_test=test,
         metric=record.job.metric,
-        trials=tuple(_trial_view(trial, begun=trial.number in begun) for trial in record.trials),
+        trials=tuple(_trial_view(trial, begun=trial.number in begun) for trial in search_trials(record)),
         runs=tuple(_run_view(run, stop=record.stops.get(run.id)) for run in runs),
         usual_options=usual_options(record.job.spec),
         batch_exponent=0.5 if batch_rule(record.job.spec.options) is ScalingRule.SQRT else 1.0,
@@ -51,10 +64,43 @@ def study_state(record: StudyRecord) -> StudyState:
     return replace(state, stop=_stop(record.job, state=state))
 
 
+def search_trials(record: StudyRecord) -> tuple[TrialRecord, ...]:
+    """The trials of the search, by number: all but that of the range test."""
+    return tuple(trial for trial in record.trials if trial.number != RANGE_TEST_TRIAL)
+
+
 def runs_at_horizon(record: StudyRecord) -> tuple[RunRecord, ...]:
-    """The runs that the plan knows: of a job of an earlier version some are shorter."""
+    """The runs of the search that the plan knows: of a job of an earlier version some are shorter."""
     horizon = record.job.spec.search.total_steps
-    return tuple(run for run in record.runs if run.total_steps == horizon and run.state in _RUN_STATUS)
+    return tuple(
+        run
+        for run in record.runs
+        if run.total_steps == horizon and run.state in _RUN_STATUS and run.trial_number != RANGE_TEST_TRIAL
+    )
+
+
+def range_test_of(record: StudyRecord) -> RangeTest | None:
+    """The result of a study's LR range test so far; ``None`` while no run of it has a curve, and without one."""
+    settings = record.job.spec.search.range_test
+    if settings is None or settings.low is None or settings.high is None:
+        return None
+    if not any(sweep.points for sweep in record.sweeps):
+        return None
+    return range_test(record.sweeps, low=settings.low, high=settings.high, steps=settings.steps)
+
+
+def _range_test(record: StudyRecord) -> RangeTestView | None:
+    """The range test as the plan sees it; ``None`` before its trial."""
+    trial = next((one for one in record.trials if one.number == RANGE_TEST_TRIAL), None)
+    if trial is None:
+        return None
+    runs = [run for run in record.runs if run.trial_number == RANGE_TEST_TRIAL and run.state in _RUN_STATUS]
+    views = tuple(_run_view(run, stop=None) for run in runs)
+    over = trial.state is not TrialState.ACTIVE
+    status = TrialStatus.PRUNED if trial.state is TrialState.CANCELLED else _TRIAL_STATUS[trial.state]
+    ended = all(view.status is not RunStatus.RUNNING for view in views)
+    # Read when all of its runs have ended: the bound must not move while the search goes on.
+    return RangeTestView(status=status, runs=views, result=range_test_of(record) if over or ended else None)
 
 
 def first_runs(record: StudyRecord) -> Mapping[int, RunRecord]:

@@ -70,7 +70,10 @@ def build_report(result: StudyResult) -> Report:
         early_stops=early_stops(result, recommended=recommended.trial),
         trials=tuple(_row(trial, result=result) for trial in result.state.trials),
         curves=learning_curves(evidence),
-        reservations=reservations(evidence, recommended=recommended, comparisons=comparisons),
+        reservations=(
+            *reservations(evidence, recommended=recommended, comparisons=comparisons),
+            *filter(None, (result.range_test,)),
+        ),
         next_steps=_next_steps(evidence, recommended=recommended, comparisons=comparisons),
         summary=(),
         sensitivity=peak_sensitivity(evidence, trial=recommended.trial),
@@ -123,12 +126,14 @@ def _finding(evidence: Evidence, *, recommended: Candidate, comparisons: tuple[C
 def _cost(result: StudyResult) -> Cost:
     ended = (RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.DIVERGED)
     diverged = [run for run in result.state.runs if run.status is RunStatus.DIVERGED]
+    test = result.state.range_test
+    tested = 0 if test is None else sum(run.steps for run in test.runs)
     return Cost(
         runs=sum(run.status in ended for run in result.state.runs),
         diverged=len(diverged),
         updates_diverged=sum(map(result.steps_reached, diverged)),
         budget=result.state.settings.budget,
-        full_runs=sum(map(result.steps_spent, result.state.runs)) / result.total_steps,
+        full_runs=(tested + sum(map(result.steps_spent, result.state.runs))) / result.total_steps,
         updates_spent=result.updates_spent,
         updates_saved=result.updates_saved,
         updates_stopped=updates_stopped(result),

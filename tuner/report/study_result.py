@@ -79,6 +79,8 @@ class StudyResult:
     """Of all runs, stopped and diverged ones included. A run without one has no curve, and counts as having reached its
     `RunView.steps`."""
     failures: tuple[RunFailure, ...] = ()
+    range_test: str = ""
+    """What an LR range test did to the range of peaks, as a sentence; empty without one."""
     """The runs that failed, in the order in which they were planned."""
     importances: Importances | None = None
     """Of the parameters; ``None`` when no trial has a result."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tuner.errors import InvalidValue
 from tuner.schedules import Schedule
 from tuner.schedules.lengths import MAX_STEPS
+from tuner.search.range_test.settings import RangeTestSettings
 from tuner.search.space import Parameter, SearchSpace
 
 MIN_HORIZON: Final = 10
@@ -104,6 +105,11 @@ class SearchSettings(BaseModel):
         default=None,
         description="The schedule that is used today: nothing that is expected to be worse is recommended. When "
         "absent, linear warm-up and cosine to zero at the middle of the range of peaks.",
+    )
+    range_test: RangeTestSettings | None = Field(
+        default=None,
+        description="An LR range test before the search: it bounds the search's peaks from above. Its updates count "
+        "against the budget. None when absent.",
     )
     start: tuple[Schedule, ...] = Field(
         default=(), max_length=8, description="Schedules to try first: what is known to be good."

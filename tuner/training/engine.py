@@ -101,6 +101,7 @@ class Engine:
         listener: Receives evaluations and branch points, writes snapshots.
         branch_points: After how many updates the listener is notified, each in [1, total_steps]. An
             evaluation that falls there comes before it.
+        evaluations: How often the run is evaluated; as usual for its length when absent.
         on_update: Called after each update with the number done.
     """
 
@@ -115,6 +116,7 @@ class Engine:
         listener: Listener,
         lrs_after: Callable[[Sequence[CurvePoint]], NDArray[np.float64]] | None = None,
         branch_points: Collection[int] = (),
+        evaluations: int | None = None,
         on_update: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._training = training
@@ -126,7 +128,7 @@ class Engine:
         self._listener = listener
         self._branch_points = set(branch_points)
         self._on_update = on_update
-        self._evaluations = frozenset(evaluation_steps(len(lrs)))
+        self._evaluations = frozenset(evaluation_steps(len(lrs), evaluations=evaluations))
         self._guard_window = GUARD_WINDOW if device.type == "cuda" else 1
         self._unsettled: list[float | Tensor] = []  # losses not read yet, oldest first
 

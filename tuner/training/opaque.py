@@ -72,6 +72,7 @@ class ListenedRun(TrainingRun):
             device=device,
             snapshot_dir=prepare_folder(Path(request.snapshot_dir)),
             metric=request.metric,
+            evaluations=request.evaluations,
         )
         self.ended: Result | None = None
         """How the run ended, once nothing may be reported any more."""

@@ -30,7 +30,7 @@ from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.schedules import Schedule
 from tuner.text import escaped_text
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 
 Text = Annotated[str, AfterValidator(escaped_text)]
 """What the user's code wrote: anything."""
@@ -63,6 +63,8 @@ class Train(_Message):
     schedule: Schedule
     total_steps: int = Field(ge=1)
     seed: int = Field(ge=0)
+    evaluations: int | None = Field(default=None, ge=1)
+    """How often it is evaluated, evenly spread; ``None``: as usual for its length."""
     metric: Metric = DEFAULT_METRIC
     """The metric that the job was submitted for: what the run's losses stand for."""
     snapshot_dir: str

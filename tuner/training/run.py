@@ -60,6 +60,7 @@ class TrainingRun(ABC):
         device: As torch names it: ``"cpu"``, ``"cuda:0"``.
         snapshot_dir: See the attribute.
         metric: See the attribute.
+        evaluations: How often an evaluation is wanted; as usual for the length when absent.
 
     Attributes:
         schedule: The learning rates to train with.
@@ -94,6 +95,7 @@ class TrainingRun(ABC):
         device: str,
         snapshot_dir: Path,
         metric: Metric = DEFAULT_METRIC,
+        evaluations: int | None = None,
     ) -> None:
         self.schedule = schedule
         self.total_steps = total_steps
@@ -101,12 +103,13 @@ class TrainingRun(ABC):
         self.device = device
         self.snapshot_dir = snapshot_dir
         self.metric = metric
+        self._evaluations = evaluations
         self._reference_lr: float | None = None  # of the run's reference optimizer, once there is one
         self._schedulers: list[ScheduleLR] = []
         self._after_evaluations: list[Callable[[], None]] = []
         self._rates_read = 0
         self._history = StoredHistory(snapshot_dir / self._history_file)
-        self._evaluate_at = evaluation_steps(total_steps)
+        self._evaluate_at = evaluation_steps(total_steps, evaluations=evaluations)
         self._first_step = 0  # where this attempt begins
 
     @cached_property
@@ -157,7 +160,9 @@ class TrainingRun(ABC):
             1 range(4, 8) d True
             2 range(8, 10) b True
         """
-        self._evaluate_at = evaluation_steps(self.total_steps, steps_per_epoch=checked_steps_per_epoch(steps_per_epoch))
+        self._evaluate_at = evaluation_steps(
+            self.total_steps, steps_per_epoch=checked_steps_per_epoch(steps_per_epoch), evaluations=self._evaluations
+        )
         return epochs(steps_per_epoch, first_step=self._first_step, total_steps=self.total_steps)
 
     def epochs_over(self, loader: Loader, *, batches_per_step: int = 1) -> Iterator[tuple[int, range, Any]]:
@@ -185,7 +190,7 @@ class TrainingRun(ABC):
             2 range(8, 10) ['a', 'b']
         """
         each = steps_in(loader, batches_per_step=batches_per_step)
-        self._evaluate_at = evaluation_steps(self.total_steps, steps_per_epoch=each)
+        self._evaluate_at = evaluation_steps(self.total_steps, steps_per_epoch=each, evaluations=self._evaluations)
         return epochs_over(
             loader, batches_per_step=batches_per_step, first_step=self._first_step, total_steps=self.total_steps
         )

@@ -12,13 +12,16 @@ from tuner.exports import ExportFormat
 from tuner.jobs.export_context import export_context
 from tuner.jobs.records import JobRecord
 from tuner.jobs.states import is_terminal
+from tuner.jobs.study_state import range_test_of
 from tuner.report.pages.formats import ReportFormat
+from tuner.report.range_test import RangeTestFormat
 from tuner.report.report import Report
 from tuner.schedules.lengths import MAX_STEPS
+from tuner.search.range_test.result import RangeTest
 from tuner.store import Store
 from tuner_service.access import VisibleJob
 from tuner_service.errors import ReportNotReady
-from tuner_service.jobs.report_pages import PAGE_CONTENT, report_page
+from tuner_service.jobs.report_pages import PAGE_CONTENT, RANGE_TEST_CONTENT, range_test_page, report_page
 from tuner_service.limits.expensive import EXPENSIVE
 from tuner_service.problems import catalog
 from tuner_service.problems.rendering import problem_responses
@@ -27,6 +30,8 @@ from tuner_service.schedules.exporting import EXPORT_CONTENT, export_response
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
+_DRAWN = 2
+"""Points that a picture of a range test needs at least."""
 _PROBLEMS = problem_responses(catalog.NOT_FOUND, catalog.REPORT_NOT_READY)
 
 
@@ -62,6 +67,30 @@ async def get_standing(job: VisibleJob, resources: ResourcesDep) -> Standing:
     Of a completed job it is the report.
     """
     return await resources.standings.of(job)
+
+
+@router.get(
+    "/{job_id}/range-test",
+    summary="Get the result of a job's LR range test",
+    response_model=RangeTest,
+    dependencies=[EXPENSIVE],
+    responses=_PROBLEMS | RANGE_TEST_CONTENT,
+)
+def get_range_test(
+    job: VisibleJob,
+    store: StoreDep,
+    format: Annotated[
+        RangeTestFormat,
+        Query(description="`json`: the values; `svg`, `png`: a picture; `html`: one page, for people."),
+    ] = RangeTestFormat.JSON,
+) -> RangeTest | Response:
+    """The loss by rate, raw and smoothed, and three readings, of the runs so far. A bound, and no recommendation."""
+    test = range_test_of(store.planning.load(job.id))
+    if test is None or (len(test.points) < _DRAWN and format is not RangeTestFormat.JSON):
+        raise ReportNotReady(job.id, state=job.state.value, hint=_missing_range_test(job))
+    if format is RangeTestFormat.JSON:
+        return test
+    return range_test_page(test, format=format)
 
 
 @router.get(
@@ -102,6 +131,12 @@ def export_job(
     return export_response(schedule, run=run, format=format, name=name, threads=threads)
 
 
+def _missing_range_test(job: JobRecord) -> str:
+    if job.spec.search.range_test is None:
+        return 'The job has no range test: submit one with {"search": {"range_test": {}}}'
+    return "Its runs have no curve yet" if not is_terminal(job.state) else "None of its runs has a curve"
+
+
 def _report(job: JobRecord, *, store: Store) -> Report:
     stored = store.jobs.report(job.id)
     if stored is None:
@@ -111,6 +146,9 @@ def _report(job: JobRecord, *, store: Store) -> Report:
 
 def _alternative(job: JobRecord) -> str:
     """What to do while there is no report, or when there will be none."""
+    test = job.spec.search.range_test
+    if test is not None and test.alone:
+        return f"It is an LR range test, which recommends nothing: GET /v1/jobs/{job.id}/range-test is its result"
     ended, best = is_terminal(job.state), job.best
     hints = [] if ended else [f"GET /v1/jobs/{job.id}/events reports when it completes"]
     if best is not None:

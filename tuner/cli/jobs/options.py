@@ -80,6 +80,14 @@ TotalSteps = Annotated[
         help="Length of a full training run.",
     ),
 ]
+RangeTestFirst = Annotated[
+    bool,
+    typer.Option(
+        "--range-test",
+        rich_help_panel=SPACE,
+        help="Run an LR range test first: no peak above its last stable rate is searched.",
+    ),
+]
 PeakLr = Annotated[
     str,
     typer.Option(

@@ -31,6 +31,7 @@ from tuner.cli.jobs.options import (
     PeakLr,
     PriorityClass,
     Pruner,
+    RangeTestFirst,
     Sampler,
     Seed,
     Seeds,
@@ -85,6 +86,7 @@ def submit(
     sampler: Sampler = None,
     pruner: Pruner = None,
     no_prune: NoPrune = False,
+    range_test: RangeTestFirst = False,
     device_hours: DeviceHours = None,
     wall_hours: WallHours = None,
     target: Target = None,
@@ -175,7 +177,10 @@ def submit(
         top=_without_none(top | {"priority": priority}),
         parts={
             "options": options,
-            "search": _without_none(search) | most | ({"options": varied} if varied else {}),
+            "search": _without_none(search)
+            | most
+            | ({"options": varied} if varied else {})
+            | ({"range_test": {}} if range_test else {}),
             "resources": _without_none({"device": device, "devices": devices, "memory_gib": memory_gib}),
             "limits": parse_limits(limits),
         },

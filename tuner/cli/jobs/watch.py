@@ -43,8 +43,17 @@ def watch(job: Job, as_json: AsJson = False, url: Url = CURRENT_URL) -> None:
     follow_to_the_end(url, job_id=job_id, as_json=as_json)
 
 
-def follow_to_the_end(url: str, *, job_id: str, as_json: bool = False) -> None:
+def follow_to_the_end(
+    url: str, *, job_id: str, as_json: bool = False, last_line: bool = True, silent: bool = False
+) -> None:
     """Show a job until it has finished, and name the next command.
+
+    Args:
+        url: Address of the service.
+        job_id: The job.
+        as_json: Whether to print its events as JSON.
+        last_line: Whether to say that it is completed, and what shows its report.
+        silent: Whether to show nothing while it runs.
 
     Raises:
         typer.Exit: The job was not completed, or Ctrl-C interrupted the command.
@@ -55,6 +64,8 @@ def follow_to_the_end(url: str, *, job_id: str, as_json: bool = False) -> None:
     try:
         if as_json:
             job = follow(url, job_id=job_id, display=_JsonPrinter())
+        elif silent:
+            job = follow(url, job_id=job_id, display=_Silent())
         else:
             with open_display() as (display, _):
                 job = follow(url, job_id=job_id, display=display)
@@ -65,7 +76,8 @@ def follow_to_the_end(url: str, *, job_id: str, as_json: bool = False) -> None:
     if job.state is not JobState.COMPLETED:
         say(f"The job is {job.state.value}: {job.error or 'no reason was given'}")
         raise typer.Exit(ExitCode.JOB_NOT_COMPLETED)
-    say(f"The job is completed. `tuner report {job_id[:8]}{at}` shows its report.")
+    if last_line:
+        say(f"The job is completed. `tuner report {job_id[:8]}{at}` shows its report.")
 
 
 @contextmanager
@@ -120,6 +132,13 @@ class _LinePrinter:
             if notice or not is_terminal(job.state):
                 say(notice or "The service and a worker are back.")
             self._notice = notice
+
+
+class _Silent:
+    """Shows nothing."""
+
+    def show(self, job: JobDetail, *, events: list[EventRecord], notice: str) -> None:
+        pass
 
 
 class _JsonPrinter:

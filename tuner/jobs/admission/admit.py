@@ -25,6 +25,7 @@ from tuner.jobs.records import WorkloadInfo
 from tuner.jobs.spec import DEFAULT_TEAM, JobSpec
 from tuner.schedules.lengths import MAX_STEPS
 from tuner.search.buildable import check_buildable, check_rates_known
+from tuner.search.range_test.settings import RangeTestSettings
 from tuner.search.settings import BUDGETS, MIN_HORIZON, SearchSettings
 from tuner.search.space import FloatRange, IntRange, OptimizerKind, Parameter, Value
 from tuner.validation import phrase
@@ -267,6 +268,32 @@ def _check_start(settings: SearchSettings) -> None:
         raise InvalidValue("trials", value=settings.trials, allowed=allowed, hint=hint)
 
 
+def _with_range_test(test: RangeTestSettings, *, completed: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a search with an LR range test, or of a range test alone.
+
+    Raises:
+        InvalidValue: The rates leave no rise, or the test leaves no run to the search.
+    """
+    peaks = completed["space"].peak_lr
+    try:
+        test = test.completed(low=peaks.low, high=peaks.high)
+    except ValidationError as error:
+        errors = [{**one, "loc": ("search", "range_test", *one["loc"])} for one in error.errors()]
+        raise RefusedPayload(refusals(errors, model=JobRequest)[0]) from None
+    if test.alone:  # what it costs is one unit: nothing of a search is trained
+        return {"range_test": test, "total_steps": max(test.updates, MIN_HORIZON), "budget": 1.0}
+    horizon = completed["total_steps"]
+    if test.updates + horizon > completed["budget"] * horizon:
+        left = int((completed["budget"] - 1.0) * horizon)
+        raise InvalidValue(
+            "search.range_test",
+            value=f"{test.seeds} runs of {test.steps} updates",
+            allowed=f"at most {left:,} updates in all, so that the budget leaves a full run to the search",
+            hint="Take fewer steps or seeds, or raise the budget.",
+        )
+    return {"range_test": test}
+
+
 def _complete_search(
     search: SearchRequest, *, info: WorkloadInfo, optimizer: OptimizerKind, seed: int
 ) -> SearchSettings:
@@ -280,8 +307,12 @@ def _complete_search(
     request = search.space or SpaceRequest()
     default = request.default(info, optimizer=optimizer, around=usual)
     completed["space"] = complete_space(request, default=default, path=("search", "space"), model=JobRequest)
+    if search.range_test is not None:
+        completed |= _with_range_test(search.range_test, completed=completed)
     try:
         settings = SearchSettings(**completed)
+        if settings.range_test is not None and settings.range_test.alone:
+            return settings
         _check_start(settings)
         check_buildable(settings)
         if info.needs_lrs:

@@ -58,6 +58,11 @@ def _may_train_on(model: str, *, spec: JobSpec) -> bool:
 
 def _compared(search: SearchSettings, *, most_trials: int) -> Iterator[str]:
     """What a search may spend its runs on."""
+    if search.range_test is not None:
+        test = search.range_test
+        yield f"an LR range test, before all else: {test.seeds} runs of {test.steps:,} updates"
+        if test.alone:
+            return
     if most_trials < 2:
         yield "one schedule, trained once: the best guess without a comparison"
         return

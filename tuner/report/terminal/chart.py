@@ -63,14 +63,32 @@ def draw_schedule(
     _, lrs = sampled(schedule, total_steps=total_steps, losses=losses)
     peak = float(lrs.max())
     heights = _heights(lrs, peak=peak, log=log)
-    canvas = _ascii_canvas if ascii_only else _braille_canvas
     axes = _ASCII if ascii_only else _UNICODE
     labels = {row: _rate_at(1.0 - row / (rows - 1), peak=peak, log=log) for row in (0, rows // 2, rows - 1)}
     lines = [
         f"{labels.get(row, ''):>{_LABEL_WIDTH}} {axes.tick_left if row in labels else axes.vertical}{line}".rstrip()
-        for row, line in enumerate(canvas(heights, columns=columns, rows=rows))
+        for row, line in enumerate(canvas_rows(heights, columns=columns, rows=rows, ascii_only=ascii_only))
     ]
     return "\n".join([*lines, *_update_axis(total_steps, columns=columns, axes=axes)])
+
+
+def canvas_rows(
+    heights: NDArray[np.float64],  # [n]
+    *,
+    columns: int,
+    rows: int,
+    ascii_only: bool,
+) -> Sequence[str]:
+    """A line through evenly spaced heights, drawn with characters.
+
+    Args:
+        heights: Each in [0, 1].
+        columns: Characters of a line.
+        rows: Lines.
+        ascii_only: Whether to do without braille characters.
+    """
+    canvas = _ascii_canvas if ascii_only else _braille_canvas
+    return canvas(heights, columns=columns, rows=rows)
 
 
 def _heights(lrs: NDArray[np.float64], *, peak: float, log: bool) -> NDArray[np.float64]:

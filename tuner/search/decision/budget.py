@@ -15,6 +15,9 @@ _CERTAIN_FROM: Final = 9.0
 """Budget from which the certainty is full (`tuner.search.decision.values.certainty`)."""
 
 
+_RANGE_TEST: Final = "It bounds the peaks that are worth a search; it recommends none."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Price:
     """The upper bound of a search's cost."""
@@ -33,9 +36,13 @@ def price(settings: SearchSettings) -> Price:
     Args:
         settings: The search.
     """
-    runs = int(settings.budget + 1e-9)
+    test = settings.range_test
+    if test is not None and test.alone:
+        return Price(full_runs=1.0, updates=test.updates, most_trials=0, expectation=_RANGE_TEST)
+    tested = 0 if test is None else test.updates
+    runs = int((settings.budget_steps - tested) / settings.total_steps + 1e-9)
     trials = runs if settings.trials is None else min(runs, settings.trials)
-    full_runs = min(settings.budget, float(trials * settings.seeds))
+    full_runs = min(settings.budget, trials * settings.seeds + tested / settings.total_steps)
     return Price(
         full_runs=full_runs,
         updates=round(full_runs * settings.total_steps),

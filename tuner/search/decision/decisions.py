@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from tuner.metric import DEFAULT_METRIC, Metric
 from tuner.search.configuration import Configuration, OptionValues
+from tuner.search.range_test.result import RangeTest
 from tuner.search.settings import SearchSettings
 
 _SEED_SHARE: Final = 0.1
@@ -21,6 +22,12 @@ class Role(StrEnum):
     """The schedule that is used today, or the usual default in its place."""
     START = "start"
     """A start schedule of the request."""
+    RANGE_TEST = "range_test"
+    """The rising rate of an LR range test, which is no trial of the search."""
+
+
+RANGE_TEST_TRIAL = -1
+"""Number of the trial of the range test: those of the search are numbered from 0, with or without one."""
 
 
 class TrialStatus(StrEnum):
@@ -75,6 +82,18 @@ class RunView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RangeTestView:
+    """The LR range test of a study, as the plan sees it."""
+
+    status: TrialStatus
+    """`TrialStatus.ACTIVE` while runs of it are to come or not closed."""
+    runs: tuple[RunView, ...]
+    """In the order of their request."""
+    result: RangeTest | None = None
+    """Of its runs that have ended; ``None`` while none has a curve."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stop:
     """Why a study should end before its budget is spent. Made by `search_over` or `now`."""
 
@@ -109,6 +128,8 @@ class StudyState:
     """Values of the searched options in the job: the search starts with them."""
     batch_exponent: float = 0.5
     """Expected exponent of the best peak as a power of a searched ``batch_size``."""
+    range_test: RangeTestView | None = None
+    """``None`` before its first run is requested, and in a study without one."""
     margin: float | None = None
     """The gain in loss that `SearchSettings.worth` more steps bring, where curves or lengths can say it; ``None``: a
     tenth of the spread over seeds stands for it. What counts is `margin_at`."""
@@ -125,7 +146,8 @@ class StudyState:
     @property
     def steps_committed(self) -> int:
         """Updates that the requested runs have cost or will cost."""
-        return sum(run.steps for run in self.runs)
+        test = () if self.range_test is None else self.range_test.runs
+        return sum(run.steps for run in (*self.runs, *test))
 
     def runs_of(self, trial: int) -> tuple[RunView, ...]:
         """The runs of a trial, the first one first."""

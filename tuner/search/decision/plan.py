@@ -18,6 +18,7 @@ from typing import Final
 from tuner.search.configuration import Configuration
 from tuner.search.decision.choice import Proposer, Spent, choose
 from tuner.search.decision.decisions import (
+    RANGE_TEST_TRIAL,
     CompleteTrial,
     Decision,
     Finish,
@@ -31,6 +32,7 @@ from tuner.search.decision.decisions import (
     TrialStatus,
     TrialView,
 )
+from tuner.search.decision.range_test import after_range_test, next_of_range_test, test_lacks_runs
 from tuner.search.settings import PrunerName
 
 _HOPELESS_FAILURES: Final = 3
@@ -91,6 +93,10 @@ def may_request(state: StudyState) -> bool:
     """
     if (state.stop is not None and state.stop.at_once) or _is_hopeless(state):
         return False
+    if test_lacks_runs(state):
+        return True
+    if state.settings.range_test is not None and state.settings.range_test.alone:
+        return False
     return state.steps_committed + state.settings.total_steps <= state.settings.budget_steps
 
 
@@ -105,6 +111,10 @@ def after(state: StudyState, decision: Decision) -> StudyState:
         A new state.
     """
     match decision:
+        case NewTrial(number=number) | Replicate(trial=number) | Prune(trial=number) | CompleteTrial(trial=number) if (
+            number == RANGE_TEST_TRIAL
+        ):
+            return after_range_test(state, decision)
         case NewTrial():
             trial = TrialView(
                 number=decision.number,
@@ -137,6 +147,8 @@ def _next(
     state: StudyState, *, free: bool, pool: Sequence[Configuration] | None, proposer: Proposer | None
 ) -> tuple[Decision, ...]:
     """The decisions of the first rule that has any."""
+    if (test := next_of_range_test(state, free=free)) is not None:
+        return test
     if ends := tuple(_ends(state)):
         return ends
     if state.stop is not None and state.stop.at_once:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from tuner.jobs.records import LeasedRun
 from tuner.jobs.states import RunState
 from tuner.schedules import Schedule
 from tuner.search.configuration import Configuration, option_values
-from tuner.search.decision.decisions import Role
+from tuner.search.decision.decisions import RANGE_TEST_TRIAL, Role
 from tuner.search.settings import PrunerName
 from tuner.store.db.database import Repository, reads
 from tuner.store.db.models import Forecast, Point, Run, Trial
@@ -29,6 +30,9 @@ MAX_POINTS = 200
 """Of one curve, at most."""
 MAX_CURVES = 100
 """Of one job, at most: those that ended last."""
+
+
+_NEVER_STOPPED: Final = frozenset({Role.INCUMBENT, Role.RANGE_TEST})
 
 
 class Forecasts(Repository):
@@ -80,7 +84,7 @@ class Forecasts(Repository):
             select(Run, Trial).join(Trial, Trial.id == Run.trial_id).where(Run.id == lease.run_id)
         ).one()
         earlier = session.scalar(select(func.count()).where(Run.trial_id == trial.id, Run.seq < run.seq))
-        if not job.spec.search.prune or job.best is None or earlier or trial.role == Role.INCUMBENT:
+        if not job.spec.search.prune or job.best is None or earlier or trial.role in _NEVER_STOPPED:
             return None
         own = read_losses(session, [run.id], points=MAX_POINTS)[run.id]
         resumed_at = -1 if lease.snapshot is None else lease.snapshot.step
@@ -151,6 +155,7 @@ def _curves(
             Run.job_id == job_id,
             Run.total_steps == total_steps,
             complete | (Run.state == RunState.STOPPED) if stopped else complete,
+            Run.trial_number != RANGE_TEST_TRIAL,
         )
         .order_by(Run.finished_at.desc(), Run.seq)
         .limit(MAX_CURVES)

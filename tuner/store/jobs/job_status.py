@@ -17,7 +17,9 @@ from tuner.store.db.rows import job_record
 # Built once: building a statement costs as much as running it, and clients poll this one.
 _JOBS = bindparam("job_ids", expanding=True, type_=Run.job_id.type)
 _STATES = (
-    select(Trial.job_id, Trial.state, func.count()).where(Trial.job_id.in_(_JOBS)).group_by(Trial.job_id, Trial.state)
+    select(Trial.job_id, Trial.state, func.count())
+    .where(Trial.job_id.in_(_JOBS), Trial.number >= 0)
+    .group_by(Trial.job_id, Trial.state)
 )
 _SUMS = (
     select(

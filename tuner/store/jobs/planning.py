@@ -31,6 +31,7 @@ from tuner.store.db.rows import as_json, clipped_text, job_metric, job_record, r
 from tuner.store.jobs.events import EventKind
 from tuner.store.jobs.forecasts import read_stops
 from tuner.store.jobs.run_queries import read_runs
+from tuner.store.jobs.sweeps import read_sweeps
 from tuner.store.jobs.transitions import emit_run_event, end_job, end_trial, find_job, start_job, unlock_study
 from tuner.store.jobs.trials import read_trials
 
@@ -60,6 +61,7 @@ class Planning(Repository):
             trials=read_trials(session, job_id),
             runs=read_runs(session, job),
             stops=read_stops(session, job_id),
+            sweeps=read_sweeps(session, job),
         )
 
     @writes
@@ -166,12 +168,14 @@ class Planning(Repository):
         end_trial(tx, _trial(tx, job, number=number), state=state, reason=reason)
 
     @writes
-    def complete_job(self, tx: Tx, lock: StudyLock, *, report: dict[str, Any], reason: str | None = None) -> None:
+    def complete_job(
+        self, tx: Tx, lock: StudyLock, *, report: dict[str, Any] | None, reason: str | None = None
+    ) -> None:
         """Store the report and complete the job, which frees the lock.
 
         Args:
             lock: The lock.
-            report: As JSON.
+            report: As JSON; ``None`` for an LR range test alone, which recommends nothing.
             reason: Why the study ended, for the event.
 
         Raises:
@@ -179,7 +183,8 @@ class Planning(Repository):
             InvalidValue: The report is not JSON with finite numbers.
         """
         job = _lock_job(tx, lock)
-        tx.session.add(Report(job_id=job.id, report=as_json(report, field="report"), created_at=tx.now))
+        if report is not None:
+            tx.session.add(Report(job_id=job.id, report=as_json(report, field="report"), created_at=tx.now))
         end_job(tx, job, state=JobState.COMPLETED, reason=reason)
 
     @writes

@@ -13,6 +13,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from tuner.jobs.records import LeasedRun, SnapshotRef, StudyLock, WorkerOffer
 from tuner.jobs.states import RUN_TRANSITIONS, JobState, RunState, check_transition
 from tuner.schedules import Schedule
+from tuner.search.decision.decisions import RANGE_TEST_TRIAL
+from tuner.search.range_test.settings import EVALUATIONS
 from tuner.store.accounting.usage import expected_seconds
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Run, Snapshot, Trial, Worker
@@ -128,6 +130,7 @@ def _lease_run(tx: Tx, job: Job, run: Run, *, offer: WorkerOffer, seconds: float
         schedule=Schedule.model_validate(run.schedule),
         total_steps=run.total_steps,
         seed=run.seed,
+        evaluations=EVALUATIONS if run.trial_number == RANGE_TEST_TRIAL else None,
         prefix_key=run.prefix_key,
         snapshot=None if snapshot is None else SnapshotRef(step=snapshot.step, path=snapshot.path),
         waited_seconds=waited,

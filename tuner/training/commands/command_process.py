@@ -106,9 +106,9 @@ def environment(run: TrainingRun, *, files: Path, options: Mapping[str, Any]) ->
 
     Returns:
         ``TUNER_SCHEDULE_FILE`` (JSON), ``TUNER_LRS_FILE`` (CSV: ``update,lr``; none for a schedule that follows the
-        loss), ``TUNER_REPORTS`` (a file to append JSON lines to), ``TUNER_TOTAL_STEPS``, ``TUNER_SEED``,
-        ``TUNER_DEVICE``, ``TUNER_SNAPSHOT_DIR``, ``TUNER_METRIC`` and ``TUNER_OPTIONS`` (JSON objects) and
-        ``TUNER_OPTION_<NAME>`` for each option.
+        loss), ``TUNER_REPORTS`` (a file to append JSON lines to), ``TUNER_TOTAL_STEPS``,
+        ``TUNER_EVALUATIONS``, ``TUNER_SEED``, ``TUNER_DEVICE``, ``TUNER_SNAPSHOT_DIR``, ``TUNER_METRIC`` and
+        ``TUNER_OPTIONS`` (JSON objects) and ``TUNER_OPTION_<NAME>`` for each option.
     """
     known_rates = {} if run.schedule.follows_loss else {"TUNER_LRS_FILE": str(files / "lrs.csv")}
     return {
@@ -116,6 +116,7 @@ def environment(run: TrainingRun, *, files: Path, options: Mapping[str, Any]) ->
         **known_rates,
         "TUNER_REPORTS": str(files / "reports.jsonl"),
         "TUNER_TOTAL_STEPS": str(run.total_steps),
+        "TUNER_EVALUATIONS": str(len(run.evaluate_at)),
         "TUNER_SEED": str(run.seed),
         "TUNER_DEVICE": run.device,
         "TUNER_SNAPSHOT_DIR": str(run.snapshot_dir),

@@ -188,6 +188,7 @@ class _Run:
             device=self._device,
             listener=self,
             branch_points=request.branch_points,
+            evaluations=request.evaluations,
             on_update=self._updated,
         )
         return engine.run()
