@@ -13,7 +13,6 @@ from anyio import CapacityLimiter, to_thread
 from tuner.api.standing import Standing
 from tuner.jobs.records import JobRecord, StudyRecord
 from tuner.jobs.states import RunState
-from tuner.jobs.study_state import range_test_of
 from tuner.report.report import Report
 from tuner.store import Store
 
@@ -91,6 +90,8 @@ def _key(record: StudyRecord) -> tuple[object, ...]:
 def _sentence(record: StudyRecord, *, report: Report | None, final: bool) -> str:
     test = record.job.spec.search.range_test
     if test is not None and test.alone:
+        from tuner.jobs.study_state import range_test_of  # loads scipy
+
         result = range_test_of(record)
         return f"The job is {record.job.state.value}. It is an LR range test: " + (
             "none of its runs has a curve yet." if result is None else result.summary

@@ -114,10 +114,13 @@ def updates_within(span: Span, *, of: int, field: str) -> float:
 def scaled(span: Span, *, ratio: float) -> Span:
     """The span in a run that is ``ratio`` times as long. Fractions stay; epochs become updates."""
     match span:
-        case Updates():
-            return Updates(updates=span.updates * ratio)
-        case Epochs():
-            return Updates(updates=span.epochs * span.updates_per_epoch * ratio)
+        case Updates() | Epochs():
+            updates = ratio * (span.updates if isinstance(span, Updates) else span.epochs * span.updates_per_epoch)
+            if updates > _MAX_LENGTH:
+                raise InvalidValue(
+                    "a length", value=span_text(span), allowed=f"at most {_MAX_LENGTH:g} updates, scaled"
+                )
+            return Updates(updates=updates)
         case _:
             return span
 

@@ -12,7 +12,6 @@ from tuner.exports import ExportFormat
 from tuner.jobs.export_context import export_context
 from tuner.jobs.records import JobRecord
 from tuner.jobs.states import is_terminal
-from tuner.jobs.study_state import range_test_of
 from tuner.report.pages.formats import ReportFormat
 from tuner.report.range_test import RangeTestFormat
 from tuner.report.report import Report
@@ -85,6 +84,8 @@ def get_range_test(
     ] = RangeTestFormat.JSON,
 ) -> RangeTest | Response:
     """The loss by rate, raw and smoothed, and three readings, of the runs so far. A bound, and no recommendation."""
+    from tuner.jobs.study_state import range_test_of  # loads scipy
+
     test = range_test_of(store.planning.load(job.id))
     if test is None or (len(test.points) < _DRAWN and format is not RangeTestFormat.JSON):
         raise ReportNotReady(job.id, state=job.state.value, hint=_missing_range_test(job))

@@ -15,6 +15,7 @@ from tuner.jobs.records import (
     NewRun,
     StudyLock,
     StudyRecord,
+    WorkerOffer,
 )
 from tuner.jobs.states import TrialState
 from tuner.jobs.study_state import best_trial, study_state
@@ -110,6 +111,11 @@ class World:
                 loss = 0.3 + abs(taken.schedule.peak_lr - 0.1) + taken.seed % 7 / 1000
                 self.store.leases.finish(taken, loss=loss, step=taken.total_steps, updates=taken.total_steps)
         return self.store.jobs.get(job.id)
+
+    @property
+    def offer(self) -> WorkerOffer:
+        """The worker, as it claims."""
+        return offer(WORKER)
 
     def _lock(self) -> StudyLock:
         lock = claim_lock(self.store, offer(WORKER), seconds=600)

@@ -26,7 +26,7 @@ _RISEN: Final = 0.1
 """Share of the fall that the loss must have lost again before it counts as rising."""
 _LOST: Final = 0.5
 """Share of the fall beyond whose loss a rate is not stable."""
-_CLEAR: Final = 3.0
+_CLEAR: Final = 6.0
 """A fall counts from so many standard deviations of the smoothed loss."""
 _MIN_POINTS: Final = 5
 _MEDIAN_OF_NORMAL: Final = 0.6745
@@ -72,7 +72,14 @@ class RangeReadings(BaseModel):
 
 
 class RangeTest(BaseModel):
-    """The result of an LR range test. It bounds the peaks of a search, and is no recommendation."""
+    """The result of an LR range test. It bounds the peaks of a search, and is no recommendation.
+
+    Example:
+        >>> from tuner import lr_range_test
+        >>> test = lr_range_test("digits-mlp", steps=50, seeds=1, seed=0, device="cpu")
+        >>> test.readings.steepest < test.readings.last_stable < test.high
+        True
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -189,8 +196,8 @@ def _readings(rates: Array, raw: Array, smooth: Array, *, complete: bool) -> Ran
 def _summary(readings: RangeReadings, *, high: float, points: int, complete: bool) -> str:
     if points < _MIN_POINTS and complete:
         return (
-            f"The training reported {points} evaluations, too few for a curve: take more steps, or let the code evaluate "
-            "where run.evaluate_at says."
+            f"The training reported {points} evaluations, too few for a curve: take more steps, or let the code "
+            "evaluate where run.evaluate_at says."
         )
     if points < _MIN_POINTS:
         return "Nearly all runs diverged at once: repeat the test from a lower rate."
