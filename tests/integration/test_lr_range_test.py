@@ -53,7 +53,7 @@ def test_a_test_whose_runs_fail_says_why():
 
 
 def test_a_test_that_leaves_no_run_to_the_search_is_refused():
-    with pytest.raises(InvalidValue, match="search.range_test") as refused:
+    with pytest.raises(InvalidValue, match=r"search\.range_test") as refused:
         tuner.tune(NoisyQuadratic(), budget=1, range_test=True, device="cpu")
     assert "raise the budget" in str(refused.value)
 

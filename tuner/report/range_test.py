@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from tuner.report.plots.range_test import draw_range_test
-from tuner.report.plots.style import as_png, as_svg
+from tuner.report.plots.style import add_title, as_png, as_svg
 from tuner.search.range_test.result import RangeTest
 
 _TITLE: Final = "LR range test"
@@ -33,7 +33,9 @@ def rendered_range_test(test: RangeTest, *, format: RangeTestFormat) -> bytes:
         case RangeTestFormat.JSON:
             return test.model_dump_json(indent=2).encode()
         case RangeTestFormat.PNG:
-            return as_png(draw_range_test(test), title=f"{_TITLE}. {test.summary}")
+            figure = draw_range_test(test)
+            add_title(figure, title=f"{_TITLE}. {test.summary}")
+            return as_png(figure)
         case RangeTestFormat.SVG:
             return _svg(test).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).encode()
         case RangeTestFormat.HTML:

@@ -116,10 +116,8 @@ def scaled(span: Span, *, ratio: float) -> Span:
     match span:
         case Updates() | Epochs():
             updates = ratio * (span.updates if isinstance(span, Updates) else span.epochs * span.updates_per_epoch)
-            if updates > _MAX_LENGTH:
-                raise InvalidValue(
-                    "a length", value=span_text(span), allowed=f"at most {_MAX_LENGTH:g} updates, scaled"
-                )
+            if updates > MAX_LENGTH:
+                raise InvalidValue("a length", value=span_text(span), allowed=f"at most {MAX_LENGTH:g} updates, scaled")
             return Updates(updates=updates)
         case _:
             return span
