@@ -23,6 +23,7 @@ from tuner.api.workloads import WorkloadView
 from tuner.exports import ExportFormat
 from tuner.jobs.records import WorkloadInfo
 from tuner.search.configuration import Configuration
+from tuner.search.range_test.result import RangeTest, SweepCurve, range_test
 from tuner.store import Store
 from tuner_service.app import create_app
 from tuner_service.settings import Settings
@@ -51,6 +52,14 @@ def report(job: dict[str, Any]) -> Report:
     return Report.model_validate_json(of_job.model_dump_json().replace(f" {found.job_id}", f" {job['id']}"))
 
 
+def sweep() -> RangeTest:
+    """A range test of five evaluations, on a formula."""
+    rates = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    losses = (2.3, 2.1, 1.4, 1.1, 3.0)
+    points = tuple((40 * place, rate, loss) for place, (rate, loss) in enumerate(zip(rates, losses, strict=True), 1))
+    return range_test([SweepCurve(seed=0, points=points)], low=1e-5, high=1.0, steps=200)
+
+
 def plain(value: object) -> Any:
     """A value of a wire type as JSON."""
     return TypeAdapter(type(value)).dump_python(value, mode="json")
@@ -75,6 +84,7 @@ def main() -> None:
     )
     responses["WorkloadView"] = plain(WorkloadView.of(info))
     responses["Report"] = report(responses["JobDetail"]).model_dump(mode="json")
+    responses["RangeTest"] = sweep().model_dump(mode="json")
     EXAMPLES.write_text(json.dumps(examples, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -178,8 +178,8 @@ def lr_range_test(
     Example:
         >>> from tuner import lr_range_test
         >>> test = lr_range_test("digits-mlp", steps=50, seeds=1, seed=0, device="cpu")
-        >>> len(test.points), test.points[0].lr < test.points[-1].lr
-        (50, True)
+        >>> test.points[0].lr < test.readings.steepest < test.points[-1].lr
+        True
     """
     rates = {name: value for name, value in {"low": low, "high": high}.items() if value is not None}
     search: dict[str, Any] = {"range_test": {"steps": steps, "seeds": seeds, "alone": True, **rates}}

@@ -45,6 +45,7 @@ OPERATIONS = {
     "GET /v1/jobs/{job_id}/dashboard",
     "GET /v1/jobs/{job_id}/events",
     "GET /v1/jobs/{job_id}/export",
+    "GET /v1/jobs/{job_id}/range-test",
     "GET /v1/jobs/{job_id}/report",
     "GET /v1/jobs/{job_id}/runs",
     "GET /v1/jobs/{job_id}/schedules",

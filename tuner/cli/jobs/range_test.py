@@ -93,8 +93,9 @@ def lr_range_test(
     as_json: AsJson = False,
     url: Url = CURRENT_URL,
 ) -> None:
-    """Run an LR range test: the rate rises exponentially, and the loss shows which rates are stable.
+    """Run an LR range test: which rates are stable.
 
+    The rate rises exponentially over a short run, on several seeds.
     Its readings bound the peaks that are worth a search. They do not find the best one: `tuner submit --range-test`
     runs the test first, and searches below its bound. Ctrl-C leaves the test running; `--job latest` shows it later.
 
