@@ -65,7 +65,7 @@ def test_the_page_of_a_case_has_the_figures_of_its_records(name, load):
 
 def test_a_record_is_what_training_gives(load):
     grid = load("logistic_regression").GRID
-    for line in (CASES / "recorded" / "logistic_regression.jsonl").open():
+    for line in (CASES / "recorded" / "logistic_regression.jsonl").read_text().splitlines():
         (_, _, shape, peak, seed), values = json.loads(line)
         if (peak, seed) == (0.01, 100):
             again = load("grid").train(grid.workload, grid.schedule(shape, peak), options={}, seed=seed)
