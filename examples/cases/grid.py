@@ -44,7 +44,9 @@ class Grid:
         """The values of the metric in one run, the last one its result; trained where it is not recorded."""
         file = self.recorded / f"{self.name}.jsonl"
         if not self.runs and file.exists():
-            self.runs.update((json.dumps(key), values) for key, values in map(json.loads, file.read_text().splitlines()))
+            self.runs.update(
+                (json.dumps(key), values) for key, values in map(json.loads, file.read_text().splitlines())
+            )
         key = json.dumps([self.workload.version, self.workload.default_steps, shape, peak, seed])
         if key not in self.runs:
             self.runs[key] = train(self.workload, self.schedule(shape, peak), options=self.options, seed=seed)

@@ -122,6 +122,7 @@ GRIDS = [
 ]
 
 if __name__ == "__main__":
-    today = GRIDS[0].schedule("no warm-up", 0.002)
+    today, other = (GRIDS[0].schedule(shape, 0.004) for shape in ("no warm-up", "30 %"))
     space = {"families": [{"name": "linear"}], "warmup": [0.0, 0.1, 0.3]}
-    show(GRIDS, rival="no warm-up", job={"incumbent": today, "budget": 20, "search": {"space": space, "seed": 1}})
+    search = {"space": space, "start": [other.model_dump(mode="json")], "seed": 1}
+    show(GRIDS, rival="no warm-up", job={"incumbent": today, "budget": 8, "search": search})
