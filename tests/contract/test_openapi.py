@@ -86,6 +86,7 @@ OPERATIONS = {
     "POST /v1/jobs/{job_id}/retry",
     "POST /v1/schedules/compress",
     "POST /v1/schedules/export",
+    "POST /v1/schedules/import",
     "POST /v1/schedules/preview",
     "POST /v1/schedules/scale",
     "POST /v1/tokens",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD, lr_scheduler
 
 from tests.unit.exports.drivers import timm_schedulers
-from tests.unit.exports.test_exports_in_libraries import needed
+from tests.unit.exports.libraries import needed
 from tuner import import_schedule
 from tuner.errors import InvalidValue
 from tuner.importers import import_text
@@ -178,7 +178,7 @@ def test_the_arguments_of_timm_are_read_exactly(kind: str, prefix: bool, on_upda
             scheduler.step_update(update + 1)
         elif (update + 1) % EPOCH == 0:
             scheduler.step((update + 1) // EPOCH)
-    lengths = {"total_steps": epochs * EPOCH, "steps_per_epoch": EPOCH}
+    lengths: dict[str, Any] = {"total_steps": epochs * EPOCH, "steps_per_epoch": EPOCH}
     if on_updates and not prefix and kind in ("cosine", "poly"):
         with pytest.raises(InvalidValue, match="a decay that begins within its warm-up"):
             import_schedule(Namespace(**arguments), **lengths)
@@ -212,7 +212,7 @@ def test_an_axolotl_file_warms_up_as_axolotl_does_and_follows_the_trainer():
     ],
 )
 def test_what_cannot_be_written_exactly_is_refused_with_the_reason(
-    source: dict[str, Any], lengths: dict[str, int], message: str
+    source: dict[str, Any], lengths: dict[str, Any], message: str
 ):
     with pytest.raises(InvalidValue, match=message):
         import_schedule(source, **lengths)

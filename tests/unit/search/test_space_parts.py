@@ -123,20 +123,22 @@ def test_a_large_model_always_has_a_warm_up():
 
 
 def test_a_warm_up_has_the_length_and_the_shape_of_its_values():
-    values = {"family": "wsd", "peak_lr": 1e-3, "floor": 0.0, "wsd.cooldown": 0.5}
+    values: dict[str, Any] = {"family": "wsd", "peak_lr": 1e-3, "floor": 0.0, "wsd.cooldown": 0.5}
     built = EVERY_PART.build({**values, "warmup": "2 epochs", "warmup_shape": "exponential from 0.001"})
     assert built.warmup == Warmup(shape="exponential", start_factor=0.001, epochs=2, updates_per_epoch=20)
 
 
 def test_a_dotted_name_reaches_its_part():
-    values = {"peak_lr": 1e-3, "warmup": 0.0, "warmup_shape": "linear", "floor": 0.0}
+    values: dict[str, Any] = {"peak_lr": 1e-3, "warmup": 0.0, "warmup_shape": "linear", "floor": 0.0}
     steps = {"multi_step.milestones.0.epochs": 7, "multi_step.milestones.1": 0.8}
-    assert EVERY_PART.build({**values, "family": "multi_step", **steps}).family.milestones == (
+    late: Any = EVERY_PART.build({**values, "family": "multi_step", **steps}).family
+    assert late.milestones == (
         Epochs(epochs=7, updates_per_epoch=20),
         0.8,
     )
     parts = {"hold-then-cosine.segments.0.length": 0.3, "hold-then-cosine.segments.1.end": 0.01}
-    assert EVERY_PART.build({**values, "family": "hold-then-cosine", **parts}).family.segments == (
+    held: Any = EVERY_PART.build({**values, "family": "hold-then-cosine", **parts}).family
+    assert held.segments == (
         Segment(kind="constant", start=1.0, end=1.0, length=0.3),
         Segment(kind="cosine", start=1.0, end=0.01),
     )
@@ -158,7 +160,8 @@ RANGE = {"kind": "float", "low": 0.1, "high": 0.4}
 def test_a_part_that_is_none_is_refused_by_its_name(family: dict[str, Any], field: str):
     with pytest.raises(ValueError, match="must be") as refused:
         space_of(family)
-    cause = refused.value.errors()[0]["ctx"]["error"]
+    refusal: Any = refused.value
+    cause = refusal.errors()[0]["ctx"]["error"]
     assert isinstance(cause, InvalidValue)
     assert cause.field.startswith(field)
 

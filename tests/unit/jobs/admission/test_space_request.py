@@ -97,7 +97,7 @@ def test_the_updates_of_an_epoch_hold_for_all_lengths_in_epochs_of_a_request():
         "workload": "digits-mlp",
         "search": {"space": space, "incumbent": incumbent, "steps_per_epoch": 50, "total_steps": 1500},
     }
-    search = admit(request, workloads=[DIGITS]).search
+    search: Any = admit(request, workloads=[DIGITS]).search
     found = search.searched_space
     assert search.incumbent.family.every == Epochs(epochs=10, updates_per_epoch=50)
     assert found.warmup == (0.0, Epochs(epochs=2, updates_per_epoch=50))
