@@ -83,9 +83,7 @@ def bounded_settings(settings: SearchSettings, *, test: RangeTest | None) -> Sea
         return settings
     high = max(float(f"{high:.3g}"), peaks.low)
     space = settings.searched_space
-    return settings.model_copy(
-        update={"space": space.model_copy(update={"peak_lr": peaks.model_copy(update={"high": high})})}
-    )
+    return settings.model_copy(update={"space": space.with_peaks(low=peaks.low, high=high)})
 
 
 def bound_text(settings: SearchSettings, *, test: RangeTest | None) -> str:
