@@ -9,6 +9,7 @@ from typing import Any, Final
 
 _COMMANDS: Final = (
     (r"/v1/jobs/([^/\s]+)/export\?trial=([^\s]+)", r"tuner schedule export --job \1 --trial \2"),
+    (r"/v1/jobs/([^/\s]+)/range-test", r"tuner lr-range-test --job \1"),
     (r"/v1/jobs/([^/\s]+)/events", r"tuner watch \1"),
     (r"/v1/jobs/([^/\s]+)/runs", r"tuner runs \1"),
     (r"/v1/jobs/([^/\s]+)/standing", r"tuner report \1"),
@@ -40,6 +41,8 @@ _FIELDS: Final = tuple(
         (r"search\.(budget|worth|trials|seeds|seed|sampler|pruner|incumbent)", r"--\1"),
         (r"search\.total_steps", "--total-steps"),
         (r"search\.least_gain", "--least-gain"),
+        (r"search\.range_test(?!\.)", "--range-test"),
+        (r"search\.range_test\.(steps|low|high|seeds)", r"--\1"),
         (r"search\.prune", "--no-prune"),
         (r"resources\.(device|devices)", r"--\1"),
         (r"resources\.memory_gib", "--memory-gib"),

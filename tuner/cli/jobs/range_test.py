@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuner.cli import completion
 from tuner.cli.ids import find_job
 from tuner.cli.jobs.options import TRAINING, Name, Option, PriorityClass, Team
 from tuner.cli.options import CURRENT_URL, AsJson, Url
@@ -24,7 +25,12 @@ _READING = "How it is read"
 def lr_range_test(
     workload: Annotated[
         str,
-        typer.Argument(metavar="WORKLOAD", show_default=False, help="As `tuner workloads` lists them."),
+        typer.Argument(
+            metavar="WORKLOAD",
+            autocompletion=completion.workloads,
+            show_default=False,
+            help="As `tuner workloads` lists them.",
+        ),
     ] = "",
     option: Option = None,
     steps: Annotated[
@@ -75,6 +81,7 @@ def lr_range_test(
         typer.Option(
             "--job",
             metavar="JOB",
+            autocompletion=completion.jobs,
             show_default=False,
             rich_help_panel=_READING,
             help="Show the test of this job instead of a new one.",
