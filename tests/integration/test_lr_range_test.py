@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 import tuner
 from tests.integration.test_tune import Broken, NoisyQuadratic
 from tuner.errors import InvalidValue, StudyFailed
 from tuner.jobs.admission.admit import admit
+from tuner.search.space import OptimizerKind
 from tuner.training.workload import describe
 
 
 class Steep(NoisyQuadratic):
     """Gradient descent on a bowl whose curvature is 1 is unstable above a rate of 2."""
 
-    peak_lr = {"sgd": (0.02, 20.0)}  # noqa: RUF012
+    peak_lr: ClassVar = {OptimizerKind.SGD: (0.02, 20.0)}
 
 
 def test_it_finds_the_edge_of_stability():

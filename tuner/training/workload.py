@@ -69,8 +69,8 @@ class Workload(ABC):
     """Name of the option whose value is an `OptimizerKind`."""
     peak_lr: ClassVar[Mapping[OptimizerKind, float | tuple[float, float]]] = {}
     """Per optimizer, the range to search the peak learning rate in, or the rate that is used today: the tuner's general
-    range, moved so that this is its middle. The general range of the kind of ``training`` for those left out."""
-    training: ClassVar[TrainingKind] = TrainingKind.SCRATCH
+    range, moved so that this is its middle. The general range of the ``training_kind`` for those left out."""
+    training_kind: ClassVar[TrainingKind] = TrainingKind.SCRATCH
     """The kind of training: from scratch, of a large model, full fine-tuning, or LoRA; their best peaks differ."""
     needs_lrs: ClassVar[bool] = False
     """Whether the code reads the rates of all updates before it trains, as with ``run.lrs``. Jobs with a schedule that
@@ -236,8 +236,7 @@ def _peak_ranges(workload: Workload) -> dict[str, tuple[float, float]]:
 
 def _training_kind(workload: Workload) -> TrainingKind:
     try:
-        # Of the class: an instance may hold a training under this name.
-        return choice("training", type(workload).training, of=TrainingKind)
+        return choice("training_kind", workload.training_kind, of=TrainingKind)
     except InvalidValue as error:
         raise WorkloadError(f"{workload.name}: {error}") from None
 

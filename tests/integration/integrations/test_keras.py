@@ -34,7 +34,7 @@ def falling(_, predicted):
     return 1.0 + 0.0 * keras.ops.mean(predicted)  # a metric that never changes
 
 
-class Weights(keras.callbacks.Callback):  # type: ignore[misc]
+class Weights(keras.callbacks.Callback):
     """The weight before the first batch and after each."""
 
     def __init__(self):

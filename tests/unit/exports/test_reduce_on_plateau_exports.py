@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -197,13 +197,17 @@ def test_the_trainer_of_transformers_takes_our_scheduler_with_a_warmup(tmp_path)
         def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             scheduler.observe(next(values))
 
-    arguments = {"max_steps": total, "eval_strategy": "steps", "eval_steps": EVERY, "save_strategy": "no"}
+    arguments: dict[str, Any] = {
+        "max_steps": total,
+        "eval_strategy": "steps",
+        "eval_steps": EVERY,
+        "save_strategy": "no",
+    }
     options = TrainingArguments(
         output_dir=str(tmp_path), report_to="none", use_cpu=True, disable_tqdm=True, **arguments
     )
-    trainer = Trainer(
-        model=model, args=options, train_dataset=rows, eval_dataset=rows, optimizers=(optimizer, scheduler)
-    )
+    both: Any = (optimizer, scheduler)
+    trainer = Trainer(model=model, args=options, train_dataset=rows, eval_dataset=rows, optimizers=both)
     trainer.add_callback(Observe())
     trainer.train()
     assert rates == expected(WARM, VALUES)
@@ -217,7 +221,7 @@ def test_the_trainer_of_lightning_reduces_at_the_same_evaluations(schedule: Sche
 
     total = EVERY * len(VALUES)
     values, rates = iter(VALUES), []
-    batches = torch.utils.data.DataLoader(torch.zeros(EVERY, 2), batch_size=1)
+    batches: Any = torch.utils.data.DataLoader(cast(Any, torch.zeros(EVERY, 2)), batch_size=1)
 
     class Module(LightningModule):
         def __init__(self) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import optuna
 import pytest
@@ -76,7 +77,8 @@ def test_a_pruned_trial_counts_with_its_forecast():
     study = optuna.create_study(sampler=ScheduleSampler("adam", total_steps=STEPS), pruner=ForecastPruner(STEPS))
     for one in (*GOOD, Schedule(peak_lr=1e-4, family=Constant())):
         train(study, one)
-    state = study.sampler._state(study, trials=study.trials)
+    sampler: Any = study.sampler
+    state = sampler._state(study, trials=study.trials)
     assert state.runs[-1].loss == pytest.approx(dict(curve(Schedule(peak_lr=1e-4, family=Constant())))[STEPS], rel=0.2)
     assert suggest_schedule(study.ask()).peak_lr > 1e-3
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import optuna
 import pytest
@@ -14,6 +15,7 @@ from tuner.optuna import ScheduleSampler, rungs, suggest_schedule
 from tuner.optuna import sampler as sampler_module
 from tuner.schedules import Cosine, Schedule
 from tuner.search.configuration import Configuration
+from tuner.search.decision.choice import most_promising
 from tuner.search.space import Choice, FamilySpace, FloatRange, OptimizerKind, SearchSpace, default_space
 from tuner.search.training_key import training_key
 
@@ -89,7 +91,8 @@ def test_every_trial_is_another_training_of_the_space(seed, losses):
     for value in [*losses, None, None]:  # the last ones run on
         trial = study.ask()
         schedule = suggest_schedule(trial)
-        assert study.sampler.space.values_of(schedule) == trial.params
+        ours: Any = study.sampler
+        assert ours.space.values_of(schedule) == trial.params
         if value is not None:
             study.tell(trial, value)
     keys = [key(trial) for trial in study.trials]
@@ -194,7 +197,8 @@ def test_the_recommended_trial_is_one_whose_neighbors_are_good_not_a_lucky_one()
             )
         )
     assert study.best_trial.number == 8
-    assert study.sampler.recommended(study).number in range(7)
+    ours: Any = study.sampler
+    assert ours.recommended(study).number in range(7)
 
 
 def test_a_study_without_a_complete_trial_recommends_nothing():
@@ -245,7 +249,7 @@ def test_a_schedule_that_another_process_claims_meanwhile_is_left_to_it(monkeypa
     """Both read the study, both choose, the other one writes first: this one chooses again."""
     study = studied(3)
     ours, theirs = study.ask(), study.ask()
-    choose = sampler_module.most_promising
+    choose = most_promising
     claims: list[Schedule] = []
 
     def choose_while_the_other_claims(state):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ _SCHEDULES = st.builds(
 )
 
 
-def _torchs_rates(schedule: Schedule, losses: list[float], *, mode: str) -> list[float]:
+def _torchs_rates(schedule: Schedule, losses: list[float], *, mode: Literal["min", "max"]) -> list[float]:
     """The rate after each evaluation."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=schedule.peak_lr)
     family = schedule.family

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,7 +83,7 @@ def test_its_runs_are_no_basis_of_a_forecast():
 
 def test_its_curves_do_not_say_what_more_steps_are_worth():
     followed = [worth_curve(FOLLOWS.schedule, seed=seed) for seed in range(3)]
-    asked = {"rival": RIVAL, "rival_loss": CURVES[2].points[-1][1], "worth": 0.5}
+    asked: dict[str, Any] = {"rival": RIVAL, "rival_loss": CURVES[2].points[-1][1], "worth": 0.5}
     without, among = (
         LossOverSteps(each, total_steps=WORTH_STEPS).margin(**asked) for each in (CURVES, [*CURVES, *followed])
     )

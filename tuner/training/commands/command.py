@@ -107,7 +107,7 @@ def read_command_file(path: Path) -> Workload:
         "default_steps": file.default_steps,
         "optimizer": file.optimizer,
         "peak_lr": {} if file.peak_lr is None else {file.optimizer: file.peak_lr},
-        "training": file.training,
+        "training_kind": file.training,
         "metric": file.metric,
         "needs_lrs": file.needs_lrs or any("lrs_file" in PLACEHOLDER.findall(argument) for argument in file.command),
         "Options": _options_class(file, path=path),

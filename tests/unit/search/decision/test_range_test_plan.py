@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -54,10 +55,10 @@ def ended(state: StudyState, status: RunStatus, *, found: RangeTest | None) -> S
 
 def test_its_runs_come_first_on_different_seeds_and_are_no_trials_of_the_search():
     state = begun()
-    first = plan(state, capacity=1)[0]
+    first: Any = plan(state, capacity=1)[0]
     assert (first.number, first.role, first.configuration.schedule) == (RANGE_TEST_TRIAL, Role.RANGE_TEST, TEST.sweep)
     state = after(state, first)
-    second = plan(state, capacity=1)[0]
+    second: Any = plan(state, capacity=1)[0]
     assert (second.trial, second.seed) == (RANGE_TEST_TRIAL, first.seed + 1)
     state = after(state, second)
     assert state.trials == () == state.runs
@@ -68,7 +69,8 @@ def test_the_search_waits_for_it():
     state = with_all_runs(begun())
     assert plan(state, capacity=1) == ()
     state = ended(state, RunStatus.FINISHED, found=result(0.01))
-    close, *_, first = plan(state, capacity=1)
+    close, *_, last = plan(state, capacity=1)
+    first: Any = last
     assert isinstance(close, CompleteTrial)
     assert close.trial == RANGE_TEST_TRIAL
     assert (first.number, first.role) == (0, None)

@@ -34,7 +34,7 @@ def oracle(configuration: Configuration, steps: int, seed: int):
         1.0
         + 0.1 * math.log(schedule.peak_lr / 0.02) ** 2
         + 0.001 * (seed % 5)
-        + dict(configuration.options).get("x", 0)
+        + float(dict(configuration.options).get("x", 0))
     )
     return [(step, end + 1 - step / steps) for step in range(20, steps + 1, 20)], end
 
