@@ -142,9 +142,8 @@ class ScheduleSampler(BaseSampler):
         return _with_predicted(self._state(study, trials=others), count=len(earlier[-_MOST_PREDICTED:]))
 
     def _is_claimed(self, chosen: Configuration, *, study: Study, trial: FrozenTrial) -> bool:
-        """Whether another trial that runs has claimed the schedule, in the moment since the state was read."""
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        others = [configuration_of(one) for one in running if one.number != trial.number]
+        """Whether another trial has claimed the schedule since the state was read; it may have ended already."""
+        others = [configuration_of(one) for one in study.get_trials(deepcopy=False) if one.number != trial.number]
         return any(one is not None and self._key(one) == self._key(chosen) for one in others)
 
     def _key(self, configuration: Configuration) -> TrainingKey:
