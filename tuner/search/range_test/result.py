@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -41,6 +41,8 @@ class SweepCurve:
     points: tuple[tuple[int, float, float], ...]
     """Updates done, the rate of the last of them, and the loss: of the training where it is reported, else the
     metric's, lower being better. Ends where the run diverged."""
+    running: bool = False
+    """Whether the run goes on: updates that it lacks are to come, and not lost."""
 
 
 class RangePoint(BaseModel):
@@ -69,6 +71,9 @@ class RangeReadings(BaseModel):
         description="The largest rate before half of the fall is lost, or the run diverges. An upper bound of peaks; a "
         "warm-up may move it a little."
     )
+
+
+_NO_READINGS: Final = RangeReadings(steepest=None, before_rise=None, last_stable=None)
 
 
 class RangeTest(BaseModel):
@@ -116,13 +121,15 @@ def range_test(curves: Sequence[SweepCurve], *, low: float, high: float, steps: 
         [0.001, 0.002, 0.08]
     """
     begun = [curve for curve in curves if curve.points]
-    diverged = sum(curve.points[-1][0] < steps for curve in begun)
-    at, rates, raw = _median(begun)
+    running = sum(curve.running for curve in curves)
+    diverged = sum(not curve.running and curve.points[-1][0] < steps for curve in begun)
+    at, rates, raw = _median(_in_common(begun))
     shown = int(np.argmax(~np.isfinite(raw))) if not np.all(np.isfinite(raw)) else len(raw)
     at, rates, raw = at[:shown], rates[:shown], raw[:shown]
     smooth = _smoothed(_clipped(raw))
     complete = shown > 0 and int(at[-1]) >= steps
-    readings = _readings(rates, raw, smooth, complete=complete)
+    # An early part of the curve would be read wrongly: its last rate is not the last stable one.
+    readings = _NO_READINGS if running else _readings(rates, raw, smooth, complete=complete)
     return RangeTest(
         low=low,
         high=high,
@@ -134,7 +141,15 @@ def range_test(curves: Sequence[SweepCurve], *, low: float, high: float, steps: 
             for step, lr, loss, even in zip(at, rates, raw, smooth, strict=True)
         ),
         readings=readings,
-        summary=_summary(readings, high=high, points=shown, complete=complete),
+        summary=_unfinished(running) if running else _summary(readings, high=high, points=shown, complete=complete),
+    )
+
+
+def _in_common(curves: Sequence[SweepCurve]) -> tuple[SweepCurve, ...]:
+    """The curves up to the update that every run which goes on has reached."""
+    reached = min((curve.points[-1][0] for curve in curves if curve.running), default=math.inf)
+    return tuple(
+        replace(curve, points=tuple(point for point in curve.points if point[0] <= reached)) for curve in curves
     )
 
 
@@ -168,20 +183,19 @@ def _smoothed(raw: Array) -> Array:
 
 
 def _readings(rates: Array, raw: Array, smooth: Array, *, complete: bool) -> RangeReadings:
-    none = RangeReadings(steepest=None, before_rise=None, last_stable=None)
     if len(rates) < _MIN_POINTS:
-        return none
+        return _NO_READINGS
     # Noise of one smoothed point, from differences of neighbors: a trend hardly enters them.
     noise = (
         float(np.median(np.abs(np.diff(raw))))
-        / (math.sqrt(2.0) * 0.6745)
+        / (math.sqrt(2.0) * _MEDIAN_OF_NORMAL)
         / math.sqrt(2.0 * math.sqrt(math.pi) * _WIDTH)
     )
     best = int(np.argmin(smooth))
     start = float(np.max(smooth[: best + 1]))
     fall = start - float(smooth[best])
     if best == 0 or fall <= _CLEAR * noise:
-        return none
+        return _NO_READINGS
     slope = np.gradient(smooth, np.log(rates))
     steepest = float(rates[int(np.argmin(slope[: best + 1]))])
     lost = np.flatnonzero(smooth[best:] > smooth[best] + _LOST * fall)
@@ -191,6 +205,11 @@ def _readings(rates: Array, raw: Array, smooth: Array, *, complete: bool) -> Ran
     else:
         last = None if complete else float(rates[-1])
     return RangeReadings(steepest=steepest, before_rise=float(rates[best]) / 10.0 if rises else None, last_stable=last)
+
+
+def _unfinished(running: int) -> str:
+    runs = "One run has" if running == 1 else f"{running} runs have"
+    return f"{runs} not ended: the readings come when all have."
 
 
 def _summary(readings: RangeReadings, *, high: float, points: int, complete: bool) -> str:

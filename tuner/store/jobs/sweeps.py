@@ -15,7 +15,8 @@ from tuner.store.db.models import Point, Run
 
 _MAX_POINTS = 5_000
 """Points that are read of a run: code that reports after each update may store any number."""
-_WITH_CURVE = (RunState.LEASED, RunState.QUEUED, RunState.SUCCEEDED, RunState.DIVERGED)
+_RUNNING = (RunState.LEASED, RunState.QUEUED)
+_WITH_CURVE = (*_RUNNING, RunState.SUCCEEDED, RunState.DIVERGED)
 
 
 def read_sweeps(session: Session, job: JobRecord) -> tuple[SweepCurve, ...]:
@@ -26,12 +27,12 @@ def read_sweeps(session: Session, job: JobRecord) -> tuple[SweepCurve, ...]:
     """
     if job.spec.search.range_test is None:
         return ()
-    runs = select(Run.id, Run.seed).where(
+    runs = select(Run.id, Run.seed, Run.state).where(
         Run.job_id == job.id, Run.trial_number == RANGE_TEST_TRIAL, Run.state.in_(_WITH_CURVE)
     )
     return tuple(
-        SweepCurve(seed=seed, points=_points(session, run_id))
-        for run_id, seed in session.execute(runs.order_by(Run.seq)).all()
+        SweepCurve(seed=seed, points=_points(session, run_id), running=state in _RUNNING)
+        for run_id, seed, state in session.execute(runs.order_by(Run.seq)).all()
     )
 
 

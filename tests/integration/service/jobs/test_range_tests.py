@@ -89,6 +89,19 @@ def test_before_its_first_curve_it_says_so(api: TestClient, alone: str):
     assert (response.status_code, "no curve yet" in response.json()["hint"]) == (409, True)
 
 
+def test_while_it_trains_no_run_counts_as_diverged_and_nothing_is_read(api: TestClient, world: World, alone: str):
+    while not isinstance(taken := world.store.queue.claim(world.offer, lease_seconds=600, lock_seconds=600), LeasedRun):
+        assert isinstance(taken, StudyLock)
+        run_planning_step(world.store, lock=taken)
+    lrs = taken.schedule.lrs(100)
+    points = [CurvePoint(step=n, lr=lrs[n - 1], train_loss=loss(lrs[n - 1]), val_loss=9.0) for n in range(2, 61, 2)]
+    world.store.leases.heartbeat(taken, points=points, updates=60, lease_seconds=600)
+    test = api.get(f"/v1/jobs/{alone}/range-test").json()
+    assert (test["diverged"], len(test["points"])) == (0, 30)
+    assert set(test["readings"].values()) == {None}
+    assert "not ended" in test["summary"]
+
+
 def test_a_job_without_one_says_how_to_ask_for_one(api: TestClient, world: World):
     response = api.get(f"/v1/jobs/{world.job().id}/range-test")
     assert '{"range_test": {}}' in response.json()["hint"]

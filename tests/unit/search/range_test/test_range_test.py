@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,6 +99,15 @@ def test_it_ends_where_half_of_the_runs_have_diverged():
     assert test.diverged == 2
     assert test.points[-1].lr <= 0.05
     assert 0.01 < test.readings.last_stable <= 0.05
+
+
+def test_a_run_that_goes_on_has_not_diverged_and_gives_no_readings_yet():
+    ended, begun = curve(valley(1e-3, 0.1)), curve(valley(1e-3, 0.1), seed=1, until=0.01)
+    test = read(ended, replace(begun, running=True))
+    assert test.diverged == 0
+    assert test.points[-1].lr == begun.points[-1][1]
+    assert set(test.readings.model_dump().values()) == {None}
+    assert test.summary == "One run has not ended: the readings come when all have."
 
 
 def test_an_explosion_does_not_hide_the_fall():
