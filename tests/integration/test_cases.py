@@ -83,6 +83,32 @@ def test_logistic_regression_gains_less_than_a_twentieth_of_its_loss_from_any_sc
     assert all(grid.gain(shape, "fixed rate")[2] < 0.05 * fixed for shape in ("step decay", "cosine"))
 
 
+def test_both_rules_for_a_larger_batch_come_to_the_peak_that_a_search_finds(load):
+    case = load("batch_size")
+    page = (PAGES / "batch-size.md").read_text()
+    assert all(line in page for line in case.tables())
+    for optimizer in case.RULES:
+        small, large = case.grids(optimizer)
+        old, best = small.best_peak("cosine"), large.best_peak("cosine")
+        assert case.scaled_peak(optimizer, old) == best
+        _, low, _ = load("grid").paired(large.results("cosine", old), large.results("cosine", best))
+        assert low > 0.0
+
+
+def test_the_case_of_the_batch_size_trains_what_is_not_recorded_and_draws(load, monkeypatch, tmp_path):
+    case, grid = load("batch_size"), load("grid")
+    monkeypatch.setattr(grid, "CHOICE", range(100, 101))
+    monkeypatch.setattr(grid, "COMPARED", range(2))
+    made = case.grids
+    small = {name: [dataclasses.replace(one, recorded=tmp_path, runs={}) for one in made(name)] for name in case.RULES}
+    monkeypatch.setattr(case, "grids", small.get)
+    for workload in (case.SmallBatch, case.LargeBatch):
+        monkeypatch.setattr(workload, "default_steps", 20)
+    assert sum("by the" in line for line in case.tables()) == 2
+    case.draw().savefig(tmp_path / "batch_size.png")
+    assert len(list(tmp_path.glob("*.jsonl"))) == 4
+
+
 PAIRS = arrays(np.float64, st.tuples(st.just(2), st.integers(2, 12)), elements=st.integers(-100, 100).map(float))
 
 

@@ -62,6 +62,9 @@ def tuned(provider: str, *, total_steps: int):
         ("lightning_module", "LightningDigits", "lightning"),
         ("grad_scaler", "ScaledDigits", "torch"),
         ("two_optimizers", "MuonDigits", "torch"),
+        pytest.param("finetuning", "MiniLm", "peft", marks=pytest.mark.frameworks),
+        pytest.param("finetuning", "MiniLmLora", "peft", marks=pytest.mark.frameworks),
+        pytest.param("trl_sft", "SmallSft", "trl", marks=pytest.mark.frameworks),
     ],
 )
 def test_an_example_is_tuned_end_to_end(example, workload, needs, monkeypatch):
@@ -86,6 +89,8 @@ def test_the_command_is_tuned_end_to_end_and_learns_something(monkeypatch):
         ("lightning_module", "max_steps", "lightning"),
         ("grad_scaler", "max_steps", "torch"),
         ("two_optimizers", "max_steps", "torch"),
+        pytest.param("finetuning", "max_steps", "peft", marks=pytest.mark.frameworks),
+        pytest.param("trl_sft", "max_steps", "trl", marks=pytest.mark.frameworks),
     ],
 )
 def test_the_script_before_trains_and_knows_nothing_of_the_tuner(example, length, needs, monkeypatch, tmp_path):
