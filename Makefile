@@ -32,7 +32,7 @@ soak: bootstrap ## Inject faults of all kinds for 20 minutes, on both databases 
 	@$(PY) -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 examples: libraries ## Test the examples and the integrations, in frameworks that take long to load
-	@$(ALL) -m pytest -m 'frameworks or not frameworks' tests/integration/test_examples.py tests/integration/test_command_examples.py tests/integration/test_examples_on_a_queue.py tests/integration/test_examples_without_torch.py tests/integration/integrations
+	@$(ALL) -m pytest -m 'frameworks or not frameworks' tests/integration/test_examples.py tests/integration/test_command_examples.py tests/integration/test_examples_on_a_queue.py tests/integration/test_examples_without_torch.py tests/integration/test_cases.py tests/integration/integrations
 
 test-exports: libraries ## Run exported schedules in the libraries they are for
 	@$(ALL) -m pytest tests/unit/exports tests/unit/importers

@@ -75,7 +75,7 @@ class TestSubmit:
     def test_what_cannot_be_built_in_its_updates_is_refused(self, cli):
         done = cli("submit", "tiny", "--total-steps", "10", "--warmup", "0,96%", "--dry-run")
         assert done.returncode != 0
-        assert "--warmup must be a fraction that leaves an update after the warm-up" in " ".join(done.stderr.split())
+        assert "--warmup must be a length that leaves an update after the warm-up" in " ".join(done.stderr.split())
 
     def test_given_values_are_sent_and_the_service_fills_in_the_rest(self, cli):
         spec = json.dumps({"workload": "tiny", "options": {"width": 4}, "search": {"seeds": 2, "seed": 5}})

@@ -32,6 +32,7 @@ ROUTES: dict[str, Shows] = {
     "GET /v1/jobs/{job_id}/trials/{number}/schedule.svg": Shows.ONE,
     "GET /v1/jobs/{job_id}/runs": Shows.ONE,
     "GET /v1/jobs/{job_id}/events": Shows.ONE,
+    "GET /v1/jobs/{job_id}/range-test": Shows.ONE,
     "GET /v1/jobs/{job_id}/report": Shows.ONE,
     "GET /v1/jobs/{job_id}/standing": Shows.ONE,
     "GET /v1/jobs/{job_id}/schedules": Shows.ONE,
