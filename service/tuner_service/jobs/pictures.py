@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 
 from tuner.api.runs import CurvePage, RatesPage, RunCurve, TrialRates
 from tuner.jobs.curves import MIN_POINTS
+from tuner.search.decision.decisions import RANGE_TEST_TRIAL
 from tuner_service.access import VisibleJob
 from tuner_service.jobs.followed_losses import followed_losses
 from tuner_service.jobs.parameters import Cursor
@@ -35,7 +36,7 @@ def get_rates(
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Trials per page.")] = 100,
 ) -> RatesPage:
-    """The learning rates of every trial over the full horizon, at the same updates.
+    """The learning rates of every trial of the search over the full horizon, at the same updates.
 
     Where they follow the loss, they are those of the trial's first run.
     """
@@ -54,6 +55,7 @@ def get_rates(
             ),
         )
         for trial in page.items
+        if trial.number != RANGE_TEST_TRIAL  # the sweep of a range test may be longer than the horizon
     )
     return RatesPage(
         total_steps=total_steps, updates=tuple(updates.tolist()), items=tuple(rates), next_cursor=page.next_cursor
@@ -75,7 +77,9 @@ def get_curves(
             "that is not finite stay.",
         ),
     ] = 100,
-    trial: Annotated[int | None, Query(ge=0, lt=2**31, description="Only runs of the trial with this number.")] = None,
+    trial: Annotated[
+        int | None, Query(ge=-1, lt=2**31, description="Only runs of this trial; -1 for the range test.")
+    ] = None,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=100, description="Runs per page.")] = 50,
 ) -> CurvePage:

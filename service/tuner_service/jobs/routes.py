@@ -110,7 +110,9 @@ def list_trials(
 def list_runs(
     job: VisibleJob,
     store: StoreDep,
-    trial: Annotated[int | None, Query(ge=0, lt=2**31, description="Only runs of the trial with this number.")] = None,
+    trial: Annotated[
+        int | None, Query(ge=-1, lt=2**31, description="Only runs of this trial; -1 for the range test.")
+    ] = None,
     state: Annotated[RunState | None, Query(description="Only runs in this state.")] = None,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=500, description="Runs per page.")] = 200,

@@ -31,8 +31,14 @@ def describe_event(event: EventRecord) -> str:
     if subject == "run":
         return _of_run(what, data, reason=reason)
     if subject == "trial":
-        return f"trial {data.get('trial')} {what}{_because(reason)}"
+        return f"{_trial(data)} {what}{_because(reason)}"
     return _of_job(what, data, reason=reason)
+
+
+def _trial(data: dict[str, Any]) -> str:
+    """A trial by its number; that of an LR range test, which has none of the search's, by its name."""
+    number = data.get("trial")
+    return "the range test" if number == -1 else f"trial {number}"
 
 
 def _of_job(what: str, data: dict[str, Any], *, reason: str) -> str:
@@ -48,7 +54,7 @@ def _of_job(what: str, data: dict[str, Any], *, reason: str) -> str:
 
 
 def _of_run(what: str, data: dict[str, Any], *, reason: str) -> str:
-    run, step = f"trial {data.get('trial')}", data.get("step")
+    run, step = _trial(data), data.get("step")
     match what:
         case "queued":
             return f"{run}: a run of {data['total_steps']:,} updates with seed {data['seed']} waits{_because(reason)}"

@@ -108,13 +108,17 @@ def test_a_job_without_one_says_how_to_ask_for_one(api: TestClient, world: World
 
 
 def test_a_search_with_one_begins_with_it_and_stays_below_its_bound(api: TestClient, world: World):
-    body = {"workload": "digits-mlp", "search": {"range_test": TEST, "total_steps": 900, "seed": 1}}
+    body = {"workload": "digits-mlp", "search": {"range_test": TEST, "total_steps": 90, "seed": 1}}  # shorter than it
     job_id = api.post("/v1/jobs", json=body).json()["id"]
     swept(world, job_id)
     trials = world.store.trials.list(job_id, limit=10).items
     assert [trial.number for trial in trials][:2] == [RANGE_TEST_TRIAL, 0]
     bound = api.get(f"/v1/jobs/{job_id}/range-test").json()["readings"]["last_stable"]
     assert trials[1].schedule.peak_lr <= bound
+    rates = api.get(f"/v1/jobs/{job_id}/schedules").json()["items"]
+    assert [one["trial"] for one in rates] == [0]
+    curves = api.get(f"/v1/jobs/{job_id}/curves", params={"trial": RANGE_TEST_TRIAL}).json()["items"]
+    assert [len(one["points"]) for one in curves] == [50, 50]
     shown = api.get(f"/v1/jobs/{job_id}/trials").json()["items"]
     assert shown[0]["role"] == "range_test"
     assert api.get(f"/v1/jobs/{job_id}").json()["progress"]["trials"]["opened"] == 1

@@ -22,6 +22,8 @@ RUN = {"run": "r", "trial": 7, "step": 120}
         ("job.completed", {"reason": None}, "job completed"),
         ("job.completed", {"reason": "the budget is spent"}, "job completed: the budget is spent"),
         ("trial.pruned", {"trial": 3, "reason": "9th of 12"}, "trial 3 pruned: 9th of 12"),
+        ("trial.completed", {"trial": -1, "reason": "So."}, "the range test completed: So."),
+        ("run.diverged", {**RUN, "trial": -1, "value": None}, "the range test diverged at update 120"),
         ("run.succeeded", {**RUN, "value": 0.123456}, "trial 7: validation loss 0.1235"),
         ("run.succeeded", {**RUN, "value": 93.5, "metric": ACCURACY}, "trial 7: accuracy 93.50 %"),
         (
