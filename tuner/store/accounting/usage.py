@@ -15,6 +15,7 @@ from tuner.errors import InvalidValue
 from tuner.jobs.limits import HOUR_SECONDS
 from tuner.jobs.records import WorkerOffer
 from tuner.jobs.scheduling.serving_order import UNMEASURED_SECONDS
+from tuner.search.decision.decisions import RANGE_TEST_TRIAL
 from tuner.store.db.database import Tx
 from tuner.store.db.models import Job, Pace, Run, Usage, Worker
 from tuner.store.db.upsert import upsert_sums
@@ -66,7 +67,12 @@ def record_usage(tx: Tx, job: Job, run: Run, *, updates: int = 0, silent: bool =
 
 
 def record_pace(tx: Tx, job: Job, run: Run) -> None:
-    """Add a finished run to its workload's pace on the device model that finished it."""
+    """Add a finished run to its workload's pace on the device model that finished it.
+
+    A run of a range test says nothing of it: it is evaluated far more often than others.
+    """
+    if run.trial_number == RANGE_TEST_TRIAL:
+        return
     model = tx.session.scalar(select(Worker.device_model).where(Worker.name == run.worker))
     if model is None or run.updates == 0:
         return

@@ -62,6 +62,13 @@ def test_a_test_alone_is_a_job_that_ends_with_its_readings(api: TestClient, worl
     assert api.get(f"/v1/jobs/{alone}").json()["progress"]["fraction"] == 1.0
 
 
+def test_its_many_evaluations_do_not_count_for_the_pace_of_the_workload(world: World, alone: str):
+    swept(world, alone)
+    job = world.store.jobs.get(alone)
+    assert job.updates_spent == 200
+    assert world.store.queue.paces("digits-mlp", world.store.workers.workload("digits-mlp").version) == ()
+
+
 @pytest.mark.parametrize("format", ["html", "svg", "png"])
 def test_it_has_a_picture(api: TestClient, world: World, alone: str, format: str):
     swept(world, alone)
