@@ -5,8 +5,8 @@ Training code becomes a workload by deriving from `OpaqueWorkload`, `StepwiseWor
 `Schedule` is a value; `ScheduleLR` follows it in torch.
 
 Besides these names there are `tuner.schedules` (the families), `tuner.exports` (code for other libraries), `tuner.sdk`
-(for scripts that run as commands), `tuner.client` (a service's API), `tuner.optuna` (for Optuna studies of your own)
-and `tuner.integrations` (training libraries).
+(for scripts that run as commands), `tuner.client` (a service's API), `tuner.optuna` (for Optuna studies of your own),
+`tuner.workloads` (the built-in workloads) and `tuner.integrations` (training libraries).
 Everything else is internal and may change.
 
 ``import tuner`` is cheap: torch, database and web code are loaded on first use of a name that needs them.

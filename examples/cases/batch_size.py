@@ -2,11 +2,12 @@
 
 from matplotlib.figure import Figure
 from tuner.schedules import Schedule, scaled_to_batch
-from tuner.workloads.digits import DigitsMlp
+from tuner.workloads import builtin_workloads
 
 import grid
 from grid import Grid, paired
 
+DigitsMlp = type(builtin_workloads()["digits-mlp"])
 SMALL, LARGE, EPOCHS = 16, 64, 20
 UPDATES = 1200 * EPOCHS // SMALL
 SHAPE = {"cosine": {"family": {"name": "cosine"}, "warmup": {"shape": "linear", "fraction": 0.1}}}

@@ -12,7 +12,7 @@ import pytest
 import tuner
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLIC = re.compile(r"tuner(\.(sdk|client|schedules|exports|optuna|integrations\.\w+))?")
+PUBLIC = re.compile(r"tuner(\.(sdk|client|schedules|exports|optuna|workloads|integrations\.\w+))?")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 SCHEDULES = [
